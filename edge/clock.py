@@ -1,0 +1,63 @@
+"""Time as an argument: the same code runs on CLOCK_MONOTONIC and on a virtual clock."""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """A monotonic clock. Stamps are int nanoseconds."""
+
+    def now_ns(self) -> int: ...
+
+    def sleep_until(self, deadline_ns: int) -> None: ...
+
+
+class MonotonicClock:
+    """CLOCK_MONOTONIC: shared by all processes of one machine, unmoved by wall-clock steps."""
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def sleep_until(self, deadline_ns: int) -> None:
+        remaining_ns = deadline_ns - time.monotonic_ns()
+        if remaining_ns > 0:
+            time.sleep(remaining_ns / 1e9)
+
+
+class VirtualClock:
+    """A clock that only moves when told to: lockstep simulation and tests."""
+
+    def __init__(self, start_ns: int = 0) -> None:
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def advance(self, delta_ns: int) -> None:
+        self._now_ns += delta_ns
+
+    def sleep_until(self, deadline_ns: int) -> None:
+        self._now_ns = max(self._now_ns, deadline_ns)
+
+
+class Ticker:
+    """A periodic loop's absolute deadlines. Late ticks are skipped and counted, never burst."""
+
+    def __init__(self, period_ns: int, clock: Clock) -> None:
+        self._period_ns = period_ns
+        self._clock = clock
+        self._deadline_ns = clock.now_ns()
+        self.ticks = 0
+        self.missed = 0
+
+    def wait(self) -> int:
+        """Sleep until the next deadline and return it."""
+        self._deadline_ns += self._period_ns
+        late_ns = self._clock.now_ns() - self._deadline_ns
+        if late_ns >= self._period_ns:
+            skipped = late_ns // self._period_ns
+            self.missed += skipped
+            self._deadline_ns += skipped * self._period_ns
+        self._clock.sleep_until(self._deadline_ns)
+        self.ticks += 1
+        return self._deadline_ns

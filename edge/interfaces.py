@@ -1,0 +1,98 @@
+"""The protocols at the runtime's edges. Constructing opens, the context manager closes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.records import ActionChunk, Frame, Goal, Observation, Odometry, Velocity
+
+Tensor = NDArray[Any]
+
+
+class Camera(Protocol):
+    """A source of frames; only the newest one counts."""
+
+    name: str
+
+    def latest(self, max_age_s: float) -> Frame:
+        """The newest frame. Raises StaleFrame when it is older than max_age_s."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What an actuator says of itself. None where it does not know."""
+
+    armed: bool
+    odometry: Odometry | None = None
+    battery_fraction: float | None = None  # [0, 1]
+    fault: str = ""  # non-empty: it refuses to move, and why
+
+
+class Motors(Protocol):
+    """A driver of the actuator. Lives in the motor process only."""
+
+    def arm(self) -> None: ...
+
+    def write(self, command: Velocity) -> Velocity:
+        """Send one setpoint; returns what was actually sent. Never blocks longer than a tick."""
+        ...
+
+    def stop(self) -> None:
+        """Send zero and disarm; never raises."""
+        ...
+
+    def read(self) -> Feedback: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of an engine."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+
+class Engine(Protocol):
+    """One compiled graph."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """What the model said of one frame. `stages_ms` holds the time that each stage took."""
+
+    frame: Frame
+    text: str
+    confidence: float  # [0, 1]
+    stages_ms: Mapping[str, float]
+    chunk: ActionChunk | None = None  # policies that answer with actions
+
+
+class Policy(Protocol):
+    """Turns observations into action chunks.
+
+    `infer` is slow, stateless towards control, and runs in a worker; `act` is fast and runs at every frame,
+    with the newest finished inference (each is handed over exactly once) or None.
+    """
+
+    def reset(self, goal: Goal) -> None: ...
+
+    def infer(self, observation: Observation) -> Inference: ...
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None: ...
+

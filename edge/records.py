@@ -1,0 +1,187 @@
+"""The records that flow through the runtime. Frozen; units in the names; ranges beside each field.
+
+Body frame: x forward, y left, z up; angles counter-clockwise positive. Stamps are CLOCK_MONOTONIC ns.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One camera image."""
+
+    image: Image
+    stamp_ns: int  # at exposure, or at the first byte
+    seq: int  # counts up from 0, gaps are dropped frames
+    camera: str = "front"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in image coordinates divided by height and width: 0 <= y0 < y1 <= 1, the same for x."""
+
+    y0: float
+    x0: float
+    y1: float
+    x1: float
+
+    @property
+    def area(self) -> float:
+        return (self.y1 - self.y0) * (self.x1 - self.x0)
+
+    @property
+    def center_x(self) -> float:
+        return (self.x0 + self.x1) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What a model says it sees, and where."""
+
+    box: Box
+    label: str
+    confidence: float  # [0, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the operator wants. Only this is an instruction, never text in the scene."""
+
+    kind: str  # find_object | follow_object | describe_scene | identify_main_object | instruct
+    target: str = ""  # "red cup"; empty for goals without one
+
+
+@dataclass(frozen=True, slots=True)
+class Velocity:
+    """A body velocity."""
+
+    linear_x_m_s: float = 0.0
+    linear_y_m_s: float = 0.0
+    angular_z_rad_s: float = 0.0
+
+
+ZERO = Velocity()
+
+
+@dataclass(frozen=True, slots=True)
+class Odometry:
+    """The base's own estimate of where it is, in the frame it booted in."""
+
+    stamp_ns: int
+    x_m: float
+    y_m: float
+    yaw_rad: float  # (-pi, pi]
+    velocity: Velocity
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """All that a policy may know at one moment."""
+
+    frames: dict[str, Frame]  # newest frame by camera name
+    goal: Goal
+    odometry: Odometry | None = None
+
+    @property
+    def frame(self) -> Frame:
+        """The only frame of a robot with one camera."""
+        (frame,) = self.frames.values()
+        return frame
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """What the numbers of an action mean. low <= value <= high, elementwise."""
+
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    rate_hz: float
+
+    @property
+    def dims(self) -> int:
+        return len(self.names)
+
+
+BASE_ACTION = ActionSpec(
+    names=("linear_x", "linear_y", "angular_z"),
+    units=("m/s", "m/s", "rad/s"),
+    low=(-0.5, -0.5, -1.0),
+    high=(0.5, 0.5, 1.0),
+    rate_hz=10.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ActionChunk:
+    """A short plan: row i holds from t0_ns + i * dt_s until the next row."""
+
+    values: NDArray[np.float32]  # (horizon, dims), physical units of the ActionSpec
+    dt_s: float  # > 0
+    t0_ns: int  # capture time of the frame that the plan answers
+    valid_until_ns: int  # never followed after this
+    confidence: float  # [0, 1]
+    decision: int  # number of the decision that made it
+
+
+class MotorState(Enum):
+    """What the motor process is doing."""
+
+    DISARMED = "disarmed"  # never moves; waits to be armed
+    HOLDING = "holding"  # armed, at zero, waits for a chunk
+    FOLLOWING = "following"  # follows a valid chunk
+    RAMPING = "ramping"  # braking at maximum deceleration, then latches
+    LATCHED = "latched"  # stopped; ignores chunks until re-armed
+
+
+@dataclass(frozen=True, slots=True)
+class MotorStatus:
+    """What the motor process reports after each of its ticks."""
+
+    stamp_ns: int
+    state: MotorState
+    sent: Velocity  # what was written to the actuator in this tick
+    reason: str = ""  # why it stopped or limited; empty when neither
+    decision: int = -1  # of the chunk being followed; -1 is none
+    frame_to_motor_ns: int = -1  # first write of this decision minus its t0_ns; -1 until there is one
+    ticks: int = 0
+    missed_ticks: int = 0
+    odometry: Odometry | None = None
+    battery_fraction: float | None = None  # [0, 1]
+
+
+class ActionType(Enum):
+    """What a sentence asks the robot to do."""
+
+    MOVE = "move"
+    TURN = "turn"
+    STOP = "stop"
+    GRAB = "grab"
+    RELEASE = "release"
+    POINT = "point"
+    LOOK = "look"
+    NAVIGATE = "navigate"
+    AVOID = "avoid"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedAction:
+    """What a parser read out of a model's text."""
+
+    type: ActionType
+    linear_x_m_s: float
+    linear_y_m_s: float
+    angular_z_rad_s: float
+    target: str
+    confidence: float  # [0, 1]; under 0.3 stops
+    reason: str  # why this reading, in plain words
+    text: str  # what it was read from
+    detections: tuple[Detection, ...] = field(default=())
