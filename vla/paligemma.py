@@ -1,0 +1,205 @@
+"""A tiny PaliGemma out of transformers' own classes: SigLIP behind a convolutional stem, and Gemma 1.
+
+Image features: transformers 5.23 neither divides them by sqrt(D) nor multiplies them back; Gemma's embedding
+layer alone scales by sqrt(D), which comes to the same as the original.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_model, save_model
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
+
+from vla.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, PAD, loc_token
+
+
+@dataclass(frozen=True)
+class TinyConfig:
+    """Sizes of the net. Image sides are pixels and multiples of `stride`."""
+
+    image_height: int = 144
+    image_width: int = 192
+    stride: int = 16  # pixels per image token; the stem halves four times
+    stem_widths: tuple[int, int, int] = (32, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the image
+    vision_width: int = 128
+    vision_layers: int = 4
+    vision_heads: int = 4
+    vision_mlp: int = 512
+    text_width: int = 128
+    text_layers: int = 4
+    text_heads: int = 4
+    text_kv_heads: int = 1
+    text_mlp: int = 512
+    vocab_size: int = 1068
+    max_positions: int = 256
+    initializer_range: float = 0.05  # larger than Gemma's 0.02: the net is narrow
+    attention: str = "sdpa"  # or "eager"
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Image tokens down and across."""
+        return self.image_height // self.stride, self.image_width // self.stride
+
+    @property
+    def image_tokens(self) -> int:
+        return self.grid[0] * self.grid[1]
+
+
+def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    # Batch normalisation folds into the convolution at export: free at run time.
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions around a skip: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = _convolution(width, width, 1)
+        self.second = _convolution(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.second(torch.relu(self.first(x))))
+
+
+class ConvStem(nn.Module):
+    """Stands in for SigLIP's patch embedding: (B, 3, H, W) -> (B, tokens, vision width), row by row.
+
+    Four stride-2 convolutions see edges where one 16x16 patch convolution would have to learn them from
+    scratch, which is what makes a small net learn places in an hour on a CPU.
+    """
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__()
+        first, second, third = config.stem_widths
+        self.layers = nn.Sequential(
+            _convolution(3, first, 2),
+            nn.ReLU(),
+            _convolution(first, second, 2),
+            nn.ReLU(),
+            _convolution(second, third, 2),
+            nn.ReLU(),
+            ResidualBlock(third),
+            _convolution(third, config.vision_width, 2),
+            nn.ReLU(),
+            ResidualBlock(config.vision_width),
+        )
+        self.projection = nn.Linear(config.vision_width, config.vision_width)
+        self.position = nn.Parameter(sine_positions(*config.grid, config.vision_width))
+
+    def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
+        features = self.layers(pixel_values).flatten(2).transpose(1, 2)
+        return self.projection(features) + self.position
+
+
+def sine_positions(height: int, width: int, dims: int) -> Tensor:
+    """2-D position embeddings, (1, height * width, dims): half the dims for rows, half for columns."""
+    if dims % 4:
+        raise ValueError(f"sine positions need a multiple of 4 dims, got {dims}")
+    frequencies = torch.exp(torch.arange(dims // 4) * (-math.log(100.0) / (dims // 4)))
+    rows = torch.arange(height)[:, None] * frequencies
+    columns = torch.arange(width)[:, None] * frequencies
+    row_part = torch.cat([rows.sin(), rows.cos()], dim=1)[:, None].expand(height, width, dims // 2)
+    column_part = torch.cat([columns.sin(), columns.cos()], dim=1)[None].expand(height, width, dims // 2)
+    return torch.cat([row_part, column_part], dim=2).reshape(1, height * width, dims)
+
+
+def smooth_locations(count: int, dims: int, std: float) -> Tensor:
+    """Embeddings (count, dims) in which neighbouring places are alike: a random projection of Fourier features."""
+    place = torch.linspace(0, 1, count)[:, None]
+    octaves = torch.arange(7)
+    angles = place * math.pi * 2.0**octaves
+    features = torch.cat([angles.sin(), angles.cos()], dim=1) / (1 + octaves).repeat(2).sqrt()
+    embeddings = features @ torch.randn(features.shape[1], dims)
+    return embeddings * (std / embeddings.std())
+
+
+def _transformers_config(config: TinyConfig) -> PaliGemmaConfig:
+    vision = SiglipVisionConfig(
+        hidden_size=config.vision_width,
+        intermediate_size=config.vision_mlp,
+        num_hidden_layers=config.vision_layers,
+        num_attention_heads=config.vision_heads,
+        image_size=config.image_width,
+        patch_size=config.stride,
+        vision_use_head=False,
+    )
+    text = GemmaConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.text_width,
+        intermediate_size=config.text_mlp,
+        num_hidden_layers=config.text_layers,
+        num_attention_heads=config.text_heads,
+        num_key_value_heads=config.text_kv_heads,
+        head_dim=config.text_width // config.text_heads,
+        max_position_embeddings=config.max_positions,
+        initializer_range=config.initializer_range,
+        pad_token_id=PAD,
+        eos_token_id=EOS,
+        bos_token_id=BOS,
+    )
+    return PaliGemmaConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=IMAGE,
+        vocab_size=config.vocab_size,
+        projection_dim=config.text_width,
+        hidden_size=config.text_width,
+        pad_token_id=PAD,
+        eos_token_id=EOS,
+        bos_token_id=BOS,
+        attn_implementation=config.attention,
+    )
+
+
+def build_paligemma(config: TinyConfig) -> PaliGemmaForConditionalGeneration:
+    """The net with random weights; seed torch before for the same ones.
+
+    Training: call `model(input_ids=..., attention_mask=..., token_type_ids=..., pixel_values=..., labels=...)` on
+    rows of `prompt_ids(...) + answer + [EOS]`, padded on the right. `pixel_values` is (B, 3, H, W) in [-1, 1];
+    `token_type_ids` is 0 on the prompt (bidirectional) and 1 on the answer and padding (causal); `labels` is -100
+    on prompt and padding, and the ids themselves elsewhere: the loss shifts them. Without `token_type_ids`,
+    transformers 5.23 lets all tokens see each other, answers too, under sdpa: always pass them.
+
+    Logits of the answer only: `logits_to_keep=n` keeps the last n positions (then compute the loss yourself).
+    Generation: `model.generate(input_ids, pixel_values=..., token_type_ids=zeros, do_sample=False)`; there,
+    leaving out `token_type_ids` makes even the prompt causal.
+    """
+    model = PaliGemmaForConditionalGeneration(_transformers_config(config))
+    model.model.vision_tower.embeddings = ConvStem(config)
+    weight = model.get_input_embeddings().weight
+    with torch.no_grad():
+        # The places are the last words of the vocabulary.
+        weight[-LOC_COUNT:] = smooth_locations(LOC_COUNT, config.text_width, config.initializer_range)
+    return model
+
+
+def prompt_ids(tokenizer: Tokenizer, text: str, image_tokens: int = TinyConfig().image_tokens) -> list[int]:
+    """PaliGemma's prompt: [image] * N + [bos] + words + [newline]. `text` has no newline of its own."""
+    return [IMAGE] * image_tokens + [BOS] + tokenizer.encode(text + NEWLINE).ids
+
+
+def save(model: PaliGemmaForConditionalGeneration, config: TinyConfig, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write config.json, model.safetensors, tokenizer.json and tiny.json into `folder`."""
+    if tokenizer.token_to_id(loc_token(LOC_COUNT - 1)) != config.vocab_size - 1:
+        raise ValueError("the tokenizer's last token must be the last place")
+    folder.mkdir(parents=True, exist_ok=True)
+    model.config.save_pretrained(folder)
+    save_model(model, str(folder / "model.safetensors"))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tiny.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
+
+
+def load(folder: Path) -> tuple[PaliGemmaForConditionalGeneration, TinyConfig, Tokenizer]:
+    """What `save` wrote, in evaluation mode."""
+    fields = json.loads((folder / "tiny.json").read_text())
+    fields["stem_widths"] = tuple(fields["stem_widths"])
+    config = TinyConfig(**fields)
+    model = build_paligemma(config)
+    load_model(model, str(folder / "model.safetensors"))
+    return model.eval(), config, Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -1,0 +1,76 @@
+"""The word-level tokenizer of the tiny PaliGemma: a closed vocabulary in English and Korean, and 1024 places.
+
+Ids: `<pad>`=0 `<eos>`=1 `<bos>`=2 `<unk>`=3 `<image>`=4, newline=5, words, then `<loc0000>`..`<loc1023>` last.
+Text is read case-insensitively (lowercase, NFC); `decode` gives back what PaliGemma would print,
+`<loc0500><loc0300><loc0700><loc0600> red cup`.
+"""
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<image>")
+PAD, EOS, BOS, UNK, IMAGE = range(5)
+NEWLINE = "\n"
+LOC_COUNT = 1024
+
+KINDS = ("cup", "bottle", "box", "ball", "chair", "book", "plant", "backpack")
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
+KOREAN = {
+    "cup": "컵",
+    "bottle": "병",
+    "box": "상자",
+    "ball": "공",
+    "chair": "의자",
+    "book": "책",
+    "plant": "화분",
+    "backpack": "배낭",
+    "red": "빨간",
+    "orange": "주황",
+    "yellow": "노란",
+    "green": "초록",
+    "blue": "파란",
+    "purple": "보라",
+    "white": "흰",
+    "black": "검은",
+}
+_COMMANDS = ("detect", "caption", "main", "en", "none", ";")
+_SPACE = "▁"  # stands for the blank before a word, as in PaliGemma's own vocabulary
+
+
+def loc_token(bin_index: int) -> str:
+    """The token of one of 1024 places along a side of the image."""
+    return f"<loc{bin_index:04d}>"
+
+
+def _normalizer() -> normalizers.Normalizer:
+    # 빨간색 ("the colour red") and 빨간 ("red") are one word to the model.
+    colour_suffix = Regex("(?<=" + "|".join(KOREAN[colour] for colour in COLOURS) + ")색")
+    return normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.Lowercase(),
+            normalizers.Replace(colour_suffix, ""),
+            normalizers.Replace(Regex(r"[ \t]+"), " "),
+            normalizers.Strip(),
+        ]
+    )
+
+
+def build_tokenizer() -> Tokenizer:
+    """The tokenizer, the same one at each call. Unknown words become `<unk>`."""
+    words = (*_COMMANDS, *KINDS, *COLOURS, *KOREAN.values())
+    tokens = [*SPECIALS, NEWLINE, *(_SPACE + word for word in words), *map(loc_token, range(LOC_COUNT))]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.normalizer = _normalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(";", "isolated"),
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Metaspace(replacement=_SPACE, prepend_scheme="always"),
+        ]
+    )
+    tokenizer.decoder = decoders.Metaspace(replacement=_SPACE, prepend_scheme="always")
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in SPECIALS])
+    plain = [NEWLINE, *map(loc_token, range(LOC_COUNT))]
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in plain])
+    return tokenizer
