@@ -184,7 +184,9 @@ def prompt_ids(tokenizer: Tokenizer, text: str, image_tokens: int = TinyConfig()
     return [IMAGE] * image_tokens + [BOS] + tokenizer.encode(text + NEWLINE).ids
 
 
-def save(model: PaliGemmaForConditionalGeneration, config: TinyConfig, tokenizer: Tokenizer, folder: Path) -> None:
+def save(
+    model: PaliGemmaForConditionalGeneration, config: TinyConfig, tokenizer: Tokenizer, folder: Path
+) -> None:
     """Write config.json, model.safetensors, tokenizer.json and tiny.json into `folder`."""
     if tokenizer.token_to_id(loc_token(LOC_COUNT - 1)) != config.vocab_size - 1:
         raise ValueError("the tokenizer's last token must be the last place")
