@@ -8,6 +8,7 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_model, save_model
@@ -110,7 +111,7 @@ def sine_positions(height: int, width: int, dims: int) -> Tensor:
 
 
 def smooth_locations(count: int, dims: int, std: float) -> Tensor:
-    """Embeddings (count, dims) in which neighbouring places are alike: a random projection of Fourier features."""
+    """Embeddings (count, dims) in which neighbours are alike: a random projection of Fourier features."""
     place = torch.linspace(0, 1, count)[:, None]
     octaves = torch.arange(7)
     angles = place * math.pi * 2.0**octaves
@@ -143,6 +144,8 @@ def _transformers_config(config: TinyConfig) -> PaliGemmaConfig:
         eos_token_id=EOS,
         bos_token_id=BOS,
     )
+    settings: dict[str, Any] = {"attn_implementation": config.attention}
+    settings |= {"pad_token_id": PAD, "eos_token_id": EOS, "bos_token_id": BOS}
     return PaliGemmaConfig(
         vision_config=vision,
         text_config=text,
@@ -150,29 +153,27 @@ def _transformers_config(config: TinyConfig) -> PaliGemmaConfig:
         vocab_size=config.vocab_size,
         projection_dim=config.text_width,
         hidden_size=config.text_width,
-        pad_token_id=PAD,
-        eos_token_id=EOS,
-        bos_token_id=BOS,
-        attn_implementation=config.attention,
+        **settings,
     )
 
 
 def build_paligemma(config: TinyConfig) -> PaliGemmaForConditionalGeneration:
     """The net with random weights; seed torch before for the same ones.
 
-    Training: call `model(input_ids=..., attention_mask=..., token_type_ids=..., pixel_values=..., labels=...)` on
-    rows of `prompt_ids(...) + answer + [EOS]`, padded on the right. `pixel_values` is (B, 3, H, W) in [-1, 1];
-    `token_type_ids` is 0 on the prompt (bidirectional) and 1 on the answer and padding (causal); `labels` is -100
-    on prompt and padding, and the ids themselves elsewhere: the loss shifts them. Without `token_type_ids`,
-    transformers 5.23 lets all tokens see each other, answers too, under sdpa: always pass them.
+    Training: `model(input_ids=..., attention_mask=..., token_type_ids=..., pixel_values=..., labels=...)` on
+    rows of `prompt_ids(...) + answer + [EOS]`, padded on the right. `pixel_values` is (B, 3, H, W) in
+    [-1, 1]; `token_type_ids` is 0 on the prompt (bidirectional) and 1 on the answer and padding (causal);
+    `labels` is -100 on prompt and padding, and the ids themselves elsewhere: the loss shifts them. Without
+    `token_type_ids`, transformers 5.23 may let all tokens see each other, answers too: always pass them.
 
     Logits of the answer only: `logits_to_keep=n` keeps the last n positions (then compute the loss yourself).
     Generation: `model.generate(input_ids, pixel_values=..., token_type_ids=zeros, do_sample=False)`; there,
     leaving out `token_type_ids` makes even the prompt causal.
     """
     model = PaliGemmaForConditionalGeneration(_transformers_config(config))
-    model.model.vision_tower.embeddings = ConvStem(config)
-    weight = model.get_input_embeddings().weight
+    tower: Any = model.model.vision_tower
+    tower.embeddings = ConvStem(config)
+    weight: Any = model.get_input_embeddings().weight
     with torch.no_grad():
         # The places are the last words of the vocabulary.
         weight[-LOC_COUNT:] = smooth_locations(LOC_COUNT, config.text_width, config.initializer_range)

@@ -1,0 +1,229 @@
+"""A bundle: the folder that holds a model. Read whole, verified before anything in it is deserialised.
+
+`manifest.json` names every file with its size and SHA-256. Each file is read once into memory, its bytes are
+checked, and those very bytes are what the engines get: nothing can change in between.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from edge.errors import BundleRefused, UsageError
+from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest, Vocabulary
+from edge.records import Goal
+
+MANIFEST = "manifest.json"
+_MAX_MANIFEST_BYTES = 1_000_000
+_SUFFIXES = (".onnx", ".plan", ".json", ".safetensors")  # what engines read; never a pickle
+_ARTICLES = ("a", "an", "the")
+_REEXPORT = "export or download the bundle again"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle. Holds the bytes of all its files; let go of it once the engines are built."""
+
+    manifest: Manifest
+    contents: Mapping[str, bytes]  # by role
+    sha256: str  # of the manifest, and so of everything
+
+    def read(self, role: str) -> bytes:
+        """The verified bytes of a graph or file. Raises BundleRefused when the bundle has no such role."""
+        if role not in self.contents:
+            raise BundleRefused(f"bundle '{self.manifest.name}' has no {role}", _REEXPORT)
+        return self.contents[role]
+
+
+def file_info(file: str, content: bytes) -> FileInfo:
+    """The manifest's entry for a file with this content."""
+    return FileInfo(file=file, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def make_bundle(manifest: Manifest, contents: Mapping[str, bytes]) -> Bundle:
+    """A bundle in memory. Raises BundleRefused when the contents are not those that the manifest lists."""
+    infos = _listed_files(manifest)
+    if infos.keys() != contents.keys():
+        raise BundleRefused(f"the manifest lists {sorted(infos)}, the contents are {sorted(contents)}")
+    for role, info in infos.items():
+        _check_content(info, contents[role])
+    return Bundle(manifest, contents, hashlib.sha256(_manifest_bytes(manifest)).hexdigest())
+
+
+def write_bundle(folder: Path, bundle: Bundle) -> None:
+    """Write a bundle so that `folder` is at all times absent, the old bundle, or the whole new one."""
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        new = temporary / "new"
+        new.mkdir()
+        for role, info in _listed_files(bundle.manifest).items():
+            _write_file(new / info.file, bundle.contents[role])
+        _write_file(new / MANIFEST, _manifest_bytes(bundle.manifest))
+        if folder.exists():
+            folder.rename(temporary / "old")
+        new.rename(folder)
+    finally:
+        shutil.rmtree(temporary)
+
+
+def load_bundle(name_or_folder: str | Path) -> Bundle:
+    """Find, read and verify a bundle: a folder, or a name from the entry points `vla_edge.bundles`.
+
+    Raises BundleRefused when it is missing, cut short, altered, of an unknown version, or holds anything
+    that the runtime does not read.
+    """
+    folder = _find(name_or_folder)
+    _check_strangers(folder)
+    raw = _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
+    manifest = _parse_manifest(folder, raw)
+    contents: dict[str, bytes] = {}
+    for role, info in _listed_files(manifest).items():
+        contents[role] = _read_file(folder / info.file, info.bytes)
+        _check_content(info, contents[role])
+    return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest())
+
+
+def _find(name_or_folder: str | Path) -> Path:
+    folder = Path(name_or_folder)
+    if folder.is_dir():
+        return folder
+    known = {entry.name: entry for entry in entry_points(group="vla_edge.bundles")}
+    if str(name_or_folder) not in known:
+        names = ", ".join(sorted(known)) or "none installed"
+        raise BundleRefused(
+            f"no bundle '{name_or_folder}': neither a folder nor a known name",
+            f"known names: {names}; or give the path of a bundle's folder",
+        )
+    folder = Path(known[str(name_or_folder)].load()())
+    if not folder.is_dir():
+        raise BundleRefused(f"bundle '{name_or_folder}' should be in {folder}, which is not there", _REEXPORT)
+    return folder
+
+
+def _check_strangers(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.suffix not in (*_SUFFIXES, ".md", ".txt"):
+            raise BundleRefused(
+                f"{path} is not a file that a bundle may hold (only {', '.join(_SUFFIXES)})",
+                "remove it, or get the bundle from a source that you trust",
+            )
+
+
+def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
+    where = folder / MANIFEST
+    try:
+        document: object = json.loads(raw)
+    except ValueError as error:
+        raise BundleRefused(f"{where} is not JSON: {error}", _REEXPORT) from error
+    version = cast("dict[str, Any]", document).get("schema_version") if isinstance(document, dict) else None
+    if version != SCHEMA_VERSION:
+        raise BundleRefused(
+            f"{where} has schema version {version}, this runtime reads {SCHEMA_VERSION}",
+            "export the bundle again with this version of vla-edge",
+        )
+    try:
+        manifest = Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BundleRefused(f"{where}: {place}: {first['msg']}", _REEXPORT) from error
+    for info in _listed_files(manifest).values():
+        if Path(info.file).suffix not in _SUFFIXES:
+            raise BundleRefused(f"{where} lists {info.file}; only {', '.join(_SUFFIXES)} are read", _REEXPORT)
+    return manifest
+
+
+def _listed_files(manifest: Manifest) -> dict[str, FileInfo]:
+    return {**manifest.files, **manifest.graphs}
+
+
+def _check_content(info: FileInfo, content: bytes) -> None:
+    if len(content) != info.bytes:
+        raise BundleRefused(
+            f"{info.file} has {len(content)} bytes, the manifest says {info.bytes}", _REEXPORT
+        )
+    if hashlib.sha256(content).hexdigest() != info.sha256:
+        raise BundleRefused(f"{info.file} was altered: its SHA-256 is not the manifest's", _REEXPORT)
+
+
+def _read_file(path: Path, limit_bytes: int) -> bytes:
+    """The bytes of a regular file, one more than the limit at most. Links are refused, not followed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise BundleRefused(f"cannot read {path}: {error.strerror}", _REEXPORT) from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise BundleRefused(f"{path} is not a regular file", _REEXPORT)
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise BundleRefused(f"{path} is larger than {limit_bytes} bytes", _REEXPORT)
+    return content
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _manifest_bytes(manifest: Manifest) -> bytes:
+    return (manifest.model_dump_json(indent=2) + "\n").encode()
+
+
+def check_target(bundle: Bundle, goal: Goal) -> Goal:
+    """The goal with its target in the bundle's own words: lowercase, no article, singular.
+
+    Raises BundleRefused when the bundle was not made for such a goal, and UsageError, with the nearest known
+    names, when a closed vocabulary lacks a word of the target.
+    """
+    manifest = bundle.manifest
+    if goal.kind not in manifest.goals:
+        raise BundleRefused(
+            f"bundle '{manifest.name}' cannot do {goal.kind}", f"it can do: {', '.join(manifest.goals)}"
+        )
+    words = unicodedata.normalize("NFC", goal.target).lower().split()
+    if words and words[0] in _ARTICLES:
+        words = words[1:]
+    if not words and goal.target:
+        raise UsageError(f"the target '{goal.target}' names nothing")
+    if words and manifest.vocabulary.kinds:
+        words = [_known_word(word, manifest.vocabulary) for word in words]
+        _check_phrase(words, goal.target, manifest.vocabulary)
+    return replace(goal, target=" ".join(words))
+
+
+def _known_word(word: str, vocabulary: Vocabulary) -> str:
+    known = (*vocabulary.kinds, *vocabulary.colours)
+    # "cups", "boxes", and the Korean for "the colour red".
+    for candidate in (word, word.removesuffix("s"), word.removesuffix("es"), word.removesuffix("색")):
+        if candidate in known:
+            return candidate
+    near = difflib.get_close_matches(word, known, n=3)
+    names = f"did you mean {', '.join(near)}? " if near else ""
+    raise UsageError(
+        f"the model does not know '{word}'",
+        f"{names}it knows {', '.join(vocabulary.kinds)}; colours {', '.join(vocabulary.colours)}",
+    )
+
+
+def _check_phrase(words: list[str], target: str, vocabulary: Vocabulary) -> None:
+    *colours, kind = words
+    if kind not in vocabulary.kinds or len(colours) > 1 or any(word in vocabulary.kinds for word in colours):
+        raise UsageError(
+            f"the target '{target}' is not '[colour] kind'", f"for example '{vocabulary.kinds[0]}'"
+        )

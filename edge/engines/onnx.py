@@ -1,0 +1,92 @@
+"""ONNX Runtime as an engine. Buffers are made once; the same memory serves every call."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
+
+from edge.errors import BundleRefused, SafetyStop
+from edge.interfaces import Tensor, TensorSpec
+
+_ort: Any = onnxruntime  # it has no types
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(bool)": np.bool_,
+}
+
+
+class EngineFault(SafetyStop):
+    """An engine failed, or computed something that is not a number."""
+
+
+class OnnxEngine:
+    """One graph with static shapes on the CPU.
+
+    Outputs live in two sets of buffers that take turns: what a call returns stays valid through the next
+    call and is overwritten by the one after. So a cache that comes out of one call can go into the next.
+    """
+
+    def __init__(self, model: bytes, threads: int = 1) -> None:
+        """`model` is a whole ONNX file; `threads` caps its worker threads. Raises BundleRefused when ONNX
+        Runtime cannot read it or a shape is not static."""
+        options = _ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Threads that spin between calls would take a core from the control loop.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session: Any = _ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+            raise BundleRefused(f"ONNX Runtime cannot load the graph: {error}") from error
+        self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
+        self.outputs = tuple(_spec(value) for value in self._session.get_outputs())
+        self._binding: Any = self._session.io_binding()
+        self._buffers = [_buffers(self.outputs), _buffers(self.outputs)]
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Outputs by name. Raises ValueError when inputs differ from the specs, EngineFault when the engine
+        fails or an output holds NaN or infinity."""
+        outputs = self._buffers[0]
+        self._buffers.reverse()
+        held: list[Tensor] = []  # ONNX Runtime reads this memory; it must outlive the call
+        for spec in self.inputs:
+            value = np.ascontiguousarray(inputs[spec.name])
+            if value.dtype != spec.dtype or value.shape != spec.shape:
+                raise ValueError(
+                    f"{spec.name}: want {spec.shape} {spec.dtype}, got {value.shape} {value.dtype}"
+                )
+            held.append(value)
+            self._binding.bind_input(spec.name, "cpu", 0, spec.dtype, spec.shape, value.ctypes.data)
+        for spec in self.outputs:
+            address = outputs[spec.name].ctypes.data
+            self._binding.bind_output(spec.name, "cpu", 0, spec.dtype, spec.shape, address)
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:  # see above
+            raise EngineFault(f"ONNX Runtime failed: {error}") from error
+        for name, value in outputs.items():
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise EngineFault(f"the model computed NaN or infinity in '{name}'")
+        return dict(outputs)
+
+    def close(self) -> None:
+        """Frees the session; the engine cannot run any more."""
+        self._binding = self._session = None
+
+
+def _spec(value: Any) -> TensorSpec:
+    shape = cast("list[int | str | None]", value.shape)
+    if value.type not in _DTYPES or not all(isinstance(side, int) for side in shape):
+        raise BundleRefused(f"'{value.name}' is {value.type} {shape}; only static tensors are supported")
+    return TensorSpec(value.name, np.dtype(_DTYPES[value.type]), cast("tuple[int, ...]", tuple(shape)))
+
+
+def _buffers(specs: tuple[TensorSpec, ...]) -> dict[str, Tensor]:
+    return {spec.name: np.empty(spec.shape, spec.dtype) for spec in specs}

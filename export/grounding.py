@@ -1,0 +1,197 @@
+"""A checkpoint of the tiny PaliGemma to a bundle: `python -m export.grounding CHECKPOINT --out FOLDER`.
+
+The bundle is written only when ONNX Runtime says the same as torch.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import torch
+import transformers
+from torch import Tensor
+from transformers import PaliGemmaForConditionalGeneration
+
+from edge.bundle import Bundle, file_info, make_bundle, write_bundle
+from edge.engines.onnx import OnnxEngine
+from edge.errors import BundleRefused, EdgeError, UsageError
+from edge.grounding import GroundingModel
+from edge.interfaces import TensorSpec
+from edge.manifest import SCHEMA_VERSION, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
+from edge.preprocess import image_to_tensor
+from edge.records import BASE_ACTION, Image
+from export.graphs import Sizes, export_graphs
+from vla.paligemma import TinyConfig, load, prompt_ids
+from vla.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer
+
+GOALS = ("find_object", "follow_object", "describe_scene", "identify_main_object")
+_MIN_EQUAL = 0.99  # share of answers that must be the same word for word; the rest are near-ties
+_MAX_LOGIT_ERROR = 1e-3
+
+
+def image_spec(config: TinyConfig) -> ImageSpec:
+    """What the net wants of an image; training must prepare its images with this too."""
+    half = (0.5, 0.5, 0.5)
+    return ImageSpec(height=config.image_height, width=config.image_width, resize="area", mean=half, std=half)
+
+
+def export_grounding(
+    checkpoint: Path, out: Path, name: str = "default", images: Sequence[Image] = (), random_images: int = 8
+) -> Bundle:
+    """Export what `vla.paligemma.save` wrote, compare it with torch on `images` (RGB uint8) and random ones,
+    and write the bundle to `out`. Raises BundleRefused, and writes nothing, when they disagree."""
+    model, config, tokenizer = load(checkpoint)
+    graphs = export_graphs(model, (config.image_height, config.image_width), Sizes(config.image_tokens))
+    contents = {**graphs, "tokenizer": tokenizer.to_str().encode()}
+    weights = (checkpoint / "model.safetensors").read_bytes()
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        family="paligemma",
+        policy="grounding",
+        goals=GOALS,
+        vocabulary=Vocabulary(
+            kinds=(*KINDS, *(KOREAN[kind] for kind in KINDS)),
+            colours=(*COLOURS, *(KOREAN[colour] for colour in COLOURS)),
+        ),
+        image=image_spec(config),
+        action=BASE_ACTION,
+        graphs={role: _graph_info(role, content) for role, content in graphs.items()},
+        files={"tokenizer": file_info("tokenizer.json", contents["tokenizer"])},
+        target=Target(engine="onnxruntime"),
+        provenance={
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "onnxruntime": onnxruntime.__version__,
+        },
+        parity={},
+    )
+    patches = [random_image(seed, config) for seed in range(random_images)]
+    parity = compare(model, config, make_bundle(manifest, contents), [*images, *patches])
+    bundle = make_bundle(manifest.model_copy(update={"parity": parity}), contents)
+    write_bundle(out, bundle)
+    return bundle
+
+
+def compare(
+    model: PaliGemmaForConditionalGeneration, config: TinyConfig, bundle: Bundle, images: Sequence[Image]
+) -> dict[str, float]:
+    """Ask torch and the bundle for one object per image, kinds and colours in turn. Raises BundleRefused when
+    fewer than 99 % of the answers are equal, or a logit is more than 0.001 off."""
+    generator = np.random.default_rng(1)
+    equal = 0
+    error = 0.0
+    with GroundingModel(bundle) as grounding:
+        for index, image in enumerate(images):
+            label = f"{COLOURS[index % len(COLOURS)]} {KINDS[index // len(COLOURS) % len(KINDS)]}"
+            prompt = f"detect {label}"
+            equal += grounding.ground(image, prompt, label).text == torch_ground(model, config, image, label)
+            # Answers can agree by chance; all logits after random tokens cannot.
+            said = generator.integers(config.vocab_size - LOC_COUNT, config.vocab_size, 5).tolist()
+            answer = grounding.answer()
+            logits = [answer.start(image, prompt).copy(), *(answer.step(token).copy() for token in said)]
+            expected = torch_logits(model, config, image, prompt, said)
+            error = max(error, float(np.abs(np.stack(logits) - expected.numpy()).max()))
+    parity = {"answers": float(len(images)), "equal": equal / len(images), "max_logit_error": error}
+    if parity["equal"] < _MIN_EQUAL or error > _MAX_LOGIT_ERROR:
+        raise BundleRefused(
+            f"ONNX Runtime and torch disagree: {parity}", "check the export with random inputs"
+        )
+    return parity
+
+
+@torch.inference_mode()
+def torch_logits(
+    model: PaliGemmaForConditionalGeneration, config: TinyConfig, image: Image, prompt: str, said: list[int]
+) -> Tensor:
+    """Logits (len(said) + 1, V) after the prompt and after each token said, by transformers' own forward."""
+    start = prompt_ids(build_tokenizer(), prompt, config.image_tokens)
+    ids = torch.tensor([start + said])
+    types = torch.tensor([[0] * len(start) + [1] * len(said)])
+    pixels = torch.from_numpy(image_to_tensor(image, image_spec(config)))
+    mask = torch.ones_like(ids)
+    logits = model(input_ids=ids, pixel_values=pixels, token_type_ids=types, attention_mask=mask).logits
+    return logits[0, len(start) - 1 :]
+
+
+def torch_ground(
+    model: PaliGemmaForConditionalGeneration, config: TinyConfig, image: Image, label: str
+) -> str:
+    """The answer to `detect label` in torch, under the grammar of `edge/grounding.py`.
+
+    Slow: it has no cache, and shares no code with the exported graphs.
+    """
+    tokenizer = build_tokenizer()
+    first, last = config.vocab_size - LOC_COUNT, config.vocab_size
+    said: list[int] = []
+    for _ in range(4):
+        logits = torch_logits(model, config, image, f"detect {label}", said)[-1]
+        if not said:
+            allowed = torch.cat([logits[first:last], logits[tokenizer.encode("none").ids]])
+            if allowed.softmax(0)[-1] > 0.5:
+                return "none"
+        said.append(first + int(logits[first:last].argmax()))
+    return tokenizer.decode(said) + " " + label
+
+
+def random_image(seed: int, config: TinyConfig) -> Image:
+    """Coarse random patches, (H, W, 3): unlike fine noise, no two look the same to a net."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
+    size = (config.image_width, config.image_height)
+    return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def _graph_info(role: str, content: bytes) -> GraphInfo:
+    engine = OnnxEngine(content)
+    info = GraphInfo(
+        **file_info(f"{role}.onnx", content).model_dump(),
+        inputs=tuple(map(_tensor_info, engine.inputs)),
+        outputs=tuple(map(_tensor_info, engine.outputs)),
+        precision="fp32",
+    )
+    engine.close()
+    return info
+
+
+def _tensor_info(spec: TensorSpec) -> TensorInfo:
+    return TensorInfo(name=spec.name, dtype=spec.dtype.name, shape=spec.shape)
+
+
+def _read_images(folder: Path | None) -> list[Image]:
+    if folder is None:
+        return []
+    images: list[Image] = []
+    for path in sorted(folder.iterdir()):
+        image = cv2.imread(str(path))
+        if image is None:
+            raise UsageError(f"{path} is not an image")
+        images.append(np.ascontiguousarray(image[:, :, ::-1], np.uint8))
+    return images
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m export.grounding", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="folder with model.safetensors and tiny.json")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced if there")
+    parser.add_argument("--name", default="default", help="name in the manifest")
+    parser.add_argument("--images", type=Path, help="folder of images to compare with torch on")
+    options = parser.parse_args(arguments)
+    try:
+        bundle = export_grounding(options.checkpoint, options.out, options.name, _read_images(options.images))
+    except EdgeError as error:
+        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    megabytes = sum(map(len, bundle.contents.values())) / 1e6
+    print(f"{options.out}: {megabytes:.1f} MB, parity {bundle.manifest.parity}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
