@@ -1,0 +1,55 @@
+"""Command-line arguments, read the same way by every command: errors are UsageErrors with a hint."""
+
+import argparse
+import math
+from typing import NoReturn
+
+from edge.errors import UsageError
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse for one command of `vla-edge`. Nothing is abbreviated and nothing is printed on an error."""
+
+    def __init__(self, command: str, description: str) -> None:
+        super().__init__(prog=f"vla-edge {command}", description=description, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"`{self.prog} --help` lists what it takes")
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0."""
+    value = _number(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def non_negative_float(text: str) -> float:
+    """A finite number, 0 or more."""
+    value = _number(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return value
+
+
+def positive_int(text: str) -> int:
+    """A whole number above 0."""
+    value = non_negative_int(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 is not a whole number above 0")
+    return value
+
+
+def non_negative_int(text: str) -> int:
+    """A whole number, 0 or more, such as a seed."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from None

@@ -1,0 +1,190 @@
+"""Frames between processes through shared memory: one writer, one reader, no lock, never a torn image.
+
+Each slot carries a counter that is odd while the slot is written (a seqlock). The header names the newest
+complete slot, so a writer that dies in the middle of an image leaves the one before it readable.
+"""
+
+import mmap
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from edge.cameras.slot import require_fresh
+from edge.clock import Clock
+from edge.errors import HardwareMissing, StaleFrame
+from edge.records import Frame, Image
+
+SHARED_MEMORY = Path("/dev/shm")
+MAGIC = 0x31474E4952414C56  # "VLARING1"
+CACHE_LINE_BYTES = 64  # header and slots start on one
+MAX_READ_TRIES = 1000
+
+_fence_lock = threading.Lock()
+
+
+def _fence() -> None:
+    """Order memory accesses around this call, which Arm does not do by itself.
+
+    What precedes a release stays before it, what follows an acquire stays after it, so two empty critical
+    sections let nothing pass.
+    """
+    with _fence_lock:
+        pass
+    with _fence_lock:
+        pass
+
+
+class _Slot:
+    """One image in shared memory and the words that guard it."""
+
+    def __init__(self, memory: mmap.mmap, offset: int, height: int, width: int) -> None:
+        # Native, aligned words: each is read and written in one access.
+        self.words = np.ndarray((3,), np.uint64, memory, offset)  # counter, seq, stamp_ns
+        self.pixels = np.ndarray((height, width, 3), np.uint8, memory, offset + CACHE_LINE_BYTES)
+
+
+class FrameRing:
+    """A ring of images in shared memory: the writer calls `create`, the reader `attach`."""
+
+    def __init__(self, memory: mmap.mmap, height: int, width: int, slots: int, owned: Path | None) -> None:
+        self.height, self.width = height, width
+        self._owned = owned
+        self._header = np.ndarray((5,), np.uint64, memory)  # magic, height, width, slots, images written
+        size = _slot_bytes(height, width)
+        self._slots = [_Slot(memory, CACHE_LINE_BYTES + i * size, height, width) for i in range(slots)]
+
+    @classmethod
+    def create(cls, name: str, height: int, width: int, slots: int = 4) -> "FrameRing":
+        """Make the ring `name`, in place of one that a dead process may have left."""
+        path = _path(name)
+        size = CACHE_LINE_BYTES + slots * _slot_bytes(height, width)
+        # Complete before it appears under its name: a reader never meets half a header.
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            ring = cls(mmap.mmap(descriptor, size), height, width, slots, owned=path)
+        except OSError as error:
+            draft.unlink()
+            raise HardwareMissing(f"camera: {size} bytes of shared memory: {error.strerror}") from error
+        finally:
+            os.close(descriptor)
+        ring._header[:] = (MAGIC, height, width, slots, 0)
+        draft.rename(path)
+        return ring
+
+    @classmethod
+    def attach(cls, name: str) -> "FrameRing":
+        """Open the ring `name` and take its name away: it is freed when both sides are gone."""
+        path = _path(name)
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except OSError as error:
+            message = f"camera: no frames under the name {name!r}: {error.strerror}"
+            raise HardwareMissing(message, hint="is the process that writes them up?") from error
+        try:
+            header = os.pread(descriptor, 4 * 8, 0).ljust(4 * 8, b"\0")
+            magic, height, width, slots = (int(word) for word in np.frombuffer(header, np.uint64))
+            if magic != MAGIC:
+                raise HardwareMissing(
+                    f"camera: {path} holds no frames", hint="another program uses that name"
+                )
+            memory = mmap.mmap(descriptor, 0)
+        finally:
+            os.close(descriptor)
+        path.unlink(missing_ok=True)
+        return cls(memory, height, width, slots, owned=None)
+
+    @staticmethod
+    def unlink(name: str) -> None:
+        """Remove the ring's name, for the case that its writer died before anyone attached."""
+        _path(name).unlink(missing_ok=True)
+
+    def write(self, image: Image, stamp_ns: int) -> int:
+        """Publish one image; returns its seq. Never waits for the reader."""
+        if image.shape != (self.height, self.width, 3) or image.dtype != np.uint8:
+            raise ValueError(f"{image.dtype}{image.shape} does not fit {self.height} x {self.width} RGB")
+        seq = self.written
+        slot = self._slots[seq % len(self._slots)]
+        slot.words[0] += np.uint64(1)
+        _fence()
+        slot.words[1:] = (seq, stamp_ns)
+        slot.pixels[...] = image
+        _fence()
+        slot.words[0] += np.uint64(1)
+        _fence()
+        self._header[4] = seq + 1
+        return seq
+
+    def newest(self) -> tuple[Image, int, int] | None:
+        """A copy of the newest complete image, its stamp_ns and its seq; None before the first."""
+        for _ in range(MAX_READ_TRIES):
+            written = self.written
+            if written == 0:
+                return None
+            slot = self._slots[(written - 1) % len(self._slots)]
+            before = int(slot.words[0])
+            _fence()
+            seq, stamp_ns = int(slot.words[1]), int(slot.words[2])
+            image = np.array(slot.pixels)
+            _fence()
+            if before % 2 == 0 and before == int(slot.words[0]):
+                return image, stamp_ns, seq
+        raise StaleFrame(f"camera: {MAX_READ_TRIES} reads were overtaken", hint="add slots to the ring")
+
+    @property
+    def written(self) -> int:
+        """How many images were published so far: cheap to poll."""
+        return int(self._header[4])
+
+    def close(self) -> None:
+        """Take the name away where this side made it; the memory goes with the last object that uses it."""
+        if self._owned is not None:
+            self._owned.unlink(missing_ok=True)
+
+    def __enter__(self) -> "FrameRing":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class ShmCamera:
+    """A camera whose frames another process writes into a FrameRing."""
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        self.name = "front"
+        self._clock = clock
+        self._ring = FrameRing.attach(name)
+        self._frame: Frame | None = None
+
+    def latest(self, max_age_s: float) -> Frame:
+        """The newest frame. Raises StaleFrame when it is older than max_age_s, or when there is none yet."""
+        if self._frame is None or self._ring.written != self._frame.seq + 1:
+            newest = self._ring.newest()
+            if newest is None:
+                raise StaleFrame(f"camera {self.name!r}: no frame yet", hint="wait for its first frame")
+            image, stamp_ns, seq = newest
+            self._frame = Frame(image, stamp_ns, seq, self.name)
+        return require_fresh(self._frame, self._clock.now_ns(), max_age_s)
+
+    def close(self) -> None:
+        self._ring.close()
+
+
+def _path(name: str) -> Path:
+    if not name or "/" in name or name.startswith("."):
+        raise HardwareMissing(f"camera: {name!r} is no name for shared memory", hint="a plain word is")
+    return SHARED_MEMORY / name
+
+
+def _slot_bytes(height: int, width: int) -> int:
+    """One slot in whole cache lines: the words, then the pixels."""
+    pixel_lines = -(-height * width * 3 // CACHE_LINE_BYTES)
+    return (1 + pixel_lines) * CACHE_LINE_BYTES

@@ -1,0 +1,55 @@
+"""One place for the newest frame: whoever is slow misses frames instead of falling behind."""
+
+import threading
+
+from edge.errors import StaleFrame
+from edge.records import Frame
+
+
+class LatestFrame:
+    """A one-slot mailbox between threads. The newest frame wins; frames that nobody took are counted."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._taken = True
+        self.dropped = 0
+
+    def put(self, frame: Frame) -> None:
+        """Offer a frame. One that is older than the one held is dropped itself."""
+        with self._changed:
+            if self._frame is not None and frame.stamp_ns < self._frame.stamp_ns:
+                self.dropped += 1
+                return
+            if not self._taken:
+                self.dropped += 1
+            self._frame = frame
+            self._taken = False
+            self._changed.notify_all()
+
+    def newest(self) -> Frame | None:
+        """The newest frame so far, however often it was asked for; None before the first."""
+        with self._changed:
+            self._taken = True
+            return self._frame
+
+    def take(self, timeout_s: float) -> Frame | None:
+        """Wait for a frame that nobody took yet; None when none came in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._taken, timeout_s)
+            if self._taken:
+                return None
+            self._taken = True
+            return self._frame
+
+
+def require_fresh(frame: Frame, now_ns: int, max_age_s: float) -> Frame:
+    """The frame itself, or StaleFrame when it is older than allowed."""
+    age_s = (now_ns - frame.stamp_ns) / 1e9
+    if age_s > max_age_s:
+        age = f"{age_s * 1e3:.0f} ms old (limit {max_age_s * 1e3:.0f} ms)"
+        raise StaleFrame(
+            f"camera {frame.camera!r}: newest frame is {age}",
+            hint="check the camera's cable and power, and whether its process still runs",
+        )
+    return frame

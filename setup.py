@@ -1,0 +1,62 @@
+"""What is installed and what it needs. `pip install .` pulls neither torch nor CUDA.
+
+The ranges hold versions with wheels for x86-64 and aarch64 on Python 3.10 (JetPack 6) and 3.12 (JetPack 7).
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "sim")
+
+RUNTIME = [
+    "numpy>=1.26,<3",
+    "opencv-python-headless>=4.9,<6",
+    "onnxruntime>=1.18,<2",
+    "tokenizers>=0.20,<1",
+    "pydantic>=2.7,<3",
+    "rich>=13,<16",
+    "psutil>=5.9,<8",
+    "pyserial>=3.5,<4",
+    "pymavlink>=2.4.41,<3",
+    # The simulated robot is the default robot: `vla-edge run` works right after `pip install`.
+    "mujoco>=3.2,<5",
+]
+TORCH = ["torch>=2.6,<3", "transformers>=4.57,<6"]
+EXPORT = [*TORCH, "onnx>=1.18,<2", "onnxscript>=0.5,<1"]
+TRAIN = [*TORCH, "safetensors>=0.5,<1", "matplotlib>=3.8,<4", "tensorboard>=2.17,<3"]
+JETSON = ["jetson-stats>=4.3,<8", "cuda-python>=12.6,<14"]
+DEV = [
+    "pytest>=8.2,<10",
+    "pytest-timeout>=2.3,<3",
+    "hypothesis>=6.100,<7",
+    "ruff>=0.14,<1",
+    "pyright[nodejs]>=1.1.400,<2",
+    "import-linter>=2.3,<3",
+]
+
+setup(
+    name="vla-edge",
+    version=re.search(r'__version__ = "(.+)"', (HERE / "edge/__init__.py").read_text(encoding="utf-8"))[1],
+    description="Drive a robot from a camera with a vision-language model, safely, on a Jetson or a laptop",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
+    package_data={"edge": ["py.typed"], "sim": ["bundles/**/*", "assets/**/*"]},
+    install_requires=RUNTIME,
+    extras_require={
+        "export": EXPORT,
+        "train": TRAIN,
+        "jetson": JETSON,
+        "dev": sorted({*EXPORT, *TRAIN, *DEV}),
+    },
+    entry_points={
+        "console_scripts": ["vla-edge = edge.cli:main"],
+        "vla_edge.robots": ["sim = sim.robot:open_robot"],
+        "vla_edge.bundles": ["default = sim.bundles:default"],
+    },
+)
