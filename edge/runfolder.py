@@ -1,0 +1,86 @@
+"""What a run leaves behind: runs/<time>/ with summary.json, pids.json and pictures."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from edge.drawing import RoomMap, Shot, draw_path, draw_strip, spread
+from edge.errors import UsageError
+from edge.records import Image, Odometry
+
+MIN_FREE_BYTES = 16 * 2**20
+SHOTS_PER_STRIP = 8
+HINT = "name another folder: `vla-edge run --runs-dir DIR`"
+
+
+class RunFolder:
+    """One run's folder. Files appear whole or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, runs_dir: Path) -> "RunFolder":
+        """Make runs_dir/<local time>, with -2, -3 ... behind it when the name is taken."""
+        # The only wall time of a run: it names the folder and is never computed with.
+        stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
+        try:
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            free_bytes = shutil.disk_usage(runs_dir).free
+            if free_bytes < MIN_FREE_BYTES:
+                space = f"{free_bytes / 2**20:.0f} MiB free, a run needs {MIN_FREE_BYTES / 2**20:.0f}"
+                raise UsageError(f"runs folder {runs_dir}: {space}", hint=HINT)
+            return cls(_make_unique(runs_dir / stamp))
+        except OSError as error:
+            raise UsageError(
+                f"runs folder {runs_dir} is not writable: {error.strerror}", hint=HINT
+            ) from error
+
+    def write_pids(self, pids: Mapping[str, int]) -> None:
+        """Role -> process id, so that a person or a test can find the processes."""
+        self._write("pids.json", _json(dict(pids)))
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Replace summary.json."""
+        self._write("summary.json", _json(dict(summary)))
+
+    def path_png(self, path: Sequence[Odometry], room: RoomMap | None, title: str) -> Path:
+        """Draw the way of the robot from above into path.png."""
+        return self._write("path.png", _png(draw_path(path, room, title)))
+
+    def strip_png(self, shots: Sequence[Shot]) -> Path:
+        """Draw up to 8 of the frames, evenly spread, with what the model said into frames.png."""
+        return self._write("frames.png", _png(draw_strip(spread(shots, SHOTS_PER_STRIP))))
+
+    def _write(self, name: str, content: bytes) -> Path:
+        target, draft = self.path / name, self.path / f".{name}.new"
+        try:
+            draft.write_bytes(content)
+            draft.replace(target)
+        except OSError as error:
+            raise UsageError(f"can't write {target}: {error.strerror}", hint="is the disk full?") from error
+        return target
+
+
+def _make_unique(wanted: Path) -> Path:
+    number = 1
+    while True:
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            path.mkdir()  # fails if it exists: two runs never share a folder
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _png(image: Image) -> bytes:
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
