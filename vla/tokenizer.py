@@ -1,6 +1,6 @@
 """The word-level tokenizer of the tiny PaliGemma: a closed vocabulary in English and Korean, and 1024 places.
 
-Ids: `<pad>` 0, `<eos>` 1, `<bos>` 2, `<unk>` 3, `<image>` 4, newline 5, words, and last `<loc0000>`..`<loc1023>`.
+Ids: `<pad>` 0, `<eos>` 1, `<bos>` 2, `<unk>` 3, `<image>` 4, newline 5, words, `<loc0000>`..`<loc1023>`.
 Text is read case-insensitively (lowercase, NFC); `decode` gives back what PaliGemma would print,
 `<loc0500><loc0300><loc0700><loc0600> red cup`.
 """

@@ -1,0 +1,47 @@
+"""What many tests share: a tiny random PaliGemma, as a checkpoint and as a bundle."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A net with 6 image tokens, and weights so large that its answers depend on the image."""
+    import torch
+
+    from vla.paligemma import TinyConfig, build_paligemma, save
+    from vla.tokenizer import build_tokenizer
+
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # more only get in each other's way at this size
+    config = TinyConfig(
+        image_height=32,
+        image_width=48,
+        stem_widths=(8, 8, 16),
+        vision_width=32,
+        vision_layers=1,
+        vision_mlp=64,
+        text_width=32,
+        text_layers=2,
+        text_mlp=64,
+        initializer_range=0.5,
+    )
+    model = build_paligemma(config).train()
+    with torch.no_grad():
+        model.model.vision_tower.embeddings.projection.weight.mul_(20)
+        for _ in range(8):  # so that batch statistics are not the initial ones
+            model.model.vision_tower(torch.randn(8, 3, 32, 48) * 2 + 1)
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save(model, config, build_tokenizer(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that checkpoint's bundle. Copy it before changing anything in it."""
+    from export.grounding import export_grounding
+
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    export_grounding(tiny_checkpoint, folder, name="tiny")
+    return folder
