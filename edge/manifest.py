@@ -75,6 +75,7 @@ class Manifest(_Model):
     family: str
     policy: Literal["grounding", "token", "head"]
     goals: tuple[str, ...]
+    prompts: dict[str, str]  # by goal, with {target}; where the model was not taught its family's
     vocabulary: Vocabulary
     image: ImageSpec
     action: ActionSpec | None

@@ -44,7 +44,10 @@ def export_grounding(
     checkpoint: Path, out: Path, name: str = "default", images: Sequence[Image] = (), random_images: int = 8
 ) -> Bundle:
     """Export what `vla.paligemma.save` wrote, compare it with torch on `images` (RGB uint8) and random ones,
-    and write the bundle to `out`. Raises BundleRefused, and writes nothing, when they disagree."""
+    and write the bundle to `out`. Raises UsageError where there is no checkpoint, and BundleRefused when the two
+    disagree; nothing is written then."""
+    if not (checkpoint / "tiny.json").is_file():
+        raise UsageError(f"{checkpoint} is no checkpoint: it has no tiny.json", "train one first")
     model, config, tokenizer = load(checkpoint)
     graphs = export_graphs(model, (config.image_height, config.image_width), Sizes(config.image_tokens))
     contents = {**graphs, "tokenizer": tokenizer.to_str().encode()}
@@ -55,6 +58,7 @@ def export_grounding(
         family="paligemma",
         policy="grounding",
         goals=GOALS,
+        prompts={"identify_main_object": "main"},
         vocabulary=Vocabulary(
             kinds=(*KINDS, *(KOREAN[kind] for kind in KINDS)),
             colours=(*COLOURS, *(KOREAN[colour] for colour in COLOURS)),
@@ -166,6 +170,8 @@ def _tensor_info(spec: TensorSpec) -> TensorInfo:
 def _read_images(folder: Path | None) -> list[Image]:
     if folder is None:
         return []
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder of images")
     images: list[Image] = []
     for path in sorted(folder.iterdir()):
         image = cv2.imread(str(path))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from edge.bundle import load_bundle
-from edge.errors import BundleRefused
-from export.grounding import compare, random_image
+from edge.errors import BundleRefused, UsageError
+from export.grounding import compare, export_grounding, main, random_image
 from vla.paligemma import load
 
 
@@ -39,6 +39,12 @@ def test_other_weights_are_found_out(tiny_bundle: Path, tiny_checkpoint: Path):
         model.model.language_model.norm.weight += 0.1
     with pytest.raises(BundleRefused, match="disagree"):
         compare(model, config, load_bundle(tiny_bundle), [random_image(0, config)])
+
+
+def test_what_is_not_there_is_bad_usage(tmp_path: Path):
+    with pytest.raises(UsageError, match="no checkpoint"):
+        export_grounding(tmp_path, tmp_path / "out")
+    assert main([str(tmp_path), "--out", str(tmp_path / "out"), "--images", str(tmp_path / "none")]) == 2
 
 
 @pytest.mark.slow
