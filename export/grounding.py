@@ -44,8 +44,11 @@ def export_grounding(
     checkpoint: Path, out: Path, name: str = "default", images: Sequence[Image] = (), random_images: int = 8
 ) -> Bundle:
     """Export what `vla.paligemma.save` wrote, compare it with torch on `images` (RGB uint8) and random ones,
-    and write the bundle to `out`. Raises UsageError where there is no checkpoint, and BundleRefused when the two
-    disagree; nothing is written then."""
+    and write the bundle to `out`.
+
+    Raises UsageError where there is no checkpoint, and BundleRefused when the two disagree; nothing is
+    written then.
+    """
     if not (checkpoint / "tiny.json").is_file():
         raise UsageError(f"{checkpoint} is no checkpoint: it has no tiny.json", "train one first")
     model, config, tokenizer = load(checkpoint)
