@@ -153,6 +153,7 @@ class MotorStatus:
     frame_to_motor_ns: int = -1  # first write of this decision minus its t0_ns; -1 until there is one
     ticks: int = 0
     missed_ticks: int = 0
+    refused: int = 0  # chunks and messages that were not followed, so far
     odometry: Odometry | None = None
     battery_fraction: float | None = None  # [0, 1]
 

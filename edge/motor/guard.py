@@ -1,0 +1,276 @@
+"""Follows action chunks and decides alone when to stop. Pure: no clock, no input or output, deterministic.
+
+- The age of the newest followed frame, counted from its capture, is the only sign of life. A chunk is
+  followed up to `follow_age_s`, then braked at maximum deceleration, at zero by `zero_age_s`, and latched.
+- A chunk that is malformed, not finite, from the future or of low confidence brakes to zero without latching.
+- A chunk that is not newer than what came before is ignored; the age of the current one goes on counting.
+- A chunk that jumps (a reversal in one frame) is set aside, and followed when the next chunk agrees with it.
+- A frame captured before arming is never followed: a reset is not a restart. A first command far from zero
+  after arming is harmless: it is approached from zero under the acceleration and jerk limits.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from edge.errors import UsageError
+from edge.motor.limits import MotorLimits
+from edge.motor.slew import clipped, slew
+from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Velocity
+
+FUTURE_TOLERANCE_NS = 20_000_000
+# Jerk and acceleration are never integrated over more than this many periods after a stall.
+MAX_STALL_PERIODS = 2
+
+Row = tuple[complex, float]  # (linear x + y * 1j in m/s, angular in rad/s)
+
+
+@dataclass(slots=True)
+class GuardCounts:
+    """What happened to the chunks so far."""
+
+    accepted: int = 0
+    clamped: int = 0  # accepted, but with values beyond the limits
+    malformed: int = 0  # width, horizon, dt, NaN or Inf
+    future: int = 0
+    repeated: int = 0  # duplicated, replayed or out of order
+    early: int = 0  # of a frame captured before arming
+    old: int = 0  # too old when it arrived
+    unsure: int = 0  # confidence below the limit
+    jumps: int = 0
+
+    @property
+    def refused(self) -> int:
+        """All chunks that were not followed."""
+        return self.malformed + self.future + self.repeated + self.early + self.old + self.unsure + self.jumps
+
+
+class Guard:
+    """The state machine of the motor process. Times are CLOCK_MONOTONIC ns, passed in.
+
+    `spec` names the three axes of a base and bounds them together with `limits`; `period_ns` is how long a
+    setpoint holds, so that none outlives what it is allowed. Raises UsageError for another kind of spec.
+    """
+
+    def __init__(
+        self, limits: MotorLimits, spec: ActionSpec = BASE_ACTION, period_ns: int = 20_000_000
+    ) -> None:
+        if spec.names != BASE_ACTION.names:
+            raise UsageError(f"a base is driven by {BASE_ACTION.names}, not by {spec.names}")
+        if not 0 < period_ns <= 100_000_000:
+            raise UsageError(f"motor period {period_ns / 1e6} ms is not in (0, 100] ms")
+        self.limits = limits
+        self.state = MotorState.DISARMED
+        self.reason = ""
+        self.frame_to_motor_ns = -1
+        self.counts = GuardCounts()
+        self._low, self._high = np.asarray(spec.low), np.asarray(spec.high)
+        self._period_ns = period_ns
+        self._follow_age_ns = round(limits.follow_age_s * 1e9)
+        self._zero_age_ns = round(limits.zero_age_s * 1e9)
+        self._armed_ns = 0
+        self._stepped_ns: int | None = None
+        self._seen = (-1, -1)  # (t0_ns, decision) of the newest chunk in order
+        self._frame_ns = 0  # t0_ns of the newest chunk that was followed
+        self._chunk: ActionChunk | None = None
+        self._rows: list[Row] = []
+        self._set_aside: Row | None = None
+        self._linear, self._linear_accel = 0j, 0j
+        self._angular, self._angular_accel = 0j, 0j
+
+    @property
+    def decision(self) -> int:
+        """Number of the decision being followed; -1 is none."""
+        return self._chunk.decision if self._chunk is not None else -1
+
+    @property
+    def moving(self) -> bool:
+        """Whether the last setpoint was not zero."""
+        return self._linear != 0 or self._angular != 0
+
+    def arm(self, now_ns: int) -> bool:
+        """Allow motion: DISARMED or LATCHED to HOLDING. While still moving nothing changes, and False."""
+        if self.state in (MotorState.HOLDING, MotorState.FOLLOWING):
+            return True
+        if self.moving or self.state is MotorState.RAMPING:
+            return False
+        self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
+        return True
+
+    def stop(self, reason: str) -> None:
+        """Brake to zero and latch. The first reason stays until re-armed."""
+        if self.state in (MotorState.RAMPING, MotorState.LATCHED):
+            return
+        self._drop_chunk()
+        self.state, self.reason = MotorState.RAMPING, reason
+        if not self.moving:
+            self.state = MotorState.LATCHED
+
+    def follow(self, chunk: ActionChunk, now_ns: int) -> bool:
+        """Take a chunk as the plan to follow. False when it was refused; `reason` and `counts` say why."""
+        if self.state not in (MotorState.HOLDING, MotorState.FOLLOWING):
+            return False
+        if (chunk.t0_ns, chunk.decision) <= self._seen or chunk.decision < self._seen[1]:
+            self.counts.repeated += 1
+            return False
+        if fault := self._malformed(chunk):
+            self.counts.malformed += 1
+            return self._hold(fault)
+        if (lead_ns := chunk.t0_ns - now_ns) > FUTURE_TOLERANCE_NS:
+            self.counts.future += 1
+            return self._hold(f"frame is {lead_ns / 1e6:.0f} ms in the future")
+        self._seen = (chunk.t0_ns, chunk.decision)
+        if not chunk.confidence >= self.limits.min_confidence:  # NaN is not sure either
+            self.counts.unsure += 1
+            return self._hold(f"confidence {chunk.confidence:.2f} (limit {self.limits.min_confidence:.2f})")
+        return self._follow_valid(chunk, now_ns)
+
+    def step(self, now_ns: int) -> Velocity:
+        """The setpoint for this tick. Brakes and latches by age; never NaN, never beyond a limit."""
+        if self._stepped_ns is None:
+            self._stepped_ns = now_ns
+        elapsed_ns = max(0, now_ns - self._stepped_ns)
+        self._stepped_ns = max(self._stepped_ns, now_ns)
+        target = self._target(now_ns)
+        if target is None:
+            self._brake(elapsed_ns / 1e9)
+        elif elapsed_ns > 0:
+            self._approach(target, min(elapsed_ns, MAX_STALL_PERIODS * self._period_ns) / 1e9)
+        if self.moving:
+            self._cap_by_age(now_ns)
+        if self.state is MotorState.RAMPING and not self.moving:
+            self.state = MotorState.LATCHED
+            self._drop_chunk()
+        # Adding zero turns -0.0 into 0.0.
+        return Velocity(self._linear.real + 0.0, self._linear.imag + 0.0, self._angular.real + 0.0)
+
+    def _malformed(self, chunk: ActionChunk) -> str:
+        values = chunk.values
+        if values.ndim != 2 or values.shape[1] != len(self._low) or values.shape[0] == 0:
+            return f"chunk has shape {values.shape}, not (rows, {len(self._low)})"
+        if not (math.isfinite(chunk.dt_s) and chunk.dt_s > 0):
+            return f"chunk has a row time of {chunk.dt_s} s"
+        if not np.isfinite(values).all():
+            return "chunk has a value that is not finite"
+        return ""
+
+    def _hold(self, reason: str) -> bool:
+        """Brake to zero without latching; a valid chunk may move again."""
+        self._drop_chunk()
+        self.state, self.reason = MotorState.HOLDING, reason
+        return False
+
+    def _drop_chunk(self) -> None:
+        self._chunk, self._rows, self._set_aside = None, [], None
+
+    def _follow_valid(self, chunk: ActionChunk, now_ns: int) -> bool:
+        if chunk.t0_ns < self._armed_ns:
+            self.counts.early += 1
+            return False
+        if (age_ns := now_ns - chunk.t0_ns) > self._follow_age_ns:
+            self.counts.old += 1
+            if self._chunk is None:
+                self.reason = self._age_text(age_ns)
+            return False
+        rows, clamped = self._clamped_rows(chunk)
+        if any(self._jumps(a, b) for a, b in pairwise(rows)):
+            self.counts.jumps += 1
+            return self._hold("chunk jumps between its rows")
+        if not self._agrees(rows[min(len(rows) - 1, self._row_index(chunk, now_ns))], now_ns):
+            self.counts.jumps += 1
+            self.reason = "chunk jumps away from the one before; waiting for the next to agree"
+            return False
+        self._chunk, self._rows, self._set_aside = chunk, rows, None
+        self._frame_ns = chunk.t0_ns
+        self.frame_to_motor_ns = -1
+        self.state = MotorState.FOLLOWING
+        self.counts.accepted += 1
+        self.counts.clamped += clamped
+        self.reason = "limited to the highest speed" if clamped else ""
+        return True
+
+    def _clamped_rows(self, chunk: ActionChunk) -> tuple[list[Row], bool]:
+        values = np.minimum(np.maximum(chunk.values.astype(np.float64), self._low), self._high)
+        rows: list[Row] = []
+        for x, y, angular in values.tolist():
+            linear = clipped(complex(x, y), self.limits.linear_m_s)
+            rows.append((linear, clipped(complex(angular), self.limits.angular_rad_s).real))
+        sent = np.array([(linear.real, linear.imag, angular) for linear, angular in rows])
+        return rows, bool((np.abs(sent - chunk.values) > 1e-6).any())
+
+    def _jumps(self, before: Row, after: Row) -> bool:
+        return (
+            abs(after[0] - before[0]) > self.limits.linear_jump_m_s
+            or abs(after[1] - before[1]) > self.limits.angular_jump_rad_s
+        )
+
+    def _agrees(self, row: Row, now_ns: int) -> bool:
+        """Whether `row` continues the current plan, or the outlier that was set aside before it."""
+        current = self._current_row(now_ns)
+        if current is None or not self._jumps(current, row):
+            return True
+        if self._set_aside is not None and not self._jumps(self._set_aside, row):
+            return True
+        self._set_aside = row
+        return False
+
+    def _row_index(self, chunk: ActionChunk, now_ns: int) -> int:
+        # Compared as a float first: a tiny dt_s must not make a huge integer.
+        rows_passed = max(0.0, (now_ns - chunk.t0_ns) / 1e9 / chunk.dt_s)
+        return math.floor(min(rows_passed + 1e-9, float(chunk.values.shape[0])))
+
+    def _current_row(self, now_ns: int) -> Row | None:
+        if self._chunk is None or now_ns >= self._chunk.valid_until_ns:
+            return None
+        index = self._row_index(self._chunk, now_ns)
+        return self._rows[index] if index < len(self._rows) else None
+
+    def _age_text(self, age_ns: int) -> str:
+        return f"newest frame is {age_ns / 1e6:.0f} ms old (limit {self._follow_age_ns / 1e6:.0f} ms)"
+
+    def _target(self, now_ns: int) -> Row | None:
+        """The row to follow now, or None to brake."""
+        if self.state is not MotorState.FOLLOWING or self._chunk is None:
+            return None
+        age_ns = now_ns - self._chunk.t0_ns
+        if age_ns > self._follow_age_ns:
+            self.state, self.reason = MotorState.RAMPING, self._age_text(age_ns)
+            return None
+        row = self._current_row(now_ns)
+        if row is None:
+            self.reason = "chunk is used up"
+            return None
+        if self.frame_to_motor_ns < 0:
+            self.frame_to_motor_ns = max(0, age_ns)
+        return row
+
+    def _approach(self, target: Row, dt_s: float) -> None:
+        limits = self.limits
+        self._linear, self._linear_accel = slew(
+            self._linear, self._linear_accel, target[0], limits.linear_accel_m_s2, limits.linear_decel_m_s2,
+            limits.linear_jerk_m_s3, dt_s,
+        )  # fmt: skip
+        self._angular, self._angular_accel = slew(
+            self._angular, self._angular_accel, complex(target[1]), limits.angular_accel_rad_s2,
+            limits.angular_decel_rad_s2, limits.angular_jerk_rad_s3, dt_s,
+        )  # fmt: skip
+        self._linear = clipped(self._linear, limits.linear_m_s)
+        self._angular = clipped(self._angular, limits.angular_rad_s)
+
+    def _brake(self, dt_s: float) -> None:
+        """Straight toward zero at maximum deceleration, without a jerk limit."""
+        self._linear = clipped(
+            self._linear, max(0.0, abs(self._linear) - self.limits.linear_decel_m_s2 * dt_s)
+        )
+        self._angular = clipped(
+            self._angular, max(0.0, abs(self._angular) - self.limits.angular_decel_rad_s2 * dt_s)
+        )
+        self._linear_accel = self._angular_accel = 0j
+
+    def _cap_by_age(self, now_ns: int) -> None:
+        """No faster than what brakes to zero by `zero_age_s`, counting the period that a setpoint holds."""
+        left_s = max(0.0, (self._zero_age_ns - (now_ns + self._period_ns - self._frame_ns)) / 1e9)
+        self._linear = clipped(self._linear, self.limits.linear_decel_m_s2 * left_s)
+        self._angular = clipped(self._angular, self.limits.angular_decel_rad_s2 * left_s)

@@ -1,0 +1,44 @@
+"""Approaching a velocity under acceleration and jerk limits, in the plane. Vectors are complex numbers."""
+
+import math
+
+
+def clipped(vector: complex, limit: float) -> complex:
+    """`vector`, shortened to the length `limit` where it is longer."""
+    length = abs(vector)
+    return vector if length <= limit else vector * (limit / length)
+
+
+def slew(
+    velocity: complex,
+    last_accel: complex,
+    target: complex,
+    accel: float,
+    decel: float,
+    jerk: float,
+    dt_s: float,
+) -> tuple[complex, complex]:
+    """The next velocity and its acceleration, `dt_s` (> 0) later.
+
+    |change| <= decel * dt_s and growth of the speed <= accel * dt_s always hold; the jerk limit yields to
+    both, to a target of zero, and to landing exactly on the target.
+    """
+    gap = target - velocity
+    if target == 0:
+        wanted = last_accel = clipped(gap / dt_s, decel)
+    else:
+        slowing = (gap * velocity.conjugate()).real < 0
+        wanted = clipped(gap * 1e9, min(decel if slowing else accel, _eased(abs(gap), jerk, dt_s)))
+    chosen = clipped(last_accel + clipped(wanted - last_accel, jerk * dt_s), decel)
+    change = chosen * dt_s
+    # The last step lands on the target exactly, instead of passing it or missing it by a rounding.
+    lands = (change * gap.conjugate()).real >= abs(gap) ** 2 * (1 - 1e-9)
+    after = target if lands else velocity + change
+    after = clipped(after, abs(velocity) + accel * dt_s)
+    return after, (after - velocity) / dt_s
+
+
+def _eased(gap: float, jerk: float, dt_s: float) -> float:
+    """The acceleration from which whole steps of falling jerk end exactly where the gap closes."""
+    unit = jerk * dt_s
+    return unit * (math.sqrt(0.25 + 2 * gap / (unit * dt_s)) - 0.5)

@@ -1,0 +1,214 @@
+"""The binary messages between the runtime and the motor process, one per packet of a SOCK_SEQPACKET pair.
+
+Layout: magic (4 bytes), version (u8), kind (u8), payload length (u16), CRC-32 of all the rest (u32), payload.
+Little-endian. `decode(encode(message))` gives the message back.
+"""
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Velocity
+
+VERSION = 1
+MAX_BYTES = 4096  # a longer packet is refused unread
+MAX_TEXT_BYTES = 512  # longer reasons are cut
+
+_MAGIC = b"vlaM"
+_HEADER = struct.Struct("<4sBBHI")
+_CHUNK = struct.Struct("<HHdqqdq")
+_STATUS = struct.Struct("<qB3dqqqqqB")
+_ODOMETRY = struct.Struct("<q6d")
+_BATTERY = struct.Struct("<d")
+_EXIT_CODE = struct.Struct("<B")
+_STATES: tuple[MotorState, ...] = tuple(MotorState)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Allow motion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Brake to zero and latch."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Brake to zero, disarm, exit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last words of the motor process: why it never started, or why it exits."""
+
+    exit_code: int  # of edge.errors
+    message: str
+    hint: str
+
+
+Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure
+_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure)
+
+
+def encode(message: Message) -> bytes:
+    """One packet. Raises ValueError for what does not fit: a chunk over MAX_BYTES, a number over 64 bits."""
+    try:
+        payload = _payload(message)
+    except struct.error as error:
+        raise ValueError(f"{type(message).__name__} does not fit its message: {error}") from error
+    if _HEADER.size + len(payload) > MAX_BYTES:
+        raise ValueError(f"message of {_HEADER.size + len(payload)} bytes (limit {MAX_BYTES})")
+    kind = _KINDS.index(type(message))
+    crc = zlib.crc32(payload, zlib.crc32(bytes((VERSION, kind))))
+    return _HEADER.pack(_MAGIC, VERSION, kind, len(payload), crc) + payload
+
+
+def decode(packet: bytes) -> Message:
+    """The message in one packet. Raises ValueError for any bytes that `encode` did not make."""
+    if not _HEADER.size <= len(packet) <= MAX_BYTES:
+        raise ValueError(f"message of {len(packet)} bytes is not in [{_HEADER.size}, {MAX_BYTES}]")
+    magic, version, kind, length, crc = _HEADER.unpack_from(packet)
+    payload = packet[_HEADER.size :]
+    if magic != _MAGIC or version != VERSION:
+        raise ValueError(f"message of another kind of speaker: {magic!r} version {version}")
+    if kind >= len(_KINDS) or length != len(payload):
+        raise ValueError(f"message kind {kind} with {len(payload)} of {length} bytes")
+    if crc != zlib.crc32(payload, zlib.crc32(bytes((version, kind)))):
+        raise ValueError("message is corrupted: its checksum differs")
+    try:
+        return _message(_KINDS[kind], payload)
+    except (struct.error, IndexError, UnicodeDecodeError) as error:
+        raise ValueError(f"message of kind {kind} does not hold what it should: {error}") from error
+
+
+def _payload(message: Message) -> bytes:
+    match message:
+        case ActionChunk():
+            return _pack_chunk(message)
+        case MotorStatus():
+            return _pack_status(message)
+        case Stop():
+            return _pack_text(message.reason)
+        case Failure():
+            return _EXIT_CODE.pack(message.exit_code) + _pack_text(message.message) + _pack_text(message.hint)
+        case _:
+            return b""
+
+
+def _message(kind: type[Any], payload: bytes) -> Message:
+    reader = _Reader(payload)
+    message: Message
+    if kind is ActionChunk:
+        message = _read_chunk(reader)
+    elif kind is MotorStatus:
+        message = _read_status(reader)
+    elif kind is Stop:
+        message = Stop(reader.text())
+    elif kind is Failure:
+        (exit_code,) = reader.unpack(_EXIT_CODE)
+        message = Failure(exit_code, reader.text(), reader.text())
+    else:
+        message = kind()
+    if reader.left:
+        raise ValueError(f"{reader.left} bytes too many")
+    return message
+
+
+class _Reader:
+    def __init__(self, payload: bytes) -> None:
+        self._payload = payload
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._payload) - self._at
+
+    def take(self, size: int) -> bytes:
+        if size > self.left:
+            raise ValueError(f"{self.left} of {size} bytes are there")
+        self._at += size
+        return self._payload[self._at - size : self._at]
+
+    def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
+        return layout.unpack(self.take(layout.size))
+
+    def text(self) -> str:
+        size = int.from_bytes(self.take(2), "little")
+        return self.take(size).decode()
+
+
+def _pack_text(text: str) -> bytes:
+    # Cut between characters; lone surrogates cannot be written.
+    raw = text.encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore").encode()
+    return len(raw).to_bytes(2, "little") + raw
+
+
+def _pack_chunk(chunk: ActionChunk) -> bytes:
+    if chunk.values.ndim != 2:
+        raise ValueError(f"chunk has shape {chunk.values.shape}, not (rows, dims)")
+    rows, dims = chunk.values.shape
+    fields = (rows, dims, chunk.dt_s, chunk.t0_ns, chunk.valid_until_ns, chunk.confidence, chunk.decision)
+    return _CHUNK.pack(*fields) + chunk.values.astype("<f4").tobytes()
+
+
+def _read_chunk(reader: _Reader) -> ActionChunk:
+    rows, dims, dt_s, t0_ns, valid_until_ns, confidence, decision = reader.unpack(_CHUNK)
+    values: NDArray[np.float32] = np.frombuffer(reader.take(rows * dims * 4), "<f4").astype(np.float32)
+    return ActionChunk(values.reshape((rows, dims)), dt_s, t0_ns, valid_until_ns, confidence, decision)
+
+
+def _pack_velocity(velocity: Velocity) -> tuple[float, float, float]:
+    return velocity.linear_x_m_s, velocity.linear_y_m_s, velocity.angular_z_rad_s
+
+
+def _pack_status(status: MotorStatus) -> bytes:
+    odometry, battery = status.odometry, status.battery_fraction
+    packed = _STATUS.pack(
+        status.stamp_ns,
+        _STATES.index(status.state),
+        *_pack_velocity(status.sent),
+        status.decision,
+        status.frame_to_motor_ns,
+        status.ticks,
+        status.missed_ticks,
+        status.refused,
+        (odometry is not None) | (battery is not None) << 1,
+    )
+    if odometry is not None:
+        pose = (odometry.x_m, odometry.y_m, odometry.yaw_rad)
+        packed += _ODOMETRY.pack(odometry.stamp_ns, *pose, *_pack_velocity(odometry.velocity))
+    if battery is not None:
+        packed += _BATTERY.pack(battery)
+    return packed + _pack_text(status.reason)
+
+
+def _read_status(reader: _Reader) -> MotorStatus:
+    values = reader.unpack(_STATUS)
+    stamp_ns, state, x, y, angular, decision, frame_to_motor_ns, ticks, missed_ticks, refused, has = values
+    odometry = battery = None
+    if has & 1:
+        odometry_ns, x_m, y_m, yaw_rad, *velocity = reader.unpack(_ODOMETRY)
+        odometry = Odometry(odometry_ns, x_m, y_m, yaw_rad, Velocity(*velocity))
+    if has & 2:
+        (battery,) = reader.unpack(_BATTERY)
+    return MotorStatus(
+        stamp_ns=stamp_ns,
+        state=_STATES[state],
+        sent=Velocity(x, y, angular),
+        reason=reader.text(),
+        decision=decision,
+        frame_to_motor_ns=frame_to_motor_ns,
+        ticks=ticks,
+        missed_ticks=missed_ticks,
+        refused=refused,
+        odometry=odometry,
+        battery_fraction=battery,
+    )

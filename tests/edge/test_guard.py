@@ -1,0 +1,443 @@
+"""The guard alone, with times made up: what it follows, when it brakes, when it latches.
+
+Faults injected here: 23 NaN/Inf, 24 a jump, 25 chunk used up, 34/36/43 no fresh command, 39 replay, 48 a
+stall, 53 e-stop, 57 start with a non-zero command, 62/63 limits out of range.
+"""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.errors import UsageError
+from edge.motor.guard import Guard
+from edge.motor.limits import MotorLimits
+from edge.records import ActionChunk, ActionSpec, MotorState, Velocity
+
+MS = 1_000_000
+TICK = 20 * MS
+START = 1_000_000_000
+LIMITS = MotorLimits()
+
+
+def chunk(
+    t0_ns: int,
+    row: tuple[float, float, float] = (0.3, 0.0, 0.0),
+    rows: int = 10,
+    decision: int = 0,
+    confidence: float = 0.9,
+    dt_s: float = 0.1,
+    valid_ms: int = 1000,
+) -> ActionChunk:
+    values = np.tile(np.array(row, np.float32), (rows, 1))
+    return ActionChunk(values, dt_s, t0_ns, t0_ns + valid_ms * MS, confidence, decision)
+
+
+def armed(limits: MotorLimits = LIMITS) -> Guard:
+    guard = Guard(limits)
+    guard.step(START)
+    assert guard.arm(START)
+    return guard
+
+
+def drive(guard: Guard, start_ns: int, ticks: int, **fields: object) -> tuple[int, Velocity]:
+    """A fresh frame at every tick; returns the last tick's time and setpoint."""
+    now_ns, velocity = start_ns, Velocity()
+    for _ in range(ticks):
+        now_ns += TICK
+        guard.follow(chunk(now_ns, **fields), now_ns)  # type: ignore[arg-type]
+        velocity = guard.step(now_ns)
+    return now_ns, velocity
+
+
+def coast(guard: Guard, now_ns: int, ticks: int) -> list[Velocity]:
+    return [guard.step(now_ns + (i + 1) * TICK) for i in range(ticks)]
+
+
+def speed(velocity: Velocity) -> float:
+    return math.hypot(velocity.linear_x_m_s, velocity.linear_y_m_s)
+
+
+def test_boots_disarmed_and_follows_nothing() -> None:
+    guard = Guard(LIMITS)
+    _, velocity = drive(guard, START, 20)
+    assert velocity == Velocity()
+    assert guard.state is MotorState.DISARMED
+    assert guard.decision == -1
+    guard.stop("e-stop")
+    assert guard.state is MotorState.LATCHED
+
+
+def test_reaches_the_commanded_velocity_and_holds_it() -> None:
+    guard = armed()
+    _, velocity = drive(guard, START, 40, row=(0.3, -0.1, 0.5), decision=7)
+    assert velocity == Velocity(*np.array((0.3, -0.1, 0.5), np.float32).tolist())
+    assert guard.state is MotorState.FOLLOWING
+    assert (guard.decision, guard.frame_to_motor_ns, guard.reason) == (7, 0, "")
+
+
+def test_frame_to_motor_is_counted_from_capture_to_first_use() -> None:
+    guard = armed()
+    guard.follow(chunk(START), START + 33 * MS)
+    guard.step(START + 40 * MS)
+    guard.step(START + 60 * MS)
+    assert guard.frame_to_motor_ns == 40 * MS
+
+
+def test_starts_smoothly_and_never_overshoots() -> None:
+    guard = armed()
+    speeds = [0.0]
+    now_ns = START
+    for _ in range(60):
+        now_ns, velocity = drive(guard, now_ns, 1, row=(0.3, 0, 0))
+        speeds.append(velocity.linear_x_m_s)
+    accel = np.diff(speeds, prepend=0.0) / 0.02
+    jerk = np.diff(accel) / 0.02
+    assert max(speeds) <= 0.3 + 1e-6
+    assert accel.max() == pytest.approx(1.0)
+    # Landing on the target in a whole number of ticks may cost a little more than the limit.
+    assert np.abs(jerk).max() <= 1.5 * LIMITS.linear_jerk_m_s3
+    assert jerk.max() <= LIMITS.linear_jerk_m_s3 + 1e-6
+
+
+def test_far_from_zero_first_command_is_approached_from_zero() -> None:
+    guard = armed()
+    _, velocity = drive(guard, START, 1, row=(0.5, 0, 1.0))
+    assert speed(velocity) <= 1.0 * 0.02 + 1e-9
+    assert velocity.angular_z_rad_s <= 3.0 * 0.02 + 1e-9
+
+
+def test_a_zero_row_brakes_at_once_without_easing() -> None:
+    guard = armed()
+    now_ns, fast = drive(guard, START, 60, row=(0.5, 0, 0))
+    _, slower = drive(guard, now_ns, 1, row=(0, 0, 0))
+    assert fast.linear_x_m_s - slower.linear_x_m_s == pytest.approx(0.04)
+    _, zero = drive(guard, now_ns + TICK, 12, row=(0, 0, 0))
+    assert zero == Velocity()
+    assert guard.state is MotorState.FOLLOWING  # zero is a command like any other
+
+
+def test_values_are_clamped_with_the_length_of_the_vector() -> None:
+    guard = armed()
+    _, velocity = drive(guard, START, 100, row=(9.0, 9.0, -9.0))
+    assert speed(velocity) == pytest.approx(0.5)
+    assert velocity.linear_x_m_s == pytest.approx(velocity.linear_y_m_s)
+    assert velocity.angular_z_rad_s == -1.0
+    assert guard.reason == "limited to the highest speed"
+    assert guard.counts.clamped == 100
+
+
+def test_lower_limits_from_configuration_hold() -> None:
+    guard = armed(MotorLimits(linear_m_s=0.2, angular_rad_s=0.4))
+    _, velocity = drive(guard, START, 100, row=(0.5, 0, 1.0))
+    assert (velocity.linear_x_m_s, velocity.angular_z_rad_s) == (0.2, 0.4)
+
+
+def test_rows_are_taken_by_time_and_elapsed_ones_are_skipped() -> None:
+    guard = armed()
+    rows = np.array([[0.5, 0, 0], [0.1, 0, 0], [0, 0, 0]], np.float32)
+    plan = ActionChunk(rows, 0.1, START, START + 1000 * MS, 1.0, 0)
+    guard.follow(plan, START + 120 * MS)
+    velocities = [guard.step(START + 120 * MS + i * TICK) for i in range(4)]
+    assert max(v.linear_x_m_s for v in velocities) <= 0.1
+    assert guard.step(START + 205 * MS).linear_x_m_s < velocities[-1].linear_x_m_s
+
+
+@pytest.mark.parametrize(
+    "plan", [{"rows": 1}, {"valid_ms": 100}], ids=["past the last row", "not valid any more"]
+)
+def test_used_up_chunk_brakes_but_does_not_latch_yet(plan: dict[str, int]) -> None:
+    guard = armed()
+    now_ns, before = drive(guard, START, 40, **plan)
+    braking = coast(guard, now_ns, 6)
+    assert guard.reason == "chunk is used up"
+    assert guard.state is MotorState.FOLLOWING
+    assert speed(braking[-1]) < speed(before)
+    now_ns, after = drive(guard, now_ns + 6 * TICK, 40, **plan)
+    assert after == before
+    coast(guard, now_ns, 30)
+    assert guard.state is MotorState.LATCHED
+
+
+def test_dead_stream_is_zero_by_500_ms_and_latched() -> None:
+    guard = armed()
+    now_ns, full = drive(guard, START, 80, row=(0.5, 0, 1.0))
+    followed = coast(guard, now_ns, 11)
+    assert set(followed) == {full}
+    braking = coast(guard, now_ns + 11 * TICK, 13)
+    steps = -np.diff([full.linear_x_m_s, *(v.linear_x_m_s for v in braking)])
+    assert steps.max() <= 2.0 * 0.02 + 1e-9
+    assert guard.step(now_ns + 490 * MS) == Velocity()
+    assert guard.state is MotorState.LATCHED
+    assert "ms old (limit 250 ms)" in guard.reason
+    now_ns, velocity = drive(guard, now_ns + 500 * MS, 20)
+    assert velocity == Velocity()
+    assert guard.arm(now_ns)
+    assert drive(guard, now_ns, 20)[1] != Velocity()
+
+
+def test_dead_stream_of_zeros_latches_too() -> None:
+    guard = armed()
+    now_ns, _ = drive(guard, START, 3, row=(0, 0, 0))
+    coast(guard, now_ns, 30)
+    assert guard.state is MotorState.LATCHED
+
+
+def test_holding_without_any_chunk_never_latches() -> None:
+    guard = armed()
+    assert set(coast(guard, START, 500)) == {Velocity()}
+    assert guard.state is MotorState.HOLDING
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (lambda t: chunk(t, row=(math.nan, 0, 0)), "not finite"),
+        (lambda t: chunk(t, row=(0.1, math.inf, 0)), "not finite"),
+        (lambda t: chunk(t, dt_s=0.0), "row time"),
+        (lambda t: chunk(t, dt_s=math.nan), "row time"),
+        (lambda t: chunk(t, rows=0), "shape"),
+        (lambda t: ActionChunk(np.zeros((4, 7), np.float32), 0.1, t, t + MS, 1.0, 0), "shape"),
+        (lambda t: ActionChunk(np.zeros(3, np.float32), 0.1, t, t + MS, 1.0, 0), "shape"),
+        (lambda t: chunk(t + 50 * MS), "in the future"),
+        (lambda t: chunk(t, confidence=0.29), "confidence 0.29 (limit 0.30)"),
+        (lambda t: chunk(t, confidence=math.nan), "confidence nan"),
+    ],
+)
+def test_refused_chunk_brakes_to_zero_and_a_good_one_moves_again(bad, reason: str) -> None:  # type: ignore[no-untyped-def]
+    guard = armed()
+    now_ns, before = drive(guard, START, 40)
+    assert not guard.follow(bad(now_ns + 10 * MS), now_ns + 10 * MS)
+    assert guard.state is MotorState.HOLDING
+    assert reason in guard.reason
+    braking = coast(guard, now_ns, 20)
+    assert speed(before) > speed(braking[0]) > speed(braking[1])
+    assert braking[-1] == Velocity()
+    assert guard.state is MotorState.HOLDING
+    assert guard.counts.refused == 1
+    assert drive(guard, now_ns + 20 * TICK, 40)[1] == before
+
+
+def test_a_frame_slightly_in_the_future_is_followed() -> None:
+    guard = armed()
+    assert guard.follow(chunk(START + 15 * MS), START)
+    assert guard.step(START + MS) != Velocity()
+    assert guard.frame_to_motor_ns == 0
+
+
+def test_repeated_chunks_are_ignored_and_do_not_refresh_the_age() -> None:
+    guard = armed()
+    now_ns, _ = drive(guard, START, 40, decision=5)
+    replayed = chunk(now_ns, decision=5)
+    for i in range(30):
+        assert not guard.follow(replayed, now_ns + i * TICK)
+        guard.step(now_ns + i * TICK)
+    assert guard.state is MotorState.LATCHED
+    assert guard.counts.repeated == 14  # those after latching are not even looked at
+
+
+def test_out_of_order_and_older_decisions_are_ignored() -> None:
+    guard = armed()
+    now_ns, _ = drive(guard, START, 5, decision=5)
+    assert not guard.follow(chunk(now_ns - TICK, decision=6), now_ns)
+    assert not guard.follow(chunk(now_ns + MS, decision=4), now_ns + MS)
+    assert guard.follow(chunk(now_ns, decision=6), now_ns)
+    assert guard.counts.repeated == 2
+
+
+def test_chunk_that_arrives_too_old_is_not_followed() -> None:
+    guard = armed()
+    assert not guard.follow(chunk(START), START + 300 * MS)
+    assert guard.reason == "newest frame is 300 ms old (limit 250 ms)"
+    assert guard.step(START + 301 * MS) == Velocity()
+    assert guard.state is MotorState.HOLDING
+    # The one being followed ages by itself; an old one beside it changes nothing.
+    guard.follow(chunk(START + 310 * MS), START + 320 * MS)
+    guard.follow(chunk(START + 315 * MS), START + 600 * MS)
+    assert guard.state is MotorState.FOLLOWING
+    assert guard.counts.old == 2
+
+
+def test_frames_from_before_arming_are_not_followed() -> None:
+    guard = armed()
+    assert not guard.follow(chunk(START - MS), START + MS)
+    assert guard.counts.early == 1
+    assert guard.state is MotorState.HOLDING
+
+
+def test_stop_latches_and_keeps_the_first_reason() -> None:
+    guard = armed()
+    now_ns, full = drive(guard, START, 80, row=(0.5, 0, 0))
+    guard.stop("e-stop pressed")
+    assert guard.state is MotorState.RAMPING
+    assert not guard.arm(now_ns)  # not while it moves
+    first, *_, last = coast(guard, now_ns, 13)
+    assert full.linear_x_m_s - first.linear_x_m_s == pytest.approx(0.04)
+    assert last == Velocity()
+    guard.stop("another")
+    assert (guard.state, guard.reason) == (MotorState.LATCHED, "e-stop pressed")
+    assert guard.decision == -1
+
+
+def test_arming_twice_changes_nothing() -> None:
+    guard = armed()
+    now_ns, before = drive(guard, START, 40)
+    assert guard.arm(now_ns)
+    assert guard.step(now_ns + TICK) == before
+
+
+def test_lone_reversal_is_set_aside_and_followed_when_confirmed() -> None:
+    guard = armed()
+    now_ns, full = drive(guard, START, 60, row=(0.5, 0, 0))
+    assert not guard.follow(chunk(now_ns + TICK, row=(-0.5, 0, 0)), now_ns + TICK)
+    assert guard.step(now_ns + TICK) == full
+    assert "jumps" in guard.reason
+    now_ns, velocity = drive(guard, now_ns + TICK, 1, row=(0.5, 0, 0))
+    assert velocity == full
+    _, velocity = drive(guard, now_ns, 80, row=(-0.5, 0, 0))
+    assert velocity.linear_x_m_s == -0.5
+    assert guard.counts.jumps == 2
+
+
+def test_turning_jump_is_set_aside_too() -> None:
+    guard = armed()
+    now_ns, _ = drive(guard, START, 60, row=(0, 0, 1.0))
+    assert not guard.follow(chunk(now_ns + MS, row=(0, 0, -1.0)), now_ns + MS)
+
+
+def test_chunk_that_jumps_between_its_rows_is_refused() -> None:
+    guard = armed()
+    rows = np.array([[0.5, 0, 0], [-0.5, 0, 0]], np.float32)
+    assert not guard.follow(ActionChunk(rows, 0.1, START, START + 200 * MS, 1.0, 0), START)
+    assert guard.state is MotorState.HOLDING
+    assert guard.counts.jumps == 1
+
+
+def test_stalled_loop_does_not_leap() -> None:
+    guard = armed()
+    now_ns, before = drive(guard, START, 5, row=(0.5, 0, 0))
+    now_ns += 200 * MS
+    guard.follow(chunk(now_ns, row=(0.5, 0, 0)), now_ns)
+    assert guard.step(now_ns).linear_x_m_s - before.linear_x_m_s <= 1.0 * 0.04 + 1e-9
+
+
+def test_time_that_stands_still_or_goes_back_changes_no_velocity() -> None:
+    guard = armed()
+    now_ns, before = drive(guard, START, 5)
+    assert guard.step(now_ns) == before
+    assert guard.step(now_ns - TICK) == before
+
+
+def test_guards_only_a_base() -> None:
+    arm = ActionSpec(("x",), ("m",), (-1.0,), (1.0,), 10.0)
+    with pytest.raises(UsageError, match="base"):
+        Guard(LIMITS, arm)
+    with pytest.raises(UsageError, match="period"):
+        Guard(LIMITS, period_ns=0)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"linear_m_s": 0.51},
+        {"linear_m_s": 0.0},
+        {"linear_m_s": -0.1},
+        {"angular_rad_s": math.nan},
+        {"angular_rad_s": math.inf},
+        {"follow_age_s": True},
+        {"follow_age_s": "1"},
+        {"min_confidence": 0.2},
+        {"min_confidence": 1.5},
+        {"linear_decel_m_s2": 1.0},
+        {"linear_jump_m_s": 0.4},
+    ],
+)
+def test_limits_may_only_become_stricter(fields: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        MotorLimits(**fields)
+
+
+def test_limits_travel_as_json() -> None:
+    limits = MotorLimits(linear_m_s=0.3, min_confidence=0.5)
+    assert MotorLimits.from_json(limits.to_json()) == limits
+    for text in ("{", "[1]", '{"linear": 0.3}', '{"linear_m_s": null}'):
+        with pytest.raises(UsageError):
+            MotorLimits.from_json(text)
+
+
+wild = st.floats(allow_nan=True, allow_infinity=True, width=32)
+tame = st.floats(-0.625, 0.625, width=32)
+rows = st.lists(st.tuples(*[tame | wild] * 3) | st.tuples(tame, tame, tame), min_size=0, max_size=4)
+events = st.one_of(
+    st.tuples(st.just("tick"), st.sampled_from([TICK] * 6 + [0, MS, 7 * MS, 35 * MS, 300 * MS])),
+    st.tuples(st.just("ticks"), st.integers(1, 40)),
+    st.tuples(
+        st.just("chunk"),
+        rows,
+        st.sampled_from([0, 0, 0, -10 * MS, -100 * MS, -400 * MS, 10 * MS, 100 * MS]),
+        st.sampled_from([0.1, 0.1, 0.02, 0.0, -1.0, math.nan, 1e-300]),
+        st.sampled_from([0.9, 0.9, 0.9, 0.1, math.nan]),
+        st.sampled_from([0, 1, 1, -3]),
+    ),
+    st.tuples(st.just("arm")),
+    st.tuples(st.just("stop")),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(events, max_size=60))
+def test_nothing_gets_past_the_limits(sequence: list[tuple]) -> None:  # type: ignore[type-arg]
+    """Whatever is sent, whenever: value, acceleration, deceleration, age and latch hold at every tick."""
+    guard, now_ns, decision, newest_ns = Guard(LIMITS), START, 0, -(10**12)
+    last, last_ns = guard.step(now_ns), now_ns
+    guard.arm(now_ns)
+
+    def tick(delta_ns: int) -> None:
+        nonlocal last, last_ns, now_ns
+        now_ns += delta_ns
+        state_before = guard.state
+        velocity = guard.step(now_ns)
+        elapsed_s = (now_ns - last_ns) / 1e9
+        old, new = (
+            complex(last.linear_x_m_s, last.linear_y_m_s),
+            complex(velocity.linear_x_m_s, velocity.linear_y_m_s),
+        )
+        turn = velocity.angular_z_rad_s
+        assert math.isfinite(abs(new)) and math.isfinite(turn)
+        assert abs(new) <= 0.5 + 1e-9 and abs(turn) <= 1.0 + 1e-9
+        assert abs(new - old) <= 2.0 * elapsed_s + 1e-9
+        assert abs(turn - last.angular_z_rad_s) <= 4.0 * elapsed_s + 1e-9
+        assert abs(new) - abs(old) <= 1.0 * min(elapsed_s, 0.04) + 1e-9
+        assert abs(turn) - abs(last.angular_z_rad_s) <= 3.0 * min(elapsed_s, 0.04) + 1e-9
+        # The setpoint holds for one more period: also then it must be able to brake in time.
+        left_s = max(0.0, 0.5 - 0.02 - (now_ns - newest_ns) / 1e9)
+        assert abs(new) <= 2.0 * left_s + 1e-9
+        if state_before in (MotorState.DISARMED, MotorState.LATCHED):
+            assert velocity == Velocity()
+            assert guard.state is state_before
+        last, last_ns = velocity, now_ns
+
+    for kind, *details in sequence:
+        if kind == "tick":
+            tick(details[0])
+        elif kind == "ticks":
+            for _ in range(details[0]):
+                tick(TICK)
+        elif kind == "chunk":
+            values, offset_ns, dt_s, confidence, step = details
+            decision += step
+            t0_ns = now_ns + offset_ns
+            array = np.array(values, np.float32).reshape(-1, 3)
+            if guard.follow(ActionChunk(array, dt_s, t0_ns, t0_ns + 400 * MS, confidence, decision), now_ns):
+                assert np.isfinite(array).all()
+                newest_ns = max(newest_ns, t0_ns)
+        elif kind == "arm":
+            guard.arm(now_ns)
+        else:
+            guard.stop("test")
+            assert guard.state in (MotorState.RAMPING, MotorState.LATCHED)
+    for _ in range(30):
+        tick(TICK)
+    assert last == Velocity()

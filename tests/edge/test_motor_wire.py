@@ -1,0 +1,125 @@
+"""Every message survives the way there and back; no other bytes are taken for one (faults 38, 66)."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Velocity
+
+i64 = st.integers(-(2**63), 2**63 - 1)
+number = st.floats(allow_nan=False)
+text = st.text(st.characters(codec="utf-8"), max_size=120)
+velocity = st.builds(Velocity, number, number, number)
+odometry = st.builds(Odometry, i64, number, number, number, velocity)
+status = st.builds(
+    MotorStatus,
+    stamp_ns=i64,
+    state=st.sampled_from(MotorState),
+    sent=velocity,
+    reason=text,
+    decision=i64,
+    frame_to_motor_ns=i64,
+    ticks=i64,
+    missed_ticks=i64,
+    refused=i64,
+    odometry=st.none() | odometry,
+    battery_fraction=st.none() | number,
+)
+messages = st.one_of(
+    status,
+    st.just(Arm()),
+    st.just(Quit()),
+    st.builds(Stop, text),
+    st.builds(Failure, st.integers(0, 255), text, text),
+)
+
+
+@given(messages)
+def test_messages_come_back_as_they_were(message: Message) -> None:
+    assert decode(encode(message)) == message
+
+
+@given(
+    st.integers(0, 40),
+    st.integers(0, 8),
+    st.data(),
+    st.floats(),
+    i64,
+    i64,
+    st.floats(),
+    i64,
+)
+def test_chunks_come_back_bit_by_bit(rows, dims, data, dt_s, t0_ns, until_ns, confidence, decision) -> None:  # type: ignore[no-untyped-def]
+    """NaN and Inf travel: refusing them is the guard's task."""
+    values = np.frombuffer(
+        data.draw(st.binary(min_size=4 * rows * dims, max_size=4 * rows * dims)), np.float32
+    )
+    chunk = ActionChunk(values.reshape(rows, dims), dt_s, t0_ns, until_ns, confidence, decision)
+    back = decode(encode(chunk))
+    assert isinstance(back, ActionChunk)
+    assert back.values.dtype == np.float32
+    assert back.values.shape == (rows, dims)
+    assert back.values.tobytes() == chunk.values.tobytes()
+    for field in dataclasses.fields(ActionChunk):
+        if field.name != "values":
+            assert repr(getattr(back, field.name)) == repr(getattr(chunk, field.name))
+
+
+@given(messages, st.data())
+def test_one_changed_byte_is_noticed(message: Message, data: st.DataObject) -> None:
+    packet = bytearray(encode(message))
+    at = data.draw(st.integers(0, len(packet) - 1))
+    packet[at] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(ValueError):
+        decode(bytes(packet))
+
+
+@given(messages, st.integers(1, 60))
+def test_cut_or_padded_messages_are_noticed(message: Message, count: int) -> None:
+    packet = encode(message)
+    for altered in (packet[:-count], packet + bytes(count)):
+        with pytest.raises(ValueError):
+            decode(altered)
+
+
+@given(st.binary(max_size=MAX_BYTES + 100))
+def test_any_other_bytes_raise_only_value_error(packet: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode(packet)
+
+
+def test_a_valid_checksum_around_a_wrong_body_is_refused() -> None:
+    """A peer with a bug, not a broken wire."""
+    import zlib
+
+    from edge.motor import wire
+
+    for kind in range(7):
+        for payload in (b"", b"\xff", b"\xff" * 90, b"\xff" * 200):
+            crc = zlib.crc32(payload, zlib.crc32(bytes((wire.VERSION, kind))))
+            packet = wire._HEADER.pack(b"vlaM", wire.VERSION, kind, len(payload), crc) + payload
+            if payload or kind not in (1, 3):  # Arm and Quit have no body
+                with pytest.raises(ValueError):
+                    decode(packet)
+
+
+def test_what_does_not_fit_is_refused_when_sent() -> None:
+    big = np.zeros((400, 3), np.float32)
+    for chunk in (
+        ActionChunk(big, 0.1, 0, 0, 1.0, 0),
+        ActionChunk(big[:1], 0.1, 2**63, 0, 1.0, 0),
+        ActionChunk(big[0], 0.1, 0, 0, 1.0, 0),
+    ):
+        with pytest.raises(ValueError):
+            encode(chunk)
+
+
+def test_long_and_odd_texts_are_cut_not_refused() -> None:
+    back = decode(encode(Stop("멈춰" * 500 + "\ud800")))
+    assert isinstance(back, Stop)
+    assert back.reason.startswith("멈춰멈춰")
+    assert len(back.reason.encode()) <= 512
