@@ -1,0 +1,1 @@
+"""What is measured on the real thing: cameras, motors, activation ranges, action statistics."""
