@@ -1,0 +1,137 @@
+"""Labelled pictures of random rooms: what the default model learns from and is judged by.
+
+A dataset is a folder with `images.npy` (N, H, W, 3) uint8 at the model's input size, `objects.npy`
+(N, MAX_OBJECTS, 8) float32 with columns kind, colour (indices into `sim.objects`), y0, x0, y1, x1 (fractions of
+the image), distance in metres, clear (1: can be asked for; 0: too hidden or small to judge; -1: no object),
+and `dataset.json`.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.records import Image
+from sim.objects import COLOURS, KINDS
+from sim.render import CameraSpec, Renderer, Visible, degrade
+from sim.scene import ROBOT_RADIUS_M, Scene, sample_scene, scene_mjcf
+
+MODEL_SIZE = (144, 192)  # height, width
+MAX_OBJECTS = 10
+VIEWS_PER_SCENE = 6
+MIN_WHOLE = 0.3  # visible share of the box under which an object is too hidden to judge
+MIN_SIDE_PX = 4.0  # at the model's input
+SCENE_SEED_BASE = 10_000_000  # evaluation episodes use small seeds, so no room is shared
+KIND_NAMES, COLOUR_NAMES = list(KINDS), list(COLOURS)
+
+
+def _view(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float]:
+    """A base pose that a robot could have: free, and more often than not facing something."""
+    hx, hy = scene.width_m / 2 - ROBOT_RADIUS_M - 0.05, scene.depth_m / 2 - ROBOT_RADIUS_M - 0.05
+    solids = (*scene.objects, *scene.clutter)
+    for _ in range(50):
+        x, y = float(rng.uniform(-hx, hx)), float(rng.uniform(-hy, hy))
+        if all(math.hypot(x - o.x_m, y - o.y_m) > o.radius_m + ROBOT_RADIUS_M for o in solids):
+            break
+    yaw = float(rng.uniform(-np.pi, np.pi))
+    o = scene.objects[int(rng.integers(len(scene.objects)))]
+    choice = rng.uniform()
+    if choice < 0.25:  # in front of an object, where an approach ends
+        for _ in range(20):
+            angle, gap = rng.uniform(-np.pi, np.pi), o.radius_m + ROBOT_RADIUS_M + rng.uniform(0.05, 1.2)
+            nx, ny = o.x_m + gap * math.cos(angle), o.y_m + gap * math.sin(angle)
+            if abs(nx) < hx and abs(ny) < hy:
+                x, y = float(nx), float(ny)
+                break
+    if choice < 0.65:
+        yaw = math.atan2(o.y_m - y, o.x_m - x) + float(rng.normal(0, 0.35))
+    return x, y, yaw
+
+
+def label(scene: Scene, visible: list[Visible]) -> NDArray[np.float32]:
+    """Rows of a dataset's `objects.npy` for one picture, nearest first."""
+    height, width = MODEL_SIZE
+    rows = np.full((MAX_OBJECTS, 8), -1, np.float32)
+    for row, v in zip(rows, sorted(visible, key=lambda v: v.distance_m), strict=False):
+        b, o = v.box, scene.objects[v.index]
+        side = min((b.y1 - b.y0) * height, (b.x1 - b.x0) * width)
+        clear = side >= MIN_SIDE_PX and v.whole >= MIN_WHOLE
+        kind, colour = KIND_NAMES.index(o.kind), COLOUR_NAMES.index(o.colour)
+        row[:] = (kind, colour, b.y0, b.x0, b.y1, b.x1, v.distance_m, clear)
+    return rows
+
+
+def scene_pictures(seed: int, renderer: Renderer) -> tuple[list[Image], list[NDArray[np.float32]]]:
+    """VIEWS_PER_SCENE labelled pictures of one room, as the robot's camera would deliver them."""
+    import mujoco
+
+    scene = sample_scene(seed)
+    rng = np.random.default_rng((seed, 1))
+    model = mujoco.MjModel.from_xml_string(scene_mjcf(scene))
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    renderer.load(model, scene)
+    images, labels = [], []
+    for _ in range(VIEWS_PER_SCENE):
+        pose = _view(scene, rng)
+        pitch = renderer.spec.pitch_rad + float(rng.normal(0, 0.02))
+        height = renderer.spec.height_m + float(rng.normal(0, 0.01))
+        image = renderer.image(data, *pose, pitch, height)
+        image = degrade(image, rng, float(rng.uniform(0, 6)), float(rng.uniform(0, 0.9)))
+        images.append(cv2.resize(image, MODEL_SIZE[::-1], interpolation=cv2.INTER_AREA))
+        labels.append(label(scene, renderer.truth(data, *pose, pitch, height)))
+    return images, labels
+
+
+def _worker(job: tuple[str, int, int, int]) -> int:
+    """Fill scenes [first, last) of the memory-mapped arrays."""
+    folder, seed, first, last = job
+    images = np.load(Path(folder) / "images.npy", mmap_mode="r+")
+    objects = np.load(Path(folder) / "objects.npy", mmap_mode="r+")
+    renderer = Renderer(CameraSpec())
+    for i in range(first, last):
+        pictures, labels = scene_pictures(SCENE_SEED_BASE + seed + i, renderer)
+        span = slice(i * VIEWS_PER_SCENE, (i + 1) * VIEWS_PER_SCENE)
+        images[span], objects[span] = np.stack(pictures), np.stack(labels)
+    renderer.close()
+    return last - first
+
+
+def generate(folder: Path, pictures: int, seed: int, jobs: int = 2) -> None:
+    """Write a dataset of at least `pictures` pictures; the same seed gives the same rooms."""
+    scenes = -(-pictures // VIEWS_PER_SCENE)
+    folder.mkdir(parents=True, exist_ok=True)
+    n = scenes * VIEWS_PER_SCENE
+    np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (n, *MODEL_SIZE, 3)).flush()
+    np.lib.format.open_memmap(folder / "objects.npy", "w+", np.float32, (n, MAX_OBJECTS, 8)).flush()
+    step = 100
+    work = [(str(folder), seed, i, min(scenes, i + step)) for i in range(0, scenes, step)]
+    done = 0
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        for count in pool.imap_unordered(_worker, work):
+            done += count
+            print(f"\r{done}/{scenes} rooms", end="", flush=True)
+    print()
+    about = {"pictures": n, "seed": seed, "kinds": KIND_NAMES, "colours": COLOUR_NAMES, "size": MODEL_SIZE}
+    (folder / "dataset.json").write_text(json.dumps(about, indent=1))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m sim.dataset FOLDER --pictures N --seed S`."""
+    parser = argparse.ArgumentParser(prog="python -m sim.dataset", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pictures", type=int, default=40_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    a = parser.parse_args(argv)
+    generate(a.folder, a.pictures, a.seed, a.jobs)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,198 @@
+"""The firmware of the simulated base: MAVLink over the far end of a pseudo-terminal, as on a robot's board.
+
+It boots disarmed, obeys motion only after a setpoint near zero, and stops when setpoints stop coming. Every
+setpoint that it applies is one line of its log, written out before the next one is read: what the actuator was
+really told, and when.
+"""
+
+import json
+import math
+import os
+import tty
+from collections.abc import Callable
+from pathlib import Path
+
+from edge.clock import Clock, MonotonicClock
+from edge.motor.mavstream import MavMessage, MavStream, flipped, mav
+from edge.records import ZERO, Odometry, Velocity
+
+SETPOINT_LIMIT_NS = 300_000_000  # no setpoint for this long: zero
+NEAR_ZERO = 0.01  # m/s and rad/s
+HEARTBEAT_PERIOD_NS = 1_000_000_000
+ODOMETRY_PERIOD_NS = 20_000_000
+BATTERY_PERIOD_NS = 1_000_000_000
+SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_AUTOPILOT1
+NO_COVARIANCE = [math.nan, *[0.0] * 20]  # NaN first: unknown
+
+
+def open_pty() -> tuple[int, int, str]:
+    """A raw pseudo-terminal: the board's end, the cable (close both to pull it), and the port's path."""
+    board, cable = os.openpty()
+    tty.setraw(cable)
+    return board, cable, os.ttyname(cable)
+
+
+class Firmware:
+    """The board. Call `poll` every few ms from one thread; nothing in it blocks.
+
+    `apply` gets each setpoint with whether the base is armed, `odometry` is asked 50 times a second,
+    `battery_fraction` once. `manual` and `emergency` are the switches on the robot: setpoints are not obeyed.
+    Times are CLOCK_MONOTONIC ns of `clock`.
+    """
+
+    def __init__(
+        self,
+        fd: int,
+        apply: Callable[[Velocity, bool], None],
+        odometry: Callable[[], Odometry],
+        log: Path,
+        clock: Clock | None = None,
+        battery_fraction: Callable[[], float] = lambda: 1.0,
+    ) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._apply = apply
+        self._odometry = odometry
+        self._battery_fraction = battery_fraction
+        self._clock: Clock = clock or MonotonicClock()
+        # Unbuffered and in append mode: each line is one write, whole even when this process is killed.
+        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.manual = False
+        self.emergency = False
+        self.dropped = 0  # packets of telemetry that nobody took
+        self.ignored = 0  # setpoints and commands that were not obeyed
+        self.reboot()
+
+    def reboot(self) -> None:
+        """As after a loss of power: disarmed, at zero, nothing remembered."""
+        self.stream = MavStream(SYSTEM, COMPONENT)
+        self.armed = False
+        self._neutral = False  # a setpoint near zero has come since the base was last disarmed
+        self._wanted = ZERO  # of the newest setpoint, obeyed or not
+        self._setpoint_ns: int | None = None
+        self._setpoint_ms: int | None = None  # the sender's own time
+        self._boot_ns = self._clock.now_ns()
+        self._due_ns = {"heartbeat": 0, "odometry": 0, "battery": 0}
+        self._told: tuple[bool, bool, bool] | None = None
+        self._set(ZERO, self._boot_ns)
+
+    def close(self) -> None:
+        """Close the log; the descriptor of the line belongs to the caller."""
+        os.close(self._log)
+
+    def poll(self, now_ns: int) -> None:
+        """Read what came, watch the time limit, send what is due."""
+        for message in self.stream.feed(self._read(), now_ns):
+            if isinstance(message, mav.MAVLink_set_position_target_local_ned_message):
+                self._on_setpoint(message, now_ns)
+            elif isinstance(message, mav.MAVLink_command_long_message):
+                self._on_command(message, now_ns)
+        if self._setpoint_ns is not None and now_ns - self._setpoint_ns > SETPOINT_LIMIT_NS:
+            self._setpoint_ns = None
+            self._wanted = ZERO
+            self._set(ZERO, now_ns)
+        self._send_due(now_ns)
+
+    def _on_setpoint(self, message: MavMessage, now_ns: int) -> None:
+        wanted = Velocity(*flipped(message.vx, message.vy, message.yaw_rate))
+        values = (wanted.linear_x_m_s, wanted.linear_y_m_s, wanted.angular_z_rad_s)
+        stamp_ms = message.time_boot_ms
+        replayed = self._setpoint_ms is not None and (stamp_ms - self._setpoint_ms) % 2**32 > 2**31
+        if replayed or message.target_system != SYSTEM or not all(map(math.isfinite, values)):
+            self.ignored += 1
+            return
+        self._setpoint_ms, self._setpoint_ns, self._wanted = stamp_ms, now_ns, wanted
+        near_zero = max(map(abs, values)) <= NEAR_ZERO
+        self._neutral = self._neutral or near_zero
+        obeyed = self.armed and self._neutral and not self.manual and not self.emergency
+        self.ignored += not (obeyed or near_zero)
+        self._set(wanted if obeyed else ZERO, now_ns)
+
+    def _on_command(self, message: MavMessage, now_ns: int) -> None:
+        if message.target_system != SYSTEM:
+            return
+        result = mav.MAV_RESULT_UNSUPPORTED
+        if message.command == mav.MAV_CMD_COMPONENT_ARM_DISARM:
+            arm = message.param1 == 1.0
+            moving = max(map(abs, (self._wanted.linear_x_m_s, self._wanted.linear_y_m_s))) > NEAR_ZERO
+            pending = not self.armed and (moving or abs(self._wanted.angular_z_rad_s) > NEAR_ZERO)
+            refused = arm and (pending or self.emergency)
+            result = mav.MAV_RESULT_TEMPORARILY_REJECTED if refused else mav.MAV_RESULT_ACCEPTED
+            self.ignored += refused
+            if not refused:
+                self._arm(arm, now_ns)
+        self._send(mav.MAVLink_command_ack_message(message.command, result))
+
+    def _arm(self, armed: bool, now_ns: int) -> None:
+        if armed != self.armed:
+            self.armed = armed
+            if not armed:
+                self._neutral = False
+            self._set(ZERO, now_ns)
+
+    def _set(self, velocity: Velocity, now_ns: int) -> None:
+        self._apply(velocity, self.armed)
+        line = {
+            "stamp_ns": now_ns,
+            "linear_x": velocity.linear_x_m_s,
+            "linear_y": velocity.linear_y_m_s,
+            "angular_z": velocity.angular_z_rad_s,
+            "armed": self.armed,
+        }
+        os.write(self._log, json.dumps(line).encode() + b"\n")
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._fd, 4096)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            return b""  # EIO: nobody has the port open, which the time limit of setpoints deals with
+
+    def _send(self, message: MavMessage) -> None:
+        packet = self.stream.pack(message)
+        try:
+            taken = os.write(self._fd, packet)
+        except OSError:
+            taken = 0  # nobody reads, or the line is full
+        self.dropped += taken != len(packet)
+
+    def _due(self, what: str, period_ns: int, now_ns: int) -> bool:
+        if now_ns < self._due_ns[what]:
+            return False
+        # From now on, and not from when it was due: late telemetry is skipped, never sent in a burst.
+        self._due_ns[what] = now_ns + period_ns
+        return True
+
+    def _send_due(self, now_ns: int) -> None:
+        switches = (self.armed, self.manual, self.emergency)
+        if self._due("heartbeat", HEARTBEAT_PERIOD_NS, now_ns) or switches != self._told:
+            self._told = switches
+            self._send(self._heartbeat())
+        if self._due("odometry", ODOMETRY_PERIOD_NS, now_ns):
+            self._send(self._odometry_message(now_ns))
+        if self._due("battery", BATTERY_PERIOD_NS, now_ns):
+            percent = round(100 * min(1.0, max(0.0, self._battery_fraction())))
+            voltages = [65535] * 10  # unknown
+            self._send(mav.MAVLink_battery_status_message(0, 0, 0, 32767, voltages, -1, -1, -1, percent))
+
+    def _heartbeat(self) -> MavMessage:
+        mode = mav.MAV_MODE_FLAG_MANUAL_INPUT_ENABLED if self.manual else mav.MAV_MODE_FLAG_GUIDED_ENABLED
+        if self.armed:
+            mode |= mav.MAV_MODE_FLAG_SAFETY_ARMED
+        state = mav.MAV_STATE_ACTIVE if self.armed else mav.MAV_STATE_STANDBY
+        if self.emergency:
+            state = mav.MAV_STATE_EMERGENCY
+        kind = mav.MAV_TYPE_GROUND_ROVER
+        return mav.MAVLink_heartbeat_message(kind, mav.MAV_AUTOPILOT_GENERIC, mode, 0, state, 3)
+
+    def _odometry_message(self, now_ns: int) -> MavMessage:
+        state = self._odometry()
+        velocity = state.velocity
+        vx, vy, turn = flipped(velocity.linear_x_m_s, velocity.linear_y_m_s, velocity.angular_z_rad_s)
+        x, y, yaw = flipped(state.x_m, state.y_m, state.yaw_rad)
+        rotation = [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]
+        return mav.MAVLink_odometry_message(
+            (now_ns - self._boot_ns) // 1000, mav.MAV_FRAME_LOCAL_FRD, mav.MAV_FRAME_BODY_FRD, x, y, 0.0, rotation,
+            vx, vy, 0.0, 0.0, 0.0, turn, NO_COVARIANCE, NO_COVARIANCE,
+        )  # fmt: skip

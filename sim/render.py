@@ -1,0 +1,232 @@
+"""Pictures of a scene without a screen: colour images, and the truth about what is visible in them."""
+
+import math
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import HardwareMissing
+from edge.records import Box, Image
+from sim.scene import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSpec:
+    """The robot's camera and where it sits on the base."""
+
+    width: int = 320
+    height: int = 240
+    vertical_fov_rad: float = math.radians(55)
+    height_m: float = 0.35
+    forward_m: float = 0.12
+    pitch_rad: float = math.radians(12)  # downwards
+    rate_hz: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Visible:
+    """A named object as the camera sees it."""
+
+    index: int  # in Scene.objects
+    box: Box  # around its visible pixels
+    distance_m: float  # from the camera to the object's centre, along the floor
+    pixels: int  # visible ones
+    whole: float  # visible box area / area of the box it would have with nothing before it, in the image
+
+
+def _gl() -> tuple[str, type]:
+    """The first off-screen GL that works: EGL, else OSMesa."""
+    errors: list[str] = []
+    for name in (os.environ.get("MUJOCO_GL"),) if os.environ.get("MUJOCO_GL") else ("egl", "osmesa"):
+        os.environ["MUJOCO_GL"] = str(name)
+        os.environ["PYOPENGL_PLATFORM"] = str(name)
+        try:
+            if name == "egl":
+                from mujoco.egl import GLContext
+            elif name == "osmesa":
+                from mujoco.osmesa import GLContext
+            else:
+                from mujoco.glfw import GLContext
+            GLContext(16, 16).free()
+            return str(name), GLContext
+        except Exception as error:  # whatever a missing GL library raises, by its own binding
+            errors.append(f"{name}: {type(error).__name__}: {error}")
+    raise HardwareMissing(
+        "no off-screen renderer for the simulated camera (" + "; ".join(errors) + ")",
+        "sudo apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri",
+    )
+
+
+@dataclass
+class Renderer:
+    """Renders scenes off screen. One GL context for many models; not for use from several threads."""
+
+    spec: CameraSpec = field(default_factory=CameraSpec)
+
+    def __post_init__(self) -> None:
+        self.backend, context_class = _gl()
+        import mujoco
+
+        self._mujoco = mujoco
+        self._gl = context_class(self.spec.width, self.spec.height)
+        self._gl.make_current()
+        self._scene = None
+        self._context = None
+
+    def load(self, model: "object", scene: Scene) -> None:
+        """Upload a compiled scene."""
+        m = self._mujoco
+        if self._context is not None:
+            self._context.free()
+        self._model, self.scene = model, scene
+        self._context = m.MjrContext(model, m.mjtFontScale.mjFONTSCALE_50)
+        m.mjr_setBuffer(m.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._scene = m.MjvScene(model, maxgeom=1000)
+        for flag in (m.mjtRndFlag.mjRND_SHADOW, m.mjtRndFlag.mjRND_REFLECTION, m.mjtRndFlag.mjRND_HAZE):
+            self._scene.flags[flag] = 0
+        self._option = m.MjvOption()
+        self._camera = m.MjvCamera()
+        self._rect = m.MjrRect(0, 0, self.spec.width, self.spec.height)
+        self._body_object = np.full(model.nbody, -1)
+        for i in range(len(scene.objects)):
+            self._body_object[model.body(f"object_{i}").id] = i
+
+    def image(self, data: "object", x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
+              height_m: float | None = None) -> Image:  # fmt: skip
+        """The picture from a base at (x, y, yaw): (height, width, 3) RGB."""
+        self._aim(data, x_m, y_m, yaw_rad, pitch_rad, height_m)
+        return self._read()
+
+    def truth(self, data: "object", x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
+              height_m: float | None = None) -> list[Visible]:  # fmt: skip
+        """What can be seen from there, from a segmentation render."""
+        m = self._mujoco
+        self._aim(data, x_m, y_m, yaw_rad, pitch_rad, height_m)
+        self._scene.flags[m.mjtRndFlag.mjRND_SEGMENT] = 1
+        self._scene.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 1
+        rgb = self._read().astype(np.int32)
+        self._scene.flags[m.mjtRndFlag.mjRND_SEGMENT] = 0
+        self._scene.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 0
+        segment = rgb[..., 0] + (rgb[..., 1] << 8) + (rgb[..., 2] << 16) - 1
+        owner = np.full(self._scene.ngeom + 1, -1)
+        for g in self._scene.geoms[: self._scene.ngeom]:
+            if g.objtype == m.mjtObj.mjOBJ_GEOM and g.segid >= 0:
+                owner[g.segid] = self._body_object[self._model.geom_bodyid[g.objid]]
+        ids = owner[np.where((segment >= 0) & (segment < len(owner)), segment, -1)]
+        return self._visible(ids)
+
+    def close(self) -> None:
+        if self._context is not None:
+            self._context.free()
+            self._context = None
+        self._gl.free()
+
+    def _aim(self, data: "object", x: float, y: float, yaw: float, pitch: float | None, height: float | None) -> None:
+        m, spec = self._mujoco, self.spec
+        pitch = spec.pitch_rad if pitch is None else pitch
+        height = spec.height_m if height is None else height
+        x, y = x + spec.forward_m * math.cos(yaw), y + spec.forward_m * math.sin(yaw)
+        self._camera.type = m.mjtCamera.mjCAMERA_FREE
+        self._camera.orthographic = 0
+        self._camera.azimuth = math.degrees(yaw)
+        self._camera.elevation = -math.degrees(pitch)
+        self._camera.distance = 1.0
+        c = math.cos(pitch)
+        self._camera.lookat[:] = (x + c * math.cos(yaw), y + c * math.sin(yaw), height - math.sin(pitch))
+        self._model.vis.global_.fovy = math.degrees(spec.vertical_fov_rad)
+        self._pose = (x, y, height, yaw, pitch)
+        m.mjv_updateScene(
+            self._model, data, self._option, None, self._camera, m.mjtCatBit.mjCAT_ALL, self._scene
+        )
+
+    def _read(self) -> Image:
+        m = self._mujoco
+        m.mjr_render(self._rect, self._scene, self._context)
+        image = np.empty((self.spec.height, self.spec.width, 3), np.uint8)
+        m.mjr_readPixels(image, None, self._rect, self._context)
+        return image[::-1].copy()
+
+    def _visible(self, ids: NDArray[np.int64]) -> list[Visible]:
+        height, width = ids.shape
+        found: list[Visible] = []
+        for i in np.unique(ids[ids >= 0]):
+            ys, xs = np.nonzero(ids == i)
+            box = Box(ys.min() / height, xs.min() / width, (ys.max() + 1) / height, (xs.max() + 1) / width)
+            o = self.scene.objects[i]
+            distance = math.hypot(o.x_m - self._pose[0], o.y_m - self._pose[1])
+            full = self._projected(o)
+            whole = min(1.0, box.area / full.area) if full is not None and full.area > 0 else 1.0
+            found.append(Visible(int(i), box, distance, len(ys), whole))
+        return found
+
+    def _projected(self, o: "object") -> Box | None:
+        """The box of the object's geoms' corner points, clipped to the image; None when behind the camera."""
+        points: list[tuple[float, float, float]] = []
+        for g in o.geoms:
+            sx, sy, sz = _half_extent(g)
+            for dx in (-sx, sx):
+                for dy in (-sy, sy):
+                    for dz in (-sz, sz):
+                        points.append((g.pos[0] + dx, g.pos[1] + dy, g.pos[2] + dz))
+        p = np.array(points)
+        c, s = math.cos(o.yaw_rad), math.sin(o.yaw_rad)
+        world = np.stack([o.x_m + c * p[:, 0] - s * p[:, 1], o.y_m + s * p[:, 0] + c * p[:, 1], p[:, 2]], 1)
+        v, u, depth = project(world, self._pose, self.spec)
+        if depth.min() <= 0.02:
+            return None
+        y0, y1 = np.clip([v.min(), v.max()], 0, 1)
+        x0, x1 = np.clip([u.min(), u.max()], 0, 1)
+        return Box(float(y0), float(x0), float(y1), float(x1))
+
+
+def _half_extent(g: "object") -> tuple[float, float, float]:
+    if g.type == "sphere":
+        return g.size[0], g.size[0], g.size[0]
+    if g.type == "cylinder" and not any(g.euler):
+        r = g.size[0] * 0.85  # the corners of the square around a circle lie outside of it
+        return r, r, g.size[1]
+    if g.type == "box" or (g.type == "ellipsoid" and not any(g.euler)):
+        return g.size[0], g.size[1], g.size[2]
+    r = min(g.size)
+    return r, r, r
+
+
+def project(world: NDArray[np.float64], pose: tuple[float, float, float, float, float], spec: CameraSpec):
+    """World points (N, 3) -> v, u in [0, 1] inside the image, and depth in metres; pinhole model."""
+    x, y, z, yaw, pitch = pose
+    d = world - np.array([x, y, z])
+    forward_flat = d[:, 0] * math.cos(yaw) + d[:, 1] * math.sin(yaw)
+    left = -d[:, 0] * math.sin(yaw) + d[:, 1] * math.cos(yaw)
+    depth = forward_flat * math.cos(pitch) - d[:, 2] * math.sin(pitch)
+    up = forward_flat * math.sin(pitch) + d[:, 2] * math.cos(pitch)
+    half_v = math.tan(spec.vertical_fov_rad / 2)
+    half_u = half_v * spec.width / spec.height
+    safe = np.where(np.abs(depth) < 1e-6, 1e-6, depth)
+    return 0.5 - up / safe / half_v / 2, 0.5 - left / safe / half_u / 2, depth
+
+
+def degrade(image: Image, rng: np.random.Generator, noise: float = 4.0, blur_px: float = 0.6) -> Image:
+    """What a cheap sensor does: blur (sigma in pixels) and noise (standard deviation in grey levels)."""
+    import cv2
+
+    if blur_px > 0.05:
+        image = cv2.GaussianBlur(image, (0, 0), blur_px).astype(np.uint8)
+    if noise > 0:
+        image = cv2.add(image, _noise(image.shape, rng, noise), dtype=cv2.CV_8U)
+    return image
+
+
+_NOISE_FIELD: dict[tuple[int, ...], NDArray[np.float32]] = {}
+
+
+def _noise(shape: tuple[int, ...], rng: np.random.Generator, sigma: float) -> NDArray[np.int16]:
+    """A random window of one precomputed field: drawing 230,000 normals a frame would cost 3 ms."""
+    field_ = _NOISE_FIELD.get(shape)
+    if field_ is None:
+        tall = (shape[0] + 64, shape[1] + 64, *shape[2:])
+        field_ = np.random.default_rng(0).standard_normal(tall, dtype=np.float32)
+        _NOISE_FIELD[shape] = field_
+    dy, dx = (int(v) for v in rng.integers(0, 64, 2))
+    return np.rint(field_[dy : dy + shape[0], dx : dx + shape[1]] * sigma).astype(np.int16)

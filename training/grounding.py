@@ -1,0 +1,325 @@
+"""The recipe of the default model: a tiny PaliGemma from random weights, on rendered rooms.
+
+    python -m sim.dataset data/train --pictures 48000 --seed 0
+    python -m sim.dataset data/val --pictures 1500 --seed 9000000
+    vla-edge train --data data/train --val data/val --out checkpoints/default
+
+Two phases. First the vision tower alone learns dense per-patch labels (kind, colour, box); then the whole net
+answers questions, the dense loss staying on at a lower weight. Weights are averaged (EMA); the averaged ones are
+saved. Interrupted runs continue with `--resume`.
+"""
+
+import argparse
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edge.errors import UsageError
+from training.batches import Batch, Encoder
+from training.grounding_loss import DenseHead, answer_loss
+from training.questions import Question, find, sample_question
+from vla.paligemma import TinyConfig, build_paligemma, save
+from vla.tokenizer import COLOURS, KINDS, LOC_COUNT, build_tokenizer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every number of the run; saved beside the checkpoint."""
+
+    seed: int = 0
+    vision_steps: int = 2000
+    vision_batch: int = 48
+    steps: int = 7000
+    images: int = 24
+    questions: int = 3  # per image
+    learning_rate: float = 1.2e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 200
+    ema: float = 0.999
+    dense_weight: float = 0.3
+    sigma_bins: tuple[float, float] = (24.0, 4.0)  # soft target width, from first to last step
+    l1_weight: float = 4.0
+
+
+class Grounder(nn.Module):
+    """The net and the training-only head."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__()
+        self.model = build_paligemma(config)
+        self.dense = DenseHead(config.vision_width, config.grid)
+
+    def vision(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, P, D)."""
+        return self.model.model.vision_tower(pixels).last_hidden_state
+
+    def answer(self, features: Tensor, batch: Batch) -> Tensor:
+        """Vision features (B, P, D) and N = B * q questions, in image order -> logits (N, A, V)."""
+        core = self.model.model
+        image = core.multi_modal_projector(features)
+        image = image.repeat_interleave(len(batch.ids) // len(features), 0)
+        patches = image.shape[1]
+        words = core.get_input_embeddings()(batch.ids[:, patches:])
+        embeds = torch.cat([image.to(words.dtype), words], 1)
+        hidden = core.language_model(inputs_embeds=embeds, attention_mask=batch.mask).last_hidden_state
+        at = batch.answer_at[..., None].expand(-1, -1, hidden.shape[-1])
+        return self.model.lm_head(torch.gather(hidden, 1, at))
+
+
+def augment(images: Tensor, objects: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """uint8 (B, H, W, 3) -> float (B, 3, H, W) in [-1, 1]; flips left-right and shifts brightness and contrast."""
+    x = images.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    b = len(x)
+    flip = torch.rand(b, generator=generator) < 0.5
+    x = torch.where(flip[:, None, None, None], x.flip(-1), x)
+    flipped = objects.clone()
+    flipped[..., 3], flipped[..., 5] = 1 - objects[..., 5], 1 - objects[..., 3]
+    objects = torch.where(flip[:, None, None] & (objects[..., :1] >= 0), flipped, objects)
+    gain = 1 + 0.2 * (torch.rand(b, 1, 1, 1, generator=generator) * 2 - 1)
+    bias = 0.12 * (torch.rand(b, 1, 1, 1, generator=generator) * 2 - 1)
+    tint = 1 + 0.03 * torch.randn(b, 3, 1, 1, generator=generator)
+    return (((x + 1) * gain * tint - 1) + bias).clamp(-1, 1), objects
+
+
+@torch.no_grad()
+def greedy_places(net: Grounder, encoder: Encoder, pixels: Tensor, questions: list[Question]) -> list[np.ndarray | None]:
+    """Greedy constrained answers, one question an image: (4,) boxes in [0, 1], or None for `none`."""
+    features = net.vision(pixels)
+    first, none = encoder.first_place, encoder.words("none")[0]
+    ids: list[list[int]] = [[] for _ in questions]
+    absent = np.zeros(len(questions), bool)
+    for step in range(4):
+        batch = encoder.batch([Question(q.prompt, "none") for q in questions])
+        if step:
+            batch = _extend(encoder, questions, ids)
+        logits = net.answer(features, batch)[:, step].float()
+        if step == 0:
+            absent = (logits[:, none] > logits[:, first : first + LOC_COUNT].max(-1).values).numpy()
+        best = logits[:, first : first + LOC_COUNT].argmax(-1)
+        for row, b in zip(ids, best.tolist(), strict=True):
+            row.append(b)
+    boxes = [np.array(row) / (LOC_COUNT - 1) for row in ids]
+    return [None if gone else box for gone, box in zip(absent, boxes, strict=True)]
+
+
+def _extend(encoder: Encoder, questions: list[Question], ids: list[list[int]]) -> Batch:
+    boxes = [np.array((row + [0] * 4)[:4], np.float32) / (LOC_COUNT - 1) for row in ids]
+    return encoder.batch([Question(q.prompt, "", b) for q, b in zip(questions, boxes, strict=True)])
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two (y0, x0, y1, x1)."""
+    h, w = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if h <= 0 or w <= 0:
+        return 0.0
+    return float(h * w / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - h * w))
+
+
+def validate(net: Grounder, encoder: Encoder, images: np.ndarray, objects: np.ndarray, pictures: int = 300) -> dict[str, float]:
+    """Share of clear objects found (IoU > 0.5), all and with a short side >= 10 px; false positives on absent
+    targets."""
+    net.eval()
+    rng = np.random.default_rng(7)
+    hits: list[bool] = []
+    large: list[bool] = []
+    wrong: list[bool] = []
+    height, width = images.shape[1:3]
+    for start in range(0, pictures, 50):
+        at = slice(start, start + 50)
+        pixels = torch.from_numpy(images[at]).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        asked: list[Question] = []
+        for rows in objects[at]:
+            rows = rows[rows[:, 0] >= 0]
+            positive = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) and q.box is not None]
+            negative = [
+                q
+                for k in range(len(KINDS))
+                for c in range(len(COLOURS))
+                if (q := find(rows, k, c)) and q.box is None and (k in rows[:, 0] or c in rows[:, 1])
+            ] or [Question("detect red cup", "none")]
+            pool = positive if positive and rng.uniform() < 0.65 else negative
+            asked.append(pool[int(rng.integers(len(pool)))])
+        for q, box in zip(asked, greedy_places(net, encoder, pixels, asked), strict=True):
+            if q.box is None:
+                wrong.append(box is not None)
+                continue
+            hit = box is not None and iou(box, q.box) > 0.5
+            hits.append(hit)
+            if min((q.box[2] - q.box[0]) * height, (q.box[3] - q.box[1]) * width) >= 10:
+                large.append(hit)
+    return {"found": float(np.mean(hits)), "found_10px": float(np.mean(large)), "false": float(np.mean(wrong))}
+
+
+class Trainer:
+    """Data, net, optimiser and the curve."""
+
+    def __init__(self, data: Path, val: Path, out: Path, recipe: Recipe, compiled: bool) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.out = recipe, out
+        self.config = TinyConfig()
+        self.tokenizer = build_tokenizer()
+        self.encoder = Encoder(self.tokenizer, self.config.image_tokens)
+        self.net = Grounder(self.config)
+        self.vision, self.answer = self.net.vision, self.net.answer
+        if compiled:
+            self.net.model.model.vision_tower.compile()
+            self.net.model.model.language_model.compile(dynamic=True)
+        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        self.images, self.objects = _open(data)
+        self.val = _open(val)
+        self.rng = np.random.default_rng(recipe.seed)
+        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.step = 0
+        self.started = time.monotonic()
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
+        self._set_optimizer()
+
+    def _set_optimizer(self) -> None:
+        decay = [p for p in self.net.parameters() if p.ndim > 1]
+        plain = [p for p in self.net.parameters() if p.ndim <= 1]
+        groups = [{"params": decay, "weight_decay": self.recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate, betas=(0.9, 0.98))
+
+    def run(self) -> None:
+        """Train from the current step to the end, writing the curve and checkpoints."""
+        r = self.recipe
+        total = r.vision_steps + r.steps
+        while self.step < total:
+            vision_only = self.step < r.vision_steps
+            lr = self._learning_rate()
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            losses = self._vision_step() if vision_only else self._joint_step()
+            self.step += 1
+            self._update_average()
+            if self.step % 50 == 0:
+                self._write({"step": self.step, "lr": lr, **losses})
+            if self.step % 500 == 0 or self.step == total:
+                self.checkpoint()
+                if not vision_only:
+                    self._write({"step": self.step, **self.validate_average()})
+
+    def _learning_rate(self) -> float:
+        r = self.recipe
+        first = self.step < r.vision_steps
+        at = self.step if first else self.step - r.vision_steps
+        length = r.vision_steps if first else r.steps
+        warm = min(1.0, (at + 1) / r.warmup_steps)
+        floor = 0.3 if first else 0.02
+        return r.learning_rate * warm * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * at / length)))
+
+    def _pictures(self, count: int) -> tuple[Tensor, Tensor]:
+        at = np.sort(self.rng.integers(0, len(self.images), count))
+        return augment(torch.from_numpy(self.images[at]), torch.from_numpy(self.objects[at]), self.generator)
+
+    def _vision_step(self) -> dict[str, float]:
+        self.net.train()
+        pixels, objects = self._pictures(self.recipe.vision_batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            features = self.vision(pixels)
+        loss = self.net.dense.loss(features, objects)
+        self._descend(loss)
+        return {"dense": loss.item()}
+
+    def _joint_step(self) -> dict[str, float]:
+        self.net.train()
+        r = self.recipe
+        pixels, objects = self._pictures(r.images)
+        rows = objects.numpy()
+        asked = [sample_question(rows[i], self.rng) for i in range(r.images) for _ in range(r.questions)]
+        batch = self.encoder.batch(asked)
+        done = (self.step - r.vision_steps) / r.steps
+        sigma = r.sigma_bins[0] * (r.sigma_bins[1] / r.sigma_bins[0]) ** min(1.0, done * 1.25)
+        with torch.autocast("cpu", torch.bfloat16):
+            features = self.vision(pixels)
+            logits = self.answer(features, batch)
+        tokens, l1 = answer_loss(logits, batch, self.encoder.first_place, sigma)
+        dense = self.net.dense.loss(features, objects)
+        self._descend(tokens + r.l1_weight * l1 + r.dense_weight * dense)
+        return {"tokens": tokens.item(), "l1": l1.item(), "dense": dense.item(), "sigma": sigma}
+
+    def _descend(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        keep = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
+        state = self.net.state_dict()
+        names = [k for k, v in state.items() if v.is_floating_point()]
+        torch._foreach_lerp_([self.average[k] for k in names], [state[k] for k in names], 1 - keep)
+
+    def averaged(self) -> Grounder:
+        """A copy of the net with the averaged weights."""
+        net = Grounder(self.config)
+        net.load_state_dict(self.average)
+        return net.eval()
+
+    def validate_average(self) -> dict[str, float]:
+        return validate(self.averaged(), self.encoder, *self.val)
+
+    def checkpoint(self) -> None:
+        """The averaged model for export, and everything needed to go on."""
+        save(self.averaged().model, self.config, self.tokenizer, self.out)
+        state = {
+            "net": self.net.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
+            "step": self.step, "rng": self.rng.bit_generator.state, "generator": self.generator.get_state(),
+        }  # fmt: skip
+        torch.save(state, self.out / "resume.tmp")
+        (self.out / "resume.tmp").rename(self.out / "resume.pt")
+
+    def resume(self) -> None:
+        state = torch.load(self.out / "resume.pt", weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.average = state["average"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self.rng.bit_generator.state = state["rng"]
+        self.generator.set_state(state["generator"])
+
+    def _write(self, row: dict[str, float]) -> None:
+        row = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
+        row["minutes"] = round((time.monotonic() - self.started) / 60, 2)
+        with (self.out / "curve.jsonl").open("a") as f:
+            f.write(json.dumps(row) + "\n")
+        print(row, flush=True)
+
+
+def _open(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    if not (folder / "images.npy").is_file():
+        raise UsageError(f"no dataset in {folder}", f"python -m sim.dataset {folder}")
+    return np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "objects.npy")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`vla-edge train`."""
+    p = argparse.ArgumentParser(prog="vla-edge train", description="train the default grounding model")
+    p.add_argument("--data", type=Path, required=True)
+    p.add_argument("--val", type=Path, required=True)
+    p.add_argument("--out", type=Path, required=True)
+    p.add_argument("--seed", type=int, default=Recipe.seed)
+    p.add_argument("--vision-steps", type=int, default=Recipe.vision_steps)
+    p.add_argument("--steps", type=int, default=Recipe.steps)
+    p.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
+    p.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    p.add_argument("--no-compile", action="store_true", help="leave torch.compile out (no C++ compiler needed)")
+    a = p.parse_args(argv)
+    recipe = Recipe(seed=a.seed, vision_steps=a.vision_steps, steps=a.steps, learning_rate=a.learning_rate)
+    trainer = Trainer(a.data, a.val, a.out, recipe, compiled=not a.no_compile)
+    if a.resume:
+        trainer.resume()
+    trainer.run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

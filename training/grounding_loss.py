@@ -1,0 +1,76 @@
+"""The losses of the default model: soft places, words, and dense per-patch labels that only training sees."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.batches import Batch
+from vla.tokenizer import COLOURS, KINDS, LOC_COUNT
+
+
+class DenseHead(nn.Module):
+    """Per image token: kind (0 is nothing), colour, box. Used in training only."""
+
+    def __init__(self, width: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.out = nn.Linear(width, 1 + len(KINDS) + len(COLOURS) + 4)
+        ys, xs = torch.meshgrid(
+            (torch.arange(grid[0]) + 0.5) / grid[0], (torch.arange(grid[1]) + 0.5) / grid[1], indexing="ij"
+        )
+        self.register_buffer("centres", torch.stack([ys, xs], -1).reshape(-1, 2))  # (P, 2)
+
+    def loss(self, features: Tensor, objects: Tensor) -> Tensor:
+        """features (B, P, D), objects (B, M, 8) nearest first -> scalar."""
+        kind, colour, box, positive = self.targets(objects)
+        out = self.out(features).float()
+        kinds, colours, boxes = out.split([1 + len(KINDS), len(COLOURS), 4], -1)
+        loss = F.cross_entropy(kinds.flatten(0, 1), kind.flatten())
+        if positive.any():
+            loss = loss + F.cross_entropy(kinds[positive], kind[positive])
+            loss = loss + F.cross_entropy(colours[positive], colour[positive])
+            anchor = self.centres.repeat(1, 2).expand(len(features), -1, -1)[positive]
+            size = (box[positive][:, 2:] - box[positive][:, :2]).clamp_min(0.04).repeat(1, 2)
+            loss = loss + ((boxes[positive] * 0.2 + anchor - box[positive]).abs() / size).mean() * 2
+        return loss
+
+    def targets(self, objects: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Which object each token stands for: the nearest whose box holds the token's centre, else whose
+        centre falls into the token's cell."""
+        box = objects[..., 2:6]
+        c = self.centres[None, :, None]  # (1, P, 1, 2)
+        inside = ((c >= box[:, None, :, :2]) & (c <= box[:, None, :, 2:])).all(-1)
+        middle = ((box[..., :2] + box[..., 2:]) / 2)[:, None]
+        half = (self.centres[0, 0], self.centres[0, 1])
+        cell = ((middle[..., 0] - c[..., 0]).abs() <= half[0]) & ((middle[..., 1] - c[..., 1]).abs() <= half[1])
+        holds = (inside | cell) & (objects[:, None, :, 0] >= 0)  # (B, P, M)
+        positive = holds.any(-1)
+        first = holds.float().argmax(-1)  # objects are sorted by distance
+        chosen = torch.gather(objects, 1, first[..., None].expand(-1, -1, objects.shape[-1]))
+        kind = torch.where(positive, chosen[..., 0].long() + 1, 0)
+        return kind, chosen[..., 1].long().clamp_min(0), chosen[..., 2:6], positive
+
+
+def answer_loss(logits: Tensor, batch: Batch, first_place: int, sigma_bins: float) -> tuple[Tensor, Tensor]:
+    """Cross-entropy with Gaussian soft targets on places, plus L1 of the expected coordinate.
+
+    logits (N, A, V) -> (scalar, scalar). `sigma_bins` is the width of the soft target in bins of 1/1024.
+    """
+    logits = logits.float()
+    words = (batch.answer >= 0) & (batch.place < 0)
+    word_loss = F.cross_entropy(logits[words], batch.answer[words])
+    at = batch.place >= 0
+    if not at.any():
+        return word_loss, word_loss.new_zeros(())
+    where = batch.place[at] * (LOC_COUNT - 1)
+    bins = torch.arange(LOC_COUNT, dtype=torch.float32)
+    target = torch.softmax(-0.5 * ((bins - where[:, None]) / sigma_bins) ** 2, -1)
+    log_p = logits[at].log_softmax(-1)
+    places = log_p[:, first_place : first_place + LOC_COUNT]
+    soft = -(target * places).sum(-1).mean() - _entropy(target)
+    expected = (places.softmax(-1) * bins).sum(-1)
+    return word_loss + soft, (expected - where).abs().mean() / LOC_COUNT
+
+
+def _entropy(p: Tensor) -> Tensor:
+    """Subtracted so that the loss can reach zero at any sigma."""
+    return -(p * p.clamp_min(1e-9).log()).sum(-1).mean()
