@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.records import ActionChunk, Frame, Goal, Observation, Odometry, Velocity
+from edge.records import ActionChunk, Detection, Frame, Goal, Observation, Odometry, Velocity
 
 Tensor = NDArray[Any]
 
@@ -83,6 +83,16 @@ class Inference:
     chunk: ActionChunk | None = None  # policies that answer with actions
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyStatus:
+    """What a policy is about, for people and for the loop."""
+
+    state: str  # search | confirm | approach | arrived | follow | lost | look ...
+    reached: bool = False  # the goal is done: the loop stops the robot and ends
+    answer: str = ""  # for goals that end in words
+    detection: Detection | None = None  # newest box, tracked to the newest frame
+
+
 class Policy(Protocol):
     """Turns observations into action chunks.
 
@@ -90,9 +100,11 @@ class Policy(Protocol):
     with the newest finished inference (each is handed over exactly once) or None.
     """
 
+    @property
+    def status(self) -> PolicyStatus: ...
+
     def reset(self, goal: Goal) -> None: ...
 
     def infer(self, observation: Observation) -> Inference: ...
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None: ...
-

@@ -23,6 +23,17 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class CameraMount:
+    """Where a robot's camera sits and how wide it sees: turns image places into directions and ranges."""
+
+    vertical_fov_rad: float  # (0, pi)
+    height_m: float  # above the floor
+    pitch_rad: float  # downwards positive
+    forward_m: float  # ahead of the base's centre
+    radius_m: float = 0.2  # of the base itself
+
+
+@dataclass(frozen=True, slots=True)
 class Box:
     """A rectangle in image coordinates divided by height and width: 0 <= y0 < y1 <= 1, the same for x."""
 
