@@ -1,0 +1,173 @@
+"""Physics of one room and the base in it. The clock is the simulation's own, in steps of TIMESTEP_NS."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.records import ZERO, Image, Odometry, Velocity
+from sim.render import CameraSpec, Renderer, Visible, degrade
+from sim.scene import ROBOT_RADIUS_M, Scene, SceneObject, scene_mjcf
+
+TIMESTEP_NS = 4_000_000
+MASS_KG = 8.0
+INERTIA_KG_M2 = 0.5 * MASS_KG * ROBOT_RADIUS_M**2
+MOTOR_LAG_S = 0.06  # of the wheels behind their setpoint
+GRIP_S = 0.03  # how fast the body follows the wheels while they grip
+TRACTION_M_S2 = 0.35 * 9.81  # beyond this the wheels slip
+_HEIGHT_M = 0.36
+
+# Group 4 is not drawn: the camera sits inside of this shape.
+_ROBOT_XML = f"""<body name="robot" pos="0 0 0">
+<joint name="robot_x" type="slide" axis="1 0 0"/><joint name="robot_y" type="slide" axis="0 1 0"/>
+<joint name="robot_yaw" type="hinge" axis="0 0 1"/>
+<inertial pos="0 0 0.1" mass="{MASS_KG}" diaginertia="{INERTIA_KG_M2} {INERTIA_KG_M2} {INERTIA_KG_M2}"/>
+<geom name="robot" type="cylinder" size="{ROBOT_RADIUS_M} {_HEIGHT_M / 2}" pos="0 0 {_HEIGHT_M / 2 + 0.03}" group="4"/>
+</body>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where the base truly is, in the world frame."""
+
+    x_m: float
+    y_m: float
+    yaw_rad: float  # (-pi, pi]
+
+
+class World:
+    """A room with the robot in it. `command` sets the wheels' setpoint, `step` advances TIMESTEP_NS."""
+
+    def __init__(self, scene: Scene, seed: int = 0) -> None:
+        import mujoco
+
+        self._mujoco = mujoco
+        self.scene = scene
+        self.model = mujoco.MjModel.from_xml_string(
+            scene_mjcf(scene, _ROBOT_XML, timestep_s=TIMESTEP_NS / 1e9)
+        )
+        self.data = mujoco.MjData(self.model)
+        self.data.qpos[:3] = scene.start
+        mujoco.mj_forward(self.model, self.data)
+        self.rng = np.random.default_rng((scene.seed, seed))
+        self._robot_geom = self.model.geom("robot").id
+        self._floor_geom = self.model.geom("floor").id
+        self._wheels = np.zeros(3)  # body velocity that the wheels turn at
+        self._setpoint = ZERO
+        self._odometry = np.zeros(3)
+        # Wheel diameters are never quite what the firmware believes.
+        self._scale = 1 + self.rng.normal(0, [0.01, 0.01, 0.006])
+        self.time_ns = 0
+        self.bumped = False  # touches something right now
+        self.bumps = 0  # how often a contact began
+        self.path_m = 0.0
+
+    def command(self, setpoint: Velocity) -> None:
+        """The velocity that the wheels shall reach."""
+        self._setpoint = setpoint
+
+    def step(self) -> None:
+        """Advance one time step."""
+        dt = TIMESTEP_NS / 1e9
+        s = self._setpoint
+        wanted = np.array([s.linear_x_m_s, s.linear_y_m_s, s.angular_z_rad_s])
+        self._wheels += (wanted - self._wheels) * (dt / MOTOR_LAG_S)
+        yaw = self.data.qpos[2]
+        c, sn = math.cos(yaw), math.sin(yaw)
+        vx, vy, w = self.data.qvel[:3]
+        body = np.array([c * vx + sn * vy, -sn * vx + c * vy, w])
+        pull = (self._wheels - body) / GRIP_S
+        linear = math.hypot(pull[0], pull[1])
+        if linear > TRACTION_M_S2:
+            pull[:2] *= TRACTION_M_S2 / linear
+        turn_limit = TRACTION_M_S2 / ROBOT_RADIUS_M
+        pull[2] = min(max(pull[2], -turn_limit), turn_limit)
+        force = MASS_KG * pull[:2]
+        self.data.qfrc_applied[0] = c * force[0] - sn * force[1]
+        self.data.qfrc_applied[1] = sn * force[0] + c * force[1]
+        self.data.qfrc_applied[2] = INERTIA_KG_M2 * pull[2]
+        before = self.data.qpos[:2].copy()
+        self._mujoco.mj_step(self.model, self.data)
+        self.time_ns += TIMESTEP_NS
+        self.path_m += float(np.hypot(*(self.data.qpos[:2] - before)))
+        self._integrate_odometry(dt)
+        self._check_bumper()
+
+    @property
+    def pose(self) -> Pose:
+        x, y, yaw = (float(v) for v in self.data.qpos[:3])
+        return Pose(x, y, math.remainder(yaw, 2 * math.pi))
+
+    @property
+    def speed_m_s(self) -> float:
+        return float(np.hypot(*self.data.qvel[:2]))
+
+    def odometry(self, stamp_ns: int) -> Odometry:
+        """What the wheels' encoders say, in the frame of the start pose."""
+        x, y, yaw = (float(v) for v in self._odometry)
+        velocity = Velocity(*(float(v) for v in self._wheels * self._scale))
+        return Odometry(stamp_ns, x, y, math.remainder(yaw, 2 * math.pi), velocity)
+
+    def picture(self, renderer: Renderer, noise: float = 4.0, blur_px: float = 0.6) -> Image:
+        """What the robot's camera sees now. `renderer` must have this world loaded."""
+        p = self.pose
+        return degrade(renderer.image(self.data, p.x_m, p.y_m, p.yaw_rad), self.rng, noise, blur_px)
+
+    def truth(self, renderer: Renderer) -> list[Visible]:
+        """What is visible now, for scoring and tests."""
+        p = self.pose
+        return renderer.truth(self.data, p.x_m, p.y_m, p.yaw_rad)
+
+    def _integrate_odometry(self, dt: float) -> None:
+        v = self._wheels * self._scale
+        yaw = self._odometry[2]
+        self._odometry += dt * np.array(
+            [math.cos(yaw) * v[0] - math.sin(yaw) * v[1], math.sin(yaw) * v[0] + math.cos(yaw) * v[1], v[2]]
+        )
+
+    def _check_bumper(self) -> None:
+        touching = False
+        for i in range(self.data.ncon):
+            contact = self.data.contact[i]
+            pair = (contact.geom1, contact.geom2)
+            if self._robot_geom in pair and self._floor_geom not in pair:
+                touching = True
+        if touching and not self.bumped:
+            self.bumps += 1
+        self.bumped = touching
+
+
+def surface_distance_m(pose: Pose, o: SceneObject) -> float:
+    """From the robot's centre to the nearest point of the object's footprint, along the floor."""
+    dx, dy = pose.x_m - o.x_m, pose.y_m - o.y_m
+    c, s = math.cos(o.yaw_rad), math.sin(o.yaw_rad)
+    x, y = c * dx + s * dy, -s * dx + c * dy  # the robot in the object's frame
+    nearest = math.inf
+    for g in o.geoms:
+        gx, gy = x - g.pos[0], y - g.pos[1]
+        if g.type == "box":
+            d = math.hypot(max(abs(gx) - g.size[0], 0.0), max(abs(gy) - g.size[1], 0.0))
+        elif g.type == "ellipsoid":
+            d = max(0.0, math.hypot(gx, gy) - max(g.size[0], g.size[1]))
+        else:
+            d = max(0.0, math.hypot(gx, gy) - g.size[0])
+        nearest = min(nearest, d)
+    return nearest
+
+
+def heading_error_rad(pose: Pose, o: SceneObject) -> float:
+    """Angle between the robot's heading and the direction of the object's centre, [0, pi]."""
+    bearing = math.atan2(o.y_m - pose.y_m, o.x_m - pose.x_m)
+    return abs(math.remainder(bearing - pose.yaw_rad, 2 * math.pi))
+
+
+def has_arrived(pose: Pose, o: SceneObject) -> bool:
+    """The success rule: within 0.7 m of the object's surface, heading within 20 degrees of it."""
+    return surface_distance_m(pose, o) <= 0.7 and heading_error_rad(pose, o) <= math.radians(20)
+
+
+def open_renderer(world: World, spec: CameraSpec | None = None) -> Renderer:
+    """A renderer with this world loaded."""
+    renderer = Renderer(spec or CameraSpec())
+    renderer.load(world.model, world.scene)
+    return renderer
