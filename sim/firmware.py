@@ -1,8 +1,8 @@
 """The firmware of the simulated base: MAVLink over the far end of a pseudo-terminal, as on a robot's board.
 
-It boots disarmed, obeys motion only after a setpoint near zero, and stops when setpoints stop coming. Every
-setpoint that it applies is one line of its log, written out before the next one is read: what the actuator was
-really told, and when.
+It boots disarmed, obeys motion only after a setpoint near zero, and stops when setpoints stop coming. Each
+setpoint that it applies is one line of its log, written out before the next one is read: what the actuator
+was really told, and when.
 """
 
 import json
@@ -87,6 +87,8 @@ class Firmware:
                 self._on_setpoint(message, now_ns)
             elif isinstance(message, mav.MAVLink_command_long_message):
                 self._on_command(message, now_ns)
+            elif isinstance(message, mav.MAVLink_heartbeat_message):
+                self._told = None  # answered with ours, so that a newcomer need not wait for it
         if self._setpoint_ns is not None and now_ns - self._setpoint_ns > SETPOINT_LIMIT_NS:
             self._setpoint_ns = None
             self._wanted = ZERO
@@ -102,7 +104,7 @@ class Firmware:
             self.ignored += 1
             return
         self._setpoint_ms, self._setpoint_ns, self._wanted = stamp_ms, now_ns, wanted
-        near_zero = max(map(abs, values)) <= NEAR_ZERO
+        near_zero = _near_zero(wanted)
         self._neutral = self._neutral or near_zero
         obeyed = self.armed and self._neutral and not self.manual and not self.emergency
         self.ignored += not (obeyed or near_zero)
@@ -114,8 +116,7 @@ class Firmware:
         result = mav.MAV_RESULT_UNSUPPORTED
         if message.command == mav.MAV_CMD_COMPONENT_ARM_DISARM:
             arm = message.param1 == 1.0
-            moving = max(map(abs, (self._wanted.linear_x_m_s, self._wanted.linear_y_m_s))) > NEAR_ZERO
-            pending = not self.armed and (moving or abs(self._wanted.angular_z_rad_s) > NEAR_ZERO)
+            pending = not self.armed and not _near_zero(self._wanted)
             refused = arm and (pending or self.emergency)
             result = mav.MAV_RESULT_TEMPORARILY_REJECTED if refused else mav.MAV_RESULT_ACCEPTED
             self.ignored += refused
@@ -193,6 +194,11 @@ class Firmware:
         x, y, yaw = flipped(state.x_m, state.y_m, state.yaw_rad)
         rotation = [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]
         return mav.MAVLink_odometry_message(
-            (now_ns - self._boot_ns) // 1000, mav.MAV_FRAME_LOCAL_FRD, mav.MAV_FRAME_BODY_FRD, x, y, 0.0, rotation,
-            vx, vy, 0.0, 0.0, 0.0, turn, NO_COVARIANCE, NO_COVARIANCE,
+            (now_ns - self._boot_ns) // 1000, mav.MAV_FRAME_LOCAL_FRD, mav.MAV_FRAME_BODY_FRD,
+            x, y, 0.0, rotation, vx, vy, 0.0, 0.0, 0.0, turn, NO_COVARIANCE, NO_COVARIANCE,
         )  # fmt: skip
+
+
+def _near_zero(velocity: Velocity) -> bool:
+    parts = (velocity.linear_x_m_s, velocity.linear_y_m_s, velocity.angular_z_rad_s)
+    return max(map(abs, parts)) <= NEAR_ZERO

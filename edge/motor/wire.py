@@ -84,7 +84,7 @@ def decode(packet: bytes) -> Message:
     if crc != zlib.crc32(payload, zlib.crc32(bytes((version, kind)))):
         raise ValueError("message is corrupted: its checksum differs")
     try:
-        return _message(_KINDS[kind], payload)
+        return _message(_KINDS[int(kind)], payload)
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"message of kind {kind} does not hold what it should: {error}") from error
 
@@ -161,8 +161,9 @@ def _pack_chunk(chunk: ActionChunk) -> bytes:
 
 def _read_chunk(reader: _Reader) -> ActionChunk:
     rows, dims, dt_s, t0_ns, valid_until_ns, confidence, decision = reader.unpack(_CHUNK)
-    values: NDArray[np.float32] = np.frombuffer(reader.take(rows * dims * 4), "<f4").astype(np.float32)
-    return ActionChunk(values.reshape((rows, dims)), dt_s, t0_ns, valid_until_ns, confidence, decision)
+    values: NDArray[np.float32] = np.empty((int(rows), int(dims)), np.float32)
+    values[:] = np.ndarray(values.shape, "<f4", reader.take(rows * dims * 4))
+    return ActionChunk(values, dt_s, t0_ns, valid_until_ns, confidence, decision)
 
 
 def _pack_velocity(velocity: Velocity) -> tuple[float, float, float]:
@@ -201,7 +202,7 @@ def _read_status(reader: _Reader) -> MotorStatus:
         (battery,) = reader.unpack(_BATTERY)
     return MotorStatus(
         stamp_ns=stamp_ns,
-        state=_STATES[state],
+        state=_STATES[int(state)],
         sent=Velocity(x, y, angular),
         reason=reader.text(),
         decision=decision,

@@ -1,0 +1,192 @@
+"""The runtime's end of the motor process."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import edge
+from edge.errors import BundleRefused, EdgeError, HardwareMissing, MotorFault, SafetyStop, UsageError
+from edge.motor.limits import MotorLimits
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.records import ActionChunk, MotorStatus
+
+SILENCE_LIMIT_NS = 500_000_000  # 25 ticks without a word
+GRACE_S = 0.2  # for a status that is under way, when the newest one is old
+LAST_WORDS_S = 2.0  # between the end of the socket and the end of the process
+_ERRORS: dict[int, type[EdgeError]] = {
+    error.exit_code: error for error in (EdgeError, UsageError, SafetyStop, HardwareMissing, BundleRefused)
+}
+
+
+class MotorProcess:
+    """A running motor process. Use as a context manager, or `close` it. For one thread; `stop` for any.
+
+    Every method but `close` raises MotorFault once the process is gone, `status` also when it is silent.
+    Don't fork without exec while it runs: a child that keeps the socket open hides this process's death from
+    it (the age of the newest frame still stops it).
+    """
+
+    def __init__(self, child: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self._child = child
+        self._control = control
+        self._newest: MotorStatus | None = None
+        self._failure: Failure | None = None
+
+    @classmethod
+    def start(
+        cls, uri: str, limits: MotorLimits | None = None, rate_hz: float = 50.0, timeout_s: float = 15.0
+    ) -> "MotorProcess":
+        """Spawn it and wait for its first status: the actuator is open, locked, disarmed.
+
+        Raises what stopped it: UsageError for a bad address or rate, HardwareMissing for a port that is not
+        there, taken or not permitted, MotorFault when nothing is heard within `timeout_s`.
+        """
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-m", "edge.motor.process", "--fd", str(there.fileno()), "--motors", uri]
+        command += ["--rate-hz", str(rate_hz), "--limits", (limits or MotorLimits()).to_json()]
+        # Its end of the socket must live nowhere else, or neither side would hear the other one die.
+        with there:
+            child = subprocess.Popen(
+                command,
+                pass_fds=[there.fileno()],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                env=_environment(),
+            )
+        motor = cls(child, here)
+        try:
+            motor._await_first_status(timeout_s)
+        except BaseException:
+            motor.close()
+            raise
+        return motor
+
+    @property
+    def pid(self) -> int:
+        """Process id, also of its session and process group."""
+        return self._child.pid
+
+    def send(self, chunk: ActionChunk) -> None:
+        """Hand over a plan. Raises ValueError for one too long for a message (about 300 rows of 3)."""
+        self._send(chunk)
+
+    def arm(self) -> None:
+        """Ask to arm, also after a latched stop; `status().state` tells when it has happened, or why not."""
+        self._send(Arm())
+
+    def stop(self, reason: str) -> None:
+        """Brake to zero now and latch. `reason` is reported until armed again."""
+        self._send(Stop(reason))
+
+    def status(self) -> MotorStatus:
+        """The newest report, not older than 0.5 s."""
+        self._receive()
+        if self._age_ns() > SILENCE_LIMIT_NS:
+            # Maybe it is us who were asleep, and the newest ones no longer fitted into the socket.
+            self._wait(GRACE_S)
+            if (age_ns := self._age_ns()) > SILENCE_LIMIT_NS:
+                limit_ms = SILENCE_LIMIT_NS / 1e6
+                silent = f"silent for {age_ns / 1e6:.0f} ms (limit {limit_ms:.0f} ms)"
+                raise MotorFault(f"motor process {self.pid} is {silent}")
+        assert self._newest is not None  # `start` waited for it
+        return self._newest
+
+    def close(self, timeout_s: float = 3.0) -> int:
+        """Brake, disarm and end it; returns its exit code. Kills it only after twice `timeout_s`."""
+        with contextlib.suppress(OSError):  # gone already: nothing to ask
+            self._control.send(encode(Quit()), socket.MSG_DONTWAIT)
+        for ask in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                self._child.wait(timeout_s)
+                break
+            except subprocess.TimeoutExpired:
+                self._child.send_signal(ask)
+        self._control.close()
+        return self._child.wait()
+
+    def __enter__(self) -> "MotorProcess":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, message: Message) -> None:
+        packet = encode(message)
+        try:
+            self._control.send(packet, socket.MSG_DONTWAIT)
+        except BlockingIOError as error:
+            raise MotorFault(f"motor process {self.pid} does not take messages") from error
+        except OSError as error:
+            raise self._fault() from error
+
+    def _receive(self) -> None:
+        """Take all that has come."""
+        while True:
+            try:
+                packet = self._control.recv(MAX_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise self._fault() from error
+            if not packet:
+                raise self._fault()
+            self._take(decode(packet))
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, MotorStatus):
+            self._newest = message
+        elif isinstance(message, Failure):
+            self._failure = message
+
+    def _wait(self, timeout_s: float) -> None:
+        if select.select([self._control], [], [], timeout_s)[0]:
+            self._receive()
+
+    def _age_ns(self) -> int:
+        return time.monotonic_ns() - self._newest.stamp_ns if self._newest is not None else sys.maxsize
+
+    def _await_first_status(self, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            while self._newest is None:
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    raise MotorFault(f"motor process said nothing within {timeout_s:g} s")
+                self._wait(left_s)
+        except MotorFault as fault:
+            if self._failure is None:
+                raise
+            error = _ERRORS.get(self._failure.exit_code, MotorFault)
+            raise error(self._failure.message, self._failure.hint) from fault
+
+    def _fault(self) -> MotorFault:
+        """Why the process is gone, in its own words where it left some."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(LAST_WORDS_S)
+        # A reset is reported once, ahead of what was sent before it.
+        for _ in range(2):
+            with contextlib.suppress(OSError):
+                while packet := self._control.recv(MAX_BYTES, socket.MSG_DONTWAIT):
+                    self._take(decode(packet))
+        if self._failure is not None:
+            return MotorFault(self._failure.message, self._failure.hint)
+        code = self._child.returncode
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return MotorFault(f"motor process {self.pid} is gone: {how}", "the base stops by its own timeout")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the folder that this package was imported from."""
+    root = str(Path(edge.__file__).parent.parent) if edge.__file__ else "."
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    # numpy's threads would only be in the way of a process that adds three numbers.
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

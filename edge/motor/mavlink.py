@@ -1,0 +1,237 @@
+"""A rover that speaks MAVLink 2 over a serial port: `mavlink:///dev/ttyACM0?baud=115200`.
+
+The base is x forward, y right, z down for MAVLink and x forward, y left, z up for us: y and yaw change sign.
+Imported by `edge.motor.drivers` only when asked for, since it needs pyserial and pymavlink.
+"""
+
+import errno
+import math
+import os
+import time
+from urllib.parse import parse_qsl, urlsplit
+
+import serial
+
+from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
+from edge.interfaces import Feedback
+from edge.motor.mavstream import MavMessage, MavStream, flipped, mav
+from edge.records import Odometry, Velocity
+
+HEARTBEAT_PERIOD_NS = 1_000_000_000
+HEARTBEAT_LIMIT_NS = 2_500_000_000  # a base silent for longer is a fault
+ARM_RETRY_NS = 200_000_000
+WRITE_LIMIT_NS = 100_000_000  # bytes that wait for longer mean that the base does not read
+# Use velocity and yaw rate; ignore position, acceleration and yaw.
+VELOCITY_AND_YAW_RATE = 0b010111000111
+FAULT_STATES = {mav.MAV_STATE_CRITICAL: "critical failure", mav.MAV_STATE_EMERGENCY: "emergency stop"}
+SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_ONBOARD_COMPUTER
+
+
+class MavlinkMotors:
+    """The driver. Constructing opens and locks the port and waits for the base's heartbeat.
+
+    Raises UsageError for a bad address, HardwareMissing when the port or the base is not there or is taken.
+    Later, HardwareMissing when the port goes away and MotorFault when a write blocks.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._path, baud, timeout_s = _parsed(uri)
+        self._port = _opened(self._path, baud)
+        self._stream = MavStream(SYSTEM, COMPONENT)
+        self._base: tuple[int, int] | None = None  # system and component of the base
+        self._heard_ns = 0
+        self._beat_ns = 0
+        self._unsent, self._unsent_ns = b"", 0
+        self._arm_sent_ns = 0
+        self._armed = False
+        self._refusal = ""
+        self._fault = ""
+        self._odometry: Odometry | None = None
+        self._battery_fraction: float | None = None
+        try:
+            self._await_heartbeat(timeout_s)
+        except EdgeError:
+            self._port.close()
+            raise
+
+    def arm(self) -> None:
+        """Ask the base to arm; `read().armed` tells when it has. Repeats itself at most every 200 ms."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._arm_sent_ns >= ARM_RETRY_NS:
+            self._arm_sent_ns = now_ns
+            self._refusal = ""
+            self._send(self._arm_command(1.0))
+
+    def write(self, command: Velocity) -> Velocity:
+        """Send one setpoint, and our heartbeat when it is due. Raises MotorFault, HardwareMissing."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._beat_ns >= HEARTBEAT_PERIOD_NS:
+            self._beat_ns = now_ns
+            self._send(self._heartbeat())
+        self._send(self._setpoint(command, now_ns))
+        return command
+
+    def stop(self) -> None:
+        """Send zero and disarm. Never raises: on a port that is gone there is nothing left to stop."""
+        try:
+            self._send(self._setpoint(Velocity(), time.monotonic_ns()))
+            self._send(self._arm_command(0.0))
+        except EdgeError as error:
+            self._fault = error.message
+
+    def read(self) -> Feedback:
+        """What the base has said so far. Never blocks. Raises HardwareMissing when the port is gone."""
+        self._receive()
+        silent_ns = time.monotonic_ns() - self._heard_ns
+        fault = self._fault
+        if silent_ns > HEARTBEAT_LIMIT_NS:
+            limit_s = HEARTBEAT_LIMIT_NS / 1e9
+            fault = f"no heartbeat from the base for {silent_ns / 1e9:.1f} s (limit {limit_s:.1f} s)"
+        return Feedback(self._armed, self._odometry, self._battery_fraction, fault or self._refusal)
+
+    def close(self) -> None:
+        self._port.close()
+
+    def _await_heartbeat(self, timeout_s: float) -> None:
+        deadline_ns = time.monotonic_ns() + round(timeout_s * 1e9)
+        self._send(self._heartbeat())
+        while self._base is None:
+            if time.monotonic_ns() > deadline_ns:
+                raise HardwareMissing(
+                    f"motors {self._path}: no MAVLink heartbeat within {timeout_s:g} s",
+                    "check that the base is powered, the cable, and `baud` in the address",
+                )
+            time.sleep(0.005)
+            self._receive()
+
+    def _receive(self) -> None:
+        try:
+            data = self._port.read(4096)
+        except (serial.SerialException, OSError) as error:
+            raise self._gone(error) from error
+        for message in self._stream.feed(data, time.monotonic_ns()):
+            self._handle(message)
+
+    def _handle(self, message: MavMessage) -> None:
+        sender = (message.get_srcSystem(), message.get_srcComponent())
+        if isinstance(message, mav.MAVLink_heartbeat_message) and self._base in (None, sender):
+            if message.autopilot != mav.MAV_AUTOPILOT_INVALID:  # not a ground station on the same line
+                self._base = sender
+                self._heard(message)
+        elif sender == self._base:
+            self._handle_telemetry(message)
+
+    def _heard(self, heartbeat: MavMessage) -> None:
+        self._heard_ns = time.monotonic_ns()
+        self._armed = bool(heartbeat.base_mode & mav.MAV_MODE_FLAG_SAFETY_ARMED)
+        guided = bool(heartbeat.base_mode & mav.MAV_MODE_FLAG_GUIDED_ENABLED)
+        state = FAULT_STATES.get(heartbeat.system_status, "")
+        if state:
+            self._fault = f"the base reports: {state}"
+        else:
+            self._fault = "" if guided else "manual takeover: the base has left guided mode"
+
+    def _handle_telemetry(self, message: MavMessage) -> None:
+        if isinstance(message, mav.MAVLink_odometry_message):
+            self._odometry = _odometry(message)
+        elif isinstance(message, (mav.MAVLink_battery_status_message, mav.MAVLink_sys_status_message)):
+            percent = message.battery_remaining  # -1: the base does not know
+            self._battery_fraction = percent / 100 if 0 <= percent <= 100 else None
+        elif (
+            isinstance(message, mav.MAVLink_command_ack_message)
+            and message.command == mav.MAV_CMD_COMPONENT_ARM_DISARM
+        ):
+            accepted = message.result == mav.MAV_RESULT_ACCEPTED
+            self._refusal = "" if accepted else f"the base refused to arm (MAV_RESULT {message.result})"
+
+    def _heartbeat(self) -> MavMessage:
+        return mav.MAVLink_heartbeat_message(
+            mav.MAV_TYPE_ONBOARD_CONTROLLER, mav.MAV_AUTOPILOT_INVALID, 0, 0, mav.MAV_STATE_ACTIVE, 3
+        )
+
+    def _arm_command(self, arm: float) -> MavMessage:
+        system, component = self._base or (0, 0)
+        return mav.MAVLink_command_long_message(
+            system, component, mav.MAV_CMD_COMPONENT_ARM_DISARM, 0, arm, 0, 0, 0, 0, 0, 0
+        )
+
+    def _setpoint(self, command: Velocity, now_ns: int) -> MavMessage:
+        system, component = self._base or (0, 0)
+        x, y, yaw_rate = flipped(command.linear_x_m_s, command.linear_y_m_s, command.angular_z_rad_s)
+        return mav.MAVLink_set_position_target_local_ned_message(
+            now_ns // 1_000_000 % 2**32, system, component, mav.MAV_FRAME_BODY_NED, VELOCITY_AND_YAW_RATE,
+            0, 0, 0, x, y, 0, 0, 0, 0, 0, yaw_rate,
+        )  # fmt: skip
+
+    def _send(self, message: MavMessage) -> None:
+        """Never blocks. What a full line does not take is dropped whole, a packet begun is finished first."""
+        now_ns = time.monotonic_ns()
+        if not self._unsent:
+            self._unsent, self._unsent_ns = self._stream.pack(message), now_ns
+        # Not pyserial's write: it spins on a full line, and calls a good write late after a preemption.
+        try:
+            self._unsent = self._unsent[os.write(self._port.fileno(), self._unsent) :]
+        except BlockingIOError as error:
+            if now_ns - self._unsent_ns > WRITE_LIMIT_NS:
+                limit_ms = WRITE_LIMIT_NS / 1e6
+                raise MotorFault(
+                    f"motors {self._path}: writing is blocked for more than {limit_ms:.0f} ms",
+                    "the base does not read its port: restart it",
+                ) from error
+        except OSError as error:
+            raise self._gone(error) from error
+
+    def _gone(self, error: Exception) -> HardwareMissing:
+        return HardwareMissing(f"motors {self._path}: the port is gone: {error}", "check the cable")
+
+
+def _parsed(uri: str) -> tuple[str, int, float]:
+    """Path, baud rate and heartbeat timeout in seconds of an address. Raises UsageError."""
+    parts = urlsplit(uri)
+    options = dict(parse_qsl(parts.query))
+    if parts.netloc or len(parts.path) < 2 or set(options) - {"baud", "timeout_s"}:
+        raise UsageError(f"motors address {uri!r} is not like mavlink:///dev/ttyACM0?baud=115200&timeout_s=3")
+    try:
+        baud, timeout_s = int(options.get("baud", "115200")), float(options.get("timeout_s", "3"))
+    except ValueError as error:
+        raise UsageError(f"motors address {uri!r}: {error}") from error
+    if not (0 < baud <= 4_000_000 and math.isfinite(timeout_s) and 0 < timeout_s <= 60):
+        raise UsageError(f"motors address {uri!r}: baud is in (0, 4000000], timeout_s in (0, 60]")
+    return parts.path, baud, timeout_s
+
+
+def _opened(path: str, baud: int) -> serial.Serial:
+    """The port, open and locked. Raises HardwareMissing with what to do about it."""
+    try:
+        port = serial.Serial(path, baud, timeout=0, exclusive=True)
+        port.reset_input_buffer()
+    except (serial.SerialException, OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ENOENT:
+            raise HardwareMissing(
+                f"motors: no port {path}", "check the cable and the name of the port"
+            ) from error
+        if getattr(error, "errno", None) == errno.EACCES:
+            raise HardwareMissing(
+                f"motors: no permission for port {path}",
+                "add this user to the port's group, `sudo usermod -aG dialout $USER`, and log in again",
+            ) from error
+        if "lock" in str(error):
+            raise HardwareMissing(
+                f"motors: port {path} is taken by another process",
+                f"find it with `fuser {path}`, then stop it",
+            ) from error
+        raise HardwareMissing(
+            f"motors: port {path} does not open: {error}", "is it a serial port?"
+        ) from error
+    return port
+
+
+def _odometry(message: MavMessage) -> Odometry | None:
+    w, x, y, z = message.q
+    # With z down a turn to the left is negative.
+    yaw_rad = -math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    velocity = Velocity(*flipped(message.vx, message.vy, message.yawspeed))
+    values = (message.x, message.y, yaw_rad, velocity.linear_x_m_s, velocity.linear_y_m_s)
+    if not all(map(math.isfinite, (*values, velocity.angular_z_rad_s))):
+        return None
+    return Odometry(time.monotonic_ns(), message.x, -message.y, yaw_rad, velocity)

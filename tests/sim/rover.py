@@ -1,0 +1,119 @@
+"""A base without physics, in a process of its own: the real firmware, a pseudo-terminal, perfect wheels.
+
+`python -m tests.sim.rover LOG` prints the port's path, then obeys lines on its input: `pull`, `mute`,
+`reboot`, `manual 1`, `emergency 1`, `battery 0.05`, `stuck 1`, `noise`. It ends with its input.
+"""
+
+import json
+import math
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from edge.records import ZERO, Odometry, Velocity
+from sim.firmware import Firmware, open_pty
+
+REPO = Path(__file__).parents[2]
+
+
+class Rover:
+    """The parent's handle on the child process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "firmware.jsonl"
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "tests.sim.rover", str(self.log)],
+            cwd=REPO,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self._child.stdout is not None
+        self.port = self._child.stdout.readline().strip()
+        self.uri = f"mavlink://{self.port}?timeout_s=10"
+
+    def tell(self, command: str) -> None:
+        assert self._child.stdin is not None
+        self._child.stdin.write(command + "\n")
+        self._child.stdin.flush()
+
+    def lines(self) -> list[dict[str, float]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def __enter__(self) -> "Rover":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._child.stdin is not None and self._child.stdout is not None
+        self._child.stdin.close()
+        self._child.wait(10)
+        self._child.stdout.close()
+
+
+class _Wheels:
+    def __init__(self) -> None:
+        self.velocity = ZERO
+        self.battery_fraction = 0.9
+        self.stuck = False
+        self._x_m = self._y_m = self._yaw_rad = 0.0
+        self._moved_ns = time.monotonic_ns()
+
+    def apply(self, velocity: Velocity, armed: bool) -> None:
+        self.odometry()
+        self.velocity = velocity if armed and not self.stuck else ZERO
+
+    def odometry(self) -> Odometry:
+        now_ns = time.monotonic_ns()
+        dt_s, self._moved_ns = (now_ns - self._moved_ns) / 1e9, now_ns
+        x, y = self.velocity.linear_x_m_s * dt_s, self.velocity.linear_y_m_s * dt_s
+        self._x_m += x * math.cos(self._yaw_rad) - y * math.sin(self._yaw_rad)
+        self._y_m += x * math.sin(self._yaw_rad) + y * math.cos(self._yaw_rad)
+        self._yaw_rad += self.velocity.angular_z_rad_s * dt_s
+        return Odometry(now_ns, self._x_m, self._y_m, self._yaw_rad, self.velocity)
+
+
+def main() -> None:
+    board, cable, port = open_pty()
+    wheels = _Wheels()
+    firmware = Firmware(
+        board,
+        wheels.apply,
+        wheels.odometry,
+        Path(sys.argv[1]),
+        battery_fraction=lambda: wheels.battery_fraction,
+    )
+    print(port, flush=True)
+    os.set_blocking(0, False)
+    muted = False
+    while True:
+        if not muted:
+            firmware.poll(time.monotonic_ns())
+        if not select.select([0], [], [], 0.002)[0]:
+            continue
+        data = os.read(0, 4096).decode()
+        if not data:
+            return
+        for line in data.splitlines():
+            command, _, value = line.partition(" ")
+            if command == "pull":
+                os.close(cable)
+                os.close(board)
+                muted = True
+            elif command == "mute":
+                muted = True
+            elif command == "reboot":
+                firmware.reboot()
+            elif command == "battery":
+                wheels.battery_fraction = float(value)
+            elif command == "noise":
+                os.write(board, bytes(range(256)) + b"\xfd\x40\x00" + b"\xfd" * 40)
+            else:
+                setattr(wheels if command == "stuck" else firmware, command, value == "1")
+
+
+if __name__ == "__main__":
+    main()
