@@ -41,4 +41,6 @@ def slew(
 def _eased(gap: float, jerk: float, dt_s: float) -> float:
     """The acceleration from which whole steps of falling jerk end exactly where the gap closes."""
     unit = jerk * dt_s
-    return unit * (math.sqrt(0.25 + 2 * gap / (unit * dt_s)) - 0.5)
+    steps = 2 * gap / (unit * dt_s)
+    # sqrt(1/4 + steps) - 1/2, written so that a tiny gap does not vanish in the difference.
+    return unit * steps / (math.sqrt(0.25 + steps) + 0.5)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from edge.errors import UsageError
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
+from edge.motor.slew import slew
 from edge.records import ActionChunk, ActionSpec, MotorState, Velocity
 
 MS = 1_000_000
@@ -330,6 +331,23 @@ def test_time_that_stands_still_or_goes_back_changes_no_velocity() -> None:
     assert guard.step(now_ns - TICK) == before
 
 
+def test_time_that_goes_back_never_speeds_up_a_braking_base() -> None:
+    guard = armed()
+    now_ns, _ = drive(guard, START, 40)
+    guard.stop("test")
+    before = guard.step(now_ns + TICK)
+    assert guard.step(now_ns - 10 * TICK) == before
+
+
+def test_starts_smoothly_again_after_braking() -> None:
+    guard = armed()
+    now_ns, _ = drive(guard, START, 8)
+    guard.follow(chunk(now_ns + MS, confidence=0.0), now_ns + MS)
+    coast(guard, now_ns, 20)
+    _, velocity = drive(guard, now_ns + 20 * TICK, 1)
+    assert 0 < speed(velocity) <= LIMITS.linear_jerk_m_s3 * 0.02**2 + 1e-9
+
+
 def test_guards_only_a_base() -> None:
     arm = ActionSpec(("x",), ("m",), (-1.0,), (1.0,), 10.0)
     with pytest.raises(UsageError, match="base"):
@@ -365,6 +383,39 @@ def test_limits_travel_as_json() -> None:
     for text in ("{", "[1]", '{"linear": 0.3}', '{"linear_m_s": null}'):
         with pytest.raises(UsageError):
             MotorLimits.from_json(text)
+
+
+plane = st.complex_numbers(max_magnitude=0.5, allow_nan=False) | st.sampled_from([0.5, -0.5, 0.01, 0.0]).map(
+    complex
+)
+
+
+@given(plane, st.complex_numbers(max_magnitude=2.0, allow_nan=False), plane, st.floats(0.001, 0.04))
+def test_slew_keeps_its_limits_from_anywhere(
+    velocity: complex, last_accel: complex, target: complex, dt_s: float
+) -> None:
+    after, accel = slew(velocity, last_accel, target, accel=1.0, decel=2.0, jerk=20.0, dt_s=dt_s)
+    assert abs(after - velocity) <= 2.0 * dt_s + 1e-9
+    assert abs(after) - abs(velocity) <= 1.0 * dt_s + 1e-9
+    assert abs(after - velocity - accel * dt_s) <= 1e-9
+
+
+@given(plane, st.floats(0.005, 0.04))
+def test_slew_speeds_up_no_harder_than_it_may_and_arrives(target: complex, dt_s: float) -> None:
+    velocity, accel = 0j, 0j
+    for _ in range(round(2 / dt_s)):
+        before = velocity
+        velocity, accel = slew(velocity, accel, target, accel=1.0, decel=2.0, jerk=20.0, dt_s=dt_s)
+        assert abs(velocity - before) <= 1.0 * dt_s + 1e-9
+        assert abs(velocity) <= abs(target) + 1e-9
+    assert velocity == target
+
+
+def test_slew_brakes_harder_than_it_speeds_up() -> None:
+    slowing, _ = slew(0.5 + 0j, -2.0 + 0j, 0.1 + 0j, accel=1.0, decel=2.0, jerk=20.0, dt_s=0.02)
+    assert slowing == pytest.approx(0.46)
+    crossing, _ = slew(0.001 + 0j, -2.0 + 0j, -0.5 + 0j, accel=1.0, decel=2.0, jerk=20.0, dt_s=0.02)
+    assert crossing.real == pytest.approx(-0.021)
 
 
 wild = st.floats(allow_nan=True, allow_infinity=True, width=32)

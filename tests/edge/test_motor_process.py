@@ -121,6 +121,7 @@ def after_ms(rover: Rover, since_ns: int, condition: Callable[[dict[str, float]]
 
 
 def check_stays_at_zero(rover: Rover, since_ns: int) -> None:
+    after_ms(rover, since_ns, lambda line: speed(line) == 0)
     lines = [line for line in rover.lines() if line["stamp_ns"] >= since_ns]
     stopped = next(i for i, line in enumerate(lines) if speed(line) == 0)
     assert all(speed(line) == 0 for line in lines[stopped:])
