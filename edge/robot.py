@@ -1,0 +1,94 @@
+"""A robot as a run sees it: a camera, motors, and what is known about where they sit.
+
+`vla-edge run --robot NAME` finds a robot by the entry points `vla_edge.robots` = "module:function", called
+with RobotOptions. `--camera URI --motors URI` makes a PlainRobot of two addresses.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from edge.drawing import RoomMap
+from edge.errors import UsageError
+from edge.records import CameraMount, Goal
+
+GROUP = "vla_edge.robots"
+PLAIN_MOUNT = CameraMount(vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)
+
+
+class Robot(Protocol):
+    """An opened robot. `close` gives everything back."""
+
+    @property
+    def camera_uri(self) -> str: ...
+
+    @property
+    def motors_uri(self) -> str: ...
+
+    @property
+    def mount(self) -> CameraMount: ...
+
+    @property
+    def room(self) -> RoomMap | None:
+        """The true room, for pictures; never for the policy."""
+        ...
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """Its own processes by role."""
+        ...
+
+    def check(self) -> None:
+        """Raises HardwareMissing when it is no longer there. Cheap: called at every frame."""
+        ...
+
+    def finish(self) -> dict[str, Any]:
+        """The truth about the run, once the base stands; empty where nobody knows it."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RobotOptions:
+    """What a robot may know before it is opened."""
+
+    goal: Goal
+    folder: Path  # of the run, for its logs
+    seed: int = 1
+    absent: bool = False  # a simulated room without the target
+
+
+@dataclass(frozen=True)
+class PlainRobot:
+    """A camera and motors by their addresses, such as file://clip.mp4 and null://.
+
+    The mount is a guess that fits small bases: level, 0.35 m above the floor, 55 degrees high.
+    """
+
+    camera_uri: str
+    motors_uri: str
+    mount: CameraMount = PLAIN_MOUNT
+    room: RoomMap | None = None
+    pids: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def check(self) -> None:
+        """Nothing to ask: camera and motors speak for themselves."""
+
+    def finish(self) -> dict[str, Any]:
+        return {}
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def find_robot(name: str) -> Callable[[RobotOptions], Robot]:
+    """The function that opens the robot of that name. Raises UsageError for one that nobody installed."""
+    known = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none installed"
+        raise UsageError(f"unknown robot {name[:40]!r}", f"known: {names}; or give --camera and --motors")
+    return known[name].load()

@@ -1,0 +1,8 @@
+"""The bundles that ship with the simulator, by the names of their entry points."""
+
+from pathlib import Path
+
+
+def default() -> Path:
+    """The folder of the model that finds the simulated objects."""
+    return Path(__file__).parent / "default"

@@ -1,0 +1,111 @@
+"""The simulated camera in real time: a thread that renders, so that firmware and physics need not wait."""
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.cameras.shm import FrameRing
+from edge.clock import MonotonicClock
+from edge.errors import HardwareMissing
+from sim.render import CameraSpec, Renderer, degrade
+from sim.world import Pose, World
+
+START_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Optics:
+    """What a real camera adds to a picture."""
+
+    noise: float = 4.0  # standard deviation in grey levels
+    blur_px: float = 0.6  # sigma
+    latency_ms: float = 0.0  # from exposure to the picture, at least; rendering takes some itself
+
+
+class CameraThread:
+    """Renders the newest exposure into a ring. Constructing waits until the first picture could be drawn.
+
+    Raises what the renderer raises: HardwareMissing where there is no off-screen GL.
+    """
+
+    def __init__(self, world: World, spec: CameraSpec, optics: Optics, ring: FrameRing) -> None:
+        self.spec = spec
+        self.backend = ""
+        self.frames = 0
+        self.skipped = 0  # exposures that came while a picture was drawn
+        self._world = world
+        self._optics = optics
+        self._ring = ring
+        self._clock = MonotonicClock()
+        self._rng = np.random.default_rng(world.scene.seed)
+        self._changed = threading.Condition()
+        self._exposure: tuple[Pose, int] | None = None
+        self._closing = False
+        self._error: Exception | None = None
+        self._ready = threading.Event()
+        # A daemon, so that a GL driver that hangs can't keep a finished process alive.
+        self._thread = threading.Thread(target=self._work, name="camera", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(START_LIMIT_S):
+            raise HardwareMissing(f"the renderer did not start within {START_LIMIT_S:.0f} s")
+        self._raise_error()
+
+    def expose(self, pose: Pose, stamp_ns: int) -> None:
+        """Take a picture from this pose, at this moment. One that waits to be drawn is replaced."""
+        self._raise_error()
+        with self._changed:
+            self.skipped += self._exposure is not None
+            self._exposure = (pose, stamp_ns)
+            self._changed.notify()
+
+    def close(self) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(2.0)
+
+    def __enter__(self) -> "CameraThread":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _work(self) -> None:
+        try:
+            # A GL context belongs to the thread that made it.
+            renderer = Renderer(self.spec)
+            renderer.load(self._world.model, self._world.scene)
+            self._draw_all(renderer)
+            renderer.close()
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that runs the room
+            self._error = error
+        finally:
+            self._ready.set()
+
+    def _draw_all(self, renderer: Renderer) -> None:
+        import mujoco
+
+        # Only the robot moves, and it does not see itself: what it started in stays the picture's room.
+        data = mujoco.MjData(self._world.model)
+        mujoco.mj_forward(self._world.model, data)
+        renderer.image(data, *self._world.scene.start)  # the first one is slow
+        self.backend = renderer.backend
+        self._ready.set()
+        while (exposure := self._next()) is not None:
+            pose, stamp_ns = exposure
+            image = renderer.image(data, pose.x_m, pose.y_m, pose.yaw_rad)
+            image = degrade(image, self._rng, self._optics.noise, self._optics.blur_px)
+            self._clock.sleep_until(stamp_ns + round(self._optics.latency_ms * 1e6))
+            self._ring.write(image, stamp_ns)
+            self.frames += 1
+
+    def _next(self) -> tuple[Pose, int] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._exposure is not None or self._closing)
+            exposure, self._exposure = self._exposure, None
+            return None if self._closing else exposure

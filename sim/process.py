@@ -1,0 +1,176 @@
+"""The simulated robot in real time: `python -m sim.process --control FD ...`, started by `sim.robot`.
+
+One thread paces the physics to CLOCK_MONOTONIC and runs the base's firmware at the end of a pseudo-terminal;
+a second one renders what the camera sees. The socket `--control` carries one JSON line when all is up, and
+one with the truth about the run when a line comes in. Its end means that the runtime is gone: then the room
+stays until the motor process has stopped the base and closed the port.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from edge.cameras.shm import FrameRing
+from edge.clock import MonotonicClock
+from edge.errors import EdgeError
+from edge.records import ZERO, Odometry, Velocity
+from sim.camera import CameraThread, Optics
+from sim.firmware import Firmware, open_pty
+from sim.render import CameraSpec
+from sim.targets import make_scene, truth
+from sim.world import TIMESTEP_NS, World
+
+MAX_BEHIND_NS = 100_000_000  # more than this is not caught up: the room's time stood still
+AFTER_RUNTIME_NS = 3_000_000_000  # for the motor process to stop the base once the runtime is gone
+
+
+class Base:
+    """The room's physics and the firmware, stepped along the clock."""
+
+    def __init__(self, world: World, board: int, log: Path) -> None:
+        self.world = world
+        self.velocity = ZERO  # newest setpoint that the firmware applied
+        self.lost_ns = 0  # time that the physics could not keep up with
+        self._clock = MonotonicClock()
+        self._epoch_ns = self._clock.now_ns()
+        self._firmware = Firmware(board, self._apply, self._odometry, log, self._clock)
+
+    def start(self) -> None:
+        """Let the room's time run from now on."""
+        self._epoch_ns = self._clock.now_ns() - self.world.time_ns
+
+    def step(self) -> int:
+        """Wait for the next time step and take it; returns its CLOCK_MONOTONIC ns."""
+        due_ns = self._epoch_ns + self.world.time_ns + TIMESTEP_NS
+        self._clock.sleep_until(due_ns)
+        now_ns = self._clock.now_ns()
+        if (behind_ns := now_ns - due_ns) > MAX_BEHIND_NS:
+            self._epoch_ns += behind_ns
+            self.lost_ns += behind_ns
+            due_ns += behind_ns
+        self._firmware.poll(now_ns)
+        self.world.step()
+        return due_ns
+
+    def close(self) -> None:
+        self._firmware.close()
+
+    def _apply(self, velocity: Velocity, armed: bool) -> None:
+        self.velocity = velocity if armed else ZERO
+        self.world.command(self.velocity)
+
+    def _odometry(self) -> Odometry:
+        return self.world.odometry(self._clock.now_ns())
+
+
+class Simulation:
+    """The loop around base and camera."""
+
+    def __init__(self, base: Base, camera: CameraThread, control: socket.socket, target: str) -> None:
+        self._base = base
+        self._camera = camera
+        self._control = control
+        self._target = target
+        self._period_ns = round(1e9 / camera.spec.rate_hz)
+
+    def run(self, board: int, cable: int) -> None:
+        """Until the runtime has let go and the base stands."""
+        self._base.start()
+        next_ns = 0
+        while self._runtime_is_there():
+            due_ns = self._base.step()
+            if self._base.world.time_ns >= next_ns:
+                next_ns += self._period_ns
+                self._camera.expose(self._base.world.pose, due_ns)
+        # From now on the port reports when nobody holds it any more.
+        os.close(cable)
+        end_ns = time.monotonic_ns() + AFTER_RUNTIME_NS
+        while time.monotonic_ns() < end_ns and not (_hung_up(board) and self._base.velocity == ZERO):
+            self._base.step()
+
+    def _runtime_is_there(self) -> bool:
+        try:
+            asked = self._control.recv(4096, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except ConnectionResetError:
+            return False
+        if asked:
+            _say(self._control, self._truth())
+        return bool(asked)
+
+    def _truth(self) -> dict[str, Any]:
+        camera = {"frames": self._camera.frames, "frames_skipped": self._camera.skipped}
+        return {**truth(self._base.world, self._target), **camera, "lost_ms": self._base.lost_ns // 1_000_000}
+
+
+def _hung_up(board: int) -> bool:
+    poll = select.poll()
+    poll.register(board, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
+
+
+def _say(control: socket.socket, message: dict[str, Any]) -> None:
+    # A runtime that is gone does not hear it; the end of the socket is noticed where it is read.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _arguments(argv: list[str]) -> argparse.Namespace:
+    spec, optics = CameraSpec(), Optics()
+    parser = argparse.ArgumentParser(prog="python -m sim.process", description="The simulated robot.")
+    parser.add_argument("--control", type=int, required=True, help="the socket to the runtime, inherited")
+    parser.add_argument("--shm", required=True, help="name of the shared memory for the frames")
+    parser.add_argument("--log", type=Path, required=True, help="where the firmware writes its setpoints")
+    parser.add_argument("--target", default="", help="what is in the room")
+    parser.add_argument("--absent", action="store_true", help="... or surely is not")
+    parser.add_argument("--seed", type=int, default=1, help="of the room")
+    parser.add_argument("--width", type=int, default=spec.width, help="of the camera's image")
+    parser.add_argument("--height", type=int, default=spec.height)
+    parser.add_argument("--rate-hz", type=float, default=spec.rate_hz)
+    parser.add_argument("--fov-rad", type=float, default=spec.vertical_fov_rad, help="from top to bottom")
+    parser.add_argument(
+        "--latency-ms", type=float, default=optics.latency_ms, help="from exposure on, at least"
+    )
+    parser.add_argument("--noise", type=float, default=optics.noise, help="standard deviation in grey levels")
+    parser.add_argument("--blur-px", type=float, default=optics.blur_px, help="sigma in pixels")
+    return parser.parse_args(argv)
+
+
+def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
+    world = World(make_scene(options.seed, options.target, options.absent))
+    spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
+    optics = Optics(options.noise, options.blur_px, options.latency_ms)
+    board, cable, port = open_pty()
+    with contextlib.ExitStack() as stack:
+        ring = stack.enter_context(FrameRing.create(options.shm, spec.height, spec.width))
+        camera = stack.enter_context(CameraThread(world, spec, optics, ring))
+        base = stack.enter_context(contextlib.closing(Base(world, board, options.log)))
+        _say(control, {"port": port, "renderer": camera.backend})
+        Simulation(base, camera, control, options.target).run(board, cable)
+
+
+def main(argv: list[str]) -> int:
+    """Run until the runtime has let go; returns the exit code and leaves last words on the socket."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    options = _arguments(argv)
+    control = socket.socket(fileno=options.control)
+    try:
+        _simulate(options, control)
+    except EdgeError as error:
+        _say(control, {"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,143 @@
+"""The simulated robot as a run sees it: starts `sim.process` and speaks with it."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import edge
+from edge.cameras.shm import FrameRing
+from edge.drawing import RoomMap
+from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
+from edge.records import CameraMount
+from edge.robot import RobotOptions
+from sim.render import CameraSpec
+from sim.scene import ROBOT_RADIUS_M, Scene
+from sim.targets import make_scene, room_map
+
+START_LIMIT_S = 60.0  # the first start on a machine compiles shaders
+ANSWER_LIMIT_S = 5.0
+_ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
+
+
+class SimRobot:
+    """A running simulation."""
+
+    def __init__(self, child: subprocess.Popen[bytes], control: socket.socket, shm: str, log: Path) -> None:
+        self.camera_uri = f"shm://{shm}"
+        self.motors_uri = ""
+        self.renderer = ""
+        self.room: RoomMap | None = None
+        self.mount = _mount(CameraSpec())
+        self.pids = {"sim": child.pid}
+        self._child = child
+        self._control = control
+        self._shm = shm
+        self._log = log
+        self._heard = b""
+
+    def await_start(self, scene: Scene, target: str) -> None:
+        """Wait until physics, renderer and port are up. Raises what the process raised."""
+        report = self._answer(START_LIMIT_S)
+        if "error" in report:
+            error = _ERRORS.get(report["exit_code"], EdgeError)
+            raise error(report["error"], report["hint"])
+        self.motors_uri = f"mavlink://{report['port']}"
+        self.renderer = report["renderer"]
+        self.room = room_map(scene, target)
+
+    def check(self) -> None:
+        """Raises HardwareMissing when the process has ended."""
+        if self._child.poll() is not None:
+            raise self._gone()
+
+    def finish(self) -> dict[str, Any]:
+        """The truth about the run, from the process; empty when that is gone."""
+        try:
+            self._control.sendall(b"finish\n")
+            return {**self._answer(ANSWER_LIMIT_S), "renderer": self.renderer}
+        except (OSError, HardwareMissing):
+            return {}
+
+    def close(self) -> None:
+        """Let go; it ends once the motor process has closed the port, after 3 s at the latest."""
+        self._control.close()
+        try:
+            self._child.wait(ANSWER_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        FrameRing.unlink(self._shm)
+
+    def _answer(self, limit_s: float) -> dict[str, Any]:
+        """The next line from the process."""
+        self._control.settimeout(limit_s)
+        while b"\n" not in self._heard:
+            try:
+                data = self._control.recv(65536)
+            except TimeoutError as error:
+                raise HardwareMissing(
+                    f"the simulated robot said nothing within {limit_s:.0f} s", f"see {self._log}"
+                ) from error
+            if not data:
+                raise self._gone()
+            self._heard += data
+        line, _, self._heard = self._heard.partition(b"\n")
+        return json.loads(line)
+
+    def _gone(self) -> HardwareMissing:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(1.0)
+        code = self._child.returncode
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return HardwareMissing(f"the simulated robot is gone: {how}", f"see {self._log}")
+
+
+def open_robot(options: RobotOptions) -> SimRobot:
+    """Start the simulation and wait until it is up.
+
+    Raises UsageError for a target that no simulated room can have, HardwareMissing where nothing renders.
+    """
+    target = options.goal.target
+    scene = make_scene(options.seed, target, options.absent)
+    here, there = socket.socketpair()
+    shm = f"vla-edge-{os.getpid()}-{os.urandom(4).hex()}"
+    log = options.folder / "sim.log"
+    command = [sys.executable, "-m", "sim.process", "--control", str(there.fileno()), "--shm", shm]
+    command += ["--log", str(options.folder / "firmware.jsonl"), "--seed", str(options.seed)]
+    command += [f"--target={target}", *(["--absent"] if options.absent else [])]
+    # Its end of the socket must live nowhere else, or neither side would hear the other one die.
+    with there, log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            pass_fds=[there.fileno()],
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=_environment(),
+        )
+    robot = SimRobot(child, here, shm, log)
+    try:
+        robot.await_start(scene, target)
+    except BaseException:
+        robot.close()
+        raise
+    return robot
+
+
+def _mount(spec: CameraSpec) -> CameraMount:
+    return CameraMount(
+        spec.vertical_fov_rad, spec.height_m, spec.pitch_rad, spec.forward_m, radius_m=ROBOT_RADIUS_M
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the folder that `edge` was imported from."""
+    root = str(Path(edge.__file__ or ".").parent.parent)
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

@@ -1,0 +1,72 @@
+"""What an operator may ask for in a simulated room, and what is true about it."""
+
+import math
+from typing import Any
+
+from edge.drawing import Place, RoomMap
+from edge.errors import UsageError
+from sim.objects import COLOURS, KINDS, KOREAN
+from sim.scene import Scene, SceneObject, sample_scene
+from sim.world import Pose, World, has_arrived, heading_error_rad, surface_distance_m
+
+Target = tuple[str, str]  # kind and colour; no colour means any
+
+
+def parse_target(text: str) -> Target:
+    """ "red cup", "cup", or the same in Korean. Raises UsageError for what the simulator can't build."""
+    english = {korean: word for word, korean in KOREAN.items()}
+    *colours, kind = [english.get(word, word) for word in text.split()] or [""]
+    if len(colours) > 1 or kind not in KINDS or not set(colours) <= set(COLOURS):
+        things = f"{', '.join(KINDS)}; colours {', '.join(COLOURS)}"
+        raise UsageError(f"the simulated room can't have a {text!r}", f"it can have: {things}")
+    return kind, "".join(colours)
+
+
+def make_scene(seed: int, target: str, absent: bool = False) -> Scene:
+    """The room of that seed with the target in it, or surely without it. An empty target: any room."""
+    wanted = parse_target(target) if target else None
+    return sample_scene(seed, absent=wanted) if absent else sample_scene(seed, target=wanted)
+
+
+def matching(scene: Scene, target: str) -> list[SceneObject]:
+    """The objects that `target` names; none for an empty one."""
+    if not target:
+        return []
+    kind, colour = parse_target(target)
+    return [each for each in scene.objects if each.kind == kind and colour in ("", each.colour)]
+
+
+def room_map(scene: Scene, target: str) -> RoomMap:
+    """The room from above, for pictures."""
+    wanted = matching(scene, target)
+    places = tuple(_place(each, each in wanted) for each in (*scene.clutter, *scene.objects))
+    half_x, half_y = scene.width_m / 2, scene.depth_m / 2
+    return RoomMap(-half_x, -half_y, half_x, half_y, places, *scene.start)
+
+
+def _place(thing: SceneObject, is_target: bool) -> Place:
+    red, green, blue = (round(255 * part) for part in thing.geoms[0].rgb)
+    label = thing.name if thing.colour else ""
+    return Place(label, thing.x_m, thing.y_m, thing.radius_m, (red, green, blue), is_target)
+
+
+def truth(world: World, target: str) -> dict[str, Any]:
+    """How it ended, in JSON: never shown to the policy. Distances in metres, angles in degrees."""
+    pose: Pose = world.pose
+    wanted = matching(world.scene, target)
+    nearest = min(wanted, key=lambda each: surface_distance_m(pose, each), default=None)
+    found: dict[str, Any] = {}
+    if nearest is not None:
+        found = {
+            "nearest": nearest.name,
+            "distance_m": round(surface_distance_m(pose, nearest), 3),
+            "heading_error_deg": round(math.degrees(heading_error_rad(pose, nearest)), 1),
+        }
+    return {
+        "arrived": any(has_arrived(pose, each) for each in wanted),
+        **found,
+        "bumps": world.bumps,
+        "path_m": round(world.path_m, 3),
+        "speed_m_s": round(world.speed_m_s, 3),
+        "pose": {"x_m": round(pose.x_m, 3), "y_m": round(pose.y_m, 3), "yaw_rad": round(pose.yaw_rad, 3)},
+    }
