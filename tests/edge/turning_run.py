@@ -1,0 +1,68 @@
+"""`vla-edge run` with a policy that only turns: `python -m tests.edge.turning_run ARGUMENTS`.
+
+The model is asked for real, and its answers are ignored. `VLA_EDGE_TEST` breaks it: `hang` and `raise` in the
+inference, `reach` claims arrival after 2 s.
+"""
+
+import os
+import sys
+import time
+from types import ModuleType
+
+import numpy as np
+
+from edge import cli
+from edge.bundle import Bundle
+from edge.grounding import GroundingModel
+from edge.interfaces import Inference, PolicyStatus
+from edge.records import ActionChunk, CameraMount, Goal, Observation
+
+BREAK_AFTER = 20  # inferences
+
+
+class TurningPolicy:
+    """Turns on the spot at 0.6 rad/s."""
+
+    def __init__(self, bundle: Bundle, goal: Goal, mount: CameraMount, threads: int) -> None:
+        self._model = GroundingModel(bundle, threads)
+        self._mode = os.environ.get("VLA_EDGE_TEST", "")
+        self._inferences = self._decision = 0
+        self._began_ns = 0
+        self._now_ns = 0
+        self.reset(goal)
+
+    @property
+    def status(self) -> PolicyStatus:
+        reached = self._mode == "reach" and self._now_ns - self._began_ns > 2_000_000_000
+        return PolicyStatus("arrived" if reached else "search", reached, answer="a room")
+
+    def reset(self, goal: Goal) -> None:
+        self._goal = goal
+
+    def infer(self, observation: Observation) -> Inference:
+        self._inferences += 1
+        if self._inferences > BREAK_AFTER:
+            if self._mode == "hang":
+                time.sleep(3600)
+            if self._mode == "raise":
+                raise FloatingPointError("the engine broke")
+        said = self._model.ground(observation.frame.image, "detect red cup", "red cup")
+        return Inference(observation.frame, said.text, said.confidence, said.stages_ms)
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk:
+        self._now_ns = observation.frame.stamp_ns
+        self._began_ns = self._began_ns or self._now_ns
+        self._decision += 1
+        values = np.tile(np.array((0.0, 0.0, 0.6), np.float32), (5, 1))
+        return ActionChunk(values, 0.1, self._now_ns, self._now_ns + 500_000_000, 0.9, self._decision)
+
+
+def main() -> int:
+    module = ModuleType("edge.policy")
+    module.make_policy = TurningPolicy
+    sys.modules["edge.policy"] = module
+    return cli.main(["run", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
