@@ -11,7 +11,7 @@ from typing import Protocol
 from edge.interfaces import Inference, Policy
 from edge.records import ActionChunk, Frame, Goal, Observation, Odometry
 
-JOIN_S = 5.0  # for an inference that is under way when the worker closes
+JOIN_S = 2.0  # for an inference that is under way when the worker closes
 
 
 class Worker(Protocol):

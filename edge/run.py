@@ -118,12 +118,12 @@ class Run:
         stack.callback(robot.close)
         self.folder.write_pids(pids := {**pids, **robot.pids})
         self._room = robot.room
+        camera = open_camera(robot.camera_uri, self._clock)
+        stack.callback(camera.close)
         # Asked once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
         motor = stack.enter_context(MotorProcess.start(robot.motors_uri))
         self.folder.write_pids({**pids, "motor": motor.pid})
-        camera = open_camera(robot.camera_uri, self._clock)
-        stack.callback(camera.close)
         # Here, because it needs the inference engine.
         from edge.policy import make_policy
 

@@ -30,14 +30,13 @@ class Thinned:
         self._last: list[Any] = []
 
     def add(self, item: Any) -> None:
-        self._last = [item]
-        if self._count % self._stride == 0:
-            self._kept.append(item)
-            self._last = []
-        self._count += 1
-        if len(self._kept) == self._limit:
+        if len(self._kept) == self._limit - 1:
             self._kept = self._kept[::2]
             self._stride *= 2
+        on_stride = self._count % self._stride == 0
+        self._kept += [item] if on_stride else []
+        self._last = [] if on_stride else [item]
+        self._count += 1
 
     def all(self) -> list[Any]:
         return self._kept + self._last
@@ -57,7 +56,7 @@ class Tally:
         self._path = Thinned(MAX_PATH)
         self._stages: dict[str, array[float]] = {}
         self._motor_ms = array("f")
-        self._decision = -1
+        self._decision: int = -1
         self._status: MotorStatus | None = None
         self._odometry: Odometry | None = None
 
@@ -84,7 +83,7 @@ class Tally:
             confidence=inference.confidence,
         )
         self.detections += bool(found)
-        said = f"{inference.text} ({inference.confidence:.2f})"
+        said = f"{inference.confidence:.2f}  {inference.text}"
         seconds = max(0.0, (frame.stamp_ns - self.start_ns) / 1e9)
         self._shots.add(Shot(_small(frame.image), seconds, self._asked, said, found.detections))
 

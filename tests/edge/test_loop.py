@@ -1,0 +1,135 @@
+"""The loop and its worker, without a model."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from edge import loop as loop_module
+from edge.interfaces import Inference, PolicyStatus
+from edge.loop import Loop, ThreadWorker
+from edge.records import ActionChunk, Frame, Goal, Observation, Odometry, Velocity
+
+GOAL = Goal("find_object", "red cup")
+ODOMETRY = Odometry(0, 1.0, 2.0, 0.0, Velocity())
+PATIENCE_S = 10
+
+
+def frame(seq: int) -> Frame:
+    return Frame(np.zeros((2, 2, 3), np.uint8), seq * 1000, seq)
+
+
+class Recorder:
+    """A policy that remembers what it was given."""
+
+    status = PolicyStatus("search")
+
+    def __init__(self) -> None:
+        self.inferred: list[Observation] = []
+        self.acted: list[tuple[Observation, Inference | None]] = []
+        self.gate = threading.Event()
+        self.error: Exception | None = None
+
+    def reset(self, goal: Goal) -> None: ...
+
+    def infer(self, observation: Observation) -> Inference:
+        self.inferred.append(observation)
+        self.gate.wait(PATIENCE_S)
+        if self.error:
+            raise self.error
+        return Inference(observation.frame, f"seen {observation.frame.seq}", 0.9, {"vision": 1.0})
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
+        self.acted.append((observation, inference))
+        return ActionChunk(np.zeros((1, 3), np.float32), 0.1, observation.frame.stamp_ns, 1, 1.0, 0)
+
+
+class OneLater:
+    """A worker whose answer is there at the next frame."""
+
+    def __init__(self, policy: Recorder) -> None:
+        self.policy = policy
+        self.asked: Observation | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self.asked is not None
+
+    def submit(self, observation: Observation) -> None:
+        self.asked = observation
+
+    def poll(self) -> Inference | None:
+        asked, self.asked = self.asked, None
+        return self.policy.infer(asked) if asked else None
+
+
+def until(condition) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "it never happened"
+        time.sleep(0.001)
+
+
+def test_every_frame_is_acted_on_and_each_inference_handed_over_once():
+    policy = Recorder()
+    policy.gate.set()
+    loop = Loop(policy, OneLater(policy), GOAL)
+    chunks = [loop.on_frame(frame(seq), ODOMETRY) for seq in range(4)]
+    assert [chunk.t0_ns for chunk in chunks if chunk] == [0, 1000, 2000, 3000]
+    answers = [inference.frame.seq if inference else None for _, inference in policy.acted]
+    assert answers == [None, 0, 1, 2]
+    observation = policy.acted[-1][0]
+    assert observation.goal == GOAL and observation.odometry == ODOMETRY and observation.frame.seq == 3
+    assert loop.inferences == 3 and loop.inference is not None and loop.inference.frame.seq == 2
+
+
+def test_a_busy_worker_is_left_alone_while_frames_go_on():
+    policy = Recorder()
+    with ThreadWorker(policy) as worker:
+        loop = Loop(policy, worker, GOAL)
+        for seq in range(5):
+            loop.on_frame(frame(seq), None)
+        assert len(policy.acted) == 5 and worker.busy
+        policy.gate.set()
+        until(lambda: not worker._answered.empty())
+        loop.on_frame(frame(5), None)
+        newest = policy.acted[-1][1]
+        assert newest is not None and newest.text == "seen 0"
+        until(lambda: len(policy.inferred) == 2)
+        assert policy.inferred[1].frame.seq == 5  # the newest frame, not one that waited
+
+
+def test_what_the_inference_raises_comes_out_of_the_loop():
+    policy = Recorder()
+    policy.error = FloatingPointError("the engine broke")
+    policy.gate.set()
+    with ThreadWorker(policy) as worker:
+        loop = Loop(policy, worker, GOAL)
+        loop.on_frame(frame(0), None)
+        until(lambda: not worker._answered.empty())
+        with pytest.raises(FloatingPointError, match="engine broke"):
+            loop.on_frame(frame(1), None)
+        assert not worker.busy
+
+
+def test_a_second_submit_while_busy_is_an_error():
+    policy = Recorder()
+    with ThreadWorker(policy) as worker:
+        observation = Observation({"front": frame(0)}, GOAL)
+        worker.submit(observation)
+        with pytest.raises(RuntimeError, match="busy"):
+            worker.submit(observation)
+        policy.gate.set()
+
+
+def test_closing_tells_whether_the_inference_hangs(monkeypatch):
+    monkeypatch.setattr(loop_module, "JOIN_S", 0.05)
+    policy = Recorder()
+    worker = ThreadWorker(policy)
+    worker.submit(Observation({"front": frame(0)}, GOAL))
+    until(lambda: policy.inferred)
+    assert worker.close() is False
+    policy.gate.set()
+    until(lambda: not worker._thread.is_alive())
+    assert worker.close() is True

@@ -1,0 +1,204 @@
+"""`vla-edge run`: what it refuses before anything is started, and what it leaves behind."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import cli
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run a command line that must be refused before a process is started or a folder is made."""
+
+    def no_process(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", no_process)
+
+    def run(*arguments: str, runs_dir: Path = tmp_path / "runs") -> tuple[int, str]:
+        code = cli.main(["run", "--runs-dir", str(runs_dir), *arguments])
+        out, err = capsys.readouterr()
+        assert err.startswith("error: ") and "\nhint: " in err and "Traceback" not in err and len(err) < 900
+        assert out == ""
+        assert not (tmp_path / "runs").exists()
+        return code, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--goal"),
+        (["--goal", "find_objct", "--target", "cup"], "did you mean 'find_object'?"),
+        (["--goal", "find_object"], "needs a target"),
+        (["--goal", "describe_scene", "--target", "cup"], "takes no target"),
+        (["--goal", "find_object", "--target", ""], "target is empty"),
+        (["--goal", "find_object", "--target", "x" * 10_000], "10000 characters long"),
+        (["--goal", "find_object", "--target", "<loc0001>"], "special token"),
+        (["--goal", "find_object", "--target", "cup\x1b[2J"], "cannot be printed"),
+        (["--goal", "find_object", "--target", "unicorn"], "does not know 'unicorn'"),
+        (["--goal", "find_object", "--target", "red red cup"], "is not '[colour] kind'"),
+        (["--goal", "find_object", "--target", "cup", "--max-seconds", "-1"], "above 0"),
+        (["--goal", "find_object", "--target", "cup", "--max-seconds", "nan"], "above 0"),
+        (["--goal", "find_object", "--target", "cup", "--seed", "abc"], "whole number"),
+        (["--goal", "find_object", "--target", "cup", "--seed", "-1"], "whole number"),
+        (["--goal", "find_object", "--target", "cup", "--robot", "butler"], "unknown robot 'butler'"),
+        (["--goal", "find_object", "--target", "cup", "--camera", "file://x"], "go together"),
+        (["--goal", "find_object", "--target", "cup", "--motors", "null://"], "go together"),
+        (
+            ["--goal", "find_object", "--target", "cup", "--camera", "a", "--motors", "b", "--robot", "sim"],
+            "leave one of them out",
+        ),
+        (["--goal", "find_object", "--target", "cup", "--nonsense"], "unrecognized arguments"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_starts(
+    arguments: list[str], said: str, refused: Callable[..., tuple[int, str]], tiny_bundle: Path
+):
+    code, err = refused("--bundle", str(tiny_bundle), *arguments)
+    assert (code, said in err) == (2, True), err
+
+
+def test_goal_that_the_bundle_cannot_do_is_refused_by_name(
+    refused: Callable[..., tuple[int, str]], tiny_bundle: Path
+):
+    code, err = refused("--bundle", str(tiny_bundle), "--goal", "instruct", "--target", "go home")
+    assert code == 6 and "cannot do instruct" in err
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut short", "flipped", "empty", "lacks a file"])
+def test_damaged_bundles_are_refused(
+    damage: str, refused: Callable[..., tuple[int, str]], tiny_bundle: Path, tmp_path: Path
+):
+    folder = tmp_path / "bundle"
+    if damage == "empty":
+        folder.mkdir()
+    elif damage != "missing":
+        shutil.copytree(tiny_bundle, folder)
+    graph = folder / "vision.onnx"
+    if damage == "cut short":
+        graph.write_bytes(graph.read_bytes()[:-100])
+    elif damage == "flipped":
+        content = bytearray(graph.read_bytes())
+        content[len(content) // 2] ^= 1
+        graph.write_bytes(content)
+    elif damage == "lacks a file":
+        graph.unlink()
+    code, err = refused("--bundle", str(folder), "--goal", "find_object", "--target", "cup")
+    assert code == 6
+    assert str(folder) in err or "vision.onnx" in err
+
+
+def test_runs_folder_that_cannot_be_made_is_refused(
+    refused: Callable[..., tuple[int, str]], tiny_bundle: Path, tmp_path: Path
+):
+    (tmp_path / "file").touch()
+    code, err = refused(
+        "--bundle", str(tiny_bundle), "--goal", "find_object", "--target", "cup",
+        runs_dir=tmp_path / "file" / "runs",
+    )  # fmt: skip
+    assert code == 2 and "is not writable" in err and "--runs-dir" in err
+
+
+def turning_run(
+    *arguments: str, runs_dir: Path, bundle: Path, **env: str
+) -> tuple[int, dict[str, Any], str, Path]:
+    """A whole run with the turning policy: exit code, summary from stdout, stderr, run folder."""
+    command = [sys.executable, "-m", "tests.edge.turning_run", "--json"]
+    command += ["--runs-dir", str(runs_dir), "--bundle", str(bundle), *arguments]
+    done = subprocess.run(
+        command,
+        cwd=REPO,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert "Traceback" not in done.stderr
+    (folder,) = runs_dir.iterdir()
+    written = json.loads((folder / "summary.json").read_text())
+    if done.returncode != 1:
+        assert json.loads(done.stdout) == written
+    return done.returncode, written, done.stderr, folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        cv2.imwrite(str(folder / f"{i}.png"), rng.integers(0, 255, (60, 80, 3), np.uint8))
+    return folder
+
+
+def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Path, tiny_bundle: Path):
+    code, summary, err, folder = turning_run(
+        "--goal", "find_object", "--target", "cups", "--camera", f"file://{pictures}", "--motors", "null://",
+        runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="reach",
+    )  # fmt: skip
+    assert (code, summary["outcome"], err) == (0, "stopped", "")
+    assert "every frame" in summary["reason"]
+    assert summary["goal"] == "find_object" and summary["target"] == "cup"
+    assert summary["decisions"] >= 3 and summary["engine"] == "onnxruntime"
+    assert summary["bundle"]["name"] == "tiny" and len(summary["bundle"]["sha256"]) == 64
+    assert {"preprocess", "vision", "prefill", "decode", "total"} == set(summary["latency_ms"])
+    assert summary["frame_to_motor_ms"]["p99"] < 250
+    assert summary["truth"] is None and summary["folder"] == str(folder)
+    assert cv2.imread(str(folder / "frames.png")) is not None
+    pids = json.loads((folder / "pids.json").read_text())
+    assert set(pids) == {"runtime", "motor"}
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+@pytest.mark.parametrize(
+    ("camera", "motors", "said", "code"),
+    [
+        ("file:///nowhere.mp4", "null://", "no /nowhere.mp4", 5),
+        ("nothing", "null://", "SCHEME://PLACE", 5),
+        ("file://{pictures}", "mavlink:///dev/nowhere", "no port /dev/nowhere", 5),
+        ("file://{pictures}", "wheels://", "not known", 2),
+    ],
+)
+def test_hardware_that_is_not_there_ends_in_a_summary(
+    camera: str, motors: str, said: str, code: int, pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    camera = camera.replace("{pictures}", str(pictures))
+    got, summary, err, _ = turning_run(
+        "--goal", "find_object", "--target", "cup", "--camera", camera, "--motors", motors,
+        runs_dir=tmp_path / "runs", bundle=tiny_bundle,
+    )  # fmt: skip
+    assert got == code == summary["exit_code"]
+    assert summary["outcome"] == "fault" and said in summary["reason"] and "hint: " in err
+
+
+@pytest.mark.parametrize(
+    ("mode", "said", "code"), [("hang", "has not answered for 2", 4), ("raise", "the engine broke", 1)]
+)
+def test_model_that_breaks_stops_the_run(
+    mode: str, said: str, code: int, pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    """Faults 19 and 26."""
+    for i in range(3, 16):
+        shutil.copy(pictures / "0.png", pictures / f"{i:02}.png")
+    got, summary, err, folder = turning_run(
+        "--goal", "find_object", "--target", "cup", "--camera", f"file://{pictures}", "--motors", "null://",
+        runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST=mode,
+    )  # fmt: skip
+    assert got == code and summary["outcome"] == "fault"
+    assert said in summary["reason"] and said in err
+    pids = json.loads((folder / "pids.json").read_text())
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())

@@ -1,0 +1,78 @@
+"""What a run adds up to."""
+
+import math
+
+import numpy as np
+import pytest
+
+from edge.interfaces import Inference
+from edge.records import Frame, Goal, MotorState, MotorStatus, Odometry, Velocity
+from edge.tally import MAX_SHOTS, Tally, Thinned
+
+GOAL = Goal("find_object", "red cup")
+BOX = "<loc0100><loc0200><loc0300><loc0400> red cup"
+
+
+def inference(seq: int, text: str, ms: float = 10.0, width: int = 64) -> Inference:
+    picture = Frame(np.zeros((48, width, 3), np.uint8), seq * 100_000_000, seq)
+    return Inference(picture, text, 0.8, {"vision": ms, "decode": 2 * ms})
+
+
+def status(decision: int, frame_to_motor_ms: float, at_s: float = 0.0, x_m: float = 0.0) -> MotorStatus:
+    odometry = Odometry(round(at_s * 1e9), x_m, 0.0, 0.0, Velocity())
+    return MotorStatus(
+        round(at_s * 1e9), MotorState.FOLLOWING, Velocity(), decision=decision,
+        frame_to_motor_ns=round(frame_to_motor_ms * 1e6), ticks=100, missed_ticks=1, odometry=odometry,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 100, 1000])
+def test_thinned_keeps_the_first_and_the_last_and_little_between(count):
+    thinned = Thinned(8)
+    for i in range(count):
+        thinned.add(i)
+    kept = thinned.all()
+    assert len(kept) <= 8 and kept == sorted(set(kept))
+    assert kept[:1] == [0][:count] and kept[-1:] == [count - 1][:count]
+    gaps = np.diff(kept[:-1])
+    assert len(set(gaps)) <= 1
+
+
+def test_inferences_are_counted_timed_and_drawn():
+    tally = Tally("paligemma", GOAL, "detect red cup", start_ns=0)
+    for seq in range(100):
+        tally.on_inference(inference(seq, BOX if seq % 2 else "none", ms=1.0 + seq))
+    figures = tally.figures()
+    assert figures["decisions"] == 100 and figures["detections"] == 50
+    assert figures["latency_ms"]["total"]["p50"] == pytest.approx(3 * 50.5)
+    assert figures["latency_ms"]["vision"]["p99"] == pytest.approx(99.01)
+    assert len(tally.shots) <= MAX_SHOTS
+    last = tally.shots[-1]
+    assert last.seconds == pytest.approx(9.9) and last.detections[0].label == "red cup"
+    assert last.asked == "detect red cup" and last.said.startswith("0.80  <loc0100>")
+
+
+def test_large_pictures_are_kept_small():
+    tally = Tally("paligemma", GOAL, "detect red cup", start_ns=0)
+    tally.on_inference(inference(0, BOX, width=1280))
+    assert tally.shots[0].image.shape == (12, 320, 3)
+
+
+def test_the_same_decision_counts_once_and_distance_is_summed():
+    tally = Tally("paligemma", GOAL, "detect red cup", start_ns=0)
+    tally.on_status(status(-1, -1e-6))
+    assert math.isnan(tally.frame_to_motor_ms)
+    for i in range(1, 11):
+        for _ in range(3):
+            tally.on_status(status(i, 10.0 * i, at_s=i / 10, x_m=0.05 * i))
+    figures = tally.figures()
+    assert figures["frame_to_motor_ms"] == {"p50": 55.0, "p99": pytest.approx(99.1)}
+    assert figures["distance_m"] == pytest.approx(0.5)
+    assert (figures["ticks"], figures["missed_ticks"]) == (100, 1)
+    assert len(tally.path) == 11
+
+
+def test_nothing_measured_is_null_and_not_nan():
+    figures = Tally("paligemma", GOAL, "detect red cup", start_ns=0).figures()
+    assert figures["frame_to_motor_ms"] == {"p50": None, "p99": None}
+    assert figures["latency_ms"] == {} and figures["decisions"] == 0
