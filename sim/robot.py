@@ -20,7 +20,7 @@ from sim.scene import ROBOT_RADIUS_M, Scene
 from sim.targets import make_scene, room_map
 
 START_LIMIT_S = 60.0  # the first start on a machine compiles shaders
-ANSWER_LIMIT_S = 5.0
+ANSWER_LIMIT_S = 4.0
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
@@ -39,6 +39,7 @@ class SimRobot:
         self._shm = shm
         self._log = log
         self._heard = b""
+        self._hangs = False
 
     def await_start(self, scene: Scene, target: str) -> None:
         """Wait until physics, renderer and port are up. Raises what the process raised."""
@@ -61,13 +62,14 @@ class SimRobot:
             self._control.sendall(b"finish\n")
             return {**self._answer(ANSWER_LIMIT_S), "renderer": self.renderer}
         except (OSError, HardwareMissing):
+            self._hangs = True
             return {}
 
     def close(self) -> None:
         """Let go; it ends once the motor process has closed the port, after 3 s at the latest."""
         self._control.close()
         try:
-            self._child.wait(ANSWER_LIMIT_S)
+            self._child.wait(0.0 if self._hangs else ANSWER_LIMIT_S)
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()

@@ -1,0 +1,51 @@
+"""What can be asked for in a simulated room."""
+
+import pytest
+
+from edge.errors import UsageError
+from sim.objects import KOREAN
+from sim.targets import make_scene, matching, parse_target, room_map
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("cup", ("cup", "")),
+        ("red cup", ("cup", "red")),
+        ("컵", ("cup", "")),
+        ("빨간 컵", ("cup", "red")),
+        ("빨간 cup", ("cup", "red")),
+    ],
+)
+def test_targets_are_read_in_both_languages(text: str, target: tuple[str, str]):
+    assert parse_target(text) == target
+
+
+@pytest.mark.parametrize("text", ["", "red", "unicorn", "cup red", "red blue cup", "pink cup"])
+def test_what_no_room_can_have_is_refused(text: str):
+    with pytest.raises(UsageError, match="can't have"):
+        parse_target(text)
+
+
+def test_korean_words_are_those_that_the_default_model_learns():
+    from vla.tokenizer import KOREAN as LEARNED
+
+    assert KOREAN == LEARNED
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_target_is_in_the_room_or_surely_not(seed: int):
+    assert matching(make_scene(seed, "red cup"), "빨간 컵")
+    assert not matching(make_scene(seed, "red cup", absent=True), "red cup")
+    assert not matching(make_scene(seed, "cup", absent=True), "cup")
+    assert make_scene(seed, "").objects
+
+
+def test_map_marks_every_object_that_is_meant():
+    scene = make_scene(3, "cup")
+    room = room_map(scene, "cup")
+    marked = [place.label for place in room.places if place.is_target]
+    assert sorted(marked) == sorted(each.name for each in scene.objects if each.kind == "cup")
+    assert len(room.places) == len(scene.objects) + len(scene.clutter)
+    assert (room.start_x_m, room.start_y_m, room.start_yaw_rad) == scene.start
+    assert room.x1_m - room.x0_m == scene.width_m
