@@ -1,0 +1,162 @@
+"""Free text, English or Korean, to one action. What is not surely an order does not move the robot."""
+
+import re
+from dataclasses import replace
+
+from edge.parsing import read_en, read_ko
+from edge.parsing.cues import APPROACH_M_S, SPEED_M_S, TURN_RAD_S, Cue, Reading
+from edge.parsing.words_ko import POLITE_DO
+from edge.records import ZERO, ActionType, ParsedAction, Velocity
+
+MIN_CONFIDENCE = 0.3
+LINEAR_LIMIT_M_S = 0.5
+ANGULAR_LIMIT_RAD_S = 1.0
+_OPPOSITE = (("left", "right"), ("forward", "back"))
+_MOTION = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
+_STEERED = (ActionType.MOVE, ActionType.TURN, ActionType.AVOID)
+_HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
+_HANGUL_RUN = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]+")
+_LATIN = re.compile(r"[A-Za-z]")
+_SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)")
+
+
+def parse_free_text(text: str) -> ParsedAction:
+    """What a sentence in English or Korean asks for."""
+    readings = [_read(part) for part in _SENTENCE.split(text)]
+    whole = Reading(
+        cues=tuple(
+            replace(cue, step=cue.step + 2 * index)
+            for index, reading in enumerate(readings)
+            for cue in reading.cues
+        ),
+        doubt=next((reading.doubt for reading in readings if reading.doubt), ""),
+        denial=next((reading.denial for reading in readings if reading.denial), ""),
+        blocked=any(reading.blocked for reading in readings),
+    )
+    return _judge(whole, text)
+
+
+def _read(part: str) -> Reading:
+    if not _HANGUL.search(part):
+        return read_en.read(part)
+    latin = _HANGUL_RUN.sub(" ", part)
+    korean = " ".join(_HANGUL_RUN.findall(part))
+    if _LATIN.search(latin) and POLITE_DO.fullmatch(korean):
+        return read_en.read(latin)
+    return read_ko.read(part)
+
+
+def action(
+    kind: ActionType, confidence: float, reason: str, text: str, velocity: Velocity = ZERO, target: str = ""
+) -> ParsedAction:
+    """An action within the limits; one that is not confident enough carries no motion."""
+    sure = confidence >= MIN_CONFIDENCE
+    return ParsedAction(
+        kind,
+        _clamp(velocity.linear_x_m_s, LINEAR_LIMIT_M_S) if sure else 0.0,
+        _clamp(velocity.linear_y_m_s, LINEAR_LIMIT_M_S) if sure else 0.0,
+        _clamp(velocity.angular_z_rad_s, ANGULAR_LIMIT_RAD_S) if sure else 0.0,
+        target,
+        confidence,
+        reason,
+        text,
+    )
+
+
+def _clamp(value: float, limit: float) -> float:
+    return max(-limit, min(limit, value)) + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+def _judge(reading: Reading, text: str) -> ParsedAction:
+    orders = [cue for cue in reading.cues if not cue.negated]
+    if any(cue.type is ActionType.STOP for cue in orders):
+        doubt = reading.doubt
+        return action(ActionType.STOP, 0.2 if doubt else 0.95, doubt or "says to stop", text)
+    if not orders:
+        return _no_order(reading, text)
+    main = [cue for cue in orders if not cue.purpose] or orders
+    first = main[0]
+    target = next((cue.target for cue in (first, *main, *orders) if cue.target), "")
+    steered = _together(main) if first.type in _STEERED else [first]
+    doubt = reading.doubt or next((cue.doubt for cue in steered if cue.doubt), "")
+    if doubt:
+        return action(first.type, 0.2, doubt, text, target=target)
+    conflict = _conflict(reading, main, steered)
+    if conflict:
+        return action(ActionType.STOP, 0.1, conflict, text)
+    velocity = _velocity(steered)
+    if reading.blocked and velocity.linear_x_m_s > 0:
+        return action(ActionType.STOP, 0.2, "says to go forward and that the way is not free", text)
+    more = " (first of several steps)" if main[-1].step > first.step else ""
+    reason = f"says to {first.type.value}{more}"
+    return action(first.type, _confidence(first, target), reason, text, velocity, target)
+
+
+def _no_order(reading: Reading, text: str) -> ParsedAction:
+    on = any(cue.type is ActionType.STOP for cue in reading.cues)  # "do not stop" is no order to stop
+    if any(cue.type in _MOTION for cue in reading.cues) and not on:
+        return action(ActionType.STOP, 0.2 if reading.doubt else 0.8, "says not to move", text)
+    if reading.cues:
+        reason = f"says not to {reading.cues[0].type.value}, not what to do"
+        return action(ActionType.UNKNOWN, 0.1, reason, text)
+    if reading.doubt or reading.denial or reading.blocked:
+        reason = reading.denial or reading.doubt or "says that the way is not free, not what to do"
+        return action(ActionType.UNKNOWN, 0.1, reason, text)
+    return action(ActionType.UNKNOWN, 0.0, "no verb that asks for an action", text)
+
+
+def _together(main: list[Cue]) -> list[Cue]:
+    """The cues that steer at the same time: those of the first step that set a velocity."""
+    step = main[0].step
+    taken: list[Cue] = []
+    for cue in main:
+        if cue.step != step or cue.type not in _STEERED:
+            break
+        taken.append(cue)
+    return taken
+
+
+def _conflict(reading: Reading, main: list[Cue], steered: list[Cue]) -> str:
+    ways = frozenset[str]().union(*(cue.ways for cue in steered if cue.type is not ActionType.AVOID))
+    for one, other in _OPPOSITE:
+        if one in ways and other in ways:
+            return f"says both {one} and {other}"
+    same_step = {cue.type for cue in main if cue.step == main[0].step}
+    if {ActionType.GRAB, ActionType.RELEASE} <= same_step:
+        return "says both grab and release"
+    for cue in reading.cues:
+        if cue.negated and any(
+            cue.type is order.type and cue.ways == order.ways and cue.target == order.target for order in main
+        ):
+            return f"says both to {cue.type.value} and not to"
+    return ""
+
+
+def _velocity(cues: list[Cue]) -> Velocity:
+    """The sum of what goes on at once; each axis is set at most once."""
+    x = y = z = 0.0
+    explicit = any(cue.type is not ActionType.AVOID and cue.ways for cue in cues)
+    for cue in cues:
+        sideways = ("left" in cue.ways) - ("right" in cue.ways)
+        ahead = ("forward" in cue.ways) - ("back" in cue.ways)
+        if cue.type is ActionType.MOVE:
+            x, y = x or cue.factor * ahead * SPEED_M_S, y or cue.factor * sideways * SPEED_M_S
+        elif cue.type is ActionType.TURN:
+            z = z or cue.factor * sideways * TURN_RAD_S
+        elif cue.type is ActionType.AVOID:
+            # Away from the side that it is on; where none is said, a turn on the spot is the harmless guess.
+            away = -sideways if cue.ways & {"left", "right"} else float(not explicit)
+            z = z or cue.factor * away * TURN_RAD_S
+        elif cue.type is ActionType.NAVIGATE:
+            x, z = cue.factor * APPROACH_M_S, cue.factor * sideways * TURN_RAD_S / 2
+        elif cue.type is ActionType.LOOK:
+            z = cue.factor * sideways * TURN_RAD_S
+    return Velocity(x, y, z)
+
+
+def _confidence(cue: Cue, target: str) -> float:
+    if cue.type in (ActionType.MOVE, ActionType.TURN):
+        return 0.9 if cue.ways else 0.2
+    if cue.type is ActionType.RELEASE:
+        return 0.9
+    return 0.85 if target or cue.ways else 0.5

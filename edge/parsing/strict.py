@@ -1,0 +1,68 @@
+"""Numbers and JSON as a model may write them: bounded, ASCII, finite, and nothing guessed."""
+
+import json
+import re
+from typing import Any, NoReturn
+
+MAX_TEXT_BYTES = 4096
+MAX_JSON_DEPTH = 8
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,5})(?:\.[0-9]{1,18})?")
+_FENCE = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+class Rejected(ValueError):
+    """The text is not in the format it claims to be in. Never leaves this package."""
+
+
+def number(text: str) -> float:
+    """A plain decimal: no exponent, no sign but minus, at most six digits before the point."""
+    if not _NUMBER.fullmatch(text):
+        raise Rejected(f"'{text[:20]}' is not a plain number")
+    return float(text)
+
+
+def _constant(text: str) -> NoReturn:
+    raise Rejected(f"{text} is not a number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise Rejected("a key is given twice")
+    return made
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for char in _QUOTED.sub("", text):
+        if char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif char in "]}":
+            depth -= 1
+    return deepest
+
+
+def looks_like_json(text: str) -> bool:
+    """Whether the text is meant as a JSON object or array, in a fence or not."""
+    return unfenced(text).lstrip()[:1] in ("{", "[")
+
+
+def unfenced(text: str) -> str:
+    """The inside of a ```json fence, or the text itself."""
+    fence = _FENCE.fullmatch(text)
+    return fence[1] if fence else text
+
+
+def read_json(text: str) -> Any:
+    """The JSON value of the text. Raises Rejected on anything else."""
+    inner = unfenced(text)
+    if _depth(inner) > MAX_JSON_DEPTH:
+        raise Rejected(f"JSON is nested deeper than {MAX_JSON_DEPTH}")
+    try:
+        return json.loads(
+            inner, parse_float=number, parse_int=number, parse_constant=_constant, object_pairs_hook=_object
+        )
+    except json.JSONDecodeError as error:
+        raise Rejected(f"not JSON: {error.msg} at character {error.pos}") from error

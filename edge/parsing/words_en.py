@@ -1,0 +1,241 @@
+"""English words of the parser. They are matched whole, never inside of others."""
+
+import re
+
+from edge.parsing.cues import CAREFUL, FAST, SLOW
+from edge.records import ActionType
+
+_VERBS: dict[ActionType, str] = {
+    ActionType.STOP: "stop halt freeze pause wait brake abort cease cancel enough whoa emergency stay"
+    " standby",
+    ActionType.MOVE: "go move drive proceed advance continue walk roll travel head run step come slide"
+    " strafe shift"
+    " crawl cruise return reverse retreat backup",
+    ActionType.TURN: "turn rotate spin pivot veer steer swing swivel curve turnaround",
+    ActionType.GRAB: "grab grasp take pick get fetch bring lift collect catch seize hold grip clutch"
+    " retrieve",
+    ActionType.RELEASE: "release drop ungrasp unhand put place set",
+    ActionType.POINT: "point gesture",
+    ActionType.LOOK: "look watch face inspect examine observe find",
+    ActionType.NAVIGATE: "navigate approach follow reach chase enter",
+    ActionType.AVOID: "avoid dodge evade bypass circumvent sidestep skirt",
+}
+_GERUNDS = {
+    "getting": "get", "putting": "put", "setting": "set", "running": "run", "spinning": "spin",
+    "stopping": "stop", "grabbing": "grab", "dropping": "drop", "stepping": "step", "backing": "backup",
+    "gripping": "grip", "swivelling": "swivel",
+}  # fmt: skip
+BASE: dict[str, ActionType] = {word: kind for kind, words in _VERBS.items() for word in words.split()}
+
+
+def _forms() -> dict[str, str]:
+    """Gerund to base form."""
+    made = dict(_GERUNDS)
+    for word in BASE:
+        made.setdefault((word[:-1] if word.endswith("e") else word) + "ing", word)
+    return made
+
+
+GERUND = _forms()
+THIRD = {word + ("es" if word.endswith(("o", "ch", "ss")) else "s"): word for word in BASE}
+DEFAULT_WAYS = {
+    "reverse": frozenset({"back"}),
+    "retreat": frozenset({"back"}),
+    "backup": frozenset({"back"}),
+    "turnaround": frozenset({"left"}),
+}
+# Verbs that mean "forward" when nothing else is said.
+PLAIN_MOVE = frozenset("go move drive proceed advance continue walk roll travel run head".split())
+
+WAYS = {
+    "left": "left", "leftward": "left", "leftwards": "left", "counterclockwise": "left",
+    "counter-clockwise": "left", "anticlockwise": "left", "anti-clockwise": "left", "ccw": "left",
+    "right": "right", "rightward": "right", "rightwards": "right", "clockwise": "right", "cw": "right",
+    "forward": "forward", "forwards": "forward", "ahead": "forward", "straight": "forward",
+    "onward": "forward", "onwards": "forward", "closer": "forward", "nearer": "forward",
+    "backward": "back", "backwards": "back", "back": "back", "rearward": "back",
+}  # fmt: skip
+SPEED = {
+    "slowly": SLOW, "slow": SLOW, "gently": SLOW, "gradually": SLOW, "leisurely": SLOW,
+    "carefully": CAREFUL, "cautiously": CAREFUL, "careful": CAREFUL, "caution": CAREFUL,
+    "fast": FAST, "quickly": FAST, "quick": FAST, "rapidly": FAST, "faster": FAST, "swiftly": FAST,
+    "hurry": FAST,
+}  # fmt: skip
+NEGATION = frozenset(
+    "not never no don't dont doesn't didn't isn't aren't won't can't cant cannot shouldn't mustn't"
+    " wouldn't couldn't"
+    " needn't neither nor unable impossible unsafe dangerous risky forbidden prohibited failed refuse".split()
+)
+HEDGE = re.compile(
+    r"\b(?:maybe|perhaps|possibly|probably|might|may|unsure|uncertain|unclear|seems?|guess|i think|i believe"
+    r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|know)|no idea|dunno|either)\b"
+    r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
+)
+REPORTED = re.compile(
+    r"(?:\bsays|(?<!\bi )\bsaid|\bsaying|\b(?:(?:signs|labels|posters|texts) (?:say|read)|reads|written"
+    r"|labell?ed|printed|shows the (?:word|text)|the (?:word|words|text)))\b"
+)
+DENIAL = re.compile(
+    r"\b(?:no|not|never|none|nothing|nowhere|cannot|unable|without|fail(?:ed)? to|neither)\b|n't\b|\bcant\b"
+)
+BLOCKED = re.compile(
+    r"\b(?:path|way|road|route|corridor|space|area|front)\b[^,.;]{0,40}\b"
+    r"(?:blocked|obstructed|(?:not|n't|never) (?:be )?(?:clear|free|open|safe))\b|\b(?:is|are|was)n't clear\b"
+)
+
+# What may stand before the verb of an order.
+LEAD = frozenset(
+    "please just now ok okay so also kindly immediately robot i we you i'll you'll we'll will should"
+    " must need needs"
+    " have has can could would us let lets let's going gonna wanna want like try start begin keep am"
+    " i'm you're is are"
+    " be being the best action next step first second third command answer it's time better had again"
+    " both hey to a an"
+    " help me your my way decision output instruction task only still always simply then well yes no"
+    " right left safe"
+    " necessary required needed recommended suggested it order move turn yourself by for of in with robot's"
+    " directly do at once really also sir all we're more today finally instead said".split()
+)
+ADVERB = frozenset(
+    "now please immediately again slightly little bit a an the your its some gradually steadily"
+    " smoothly sharply hard"
+    " sharp slight directly just further more about around approximately one two three four five ten"
+    " degrees degree deg"
+    " meter meters metre metres m cm centimeters feet foot steps step inches seconds second s robot"
+    " yourself base"
+    " instead on side hand direction way wheel this that all time speed full at with and or to in"
+    " towards toward"
+    " place once twice also too very as possible bot there turn lane here it ok okay normally onto per half"
+    " quarter few couple small large big short long distance while then still then straightaway".split()
+)
+ARTICLES = frozenset("the a an this that these those your my his her its their our some any another".split())
+SELF = frozenset("robot yourself base body itself bot vehicle rover".split())
+TOWARDS = frozenset("to towards toward into through past onto near along down across up inside".split())
+SKIP_BEFORE_NOUN = (
+    ARTICLES | TOWARDS | frozenset("at up for of me us in on over slowly carefully gently".split())
+)
+NOUN_ENDS = (
+    frozenset(
+        "on in at to from with by near next behind under over above below between beside towards toward"
+        " into onto"
+        " please now then and or but so it them him you i we they is are was were that which who while"
+        " slowly carefully"
+        " quickly gently immediately again up down away off out for inside around through before after"
+        " ahead there"
+        " here if when as because without not back forward fast using until first".split()
+    )
+    | NEGATION
+)
+
+# Idioms, rewritten to plain words before the words are read. Order matters.
+_STOPPED = (
+    r"hang on|(?:kill|cut) the (?:engine|motor|power)s?|hold (?:on|still|it|up|there|(?:your |the"
+    r" )?position)|stand (?:by|still|there|down)|be still|sit still"
+    r"|(?:stay|remain|keep)(?: exactly)? (?:where you are|still|put|there|here|stationary|in place)"
+    r"|(?:come|came|go) to an? (?:full |complete |immediate )?(?:stop|halt|standstill)"
+    r"|(?:full|complete|emergency|e|immediate) ?-?stop|that(?:'s| is) enough|hit the brakes?|shut down"
+    r"|power off"
+)
+IDIOMS = tuple(
+    (re.compile(rf"\b(?:{pattern})(?![\w'])"), instead)
+    for pattern, instead in (
+        (r"do not|don't you(?: dare)?|dont|do n't", "don't"),
+        (r"(?:don't|never) (?:hesitate|forget|fail) to", "please"),
+        (
+            r"why don't you|(?:can|could|would|will) you(?: please)?(?: kindly)?|(?:i|we) (?:want|need)"
+            r" you to"
+            r"|i'd like you to|i would like you to|let's|let us|let me|would you mind|make sure (?:to"
+            r"|that you|you)"
+            r"|be sure to|go ahead and|feel free to|you (?:may|can) now",
+            "please",
+        ),
+        (r"right ahead", "ahead"),
+        (r"(?:move|go|drive|step) right (?:now|here|there)", "unclear"),  # to the right, or at once?
+        (r"(?:get|move|step) out of (?:the|my|our) way|get (?:up|off|out|down|lost|ready|away)", "switch"),
+        (r"get (?:moving|going)", "proceed"),
+        (r"get back", "go back"),
+        (r"come back", "return"),
+        (r"do nothing|don't(?=[\s.!]*$)", "stop"),
+        (
+            r"(?<!turn )(?<!rotate )(?<!veer )(?<!steer )right"
+            r" (?:away|now|here|there|after|before|in front|behind|next|beside|on)|right away",
+            "now",
+        ),
+        (r"(?:all|that's|that is|you're|you are) right|alright|right\?", "ok"),
+        (r"bus stop", "bus-stop"),
+        (r"stop sign", "stop-sign"),
+        (r"stop (?:light|button|line|watch)", "stop-mark"),
+        (r"non-?stop|stop-motion", ""),
+        (
+            r"(?:but )?(?:don't|not|never)(?: go| move| drive| turn| run| be)?(?: too| so| that| very)?"
+            r" (?:fast|quick|quickly|rapidly)",
+            "slowly",
+        ),
+        (
+            r"(?:avoid|don't|never|not to|without) (?:hit|bump|bump into|collide with|crash into|run"
+            r" into|hitting"
+            r"|bumping|bumping into|colliding with|crashing into|running into)",
+            ", avoid",
+        ),
+        (r"in order to|so as to", ", to"),
+        (r"keep (?:going )?straight", "proceed straight"),
+        (r"take (?:a|one|two|three|\d|a few|some|another)(?: small| big| large)? steps?", "step"),
+        (r"no longer|no need to|no reason to|needn't|need not|not (?:necessary|needed|required) to", "not"),
+        (r"instead of|rather than|without|refrain from|keep from|avoid(?= (?!getting)[a-z]+ing\b)", ", not"),
+        (_STOPPED, "stop"),
+        (
+            r"(?:stay|keep|move|get|turn|steer|drive|go|veer) (?:well |far )?(?:away|clear|out of the"
+            r" way|off)"
+            r" (?:from|of)|watch out for|look out for|beware of|mind"
+            r"|(?:go|get|drive|move|steer|navigate|walk|swerve|maneuver) around(?= (?:the|an?|it|that"
+            r"|this|any)\b)",
+            "avoid",
+        ),
+        (r"swerve", "veer"),
+        (r"going to(?= (?:be )?[a-z]+)(?! (?:the|a|an|my|your|be)\b)", "will"),
+        (
+            r"(?:make|hang|do|take|execute|perform) (?:an?|the|your)(?: \w+)? (left|right)(?: turn)?"
+            r"|(left|right) turn",
+            "turn",
+        ),
+        (
+            r"(?:make|do|perform) an? (?:u-?turn|180|full turn|about-face)|u-turn|(?:turn|spin|face)"
+            r" (?:back|around"
+            r"|right around|all the way around|(?:the other|in the opposite) way)|about-face",
+            "turnaround",
+        ),
+        (r"back (?:up|off|away|out|it up)", "backup"),
+        (r"backing (?:up|off|away|out)", "backup"),
+        (r"(?:keep|continue|start|begin|try|carry on|go on)(?: on)?(?= (?!stop)[a-z]+ing\b)", "please"),
+        (
+            r"keep at it|carry on|go on|go ahead|keep on|keep it up|march on|move on|move along|press on",
+            "proceed",
+        ),
+        (r"continue to|start to|begin to", "please"),
+        (r"turn (?:it |them )?(?:on|off|up|down|over|into|in|out)|turn out", "switch"),
+        (
+            r"run (?:out|into|over)|look like|looks like|take (?:care|place|note|part|off)|point out|set up",
+            "switch",
+        ),
+        (r"look (?:around )?for|search(?: around)? for|search|locate|seek|hunt for", "find"),
+        (
+            r"let go(?: of)?|let (?:it|them|that) go|(?:put|set|lay) (?:it |them )?down|open (?:the "
+            r"|your )?(?:gripper"
+            r"|hand|claw)",
+            "release",
+        ),
+        (r"let (?:the|that|this)((?: \w+){1,3}) go", "release"),
+        (
+            r"close (?:the |your )?(?:gripper|hand|claw)|pick (?:it )?up|take hold of|get hold of|lift up",
+            "grab",
+        ),
+        (
+            r"(?:get|move|go|come|drive|step) (?:closer|nearer) to|(?:get|move|go|come) (?:close|near"
+            r"|next) to",
+            "approach",
+        ),
+        (r"come (?:over )?(?:here|to me)|come closer|come on over|follow me|come with me", "approach me"),
+        (r"after that|afterwards?|and next|finally", "then"),
+        (r"as soon as|in case|provided that|assuming|whenever|every time", "if"),
+    )
+)

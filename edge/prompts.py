@@ -1,0 +1,83 @@
+"""What each model family is asked for each goal. Only the operator's goal ever enters a prompt."""
+
+from edge.errors import UsageError
+from edge.records import Goal
+
+_DESCRIBE = "Describe this image in detail."
+_IDENTIFY = "What is the main object in this image? Answer with the object's name or a very short phrase."
+_PRESENT = "Is there a {target} in this image? Answer only 'yes' or 'no'."
+_INSTRUCT = "What action should the robot take to {target}?"
+_JSON_BOXES = (
+    "Locate every {target} in this image. Answer only with JSON like "
+    '[{"bbox_2d": [x0, y0, x1, y1], "label": "name"}], or [] if there is none.'
+)
+_LIST_BOX = (
+    "Where is the {target} in this image? Answer only with its box [x0, y0, x1, y1], "
+    "each number between 0 and 1, or 'none' if there is none."
+)
+
+
+def _chat(box: str | None) -> dict[str, str]:
+    """Plain questions. Without a box to ask for, presence can be asked, but nothing can be followed."""
+    templates = {
+        "find_object": box or _PRESENT,
+        "describe_scene": _DESCRIBE,
+        "identify_main_object": _IDENTIFY,
+        "instruct": _INSTRUCT,
+    }
+    return templates | {"follow_object": box} if box else templates
+
+
+_KOSMOS_BOX = "<grounding><phrase>a {target}</phrase>"
+_FLORENCE_BOX = "<OPEN_VOCABULARY_DETECTION>{target}"
+
+TEMPLATES: dict[str, dict[str, str]] = {
+    "paligemma": {
+        "find_object": "detect {target}",
+        "follow_object": "detect {target}",
+        "describe_scene": "caption en",
+        "identify_main_object": "answer en What is the main object in this image?",
+        "instruct": "{target}",
+    },
+    "kosmos-2": {
+        "find_object": _KOSMOS_BOX,
+        "follow_object": _KOSMOS_BOX,
+        "describe_scene": "Describe this image in detail:",
+        "identify_main_object": "Question: What is the main object in this image? Answer:",
+        "instruct": "{target}",
+    },
+    "florence-2": {
+        "find_object": _FLORENCE_BOX,
+        "follow_object": _FLORENCE_BOX,
+        "describe_scene": "<MORE_DETAILED_CAPTION>",
+        "identify_main_object": "<OD>",
+    },
+    "qwen-vl": _chat(_JSON_BOXES),
+    "qwen2.5-vl": _chat(_JSON_BOXES),
+    "qwen3-vl": _chat(_JSON_BOXES),
+    "llava": _chat(_LIST_BOX),
+    "smolvlm": _chat(None),
+    "flamingo": _chat(None),
+    "moondream": _chat(None),
+    "uform": _chat(None),
+}
+FAMILIES = tuple(TEMPLATES)
+
+
+def prompt(family: str, goal: Goal) -> str:
+    """The text to ask a model of that family for that goal. Raises UsageError where it can't do it."""
+    templates = TEMPLATES.get(family)
+    if templates is None:
+        raise UsageError(f"unknown model family '{family}'", f"choose one of {', '.join(FAMILIES)}")
+    template = templates.get(goal.kind)
+    if template is None:
+        able = [name for name in FAMILIES if goal.kind in TEMPLATES[name]]
+        hint = f"use a model of {', '.join(able)}" if able else f"{family} can do {', '.join(templates)}"
+        raise UsageError(f"family '{family}' can't do goal '{goal.kind}'", hint)
+    return template.replace("{target}", goal.target)
+
+
+def asks_for_boxes(family: str, kind: str) -> bool:
+    """Whether the answer to this goal's prompt carries boxes. One that does not must never move the robot."""
+    template = TEMPLATES.get(family, {}).get(kind)
+    return template in ("detect {target}", _KOSMOS_BOX, _FLORENCE_BOX, _JSON_BOXES, _LIST_BOX)
