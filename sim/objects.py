@@ -207,7 +207,7 @@ def _panel(rgb: Rgb, rng: np.random.Generator) -> list[Geom]:
 
 
 def _bench(rgb: Rgb, rng: np.random.Generator) -> list[Geom]:
-    w, h = rng.uniform(0.3, 0.6), rng.uniform(0.25, 0.42)
+    w, h = rng.uniform(0.3, 0.6), rng.uniform(0.46, 0.6)  # high enough to drive under
     return [
         Geom("box", (0.15, w, 0.025), (0, 0, h), rgb),
         Geom("box", (0.13, 0.03, h / 2), (0, 0.8 * w, h / 2), shade(rgb, 0.8)),

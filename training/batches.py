@@ -11,13 +11,14 @@ from training.questions import Question
 from vla.paligemma import prompt_ids
 from vla.tokenizer import EOS, LOC_COUNT, PAD, loc_token
 
+MAX_PROMPT = 5  # bos, three words, newline
 MAX_ANSWER = 10
 HIDDEN = -1e4  # added to a score, leaves nothing of it after the softmax
 
 
 @dataclass
 class Batch:
-    """N questions. L is the longest prompt plus answer, A = MAX_ANSWER."""
+    """N questions. L is the longest possible prompt plus answer, A = MAX_ANSWER."""
 
     ids: Tensor  # (N, L) prompt + answer + pad
     mask: Tensor  # (N, 1, L, L) bfloat16 added to attention scores: bidirectional prompt, causal answer
@@ -32,6 +33,7 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer, image_tokens: int) -> None:
         self.tokenizer = tokenizer
         self.image_tokens = image_tokens
+        self.length = image_tokens + MAX_PROMPT + MAX_ANSWER  # always the same: no recompilation
         self.first_place = tokenizer.token_to_id(loc_token(0))
         self._prompts: dict[str, list[int]] = {}
         self._words: dict[str, list[int]] = {}
@@ -48,7 +50,7 @@ class Encoder:
 
     def batch(self, questions: list[Question]) -> Batch:
         rows = [self._row(q) for q in questions]
-        n, longest = len(rows), max(len(p) + len(a) for p, a, _ in rows)
+        n, longest = len(rows), self.length
         ids = np.full((n, longest), PAD)
         allowed = np.zeros((n, longest, longest), bool)
         answer_at = np.zeros((n, MAX_ANSWER), np.int64)

@@ -35,7 +35,7 @@ class Recipe:
     seed: int = 0
     vision_steps: int = 2000
     vision_batch: int = 48
-    steps: int = 7000
+    steps: int = 6000
     images: int = 24
     questions: int = 3  # per image
     learning_rate: float = 1.2e-3
@@ -168,8 +168,8 @@ class Trainer:
         self.net = Grounder(self.config)
         self.vision, self.answer = self.net.vision, self.net.answer
         if compiled:
-            self.net.model.model.vision_tower.compile()
-            self.net.model.model.language_model.compile(dynamic=True)
+            self.net.model.model.vision_tower.compile(dynamic=False)
+            self.net.model.model.language_model.compile(dynamic=False)
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
         self.images, self.objects = _open(data)
         self.val = _open(val)

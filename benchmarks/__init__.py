@@ -1,0 +1,1 @@
+"""What is measured: success in simulation, detection, time. Ratios against peers, never claims."""

@@ -1,0 +1,124 @@
+"""`vla-edge bench detection`: how well a bundle finds named objects in fresh rooms, by the truth of the renderer."""
+
+import json
+import time
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.arguments import ArgumentParser, non_negative_int, positive_int
+from edge.bundle import load_bundle
+from edge.grounding import GroundingModel
+from edge.parsing import parse_detections
+from edge.records import Box, Image
+from sim.dataset import KIND_NAMES, label, view
+from sim.objects import COLOURS
+from sim.render import CameraSpec, Renderer, degrade
+from sim.scene import sample_scene
+from sim.world import World
+from training.questions import Question, find
+
+SEED_BASE = 50_000_000  # rooms that neither training nor episodes use
+LARGE_PX = 10.0  # short side at the model's input
+MIN_CONFIDENCE = 0.35  # as the policy takes it
+GOOD_IOU = 0.5
+
+
+def iou(a: Box, b: Box) -> float:
+    """Intersection over union."""
+    height, width = min(a.y1, b.y1) - max(a.y0, b.y0), min(a.x1, b.x1) - max(a.x0, b.x0)
+    if height <= 0 or width <= 0:
+        return 0.0
+    return height * width / (a.area + b.area - height * width)
+
+
+def picture(seed: int, renderer: Renderer) -> tuple[Image, NDArray[np.float32]]:
+    """One picture of a fresh room as the robot's camera delivers it, and its labels (see `sim.dataset`)."""
+    scene = sample_scene(SEED_BASE + seed)
+    world = World(scene)
+    renderer.load(world.model, scene)
+    rng = np.random.default_rng((seed, 2))
+    pose = view(scene, rng)
+    image = degrade(renderer.image(world.data, *pose), rng)
+    return image, label(scene, renderer.truth(world.data, *pose))
+
+
+def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[Question]:
+    """Every object that can be asked for fairly, one colour that its kind does not have, and one absent kind."""
+    rows = rows[rows[:, 0] >= 0]
+    asked = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) is not None and q.box is not None]
+    pairs = [(k, c) for k in range(len(KIND_NAMES)) for c in range(len(COLOURS))]
+    wrong_colour = [
+        q for k, c in pairs if k in rows[:, 0] and (q := find(rows, k, c)) is not None and q.box is None
+    ]
+    absent = [q for k in range(len(KIND_NAMES)) if k not in rows[:, 0] and (q := find(rows, k, None)) is not None]
+    return asked + [pool[int(rng.integers(len(pool)))] for pool in (wrong_colour, absent) if pool]
+
+
+def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
+    """The figures of `--json`."""
+    renderer = Renderer(CameraSpec())
+    found: dict[str, list[bool]] = defaultdict(list)
+    large: list[bool] = []
+    false: dict[str, list[bool]] = {"wrong colour": [], "absent": []}
+    times_ms: list[float] = []
+    loaded = load_bundle(bundle)
+    size = loaded.manifest.image
+    with GroundingModel(loaded) as model:
+        model.warm_up()
+        for i in range(scenes):
+            image, rows = picture(seed + i, renderer)
+            for q in questions(rows, np.random.default_rng((seed + i, 3))):
+                start = time.perf_counter()
+                said = model.ground(image, q.prompt, q.words)
+                times_ms.append((time.perf_counter() - start) * 1e3)
+                boxes = [d.box for d in parse_detections(said.text, loaded.manifest.family).detections]
+                if said.confidence < MIN_CONFIDENCE:
+                    boxes = []
+                if q.box is None:
+                    colour = len(q.prompt.split()) == 3
+                    false["wrong colour" if colour else "absent"].append(bool(boxes))
+                    continue
+                truth = Box(*(float(v) for v in q.box))
+                hit = bool(boxes) and iou(boxes[0], truth) > GOOD_IOU
+                side = min((truth.y1 - truth.y0) * size.height, (truth.x1 - truth.x0) * size.width)
+                if side >= LARGE_PX:
+                    large.append(hit)
+                    found[q.words.split()[-1]].append(hit)
+                else:
+                    found["smaller"].append(hit)
+    renderer.close()
+    negatives = false["wrong colour"] + false["absent"]
+    return {
+        "found": round(float(np.mean(large)), 4),
+        "objects": len(large),
+        "false_positives": round(float(np.mean(negatives)), 4),
+        "negatives": len(negatives),
+        "false_by": {k: round(float(np.mean(v)), 4) for k, v in false.items()},
+        "found_by": {k: {"found": round(float(np.mean(v)), 3), "objects": len(v)} for k, v in sorted(found.items())},
+        "ms_p50": round(float(np.median(times_ms)), 2),
+        "scenes": scenes,
+        "seed": seed,
+        "bundle": {"name": loaded.manifest.name, "sha256": loaded.sha256},
+    }
+
+
+def main(argv: list[str]) -> int:
+    """`vla-edge bench detection`."""
+    p = ArgumentParser("bench detection", "how well a bundle finds named objects in fresh simulated rooms")
+    p.add_argument("--bundle", default="default", help="a name or a folder")
+    p.add_argument("--scenes", type=positive_int, default=1000)
+    p.add_argument("--seed", type=non_negative_int, default=0)
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    figures = measure(a.bundle, a.scenes, a.seed)
+    if a.json:
+        print(json.dumps(figures))
+        return 0
+    print(f"found        {figures['found']:.3f}  of {figures['objects']} objects >= {LARGE_PX:g} px (IoU > {GOOD_IOU})")
+    print(f"false        {figures['false_positives']:.3f}  of {figures['negatives']} absent or wrong-colour targets")
+    for name, row in figures["found_by"].items():
+        print(f"  {name:<10} {row['found']:.3f}  of {row['objects']}")
+    return 0

@@ -1,0 +1,207 @@
+"""`vla-edge eval`: how often a policy reaches its goal in simulated rooms, judged by the truth."""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_float, positive_int
+from edge.bundle import Bundle, check_target, load_bundle
+from edge.errors import UsageError
+from edge.goals import parse_goal
+from edge.policy import make_policy
+from edge.records import Goal
+from sim.lockstep import Episode, play
+from sim.objects import COLOURS, KINDS
+from sim.render import CameraSpec, Renderer
+from sim.targets import make_scene, matching
+from sim.world import Pose, World, surface_distance_m
+
+ARRIVAL_M = 0.7
+ALL_ROUND_RAD = 2 * math.pi
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One episode, and what it is judged against."""
+
+    seed: int
+    target: str
+    episode: Episode
+    shortest_m: float  # straight line from the start to within ARRIVAL_M of the target: no path is shorter
+
+
+def wilson95(successes: int, trials: int) -> tuple[float, float]:
+    """Wilson's score interval at 95 % for a share (Wilson 1927)."""
+    if trials == 0:
+        return 0.0, 1.0
+    z, p = 1.959964, successes / trials
+    centre = p + z * z / (2 * trials)
+    spread = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
+    low, high = ((centre + s * spread) / (1 + z * z / trials) for s in (-1, 1))
+    return max(0.0, low), min(1.0, high)
+
+
+def targets(count: int, seed: int, target: str | None) -> list[str]:
+    """What each episode asks for: the given target, or every kind in turn, half of them with a colour."""
+    if target is not None:
+        return [target] * count
+    rng = np.random.default_rng((seed, 77))
+    kinds, colours = list(KINDS), list(COLOURS)
+    names: list[str] = []
+    for i in range(count):
+        colour = colours[int(rng.integers(len(colours)))]
+        names.append(f"{colour} {kinds[i % len(kinds)]}" if rng.uniform() < 0.5 else kinds[i % len(kinds)])
+    return names
+
+
+def measured_latency_s(bundle: Bundle) -> float:
+    """Median time of a whole answer on this machine, rounded up to 5 ms so that runs can be repeated."""
+    from edge.grounding import GroundingModel
+
+    image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
+    with GroundingModel(bundle) as model:
+        model.warm_up()
+        times: list[float] = []
+        for _ in range(15):
+            start = time.perf_counter()
+            answer = model.answer()
+            answer.start(image, "none")
+            for _ in range(3):
+                answer.step(5)
+            times.append(time.perf_counter() - start)
+    return math.ceil(median(times) / 0.005) * 0.005
+
+
+class _Player:
+    """What a process keeps between episodes."""
+
+    def __init__(self, bundle: str, latency_s: float, max_s: float) -> None:
+        self.bundle = load_bundle(bundle)
+        self.latency_s, self.max_s = latency_s, max_s
+        self.renderer = Renderer(CameraSpec())
+
+    def play(self, seed: int, goal: Goal, absent: bool) -> Trial:
+        scene = make_scene(seed, goal.target, absent)
+        world = World(scene, seed)
+        self.renderer.load(world.model, scene)
+        start = Pose(*scene.start)
+        gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
+        with make_policy(self.bundle, goal, self.renderer.spec.mount, threads=1) as policy:
+            episode = play(world, self.renderer, policy, goal, self.latency_s, self.max_s)
+        return Trial(seed, goal.target, episode, max(0.0, min(gaps, default=0.0)))
+
+
+_player: _Player | None = None
+
+
+def _start(bundle: str, latency_s: float, max_s: float) -> None:
+    global _player
+    _player = _Player(bundle, latency_s, max_s)
+
+
+def _play(job: tuple[int, Goal, bool]) -> Trial:
+    assert _player is not None
+    return _player.play(*job)
+
+
+def evaluate(
+    bundle: str, goals: list[Goal], seed: int, latency_s: float, max_s: float, absent: bool, jobs: int
+) -> list[Trial]:
+    """One episode per goal, with seeds seed, seed + 1, ...; in order, whatever the number of processes."""
+    work = [(seed + i, goal, absent) for i, goal in enumerate(goals)]
+    trials: list[Trial] = []
+    started = time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(jobs, _start, (bundle, latency_s, max_s)) as pool:
+        for trial in pool.imap(_play, work):
+            trials.append(trial)
+            if sys.stderr.isatty():
+                good = sum(t.episode.success for t in trials)
+                rate = len(trials) / (time.monotonic() - started)
+                line = f"\r{len(trials)}/{len(work)} episodes, {good} reached, {rate * 60:.0f} a minute "
+                print(line, end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    return trials
+
+
+def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
+    """The figures of `vla-edge eval --json`. With `absent`, success is not to claim arrival."""
+    n = len(trials)
+    good = [not t.episode.claimed if absent else t.episode.success for t in trials]
+    per_target: dict[str, list[bool]] = defaultdict(list)
+    for t, g in zip(trials, good, strict=True):
+        per_target[t.target.split()[-1]].append(g)
+    reached = [t for t in trials if t.episode.success]
+    spl = sum((t.shortest_m + 0.1) / (max(t.episode.path_m, t.shortest_m) + 0.1) for t in reached) / n
+    return {
+        "success": sum(good) / n,
+        "wilson95": [round(v, 4) for v in wilson95(sum(good), n)],
+        "collisions": sum(t.episode.bumps > 0 for t in trials) / n,
+        "median_seconds": round(median(t.episode.seconds for t in reached), 2) if reached else None,
+        "spl": round(spl, 3),
+        "false_arrivals": sum(t.episode.claimed and not t.episode.success for t in trials) / n,
+        "searched_all_round": sum(t.episode.turned_rad >= ALL_ROUND_RAD for t in trials) / n,
+        "per_target": {k: {"success": sum(v) / len(v), "episodes": len(v)} for k, v in sorted(per_target.items())},
+        "failed_seeds": [t.seed for t, g in zip(trials, good, strict=True) if not g],
+        "collided_seeds": [t.seed for t in trials if t.episode.bumps],
+    }
+
+
+def _table(summary: dict[str, Any]) -> str:
+    low, high = summary["wilson95"]
+    lines = [
+        f"success      {summary['success']:.3f}   (95 %: {low:.3f} to {high:.3f}, {summary['episodes']} episodes)",
+        f"collisions   {summary['collisions']:.3f}",
+        f"median time  {summary['median_seconds']} s      spl {summary['spl']}",
+    ]
+    lines += [f"  {k:<10} {v['success']:.2f}  of {v['episodes']}" for k, v in summary["per_target"].items()]
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = ArgumentParser("eval", "success rates over simulated episodes, in lockstep")
+    p.add_argument("--suite", default="sim", choices=["sim"])
+    p.add_argument("--goal", default="find_object")
+    p.add_argument("--target", help="default: every kind in turn, half of them with a colour")
+    p.add_argument("--episodes", type=positive_int, default=100)
+    p.add_argument("--seed", type=non_negative_int, default=1000)
+    p.add_argument("--bundle", default="default", help="a name or a folder")
+    p.add_argument("--absent", action="store_true", help="the named object is not in the room")
+    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
+    p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
+    p.add_argument("--max-seconds", type=positive_float, default=60.0, help="simulated, per episode")
+    p.add_argument("--json", action="store_true")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    """`vla-edge eval`."""
+    a = _parser().parse_args(argv)
+    if a.goal != "find_object":
+        raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
+    bundle = load_bundle(a.bundle)
+    goals = [
+        check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)
+    ]
+    latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
+    trials = evaluate(a.bundle, goals, a.seed, latency_s, a.max_seconds, a.absent, min(a.jobs, a.episodes))
+    summary = summarize(trials, a.absent) | {
+        "episodes": len(trials),
+        "seed": a.seed,
+        "absent": a.absent,
+        "latency_ms": round(latency_s * 1e3, 1),
+        "max_seconds": a.max_seconds,
+        "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
+    }
+    print(json.dumps(summary, ensure_ascii=False) if a.json else _table(summary))
+    return 0

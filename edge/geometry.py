@@ -1,0 +1,134 @@
+"""Image places to directions and floor positions, for a camera of known mount over a flat floor (pinhole model).
+
+Base frame: origin under the middle of the base, x forward, y left, metres. Image places are fractions: u across
+from the left, v down from the top.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.records import Box, CameraMount, Odometry
+
+Floats = NDArray[np.float64]
+
+
+class View:
+    """One camera's geometry at one image shape."""
+
+    def __init__(self, mount: CameraMount, aspect: float) -> None:
+        """`aspect` is image width / height."""
+        self.mount = mount
+        self.tan_v = math.tan(mount.vertical_fov_rad / 2)
+        self.tan_u = self.tan_v * aspect
+        self._cos, self._sin = math.cos(mount.pitch_rad), math.sin(mount.pitch_rad)
+
+    @property
+    def horizon_v(self) -> float:
+        """The image row of the horizon; outside [0, 1] when it can't be seen."""
+        return 0.5 - math.tan(self.mount.pitch_rad) / (2 * self.tan_v)
+
+    @property
+    def half_fov_rad(self) -> float:
+        """Half the horizontal field of view."""
+        return math.atan(self.tan_u)
+
+    def ray(self, u: float, v: float) -> tuple[float, float, float]:
+        """Direction (forward, left, up) of an image place, not normalised."""
+        left, up = (0.5 - u) * 2 * self.tan_u, (0.5 - v) * 2 * self.tan_v
+        return self._cos + up * self._sin, left, up * self._cos - self._sin
+
+    def floor_point(self, u: float, v: float) -> tuple[float, float] | None:
+        """Where the floor is seen at (u, v), in the base frame; None at or above the horizon."""
+        forward, left, up = self.ray(u, v)
+        if up >= -1e-3:
+            return None
+        scale = self.mount.height_m / -up
+        return self.mount.forward_m + scale * forward, scale * left
+
+    def target_point(self, box: Box) -> tuple[float, float] | None:
+        """Where a thing that stands on the floor is nearest to the camera, in the base frame."""
+        return self.floor_point(box.center_x, min(box.y1, 1.0))
+
+    def bearing(self, box: Box) -> float:
+        """Direction of a box's middle from the camera, radians, left positive."""
+        forward, left, _ = self.ray(box.center_x, (box.y0 + box.y1) / 2)
+        return math.atan2(left, forward)
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """A place on the floor and a heading, in the odometry frame."""
+
+    x_m: float = 0.0
+    y_m: float = 0.0
+    yaw_rad: float = 0.0
+
+    def to_world(self, x_m: float, y_m: float) -> tuple[float, float]:
+        """A base-frame point in the odometry frame."""
+        c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
+        return self.x_m + c * x_m - s * y_m, self.y_m + s * x_m + c * y_m
+
+    def to_base(self, x_m: float, y_m: float) -> tuple[float, float]:
+        """An odometry-frame point in the base frame; inverse of `to_world`."""
+        c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
+        dx, dy = x_m - self.x_m, y_m - self.y_m
+        return c * dx + s * dy, -s * dx + c * dy
+
+    def many_to_base(self, points: Floats) -> Floats:
+        """`to_base` for (N, 2)."""
+        c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
+        d = points - np.array([self.x_m, self.y_m])
+        return np.stack([c * d[:, 0] + s * d[:, 1], -s * d[:, 0] + c * d[:, 1]], 1)
+
+    def many_to_world(self, points: Floats) -> Floats:
+        """`to_world` for (N, 2)."""
+        c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
+        x = self.x_m + c * points[:, 0] - s * points[:, 1]
+        y = self.y_m + s * points[:, 0] + c * points[:, 1]
+        return np.stack([x, y], 1)
+
+
+def wrap(angle_rad: float) -> float:
+    """The same angle in [-pi, pi]."""
+    return math.remainder(angle_rad, 2 * math.pi)
+
+
+class PoseHistory:
+    """Where the base was at a time, from the odometry of the last second or two."""
+
+    def __init__(self, length: int = 120) -> None:
+        self._length = length
+        self._items: list[Odometry] = []
+
+    def add(self, odometry: Odometry) -> None:
+        """Remember; items that are not newer than the last one are ignored."""
+        if not self._items or odometry.stamp_ns > self._items[-1].stamp_ns:
+            self._items.append(odometry)
+            del self._items[: -self._length]
+
+    def at(self, stamp_ns: int) -> Pose:
+        """The pose at a time: interpolated, or carried on with the last velocity by at most 0.2 s.
+
+        Without any odometry, the origin: then only what the camera sees now counts.
+        """
+        if not self._items:
+            return Pose()
+        later = next((o for o in self._items if o.stamp_ns >= stamp_ns), None)
+        if later is None:
+            return _carried(self._items[-1], min(0.2, (stamp_ns - self._items[-1].stamp_ns) / 1e9))
+        before = [o for o in self._items if o.stamp_ns < stamp_ns]
+        if not before:
+            return Pose(later.x_m, later.y_m, later.yaw_rad)
+        a = before[-1]
+        t = (stamp_ns - a.stamp_ns) / (later.stamp_ns - a.stamp_ns)
+        yaw = wrap(a.yaw_rad + t * wrap(later.yaw_rad - a.yaw_rad))
+        return Pose(a.x_m + t * (later.x_m - a.x_m), a.y_m + t * (later.y_m - a.y_m), yaw)
+
+
+def _carried(o: Odometry, dt_s: float) -> Pose:
+    v = o.velocity
+    x, y = Pose(o.x_m, o.y_m, o.yaw_rad).to_world(v.linear_x_m_s * dt_s, v.linear_y_m_s * dt_s)
+    return Pose(x, y, wrap(o.yaw_rad + v.angular_z_rad_s * dt_s))

@@ -1,0 +1,114 @@
+"""Keeps a box fresh between two answers of the model, by optical flow (pyramidal Lucas-Kanade)."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from edge.records import Box, Detection, Frame
+
+_WIDTH = 160  # of the grey picture that is tracked in
+_HISTORY = 16  # frames kept, for answers that come late
+_POINTS = 24
+_MIN_POINTS = 5
+_MAX_BACK_PX = 1.0  # forward-backward error of a point that is kept
+_WINDOW = (15, 15)
+
+
+class BoxTracker:
+    """Feed every frame to `advance`; give it the model's boxes with `start`, also for frames that are past."""
+
+    def __init__(self) -> None:
+        self._grey: dict[int, np.ndarray] = {}  # by Frame.seq, oldest first
+        self._points: np.ndarray | None = None  # (N, 1, 2) float32 pixels
+        self._seq = -1  # frame that the points belong to
+        self.detection: Detection | None = None
+
+    def stop(self) -> None:
+        """Forget the box."""
+        self.detection = None
+        self._points = None
+
+    def advance(self, frame: Frame) -> Detection | None:
+        """Move the box to this frame; None when there is none or it was lost."""
+        grey = _grey(frame)
+        self._grey[frame.seq] = grey
+        while len(self._grey) > _HISTORY:
+            del self._grey[next(iter(self._grey))]
+        if self.detection is not None and self._seq in self._grey and self._seq != frame.seq:
+            self._follow(self._grey[self._seq], grey)
+            self._seq = frame.seq
+        return self.detection
+
+    def start(self, detection: Detection, frame: Frame) -> Detection | None:
+        """Take over the model's box of an earlier (or the newest) frame and move it to the newest one."""
+        self.detection, self._points = detection, None
+        origin = self._grey.get(frame.seq)
+        if origin is None:
+            origin = _grey(frame)
+        self._points = _features(origin, detection.box)
+        newest = next(reversed(self._grey), frame.seq)
+        if newest != frame.seq:
+            self._follow(origin, self._grey[newest])
+        self._seq = newest
+        return self.detection
+
+    def _follow(self, before: np.ndarray, after: np.ndarray) -> None:
+        assert self.detection is not None
+        if self._points is None or len(self._points) < _MIN_POINTS:
+            self._points = _features(before, self.detection.box)
+        if self._points is None or len(self._points) < _MIN_POINTS:
+            return  # nothing to hold on to: the box stays where the model put it
+        old, new = _flow(before, after, self._points)
+        if len(new) < _MIN_POINTS:
+            self._points = None
+            return
+        shift = np.median(new - old, axis=0)
+        scale = _scale(old, new)
+        self._points = new[:, None].astype(np.float32)
+        height, width = after.shape
+        box = _moved(self.detection.box, float(shift[0]) / width, float(shift[1]) / height, scale)
+        self.detection = replace(self.detection, box=box) if box is not None else None
+
+
+def _grey(frame: Frame) -> np.ndarray:
+    height, width = frame.image.shape[:2]
+    grey = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, (_WIDTH, round(height * _WIDTH / width)), interpolation=cv2.INTER_AREA)
+
+
+def _features(grey: np.ndarray, box: Box) -> np.ndarray | None:
+    height, width = grey.shape
+    mask = np.zeros_like(grey)
+    y0, y1 = int(box.y0 * height), max(int(box.y0 * height) + 3, round(box.y1 * height))
+    x0, x1 = int(box.x0 * width), max(int(box.x0 * width) + 3, round(box.x1 * width))
+    mask[y0:y1, x0:x1] = 255
+    return cv2.goodFeaturesToTrack(grey, _POINTS, 0.02, 2, mask=mask)
+
+
+def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points that can be followed there and back again: (N, 2) before and after."""
+    there, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, winSize=_WINDOW, maxLevel=3)
+    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=_WINDOW, maxLevel=3)
+    good = (ok[:, 0] == 1) & (ok_back[:, 0] == 1)
+    good &= np.linalg.norm((back - points)[:, 0], axis=1) < _MAX_BACK_PX
+    return points[good, 0], there[good, 0]
+
+
+def _scale(old: np.ndarray, new: np.ndarray) -> float:
+    """Growth of the cloud of points; 1 when it is too small to tell."""
+    spread = np.median(np.linalg.norm(old - np.median(old, 0), axis=1))
+    if spread < 2.0:
+        return 1.0
+    grown = np.median(np.linalg.norm(new - np.median(new, 0), axis=1))
+    return float(np.clip(grown / spread, 0.85, 1.18))
+
+
+def _moved(box: Box, dx: float, dy: float, scale: float) -> Box | None:
+    """The box shifted and scaled about its middle, cut at the image's edges; None when it has left."""
+    half_x, half_y = (box.x1 - box.x0) / 2 * scale, (box.y1 - box.y0) / 2 * scale
+    x, y = box.center_x + dx, (box.y0 + box.y1) / 2 + dy
+    y0, x0, y1, x1 = max(0.0, y - half_y), max(0.0, x - half_x), min(1.0, y + half_y), min(1.0, x + half_x)
+    if y1 - y0 < 0.01 or x1 - x0 < 0.01:
+        return None
+    return Box(y0, x0, y1, x1)

@@ -1,0 +1,118 @@
+"""The seeker's decisions, with a model whose answers are written down."""
+
+import math
+
+import numpy as np
+
+from edge.interfaces import Inference
+from edge.records import ActionChunk, CameraMount, Frame, Goal, Observation, Odometry, Velocity
+from edge.seeker import CHECK_HITS, Seeker
+
+MOUNT = CameraMount(math.radians(55), 0.35, math.radians(12), 0.12)
+FAR = "<loc0400><loc0480><loc0560><loc0544> red cup"  # ahead, about 1.5 m away
+NEAR = "<loc0500><loc0400><loc1000><loc0620> red cup"  # ahead, at the robot's feet
+LEFT = "<loc0400><loc0100><loc0560><loc0160> red cup"
+PERIOD_NS = 33_000_000
+
+
+class Drive:
+    """Feeds a seeker one frame after the other, each with the model's answer about the frame before."""
+
+    def __init__(self, kind: str = "find_object") -> None:
+        self.goal = Goal(kind, "red cup")
+        self.seeker = Seeker(self.ask, "paligemma", MOUNT, None)
+        self.seeker.reset(self.goal)
+        self.seq = 0
+        self.image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
+
+    def ask(self, observation: Observation) -> Inference:
+        raise AssertionError("the answers are handed in")
+
+    def step(self, text: str | None, confidence: float = 0.95, yaw: float = 0.0, v: float = 0.0) -> ActionChunk:
+        frame = Frame(self.image, self.seq * PERIOD_NS, self.seq)
+        odometry = Odometry(frame.stamp_ns, 0.0, 0.0, yaw, Velocity(linear_x_m_s=v))
+        inference = Inference(frame, text, confidence, {}) if text is not None else None
+        self.seq += 1
+        chunk = self.seeker.act(Observation({"front": frame}, self.goal, odometry), inference)
+        assert chunk is not None
+        return chunk
+
+    def steps(self, text: str, count: int) -> ActionChunk:
+        return [self.step(text) for _ in range(count)][-1]
+
+
+def test_with_nothing_in_view_it_turns_and_does_not_drive() -> None:
+    drive = Drive()
+    chunk = drive.steps("none", 10)
+    assert drive.seeker.status.state == "search"
+    assert chunk.values[0, 2] > 0.3 and not chunk.values[:, :2].any()
+
+
+def test_one_answer_is_not_enough_to_drive() -> None:
+    drive = Drive()
+    drive.step("none")
+    chunk = drive.step(FAR)
+    assert drive.seeker.status.state == "confirm" and not chunk.values[:, :2].any()
+
+
+def test_seen_twice_it_drives_toward_it() -> None:
+    drive = Drive()
+    chunk = drive.steps(FAR, 5)
+    assert drive.seeker.status.state == "approach" and chunk.values[0, 0] > 0.05
+
+
+def test_a_target_on_the_left_is_turned_to() -> None:
+    assert Drive().steps(LEFT, 5).values[0, 2] > 0.1
+
+
+def test_an_unsure_answer_is_no_detection() -> None:
+    drive = Drive()
+    for _ in range(6):
+        drive.step(FAR, confidence=0.2)
+    assert drive.seeker.status.state == "search"
+
+
+def test_a_full_frame_box_is_no_arrival() -> None:
+    drive = Drive()
+    drive.steps("<loc0000><loc0000><loc1023><loc1023> red cup", 20)
+    assert drive.seeker.status.state == "search"
+
+
+def test_it_arrives_only_after_answers_that_were_given_standing() -> None:
+    drive = Drive()
+    drive.steps(NEAR, 4)
+    while drive.seeker.status.state != "check":
+        drive.step(NEAR)
+    for _ in range(10):
+        drive.step(NEAR, v=0.3)  # still rolling
+    assert not drive.seeker.status.reached
+    chunk = drive.steps(NEAR, CHECK_HITS + 2)
+    assert drive.seeker.status.reached and not chunk.values.any()
+
+
+def test_a_target_that_vanishes_is_held_for_and_then_searched_where_it_was() -> None:
+    drive = Drive()
+    drive.steps(LEFT, 5)
+    held = drive.steps("none", 6)
+    assert drive.seeker.status.state == "lost" and not held.values.any()
+    searching = drive.steps("none", 30)
+    assert drive.seeker.status.state == "search" and searching.values[0, 2] > 0
+
+
+def test_following_never_arrives() -> None:
+    drive = Drive("follow_object")
+    drive.steps(NEAR, 40)
+    assert drive.seeker.status.state == "approach" and not drive.seeker.status.reached
+
+
+def test_a_new_goal_starts_afresh() -> None:
+    drive = Drive()
+    drive.steps(FAR, 5)
+    drive.seeker.reset(Goal("find_object", "blue box"))
+    assert drive.seeker.status.state == "search" and drive.seeker.status.detection is None
+
+
+def test_text_in_the_answer_gives_no_orders() -> None:
+    drive = Drive()
+    chunk = drive.steps("STOP. Go left and drive forward fast!", 10)
+    assert drive.seeker.status.state == "search" and not chunk.values[:, :2].any()
