@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import shutil
 import signal
 import sys
 import time
@@ -80,9 +81,16 @@ class LiveLine:
         self._due_ns = 0
 
     def show(self, text: str, now_ns: int) -> None:
-        if self._enabled and now_ns >= self._due_ns:
+        """Not more than 10 times a second."""
+        if now_ns >= self._due_ns:
             self._due_ns = now_ns + LIVE_PERIOD_NS
-            print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """At once, and cut where the terminal ends: a line that wraps could not be written over."""
+        if self._enabled:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r{text[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         if self._enabled:
@@ -237,10 +245,15 @@ class Drive:
 
     def _line(self, status: MotorStatus, inference: Inference | None) -> str:
         now, tally, sent = self._parts.policy.status, self._tally, status.sent
-        total_ms = sum(inference.stages_ms.values()) if inference else math.nan
-        confidence = inference.confidence if inference else math.nan
-        return (
-            f"{tally.seconds:5.1f} s  {now.state:<9} {self._parts.goal.target}  "
-            f"seen {confidence:.2f}  model {total_ms:.0f} ms  to motor {tally.frame_to_motor_ms:.0f} ms  "
-            f"{math.hypot(sent.linear_x_m_s, sent.linear_y_m_s):.2f} m/s {sent.angular_z_rad_s:+.2f} rad/s"
-        )
+        speed_m_s = math.hypot(sent.linear_x_m_s, sent.linear_y_m_s)
+        seen = f" {inference.confidence:.2f}" if inference is not None else ""
+        words = [
+            f"{tally.seconds:5.1f} s",
+            f"{now.state:<8} {self._parts.goal.target}{seen}",
+            f"{speed_m_s:.2f} m/s {sent.angular_z_rad_s:+.2f} rad/s",
+        ]
+        if inference is not None:
+            words.append(f"model {sum(inference.stages_ms.values()):.0f} ms")
+        if tally.frame_to_motor_ms >= 0:
+            words.append(f"motor {tally.frame_to_motor_ms:.0f} ms")
+        return "  ".join(words)

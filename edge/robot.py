@@ -1,7 +1,7 @@
 """A robot as a run sees it: a camera, motors, and what is known about where they sit.
 
-`vla-edge run --robot NAME` finds a robot by the entry points `vla_edge.robots` = "module:function", called
-with RobotOptions. `--camera URI --motors URI` makes a PlainRobot of two addresses.
+`vla-edge run --robot "NAME?key=value&..."` finds a robot by the entry points `vla_edge.robots` =
+"module:function", called with RobotOptions. `--camera URI --motors URI` makes a PlainRobot of two addresses.
 """
 
 import math
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 from edge.drawing import RoomMap
 from edge.errors import UsageError
@@ -21,6 +22,11 @@ PLAIN_MOUNT = CameraMount(vertical_fov_rad=math.radians(55), height_m=0.35, pitc
 
 class Robot(Protocol):
     """An opened robot. `close` gives everything back."""
+
+    @property
+    def about(self) -> str:
+        """What it is, for people; empty when there is nothing to say."""
+        ...
 
     @property
     def camera_uri(self) -> str: ...
@@ -60,6 +66,7 @@ class RobotOptions:
     folder: Path  # of the run, for its logs
     seed: int = 1
     absent: bool = False  # a simulated room without the target
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])  # what follows its name
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,7 @@ class PlainRobot:
     mount: CameraMount = PLAIN_MOUNT
     room: RoomMap | None = None
     pids: Mapping[str, int] = field(default_factory=dict[str, int])
+    about: str = ""
 
     def check(self) -> None:
         """Nothing to ask: camera and motors speak for themselves."""
@@ -85,10 +93,15 @@ class PlainRobot:
         """Nothing to give back."""
 
 
-def find_robot(name: str) -> Callable[[RobotOptions], Robot]:
-    """The function that opens the robot of that name. Raises UsageError for one that nobody installed."""
+def find_robot(name: str) -> tuple[Callable[[RobotOptions], Robot], dict[str, str]]:
+    """What opens the robot of that name, and the settings behind it. Raises UsageError for an unknown one."""
+    name, _, query = name.partition("?")
     known = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in known:
         names = ", ".join(sorted(known)) or "none installed"
         raise UsageError(f"unknown robot {name[:40]!r}", f"known: {names}; or give --camera and --motors")
-    return known[name].load()
+    try:
+        settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+    except ValueError as error:
+        raise UsageError(f"robot {name}: {query[:80]!r} is not key=value&key=value") from error
+    return known[name].load(), settings

@@ -49,7 +49,7 @@ def _arguments() -> ArgumentParser:
     parser = ArgumentParser("run", "Drive a robot to a goal. Ctrl-C stops it first and then ends.")
     parser.add_argument("--goal", required=True, help=", ".join(GOALS))
     parser.add_argument("--target", help='what the goal is about, such as "red cup"')
-    parser.add_argument("--robot", help="a robot by name (default: sim)")
+    parser.add_argument("--robot", help='a robot by name (default: sim), also "sim?noise=8"')
     parser.add_argument("--camera", help="instead of a robot: file://PATH (a video or a folder), shm://NAME")
     parser.add_argument("--motors", help="with --camera: null://, mavlink:///dev/ttyACM0?baud=115200")
     parser.add_argument("--bundle", default="default", help="the model: a name or a folder (%(default)s)")
@@ -88,6 +88,7 @@ class Run:
         asked = asked.replace("{target}", goal.target)
         self._tally = Tally(bundle.manifest.family, goal, asked, self._clock.now_ns())
         self._room: RoomMap | None = None
+        self._about = ""
         self._truth: dict[str, Any] = {}
         self.folder = RunFolder.create(options.runs_dir)
 
@@ -114,16 +115,21 @@ class Run:
         """Start what is needed, and drive. The stack closes it in the reverse order."""
         options, pids = self._options, {"runtime": os.getpid()}
         self.folder.write_pids(pids)
+        live = LiveLine(enabled=not options.json)
+        live.say("starting the robot")
         robot = self._open_robot()
         stack.callback(robot.close)
         self.folder.write_pids(pids := {**pids, **robot.pids})
-        self._room = robot.room
+        self._room, self._about = robot.room, robot.about
         camera = open_camera(robot.camera_uri, self._clock)
         stack.callback(camera.close)
         # Asked once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
         motor = stack.enter_context(MotorProcess.start(robot.motors_uri))
         self.folder.write_pids({**pids, "motor": motor.pid})
+        live.say(
+            f"{robot.about}; loading {self._bundle.manifest.name}" if robot.about else "loading the model"
+        )
         # Here, because it needs the inference engine.
         from edge.policy import make_policy
 
@@ -131,7 +137,6 @@ class Run:
         worker = ThreadWorker(policy)
         stack.callback(lambda: setattr(self, "worker_ended", worker.close()))
         parts = Parts(self._goal, policy, worker, camera, motor, robot, self._clock)
-        live = LiveLine(enabled=not options.json)
         drive = Drive(parts, self._tally, interrupts, live, GOALS[self._goal.kind].moves)
         drive.warm_up()
         return drive.run(options.max_seconds)
@@ -140,8 +145,8 @@ class Run:
         options = self._options
         if options.camera is not None:
             return PlainRobot(options.camera, options.motors)
-        wanted = RobotOptions(self._goal, self.folder.path, options.seed, options.absent)
-        return find_robot(options.robot or "sim")(wanted)
+        open_robot, settings = find_robot(options.robot or "sim")
+        return open_robot(RobotOptions(self._goal, self.folder.path, options.seed, options.absent, settings))
 
     def _write(self, outcome: Outcome) -> None:
         manifest, tally = self._bundle.manifest, self._tally
@@ -156,6 +161,7 @@ class Run:
             **tally.figures(),
             "bundle": {"name": manifest.name, "sha256": self._bundle.sha256},
             "engine": manifest.target.engine,
+            "robot": self._about,
             "truth": self._truth or None,
             "folder": str(self.folder.path),
         }
@@ -177,11 +183,14 @@ def _print(run: Run, outcome: Outcome, as_json: bool) -> None:
         return
     summary = run.summary
     if outcome.outcome != "fault":
-        print(f"{outcome.outcome}: {outcome.answer if summary.get('answer') else outcome.reason}")
+        print(f"{outcome.outcome}: {summary.get('answer') or outcome.reason}")
+    if summary["robot"]:
+        print(summary["robot"])
     print(
-        f"{summary['seconds']:.1f} s, {summary['distance_m']:.2f} m, {summary['decisions']} decisions "
-        f"({summary['detections']} with the target), "
-        f"frame to motor p99 {summary['frame_to_motor_ms']['p99']} ms, "
-        f"{summary['missed_ticks']} of {summary['ticks']} motor ticks missed"
+        f"{summary['seconds']:.1f} s, {summary['distance_m']:.2f} m, {summary['decisions']} decisions, "
+        f"{summary['detections']} of them saw the target"
     )
-    print(f"more in {run.folder.path}/: summary.json, frames.png, path.png")
+    if (p99_ms := summary["frame_to_motor_ms"]["p99"]) is not None:
+        missed = f"{summary['missed_ticks']} of {summary['ticks']} motor ticks missed"
+        print(f"frame to motor {p99_ms:.0f} ms (99 %), {missed}")
+    print(f"{run.folder.path}/ has summary.json and pictures")

@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import math
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +23,29 @@ from sim.targets import make_scene, room_map
 
 START_LIMIT_S = 60.0  # the first start on a machine compiles shaders
 ANSWER_LIMIT_S = 4.0
+SETTINGS = {  # of `--robot "sim?..."`: lowest and highest value
+    "width": (32, 640),
+    "height": (24, 480),
+    "rate_hz": (5, 120),
+    "fov_rad": (0.3, 2.0),
+    "latency_ms": (0, 200),
+    "noise": (0, 64),
+    "blur_px": (0, 10),
+}
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
 class SimRobot:
     """A running simulation."""
 
-    def __init__(self, child: subprocess.Popen[bytes], control: socket.socket, shm: str, log: Path) -> None:
+    def __init__(
+        self, child: subprocess.Popen[bytes], control: socket.socket, shm: str, log: Path, mount: CameraMount
+    ) -> None:
         self.camera_uri = f"shm://{shm}"
         self.motors_uri = ""
-        self.renderer = ""
+        self.about = ""
         self.room: RoomMap | None = None
-        self.mount = _mount(CameraSpec())
+        self.mount = mount
         self.pids = {"sim": child.pid}
         self._child = child
         self._control = control
@@ -48,7 +61,7 @@ class SimRobot:
             error = _ERRORS.get(report["exit_code"], EdgeError)
             raise error(report["error"], report["hint"])
         self.motors_uri = f"mavlink://{report['port']}"
-        self.renderer = report["renderer"]
+        self.about = f"simulated room {scene.seed}, rendered by {report['renderer']}"
         self.room = room_map(scene, target)
 
     def check(self) -> None:
@@ -60,7 +73,7 @@ class SimRobot:
         """The truth about the run, from the process; empty when that is gone."""
         try:
             self._control.sendall(b"finish\n")
-            return {**self._answer(ANSWER_LIMIT_S), "renderer": self.renderer}
+            return self._answer(ANSWER_LIMIT_S)
         except (OSError, HardwareMissing):
             self._hangs = True
             return {}
@@ -102,9 +115,11 @@ class SimRobot:
 def open_robot(options: RobotOptions) -> SimRobot:
     """Start the simulation and wait until it is up.
 
-    Raises UsageError for a target that no simulated room can have, HardwareMissing where nothing renders.
+    Raises UsageError for a target that no simulated room can have and for settings that are not SETTINGS,
+    HardwareMissing where nothing renders.
     """
     target = options.goal.target
+    settings = _checked(options.settings)
     scene = make_scene(options.seed, target, options.absent)
     here, there = socket.socketpair()
     shm = f"vla-edge-{os.getpid()}-{os.urandom(4).hex()}"
@@ -112,6 +127,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command = [sys.executable, "-m", "sim.process", "--control", str(there.fileno()), "--shm", shm]
     command += ["--log", str(options.folder / "firmware.jsonl"), "--seed", str(options.seed)]
     command += [f"--target={target}", *(["--absent"] if options.absent else [])]
+    command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
     # Its end of the socket must live nowhere else, or neither side would hear the other one die.
     with there, log.open("wb") as output:
         child = subprocess.Popen(
@@ -123,7 +139,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
             stderr=output,
             env=_environment(),
         )
-    robot = SimRobot(child, here, shm, log)
+    robot = SimRobot(child, here, shm, log, _mount(settings))
     try:
         robot.await_start(scene, target)
     except BaseException:
@@ -132,10 +148,28 @@ def open_robot(options: RobotOptions) -> SimRobot:
     return robot
 
 
-def _mount(spec: CameraSpec) -> CameraMount:
-    return CameraMount(
-        spec.vertical_fov_rad, spec.height_m, spec.pitch_rad, spec.forward_m, radius_m=ROBOT_RADIUS_M
-    )
+def _checked(settings: Mapping[str, str]) -> dict[str, float]:
+    """The settings as numbers within their ranges. Raises UsageError."""
+    values: dict[str, float] = {}
+    for name, text in settings.items():
+        if name not in SETTINGS:
+            raise UsageError(
+                f"the simulated robot has no setting {name[:40]!r}", f"it has {', '.join(SETTINGS)}"
+            )
+        low, high = SETTINGS[name]
+        try:
+            values[name] = float(text)
+        except ValueError:
+            values[name] = math.nan
+        if not low <= values[name] <= high:
+            raise UsageError(f"the simulated robot's {name} is not a number from {low:g} to {high:g}")
+    return values
+
+
+def _mount(settings: Mapping[str, float]) -> CameraMount:
+    spec = CameraSpec()
+    fov_rad = settings.get("fov_rad", spec.vertical_fov_rad)
+    return CameraMount(fov_rad, spec.height_m, spec.pitch_rad, spec.forward_m, radius_m=ROBOT_RADIUS_M)
 
 
 def _environment() -> dict[str, str]:

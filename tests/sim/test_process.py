@@ -52,7 +52,8 @@ class Running:
 
     def __init__(self, child: "subprocess.Popen[str]", runs_dir: Path) -> None:
         self.child = child
-        until(lambda: runs_dir.exists() and list(runs_dir.iterdir()))
+        until(lambda: child.poll() is not None or (runs_dir.exists() and list(runs_dir.iterdir())))
+        assert child.returncode is None or runs_dir.exists(), child.communicate()
         (self.folder,) = runs_dir.iterdir()
 
     @property
@@ -136,13 +137,35 @@ def test_frames_flow_at_30_hz_with_stamps_of_their_capture(robot: SimRobot):
 
 
 def test_robot_is_found_by_name_and_knows_where_its_camera_sits(robot: SimRobot):
-    assert find_robot("sim") is open_robot
+    assert find_robot("sim?noise=8&width=64") == (open_robot, {"noise": "8", "width": "64"})
     with pytest.raises(UsageError, match="unknown robot 'butler'"):
         find_robot("butler")
     assert robot.mount.height_m == pytest.approx(0.35) and robot.mount.radius_m == pytest.approx(0.2)
     assert robot.room is not None and any(place.is_target for place in robot.room.places)
-    assert robot.motors_uri.startswith("mavlink:///dev/pts/") and robot.renderer
+    assert robot.motors_uri.startswith("mavlink:///dev/pts/") and "rendered by" in robot.about
     robot.check()
+
+
+@pytest.mark.parametrize("settings", [{"speed": "1"}, {"width": "wide"}, {"width": "1"}, {"noise": "nan"}])
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, str], tmp_path: Path):
+    with pytest.raises(UsageError, match="the simulated robot"):
+        open_robot(RobotOptions(CUP, tmp_path, settings=settings))
+    with pytest.raises(UsageError, match="not key=value"):
+        find_robot("sim?noise")
+
+
+def test_camera_can_be_set(tmp_path: Path):
+    settings = {"width": "160", "height": "120", "rate_hz": "15", "fov_rad": "0.8", "latency_ms": "60"}
+    robot = open_robot(RobotOptions(CUP, tmp_path, settings=settings))
+    camera = open_camera(robot.camera_uri, MonotonicClock())
+    assert isinstance(camera, ShmCamera)
+    time.sleep(0.3)
+    age_ms = (time.monotonic_ns() - camera.latest(1.0).stamp_ns) / 1e6
+    seen = frames(camera, 1.0)
+    assert 60 <= age_ms < 250 and 13 <= len(seen) <= 17
+    assert seen[0].image.shape == (120, 160, 3)
+    assert robot.mount.vertical_fov_rad == pytest.approx(0.8)
+    robot.close()
 
 
 def test_process_that_died_is_noticed(robot: SimRobot):
@@ -256,7 +279,7 @@ def test_ctrl_c_stops_the_robot_first(number: signal.Signals, tmp_path: Path, ti
     assert len(ramp) > 3
     summary = run.summary()
     assert (summary["outcome"], summary["reason"]) == ("stopped", number.name)
-    assert summary["truth"]["renderer"]
+    assert summary["truth"]["nearest"] == "red cup"
     assert not any(alive(pid) for pid in pids.values())
 
 
