@@ -1,15 +1,15 @@
 """The way in: strict grounding first, then JSON, then free text."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from edge.parsing.cues import APPROACH_M_S, TURN_RAD_S
 from edge.parsing.freetext import action, parse_free_text
 from edge.parsing.locations import ANY_LOCATION, Detections, grounding_format, read_locations
-from edge.parsing.strict import MAX_TEXT_BYTES, Rejected, looks_like_json, read_json
-from edge.records import ZERO, ActionType, Detection, ParsedAction, Velocity
+from edge.parsing.strict import MAX_TEXT_BYTES, Rejected, looks_like_json, read_json, too_long
+from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 CENTRED = 0.05  # of the width: nearer to the middle than this is straight ahead
-_SHOWN_CHARS = 4096
 _VELOCITY_KEYS = ("linear_x", "linear_y", "angular_z")
 _KEYS = frozenset({"action", "type", "target", "confidence", *_VELOCITY_KEYS})
 
@@ -33,10 +33,9 @@ def parse_detections(
 def parse_action(text: str | bytes, family: str = "") -> ParsedAction:
     """What a model's text asks the robot to do. Never raises; what can't be read does not move."""
     said = _decoded(text)
-    size = len(said.encode("utf-8", "surrogatepass"))
-    if size > MAX_TEXT_BYTES:
-        reason = f"text is {size} bytes long (limit {MAX_TEXT_BYTES})"
-        return action(ActionType.UNKNOWN, 0.0, reason, said[:_SHOWN_CHARS])
+    excess = too_long(said)
+    if excess:
+        return action(ActionType.UNKNOWN, 0.0, excess, said[:MAX_TEXT_BYTES])
     if grounding_format(said) or ANY_LOCATION.search(said):
         return _grounded(read_locations(said, family, "", None, 1.0), said)
     if looks_like_json(said):
@@ -60,21 +59,7 @@ def _grounded(found: Detections, text: str) -> ParsedAction:
         else Velocity(linear_x_m_s=APPROACH_M_S)
     )
     made = action(ActionType.NAVIGATE, 0.8, "grounded " + detection.label, text, velocity, detection.label)
-    return _with_detections(made, found.detections)
-
-
-def _with_detections(made: ParsedAction, detections: tuple[Detection, ...]) -> ParsedAction:
-    return ParsedAction(
-        made.type,
-        made.linear_x_m_s,
-        made.linear_y_m_s,
-        made.angular_z_rad_s,
-        made.target,
-        made.confidence,
-        made.reason,
-        made.text,
-        detections,
-    )
+    return replace(made, detections=found.detections)
 
 
 def _from_json(text: str) -> ParsedAction:

@@ -1,6 +1,7 @@
 """Free text, English or Korean, to one action. What is not surely an order does not move the robot."""
 
 import re
+import unicodedata
 from dataclasses import replace
 
 from edge.parsing import read_en, read_ko
@@ -22,7 +23,8 @@ _SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)")
 
 def parse_free_text(text: str) -> ParsedAction:
     """What a sentence in English or Korean asks for."""
-    readings = [_read(part) for part in _SENTENCE.split(text)]
+    composed = unicodedata.normalize("NFC", text)
+    readings = [_read(part) for part in _SENTENCE.split(composed) if part.strip()]
     whole = Reading(
         cues=tuple(
             replace(cue, step=cue.step + 2 * index)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from edge.parsing.strict import MAX_TEXT_BYTES, Rejected, looks_like_json, number, read_json
+from edge.parsing.strict import Rejected, looks_like_json, number, read_json, too_long
 from edge.records import Box, Detection
 
 MAX_LOCATIONS = 64
@@ -232,9 +232,9 @@ def read_locations(
     text: str, family: str, target: str, image_size: tuple[int, int] | None, confidence: float
 ) -> Detections:
     """parse_detections for a text that is already a str."""
-    size = len(text.encode("utf-8", "surrogatepass"))
-    if size > MAX_TEXT_BYTES:
-        return Detections(reason=f"text is {size} bytes long (limit {MAX_TEXT_BYTES})")
+    excess = too_long(text)
+    if excess:
+        return Detections(reason=excess)
     name = family or grounding_format(text)
     if _NONE.fullmatch(text):
         return Detections(reason="the model says that there is none")
@@ -242,10 +242,12 @@ def read_locations(
     if reader is None:
         return Detections(reason=f"{family} has no grounding format" if family else "no grounding format")
     count = text.count("<loc") + text.count("<patch_index")
-    if count > MAX_LOCATIONS or text.count("[") > MAX_LOCATIONS // 4 + 1:
+    if count > MAX_LOCATIONS:
         return Detections(reason=f"{count} location tokens (limit {MAX_LOCATIONS})")
     try:
         raws = reader(_without_end(text), _Context(target, image_size))
+        if len(raws) > MAX_LOCATIONS // 4:
+            raise Rejected(f"{len(raws)} boxes (limit {MAX_LOCATIONS // 4})")
     except Rejected as error:
         return Detections(reason=str(error))
     refusals = [_refusal(raw) for raw in raws]

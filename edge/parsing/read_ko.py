@@ -1,7 +1,6 @@
 """Reads a Korean sentence into cues. The verb comes last, after its direction and its object."""
 
 import re
-import unicodedata
 from dataclasses import dataclass, field, replace
 
 from edge.parsing import words_ko as words
@@ -34,7 +33,7 @@ class _Verb:
 
 def read(text: str) -> Reading:
     """The cues of one sentence."""
-    plain = unicodedata.normalize("NFC", text).lower()
+    plain = text.lower()
     if words.REPORTED.search(plain):
         return Reading(denial="reports what something says")
     for pattern, instead in words.CLOCK:

@@ -15,6 +15,14 @@ class Rejected(ValueError):
     """The text is not in the format it claims to be in. Never leaves this package."""
 
 
+def too_long(text: str) -> str:
+    """Why the text is too long to be read; empty when it is not."""
+    if len(text) > MAX_TEXT_BYTES:  # so a text of any size costs nothing
+        return f"text is {len(text)} characters long (limit {MAX_TEXT_BYTES} bytes)"
+    size = len(text.encode("utf-8", "surrogatepass"))
+    return f"text is {size} bytes long (limit {MAX_TEXT_BYTES})" if size > MAX_TEXT_BYTES else ""
+
+
 def number(text: str) -> float:
     """A plain decimal: no exponent, no sign but minus, at most six digits before the point."""
     if not _NUMBER.fullmatch(text):

@@ -139,7 +139,7 @@ _STOPPED = (
 IDIOMS = tuple(
     (re.compile(rf"\b(?:{pattern})(?![\w'])"), instead)
     for pattern, instead in (
-        (r"do not|don't you(?: dare)?|dont|do n't", "don't"),
+        (r"do not|(?<!why )don't you(?: dare)?|dont|do n't", "don't"),
         (r"(?:don't|never) (?:hesitate|forget|fail) to", "please"),
         (
             r"why don't you|(?:can|could|would|will) you(?: please)?(?: kindly)?|(?:i|we) (?:want|need)"

@@ -1,0 +1,120 @@
+"""vla-edge parse, in this process and in its own."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from edge.parse_command import MAX_LINE_BYTES, main
+
+FIELDS = ["type", "linear_x", "linear_y", "angular_z", "target", "confidence", "reason"]
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from edge.parse_command import main; sys.exit(main(sys.argv[1:]))",
+]
+
+
+def answers(lines: bytes) -> list[dict[str, object]]:
+    done = subprocess.run(
+        [*COMMAND, "--stdin-json"], input=lines, capture_output=True, timeout=60, check=True
+    )
+    assert done.stderr == b""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_json_has_exactly_the_fields_of_an_action(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json", "turn left"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == FIELDS
+    assert (answer["type"], answer["angular_z"]) == ("turn", 0.5)
+
+
+def test_table_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["빨간 공을 잡아"]) == 0
+    out = capsys.readouterr().out
+    assert "grab" in out
+    assert "빨간 공" in out
+
+
+def test_each_line_gets_one_answer_and_bad_lines_do_not_end_it() -> None:
+    lines = [
+        json.dumps("turn left").encode(),
+        json.dumps("멈춰", ensure_ascii=False).encode(),
+        b"not json",
+        b"",
+        b"42",
+        b"[" * 5000,
+        b'"\\ud800 stop"',
+        b'"\xff\xfe turn left"',
+        b'"unterminated',
+        b'"' + b"a" * (MAX_LINE_BYTES + 10) + b'"',
+        json.dumps("stop").encode(),
+    ]
+    got = answers(b"\n".join(lines) + b"\n")
+    assert len(got) == len(lines)
+    assert [answer["type"] for answer in (got[0], got[1], got[-1])] == ["turn", "stop", "stop"]
+    for answer in (*got[2:6], *got[8:10]):
+        assert [answer[name] for name in FIELDS[:-1]] == ["unknown", 0, 0, 0, "", 0]
+        assert answer["reason"]
+
+
+def test_each_answer_is_flushed_at_once() -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--stdin-json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for text in ("turn right", "stop"):
+            process.stdin.write(json.dumps(text).encode() + b"\n")
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["type"] in ("turn", "stop")
+        process.stdin.close()
+        assert process.wait(30) == 0
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    lines = (json.dumps("turn left") + "\n").encode() * 20_000
+    with subprocess.Popen(
+        [*COMMAND, "--stdin-json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(lines[:1000])
+        process.stdin.flush()
+        process.stdout.readline()
+        process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):  # the command may be gone before it has read all of it
+            process.stdin.write(lines)
+            process.stdin.close()
+        assert process.stderr.read() == b""
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_any_bytes_of_an_argument_can_be_shown(encoding: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, b"grab the \xff\xed\xa0\x80 \xec\xbb\xb5 cup"],
+        capture_output=True,
+        timeout=60,
+        env={"PYTHONIOENCODING": encoding, "PYTHONPATH": "."},
+        check=True,
+    )
+    assert done.stderr == b""
+    assert b"confidence" in done.stdout
+
+
+@pytest.mark.parametrize("argv", [[], ["stop", "--stdin-json"], ["stop", "--family", "blip"]])
+def test_bad_usage_exits_with_two(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+
+
+def test_family_selects_the_grounding_format(capsys: pytest.CaptureFixture[str]) -> None:
+    box = "<loc0400><loc0400><loc0600><loc0600> cup"
+    assert main(["--json", "--family", "paligemma", box]) == 0
+    assert json.loads(capsys.readouterr().out)["target"] == "cup"

@@ -1,0 +1,70 @@
+"""What each model family is asked."""
+
+import pytest
+
+from edge.errors import UsageError
+from edge.prompts import FAMILIES, TEMPLATES, asks_for_boxes, prompt
+from edge.records import Goal
+
+CUP = Goal("find_object", "red cup")
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        ("paligemma", "detect red cup"),
+        ("kosmos-2", "<grounding><phrase>a red cup</phrase>"),
+        ("florence-2", "<OPEN_VOCABULARY_DETECTION>red cup"),
+        ("moondream", "Is there a red cup in this image? Answer only 'yes' or 'no'."),
+    ],
+)
+def test_find_is_asked_in_the_family_s_own_words(family: str, expected: str) -> None:
+    assert prompt(family, CUP) == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_can_describe_identify_and_find(family: str) -> None:
+    for goal in (Goal("describe_scene"), Goal("identify_main_object"), CUP):
+        assert prompt(family, goal)
+    assert "red cup" in prompt(family, CUP)
+
+
+@pytest.mark.parametrize("family", ["llava", "flamingo", "moondream", "uform", "smolvlm", "qwen-vl"])
+def test_chat_families_get_plain_questions(family: str) -> None:
+    assert prompt(family, Goal("describe_scene")) == "Describe this image in detail."
+    assert prompt(family, Goal("identify_main_object")).startswith("What is the main object in this image?")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_families_that_ground_can_follow(family: str) -> None:
+    follow = Goal("follow_object", "cup")
+    if asks_for_boxes(family, "find_object"):
+        assert prompt(family, follow) == prompt(family, Goal("find_object", "cup"))
+    else:
+        with pytest.raises(UsageError, match="follow_object") as caught:
+            prompt(family, follow)
+        assert family in caught.value.message
+        assert "paligemma" in caught.value.hint
+
+
+def test_a_yes_or_no_answer_is_known_to_carry_no_box() -> None:
+    assert not asks_for_boxes("moondream", "find_object")
+    assert not asks_for_boxes("paligemma", "describe_scene")
+    assert asks_for_boxes("paligemma", "find_object")
+
+
+def test_unknown_family_lists_the_known() -> None:
+    with pytest.raises(UsageError, match="blip") as caught:
+        prompt("blip", CUP)
+    assert "paligemma" in caught.value.hint
+
+
+def test_a_target_with_braces_stands_as_it_is() -> None:
+    assert prompt("paligemma", Goal("find_object", "{target} {0}")) == "detect {target} {0}"
+
+
+def test_templates_with_a_target_are_those_of_goals_with_one() -> None:
+    for templates in TEMPLATES.values():
+        for kind, template in templates.items():
+            needs = kind in ("find_object", "follow_object", "instruct")
+            assert ("{target}" in template) == needs
