@@ -31,4 +31,5 @@ class Reading:
     cues: tuple[Cue, ...] = ()
     doubt: str = ""  # why nothing in the text can be relied on: a hedge, a question
     denial: str = ""  # "cannot find", "there is no"
+    sides: frozenset[str] = frozenset()  # left, right: where something is said to be
     blocked: bool = False  # the way ahead is said not to be free

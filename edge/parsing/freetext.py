@@ -25,9 +25,10 @@ def parse_free_text(text: str) -> ParsedAction:
     """What a sentence in English or Korean asks for."""
     composed = unicodedata.normalize("NFC", text)
     readings = [_read(part) for part in _SENTENCE.split(composed) if part.strip()]
+    sides = frozenset[str]().union(*(reading.sides for reading in readings))
     whole = Reading(
         cues=tuple(
-            replace(cue, step=cue.step + 2 * index)
+            replace(_located(cue, sides), step=cue.step + 2 * index)
             for index, reading in enumerate(readings)
             for cue in reading.cues
         ),
@@ -36,6 +37,13 @@ def parse_free_text(text: str) -> ParsedAction:
         blocked=any(reading.blocked for reading in readings),
     )
     return _judge(whole, text)
+
+
+def _located(cue: Cue, sides: frozenset[str]) -> Cue:
+    """ "There is a wall on the left. Avoid it.": the side was said before."""
+    if cue.type is ActionType.AVOID and not cue.ways and len(sides) == 1:
+        return replace(cue, ways=sides)
+    return cue
 
 
 def _read(part: str) -> Reading:

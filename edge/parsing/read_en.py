@@ -9,6 +9,7 @@ from edge.records import ActionType
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,;:!?()\"\n\u2014]")
 _PLAIN_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+_LOCATED = re.compile(r"\b(?:is|are|on|at|'s) (?:on |to )?(?:the |your |my )(left|right)\b")
 _REQUEST = re.compile(r"\b(?:can|could|would|will|why don't) you\b|\bwould you mind\b|\bplease\b")
 _JOIN = frozenset({"and", "or", "nor", "but", "then", "while", "so", "by", "not"})
 _CONDITION = frozenset({"if", "when", "unless"})
@@ -38,6 +39,7 @@ class _State:
     bare: bool = False  # the last cue was a "go" or "come" of which nothing else was said
     negated: bool = False
     pending: bool = False  # "do not, under any circumstances, …": the negation waits for its verb
+    leading: list[str] = field(default_factory=list[str])  # "to the left, please move"
     dropped: bool = False
     conditional: bool = False
     choice: bool = False
@@ -54,10 +56,10 @@ def read(text: str) -> Reading:
     doubt = f"hedged: '{hedge[0]}'" if hedge else "a question" if asked else ""
     denial = words.DENIAL.search(plain)
     rewritten = _rewritten(" ".join(plain.split()))
-    cues = _cues(rewritten)
     speeds = [words.SPEED[token] for token in _TOKEN.findall(rewritten) if token in words.SPEED]
     return Reading(
-        cues=tuple(replace(cue, factor=min(speeds, default=1.0)) for cue in cues),
+        cues=tuple(replace(cue, factor=min(speeds, default=1.0)) for cue in _cues(rewritten)),
+        sides=frozenset(_LOCATED.findall(plain)),
         doubt=doubt,
         denial=f"denies something: '{denial[0]}'" if denial else "",
         blocked=words.BLOCKED.search(plain) is not None,
@@ -79,6 +81,7 @@ def _cues(plain: str) -> list[Cue]:
     tokens = [*_TOKEN.findall(plain), "."]
     for at, token in enumerate(tokens):
         after = tokens[at + 1] if at + 1 < len(tokens) else ""
+        token = "while" if token == "as" and after in ("you", "we", "it", "the", "i", "there") else token
         last_once = token == "once" and after in ("you", "the", "it", "there")
         purpose = token == "to" and after in words.BASE and (not segment or _has_verb(segment))
         if not (last_once or purpose or token in _SPLITS):
@@ -117,6 +120,10 @@ def _enter(state: _State, mark: str) -> None:
 def _segment(state: _State, mark: str, tokens: list[str]) -> None:
     if not tokens or state.dropped:
         return
+    if not state.cues and len(tokens) > 1 and _only_ways(tokens):
+        state.leading = tokens
+        return
+    tokens, state.leading = state.leading + tokens, []
     cue = _verb(tokens, state.negated or state.pending)
     state.pending = cue is None and (state.pending or tokens[-1] in ("don't", "not", "never"))
     if cue is None:
@@ -130,6 +137,11 @@ def _segment(state: _State, mark: str, tokens: list[str]) -> None:
         mark = ""
     state.bare = tokens[-1] in ("go", "come") and not cue.negated
     state.cues.append(replace(cue, step=state.step, purpose=mark == "to"))
+
+
+def _only_ways(tokens: list[str]) -> bool:
+    said = _SIDE_AFTER.issuperset(tokens) and bool(_ways(tokens, 0))
+    return said and not any(_base(tokens, at) for at in range(len(tokens)))
 
 
 def _directions_only(state: _State, mark: str, tokens: list[str]) -> None:
@@ -200,7 +212,9 @@ def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: boo
         ways = _ways(tokens[:at], 0)  # "straight ahead go", "to the left turn"
     if kind is ActionType.AVOID:
         sides = frozenset(words.WAYS[token] for token in rest if token in ("left", "right"))
-        if rest[:1] == ["to"] and not _noun(rest):  # "dodge to the left" says where to, not where it is
+        if (rest[:1] == ["to"] or base != "avoid") and not _noun(
+            rest
+        ):  # "dodge to the left" says where to, not where it is
             sides = frozenset("right" if side == "left" else "left" for side in sides)
         return Cue(kind, negated, sides, _noun(rest))
     if kind in (ActionType.MOVE, ActionType.TURN):
@@ -222,7 +236,7 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
     if kind is ActionType.MOVE and ways <= {"forward", "back"} and target:
         return Cue(ActionType.NAVIGATE, negated, frozenset(), target)
     if ways:
-        return Cue(kind, negated, ways, target)
+        return Cue(kind, negated, ways, "" if target.split(" ")[0] in words.WAYS else target)
     if kind is ActionType.TURN:
         return Cue(kind, negated, target=target, doubt="" if negated else "no direction to turn to")
     known = words.ADVERB | words.SPEED.keys() | words.LEAD

@@ -46,12 +46,13 @@ def read(text: str) -> Reading:
     said = _WORD.findall(plain)
     cues = _cues(said)
     conditional = any(words.CONDITION.search(word) and not words.NO_CONDITION.search(word) for word in said)
-    prohibits = re.search(r"면\s?(?:절대\s?)?안", plain)
-    doubt = "only under a condition" if conditional and not prohibits else ""
+    allowed = re.search(r"면\s?(?:절대\s?)?(?:안|돼|되|됩|된)", plain)  # "가면 안 돼", "가면 돼"
+    doubt = "only under a condition" if conditional and not allowed else ""
     denial = words.DENIAL.search(plain)
     return Reading(
         cues=tuple(replace(cue, factor=factor, doubt=cue.doubt or doubt) for cue in cues),
         doubt=f"hedged: '{hedge[0]}'" if hedge else "a question" if asked else "",
+        sides=frozenset(way for pattern, way in words.SIDES[:2] if re.search(pattern.pattern + "에", plain)),
         denial=f"denies something: '{denial[0]}'" if denial else "",
         blocked=words.BLOCKED.search(plain) is not None,
     )
@@ -126,8 +127,10 @@ def _verb(said: list[str], at: int) -> _Verb | None:
 def _negated(said: list[str], at: int, text: str, end: int, joined: str) -> int:
     """How many words a verb and its negation take, 0 when it has none."""
     if text is joined:
-        return 0
+        return 3 if re.match(r"있지(?:는|도)?(?:마|말|않)", "".join(said[at + 1 : at + 3])) else 0
     tail = _tail(said, at)
+    if re.match(r"있지(?:는|도)?(?:마|말|않)", tail[len(said[at]) :]):  # "가만히 있지 마"
+        return min(3, len(said) - at)
     for start in {end, *(i for i in range(1, end) if tail[i] in "지면서")}:
         match = words.NEGATED.match(tail, start)
         if match is not None:
@@ -157,13 +160,13 @@ def _describes(said: list[str], at: int, verb: _Verb) -> bool:
     ):
         return True
     if "noun" in verb.traits and words.OBJECT_TAIL.fullmatch(rest):
-        return not re.match(r"하|해|시작|합|부탁", after)
+        return not re.match(r"하|해|시작|합|부탁|계속", after)
     if words.ADNOMINAL.search(word) and (rest or verb.type is not ActionType.STOP or word[-1] in "춘린출릴"):
         if after.startswith("때까지") or after in words.AFTERWARDS:
             return False
         return not re.match(r"것$|것이다|게$|게요$|겁니다|거야|거예요|채", after)
     telling = words.DECLARATIVE.search(word) or (
-        word.endswith(("고", "아", "어", "여")) and after.startswith("있")
+        word.endswith(("고", "아", "어", "여", "서", "춰", "해")) and after.startswith("있")
     )
     return bool(telling) and _has_subject(said, at)
 

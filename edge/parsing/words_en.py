@@ -120,8 +120,8 @@ NOUN_ENDS = (
         " into onto"
         " please now then and or but so it them him you i we they is are was were that which who while"
         " slowly carefully"
-        " quickly gently immediately again up down away off out for inside around through before after"
-        " ahead there"
+        " quickly gently tightly firmly softly immediately again up down away off out for"
+        " inside around through before after ahead there"
         " here if when as because without not back forward fast using until first".split()
     )
     | NEGATION
@@ -181,17 +181,23 @@ IDIOMS = tuple(
         (r"keep (?:going )?straight", "proceed straight"),
         (r"take (?:a|one|two|three|\d|a few|some|another)(?: small| big| large)? steps?", "step"),
         (r"no longer|no need to|no reason to|needn't|need not|not (?:necessary|needed|required) to", "not"),
-        (r"instead of|rather than|without|refrain from|keep from|avoid(?= (?!getting)[a-z]+ing\b)", ", not"),
+        (r"instead of|rather than|without|refrain from|keep from|avoid(?= [a-z]+ing\b)", ", not"),
         (_STOPPED, "stop"),
         (
-            r"(?:stay|keep|move|get|turn|steer|drive|go|veer) (?:well |far )?(?:away|clear|out of the"
-            r" way|off)"
-            r" (?:from|of)|watch out for|look out for|beware of|mind"
+            r"(?:stay|keep|move|get|turn|steer|drive|go|walk|run|step|veer) (?:well |far )?"
+            r"(?:away|clear|off) (?:from|of)|watch out for|look out for|beware of|mind"
             r"|(?:go|get|drive|move|steer|navigate|walk|swerve|maneuver) around(?= (?:the|an?|it|that"
             r"|this|any)\b)",
             "avoid",
         ),
-        (r"swerve", "veer"),
+        (r"swerve|bear(?= (?:left|right|to))", "veer"),
+        (r"(?:can't|won't|couldn't|wouldn't) you", "please"),
+        (
+            r"take (?:a|the|my|some) (?:picture|photo|break|rest|nap|look|seat|turn)|take it (?:slow|easy)",
+            "switch",
+        ),
+        (r"(?:give|hand|pass) me", "grab"),
+        (r"get to(?= (?:the|a|an|my|that|this)\b)", "approach"),
         (r"going to(?= (?:be )?[a-z]+)(?! (?:the|a|an|my|your|be)\b)", "will"),
         (
             r"(?:make|hang|do|take|execute|perform) (?:an?|the|your)(?: \w+)? (left|right)(?: turn)?"
@@ -201,7 +207,8 @@ IDIOMS = tuple(
         (
             r"(?:make|do|perform) an? (?:u-?turn|180|full turn|about-face)|u-turn|(?:turn|spin|face)"
             r" (?:back|around"
-            r"|right around|all the way around|(?:the other|in the opposite) way)|about-face",
+            r"|right around|all the way around|(?:the other|in the opposite) way)|about-face"
+            r"|turn (?:completely|fully) around",
             "turnaround",
         ),
         (r"back (?:up|off|away|out|it up)", "backup"),

@@ -71,10 +71,12 @@ MOTION = {
         steer clear of the table on the right
         stay away from the wall on the right|avoid the obstacle by turning left|dodge to the left
         avoid the obstacle
-        go around the table on the right|don't hit the wall on the right
+        go around the table on the right|don't hit the wall on the right|dodge left
+        there's a wall on the right, avoid it
     """,
     "avoid 00-": """
-        avoid the obstacle on the left|avoid the left wall|avoid the chair, turn right|evade to the right
+        avoid the obstacle on the left|avoid the left wall|There is a wall on the left. Avoid it.
+        avoid the chair, turn right|evade to the right
     """,
     "navigate +00": """
         go to the cup|approach the red cup slowly|drive towards the red ball|come here|follow the person
@@ -272,10 +274,9 @@ def test_json_actions_are_read_strictly(text: str, kind: ActionType, speed: floa
 
 
 WORDS = st.sampled_from(
-    "stop go turn left right forward back not don't never maybe the cup and or then , . ? if avoid grab to it"
-    " you robot without until is slowly \u2019 \ud800 \x00 { [ <loc0001> 왼쪽으로 가 멈춰 지 마 안 말고 돌아 컵을 잡아 면 때까지".split(
-        " "
-    )
+    "stop go turn left right forward back not don't never maybe the cup and or then , . ? if avoid grab to"
+    " it you robot without until is slowly \u2019 \ud800 \x00 { [ <loc0001> 왼쪽으로 가 멈춰 지 마 안 말고"
+    " 돌아 컵을 잡아 면 때까지".split(" ")
 )
 
 

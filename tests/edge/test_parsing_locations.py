@@ -215,8 +215,8 @@ def test_qwen_boxes_and_labels_come_back(box: tuple[int, int, int, int], label: 
 
 
 PIECES = st.sampled_from(
-    '<loc0001> <loc1023> <seg001> <loc_5> <patch_index_0007> <object> </object> ; cup [ ] { } "bbox_2d" : , 0.5'
-    " 1e999 nan \u0661 \x00 \ud800 < > \n".split(" ")
+    "<loc0001> <loc1023> <seg001> <loc_5> <patch_index_0007> <object> </object> ; cup [ ] { } : ,"
+    ' "bbox_2d" 0.5 1e999 nan \u0661 \x00 \ud800 < > \n'.split(" ")
 )
 
 
