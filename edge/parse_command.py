@@ -5,11 +5,10 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from edge.parsing import parse_action
-from edge.prompts import FAMILIES
-from edge.records import ActionType, ParsedAction
+if TYPE_CHECKING:
+    from edge.records import ParsedAction
 
 MAX_LINE_BYTES = 1 << 16  # 4 KiB of text, each byte of it escaped, fits several times
 
@@ -20,7 +19,7 @@ def main(argv: list[str]) -> int:
         prog="vla-edge parse", description="Show which action a text asks the robot for. Nothing moves."
     )
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what the model said, English or Korean")
-    parser.add_argument("--family", default="", choices=FAMILIES, metavar="FAMILY", help="model family")
+    parser.add_argument("--family", default="", metavar="FAMILY", help="model family")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--stdin-json", action="store_true", help="one JSON string per line in, one JSON object per line out"
@@ -28,6 +27,12 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     if (args.text is None) != args.stdin_json:
         parser.error("give one TEXT, or --stdin-json and no TEXT")
+    # Only now: --help answers without numpy and the parser's tables.
+    from edge.parsing import parse_action
+    from edge.prompts import FAMILIES
+
+    if args.family not in ("", *FAMILIES):
+        parser.error(f"unknown family '{ascii(args.family)[1:-1]}', choose one of {', '.join(FAMILIES)}")
     try:
         if args.stdin_json:
             for line in _lines(sys.stdin.buffer):
@@ -53,6 +58,8 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
 def _answer(line: bytes, family: str) -> dict[str, str | float]:
     if len(line) > MAX_LINE_BYTES:
         return _refusal(f"line is longer than {MAX_LINE_BYTES} bytes")
+    from edge.parsing import parse_action
+
     text = line.decode("utf-8", "replace").strip()
     if not text.startswith('"'):
         return _refusal("line is not a JSON string")
@@ -64,10 +71,12 @@ def _answer(line: bytes, family: str) -> dict[str, str | float]:
 
 
 def _refusal(reason: str) -> dict[str, str | float]:
+    from edge.records import ActionType, ParsedAction
+
     return _fields(ParsedAction(ActionType.UNKNOWN, 0.0, 0.0, 0.0, "", 0.0, reason, ""))
 
 
-def _fields(action: ParsedAction) -> dict[str, str | float]:
+def _fields(action: "ParsedAction") -> dict[str, str | float]:
     return {
         "type": action.type.value,
         "linear_x": action.linear_x_m_s,
@@ -79,7 +88,7 @@ def _fields(action: ParsedAction) -> dict[str, str | float]:
     }
 
 
-def _table(action: ParsedAction) -> str:
+def _table(action: "ParsedAction") -> str:
     units = {"linear_x": " m/s", "linear_y": " m/s", "angular_z": " rad/s"}
     return "\n".join(f"{name:<11}{value}{units.get(name, '')}" for name, value in _fields(action).items())
 
