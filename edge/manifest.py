@@ -79,7 +79,7 @@ class Manifest(_Model):
     vocabulary: Vocabulary
     image: ImageSpec
     action: ActionSpec | None
-    graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head
+    graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head; floor where the model brings one
     files: dict[str, FileInfo]  # by role: tokenizer, calibration
     target: Target
     provenance: dict[str, str]

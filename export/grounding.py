@@ -20,6 +20,7 @@ from transformers import PaliGemmaForConditionalGeneration
 from edge.bundle import Bundle, file_info, make_bundle, write_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, EdgeError, UsageError
+from edge.freespace import check_floor
 from edge.grounding import GroundingModel
 from edge.interfaces import TensorSpec
 from edge.manifest import SCHEMA_VERSION, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
@@ -41,18 +42,27 @@ def image_spec(config: TinyConfig) -> ImageSpec:
 
 
 def export_grounding(
-    checkpoint: Path, out: Path, name: str = "default", images: Sequence[Image] = (), random_images: int = 8
+    checkpoint: Path,
+    out: Path,
+    name: str = "default",
+    images: Sequence[Image] = (),
+    random_images: int = 8,
+    floor: bytes | None = None,
 ) -> Bundle:
     """Export what `vla.paligemma.save` wrote, compare it with torch on `images` (RGB uint8) and random ones,
-    and write the bundle to `out`.
+    and write the bundle to `out`. `floor` is the ONNX file that sees where the floor ends; without it the
+    robot drives without seeing obstacles.
 
-    Raises UsageError where there is no checkpoint, and BundleRefused when the two disagree; nothing is
-    written then.
+    Raises UsageError where there is no checkpoint, and BundleRefused when the two disagree or `floor` is
+    something else; nothing is written then.
     """
     if not (checkpoint / "tiny.json").is_file():
         raise UsageError(f"{checkpoint} is no checkpoint: it has no tiny.json", "train one first")
     model, config, tokenizer = load(checkpoint)
     graphs = export_graphs(model, (config.image_height, config.image_width), Sizes(config.image_tokens))
+    if floor is not None:
+        graphs["floor"] = floor
+        _check_floor(floor)
     contents = {**graphs, "tokenizer": tokenizer.to_str().encode()}
     weights = (checkpoint / "model.safetensors").read_bytes()
     manifest = Manifest(
@@ -154,6 +164,16 @@ def random_image(seed: int, config: TinyConfig) -> Image:
     return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
+def _check_floor(content: bytes) -> None:
+    engine = OnnxEngine(content)
+    try:
+        check_floor(engine)
+    except ValueError as error:
+        raise BundleRefused(str(error), "export it with python -m training.floor") from error
+    finally:
+        engine.close()
+
+
 def _graph_info(role: str, content: bytes) -> GraphInfo:
     engine = OnnxEngine(content)
     info = GraphInfo(
@@ -168,6 +188,12 @@ def _graph_info(role: str, content: bytes) -> GraphInfo:
 
 def _tensor_info(spec: TensorSpec) -> TensorInfo:
     return TensorInfo(name=spec.name, dtype=spec.dtype.name, shape=spec.shape)
+
+
+def _read_floor(path: Path | None) -> bytes | None:
+    if path is not None and not path.is_file():
+        raise UsageError(f"{path} is not a file", "python -m training.floor writes one")
+    return path.read_bytes() if path is not None else None
 
 
 def _read_images(folder: Path | None) -> list[Image]:
@@ -191,9 +217,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced if there")
     parser.add_argument("--name", default="default", help="name in the manifest")
     parser.add_argument("--images", type=Path, help="folder of images to compare with torch on")
+    parser.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
     options = parser.parse_args(arguments)
     try:
-        bundle = export_grounding(options.checkpoint, options.out, options.name, _read_images(options.images))
+        images, floor = _read_images(options.images), _read_floor(options.floor)
+        bundle = export_grounding(options.checkpoint, options.out, options.name, images, floor=floor)
     except EdgeError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
         return error.exit_code

@@ -1,9 +1,9 @@
 """Labelled pictures of random rooms: what the default model learns from and is judged by.
 
 A dataset is a folder with `images.npy` (N, H, W, 3) uint8 at the model's input size, `objects.npy`
-(N, MAX_OBJECTS, 8) float32 with columns kind, colour (indices into `sim.objects`), y0, x0, y1, x1 (fractions of
-the image), distance in metres, clear (1: can be asked for; 0: too hidden or small to judge; -1: no object),
-and `dataset.json`.
+(N, MAX_OBJECTS, 8) float32 with columns kind, colour (indices into `sim.objects`), y0, x0, y1, x1 (fractions
+of the image), distance in metres, clear (1: can be asked for; 0: too hidden or small to judge; -1: no
+object), `floor.npy` (N, COLUMNS) float32, the image row at which the floor ends, and `dataset.json`.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.freespace import COLUMNS
 from edge.records import Image
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer, Visible, degrade
@@ -30,7 +31,7 @@ SCENE_SEED_BASE = 10_000_000  # evaluation episodes use small seeds, so no room 
 KIND_NAMES, COLOUR_NAMES = list(KINDS), list(COLOURS)
 
 
-def _view(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float]:
+def view(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float]:
     """A base pose that a robot could have: free, and more often than not facing something."""
     hx, hy = scene.width_m / 2 - ROBOT_RADIUS_M - 0.05, scene.depth_m / 2 - ROBOT_RADIUS_M - 0.05
     solids = (*scene.objects, *scene.clutter)
@@ -66,8 +67,11 @@ def label(scene: Scene, visible: list[Visible]) -> NDArray[np.float32]:
     return rows
 
 
-def scene_pictures(seed: int, renderer: Renderer) -> tuple[list[Image], list[NDArray[np.float32]]]:
-    """VIEWS_PER_SCENE labelled pictures of one room, as the robot's camera would deliver them."""
+def scene_pictures(
+    seed: int, renderer: Renderer
+) -> tuple[list[Image], list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """VIEWS_PER_SCENE pictures of one room, as the robot's camera would deliver them, with their rows of
+    `objects.npy` and `floor.npy`."""
     import mujoco
 
     scene = sample_scene(seed)
@@ -76,16 +80,18 @@ def scene_pictures(seed: int, renderer: Renderer) -> tuple[list[Image], list[NDA
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
     renderer.load(model, scene)
-    images, labels = [], []
+    images, labels, floors = [], [], []
     for _ in range(VIEWS_PER_SCENE):
-        pose = _view(scene, rng)
+        pose = view(scene, rng)
         pitch = renderer.spec.pitch_rad + float(rng.normal(0, 0.02))
         height = renderer.spec.height_m + float(rng.normal(0, 0.01))
         image = renderer.image(data, *pose, pitch, height)
         image = degrade(image, rng, float(rng.uniform(0, 6)), float(rng.uniform(0, 0.9)))
         images.append(cv2.resize(image, MODEL_SIZE[::-1], interpolation=cv2.INTER_AREA))
-        labels.append(label(scene, renderer.truth(data, *pose, pitch, height)))
-    return images, labels
+        geoms = renderer.segment(data, *pose, pitch, height)
+        labels.append(label(scene, renderer.visible_in(geoms)))
+        floors.append(renderer.floor_rows_in(geoms))
+    return images, labels, floors
 
 
 def _worker(job: tuple[str, int, int, int]) -> int:
@@ -93,11 +99,12 @@ def _worker(job: tuple[str, int, int, int]) -> int:
     folder, seed, first, last = job
     images = np.load(Path(folder) / "images.npy", mmap_mode="r+")
     objects = np.load(Path(folder) / "objects.npy", mmap_mode="r+")
+    floor = np.load(Path(folder) / "floor.npy", mmap_mode="r+")
     renderer = Renderer(CameraSpec())
     for i in range(first, last):
-        pictures, labels = scene_pictures(SCENE_SEED_BASE + seed + i, renderer)
+        pictures, labels, floors = scene_pictures(SCENE_SEED_BASE + seed + i, renderer)
         span = slice(i * VIEWS_PER_SCENE, (i + 1) * VIEWS_PER_SCENE)
-        images[span], objects[span] = np.stack(pictures), np.stack(labels)
+        images[span], objects[span], floor[span] = np.stack(pictures), np.stack(labels), np.stack(floors)
     renderer.close()
     return last - first
 
@@ -109,6 +116,7 @@ def generate(folder: Path, pictures: int, seed: int, jobs: int = 2) -> None:
     n = scenes * VIEWS_PER_SCENE
     np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (n, *MODEL_SIZE, 3)).flush()
     np.lib.format.open_memmap(folder / "objects.npy", "w+", np.float32, (n, MAX_OBJECTS, 8)).flush()
+    np.lib.format.open_memmap(folder / "floor.npy", "w+", np.float32, (n, COLUMNS)).flush()
     step = 100
     work = [(str(folder), seed, i, min(scenes, i + step)) for i in range(0, scenes, step)]
     done = 0

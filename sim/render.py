@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import HardwareMissing
+from edge.freespace import COLUMNS
 from edge.records import Box, Image
 from sim.scene import Scene
 
@@ -51,7 +52,7 @@ def _gl() -> tuple[str, type]:
                 from mujoco.glfw import GLContext
             GLContext(16, 16).free()
             return str(name), GLContext
-        except Exception as error:  # whatever a missing GL library raises, by its own binding
+        except Exception as error:  # noqa: BLE001, whatever a missing GL library raises, by its own binding
             errors.append(f"{name}: {type(error).__name__}: {error}")
     raise HardwareMissing(
         "no off-screen renderer for the simulated camera (" + "; ".join(errors) + ")",
@@ -102,6 +103,16 @@ class Renderer:
     def truth(self, data: "object", x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
               height_m: float | None = None) -> list[Visible]:  # fmt: skip
         """What can be seen from there, from a segmentation render."""
+        return self.visible_in(self.segment(data, x_m, y_m, yaw_rad, pitch_rad, height_m))
+
+    def floor_rows(self, data: "object", x: float, y: float, yaw: float, pitch: float | None = None,
+                   height: float | None = None, columns: int = COLUMNS) -> NDArray[np.float32]:  # fmt: skip
+        """Where the floor ends from there, (columns,); see `floor_rows_in`."""
+        return self.floor_rows_in(self.segment(data, x, y, yaw, pitch, height), columns)
+
+    def segment(self, data: "object", x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
+                height_m: float | None = None) -> NDArray[np.int64]:  # fmt: skip
+        """The geom that each pixel shows, (height, width); -1 where there is none."""
         m = self._mujoco
         self._aim(data, x_m, y_m, yaw_rad, pitch_rad, height_m)
         self._scene.flags[m.mjtRndFlag.mjRND_SEGMENT] = 1
@@ -110,12 +121,26 @@ class Renderer:
         self._scene.flags[m.mjtRndFlag.mjRND_SEGMENT] = 0
         self._scene.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 0
         segment = rgb[..., 0] + (rgb[..., 1] << 8) + (rgb[..., 2] << 16) - 1
-        owner = np.full(self._scene.ngeom + 1, -1)
+        geom = np.full(self._scene.ngeom + 1, -1)
         for g in self._scene.geoms[: self._scene.ngeom]:
             if g.objtype == m.mjtObj.mjOBJ_GEOM and g.segid >= 0:
-                owner[g.segid] = self._body_object[self._model.geom_bodyid[g.objid]]
-        ids = owner[np.where((segment >= 0) & (segment < len(owner)), segment, -1)]
-        return self._visible(ids)
+                geom[g.segid] = g.objid
+        return geom[np.where((segment >= 0) & (segment < len(geom)), segment, -1)]
+
+    def visible_in(self, geoms: NDArray[np.int64]) -> list[Visible]:
+        """The named objects in the newest `segment`."""
+        owner = np.append(self._body_object[self._model.geom_bodyid], -1)  # the last is for no geom
+        return self._visible(owner[geoms])
+
+    def floor_rows_in(self, geoms: NDArray[np.int64], columns: int = COLUMNS) -> NDArray[np.float32]:
+        """Where the floor ends in a `segment`, by image column from the left, (columns,): the bottom edge of
+        the lowest pixel that isn't floor, as a fraction of the image's height; 1 where no floor is seen."""
+        height, width = geoms.shape
+        other = geoms != self._model.geom("floor").id
+        lowest = np.where(other.any(0), height - other[::-1].argmax(0), 0)
+        edges = np.arange(columns + 1) * width / columns
+        spans = zip(np.floor(edges[:-1]).astype(int), np.ceil(edges[1:]).astype(int), strict=True)
+        return np.array([lowest[a:b].max() / height for a, b in spans], np.float32)
 
     def close(self) -> None:
         if self._context is not None:
@@ -123,7 +148,9 @@ class Renderer:
             self._context = None
         self._gl.free()
 
-    def _aim(self, data: "object", x: float, y: float, yaw: float, pitch: float | None, height: float | None) -> None:
+    def _aim(
+        self, data: "object", x: float, y: float, yaw: float, pitch: float | None, height: float | None
+    ) -> None:
         m, spec = self._mujoco, self.spec
         pitch = spec.pitch_rad if pitch is None else pitch
         height = spec.height_m if height is None else height

@@ -1,0 +1,68 @@
+"""How far the floor is free, column by column, from one camera: a small net says at which image row the floor
+ends, and the camera's geometry makes that a place."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.geometry import Floats, View
+from edge.interfaces import Engine, TensorSpec
+from edge.manifest import ImageSpec
+from edge.preprocess import image_to_tensor
+from edge.records import Image
+
+COLUMNS = 48
+MAX_RANGE_M = 6.0
+FLOOR_IMAGE = ImageSpec(height=72, width=96, resize="area", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+# The graph with role "floor": from an image, where the floor ends in each column, in fractions from the top.
+FLOOR_INPUT = TensorSpec("pixels", np.dtype(np.float32), (1, 3, FLOOR_IMAGE.height, FLOOR_IMAGE.width))
+FLOOR_OUTPUT = TensorSpec("rows", np.dtype(np.float32), (1, COLUMNS))
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Where the floor ends: points (N, 2) in the base frame, one per column, left to right.
+
+    `blocked[i]` is False where the floor goes on beyond MAX_RANGE_M or to the horizon.
+    """
+
+    points: Floats
+    blocked: np.ndarray
+    bearings: Floats  # (N,) from the base, left positive
+    ranges: Floats  # (N,) metres from the base
+
+
+class FloorScanner:
+    """The floor graph of a bundle, driven with one camera's geometry."""
+
+    def __init__(self, engine: Engine, view: View) -> None:
+        """Raises ValueError when the engine isn't a floor graph."""
+        check_floor(engine)
+        self._engine = engine
+        self._view = view
+
+    def scan(self, image: Image) -> Scan:
+        """See where the floor ends in an RGB image."""
+        rows = self._engine.run({FLOOR_INPUT.name: image_to_tensor(image, FLOOR_IMAGE)})[FLOOR_OUTPUT.name]
+        return scan_of(rows[0], self._view)
+
+
+def check_floor(engine: Engine) -> None:
+    """Raises ValueError when the engine isn't a floor graph."""
+    if tuple(engine.inputs) != (FLOOR_INPUT,) or tuple(engine.outputs) != (FLOOR_OUTPUT,):
+        raise ValueError(f"not a floor graph: it takes {engine.inputs} and gives {engine.outputs}")
+
+
+def scan_of(rows: np.ndarray, view: View) -> Scan:
+    """The scan for image rows (N,), fractions of the height, at which the floor ends in N equal columns."""
+    up = (0.5 - np.asarray(rows, np.float64)) * 2 * view.tan_v
+    left = (0.5 - (np.arange(len(rows)) + 0.5) / len(rows)) * 2 * view.tan_u
+    cos, sin = math.cos(view.mount.pitch_rad), math.sin(view.mount.pitch_rad)
+    down = np.maximum(sin - up * cos, 1e-3)  # at the horizon and above: farther than anything
+    scale = view.mount.height_m / down
+    points = np.stack([view.mount.forward_m + scale * (cos + up * sin), scale * left], 1)
+    ranges = np.hypot(points[:, 0], points[:, 1])
+    bearings = np.arctan2(points[:, 1], points[:, 0])
+    points *= np.minimum(1.0, MAX_RANGE_M / ranges)[:, None]
+    return Scan(points, ranges < MAX_RANGE_M, bearings, np.minimum(ranges, MAX_RANGE_M))
