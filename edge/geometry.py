@@ -1,7 +1,7 @@
-"""Image places to directions and floor positions, for a camera of known mount over a flat floor (pinhole model).
+"""Image places to directions and floor positions, for a pinhole camera of known mount over a flat floor.
 
-Base frame: origin under the middle of the base, x forward, y left, metres. Image places are fractions: u across
-from the left, v down from the top.
+Base frame: origin under the middle of the base, x forward, y left, metres. Image places are fractions: u
+across from the left, v down from the top.
 """
 
 import math

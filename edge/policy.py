@@ -21,10 +21,14 @@ class GroundingPolicy(Seeker):
     def __init__(self, bundle: Bundle, goal: Goal, mount: CameraMount, threads: int = 1) -> None:
         """Opens the engines, each with `threads` threads, and warms them up."""
         self._model = GroundingModel(bundle, threads)
-        self._floor = _Floor(OnnxEngine(bundle.read("floor"), 1)) if "floor" in bundle.manifest.graphs else None
+        self._floor = (
+            _Floor(OnnxEngine(bundle.read("floor"), 1)) if "floor" in bundle.manifest.graphs else None
+        )
         self._prompt = _prompt(bundle, goal)
         self._model.warm_up()
-        super().__init__(self._ground, bundle.manifest.family, mount, self._floor.see if self._floor else None)
+        super().__init__(
+            self._ground, bundle.manifest.family, mount, self._floor.see if self._floor else None
+        )
         self.reset(goal)
 
     def _ground(self, observation: Observation) -> Inference:
@@ -95,7 +99,9 @@ def make_policy(
 def _prompt(bundle: Bundle, goal: Goal) -> str:
     """The bundle's own template for the goal, else its family's."""
     template = bundle.manifest.prompts.get(goal.kind)
-    return template.format(target=goal.target) if template is not None else prompt(bundle.manifest.family, goal)
+    return (
+        template.format(target=goal.target) if template is not None else prompt(bundle.manifest.family, goal)
+    )
 
 
 class _Floor:

@@ -1,4 +1,4 @@
-"""Where to look for something that is not in view: turn once around, then drive where there is room, and again."""
+"""Where to look for something out of view: turn once around, then drive where there is room, and again."""
 
 import math
 
@@ -48,7 +48,7 @@ class Search:
         return self.turned_rad >= FULL_TURN_RAD
 
     def next_leg(self, pose: Pose) -> bool:
-        """After a full turn: choose a spot to look from next. False when there is room nowhere: turn again."""
+        """After a full turn: choose a spot to look from next. False when there is no room: turn again."""
         self.rounds += 1
         self.visited.append((pose.x_m, pose.y_m))
         best, best_score = None, 0.0

@@ -4,9 +4,9 @@
       ▲                 │ not seen              │ not seen         │ not seen
       └─────────────────┴─────────── lost ◄─────┴──────────────────┘
 
-`infer` asks the model about one frame. `act` runs at every frame: it tracks the newest box, keeps the target's
-place in the odometry frame, and steers. The scene never gives orders: only the goal's target enters the prompt,
-and of the answer only a box is used.
+`infer` asks the model about one frame. `act` runs at every frame: it tracks the newest box, keeps the
+target's place in the odometry frame, and steers. The scene never gives orders: only the goal's target enters
+the prompt, and of the answer only a box is used.
 """
 
 import math
@@ -46,7 +46,6 @@ FOLLOW_AT_M = 1.0
 ROW_S, ROWS, MOVING_ROWS = 0.1, 5, 3  # a chunk: 0.3 s of motion, then zero
 VALID_NS = 500_000_000
 
-
 Ask = Callable[[Observation], Inference]
 
 
@@ -70,8 +69,9 @@ class Seeker:
     def __init__(
         self, ask: Ask, family: str, mount: CameraMount, see_floor: Callable[[Image, View], Scan] | None
     ) -> None:
-        """`ask` is the model's answer about a frame, and runs in the worker. `see_floor` tells where the floor is free; without
-        it the robot sees no obstacles, drives slowly, and looks around from where it stands only."""
+        """`ask` is the model's answer about a frame, and runs in the worker. `see_floor` tells where the
+        floor is free; without it the robot sees no obstacles, drives slowly, and only looks around from where
+        it stands."""
         self._ask = ask
         self._family = family
         self._mount = mount
@@ -165,7 +165,12 @@ class Seeker:
         target.last_bearing_rad = bearing
 
     def _drive(
-        self, pose: Pose, scan: Scan | None, now_ns: int, odometry: Odometry | None, inference: Inference | None
+        self,
+        pose: Pose,
+        scan: Scan | None,
+        now_ns: int,
+        odometry: Odometry | None,
+        inference: Inference | None,
     ) -> Velocity:
         if self._state == "search":
             return self._drive_search(pose, scan, now_ns)
@@ -185,9 +190,7 @@ class Seeker:
         self._state, self._since_ns = state, now_ns
 
     def _begin_search(self, bearing_rad: float) -> None:
-        self._state = "search"
-        self._target.known = False
-        self._tracker.stop()
+        self._resume_search()
         self._search.start_turn(bearing_rad)
 
     def _drive_search(self, pose: Pose, scan: Scan | None, now_ns: int) -> Velocity:
@@ -247,9 +250,8 @@ class Seeker:
         # The spec's 5 % of the image's width, as an angle.
         deadband = math.atan(2 * DEADBAND * self._view.tan_u) / 2
         speed = 0.45 if target.misses == 0 and self._see_floor is not None else 0.2
-        steering = drive_to(
-            x, y, stop_m, self._obstacles.near(pose, (x, y)), self._mount.radius_m, speed, self._side, deadband
-        )
+        points = self._obstacles.near(pose, (x, y))
+        steering = drive_to(x, y, stop_m, points, self._mount.radius_m, speed, self._side, deadband)
         self._keep_side(steering.velocity, x, y)
         self._blocked = self._blocked + 1 if steering.blocked else 0
         if self._blocked > 60:

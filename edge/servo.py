@@ -1,4 +1,4 @@
-"""From a place on the floor to a body velocity: turn toward it, drive at it, go around what stands in between.
+"""From a place on the floor to a body velocity: turn toward it, drive at it, go around what is in between.
 
 The base is omnidirectional: it keeps its camera on the target and sidesteps obstacles. All in the base frame.
 """
@@ -82,12 +82,12 @@ def free_length(points: Floats, direction_rad: float, width_m: float, reach_m: f
 
 
 def drive_to(
-    x_m: float, y_m: float, stop_m: float, points: Floats, radius_m: float, top_speed_m_s: float = MAX_SPEED_M_S,
-    side: float = 0.0, deadband_rad: float = 0.0,
+    x_m: float, y_m: float, stop_m: float, points: Floats, radius_m: float,
+    top_speed_m_s: float = MAX_SPEED_M_S, side: float = 0.0, deadband_rad: float = 0.0,
 ) -> Steering:  # fmt: skip
     """Velocity toward (x, y), to a distance of `stop_m` from it, facing it, around `points` (N, 2).
 
-    `side` in [-1, 1] is the direction that was taken around the last obstacle; keeping to it avoids dithering.
+    `side` in [-1, 1] is the direction taken around the last obstacle; keeping to it avoids dithering.
     """
     distance, bearing = math.hypot(x_m, y_m), math.atan2(y_m, x_m)
     turn = turn_rate(bearing, deadband_rad)
@@ -99,7 +99,11 @@ def drive_to(
     best, best_cost, best_free = 0.0, math.inf, 0.0
     for offset in _DIRECTIONS:
         free = free_length(points, bearing + float(offset), width, reach)
-        cost = abs(offset) + 2.5 * (reach - free) / reach - 0.25 * side * math.copysign(1.0, offset) * (abs(offset) > 0)
+        cost = (
+            abs(offset)
+            + 2.5 * (reach - free) / reach
+            - 0.25 * side * math.copysign(1.0, offset) * (abs(offset) > 0)
+        )
         if cost < best_cost:
             best, best_cost, best_free = float(offset), cost, free
     if best_free < min(0.06, reach / 2):

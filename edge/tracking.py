@@ -1,9 +1,11 @@
 """Keeps a box fresh between two answers of the model, by optical flow (pyramidal Lucas-Kanade)."""
 
 from dataclasses import replace
+from typing import cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.records import Box, Detection, Frame
 
@@ -14,13 +16,16 @@ _MIN_POINTS = 5
 _MAX_BACK_PX = 1.0  # forward-backward error of a point that is kept
 _WINDOW = (15, 15)
 
+Grey = NDArray[np.uint8]
+Points = NDArray[np.float32]
+
 
 class BoxTracker:
-    """Feed every frame to `advance`; give it the model's boxes with `start`, also for frames that are past."""
+    """Feed every frame to `advance`; give it the model's boxes with `start`, also those of past frames."""
 
     def __init__(self) -> None:
-        self._grey: dict[int, np.ndarray] = {}  # by Frame.seq, oldest first
-        self._points: np.ndarray | None = None  # (N, 1, 2) float32 pixels
+        self._grey: dict[int, Grey] = {}  # by Frame.seq, oldest first
+        self._points: Points | None = None  # (N, 1, 2) pixels
         self._seq = -1  # frame that the points belong to
         self.detection: Detection | None = None
 
@@ -53,7 +58,7 @@ class BoxTracker:
         self._seq = newest
         return self.detection
 
-    def _follow(self, before: np.ndarray, after: np.ndarray) -> None:
+    def _follow(self, before: Grey, after: Grey) -> None:
         assert self.detection is not None
         if self._points is None or len(self._points) < _MIN_POINTS:
             self._points = _features(before, self.detection.box)
@@ -71,37 +76,47 @@ class BoxTracker:
         self.detection = replace(self.detection, box=box) if box is not None else None
 
 
-def _grey(frame: Frame) -> np.ndarray:
+def _grey(frame: Frame) -> Grey:
     height, width = frame.image.shape[:2]
     grey = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, (_WIDTH, round(height * _WIDTH / width)), interpolation=cv2.INTER_AREA)
+    size = (_WIDTH, round(height * _WIDTH / width))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _features(grey: np.ndarray, box: Box) -> np.ndarray | None:
+def _features(grey: Grey, box: Box) -> Points | None:
     height, width = grey.shape
     mask = np.zeros_like(grey)
     y0, y1 = int(box.y0 * height), max(int(box.y0 * height) + 3, round(box.y1 * height))
     x0, x1 = int(box.x0 * width), max(int(box.x0 * width) + 3, round(box.x1 * width))
     mask[y0:y1, x0:x1] = 255
-    return cv2.goodFeaturesToTrack(grey, _POINTS, 0.02, 2, mask=mask)
+    # OpenCV's types leave out the None that it returns where there are no corners.
+    return cast("Points | None", cv2.goodFeaturesToTrack(grey, _POINTS, 0.02, 2, mask=mask))
 
 
-def _flow(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _flow(before: Grey, after: Grey, points: Points) -> tuple[Points, Points]:
     """Points that can be followed there and back again: (N, 2) before and after."""
-    there, ok, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, winSize=_WINDOW, maxLevel=3)
-    back, ok_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=_WINDOW, maxLevel=3)
-    good = (ok[:, 0] == 1) & (ok_back[:, 0] == 1)
+    there, ok = _sent(before, after, points)
+    back, ok_back = _sent(after, before, there)
+    good = ok & ok_back
     good &= np.linalg.norm((back - points)[:, 0], axis=1) < _MAX_BACK_PX
     return points[good, 0], there[good, 0]
 
 
-def _scale(old: np.ndarray, new: np.ndarray) -> float:
+def _sent(before: Grey, after: Grey, points: Points) -> tuple[Points, NDArray[np.bool_]]:
+    """Where the points (N, 1, 2) went, and whether each was found there, (N,)."""
+    moved, ok, _ = cv2.calcOpticalFlowPyrLK(
+        before, after, points, np.empty_like(points), winSize=_WINDOW, maxLevel=3
+    )
+    return np.asarray(moved, np.float32), np.asarray(ok)[:, 0] == 1
+
+
+def _scale(old: Points, new: Points) -> float:
     """Growth of the cloud of points; 1 when it is too small to tell."""
     spread = np.median(np.linalg.norm(old - np.median(old, 0), axis=1))
     if spread < 2.0:
         return 1.0
     grown = np.median(np.linalg.norm(new - np.median(new, 0), axis=1))
-    return float(np.clip(grown / spread, 0.85, 1.18))
+    return max(0.85, min(1.18, float(grown / spread)))
 
 
 def _moved(box: Box, dx: float, dy: float, scale: float) -> Box | None:

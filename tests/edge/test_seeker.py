@@ -28,7 +28,9 @@ class Drive:
     def ask(self, observation: Observation) -> Inference:
         raise AssertionError("the answers are handed in")
 
-    def step(self, text: str | None, confidence: float = 0.95, yaw: float = 0.0, v: float = 0.0) -> ActionChunk:
+    def step(
+        self, text: str | None, confidence: float = 0.95, yaw: float = 0.0, v: float = 0.0
+    ) -> ActionChunk:
         frame = Frame(self.image, self.seq * PERIOD_NS, self.seq)
         odometry = Odometry(frame.stamp_ns, 0.0, 0.0, yaw, Velocity(linear_x_m_s=v))
         inference = Inference(frame, text, confidence, {}) if text is not None else None

@@ -49,7 +49,9 @@ def test_a_wall_all_around_blocks() -> None:
     assert steering.blocked and steering.velocity.linear_x_m_s == 0
 
 
-@given(st.floats(-3, 3), st.floats(-3, 3), st.lists(st.tuples(st.floats(0.1, 3), st.floats(-2, 2)), max_size=20))
+@given(
+    st.floats(-3, 3), st.floats(-3, 3), st.lists(st.tuples(st.floats(0.1, 3), st.floats(-2, 2)), max_size=20)
+)
 def test_speed_never_exceeds_what_is_planned(x: float, y: float, points: list[tuple[float, float]]) -> None:
     v = drive_to(x, y, 0.5, np.array(points).reshape(-1, 2), RADIUS_M).velocity
     assert math.hypot(v.linear_x_m_s, v.linear_y_m_s) <= MAX_SPEED_M_S + 1e-9
