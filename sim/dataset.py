@@ -131,7 +131,10 @@ def generate(folder: Path, pictures: int, seed: int, jobs: int = 2) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """`python -m sim.dataset FOLDER --pictures N --seed S`."""
-    parser = argparse.ArgumentParser(prog="python -m sim.dataset", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m sim.dataset",
+        description="Labelled pictures of random rooms: what the default model learns from and is judged by.",
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", type=int, default=40_000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,7 +1,7 @@
-"""Episodes on a virtual clock, as fast as the machine can: the runtime's own policy, loop and guard in a room.
+"""Episodes on a virtual clock, as fast as the machine can: the runtime's policy, loop and guard in a room.
 
-Only the clock, the wire and the worker differ from real time: the model's answer is computed at once and handed
-over after `latency_s` of simulated time.
+Only the clock, the wire and the worker differ from real time: the model's answer is computed at once and
+handed over after `latency_s` of simulated time.
 """
 
 import math
@@ -63,8 +63,8 @@ class Episode:
 def play(
     world: World, renderer: Renderer, policy: Policy, goal: Goal, latency_s: float, max_s: float = 60.0
 ) -> Episode:
-    """One episode until the policy arrives or `max_s` are over. `renderer` must have the world loaded. Any object
-    that the goal's target names counts."""
+    """One episode until the policy arrives or `max_s` are over. `renderer` must have the world loaded. Any
+    object that the goal's target names counts."""
     policy.reset(goal)
     clock = VirtualClock()
     worker = LatencyWorker(policy, clock, latency_s)

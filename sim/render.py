@@ -3,14 +3,16 @@
 import math
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import HardwareMissing
 from edge.freespace import COLUMNS
-from edge.records import Box, Image
-from sim.scene import Scene
+from edge.records import Box, CameraMount, Image
+from sim.objects import Geom
+from sim.scene import ROBOT_RADIUS_M, Scene, SceneObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,13 @@ class CameraSpec:
     forward_m: float = 0.12
     pitch_rad: float = math.radians(12)  # downwards
     rate_hz: float = 30.0
+
+    @property
+    def mount(self) -> CameraMount:
+        """Where it sits, as the policy is told."""
+        return CameraMount(
+            self.vertical_fov_rad, self.height_m, self.pitch_rad, self.forward_m, ROBOT_RADIUS_M
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,17 @@ def _gl() -> tuple[str, type]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A compiled scene, uploaded. MuJoCo's own types are known at run time only."""
+
+    model: Any  # MjModel
+    scene: Scene
+    context: Any  # MjrContext
+    drawn: Any  # MjvScene
+    body_object: NDArray[np.int64]  # index in Scene.objects by body, -1 for none
+
+
 @dataclass
 class Renderer:
     """Renders scenes off screen. One GL context for many models; not for use from several threads."""
@@ -73,85 +93,92 @@ class Renderer:
         self._mujoco = mujoco
         self._gl = context_class(self.spec.width, self.spec.height)
         self._gl.make_current()
-        self._scene = None
-        self._context = None
+        self._option = mujoco.MjvOption()
+        self._camera = mujoco.MjvCamera()
+        self._rect = mujoco.MjrRect(0, 0, self.spec.width, self.spec.height)
+        self._loaded: _Loaded | None = None
 
-    def load(self, model: "object", scene: Scene) -> None:
+    @property
+    def _now(self) -> _Loaded:
+        assert self._loaded is not None, "load a scene first"
+        return self._loaded
+
+    def load(self, model: Any, scene: Scene) -> None:
         """Upload a compiled scene."""
         m = self._mujoco
-        if self._context is not None:
-            self._context.free()
-        self._model, self.scene = model, scene
-        self._context = m.MjrContext(model, m.mjtFontScale.mjFONTSCALE_50)
-        m.mjr_setBuffer(m.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        self._scene = m.MjvScene(model, maxgeom=1000)
+        self._unload()
+        context = m.MjrContext(model, m.mjtFontScale.mjFONTSCALE_50)
+        m.mjr_setBuffer(m.mjtFramebuffer.mjFB_OFFSCREEN, context)
+        drawn = m.MjvScene(model, maxgeom=1000)
         for flag in (m.mjtRndFlag.mjRND_SHADOW, m.mjtRndFlag.mjRND_REFLECTION, m.mjtRndFlag.mjRND_HAZE):
-            self._scene.flags[flag] = 0
-        self._option = m.MjvOption()
-        self._camera = m.MjvCamera()
-        self._rect = m.MjrRect(0, 0, self.spec.width, self.spec.height)
-        self._body_object = np.full(model.nbody, -1)
+            drawn.flags[flag] = 0
+        body_object = np.full(model.nbody, -1)
         for i in range(len(scene.objects)):
-            self._body_object[model.body(f"object_{i}").id] = i
+            body_object[model.body(f"object_{i}").id] = i
+        self._loaded = _Loaded(model, scene, context, drawn, body_object)
 
-    def image(self, data: "object", x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
+    def image(self, data: Any, x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
               height_m: float | None = None) -> Image:  # fmt: skip
         """The picture from a base at (x, y, yaw): (height, width, 3) RGB."""
         self._aim(data, x_m, y_m, yaw_rad, pitch_rad, height_m)
         return self._read()
 
-    def truth(self, data: "object", x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
+    def truth(self, data: Any, x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
               height_m: float | None = None) -> list[Visible]:  # fmt: skip
         """What can be seen from there, from a segmentation render."""
         return self.visible_in(self.segment(data, x_m, y_m, yaw_rad, pitch_rad, height_m))
 
-    def floor_rows(self, data: "object", x: float, y: float, yaw: float, pitch: float | None = None,
+    def floor_rows(self, data: Any, x: float, y: float, yaw: float, pitch: float | None = None,
                    height: float | None = None, columns: int = COLUMNS) -> NDArray[np.float32]:  # fmt: skip
         """Where the floor ends from there, (columns,); see `floor_rows_in`."""
         return self.floor_rows_in(self.segment(data, x, y, yaw, pitch, height), columns)
 
-    def segment(self, data: "object", x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
+    def segment(self, data: Any, x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
                 height_m: float | None = None) -> NDArray[np.int64]:  # fmt: skip
         """The geom that each pixel shows, (height, width); -1 where there is none."""
         m = self._mujoco
         self._aim(data, x_m, y_m, yaw_rad, pitch_rad, height_m)
-        self._scene.flags[m.mjtRndFlag.mjRND_SEGMENT] = 1
-        self._scene.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 1
+        drawn = self._now.drawn
+        drawn.flags[m.mjtRndFlag.mjRND_SEGMENT] = 1
+        drawn.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 1
         rgb = self._read().astype(np.int32)
-        self._scene.flags[m.mjtRndFlag.mjRND_SEGMENT] = 0
-        self._scene.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 0
+        drawn.flags[m.mjtRndFlag.mjRND_SEGMENT] = 0
+        drawn.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 0
         segment = rgb[..., 0] + (rgb[..., 1] << 8) + (rgb[..., 2] << 16) - 1
-        geom = np.full(self._scene.ngeom + 1, -1)
-        for g in self._scene.geoms[: self._scene.ngeom]:
+        geom = np.full(drawn.ngeom + 1, -1)
+        for g in drawn.geoms[: drawn.ngeom]:
             if g.objtype == m.mjtObj.mjOBJ_GEOM and g.segid >= 0:
                 geom[g.segid] = g.objid
         return geom[np.where((segment >= 0) & (segment < len(geom)), segment, -1)]
 
     def visible_in(self, geoms: NDArray[np.int64]) -> list[Visible]:
         """The named objects in the newest `segment`."""
-        owner = np.append(self._body_object[self._model.geom_bodyid], -1)  # the last is for no geom
+        owner = np.append(self._now.body_object[self._now.model.geom_bodyid], -1)  # the last is for no geom
         return self._visible(owner[geoms])
 
     def floor_rows_in(self, geoms: NDArray[np.int64], columns: int = COLUMNS) -> NDArray[np.float32]:
         """Where the floor ends in a `segment`, by image column from the left, (columns,): the bottom edge of
         the lowest pixel that isn't floor, as a fraction of the image's height; 1 where no floor is seen."""
         height, width = geoms.shape
-        other = geoms != self._model.geom("floor").id
+        other = geoms != self._now.model.geom("floor").id
         lowest = np.where(other.any(0), height - other[::-1].argmax(0), 0)
         edges = np.arange(columns + 1) * width / columns
         spans = zip(np.floor(edges[:-1]).astype(int), np.ceil(edges[1:]).astype(int), strict=True)
         return np.array([lowest[a:b].max() / height for a, b in spans], np.float32)
 
     def close(self) -> None:
-        if self._context is not None:
-            self._context.free()
-            self._context = None
+        self._unload()
         self._gl.free()
 
+    def _unload(self) -> None:
+        if self._loaded is not None:
+            self._loaded.context.free()
+            self._loaded = None
+
     def _aim(
-        self, data: "object", x: float, y: float, yaw: float, pitch: float | None, height: float | None
+        self, data: Any, x: float, y: float, yaw: float, pitch: float | None, height: float | None
     ) -> None:
-        m, spec = self._mujoco, self.spec
+        m, spec, now = self._mujoco, self.spec, self._now
         pitch = spec.pitch_rad if pitch is None else pitch
         height = spec.height_m if height is None else height
         x, y = x + spec.forward_m * math.cos(yaw), y + spec.forward_m * math.sin(yaw)
@@ -162,17 +189,15 @@ class Renderer:
         self._camera.distance = 1.0
         c = math.cos(pitch)
         self._camera.lookat[:] = (x + c * math.cos(yaw), y + c * math.sin(yaw), height - math.sin(pitch))
-        self._model.vis.global_.fovy = math.degrees(spec.vertical_fov_rad)
+        now.model.vis.global_.fovy = math.degrees(spec.vertical_fov_rad)
         self._pose = (x, y, height, yaw, pitch)
-        m.mjv_updateScene(
-            self._model, data, self._option, None, self._camera, m.mjtCatBit.mjCAT_ALL, self._scene
-        )
+        m.mjv_updateScene(now.model, data, self._option, None, self._camera, m.mjtCatBit.mjCAT_ALL, now.drawn)
 
     def _read(self) -> Image:
         m = self._mujoco
-        m.mjr_render(self._rect, self._scene, self._context)
+        m.mjr_render(self._rect, self._now.drawn, self._now.context)
         image = np.empty((self.spec.height, self.spec.width, 3), np.uint8)
-        m.mjr_readPixels(image, None, self._rect, self._context)
+        m.mjr_readPixels(image, None, self._rect, self._now.context)
         return image[::-1].copy()
 
     def _visible(self, ids: NDArray[np.int64]) -> list[Visible]:
@@ -181,14 +206,14 @@ class Renderer:
         for i in np.unique(ids[ids >= 0]):
             ys, xs = np.nonzero(ids == i)
             box = Box(ys.min() / height, xs.min() / width, (ys.max() + 1) / height, (xs.max() + 1) / width)
-            o = self.scene.objects[i]
+            o = self._now.scene.objects[i]
             distance = math.hypot(o.x_m - self._pose[0], o.y_m - self._pose[1])
             full = self._projected(o)
             whole = min(1.0, box.area / full.area) if full is not None and full.area > 0 else 1.0
             found.append(Visible(int(i), box, distance, len(ys), whole))
         return found
 
-    def _projected(self, o: "object") -> Box | None:
+    def _projected(self, o: SceneObject) -> Box | None:
         """The box of the object's geoms' corner points, clipped to the image; None when behind the camera."""
         points: list[tuple[float, float, float]] = []
         for g in o.geoms:
@@ -208,7 +233,7 @@ class Renderer:
         return Box(float(y0), float(x0), float(y1), float(x1))
 
 
-def _half_extent(g: "object") -> tuple[float, float, float]:
+def _half_extent(g: Geom) -> tuple[float, float, float]:
     if g.type == "sphere":
         return g.size[0], g.size[0], g.size[0]
     if g.type == "cylinder" and not any(g.euler):
@@ -241,7 +266,7 @@ def degrade(image: Image, rng: np.random.Generator, noise: float = 4.0, blur_px:
     if blur_px > 0.05:
         image = cv2.GaussianBlur(image, (0, 0), blur_px).astype(np.uint8)
     if noise > 0:
-        image = cv2.add(image, _noise(image.shape, rng, noise), dtype=cv2.CV_8U)
+        image = np.asarray(cv2.add(image, _noise(image.shape, rng, noise), dtype=cv2.CV_8U), np.uint8)
     return image
 
 

@@ -208,8 +208,8 @@ def _surface_xml(s: Surface, name: str, seed: int, type_: str) -> str:
     return (
         f'<texture name="{name}" type="{type_}" builtin="{s.builtin}" rgb1="{rgb[0]}" rgb2="{rgb[1]}" '
         f'mark="{s.mark}" markrgb="{rgb[1]}" random="0.05" width="64" height="64"/>'
-        f'<material name="{name}" texture="{name}" texrepeat="{s.repeat:.2f} {s.repeat:.2f}" texuniform="true" '
-        'specular="0.05" shininess="0.1"/>'
+        f'<material name="{name}" texture="{name}" texrepeat="{s.repeat:.2f} {s.repeat:.2f}" '
+        'texuniform="true" specular="0.05" shininess="0.1"/>'
     )
 
 
@@ -221,7 +221,8 @@ def scene_mjcf(scene: Scene, robot_xml: str = "", timestep_s: float = 0.004) -> 
     hx, hy, h, t = scene.width_m / 2, scene.depth_m / 2, scene.wall_height_m / 2, WALL_THICKNESS_M / 2
     walls = [(hx + t, 0, t, hy + 2 * t), (-hx - t, 0, t, hy + 2 * t), (0, hy + t, hx, t), (0, -hy - t, hx, t)]
     wall_xml = "".join(
-        f'<geom name="wall_{i}" type="box" material="wall" pos="{x:.4f} {y:.4f} {h:.4f}" size="{sx:.4f} {sy:.4f} {h:.4f}"/>'
+        f'<geom name="wall_{i}" type="box" material="wall" '
+        f'pos="{x:.4f} {y:.4f} {h:.4f}" size="{sx:.4f} {sy:.4f} {h:.4f}"/>'
         for i, (x, y, sx, sy) in enumerate(walls)
     )
     lights = "".join(
@@ -243,8 +244,10 @@ def scene_mjcf(scene: Scene, robot_xml: str = "", timestep_s: float = 0.004) -> 
 </visual>
 <statistic extent="8" center="0 0 0.5"/>
 <asset>
-  <texture type="skybox" builtin="gradient" rgb1="0.75 0.78 0.82" rgb2="0.55 0.57 0.6" width="16" height="96"/>
-  {_surface_xml(scene.floor, "floor", scene.seed, "2d")}{_surface_xml(scene.wall, "wall", scene.seed, "cube")}
+  <texture type="skybox" builtin="gradient" rgb1="0.75 0.78 0.82" rgb2="0.55 0.57 0.6"
+   width="16" height="96"/>
+  {_surface_xml(scene.floor, "floor", scene.seed, "2d")}
+  {_surface_xml(scene.wall, "wall", scene.seed, "cube")}
 </asset>
 <worldbody>
   {lights}

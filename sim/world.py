@@ -22,7 +22,8 @@ _ROBOT_XML = f"""<body name="robot" pos="0 0 0">
 <joint name="robot_x" type="slide" axis="1 0 0"/><joint name="robot_y" type="slide" axis="0 1 0"/>
 <joint name="robot_yaw" type="hinge" axis="0 0 1"/>
 <inertial pos="0 0 0.1" mass="{MASS_KG}" diaginertia="{INERTIA_KG_M2} {INERTIA_KG_M2} {INERTIA_KG_M2}"/>
-<geom name="robot" type="cylinder" size="{ROBOT_RADIUS_M} {_HEIGHT_M / 2}" pos="0 0 {_HEIGHT_M / 2 + 0.03}" group="4"/>
+<geom name="robot" type="cylinder" size="{ROBOT_RADIUS_M} {_HEIGHT_M / 2}" pos="0 0 {_HEIGHT_M / 2 + 0.03}"
+ group="4"/>
 </body>"""
 
 

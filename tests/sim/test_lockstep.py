@@ -1,0 +1,93 @@
+"""Whole episodes with a perfect eye in place of the model: what is left is policy, guard and base."""
+
+import math
+
+import mujoco
+import numpy as np
+import pytest
+
+from edge.freespace import MAX_RANGE_M, Scan
+from edge.geometry import View
+from edge.interfaces import Inference
+from edge.records import Goal, Image, Observation
+from edge.seeker import Seeker
+from sim.lockstep import Episode, play
+from sim.render import CameraSpec, Renderer
+from sim.targets import make_scene, matching
+from sim.world import World
+
+LATENCY_S = 0.06
+
+
+class PerfectEye:
+    """Answers from the truth, as PaliGemma would write it; sees nothing that is only a few pixels large."""
+
+    def __init__(self, world: World, renderer: Renderer) -> None:
+        self.world, self.renderer = world, renderer
+
+    def ask(self, observation: Observation) -> Inference:
+        wanted = matching(self.world.scene, observation.goal.target)
+        seen = [
+            v
+            for v in self.world.truth(self.renderer)
+            if self.world.scene.objects[v.index] in wanted
+            and (v.box.x1 - v.box.x0) * 192 > 5
+            and v.whole > 0.3
+        ]
+        if not seen:
+            return Inference(observation.frame, "none", 0.99, {})
+        box = min(seen, key=lambda v: v.distance_m).box
+        bins = (min(1023, round(v * 1023)) for v in (box.y0, box.x0, box.y1, box.x1))
+        text = "".join(f"<loc{b:04d}>" for b in bins) + " " + observation.goal.target
+        return Inference(observation.frame, text, 0.95, {})
+
+    def floor(self, image: Image, view: View) -> Scan:
+        """Ranges by casting rays just above the floor."""
+        spec, pose = self.renderer.spec, self.world.pose
+        eye = (
+            pose.x_m + spec.forward_m * math.cos(pose.yaw_rad),
+            pose.y_m + spec.forward_m * math.sin(pose.yaw_rad),
+            0.04,
+        )
+        hit, groups = np.zeros(1, np.int32), np.array([1, 1, 1, 0, 0, 0], np.uint8)
+        points: list[tuple[float, float]] = []
+        for u in (np.arange(48) + 0.5) / 48:
+            angle = math.atan2((0.5 - u) * 2 * view.tan_u, math.cos(spec.pitch_rad))
+            ray = np.array([math.cos(pose.yaw_rad + angle), math.sin(pose.yaw_rad + angle), 0.0])
+            free = mujoco.mj_ray(self.world.model, self.world.data, np.array(eye), ray, groups, 1, -1, hit)
+            free = min(max(0.42, free), MAX_RANGE_M)
+            points.append((spec.forward_m + free * math.cos(angle), free * math.sin(angle)))
+        p = np.array(points)
+        ranges = np.hypot(p[:, 0], p[:, 1])
+        return Scan(p, ranges < MAX_RANGE_M, np.arctan2(p[:, 1], p[:, 0]), ranges)
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return Renderer(CameraSpec())
+
+
+def episode(renderer: Renderer, seed: int, target: str, absent: bool = False, max_s: float = 60.0) -> Episode:
+    scene = make_scene(seed, target, absent)
+    world = World(scene, seed)
+    renderer.load(world.model, scene)
+    eye = PerfectEye(world, renderer)
+    seeker = Seeker(eye.ask, "paligemma", renderer.spec.mount, eye.floor)
+    return play(world, renderer, seeker, Goal("find_object", target), LATENCY_S, max_s)
+
+
+@pytest.mark.parametrize(
+    ("seed", "target"), [(1000, "cup"), (1001, "bottle"), (1004, "chair"), (1005, "book")]
+)
+def test_it_finds_what_it_can_see(renderer: Renderer, seed: int, target: str) -> None:
+    e = episode(renderer, seed, target)
+    assert e.claimed and e.success and e.bumps == 0
+
+
+def test_it_never_claims_what_is_not_there_and_looks_all_round(renderer: Renderer) -> None:
+    e = episode(renderer, 1002, "cup", absent=True, max_s=15.0)
+    assert not e.claimed and e.turned_rad > 2 * math.pi
+
+
+def test_an_episode_repeats_exactly(renderer: Renderer) -> None:
+    assert episode(renderer, 1003, "ball") == episode(renderer, 1003, "ball")
