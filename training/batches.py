@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -34,7 +35,9 @@ class Encoder:
         self.tokenizer = tokenizer
         self.image_tokens = image_tokens
         self.length = image_tokens + MAX_PROMPT + MAX_ANSWER  # always the same: no recompilation
-        self.first_place = tokenizer.token_to_id(loc_token(0))
+        first_place = tokenizer.token_to_id(loc_token(0))
+        assert first_place is not None, "the tokenizer has no location tokens"
+        self.first_place = first_place
         self._prompts: dict[str, list[int]] = {}
         self._words: dict[str, list[int]] = {}
 
@@ -69,7 +72,7 @@ class Encoder:
         mask = torch.zeros(allowed.shape, dtype=torch.bfloat16).masked_fill_(~t(allowed), HIDDEN)
         return Batch(t(ids), mask[:, None], t(answer_at), t(answer), t(place))
 
-    def _row(self, q: Question) -> tuple[list[int], list[int], "np.ndarray | None"]:
+    def _row(self, q: Question) -> tuple[list[int], list[int], NDArray[np.float32] | None]:
         places: list[int] = []
         if q.box is not None:
             bins = np.clip(np.rint(q.box * (LOC_COUNT - 1)), 0, LOC_COUNT - 1).astype(int)

@@ -11,13 +11,15 @@ from vla.tokenizer import COLOURS, KINDS, LOC_COUNT
 class DenseHead(nn.Module):
     """Per image token: kind (0 is nothing), colour, box. Used in training only."""
 
+    centres: Tensor  # (P, 2)
+
     def __init__(self, width: int, grid: tuple[int, int]) -> None:
         super().__init__()
         self.out = nn.Linear(width, 1 + len(KINDS) + len(COLOURS) + 4)
         ys, xs = torch.meshgrid(
             (torch.arange(grid[0]) + 0.5) / grid[0], (torch.arange(grid[1]) + 0.5) / grid[1], indexing="ij"
         )
-        self.register_buffer("centres", torch.stack([ys, xs], -1).reshape(-1, 2))  # (P, 2)
+        self.register_buffer("centres", torch.stack([ys, xs], -1).reshape(-1, 2))
 
     def loss(self, features: Tensor, objects: Tensor) -> Tensor:
         """features (B, P, D), objects (B, M, 8) nearest first -> scalar."""
@@ -41,7 +43,9 @@ class DenseHead(nn.Module):
         inside = ((c >= box[:, None, :, :2]) & (c <= box[:, None, :, 2:])).all(-1)
         middle = ((box[..., :2] + box[..., 2:]) / 2)[:, None]
         half = (self.centres[0, 0], self.centres[0, 1])
-        cell = ((middle[..., 0] - c[..., 0]).abs() <= half[0]) & ((middle[..., 1] - c[..., 1]).abs() <= half[1])
+        cell = ((middle[..., 0] - c[..., 0]).abs() <= half[0]) & (
+            (middle[..., 1] - c[..., 1]).abs() <= half[1]
+        )
         holds = (inside | cell) & (objects[:, None, :, 0] >= 0)  # (B, P, M)
         positive = holds.any(-1)
         first = holds.float().argmax(-1)  # objects are sorted by distance

@@ -1,4 +1,4 @@
-"""Questions about labelled pictures, and their answers: the language side of the default model's training data."""
+"""Questions about labelled pictures, and their answers: the language side of the training data."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Question:
 
 
 def phrase(kind: int, colour: int | None, korean: bool) -> str:
-    """"red cup", "cup", or the same in Korean."""
+    """`red cup`, `cup`, or the same in Korean."""
     words = ([] if colour is None else [COLOURS[colour]]) + [KINDS[kind]]
     return " ".join(KOREAN[w] for w in words) if korean else " ".join(words)
 
@@ -33,8 +33,8 @@ def _matches(rows: NDArray[np.float32], kind: int, colour: int | None) -> NDArra
 def find(rows: NDArray[np.float32], kind: int, colour: int | None, korean: bool = False) -> Question | None:
     """The question after one kind (and colour); None when no fair answer exists.
 
-    `rows` are a picture's objects, nearest first (see `sim.dataset`). The nearest is asked for; it must be clear
-    and the next one clearly farther.
+    `rows` are a picture's objects, nearest first (see `sim.dataset`). The nearest is asked for; it must be
+    clear and the next one clearly farther.
     """
     name = phrase(kind, colour, korean)
     found = _matches(rows, kind, colour)
@@ -80,10 +80,8 @@ def sample_question(objects: NDArray[np.float32], rng: np.random.Generator) -> Q
     return _caption(rows)
 
 
-def _absent(
-    rows: NDArray[np.float32], with_colour: bool, rng: np.random.Generator
-) -> tuple[int, int | None]:
-    """A kind (and colour) that is likely not there; half the time only the colour or only the kind is wrong."""
+def _absent(rows: NDArray[np.float32], with_colour: bool, rng: np.random.Generator) -> tuple[int, int | None]:
+    """A kind (and colour) that is likely not there; half the time only one of the two is wrong."""
     kind, colour = int(rng.integers(len(KINDS))), int(rng.integers(len(COLOURS)))
     if not with_colour:
         return kind, None

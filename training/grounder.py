@@ -1,0 +1,119 @@
+"""The net in training, and how it does on held-out pictures."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.batches import Batch, Encoder
+from training.grounding_loss import DenseHead
+from training.questions import Question, find
+from vla.paligemma import TinyConfig, build_paligemma
+from vla.tokenizer import COLOURS, KINDS, LOC_COUNT
+
+
+class Grounder(nn.Module):
+    """The net and the training-only head."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__()
+        self.model = build_paligemma(config)
+        self.dense = DenseHead(config.vision_width, config.grid)
+
+    def vision(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] -> (B, P, D)."""
+        return self.model.model.vision_tower(pixels).last_hidden_state
+
+    def answer(self, features: Tensor, batch: Batch) -> Tensor:
+        """Vision features (B, P, D) and N = B * q questions, in image order -> logits (N, A, V)."""
+        core = self.model.model
+        image = core.multi_modal_projector(features)
+        image = image.repeat_interleave(len(batch.ids) // len(features), 0)
+        patches = image.shape[1]
+        words = core.get_input_embeddings()(batch.ids[:, patches:])
+        embeds = torch.cat([image.to(words.dtype), words], 1)
+        hidden = core.language_model(inputs_embeds=embeds, attention_mask=batch.mask).last_hidden_state
+        at = batch.answer_at[..., None].expand(-1, -1, hidden.shape[-1])
+        return self.model.lm_head(torch.gather(hidden, 1, at))
+
+
+@torch.no_grad()
+def greedy_places(
+    net: Grounder, encoder: Encoder, pixels: Tensor, questions: list[Question]
+) -> list[NDArray[np.float64] | None]:
+    """Greedy constrained answers, one question an image: (4,) boxes in [0, 1], or None for `none`."""
+    features = net.vision(pixels)
+    first, none = encoder.first_place, encoder.words("none")[0]
+    ids: list[list[int]] = [[] for _ in questions]
+    absent = np.zeros(len(questions), bool)
+    for step in range(4):
+        batch = encoder.batch([Question(q.prompt, "none") for q in questions])
+        if step:
+            batch = _extend(encoder, questions, ids)
+        logits = net.answer(features, batch)[:, step].float()
+        if step == 0:
+            # As the runtime decides: "none" against all places together.
+            absent = (logits[:, none] > logits[:, first : first + LOC_COUNT].logsumexp(-1)).numpy()
+        best = logits[:, first : first + LOC_COUNT].argmax(-1)
+        for row, b in zip(ids, best.tolist(), strict=True):
+            row.append(b)
+    boxes = [np.array(row) / (LOC_COUNT - 1) for row in ids]
+    return [None if gone else box for gone, box in zip(absent, boxes, strict=True)]
+
+
+def _extend(encoder: Encoder, questions: list[Question], ids: list[list[int]]) -> Batch:
+    boxes = [(np.array((row + [0] * 4)[:4]) / (LOC_COUNT - 1)).astype(np.float32) for row in ids]
+    return encoder.batch([Question(q.prompt, "", b) for q, b in zip(questions, boxes, strict=True)])
+
+
+def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Intersection over union of two (y0, x0, y1, x1)."""
+    h, w = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if h <= 0 or w <= 0:
+        return 0.0
+    return float(h * w / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - h * w))
+
+
+def validate(
+    net: Grounder,
+    encoder: Encoder,
+    images: NDArray[np.uint8],
+    objects: NDArray[np.float32],
+    pictures: int = 300,
+) -> dict[str, float]:
+    """Share of clear objects found (IoU > 0.5), all and with a short side >= 10 px; false positives on absent
+    targets."""
+    net.eval()
+    rng = np.random.default_rng(7)
+    hits: list[bool] = []
+    large: list[bool] = []
+    wrong: list[bool] = []
+    height, width = images.shape[1:3]
+    for start in range(0, min(pictures, len(images)), 50):
+        at = slice(start, start + 50)
+        pixels = torch.from_numpy(np.array(images[at])).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+        asked: list[Question] = []
+        for rows in objects[at]:
+            rows = rows[rows[:, 0] >= 0]
+            positive = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) and q.box is not None]
+            negative = [
+                q
+                for k in range(len(KINDS))
+                for c in range(len(COLOURS))
+                if (q := find(rows, k, c)) and q.box is None and (k in rows[:, 0] or c in rows[:, 1])
+            ] or [Question("detect red cup", "none")]
+            pool = positive if positive and rng.uniform() < 0.65 else negative
+            asked.append(pool[int(rng.integers(len(pool)))])
+        for q, box in zip(asked, greedy_places(net, encoder, pixels, asked), strict=True):
+            if q.box is None:
+                wrong.append(box is not None)
+                continue
+            hit = box is not None and iou(box, q.box) > 0.5
+            hits.append(hit)
+            if min((q.box[2] - q.box[0]) * height, (q.box[3] - q.box[1]) * width) >= 10:
+                large.append(hit)
+    return {
+        "found": float(np.mean(hits)),
+        "found_10px": float(np.mean(large)),
+        "false": float(np.mean(wrong)),
+    }
