@@ -1,4 +1,4 @@
-"""`vla-edge bench detection`: how well a bundle finds named objects in fresh rooms, by the truth of the renderer."""
+"""`vla-edge bench detection`: how well a bundle finds named objects in new rooms, by the renderer's truth."""
 
 import json
 import time
@@ -46,14 +46,16 @@ def picture(seed: int, renderer: Renderer) -> tuple[Image, NDArray[np.float32]]:
 
 
 def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[Question]:
-    """Every object that can be asked for fairly, one colour that its kind does not have, and one absent kind."""
+    """Every object that can be asked for fairly, a colour that its kind does not have, and an absent kind."""
     rows = rows[rows[:, 0] >= 0]
     asked = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) is not None and q.box is not None]
     pairs = [(k, c) for k in range(len(KIND_NAMES)) for c in range(len(COLOURS))]
     wrong_colour = [
         q for k, c in pairs if k in rows[:, 0] and (q := find(rows, k, c)) is not None and q.box is None
     ]
-    absent = [q for k in range(len(KIND_NAMES)) if k not in rows[:, 0] and (q := find(rows, k, None)) is not None]
+    absent = [
+        q for k in range(len(KIND_NAMES)) if k not in rows[:, 0] and (q := find(rows, k, None)) is not None
+    ]
     return asked + [pool[int(rng.integers(len(pool)))] for pool in (wrong_colour, absent) if pool]
 
 
@@ -97,7 +99,9 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
         "false_positives": round(float(np.mean(negatives)), 4),
         "negatives": len(negatives),
         "false_by": {k: round(float(np.mean(v)), 4) for k, v in false.items()},
-        "found_by": {k: {"found": round(float(np.mean(v)), 3), "objects": len(v)} for k, v in sorted(found.items())},
+        "found_by": {
+            k: {"found": round(float(np.mean(v)), 3), "objects": len(v)} for k, v in sorted(found.items())
+        },
         "ms_p50": round(float(np.median(times_ms)), 2),
         "scenes": scenes,
         "seed": seed,
@@ -117,8 +121,10 @@ def main(argv: list[str]) -> int:
     if a.json:
         print(json.dumps(figures))
         return 0
-    print(f"found        {figures['found']:.3f}  of {figures['objects']} objects >= {LARGE_PX:g} px (IoU > {GOOD_IOU})")
-    print(f"false        {figures['false_positives']:.3f}  of {figures['negatives']} absent or wrong-colour targets")
+    large = f"{figures['objects']} objects >= {LARGE_PX:g} px (IoU > {GOOD_IOU})"
+    absent = f"{figures['negatives']} absent or wrong-colour targets"
+    print(f"found        {figures['found']:.3f}  of {large}")
+    print(f"false        {figures['false_positives']:.3f}  of {absent}")
     for name, row in figures["found_by"].items():
         print(f"  {name:<10} {row['found']:.3f}  of {row['objects']}")
     return 0

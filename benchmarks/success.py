@@ -151,7 +151,9 @@ def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
         "spl": round(spl, 3),
         "false_arrivals": sum(t.episode.claimed and not t.episode.success for t in trials) / n,
         "searched_all_round": sum(t.episode.turned_rad >= ALL_ROUND_RAD for t in trials) / n,
-        "per_target": {k: {"success": sum(v) / len(v), "episodes": len(v)} for k, v in sorted(per_target.items())},
+        "per_target": {
+            k: {"success": sum(v) / len(v), "episodes": len(v)} for k, v in sorted(per_target.items())
+        },
         "failed_seeds": [t.seed for t, g in zip(trials, good, strict=True) if not g],
         "collided_seeds": [t.seed for t in trials if t.episode.bumps],
     }
@@ -159,8 +161,9 @@ def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
 
 def _table(summary: dict[str, Any]) -> str:
     low, high = summary["wilson95"]
+    sure = f"95 %: {low:.3f} to {high:.3f}, {summary['episodes']} episodes"
     lines = [
-        f"success      {summary['success']:.3f}   (95 %: {low:.3f} to {high:.3f}, {summary['episodes']} episodes)",
+        f"success      {summary['success']:.3f}   ({sure})",
         f"collisions   {summary['collisions']:.3f}",
         f"median time  {summary['median_seconds']} s      spl {summary['spl']}",
     ]
@@ -190,9 +193,7 @@ def main(argv: list[str]) -> int:
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
     bundle = load_bundle(a.bundle)
-    goals = [
-        check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)
-    ]
+    goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
     trials = evaluate(a.bundle, goals, a.seed, latency_s, a.max_seconds, a.absent, min(a.jobs, a.episodes))
     summary = summarize(trials, a.absent) | {
