@@ -32,6 +32,7 @@ COMMANDS = {
     "parse": Command("edge.parse_command:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects on fresh scenes"),
+    "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory and SIGKILL in real time"),
     "train": Command("training.grounding:main", "train the default model", extra="train"),
     "export": Command("export.grounding:main", "turn a checkpoint into a bundle", extra="export"),
 }

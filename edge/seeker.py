@@ -11,12 +11,12 @@ the prompt, and of the answer only a box is used.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from edge.freespace import Scan
-from edge.geometry import Pose, PoseHistory, View, wrap
+from edge.geometry import Floats, Pose, PoseHistory, View, wrap
 from edge.interfaces import Inference, PolicyStatus
 from edge.parsing import parse_detections
 from edge.records import (
@@ -31,36 +31,24 @@ from edge.records import (
     Velocity,
 )
 from edge.search import TURN_RAD_S, Search
-from edge.servo import DEADBAND, Obstacles, drive_to, turn_rate
+from edge.servo import DEADBAND, Obstacles, Steering, drive_to, turn_rate
+from edge.target import Target
 from edge.tracking import BoxTracker
 
 MIN_CONFIDENCE = 0.35  # of a detection that is worth a look
 SURE = 0.55  # of one that counts for arrival
 STOP_AT_M = 0.56  # from the base's centre to the target's foot
 ARRIVED_BEARING_RAD = math.radians(9)
-CONFIRM_HITS, CONFIRM_MISSES = 2, 3
-CHECK_HITS, CHECK_MISSES = 3, 4
-LOST_MISSES = 5
+BELIEVED, DOUBTED, LOST = 0.45, 0.15, 0.08  # see edge.target: to drive at it, to look on, to give it up
+LOOK_NS = 500_000_000  # a look takes at least this long
+CHECK_HITS = 3
+NEW_SPOT_M = 0.5
 LOST_HOLD_NS = 500_000_000
 FOLLOW_AT_M = 1.0
 ROW_S, ROWS, MOVING_ROWS = 0.1, 5, 3  # a chunk: 0.3 s of motion, then zero
 VALID_NS = 500_000_000
 
 Ask = Callable[[Observation], Inference]
-
-
-@dataclass
-class _Target:
-    """What is believed of the target: where it is, and how the last answers went."""
-
-    x_m: float = 0.0  # odometry frame
-    y_m: float = 0.0
-    known: bool = False
-    hits: int = 0  # answers in a row that saw it
-    misses: int = 0  # answers in a row that did not
-    confidence: float = 0.0
-    last_bearing_rad: float = 0.0
-    rejected: list[float] = field(default_factory=list[float])  # headings at which a look was in vain
 
 
 class Seeker:
@@ -84,7 +72,7 @@ class Seeker:
         """Forget everything but the decision counter; start searching for the goal's target."""
         self._goal = goal
         self._state = "search"
-        self._target = _Target()
+        self._target = Target()
         self._tracker = BoxTracker()
         self._poses = PoseHistory()
         self._obstacles = Obstacles()
@@ -93,6 +81,7 @@ class Seeker:
         self._answer = ""
         self._side = 0.0
         self._blocked = 0
+        self._turn_at = Pose()
 
     @property
     def status(self) -> PolicyStatus:
@@ -117,52 +106,29 @@ class Seeker:
         scan = self._see_floor(frame.image, self._view) if self._see_floor is not None else None
         self._tracker.advance(frame)
         if inference is not None:
-            self._hear(inference)
-        self._locate(pose)
+            self._hear(inference, self._view)
+        if self._tracker.detection is not None:
+            self._target.track(self._tracker.detection, self._view, pose)
         if scan is not None:
             self._obstacles.add(scan, pose, frame.stamp_ns)
         velocity = self._drive(pose, scan, frame.stamp_ns, observation.odometry, inference)
         return self._chunk(velocity, frame.stamp_ns)
 
-    def _hear(self, inference: Inference) -> None:
+    def _hear(self, inference: Inference, view: View) -> None:
         """Take the model's answer about a frame that is past by now."""
         found = parse_detections(inference.text, self._family).detections
-        target = self._target
+        target, frame = self._target, inference.frame
+        pose = self._poses.at(frame.stamp_ns)
         self._answer = inference.text
         if found and inference.confidence >= MIN_CONFIDENCE:
             box = max(found, key=lambda d: d.box.area).box
-            target.hits, target.misses = target.hits + 1, 0
-            target.confidence = inference.confidence
             detection = Detection(box, self._goal.target, inference.confidence)
-            self._tracker.start(detection, inference.frame)
-            self._place(detection, self._poses.at(inference.frame.stamp_ns), 0.5)
-        else:
-            target.hits, target.misses = 0, target.misses + 1
-            if target.misses >= 2:
-                self._tracker.stop()
-
-    def _locate(self, pose: Pose) -> None:
-        """Between answers the tracked box moves the target's place, with less weight."""
-        if self._tracker.detection is not None and self._target.known:
-            self._place(self._tracker.detection, pose, 0.15)
-
-    def _place(self, detection: Detection, pose: Pose, weight: float) -> None:
-        assert self._view is not None
-        target = self._target
-        bearing = self._view.bearing(detection.box)
-        point = self._view.target_point(detection.box)
-        if point is None or math.hypot(*point) > 8.0:
-            point = (8.0 * math.cos(bearing), 8.0 * math.sin(bearing))
-        x, y = pose.to_world(*point)
-        moved = math.hypot(x - target.x_m, y - target.y_m)
-        jump = not target.known or moved > 0.5 * math.hypot(*point) + 0.3
-        blend = 1.0 if jump and weight > 0.3 else weight
-        if not target.known or blend == 1.0:
-            target.x_m, target.y_m, target.known = x, y, True
-        else:
-            target.x_m += blend * (x - target.x_m)
-            target.y_m += blend * (y - target.y_m)
-        target.last_bearing_rad = bearing
+            self._tracker.start(detection, frame)
+            target.saw(detection, view, pose, frame.stamp_ns)
+            return
+        target.missed(view, pose, frame.stamp_ns)
+        if target.belief < BELIEVED:
+            self._tracker.stop()
 
     def _drive(
         self,
@@ -181,7 +147,7 @@ class Seeker:
         if self._state == "check":
             return self._drive_check(pose, now_ns, odometry, inference)
         if self._state == "lost" and now_ns - self._since_ns > LOST_HOLD_NS:
-            self._begin_search(self._target.last_bearing_rad)
+            self._begin_search(pose)
         elif self._state == "lost" and self._target.hits:
             self._enter("confirm", now_ns)
         return ZERO
@@ -189,9 +155,14 @@ class Seeker:
     def _enter(self, state: str, now_ns: int) -> None:
         self._state, self._since_ns = state, now_ns
 
-    def _begin_search(self, bearing_rad: float) -> None:
+    def _begin_search(self, pose: Pose) -> None:
+        """Search where it was seen last. A spot that was looked round from before is not begun anew."""
         self._resume_search()
-        self._search.start_turn(bearing_rad)
+        if math.hypot(pose.x_m - self._turn_at.x_m, pose.y_m - self._turn_at.y_m) > NEW_SPOT_M:
+            self._turn_at = pose
+            self._search.start_turn(self._target.bearing_rad)
+        else:
+            self._search.direction = math.copysign(1.0, self._target.bearing_rad)
 
     def _drive_search(self, pose: Pose, scan: Scan | None, now_ns: int) -> Velocity:
         search = self._search
@@ -208,21 +179,21 @@ class Seeker:
     def _drive_leg(self, pose: Pose) -> Velocity:
         assert self._search.waypoint is not None
         x, y = pose.to_base(*self._search.waypoint)
-        steering = drive_to(x, y, 0.15, self._obstacles.near(pose), self._mount.radius_m, 0.35, self._side)
-        self._keep_side(steering.velocity, x, y)
+        steering = self._steer(pose, x, y, 0.15, self._obstacles.near(pose), 0.35)
         self._blocked = self._blocked + 1 if steering.blocked else 0
         if math.hypot(x, y) < 0.2 or self._blocked > 15:
             self._blocked = 0
+            self._turn_at = pose
             self._search.start_turn(self._search.direction)
         return steering.velocity
 
     def _drive_confirm(self, pose: Pose, now_ns: int) -> Velocity:
         """Stand, face it, and ask again: one answer is not enough to drive."""
         target = self._target
-        if target.misses >= CONFIRM_MISSES:
+        if target.belief < DOUBTED and now_ns - self._since_ns > LOOK_NS:
             self._resume_search()
             return ZERO
-        if target.hits >= CONFIRM_HITS:
+        if target.belief > BELIEVED:
             self._enter("approach", now_ns)
         x, y = pose.to_base(target.x_m, target.y_m)
         return Velocity(0.0, 0.0, 0.7 * turn_rate(math.atan2(y, x), 0.03))
@@ -230,13 +201,13 @@ class Seeker:
     def _resume_search(self) -> None:
         """Go on with the turn that was under way."""
         self._state = "search"
-        self._target.known = False
+        self._target.forget()
         self._tracker.stop()
 
     def _drive_approach(self, pose: Pose, now_ns: int) -> Velocity:
         assert self._view is not None
         target = self._target
-        if target.misses >= LOST_MISSES:
+        if target.belief < LOST:
             self._enter("lost", now_ns)
             return ZERO
         x, y = pose.to_base(target.x_m, target.y_m)
@@ -249,10 +220,8 @@ class Seeker:
             return ZERO
         # The spec's 5 % of the image's width, as an angle.
         deadband = math.atan(2 * DEADBAND * self._view.tan_u) / 2
-        speed = 0.45 if target.misses == 0 and self._see_floor is not None else 0.2
-        points = self._obstacles.near(pose, (x, y))
-        steering = drive_to(x, y, stop_m, points, self._mount.radius_m, speed, self._side, deadband)
-        self._keep_side(steering.velocity, x, y)
+        speed = 0.45 if target.belief > BELIEVED and self._see_floor is not None else 0.2
+        steering = self._steer(pose, x, y, stop_m, self._obstacles.near(pose, (x, y)), speed, deadband)
         self._blocked = self._blocked + 1 if steering.blocked else 0
         if self._blocked > 60:
             self._blocked = 0
@@ -260,17 +229,31 @@ class Seeker:
             self._resume_search()
         return steering.velocity
 
-    def _keep_side(self, velocity: Velocity, x_m: float, y_m: float) -> None:
-        if velocity.linear_x_m_s or velocity.linear_y_m_s:
-            offset = wrap(math.atan2(velocity.linear_y_m_s, velocity.linear_x_m_s) - math.atan2(y_m, x_m))
+    def _steer(
+        self,
+        pose: Pose,
+        x_m: float,
+        y_m: float,
+        stop_m: float,
+        points: Floats,
+        speed: float,
+        deadband: float = 0.0,
+    ) -> Steering:
+        seen = partial(self._obstacles.seen, pose=pose) if self._see_floor is not None else None
+        radius = self._mount.radius_m
+        steering = drive_to(x_m, y_m, stop_m, points, radius, speed, self._side, deadband, seen)
+        v = steering.velocity
+        if v.linear_x_m_s or v.linear_y_m_s:
+            offset = wrap(math.atan2(v.linear_y_m_s, v.linear_x_m_s) - math.atan2(y_m, x_m))
             self._side = 0.9 * self._side + 0.1 * float(np.sign(offset)) * (abs(offset) > 0.05)
+        return steering
 
     def _drive_check(
         self, pose: Pose, now_ns: int, odometry: Odometry | None, inference: Inference | None
     ) -> Velocity:
         """Near it: stand, and believe it only when answers about frames taken standing still see it, near."""
         target = self._target
-        if target.misses >= CHECK_MISSES:
+        if target.belief < DOUBTED:
             self._enter("lost", now_ns)
             return ZERO
         if inference is not None and (not _standing(odometry) or inference.frame.stamp_ns < self._since_ns):

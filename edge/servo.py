@@ -4,17 +4,19 @@ The base is omnidirectional: it keeps its camera on the target and sidesteps obs
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge.freespace import MAX_RANGE_M, Scan
 from edge.geometry import Floats, Pose
-from edge.records import ZERO, Velocity
+from edge.records import Velocity
 
 MAX_SPEED_M_S = 0.45
 MAX_TURN_RAD_S = 0.9
 TURN_GAIN = 1.8  # rad/s per rad
+LOOK_RAD_S = 0.6  # toward a side that was not seen yet
 DRIVE_GAIN = 1.0  # m/s per m
 BRAKING_M_S2 = 0.6  # that the speed toward an obstacle is planned with
 CLEARANCE_M = 0.08  # kept between the base's hull and what is seen
@@ -31,14 +33,27 @@ class Obstacles:
 
     def __init__(self) -> None:
         self._points: list[tuple[int, Floats]] = []
-
-    def clear(self) -> None:
-        self._points.clear()
+        self._views: list[tuple[int, Pose, Scan]] = []  # a few of the scans, for `seen`
 
     def add(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
-        """Remember a scan's ends."""
+        """Remember a scan's ends, and now and then the whole scan."""
         self._points.append((stamp_ns, pose.many_to_world(scan.points[scan.blocked])))
         self._points = [item for item in self._points if item[0] > stamp_ns - _REMEMBER_NS]
+        if not self._views or _moved(self._views[-1][1], pose):
+            self._views.append((stamp_ns, pose, scan))
+        self._views = [item for item in self._views if item[0] > stamp_ns - _REMEMBER_NS]
+
+    def seen(self, points: Floats, pose: Pose) -> bool:
+        """Whether all of the points (N, 2), in the base frame, were in the view of some scan."""
+        world = pose.many_to_world(points)
+        unseen = np.ones(len(points), bool)
+        for _, origin, scan in reversed(self._views):
+            p = origin.many_to_base(world)
+            bearing = np.arctan2(p[:, 1], p[:, 0])
+            unseen &= (bearing > scan.bearings[0]) | (bearing < scan.bearings[-1])
+            if not unseen.any():
+                return True
+        return False
 
     def near(self, pose: Pose, target: tuple[float, float] | None = None) -> Floats:
         """Points (N, 2) around the base, in its frame; without those of the target, which is no obstacle."""
@@ -50,6 +65,11 @@ class Obstacles:
             radius = TARGET_RADIUS_M + 0.1 * math.hypot(*target)  # far things are placed less well
             keep &= np.hypot(points[:, 0] - target[0], points[:, 1] - target[1]) > radius
         return points[keep]
+
+
+def _moved(a: Pose, b: Pose) -> bool:
+    turned = abs(math.remainder(b.yaw_rad - a.yaw_rad, 2 * math.pi))
+    return turned > math.radians(6) or math.hypot(b.x_m - a.x_m, b.y_m - a.y_m) > 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +104,12 @@ def free_length(points: Floats, direction_rad: float, width_m: float, reach_m: f
 def drive_to(
     x_m: float, y_m: float, stop_m: float, points: Floats, radius_m: float,
     top_speed_m_s: float = MAX_SPEED_M_S, side: float = 0.0, deadband_rad: float = 0.0,
+    seen: Callable[[Floats], bool] | None = None,
 ) -> Steering:  # fmt: skip
     """Velocity toward (x, y), to a distance of `stop_m` from it, facing it, around `points` (N, 2).
 
-    `side` in [-1, 1] is the direction taken around the last obstacle; keeping to it avoids dithering.
+    `side` in [-1, 1] is the direction taken around the last obstacle; keeping to it avoids dithering. `seen`
+    tells whether places were in view lately: before the base leaves its heading for the unseen, it looks there.
     """
     distance, bearing = math.hypot(x_m, y_m), math.atan2(y_m, x_m)
     turn = turn_rate(bearing, deadband_rad)
@@ -108,6 +130,8 @@ def drive_to(
             best, best_cost, best_free = float(offset), cost, free
     if best_free < min(0.06, reach / 2):
         return Steering(Velocity(0.0, 0.0, turn), blocked=True)
+    if best and seen is not None and not seen(_flanks(bearing + best, width)):
+        return Steering(Velocity(0.0, 0.0, math.copysign(LOOK_RAD_S, best)))
     speed = min(top_speed_m_s, max(0.08, DRIVE_GAIN * remaining), math.sqrt(2 * BRAKING_M_S2 * best_free))
     speed *= max(0.0, math.cos(bearing)) ** 2
     if abs(best) > math.radians(40):
@@ -116,9 +140,11 @@ def drive_to(
     return Steering(Velocity(speed * math.cos(direction), speed * math.sin(direction), turn))
 
 
-def hold() -> Velocity:
-    """Stand still."""
-    return ZERO
+def _flanks(direction_rad: float, width_m: float) -> Floats:
+    """Places at both edges of the way ahead."""
+    c, s = math.cos(direction_rad), math.sin(direction_rad)
+    places = [(along, across) for along in (0.55, 0.8) for across in (-width_m, width_m)]
+    return np.array([(c * a - s * b, s * a + c * b) for a, b in places])
 
 
 def widest(scan: Scan, radius_m: float) -> float:

@@ -57,9 +57,9 @@ def test_one_answer_is_not_enough_to_drive() -> None:
     assert drive.seeker.status.state == "confirm" and not chunk.values[:, :2].any()
 
 
-def test_seen_twice_it_drives_toward_it() -> None:
+def test_seen_again_and_again_it_drives_toward_it() -> None:
     drive = Drive()
-    chunk = drive.steps(FAR, 5)
+    chunk = drive.steps(FAR, 12)
     assert drive.seeker.status.state == "approach" and chunk.values[0, 0] > 0.05
 
 
@@ -94,9 +94,12 @@ def test_it_arrives_only_after_answers_that_were_given_standing() -> None:
 
 def test_a_target_that_vanishes_is_held_for_and_then_searched_where_it_was() -> None:
     drive = Drive()
-    drive.steps(LEFT, 5)
-    held = drive.steps("none", 6)
-    assert drive.seeker.status.state == "lost" and not held.values.any()
+    drive.steps(LEFT, 12)
+    assert drive.seeker.status.state == "approach"
+    drive.steps("none", 4)
+    assert drive.seeker.status.state == "approach"  # a few misses are no loss
+    held = next(c for c in (drive.step("none") for _ in range(40)) if drive.seeker.status.state == "lost")
+    assert not held.values.any()
     searching = drive.steps("none", 30)
     assert drive.seeker.status.state == "search" and searching.values[0, 2] > 0
 

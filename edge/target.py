@@ -1,0 +1,70 @@
+"""What is believed of a target: where it stands, and whether it is really there."""
+
+import math
+
+from edge.geometry import Pose, View, wrap
+from edge.records import Detection
+
+BELIEF_S = 0.4  # time constant of the belief: the share of the newest answers that saw it
+MAX_RANGE_M = 8.0  # a foot at the horizon says "far", and no more
+OUT_OF_VIEW_NS = 4_000_000_000  # that long it is believed in while the camera looks elsewhere
+_FRESH, _TRACKED = 0.5, 0.15  # weight of a place from an answer, and from the tracked box
+
+
+class Target:
+    """One target of a search. Places are in the odometry frame."""
+
+    def __init__(self) -> None:
+        self.x_m = 0.0
+        self.y_m = 0.0
+        self.known = False
+        self.hits = 0  # answers in a row that saw it
+        self.belief = 0.0  # [0, 1]
+        self.confidence = 0.0  # of the newest answer that saw it
+        self.bearing_rad = 0.0  # at which it was seen last, left positive
+        self._heard_ns = 0
+        self._hit_ns = 0
+
+    def saw(self, detection: Detection, view: View, pose: Pose, stamp_ns: int) -> None:
+        """An answer about the frame of `stamp_ns`, taken at `pose`, has found it."""
+        self._believe(1.0, stamp_ns)
+        self._hit_ns = stamp_ns
+        self.hits += 1
+        self.confidence = detection.confidence
+        self._place(detection, view, pose, _FRESH)
+
+    def missed(self, view: View, pose: Pose, stamp_ns: int) -> None:
+        """An answer has not found it: held against it only where it should have been in view."""
+        self.hits = 0
+        bearing = math.atan2(*reversed(pose.to_base(self.x_m, self.y_m)))
+        in_view = abs(wrap(bearing)) < 0.9 * view.half_fov_rad
+        if in_view or not self.known or stamp_ns - self._hit_ns > OUT_OF_VIEW_NS:
+            self._believe(0.0, stamp_ns)
+        self._heard_ns = stamp_ns
+
+    def track(self, detection: Detection, view: View, pose: Pose) -> None:
+        """The tracked box is here now."""
+        if self.known:
+            self._place(detection, view, pose, _TRACKED)
+
+    def forget(self) -> None:
+        """Where it was is no longer of interest."""
+        self.known, self.hits, self.belief = False, 0, 0.0
+
+    def _believe(self, seen: float, stamp_ns: int) -> None:
+        gone_s = min(0.2, max(0.0, (stamp_ns - self._heard_ns) / 1e9))
+        self.belief += (1 - math.exp(-gone_s / BELIEF_S)) * (seen - self.belief)
+        self._heard_ns = stamp_ns
+
+    def _place(self, detection: Detection, view: View, pose: Pose, weight: float) -> None:
+        bearing = view.bearing(detection.box)
+        point = view.target_point(detection.box)
+        if point is None or math.hypot(*point) > MAX_RANGE_M:
+            point = (MAX_RANGE_M * math.cos(bearing), MAX_RANGE_M * math.sin(bearing))
+        x, y = pose.to_world(*point)
+        jump = math.hypot(x - self.x_m, y - self.y_m) > 0.5 * math.hypot(*point) + 0.3
+        if not self.known or (jump and weight == _FRESH):
+            weight = 1.0
+        self.x_m += weight * (x - self.x_m)
+        self.y_m += weight * (y - self.y_m)
+        self.known, self.bearing_rad = True, bearing
