@@ -197,6 +197,12 @@ class Trainer:
         self.rng.bit_generator.state = state["rng"]
         self.generator.set_state(state["generator"])
 
+    def start_from(self, checkpoint: Path) -> None:
+        """Take the averaged weights of another run as the first ones of this run."""
+        state = torch.load(checkpoint / "resume.pt", weights_only=True)
+        self.net.load_state_dict(state["average"])
+        self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+
     def _write(self, row: dict[str, float]) -> None:
         row = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
         row["minutes"] = round((time.monotonic() - self.started) / 60, 2)
@@ -221,13 +227,25 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--vision-steps", type=int, default=Recipe.vision_steps)
     p.add_argument("--steps", type=int, default=Recipe.steps)
     p.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
+    p.add_argument("--sigma", type=float, nargs=2, default=Recipe.sigma_bins, help="first and last, in bins")
+    p.add_argument("--start", type=Path, help="a checkpoint to go on from, with a new schedule")
     p.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     p.add_argument(
         "--no-compile", action="store_true", help="leave torch.compile out (no C++ compiler needed)"
     )
     a = p.parse_args(argv)
-    recipe = Recipe(seed=a.seed, vision_steps=a.vision_steps, steps=a.steps, learning_rate=a.learning_rate)
+    recipe = Recipe(
+        seed=a.seed,
+        vision_steps=a.vision_steps,
+        steps=a.steps,
+        learning_rate=a.learning_rate,
+        sigma_bins=(a.sigma[0], a.sigma[1]),
+    )
+    if a.start is not None and not (a.start / "resume.pt").is_file():
+        raise UsageError(f"no resume.pt in {a.start}", "--start takes the --out folder of another run")
     trainer = Trainer(a.data, a.val, a.out, recipe, compiled=not a.no_compile)
+    if a.start is not None:
+        trainer.start_from(a.start)
     if a.resume:
         trainer.resume()
     trainer.run()

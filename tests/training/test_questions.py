@@ -56,8 +56,8 @@ def test_every_question_is_in_the_vocabulary(seed: int, empty: bool) -> None:
     assert unknown not in tokenizer.encode(q.prompt).ids + tokenizer.encode(q.words).ids
 
 
-def test_a_third_of_the_questions_is_about_what_is_not_there() -> None:
+def test_two_fifths_of_the_questions_are_about_what_is_not_there() -> None:
     rng = np.random.default_rng(0)
     asked = [sample_question(objects(NEAR), rng) for _ in range(2000)]
     absent = np.mean([q.words == "none" for q in asked])
-    assert 0.3 < absent < 0.42
+    assert 0.37 < absent < 0.49
