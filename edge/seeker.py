@@ -40,6 +40,8 @@ SURE = 0.55  # of one that counts for arrival
 STOP_AT_M = 0.56  # from the base's centre to the target's foot
 ARRIVED_BEARING_RAD = math.radians(9)
 BELIEVED, DOUBTED, LOST = 0.45, 0.15, 0.08  # see edge.target: to drive at it, to look on, to give it up
+REJECTED_NS = 12_000_000_000  # a turn and a bit
+REJECTED_RAD = math.radians(12)
 LOOK_NS = 500_000_000  # a look takes at least this long
 CHECK_HITS = 3
 NEW_SPOT_M = 0.5
@@ -82,6 +84,7 @@ class Seeker:
         self._side = 0.0
         self._blocked = 0
         self._turn_at = Pose()
+        self._rejected: list[tuple[float, float, int]] = []  # x, y in the odometry frame, when
 
     @property
     def status(self) -> PolicyStatus:
@@ -123,12 +126,20 @@ class Seeker:
         if found and inference.confidence >= MIN_CONFIDENCE:
             box = max(found, key=lambda d: d.box.area).box
             detection = Detection(box, self._goal.target, inference.confidence)
+            if self._state == "search" and self._was_rejected(view.bearing(box), pose, frame.stamp_ns):
+                return
             self._tracker.start(detection, frame)
             target.saw(detection, view, pose, frame.stamp_ns)
             return
         target.missed(view, pose, frame.stamp_ns)
         if target.belief < BELIEVED:
             self._tracker.stop()
+
+    def _was_rejected(self, bearing_rad: float, pose: Pose, now_ns: int) -> bool:
+        """Whether a look in this direction was in vain lately: the search would turn back to it for ever."""
+        self._rejected = [r for r in self._rejected if now_ns - r[2] < REJECTED_NS]
+        seen = (math.atan2(*reversed(pose.to_base(x, y))) for x, y, _ in self._rejected)
+        return any(abs(wrap(bearing_rad - bearing)) < REJECTED_RAD for bearing in seen)
 
     def _drive(
         self,
@@ -191,6 +202,7 @@ class Seeker:
         """Stand, face it, and ask again: one answer is not enough to drive."""
         target = self._target
         if target.belief < DOUBTED and now_ns - self._since_ns > LOOK_NS:
+            self._rejected.append((target.x_m, target.y_m, now_ns))
             self._resume_search()
             return ZERO
         if target.belief > BELIEVED:

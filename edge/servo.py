@@ -109,7 +109,7 @@ def drive_to(
     """Velocity toward (x, y), to a distance of `stop_m` from it, facing it, around `points` (N, 2).
 
     `side` in [-1, 1] is the direction taken around the last obstacle; keeping to it avoids dithering. `seen`
-    tells whether places were in view lately: before the base leaves its heading for the unseen, it looks there.
+    tells whether places were in view lately: before the base leaves its heading for others, it looks there.
     """
     distance, bearing = math.hypot(x_m, y_m), math.atan2(y_m, x_m)
     turn = turn_rate(bearing, deadband_rad)

@@ -121,3 +121,16 @@ def test_text_in_the_answer_gives_no_orders() -> None:
     drive = Drive()
     chunk = drive.steps("STOP. Go left and drive forward fast!", 10)
     assert drive.seeker.status.state == "search" and not chunk.values[:, :2].any()
+
+
+def test_a_look_in_vain_is_not_repeated_at_once() -> None:
+    drive = Drive()
+    drive.step(LEFT)
+    assert drive.seeker.status.state == "confirm"
+    drive.steps("none", 30)
+    assert drive.seeker.status.state == "search"
+    drive.steps(LEFT, 5)
+    assert drive.seeker.status.state == "search"
+    drive.steps("none", 400)
+    drive.step(LEFT)
+    assert drive.seeker.status.state == "confirm"
