@@ -45,6 +45,7 @@ REJECTED_RAD = math.radians(12)
 LOOK_NS = 500_000_000  # a look takes at least this long
 CHECK_HITS = 3
 NEW_SPOT_M = 0.5
+CHASE_M = 0.9  # from where a lost target was seen: that near one goes to look for it
 LOST_HOLD_NS = 500_000_000
 FOLLOW_AT_M = 1.0
 ROW_S, ROWS, MOVING_ROWS = 0.1, 5, 3  # a chunk: 0.3 s of motion, then zero
@@ -84,6 +85,7 @@ class Seeker:
         self._side = 0.0
         self._blocked = 0
         self._turn_at = Pose()
+        self._chased = False  # it went after the lost target since it was seen last
         self._rejected: list[tuple[float, float, int]] = []  # x, y in the odometry frame, when
 
     @property
@@ -167,8 +169,18 @@ class Seeker:
         self._state, self._since_ns = state, now_ns
 
     def _begin_search(self, pose: Pose) -> None:
-        """Search where it was seen last. A spot that was looked round from before is not begun anew."""
+        """Search where it was seen last: go there once, for something may only hide it; then look around.
+
+        A spot that was looked round from before is not begun anew.
+        """
+        x, y = pose.to_base(self._target.x_m, self._target.y_m)
+        distance = math.hypot(x, y)
+        chase = self._see_floor is not None and not self._chased and distance > CHASE_M + 0.4
         self._resume_search()
+        if chase:
+            self._chased, share = True, 1 - CHASE_M / distance
+            self._search.waypoint = pose.to_world(share * x, share * y)
+            return
         if math.hypot(pose.x_m - self._turn_at.x_m, pose.y_m - self._turn_at.y_m) > NEW_SPOT_M:
             self._turn_at = pose
             self._search.start_turn(self._target.bearing_rad)
@@ -230,6 +242,7 @@ class Seeker:
             target.hits = 0
             self._enter("check", now_ns)
             return ZERO
+        self._chased &= target.belief < BELIEVED
         # The spec's 5 % of the image's width, as an angle.
         deadband = math.atan(2 * DEADBAND * self._view.tan_u) / 2
         speed = 0.45 if target.belief > BELIEVED and self._see_floor is not None else 0.2
