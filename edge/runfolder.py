@@ -57,6 +57,10 @@ class RunFolder:
         """Draw up to 8 of the frames, evenly spread, with what the model said into frames.png."""
         return self._write("frames.png", _png(draw_strip(spread(shots, SHOTS_PER_STRIP))))
 
+    def names(self) -> list[str]:
+        """What is in it, for people."""
+        return sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
+
     def _write(self, name: str, content: bytes) -> Path:
         target, draft = self.path / name, self.path / f".{name}.new"
         try:

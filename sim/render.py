@@ -46,21 +46,25 @@ class Visible:
     whole: float  # visible box area / area of the box it would have with nothing before it, in the image
 
 
+OFF_SCREEN = ("egl", "osmesa")
+if os.environ.get("MUJOCO_GL", OFF_SCREEN[0]) not in OFF_SCREEN:
+    # MuJoCo reads it when it is first imported, and what draws on a screen draws nothing here.
+    del os.environ["MUJOCO_GL"]
+
+
 def _gl() -> tuple[str, type]:
     """The first off-screen GL that works: EGL, else OSMesa."""
     errors: list[str] = []
-    for name in (os.environ.get("MUJOCO_GL"),) if os.environ.get("MUJOCO_GL") else ("egl", "osmesa"):
-        os.environ["MUJOCO_GL"] = str(name)
-        os.environ["PYOPENGL_PLATFORM"] = str(name)
+    wanted = os.environ.get("MUJOCO_GL")
+    for name in (wanted,) if wanted else OFF_SCREEN:
+        os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = name
         try:
             if name == "egl":
                 from mujoco.egl import GLContext
-            elif name == "osmesa":
-                from mujoco.osmesa import GLContext
             else:
-                from mujoco.glfw import GLContext
+                from mujoco.osmesa import GLContext
             GLContext(16, 16).free()
-            return str(name), GLContext
+            return name, GLContext
         except Exception as error:  # noqa: BLE001, whatever a missing GL library raises, by its own binding
             errors.append(f"{name}: {type(error).__name__}: {error}")
     raise HardwareMissing(
