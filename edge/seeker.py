@@ -36,7 +36,7 @@ from edge.target import Target
 from edge.tracking import BoxTracker
 
 MIN_CONFIDENCE = 0.35  # of a detection that is worth a look
-SURE = 0.55  # of one that counts for arrival
+SURE = 0.75  # of answers that count for arrival: near by, a true one has 0.86 or more three times in four
 STOP_AT_M = 0.56  # from the base's centre to the target's foot
 ARRIVED_BEARING_RAD = math.radians(9)
 BELIEVED, DOUBTED, LOST = 0.45, 0.15, 0.08  # see edge.target: to drive at it, to look on, to give it up
@@ -44,6 +44,7 @@ REJECTED_NS = 12_000_000_000  # a turn and a bit
 REJECTED_RAD = math.radians(12)
 LOOK_NS = 500_000_000  # a look takes at least this long
 CHECK_HITS = 3
+CHECK_NS = 2_500_000_000  # after so long without sure answers it is something else
 NEW_SPOT_M = 0.5
 CHASE_M = 0.9  # from where a lost target was seen: that near one goes to look for it
 LOST_HOLD_NS = 500_000_000
@@ -278,6 +279,10 @@ class Seeker:
     ) -> Velocity:
         """Near it: stand, and believe it only when answers about frames taken standing still see it, near."""
         target = self._target
+        if now_ns - self._since_ns > CHECK_NS:
+            self._rejected.append((target.x_m, target.y_m, now_ns))
+            self._resume_search()
+            return ZERO
         if target.belief < DOUBTED:
             self._enter("lost", now_ns)
             return ZERO

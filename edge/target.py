@@ -20,7 +20,7 @@ class Target:
         self.known = False
         self.hits = 0  # answers in a row that saw it
         self.belief = 0.0  # [0, 1]
-        self.confidence = 0.0  # of the newest answer that saw it
+        self.confidence = 0.0  # of the newest answers that saw it, smoothed
         self.bearing_rad = 0.0  # at which it was seen last, left positive
         self._heard_ns = 0
         self._hit_ns = 0
@@ -30,7 +30,8 @@ class Target:
         self._believe(1.0, stamp_ns)
         self._hit_ns = stamp_ns
         self.hits += 1
-        self.confidence = detection.confidence
+        weight = 0.3 if self.hits > 1 else 1.0
+        self.confidence += weight * (detection.confidence - self.confidence)
         self._place(detection, view, pose, _FRESH)
 
     def missed(self, view: View, pose: Pose, stamp_ns: int) -> None:

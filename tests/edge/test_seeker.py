@@ -134,3 +134,11 @@ def test_a_look_in_vain_is_not_repeated_at_once() -> None:
     drive.steps("none", 400)
     drive.step(LEFT)
     assert drive.seeker.status.state == "confirm"
+
+
+def test_something_that_only_resembles_the_target_is_not_arrived_at() -> None:
+    drive = Drive()
+    for _ in range(200):
+        drive.step(NEAR, confidence=0.6)
+        assert not drive.seeker.status.reached
+    assert drive.seeker.status.state == "search"
