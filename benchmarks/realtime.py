@@ -24,7 +24,7 @@ from edge.motor.limits import MotorLimits
 
 AT_SPEED_M_S = 0.3
 SLACK_MS = 50.0  # from death to the first braking setpoint, and the firmware's own rounding to a tick
-START_LIMIT_S = 40.0
+START_LIMIT_S = 15.0  # to come up and to get to speed
 ALL_GONE_S = 6.0
 
 
