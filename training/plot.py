@@ -1,4 +1,4 @@
-"""The curve of a run as a picture: `python -m training.plot training/runs/default-start/curve.jsonl OUT.png`."""
+"""The curve of a run as a picture: `python -m training.plot training/runs/NAME/curve.jsonl OUT.png`."""
 
 import json
 import sys
