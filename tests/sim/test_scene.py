@@ -41,4 +41,6 @@ def test_everything_stands_in_the_room_and_nothing_in_something_else(seed: int) 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_in_every_colour_compiles(kind: str) -> None:
     for i, colour in enumerate(COLOURS):
-        mujoco.MjModel.from_xml_string(scene_mjcf(sample_scene(i, target=(kind, colour))))
+        scene = sample_scene(i, target=(kind, colour))
+        model = mujoco.MjModel.from_xml_string(scene_mjcf(scene))
+        assert model.body("object_0").id > 0 and model.ngeom > len(scene.objects)
