@@ -1,0 +1,37 @@
+"""The numbers of actions: physical values to what a net learns, and exactly back.
+
+Training and the robot share these. `encode` goes towards the net, `decode` towards the robot.
+"""
+
+from edge.actions.frames import GimbalLock, tcp_to_world, to_absolute, to_relative, world_to_tcp
+from edge.actions.normalise import (
+    CALVIN_RANGE,
+    CALVIN_RELATIVE,
+    MeanStd,
+    MinMax,
+    MuLaw,
+    Pipeline,
+    Step,
+)
+from edge.actions.statistics import ActionStatistics, load_statistics, save_statistics
+from edge.actions.tokenizer import ActionTokenizer, NotAnAction
+
+__all__ = [
+    "CALVIN_RANGE",
+    "CALVIN_RELATIVE",
+    "ActionStatistics",
+    "ActionTokenizer",
+    "GimbalLock",
+    "MeanStd",
+    "MinMax",
+    "MuLaw",
+    "NotAnAction",
+    "Pipeline",
+    "Step",
+    "load_statistics",
+    "save_statistics",
+    "tcp_to_world",
+    "to_absolute",
+    "to_relative",
+    "world_to_tcp",
+]
