@@ -93,7 +93,9 @@ class Simulation:
         # From now on the port reports when nobody holds it any more.
         os.close(cable)
         end_ns = time.monotonic_ns() + AFTER_RUNTIME_NS
-        while time.monotonic_ns() < end_ns and not (_hung_up(board) and self._base.velocity == ZERO):
+        let_go = False
+        while time.monotonic_ns() < end_ns and not (let_go and self._base.velocity == ZERO):
+            let_go = _hung_up(board)  # asked before the step, which reads what was sent last
             self._base.step()
 
     def _runtime_is_there(self) -> bool:

@@ -8,11 +8,13 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,9 +23,15 @@ import pytest
 from edge.cameras import ShmCamera, open_camera
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing, UsageError
+from edge.motor.mavstream import MavStream, mav
 from edge.records import Frame, Goal
 from edge.robot import RobotOptions, find_robot
+from sim.firmware import open_pty
+from sim.process import Base, Simulation
+from sim.render import CameraSpec
 from sim.robot import SimRobot, open_robot
+from sim.targets import make_scene
+from sim.world import World
 
 REPO = Path(__file__).parents[2]
 CUP = Goal("find_object", "red cup")
@@ -253,6 +261,34 @@ def test_sigkill_of_the_runtime_stops_the_base_and_ends_everything(tmp_path: Pat
     while not measured or measured[-1] > limit_ms:
         assert len(measured) < 3, f"zero after {measured} ms (limit {limit_ms} ms)"
         measured.append(killed_at_speed(tmp_path / str(len(measured)), tiny_bundle))
+
+
+def test_what_was_sent_just_before_the_port_closed_is_read(tmp_path: Path):
+    board, cable, port = open_pty()
+    motor = os.open(port, os.O_RDWR | os.O_NOCTTY)
+    runtime, control = socket.socketpair()
+    stream = MavStream(1, mav.MAV_COMP_ID_ONBOARD_COMPUTER)
+    log = tmp_path / "firmware.jsonl"
+
+    def send_arm(value: int) -> None:
+        number = mav.MAV_CMD_COMPONENT_ARM_DISARM
+        os.write(motor, stream.pack(mav.MAVLink_command_long_message(1, 1, number, 0, value, 0, 0, 0, 0, 0, 0)))
+
+    def armed() -> bool:
+        return json.loads(log.read_text().splitlines()[-1])["armed"]
+
+    with contextlib.closing(Base(World(make_scene(1, "red cup")), board, log)) as base:
+        base.start()
+        send_arm(1)
+        until(lambda: base.step() and armed())
+        runtime.close()
+        send_arm(0)
+        os.close(motor)
+        camera: Any = SimpleNamespace(spec=CameraSpec())
+        Simulation(base, camera, control, "red cup").run(board, cable)
+    assert not armed()
+    os.close(board)
+    control.close()
 
 
 @pytest.mark.slow
