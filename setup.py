@@ -24,9 +24,18 @@ RUNTIME = [
     # The simulated robot is the default robot: `vla-edge run` works right after `pip install`.
     "mujoco>=3.2,<5",
 ]
-TORCH = ["torch>=2.6,<3", "transformers>=4.57,<6"]
+TORCH = ["torch>=2.6,<3", "transformers>=5.20,<6"]
 EXPORT = [*TORCH, "onnx>=1.18,<2", "onnxscript>=0.5,<1"]
-TRAIN = [*TORCH, "safetensors>=0.5,<1", "matplotlib>=3.8,<4", "tensorboard>=2.17,<3"]
+TRAIN = [
+    *TORCH,
+    "safetensors>=0.5,<1",
+    "peft>=0.17,<1",
+    "accelerate>=1.10,<2",
+    "pyarrow>=17,<27",
+    "pyyaml>=6,<7",
+    "matplotlib>=3.8,<4",
+    "tensorboard>=2.17,<3",
+]
 JETSON = ["jetson-stats>=4.3,<8", "cuda-python>=12.6,<14"]
 DEV = [
     "pytest>=8.2,<10",

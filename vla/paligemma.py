@@ -27,6 +27,7 @@ class TinyConfig:
     image_width: int = 192
     stride: int = 16  # pixels per image token; the stem halves four times
     stem_widths: tuple[int, int, int] = (32, 64, 96)  # channels at 1/2, 1/4 and 1/8 of the image
+    stem_blocks: tuple[int, int, int, int] = (0, 1, 2, 1)  # residual blocks at 1/2, 1/4, 1/8 and 1/16
     vision_width: int = 128
     vision_layers: int = 4
     vision_heads: int = 4
@@ -57,15 +58,29 @@ def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip: (B, C, H, W) -> (B, C, H, W)."""
+    """Two 3x3 convolutions around a skip: (B, C, H, W) -> (B, C, H, W), from 0 up. Begins as identity."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = _convolution(width, width, 1)
         self.second = _convolution(width, width, 1)
+        last: Any = self.second[1]
+        nn.init.zeros_(last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.second(torch.relu(self.first(x))))
+
+
+class Stage(nn.Module):
+    """Halves the picture, then looks closer: (B, C, H, W) -> (B, outputs, H / 2, W / 2)."""
+
+    def __init__(self, inputs: int, outputs: int, blocks: int) -> None:
+        super().__init__()
+        self.down = _convolution(inputs, outputs, 2)
+        self.blocks = nn.Sequential(*(ResidualBlock(outputs) for _ in range(blocks)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(torch.relu(self.down(x)))
 
 
 class ConvStem(nn.Module):
@@ -77,24 +92,14 @@ class ConvStem(nn.Module):
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
-        first, second, third = config.stem_widths
-        self.layers = nn.Sequential(
-            _convolution(3, first, 2),
-            nn.ReLU(),
-            _convolution(first, second, 2),
-            nn.ReLU(),
-            _convolution(second, third, 2),
-            nn.ReLU(),
-            ResidualBlock(third),
-            _convolution(third, config.vision_width, 2),
-            nn.ReLU(),
-            ResidualBlock(config.vision_width),
-        )
+        widths = (3, *config.stem_widths, config.vision_width)
+        stages = zip(widths, widths[1:], config.stem_blocks, strict=False)
+        self.stages = nn.Sequential(*(Stage(i, o, blocks) for i, o, blocks in stages))
         self.projection = nn.Linear(config.vision_width, config.vision_width)
         self.position = nn.Parameter(sine_positions(*config.grid, config.vision_width))
 
     def forward(self, pixel_values: Tensor, interpolate_pos_encoding: bool = False) -> Tensor:
-        features = self.layers(pixel_values).flatten(2).transpose(1, 2)
+        features = self.stages(pixel_values).flatten(2).transpose(1, 2)
         return self.projection(features) + self.position
 
 
@@ -200,8 +205,9 @@ def save(
 
 def load(folder: Path) -> tuple[PaliGemmaForConditionalGeneration, TinyConfig, Tokenizer]:
     """What `save` wrote, in evaluation mode."""
-    fields = json.loads((folder / "tiny.json").read_text())
-    fields["stem_widths"] = tuple(fields["stem_widths"])
+    fields: dict[str, Any] = json.loads((folder / "tiny.json").read_text())
+    for name in ("stem_widths", "stem_blocks"):
+        fields[name] = tuple(fields[name])
     config = TinyConfig(**fields)
     model = build_paligemma(config)
     load_model(model, str(folder / "model.safetensors"))

@@ -1,0 +1,170 @@
+"""Our sequences against each family's own forward, and checkpoints that are not what they should be."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models
+from torch import Tensor
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+from edge.errors import UsageError
+from vla.backbone import Backbone
+from vla.fusion import Fusion, Inputs
+from vla.loading import family_of, load_backbone
+from vla.sequence import extend, read
+from vla.tiny import CONFIGS, tiny_backbone, tiny_inputs
+
+IMAGE_ID = 5
+ANSWER = torch.tensor([[41, 42, 43], [44, 45, 46]])
+
+
+def _rows(backbone: Backbone, inputs: Inputs, tokens: int) -> list[list[int]]:
+    """What the family's processor would write: ids with a placeholder for each image token."""
+    layout = backbone.layout
+    image = [backbone.model.config.vocab_size + 1] if backbone.family == "flamingo" else [IMAGE_ID] * tokens
+    front = [*layout.before, *layout.image_start, *image, *layout.image_end, *layout.after]
+    words = [ids[mask].tolist() for ids, mask in zip(inputs.ids, inputs.ids_mask, strict=True)]
+    return [front + ids for ids in words]
+
+
+def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
+    length = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in rows])
+    return ids, mask
+
+
+def _qwen_pixels(images: Tensor, size: int) -> dict[str, Tensor]:
+    processor = Qwen2VLImageProcessorPil(
+        do_resize=False, do_rescale=False, do_normalize=False, do_convert_rgb=False, patch_size=size
+    )
+    parts = [
+        processor(np.asarray(image), input_data_format="channels_first", return_tensors="pt")
+        for image in images
+    ]
+    grids = torch.cat([part["image_grid_thw"] for part in parts])
+    return {"pixel_values": torch.cat([part["pixel_values"] for part in parts]), "image_grid_thw": grids}
+
+
+def _own_logits(backbone: Backbone, inputs: Inputs, tokens: int) -> Tensor:
+    """The family's own logits at and before the answers, (B, 4, V), by its own forward."""
+    context, images = _rows(backbone, inputs, tokens), inputs.images[:, 0]
+    own = backbone.model
+    if backbone.family == "florence-2":
+        ids, mask = _padded(context)
+        start = torch.full((2, 1), own.config.text_config.decoder_start_token_id)
+        decoder = torch.cat([start, ANSWER], dim=1)
+        out = own(input_ids=ids, attention_mask=mask, pixel_values=images, decoder_input_ids=decoder)
+        return out.logits
+    ids, mask = _padded([row + answer for row, answer in zip(context, ANSWER.tolist(), strict=True)])
+    starts = torch.tensor([len(row) for row in context])
+    extra: dict[str, Any] = {"pixel_values": images}
+    if backbone.family == "paligemma":
+        extra["token_type_ids"] = (torch.arange(ids.shape[1]) >= starts[:, None]).long()
+    elif backbone.family == "kosmos-2":
+        extra["image_embeds_position_mask"] = ids == IMAGE_ID
+    elif backbone.family == "qwen-vl":
+        extra = {**_qwen_pixels(images, 4), "mm_token_type_ids": (ids == IMAGE_ID).int()}
+    elif backbone.family == "flamingo":
+        place = ids == own.config.vocab_size + 1
+        extra = {"pixel_values": images[:, None], "image_attention_mask": place.cumsum(1)[..., None]}
+    elif backbone.family == "smolvlm":
+        extra = {"pixel_values": images[:, None]}
+    logits = own(input_ids=ids, attention_mask=mask, **extra).logits
+    return read(logits, starts[:, None] + torch.arange(-1, 3))
+
+
+@pytest.mark.parametrize("model_type", CONFIGS)
+def test_fused_sequence_is_the_familys_own(model_type: str):
+    torch.manual_seed(0)
+    backbone = tiny_backbone(model_type).eval()
+    inputs = tiny_inputs(backbone, rows=2, steps=1)
+    fusion = Fusion(backbone, None, hand_camera=False)
+    with torch.no_grad():
+        answers = backbone.embed(ANSWER)
+        sequence = fusion.steps(inputs, [answers], ended=True)
+        places = torch.cat([sequence.answers[:, :1] - 1, sequence.answers], dim=1)
+        ours = backbone.logits(read(backbone(sequence), places))
+        own = _own_logits(backbone, inputs, backbone.encode(inputs.images[:, 0]).tokens.shape[1])
+        torch.testing.assert_close(ours, own, atol=1e-5, rtol=0)
+        assert (ours[0] - ours[1]).abs().max() > 1e-2
+
+        # Token by token with a cache
+        hidden, sequence, cache = backbone.prefill(fusion.steps(inputs, [], ended=False))
+        told = [read(hidden, sequence.lengths[:, None] - 1)]
+        for token in answers.split(1, dim=1):
+            sequence = extend(sequence, token)
+            told.append(backbone(sequence, cache))
+        torch.testing.assert_close(backbone.logits(torch.cat(told, dim=1)), own, atol=1e-5, rtol=0)
+
+
+def test_qwen_reads_a_clip_as_its_own_video():
+    torch.manual_seed(0)
+    backbone = tiny_backbone("qwen2_5_vl").eval()
+    inputs = tiny_inputs(backbone, rows=1, steps=4)
+    with torch.no_grad():
+        sequence = Fusion(backbone, None, False).clip(inputs, [], ended=False)
+        ours = backbone.logits(backbone(sequence))
+        rows, grid = backbone._patches(inputs.images)
+        ids = torch.tensor([[3, *[6] * 8, 4, *inputs.ids[0].tolist()]])
+        own = backbone.model(
+            input_ids=ids,
+            pixel_values_videos=rows,
+            video_grid_thw=torch.tensor([grid]),
+            mm_token_type_ids=(ids == 6).int() * 2,
+        ).logits
+    torch.testing.assert_close(ours, own, atol=1e-5, rtol=0)
+
+
+def _checkpoint(backbone: Backbone, folder: Path) -> None:
+    """A checkpoint folder as the hub has it: the family's names for the layout's ids in its tokenizer."""
+    backbone.model.save_pretrained(folder)
+    layout, marks = backbone.layout, backbone.markers
+    names = {marks.end: layout.end}
+    for part in ("before", "image_start", "image_end", "after"):
+        names |= dict(zip(getattr(marks, part), getattr(layout, part), strict=True))
+    vocabulary = names | {f"word{index}": index for index in range(64) if index not in names.values()}
+    Tokenizer(models.WordLevel(vocabulary, unk_token="word10")).save(str(folder / "tokenizer.json"))
+
+
+@pytest.mark.parametrize("model_type", CONFIGS)
+def test_checkpoint_folder_loads_with_its_layout(model_type: str, tmp_path: Path):
+    torch.manual_seed(0)
+    backbone = tiny_backbone(model_type)
+    _checkpoint(backbone, tmp_path)
+    loaded = load_backbone(tmp_path, backbone.family)
+    assert loaded.layout == backbone.layout
+    weights = backbone.model.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in loaded.model.state_dict().items())
+
+
+def test_default_models_checkpoint_loads(tiny_checkpoint: Path):
+    backbone = load_backbone(tiny_checkpoint, "paligemma")
+    assert backbone.layout.after == (2,)
+    assert backbone.encode(torch.randn(1, 3, 32, 48)).tokens.shape == (1, 6, 32)
+
+
+def test_checkpoint_that_is_not_one_is_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"config\.json is missing"):
+        load_backbone(tmp_path)
+    backbone = tiny_backbone("llava")
+    _checkpoint(backbone, tmp_path)
+    with pytest.raises(UsageError, match="holds a llava checkpoint, not smolvlm"):
+        load_backbone(tmp_path, "smolvlm")
+    other = tiny_backbone("smolvlm")
+    (tmp_path / "smolvlm").mkdir()
+    other.model.save_pretrained(tmp_path / "smolvlm")
+    with pytest.raises(UsageError, match=r"tokenizer\.json is missing"):
+        load_backbone(tmp_path / "smolvlm")
+    shutil.copy(tmp_path / "tokenizer.json", tmp_path / "smolvlm")
+    with pytest.raises(UsageError, match=r"no token '<\|im_start\|>'"):
+        load_backbone(tmp_path / "smolvlm")
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(UsageError, match=r"has no \*\.safetensors"):
+        load_backbone(tmp_path)
+    with pytest.raises(UsageError, match="no backbone reads model type 'gpt2'"):
+        family_of("gpt2")

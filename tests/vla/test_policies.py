@@ -1,0 +1,138 @@
+"""Every backbone with every head and history that makes sense: trains, streams, saves, loads."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vla.checkpoint import load_vla, save_vla
+from vla.fusion import Inputs, join_steps
+from vla.heads import HeadConfig
+from vla.model import HISTORIES, VLA, Targets, VLAConfig
+from vla.tiny import BINS, CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
+
+HORIZON, ROWS, WINDOW = 2, 2, 3
+SPACES = {"gripper": (3, True), "base": (2, False), "arm": (7, True)}  # dims, and is the last a gripper?
+
+
+def _shapes() -> list[Any]:
+    """Backbone, head, history, action space. Kin of a family, and long chunks, are left for slow runs."""
+    found = []
+    for name in CONFIGS:
+        kin = [pytest.mark.slow] if name in ("paligemma2", "idefics3") else []
+        for head in ("fc", "lstm", "gpt", "discrete"):
+            for history in HISTORIES:
+                if (head, history) == ("discrete", "post") or (name, history) == ("florence2", "pre"):
+                    continue
+                found.append(pytest.param(name, head, history, "gripper", marks=kin))
+                if name == "paligemma":
+                    found.append(pytest.param(name, head, history, "base"))
+                    found.append(pytest.param(name, head, history, "arm", marks=pytest.mark.slow))
+    return found
+
+
+def _config(head: str, history: str, space: str) -> VLAConfig:
+    dims, gripper = SPACES[space]
+    sizes = HeadConfig(head, HORIZON, dims, gripper, 16, layers=2, attention_heads=2, mlp=(32, 16))
+    return VLAConfig(
+        sizes,
+        history,
+        window=1 if history == "none" else WINDOW,
+        action_tokens=2,
+        hand_camera=True,
+        state_pose_dims=6,
+        bins=BINS,
+        first_id=FIRST_ACTION,
+    )
+
+
+def _targets(config: VLAConfig) -> Targets:
+    shape = (ROWS, config.window, HORIZON, config.head.action_dims)
+    if config.discrete:
+        actions = torch.randint(FIRST_ACTION, FIRST_ACTION + BINS, shape)
+    else:
+        actions = torch.rand(shape) * 2 - 1
+    if config.head.gripper and not config.discrete:
+        actions[..., -1] = (actions[..., -1] > 0).float()
+    return Targets(actions, torch.ones(shape[:-1], dtype=torch.bool))
+
+
+def _train(policy: VLA, inputs: Inputs, targets: Targets) -> list[float]:
+    policy.train()
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-3)
+    losses: list[float] = []
+    for step in range(4):
+        loss = policy(inputs, targets).total
+        losses.append(loss.item())
+        if step < 3:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return losses
+
+
+def _check_continuous_stream(policy: VLA, steps: list[Inputs]) -> None:
+    window = policy.config.window
+    for index, step in enumerate(steps):
+        chunk = policy.step(step)
+        batch = join_steps(steps[max(0, index + 1 - window) : index + 1], window)
+        torch.testing.assert_close(chunk, policy._values(policy.actions(batch)[:, -1]), atol=1e-4, rtol=0)
+        _check_range(policy, chunk)
+
+
+def _check_discrete_stream(policy: VLA, steps: list[Inputs], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logits that generation chose from, against the batch forward that is told what was generated."""
+    config, logits = policy.config, policy.backbone.logits
+    heard: list[Tensor] = []
+    monkeypatch.setattr(policy.backbone, "logits", lambda hidden: heard.append(logits(hidden)) or heard[-1])
+    said: list[Tensor] = []
+    for index, step in enumerate(steps):
+        heard.clear()
+        _check_range(policy, policy.step(step))
+        streamed = torch.stack(heard, dim=1)
+        ids = streamed[..., FIRST_ACTION : FIRST_ACTION + BINS].argmax(-1) + FIRST_ACTION
+        said.append(ids.unflatten(1, (HORIZON, config.head.action_dims)))
+        told = said[-1:] if config.history == "video" else said[-config.window :]
+        told = [said[0]] * (0 if config.history == "video" else config.window - len(told)) + told
+        batch = join_steps(steps[max(0, index + 1 - config.window) : index + 1], config.window)
+        batched = policy.token_logits(batch, torch.stack(told, dim=1))[:, -1]
+        torch.testing.assert_close(streamed, batched, atol=1e-4, rtol=0)
+
+
+def _check_range(policy: VLA, chunk: Tensor) -> None:
+    assert chunk.shape == (ROWS, HORIZON, policy.config.head.action_dims)
+    assert chunk.abs().max() <= 1
+    if policy.config.head.gripper:
+        assert set(chunk[..., -1].flatten().tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize(("name", "head", "history", "space"), _shapes())
+def test_policy_learns_streams_and_survives_its_checkpoint(
+    name: str, head: str, history: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    policy = VLA(tiny_backbone(name), _config(head, history, space))
+    config = policy.config
+    inputs = tiny_inputs(policy.backbone, ROWS, config.window)
+    if config.window > 1:
+        inputs.valid[1, 0] = False  # an episode that began a step later
+    losses = _train(policy, inputs, _targets(config))
+    assert losses[3] < losses[0], losses
+    policy.eval()
+    episode = tiny_inputs(policy.backbone, ROWS, config.window + 2)
+    steps = [episode.steps(index, index + 1) for index in range(config.window + 2)]
+    with torch.no_grad():
+        if config.discrete:
+            _check_discrete_stream(policy, steps, monkeypatch)
+        else:
+            _check_continuous_stream(policy, steps)
+    save_vla(policy, tmp_path)
+    loaded = load_vla(tmp_path)
+    assert loaded.config == config
+    for name, value in policy.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[name]), name
+    policy.reset()
+    assert torch.equal(policy.step(inputs.last()), loaded.step(inputs.last()))

@@ -1,0 +1,131 @@
+"""What a vision-language model is to a policy: images and ids to tokens, a sequence to hidden states.
+
+Families are the classes of `vla.families`; to add one, write such a class (docs of the methods below).
+"""
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import Cache, DynamicCache, PreTrainedModel
+
+from vla.sequence import Picture, Sequence
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Ids that a family writes around images: `before [start image end]... after`, then the instruction."""
+
+    before: tuple[int, ...] = ()
+    image_start: tuple[int, ...] = ()
+    image_end: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+    end: int = 1  # ends an answer
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Layout":
+        ids: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+        return cls(**ids)
+
+
+@dataclass(frozen=True)
+class Markers:
+    """The names of a layout's tokens in the family's tokenizer."""
+
+    end: str
+    before: tuple[str, ...] = ()
+    image_start: tuple[str, ...] = ()
+    image_end: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+class Backbone(nn.Module, ABC):
+    """A model of transformers behind one interface. Families override `encode` and what else differs."""
+
+    family: ClassVar[str]
+    classes: ClassVar[dict[str, type[PreTrainedModel]]]  # "model_type" of config.json -> class
+    markers: ClassVar[Markers]
+    interleaves: ClassVar[bool] = True  # may answers stand between images (history "pre")?
+
+    def __init__(self, model: PreTrainedModel, layout: Layout, config: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.layout = layout
+        # What `vla.loading.backbone_from_config` builds the same net from.
+        if config is None:
+            config = json.loads(model.config.to_json_string(use_diff=False))
+        self.config = config
+
+    @property
+    def width(self) -> int:
+        """D, the width of the language model's tokens."""
+        return self.model.get_input_embeddings().weight.shape[1]
+
+    @property
+    def vocabulary(self) -> int:
+        """V, the number of ids that `logits` tells apart."""
+        return self.model.get_output_embeddings().weight.shape[0]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.model.dtype
+
+    @property
+    def text_config(self) -> Any:
+        return self.model.config.get_text_config()
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The language model that `forward` runs; its `layers` are what last-N and LoRA train."""
+        return self.model.model.language_model
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Ids (B, n) to tokens (B, n, D), as `forward` takes them."""
+        return self.model.get_input_embeddings()(ids)
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Picture:
+        """Images (N, 3, H, W), preprocessed as the family does, to tokens."""
+
+    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[Picture, Tensor]]:
+        """Clips (B, W, 3, H, W), oldest first, with `valid` (B, W) bool, to pictures and masks (B, P).
+
+        By default each frame is a picture; a family that knows video makes one of all.
+        """
+        pictures = self.encode(clips.flatten(0, 1)).split(clips.shape[1])
+        return [
+            (picture, step[:, None].expand(-1, picture.tokens.shape[1]))
+            for picture, step in zip(pictures, valid.unbind(1), strict=True)
+        ]
+
+    def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
+        """Last hidden states (B, S, D), after the final norm; with a cache, of the new tokens only."""
+        return self.decoder(
+            inputs_embeds=sequence.embeds,
+            attention_mask=sequence.mask.long(),
+            position_ids=sequence.positions[0],
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+
+    def prefill(self, sequence: Sequence) -> tuple[Tensor, Sequence, Cache]:
+        """Hidden states, the sequence to `extend` for the next token, and its cache."""
+        cache = self.new_cache()
+        return self(sequence, cache), sequence, cache
+
+    def new_cache(self) -> Cache:
+        return DynamicCache(config=self.text_config)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Of the next token, (..., D) -> (..., vocabulary)."""
+        logits = self.model.get_output_embeddings()(hidden)
+        # Gemma 2's, by its own modelling code: cap * tanh(logits / cap).
+        cap = getattr(self.text_config, "final_logit_softcapping", None)
+        return logits if cap is None else torch.tanh(logits / cap) * cap

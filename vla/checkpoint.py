@@ -1,0 +1,71 @@
+"""A policy as a folder: vla.json (its shape) and model.safetensors (all weights)."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+
+from edge.errors import UsageError
+from vla.backbone import Backbone, Layout
+from vla.heads import HeadConfig
+from vla.loading import PINNED_FAMILIES, backbone_from_config
+from vla.losses import LossConfig
+from vla.model import VLA, VLAConfig
+from vla.training_modes import TrainableConfig
+
+
+def save_vla(policy: VLA, folder: Path) -> None:
+    """Write the policy into `folder`; each file appears whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = {
+        "vla": asdict(policy.config),
+        "family": policy.backbone.family,
+        "layout": policy.backbone.layout.to_json(),
+        "backbone": policy.backbone.config,
+        "dtype": str(policy.backbone.dtype).removeprefix("torch."),
+    }
+    weights = folder / "model.safetensors.part"
+    save_model(policy, str(weights))
+    text = folder / "vla.json.part"
+    text.write_text(json.dumps(shape, indent=2) + "\n")
+    weights.replace(folder / "model.safetensors")
+    text.replace(folder / "vla.json")
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+
+
+def config_from_json(fields: dict[str, Any]) -> VLAConfig:
+    """What `dataclasses.asdict` and JSON made of a VLAConfig."""
+    parts = {
+        "head": HeadConfig(**_tuples(fields["head"])),
+        "loss": LossConfig(**_tuples(fields["loss"])),
+        "trainable": TrainableConfig(**fields["trainable"]),
+    }
+    return VLAConfig(**{**fields, **parts})
+
+
+def load_vla(folder: Path, backbone: Backbone | None = None) -> VLA:
+    """What `save_vla` wrote, in eval mode.
+
+    A family from a pinned folder can't be rebuilt from numbers: give its `backbone` (`load_pinned`).
+    Raises UsageError if a file is missing or the backbone is of another family.
+    """
+    for name in ("vla.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise UsageError(f"{folder / name} is missing", "give the folder that training wrote")
+    shape: dict[str, Any] = json.loads((folder / "vla.json").read_text())
+    if backbone is None and shape["family"] in PINNED_FAMILIES:
+        raise UsageError(f"{folder} is a policy on {shape['family']}", "load that first, with load_pinned")
+    if backbone is None:
+        backbone = backbone_from_config(shape["backbone"], Layout.from_json(shape["layout"]))
+    if backbone.family != shape["family"]:
+        raise UsageError(f"{folder} is a policy on {shape['family']}, not on {backbone.family}")
+    backbone.to(getattr(torch, shape["dtype"]))
+    policy = VLA(backbone, config_from_json(shape["vla"]))
+    load_model(policy, str(folder / "model.safetensors"))
+    return policy.eval()

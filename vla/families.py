@@ -1,0 +1,235 @@
+"""The families that transformers has the modelling code of."""
+
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from transformers import (
+    Cache,
+    DynamicCache,
+    EncoderDecoderCache,
+    Florence2ForConditionalGeneration,
+    Idefics3ForConditionalGeneration,
+    IdeficsForVisionText2Text,
+    Kosmos2ForConditionalGeneration,
+    LlavaForConditionalGeneration,
+    PaliGemmaForConditionalGeneration,
+    SmolVLMForConditionalGeneration,
+)
+from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
+
+from vla.backbone import Backbone, Markers
+from vla.qwen import QwenVL
+from vla.sequence import ANSWER, END, Picture, Sequence, read
+
+
+class PaliGemma(Backbone):
+    """PaliGemma 1 and 2. Each step's context sees itself both ways; answers see only back."""
+
+    family = "paligemma"
+    classes: ClassVar = {"paligemma": PaliGemmaForConditionalGeneration}
+    markers = Markers(end="<eos>", after=("<bos>",))
+
+    def encode(self, images: Tensor) -> Picture:
+        return Picture(self.model.get_image_features(images).pooler_output)
+
+    def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
+        arguments: dict[str, Any] = {
+            "config": self.text_config,
+            "inputs_embeds": sequence.embeds,
+            "attention_mask": sequence.mask,
+            "past_key_values": cache,
+        }
+        if sequence.embeds.shape[1] > 1:  # a single token after a cache belongs to no block
+            arguments["block_sequence_ids"] = sequence.blocks
+        mask: Any = create_causal_mask(**arguments)
+        if getattr(self.text_config, "sliding_window", None) is not None:  # PaliGemma 2
+            mask = {
+                "full_attention": mask,
+                "sliding_attention": create_sliding_window_causal_mask(**arguments),
+            }
+        return self.decoder(
+            inputs_embeds=sequence.embeds,
+            attention_mask=mask,
+            position_ids=sequence.positions[0] + 1,  # PaliGemma counts from 1
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+
+
+class Kosmos2(Backbone):
+    """Kosmos-2. Its image features are L2-normalised before they are projected; it scales tokens inside."""
+
+    family = "kosmos-2"
+    classes: ClassVar = {"kosmos-2": Kosmos2ForConditionalGeneration}
+    markers = Markers(end="</s>", before=("<s>",), image_start=("<image>",), image_end=("</image>",))
+
+    @property
+    def decoder(self) -> Any:
+        return self.model.text_model.model
+
+    def encode(self, images: Tensor) -> Picture:
+        # As Kosmos2ForConditionalGeneration.forward, which has no method of its own for it.
+        vision = self.model.vision_model
+        features = vision.model.post_layernorm(vision(pixel_values=images).last_hidden_state)
+        return Picture(
+            self.model.image_to_text_projection(torch.nn.functional.normalize(features, dim=-1))[0]
+        )
+
+    def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
+        first = self.decoder.embed_positions.padding_idx + 1
+        return super().forward(replace(sequence, positions=(sequence.positions + first).contiguous()), cache)
+
+
+class Llava(Backbone):
+    """LLaVA 1.5."""
+
+    family = "llava"
+    classes: ClassVar = {"llava": LlavaForConditionalGeneration}
+    markers = Markers(end="</s>", before=("<s>",))
+
+    def encode(self, images: Tensor) -> Picture:
+        return Picture(torch.stack(list(self.model.get_image_features(images).pooler_output)))
+
+
+class SmolVLM(Backbone):
+    """SmolVLM, whose first version is an Idefics 3. An image is one tile."""
+
+    family = "smolvlm"
+    classes: ClassVar = {
+        "smolvlm": SmolVLMForConditionalGeneration,
+        "idefics3": Idefics3ForConditionalGeneration,
+    }
+    markers = Markers(
+        end="<end_of_utterance>",
+        before=("<|im_start|>",),
+        image_start=("<fake_token_around_image>", "<global-img>"),
+        image_end=("<fake_token_around_image>",),
+    )
+
+    @property
+    def decoder(self) -> Any:
+        return self.model.model.text_model
+
+    def encode(self, images: Tensor) -> Picture:
+        # Not get_image_features: it drops images that are all zero.
+        model = self.model.model
+        patch = self.model.config.vision_config.patch_size
+        there = images.new_ones(len(images), images.shape[2] // patch, images.shape[3] // patch).bool()
+        vision = model.vision_model(pixel_values=images, patch_attention_mask=there)
+        return Picture(model.connector(vision.last_hidden_state))
+
+
+class Flamingo(Backbone):
+    """IDEFICS, transformers' Flamingo: tokens look at images through gated cross-attention.
+
+    In the sequence an image is one `<image>` token. A token sees the images at or before it; the original
+    shows each token the last one only, which would hide the hand camera from the instruction.
+    """
+
+    family = "flamingo"
+    classes: ClassVar = {"idefics": IdeficsForVisionText2Text}
+    markers = Markers(
+        end="</s>",
+        before=("<s>",),
+        image_start=("<fake_token_around_image>",),
+        image_end=("<fake_token_around_image>",),
+    )
+
+    @property
+    def decoder(self) -> Any:
+        return self.model.model
+
+    def encode(self, images: Tensor) -> Picture:
+        model = self.model.model
+        memory = model.vision_model(pixel_values=images).last_hidden_state
+        if model.config.use_resampler:
+            memory = model.perceiver_resampler(memory)
+        # The last of the added vocabulary is <image>: IDEFICS adds <fake_token_around_image> and <image>.
+        added = model.config.additional_vocab_size
+        ids = torch.full((len(images), 1), model.config.vocab_size + added - 1, device=images.device)
+        return Picture(self.embed(ids), memory=memory)
+
+    def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
+        assert sequence.memory is not None and sequence.seen is not None
+        given = "perceiver_embeddings" if self.model.config.use_resampler else "image_encoder_embeddings"
+        return self.decoder(
+            inputs_embeds=sequence.embeds,
+            attention_mask=sequence.mask.long(),
+            position_ids=sequence.positions[0],
+            past_key_values=cache,
+            use_cache=cache is not None,
+            image_attention_mask=sequence.seen,
+            **{given: sequence.memory},
+        ).last_hidden_state
+
+
+class Florence2(Backbone):
+    """Florence-2: an encoder reads the context, a decoder the answer after its start token.
+
+    The hidden state at the last token of the context is the decoder's at its start token, so that here too
+    the state before a token predicts it.
+    """
+
+    family = "florence-2"
+    classes: ClassVar = {"florence2": Florence2ForConditionalGeneration}
+    markers = Markers(end="</s>", after=("<s>",))
+    interleaves = False  # the encoder would show each answer the frames after it
+
+    @property
+    def decoder(self) -> Any:
+        return self.model.model.language_model.decoder
+
+    def encode(self, images: Tensor) -> Picture:
+        return Picture(self.model.get_image_features(images).pooler_output)
+
+    def new_cache(self) -> Cache:
+        return EncoderDecoderCache(
+            DynamicCache(config=self.text_config), DynamicCache(config=self.text_config)
+        )
+
+    def _encode_context(self, sequence: Sequence) -> Sequence:
+        context = sequence.mask & (sequence.roles != ANSWER) & (sequence.roles != END)
+        encoder = self.model.model.language_model.encoder
+        memory = encoder(inputs_embeds=sequence.embeds, attention_mask=context.long()).last_hidden_state
+        return replace(sequence, memory=memory, seen=context[:, None])
+
+    def _decode(self, embeds: Tensor, sequence: Sequence, cache: Cache | None) -> Tensor:
+        assert sequence.memory is not None and sequence.seen is not None
+        return self.decoder(
+            inputs_embeds=embeds,
+            encoder_hidden_states=sequence.memory,
+            encoder_attention_mask=sequence.seen[:, 0].long(),
+            past_key_values=cache,
+            use_cache=cache is not None,
+        ).last_hidden_state
+
+    def _start(self, rows: int) -> Tensor:
+        start = torch.full((rows, 1), self.text_config.decoder_start_token_id)
+        return self.embed(start.to(self.model.device))
+
+    def _answer(self, sequence: Sequence, cache: Cache | None) -> Tensor:
+        assert sequence.seen is not None
+        answers = (sequence.roles == ANSWER) | (sequence.roles == END)
+        # Answers are as many in each row, and last in it.
+        first = sequence.seen[:, 0].sum(1, keepdim=True)
+        places = first + torch.arange(int(answers.sum(1).max()), device=first.device)
+        embeds = torch.cat([self._start(len(first)), read(sequence.embeds, places)], dim=1)
+        hidden = self._decode(embeds, sequence, cache)
+        target = torch.cat([first - 1, places], dim=1)[..., None].expand_as(hidden)
+        return torch.zeros_like(sequence.embeds).scatter(1, target, hidden.to(sequence.embeds.dtype))
+
+    def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
+        if sequence.memory is not None:
+            return self._decode(sequence.embeds, sequence, cache)
+        return self._answer(self._encode_context(sequence), cache)
+
+    def prefill(self, sequence: Sequence) -> tuple[Tensor, Sequence, Cache]:
+        cache, sequence = self.new_cache(), self._encode_context(sequence)
+        return self._answer(sequence, cache), sequence, cache
+
+
+FAMILIES: dict[str, type[Backbone]] = {
+    cls.family: cls for cls in (PaliGemma, Kosmos2, QwenVL, Llava, Flamingo, SmolVLM, Florence2)
+}

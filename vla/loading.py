@@ -1,0 +1,144 @@
+"""Backbones from checkpoint folders: transformers' families from safetensors, others from a pinned folder."""
+
+import hashlib
+import importlib.util
+import json
+import stat
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from edge.errors import UsageError
+from vla.backbone import Backbone, Layout
+from vla.families import FAMILIES
+from vla.paligemma import TinyConfig, build_paligemma, load
+
+PINNED_FAMILIES = ("moondream", "uform")  # transformers has no modelling code for them
+_PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
+
+
+def family_of(model_type: str) -> type[Backbone]:
+    """The family that reads config.json's "model_type". Raises UsageError for one that none reads."""
+    for cls in FAMILIES.values():
+        if model_type in cls.classes:
+            return cls
+    raise UsageError(f"no backbone reads model type {model_type!r}", f"families: {', '.join(FAMILIES)}")
+
+
+def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
+    """The ids of the family's markers in `tokenizer.json`. Raises UsageError if the tokenizer lacks one."""
+    if not file.is_file():
+        raise UsageError(f"{file} is missing", "save the family's fast tokenizer beside its weights")
+    tokenizer = Tokenizer.from_file(str(file))
+
+    def ids(names: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(index(name) for name in names)
+
+    def index(name: str) -> int:
+        found = tokenizer.token_to_id(name)
+        if found is None:
+            raise UsageError(f"{file}: no token {name!r}, so it is not a tokenizer of {cls.family}")
+        return found
+
+    marks = cls.markers
+    return Layout(
+        before=ids(marks.before),
+        image_start=ids(marks.image_start),
+        image_end=ids(marks.image_end),
+        after=ids(marks.after),
+        end=index(marks.end),
+    )
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise UsageError(f"{file} is missing", "give the local folder of a checkpoint; nothing is downloaded")
+    return json.loads(file.read_text())
+
+
+def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = torch.float32) -> Backbone:
+    """A family's checkpoint folder: config.json, tokenizer.json, *.safetensors. None of its code runs.
+
+    Our own tiny PaliGemma (`vla.paligemma.save`) is read too. Raises UsageError if the folder is incomplete
+    or holds another family than `family`.
+    """
+    model_type = str(_config(folder).get("model_type"))
+    cls = family_of(model_type)
+    if family is not None and cls.family != family:
+        raise UsageError(f"{folder} holds a {cls.family} checkpoint, not {family}")
+    if not any(folder.glob("*.safetensors")):
+        raise UsageError(f"{folder} has no *.safetensors", "convert the weights: pickled ones are not read")
+    layout = layout_from_tokenizer(cls, folder / "tokenizer.json")
+    if (folder / "tiny.json").is_file():
+        tiny: Any
+        tiny, sizes, _ = load(folder)
+        return cls(tiny.to(dtype), layout, {"model_type": model_type, "tiny": asdict(sizes)})
+    model = cls.classes[model_type].from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=dtype
+    )
+    return cls(model.eval(), layout)
+
+
+def backbone_from_config(config: dict[str, Any], layout: Layout) -> Backbone:
+    """A backbone with random weights out of config.json's fields; "tiny" holds a TinyConfig's."""
+    cls = family_of(str(config.get("model_type")))
+    if "tiny" in config:
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config["tiny"].items()
+        }
+        return cls(build_paligemma(TinyConfig(**fields)), layout, config)
+    model_class: Any = cls.classes[config["model_type"]]
+    return cls(model_class(model_class.config_class.from_dict(config)), layout)
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all files of a folder, in the order of their names.
+
+    Raises UsageError at links, special files and pickles, which a digest of bytes says too little about.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            continue
+        if not stat.S_ISREG(mode):
+            raise UsageError(f"{path} is not a plain file")
+        if path.suffix in _PICKLES:
+            raise UsageError(f"{path} may be a pickle", "only safetensors are read")
+        digest.update(f"{len(name.encode())}:{name}:{path.stat().st_size}:".encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def load_pinned(family: str, folder: Path, sha256: str) -> Backbone:
+    """A family whose modelling code lies in its folder: runs `folder/backbone.py` after the digest agreed.
+
+    That file defines `load(folder: Path) -> Backbone`. `sha256` is what `folder_digest` said when a person
+    had read the code. Raises UsageError for any other folder, digest or family.
+    """
+    if family not in PINNED_FAMILIES:
+        raise UsageError(f"{family!r} is not loaded from a pinned folder", f"families: {PINNED_FAMILIES}")
+    if not (folder / "backbone.py").is_file():
+        raise UsageError(f"{folder}/backbone.py is missing", "give a local folder; nothing is downloaded")
+    measured = folder_digest(folder)
+    if measured != sha256:
+        raise UsageError(f"{folder} has digest {measured}, pinned is {sha256}", "read what changed, then pin")
+    spec = importlib.util.spec_from_file_location(
+        f"vla_pinned_{family}_{sha256[:12]}", folder / "backbone.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    backbone = module.load(folder)
+    if not isinstance(backbone, Backbone) or backbone.family != family:
+        raise UsageError(
+            f"{folder}/backbone.py: load() gave a {type(backbone).__name__}, no {family} Backbone"
+        )
+    return backbone

@@ -1,0 +1,194 @@
+"""Each family so small that a test trains it in a second: random weights, 64 tokens, width 32."""
+
+from typing import Any
+
+import torch
+
+from vla.backbone import Backbone, Layout
+from vla.fusion import Inputs
+from vla.loading import backbone_from_config
+
+VOCABULARY = 64
+WIDTH = 32
+FIRST_ACTION, BINS = 40, 16
+# Ids: 0 pad, 1 end, 2 bos, 3 and 4 around images, 5 image, words from 10, actions FIRST_ACTION on.
+IMAGE_SIDE = {"florence-2": 32}  # pixels; of all others 16
+
+_TEXT: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": WIDTH,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.1,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 1,
+}
+_VISION: dict[str, Any] = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "image_size": 16,
+    "patch_size": 8,
+    "initializer_range": 0.1,
+}
+_ROPE = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e4}
+_QWEN_VISION: dict[str, Any] = {
+    "depth": 2,
+    "hidden_size": WIDTH,
+    "intermediate_size": 64,
+    "num_heads": 2,
+    "patch_size": 4,
+    "out_hidden_size": WIDTH,
+    "initializer_range": 0.1,
+}
+_QWEN_IDS = {"image_token_id": 5, "video_token_id": 6, "vision_start_token_id": 3, "vision_end_token_id": 4}
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "paligemma": {
+        "model_type": "paligemma",
+        "text_config": {**_TEXT, "model_type": "gemma", "head_dim": 16},
+        "vision_config": {**_VISION, "model_type": "siglip_vision_model", "projection_dim": WIDTH},
+        "projection_dim": WIDTH,
+        "image_token_index": 5,
+    },
+    "paligemma2": {
+        "model_type": "paligemma",
+        "text_config": {**_TEXT, "model_type": "gemma2", "head_dim": 16, "sliding_window": 64},
+        "vision_config": {**_VISION, "model_type": "siglip_vision_model", "projection_dim": WIDTH},
+        "projection_dim": WIDTH,
+        "image_token_index": 5,
+    },
+    "kosmos-2": {
+        "model_type": "kosmos-2",
+        "text_config": {
+            "vocab_size": VOCABULARY,
+            "embed_dim": WIDTH,
+            "layers": 2,
+            "ffn_dim": 64,
+            "attention_heads": 2,
+            "max_position_embeddings": 256,
+            "dropout": 0.0,
+            "attention_dropout": 0.0,
+            "init_std": 0.1,
+            "pad_token_id": 0,
+        },
+        "vision_config": _VISION,
+        "latent_query_num": 4,
+    },
+    "qwen2_5_vl": {
+        "model_type": "qwen2_5_vl",
+        "text_config": {**_TEXT, "rope_parameters": _ROPE},
+        "vision_config": {**_QWEN_VISION, "window_size": 16, "fullatt_block_indexes": [1]},
+        **_QWEN_IDS,
+    },
+    "qwen3_vl": {
+        "model_type": "qwen3_vl",
+        "text_config": {**_TEXT, "head_dim": 16, "rope_parameters": {**_ROPE, "mrope_interleaved": True}},
+        "vision_config": {**_QWEN_VISION, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]},
+        **_QWEN_IDS,
+    },
+    "llava": {
+        "model_type": "llava",
+        "text_config": {**_TEXT, "model_type": "llama"},
+        "vision_config": {**_VISION, "model_type": "clip_vision_model", "num_hidden_layers": 2},
+        "image_token_index": 5,
+    },
+    "idefics": {
+        "model_type": "idefics",
+        **{k: v for k, v in _TEXT.items() if k != "num_key_value_heads"},
+        "vocab_size": VOCABULARY - 2,
+        "additional_vocab_size": 2,
+        "alpha_initializer": "ones",  # zeros would hide the images from an untrained net
+        "vision_config": {**{k: v for k, v in _VISION.items() if k != "hidden_size"}, "embed_dim": WIDTH},
+    },
+    "smolvlm": {
+        "model_type": "smolvlm",
+        "text_config": {**_TEXT, "model_type": "llama"},
+        "vision_config": {**_VISION, "patch_size": 4},
+        "image_token_id": 5,
+    },
+    "idefics3": {
+        "model_type": "idefics3",
+        "text_config": {**_TEXT, "model_type": "llama"},
+        "vision_config": {**_VISION, "patch_size": 4},
+        "image_token_id": 5,
+        "scale_factor": 2,
+    },
+    "florence2": {
+        "model_type": "florence2",
+        "text_config": {
+            "model_type": "bart",
+            "vocab_size": VOCABULARY,
+            "d_model": WIDTH,
+            "encoder_layers": 1,
+            "decoder_layers": 2,
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "encoder_ffn_dim": 64,
+            "decoder_ffn_dim": 64,
+            "max_position_embeddings": 256,
+            "dropout": 0.0,
+            "init_std": 0.1,
+            "pad_token_id": 0,
+            "bos_token_id": 2,
+            "eos_token_id": 1,
+            "decoder_start_token_id": 1,
+        },
+        "vision_config": {
+            "depths": [1, 1],
+            "patch_size": [7, 3],
+            "patch_stride": [4, 4],
+            "patch_padding": [3, 1],
+            "patch_prenorm": [False, True],
+            "embed_dim": [16, 32],
+            "num_heads": [2, 2],
+            "num_groups": [2, 2],
+            "window_size": 2,
+            "drop_path_rate": 0.0,
+            "projection_dim": WIDTH,
+        },
+        "image_token_id": 5,
+    },
+}
+_LAYOUTS = {
+    "paligemma": Layout(after=(2,)),
+    "paligemma2": Layout(after=(2,)),
+    "kosmos-2": Layout(before=(2,), image_start=(3,), image_end=(4,)),
+    "qwen2_5_vl": Layout(image_start=(3,), image_end=(4,)),
+    "qwen3_vl": Layout(image_start=(3,), image_end=(4,)),
+    "llava": Layout(before=(2,)),
+    "idefics": Layout(before=(2,), image_start=(VOCABULARY - 2,), image_end=(VOCABULARY - 2,)),
+    "smolvlm": Layout(before=(2,), image_start=(3, 7), image_end=(3,)),
+    "idefics3": Layout(before=(2,), image_start=(3, 7), image_end=(3,)),
+    "florence2": Layout(after=(2,)),
+}
+
+
+def tiny_backbone(name: str) -> Backbone:
+    """One of CONFIGS with random weights; seed torch before for the same ones."""
+    return backbone_from_config(CONFIGS[name], _LAYOUTS[name])
+
+
+def image_side(backbone: Backbone) -> int:
+    """Height and width of a tiny backbone's images in pixels."""
+    return IMAGE_SIDE.get(backbone.family, 16)
+
+
+def tiny_inputs(backbone: Backbone, rows: int, steps: int, pose_dims: int = 6) -> Inputs:
+    """Random inputs with both cameras and a state; every second instruction is a word shorter."""
+    side = image_side(backbone)
+    ids_mask = torch.ones(rows, 3, dtype=torch.bool)
+    ids_mask[1::2, 2] = False
+    return Inputs(
+        images=torch.randn(rows, steps, 3, side, side),
+        ids=torch.randint(10, FIRST_ACTION, (rows, 3)),
+        ids_mask=ids_mask,
+        valid=torch.ones(rows, steps, dtype=torch.bool),
+        hand_images=torch.randn(rows, steps, 3, side, side),
+        state=torch.cat([torch.randn(rows, steps, pose_dims), torch.randint(0, 2, (rows, steps, 1))], dim=-1),
+    )
