@@ -13,6 +13,7 @@ from edge.bundle import load_bundle
 from edge.grounding import GroundingModel
 from edge.parsing import parse_detections
 from edge.records import Box, Image
+from edge.seeker import MIN_CONFIDENCE
 from sim.dataset import KIND_NAMES, label, view
 from sim.objects import COLOURS
 from sim.render import CameraSpec, Renderer, degrade
@@ -22,7 +23,6 @@ from training.questions import Question, find
 
 SEED_BASE = 50_000_000  # rooms that neither training nor episodes use
 LARGE_PX = 10.0  # short side at the model's input
-MIN_CONFIDENCE = 0.35  # as the policy takes it
 GOOD_IOU = 0.5
 
 

@@ -33,7 +33,11 @@ COMMANDS = {
     "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects on fresh scenes"),
     "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory and SIGKILL in real time"),
-    "train": Command("training.grounding:main", "train the default model", extra="train"),
+    "collect": Command(
+        "training.collect:main", "demonstrations by a scripted expert, as a LeRobotDataset", extra="train"
+    ),
+    "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
+    "train-grounding": Command("training.grounding:main", "train the default model", extra="train"),
     "export": Command("export.grounding:main", "turn a checkpoint into a bundle", extra="export"),
 }
 

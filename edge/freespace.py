@@ -31,6 +31,7 @@ class Scan:
     blocked: np.ndarray
     bearings: Floats  # (N,) from the base, left positive
     ranges: Floats  # (N,) metres from the base
+    nearest: Floats  # (N,) metres to the nearest floor that the camera can see there
 
 
 class FloorScanner:
@@ -56,13 +57,20 @@ def check_floor(engine: Engine) -> None:
 
 def scan_of(rows: np.ndarray, view: View) -> Scan:
     """The scan for image rows (N,), fractions of the height, at which the floor ends in N equal columns."""
-    up = (0.5 - np.asarray(rows, np.float64)) * 2 * view.tan_v
+    points = _floor_points(np.asarray(rows, np.float64), view)
+    ranges = np.hypot(points[:, 0], points[:, 1])
+    bearings = np.arctan2(points[:, 1], points[:, 0])
+    points *= np.minimum(1.0, MAX_RANGE_M / ranges)[:, None]
+    lowest = _floor_points(np.ones(len(rows)), view)
+    nearest = np.hypot(lowest[:, 0], lowest[:, 1])
+    return Scan(points, ranges < MAX_RANGE_M, bearings, np.minimum(ranges, MAX_RANGE_M), nearest)
+
+
+def _floor_points(rows: Floats, view: View) -> Floats:
+    """Where the floor is seen at the middle of each of N columns, (N, 2) in the base frame."""
+    up = (0.5 - rows) * 2 * view.tan_v
     left = (0.5 - (np.arange(len(rows)) + 0.5) / len(rows)) * 2 * view.tan_u
     cos, sin = math.cos(view.mount.pitch_rad), math.sin(view.mount.pitch_rad)
     down = np.maximum(sin - up * cos, 1e-3)  # at the horizon and above: farther than anything
     scale = view.mount.height_m / down
-    points = np.stack([view.mount.forward_m + scale * (cos + up * sin), scale * left], 1)
-    ranges = np.hypot(points[:, 0], points[:, 1])
-    bearings = np.arctan2(points[:, 1], points[:, 0])
-    points *= np.minimum(1.0, MAX_RANGE_M / ranges)[:, None]
-    return Scan(points, ranges < MAX_RANGE_M, bearings, np.minimum(ranges, MAX_RANGE_M))
+    return np.stack([view.mount.forward_m + scale * (cos + up * sin), scale * left], 1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge.records import Box, CameraMount, Odometry
 
 Floats = NDArray[np.float64]
+FAR_M = 8.0  # a foot at the horizon says "far", and no more
 
 
 class View:
@@ -51,6 +52,14 @@ class View:
     def target_point(self, box: Box) -> tuple[float, float] | None:
         """Where a thing that stands on the floor is nearest to the camera, in the base frame."""
         return self.floor_point(box.center_x, min(box.y1, 1.0))
+
+    def place(self, box: Box) -> tuple[float, float]:
+        """`target_point`, or straight on at FAR_M where the box's foot is at the horizon or above."""
+        point = self.target_point(box)
+        if point is None or math.hypot(*point) > FAR_M:
+            bearing = self.bearing(box)
+            return FAR_M * math.cos(bearing), FAR_M * math.sin(bearing)
+        return point
 
     def bearing(self, box: Box) -> float:
         """Direction of a box's middle from the camera, radians, left positive."""

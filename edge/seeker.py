@@ -11,14 +11,14 @@ the prompt, and of the answer only a box is used.
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from edge.freespace import Scan
-from edge.geometry import Floats, Pose, PoseHistory, View, wrap
+from edge.geometry import Pose, PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
 from edge.parsing import parse_detections
+from edge.pilot import Pilot
 from edge.records import (
     ZERO,
     ActionChunk,
@@ -30,8 +30,8 @@ from edge.records import (
     Odometry,
     Velocity,
 )
-from edge.search import TURN_RAD_S, Search
-from edge.servo import DEADBAND, Obstacles, Steering, drive_to, turn_rate
+from edge.search import TURN_RAD_S, Places, Search
+from edge.servo import DEADBAND, turn_rate
 from edge.target import Target
 from edge.tracking import BoxTracker
 
@@ -40,8 +40,8 @@ SURE = 0.75  # of answers that count for arrival: near by, a true one has 0.86 o
 STOP_AT_M = 0.56  # from the base's centre to the target's foot
 ARRIVED_BEARING_RAD = math.radians(9)
 BELIEVED, DOUBTED, LOST = 0.45, 0.15, 0.08  # see edge.target: to drive at it, to look on, to give it up
-REJECTED_NS = 12_000_000_000  # a turn and a bit
-REJECTED_RAD = math.radians(12)
+FORGET_NS = 12_000_000_000  # a turn and a bit
+SAME_M, SAME_SHARE = 0.4, 0.25  # so near to it, plus a share of the distance, it is the same thing
 LOOK_NS = 500_000_000  # a look takes at least this long
 CHECK_HITS = 3
 CHECK_NS = 2_500_000_000  # after so long without sure answers it is something else
@@ -79,15 +79,15 @@ class Seeker:
         self._target = Target()
         self._tracker = BoxTracker()
         self._poses = PoseHistory()
-        self._obstacles = Obstacles()
+        self._pilot = Pilot(self._mount.radius_m, blind=self._see_floor is None)
         self._search = Search()
         self._since_ns = 0
         self._answer = ""
-        self._side = 0.0
         self._blocked = 0
         self._turn_at = Pose()
         self._chased = False  # it went after the lost target since it was seen last
-        self._rejected: list[tuple[float, float, int]] = []  # x, y in the odometry frame, when
+        self._rejected = Places(FORGET_NS)  # looked at in vain: the search would turn back there for ever
+        self._doubted = Places(FORGET_NS)  # lost once
 
     @property
     def status(self) -> PolicyStatus:
@@ -116,8 +116,8 @@ class Seeker:
         if self._tracker.detection is not None:
             self._target.track(self._tracker.detection, self._view, pose)
         if scan is not None:
-            self._obstacles.add(scan, pose, frame.stamp_ns)
-        velocity = self._drive(pose, scan, frame.stamp_ns, observation.odometry, inference)
+            self._pilot.see(scan, pose, frame.stamp_ns)
+        velocity = self._drive(pose, frame.stamp_ns, observation.odometry, inference)
         return self._chunk(velocity, frame.stamp_ns)
 
     def _hear(self, inference: Inference, view: View) -> None:
@@ -129,7 +129,11 @@ class Seeker:
         if found and inference.confidence >= MIN_CONFIDENCE:
             box = max(found, key=lambda d: d.box.area).box
             detection = Detection(box, self._goal.target, inference.confidence)
-            if self._state == "search" and self._was_rejected(view.bearing(box), pose, frame.stamp_ns):
+            place = view.place(box)
+            near_m = SAME_M + SAME_SHARE * math.hypot(*place)
+            if self._state == "search" and self._rejected.hold(
+                *pose.to_world(*place), near_m, frame.stamp_ns
+            ):
                 return
             self._tracker.start(detection, frame)
             target.saw(detection, view, pose, frame.stamp_ns)
@@ -138,22 +142,15 @@ class Seeker:
         if target.belief < BELIEVED:
             self._tracker.stop()
 
-    def _was_rejected(self, bearing_rad: float, pose: Pose, now_ns: int) -> bool:
-        """Whether a look in this direction was in vain lately: the search would turn back to it for ever."""
-        self._rejected = [r for r in self._rejected if now_ns - r[2] < REJECTED_NS]
-        seen = (math.atan2(*reversed(pose.to_base(x, y))) for x, y, _ in self._rejected)
-        return any(abs(wrap(bearing_rad - bearing)) < REJECTED_RAD for bearing in seen)
-
     def _drive(
         self,
         pose: Pose,
-        scan: Scan | None,
         now_ns: int,
         odometry: Odometry | None,
         inference: Inference | None,
     ) -> Velocity:
         if self._state == "search":
-            return self._drive_search(pose, scan, now_ns)
+            return self._drive_search(pose, now_ns)
         if self._state == "confirm":
             return self._drive_confirm(pose, now_ns)
         if self._state == "approach":
@@ -168,6 +165,14 @@ class Seeker:
 
     def _enter(self, state: str, now_ns: int) -> None:
         self._state, self._since_ns = state, now_ns
+
+    def _lose(self, now_ns: int) -> Velocity:
+        """It is no longer seen. At the second time it isn't looked for there again for a while."""
+        target = self._target
+        seen_twice = self._doubted.hold(target.x_m, target.y_m, SAME_M, now_ns)
+        (self._rejected if seen_twice else self._doubted).add(target.x_m, target.y_m, now_ns)
+        self._enter("lost", now_ns)
+        return ZERO
 
     def _begin_search(self, pose: Pose) -> None:
         """Search where it was seen last: go there once, for something may only hide it; then look around.
@@ -188,24 +193,23 @@ class Seeker:
         else:
             self._search.direction = math.copysign(1.0, self._target.bearing_rad)
 
-    def _drive_search(self, pose: Pose, scan: Scan | None, now_ns: int) -> Velocity:
+    def _drive_search(self, pose: Pose, now_ns: int) -> Velocity:
         search = self._search
         if self._target.hits and self._target.known:
             self._enter("confirm", now_ns)
             return ZERO
         if search.waypoint is not None:
-            return self._drive_leg(pose)
-        search.look(pose, scan, self._mount.radius_m)
+            return self._drive_leg(pose, now_ns)
+        search.look(pose)
         if search.all_round:
-            search.next_leg(pose)
+            search.next_leg(pose, self._pilot.vantage)
         return Velocity(0.0, 0.0, search.direction * TURN_RAD_S)
 
-    def _drive_leg(self, pose: Pose) -> Velocity:
+    def _drive_leg(self, pose: Pose, now_ns: int) -> Velocity:
         assert self._search.waypoint is not None
-        x, y = pose.to_base(*self._search.waypoint)
-        steering = self._steer(pose, x, y, 0.15, self._obstacles.near(pose), 0.35)
+        steering = self._pilot.drive(pose, *self._search.waypoint, 0.15, 0.35, now_ns)
         self._blocked = self._blocked + 1 if steering.blocked else 0
-        if math.hypot(x, y) < 0.2 or self._blocked > 15:
+        if math.hypot(*pose.to_base(*self._search.waypoint)) < 0.2 or self._blocked > 15:
             self._blocked = 0
             self._turn_at = pose
             self._search.start_turn(self._search.direction)
@@ -215,7 +219,7 @@ class Seeker:
         """Stand, face it, and ask again: one answer is not enough to drive."""
         target = self._target
         if target.belief < DOUBTED and now_ns - self._since_ns > LOOK_NS:
-            self._rejected.append((target.x_m, target.y_m, now_ns))
+            self._rejected.add(target.x_m, target.y_m, now_ns)
             self._resume_search()
             return ZERO
         if target.belief > BELIEVED:
@@ -233,8 +237,7 @@ class Seeker:
         assert self._view is not None
         target = self._target
         if target.belief < LOST:
-            self._enter("lost", now_ns)
-            return ZERO
+            return self._lose(now_ns)
         x, y = pose.to_base(target.x_m, target.y_m)
         stop_m = FOLLOW_AT_M if self._goal.kind == "follow_object" else STOP_AT_M
         near = math.hypot(x, y) <= stop_m + 0.05
@@ -247,32 +250,15 @@ class Seeker:
         # The spec's 5 % of the image's width, as an angle.
         deadband = math.atan(2 * DEADBAND * self._view.tan_u) / 2
         speed = 0.45 if target.belief > BELIEVED and self._see_floor is not None else 0.2
-        steering = self._steer(pose, x, y, stop_m, self._obstacles.near(pose, (x, y)), speed, deadband)
+        own_m = target.radius_m + 0.08 + 0.05 * math.hypot(x, y)  # far things are placed less well
+        steering = self._pilot.drive(pose, target.x_m, target.y_m, stop_m, speed, now_ns, own_m, deadband)
         self._blocked = self._blocked + 1 if steering.blocked else 0
         if self._blocked > 60:
             self._blocked = 0
-            self._search.next_leg(pose)
+            self._rejected.add(target.x_m, target.y_m, now_ns)
+            self._search.next_leg(pose, self._pilot.vantage)
             self._resume_search()
         return steering.velocity
-
-    def _steer(
-        self,
-        pose: Pose,
-        x_m: float,
-        y_m: float,
-        stop_m: float,
-        points: Floats,
-        speed: float,
-        deadband: float = 0.0,
-    ) -> Steering:
-        seen = partial(self._obstacles.seen, pose=pose) if self._see_floor is not None else None
-        radius = self._mount.radius_m
-        steering = drive_to(x_m, y_m, stop_m, points, radius, speed, self._side, deadband, seen)
-        v = steering.velocity
-        if v.linear_x_m_s or v.linear_y_m_s:
-            offset = wrap(math.atan2(v.linear_y_m_s, v.linear_x_m_s) - math.atan2(y_m, x_m))
-            self._side = 0.9 * self._side + 0.1 * float(np.sign(offset)) * (abs(offset) > 0.05)
-        return steering
 
     def _drive_check(
         self, pose: Pose, now_ns: int, odometry: Odometry | None, inference: Inference | None
@@ -280,12 +266,11 @@ class Seeker:
         """Near it: stand, and believe it only when answers about frames taken standing still see it, near."""
         target = self._target
         if now_ns - self._since_ns > CHECK_NS:
-            self._rejected.append((target.x_m, target.y_m, now_ns))
+            self._rejected.add(target.x_m, target.y_m, now_ns)
             self._resume_search()
             return ZERO
         if target.belief < DOUBTED:
-            self._enter("lost", now_ns)
-            return ZERO
+            return self._lose(now_ns)
         if inference is not None and (not _standing(odometry) or inference.frame.stamp_ns < self._since_ns):
             target.hits = 0
         x, y = pose.to_base(target.x_m, target.y_m)

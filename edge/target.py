@@ -6,8 +6,8 @@ from edge.geometry import Pose, View, wrap
 from edge.records import Detection
 
 BELIEF_S = 0.4  # time constant of the belief: the share of the newest answers that saw it
-MAX_RANGE_M = 8.0  # a foot at the horizon says "far", and no more
-OUT_OF_VIEW_NS = 4_000_000_000  # that long it is believed in while the camera looks elsewhere
+MAX_RADIUS_M = 0.4
+OUT_OF_VIEW_NS = 6_000_000_000  # that long it is believed in while the camera looks elsewhere
 _FRESH, _TRACKED = 0.5, 0.15  # weight of a place from an answer, and from the tracked box
 
 
@@ -22,6 +22,7 @@ class Target:
         self.belief = 0.0  # [0, 1]
         self.confidence = 0.0  # of the newest answers that saw it, smoothed
         self.bearing_rad = 0.0  # at which it was seen last, left positive
+        self.radius_m = 0.0  # half its width, as far as it is seen
         self._heard_ns = 0
         self._hit_ns = 0
 
@@ -59,13 +60,13 @@ class Target:
 
     def _place(self, detection: Detection, view: View, pose: Pose, weight: float) -> None:
         bearing = view.bearing(detection.box)
-        point = view.target_point(detection.box)
-        if point is None or math.hypot(*point) > MAX_RANGE_M:
-            point = (MAX_RANGE_M * math.cos(bearing), MAX_RANGE_M * math.sin(bearing))
+        point = view.place(detection.box)
         x, y = pose.to_world(*point)
         jump = math.hypot(x - self.x_m, y - self.y_m) > 0.5 * math.hypot(*point) + 0.3
         if not self.known or (jump and weight == _FRESH):
             weight = 1.0
         self.x_m += weight * (x - self.x_m)
         self.y_m += weight * (y - self.y_m)
+        half_width = (detection.box.x1 - detection.box.x0) * view.tan_u * math.hypot(*point)
+        self.radius_m += weight * (min(MAX_RADIUS_M, half_width) - self.radius_m)
         self.known, self.bearing_rad = True, bearing

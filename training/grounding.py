@@ -1,8 +1,8 @@
 """The recipe of the default model: a tiny PaliGemma from random weights, on rendered rooms.
 
-    python -m sim.dataset data/train --pictures 48000 --seed 0
+    python -m sim.dataset data/train --pictures 120000 --seed 0
     python -m sim.dataset data/val --pictures 1500 --seed 9000000
-    vla-edge train --data data/train --val data/val --out checkpoints/default
+    vla-edge train-grounding --data data/train --val data/val --out checkpoints/default
 
 Two phases. First the vision tower alone learns dense per-patch labels (kind, colour, box); then the whole
 net answers questions, the dense loss staying on at a lower weight. Weights are averaged (EMA); the averaged
@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from edge.errors import UsageError
 from training.batches import Encoder
 from training.grounder import Grounder, validate
-from training.grounding_loss import answer_loss
+from training.grounding_loss import answer_loss, presence_loss
 from training.questions import sample_question
-from vla.paligemma import TinyConfig, save
+from vla.paligemma import TinyConfig, load, save
 from vla.tokenizer import build_tokenizer
 
 
@@ -44,9 +44,10 @@ class Recipe:
     weight_decay: float = 0.05
     warmup_steps: int = 200
     ema: float = 0.999
-    dense_weight: float = 0.3
+    dense_weight: float = 0.5
     sigma_bins: tuple[float, float] = (24.0, 4.0)  # soft target width, from first to last step
     l1_weight: float = 4.0
+    presence_weight: float = 1.0
 
 
 def augment(images: Tensor, objects: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -152,9 +153,11 @@ class Trainer:
             features = self.vision(pixels)
             logits = self.answer(features, batch)
         tokens, l1 = answer_loss(logits, batch, self.encoder.first_place, sigma)
+        there = presence_loss(logits, batch, self.encoder.first_place, self.encoder.words("none")[0])
         dense = self.net.dense.loss(features, objects)
-        self._descend(tokens + r.l1_weight * l1 + r.dense_weight * dense)
-        return {"tokens": tokens.item(), "l1": l1.item(), "dense": dense.item(), "sigma": sigma}
+        self._descend(tokens + r.l1_weight * l1 + r.presence_weight * there + r.dense_weight * dense)
+        losses = {"tokens": tokens, "l1": l1, "presence": there, "dense": dense}
+        return {name: loss.item() for name, loss in losses.items()} | {"sigma": sigma}
 
     def _descend(self, loss: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -198,9 +201,22 @@ class Trainer:
         self.generator.set_state(state["generator"])
 
     def start_from(self, checkpoint: Path) -> None:
-        """Take the averaged weights of another run as the first ones of this run."""
-        state = torch.load(checkpoint / "resume.pt", weights_only=True)
-        self.net.load_state_dict(state["average"])
+        """Take the averaged weights of another run as the first ones of this run.
+
+        Residual blocks that the other net has not got begin as identities, so that a net can grow. From a
+        folder without resume.pt only the model is taken; the training-only head begins anew.
+        """
+        if (checkpoint / "resume.pt").is_file():
+            weights = torch.load(checkpoint / "resume.pt", weights_only=True)["average"]
+        else:
+            weights = {"model." + k: v for k, v in load(checkpoint)[0].state_dict().items()}
+        lacking = self.net.load_state_dict(weights, strict=False)
+        strange = [k for k in lacking.missing_keys if ".blocks." not in k and not k.startswith("dense.")]
+        if strange or lacking.unexpected_keys:
+            raise UsageError(
+                f"{checkpoint} holds another net: {(strange or lacking.unexpected_keys)[0]}",
+                "start from a run of this recipe",
+            )
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
 
     def _write(self, row: dict[str, float]) -> None:
@@ -218,8 +234,10 @@ def _open(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`vla-edge train`."""
-    p = argparse.ArgumentParser(prog="vla-edge train", description="train the default grounding model")
+    """`vla-edge train-grounding`."""
+    p = argparse.ArgumentParser(
+        prog="vla-edge train-grounding", description="train the default grounding model"
+    )
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--val", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
@@ -241,8 +259,10 @@ def main(argv: list[str] | None = None) -> int:
         learning_rate=a.learning_rate,
         sigma_bins=(a.sigma[0], a.sigma[1]),
     )
-    if a.start is not None and not (a.start / "resume.pt").is_file():
-        raise UsageError(f"no resume.pt in {a.start}", "--start takes the --out folder of another run")
+    if a.start is not None and not (a.start / "model.safetensors").is_file():
+        raise UsageError(
+            f"no model.safetensors in {a.start}", "--start takes the --out folder of another run"
+        )
     trainer = Trainer(a.data, a.val, a.out, recipe, compiled=not a.no_compile)
     if a.start is not None:
         trainer.start_from(a.start)

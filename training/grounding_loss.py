@@ -75,6 +75,18 @@ def answer_loss(logits: Tensor, batch: Batch, first_place: int, sigma_bins: floa
     return word_loss + soft, (expected - where).abs().mean() / LOC_COUNT
 
 
+def presence_loss(logits: Tensor, batch: Batch, first_place: int, none: int) -> Tensor:
+    """Cross-entropy of "it is there" against `none`, as the runtime decides: all places together, (N, A, V).
+
+    Alone, the one token that decides would be lost among words that are easy.
+    """
+    first = logits[:, 0].float()
+    there = batch.place[:, 0] >= 0
+    asked = there | (batch.answer[:, 0] == none)
+    odds = first[:, first_place : first_place + LOC_COUNT].logsumexp(-1) - first[:, none]
+    return F.binary_cross_entropy_with_logits(odds[asked], there[asked].float())
+
+
 def _entropy(p: Tensor) -> Tensor:
     """Subtracted so that the loss can reach zero at any sigma."""
     return -(p * p.clamp_min(1e-9).log()).sum(-1).mean()

@@ -61,7 +61,7 @@ def _main(rows: NDArray[np.float32]) -> Question:
 
 
 def sample_question(objects: NDArray[np.float32], rng: np.random.Generator) -> Question:
-    """One question about a picture: 48 % present, 44 % absent or of another colour, the rest captions."""
+    """One question about a picture: 42 % present, 50 % absent or of another colour, the rest captions."""
     rows = objects[objects[:, 0] >= 0]
     choice, korean = rng.uniform(), bool(rng.uniform() < 0.2)
     if choice < 0.05:
@@ -69,9 +69,9 @@ def sample_question(objects: NDArray[np.float32], rng: np.random.Generator) -> Q
     if choice < 0.08:
         return _main(rows)
     for _ in range(8):
-        present = choice < 0.56 and len(rows) > 0
+        present = choice < 0.5 and len(rows) > 0
         # A kind that is not there at all is mistaken for another more often than a colour is.
-        with_colour = bool(rng.uniform() < (0.65 if present else 0.5))
+        with_colour = bool(rng.uniform() < (0.65 if present else 0.4))
         if present:
             r = rows[int(rng.integers(len(rows)))]
             question = find(rows, int(r[0]), int(r[1]) if with_colour else None, korean)

@@ -90,6 +90,15 @@ class Guard:
         """Whether the last setpoint was not zero."""
         return self._linear != 0 or self._angular != 0
 
+    @property
+    def zero_ns(self) -> int | None:
+        """When a stop's braking reaches zero, for a `step` between two ticks; None with nothing to brake."""
+        if self._stepped_ns is None or not self.moving or self.state is not MotorState.RAMPING:
+            return None
+        linear_s = abs(self._linear) / self.limits.linear_decel_m_s2
+        angular_s = abs(self._angular) / self.limits.angular_decel_rad_s2
+        return self._stepped_ns + math.ceil(max(linear_s, angular_s) * 1e9) + 1000  # and a rounding
+
     def arm(self, now_ns: int) -> bool:
         """Allow motion: DISARMED or LATCHED to HOLDING. While still moving nothing changes, and False."""
         if self.state in (MotorState.HOLDING, MotorState.FOLLOWING):

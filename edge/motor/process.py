@@ -56,11 +56,16 @@ class MotorLoop:
         return time.monotonic_ns()
 
     def sleep_until(self, deadline_ns: int) -> None:
-        """Wait, while taking messages. What stops the base is acted on at once, not at the next tick."""
-        while (remaining_ns := deadline_ns - self.now_ns()) > 0:
+        """Wait, while taking messages. A stop begins and ends when it is due, not at the next tick."""
+        while (now_ns := self.now_ns()) < deadline_ns:
+            zero_ns = self._guard.zero_ns
+            if zero_ns is not None and zero_ns <= now_ns:
+                self._sent = self._motors.write(self._guard.step(now_ns))
+                continue
+            wait_s = (min(deadline_ns, zero_ns or deadline_ns) - now_ns) / 1e9
             if self._ended:
-                time.sleep(remaining_ns / 1e9)
-            elif select.select([self._control], [], [], remaining_ns / 1e9)[0] and self._drain():
+                time.sleep(wait_s)
+            elif select.select([self._control], [], [], wait_s)[0] and self._drain():
                 self._sent = self._motors.write(self._guard.step(self.now_ns()))
 
     def run(self) -> None:

@@ -3,6 +3,7 @@
 Prints the motor process's id once it is armed. Ends by being killed.
 """
 
+import signal
 import sys
 import time
 
@@ -30,6 +31,9 @@ def arm(motor: MotorProcess) -> None:
 
 
 def main() -> None:
+    # Tests that were started with nohup, or in the background, would hand down that these are ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     motor = MotorProcess.start(sys.argv[1])
     arm(motor)
     print(motor.pid, flush=True)

@@ -127,6 +127,9 @@ def test_a_tokenizer_without_places_is_refused():
         Text(build_tokenizer().to_str().replace("<loc0000>", "<gone000>").encode())
 
 
-def test_loads_from_a_copy_elsewhere(tiny_bundle: Path, tmp_path: Path):
+def test_a_copy_elsewhere_answers_the_same(model: GroundingModel, tiny_bundle: Path, tmp_path: Path):
     shutil.copytree(tiny_bundle, tmp_path / "b")
-    GroundingModel(load_bundle(tmp_path / "b")).close()
+    image = np.random.default_rng(3).integers(0, 255, (240, 320, 3), np.uint8)
+    with GroundingModel(load_bundle(tmp_path / "b")) as copy:
+        said = copy.ground(image, "detect red cup", "red cup")
+    assert said.text == model.ground(image, "detect red cup", "red cup").text

@@ -282,6 +282,29 @@ def test_stop_latches_and_keeps_the_first_reason() -> None:
     assert guard.decision == -1
 
 
+@settings(deadline=None)
+@given(
+    st.floats(-0.5, 0.5), st.floats(-0.5, 0.5), st.floats(-1, 1), st.integers(1, 40), st.integers(0, 20 * MS)
+)
+def test_a_stop_reaches_zero_when_it_says_and_not_before(
+    x: float, y: float, angular: float, ticks: int, wait_ns: int
+) -> None:
+    guard = armed()
+    now_ns, velocity = drive(guard, START, ticks, row=(x, y, angular))
+    assert guard.zero_ns is None  # it follows: nothing to brake
+    guard.stop("e-stop")
+    if velocity == Velocity():
+        assert guard.zero_ns is None
+        return
+    guard.step(now_ns + wait_ns)
+    before_ns = (guard.zero_ns or 0) - 2 * MS
+    if before_ns > now_ns + wait_ns:
+        assert guard.step(before_ns) != Velocity()
+    if guard.zero_ns is not None:
+        assert guard.step(guard.zero_ns) == Velocity()
+    assert guard.state is MotorState.LATCHED and guard.zero_ns is None
+
+
 def test_arming_twice_changes_nothing() -> None:
     guard = armed()
     now_ns, before = drive(guard, START, 40)

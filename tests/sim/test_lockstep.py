@@ -59,7 +59,7 @@ class PerfectEye:
             points.append((spec.forward_m + free * math.cos(angle), free * math.sin(angle)))
         p = np.array(points)
         ranges = np.hypot(p[:, 0], p[:, 1])
-        return Scan(p, ranges < MAX_RANGE_M, np.arctan2(p[:, 1], p[:, 0]), ranges)
+        return Scan(p, ranges < MAX_RANGE_M, np.arctan2(p[:, 1], p[:, 0]), ranges, np.full(48, 0.42))
 
 
 @pytest.fixture(scope="module")

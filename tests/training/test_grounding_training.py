@@ -10,7 +10,7 @@ import torch
 from edge.errors import UsageError
 from training.batches import Encoder
 from training.grounding import Grounder, Recipe, Trainer, augment, main
-from training.grounding_loss import DenseHead, answer_loss
+from training.grounding_loss import DenseHead, answer_loss, presence_loss
 from training.questions import Question
 from vla.paligemma import TinyConfig
 from vla.tokenizer import build_tokenizer
@@ -67,6 +67,21 @@ def test_a_perfect_answer_costs_nothing_and_a_wrong_one_does() -> None:
     assert tokens < 1e-3 and l1 < 1e-3
     tokens, l1 = answer_loss(logits.roll(200, -1), batch, encoder.first_place, 4.0)
     assert tokens > 1 and l1 > 0.1
+
+
+def test_presence_is_decided_by_all_places_together_and_captions_do_not_count() -> None:
+    encoder = Encoder(build_tokenizer(), 108)
+    box = np.array([0.1, 0.2, 0.5, 0.6], np.float32)
+    there, absent = Question("detect cup", "cup", box), Question("detect cup", "none")
+    none = encoder.words("none")[0]
+    logits = torch.zeros(3, 10, 1068)
+    logits[:, 0, none] = 6.0  # above any single place, below the 1024 of them together: log 1024 = 6.9
+    caption = Question("caption en", "red cup")
+    sure = presence_loss(logits, encoder.batch([there, there, caption]), encoder.first_place, none)
+    wrong = presence_loss(logits, encoder.batch([absent, absent, caption]), encoder.first_place, none)
+    odds = np.log(1024) - 6
+    assert sure.item() == pytest.approx(np.log1p(np.exp(-odds)), rel=1e-4)
+    assert wrong.item() == pytest.approx(np.log1p(np.exp(odds)), rel=1e-4)
 
 
 def test_dense_targets_prefer_the_nearest_object() -> None:

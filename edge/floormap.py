@@ -1,0 +1,101 @@
+"""What is known of the floor around the base: a grid in the odometry frame that goes along with the base."""
+
+import math
+
+import numpy as np
+
+from edge.freespace import Scan
+from edge.geometry import Floats, Pose
+
+CELL_M = 0.08
+SIDE = 80  # cells: 6.4 m
+REACH_M = 2.8  # of a scan: its farther ends are placed too badly
+FADE_S = 20.0  # time constant of forgetting: odometry drifts
+BLOCKED, FREE = 0.25, -0.1  # evidence above and below which a cell counts
+_SURE_M = 0.4  # up to which a scan counts in full; then less and less
+_GAIN = 0.3  # of one scan
+_HIDDEN = 0.4  # evidence against cells between the hull and the nearest visible floor, where none is seen
+
+
+class FloorMap:
+    """Evidence per cell, from -1 (free) to 1 (blocked); 0 is unknown."""
+
+    def __init__(self, radius_m: float) -> None:
+        """`radius_m`: of the base, which stands on free floor."""
+        self._radius_m = radius_m
+        self.evidence = np.zeros((SIDE, SIDE), np.float32)  # [x, y]
+        self._corner = (-SIDE // 2, -SIDE // 2)  # cell [0, 0], in cells from the odometry's origin
+        self._stamp_ns: int | None = None
+
+    def add(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
+        """Take in what a scan from `pose` shows."""
+        self._follow(pose)
+        if self._stamp_ns is not None:
+            self.evidence *= math.exp(-max(0, stamp_ns - self._stamp_ns) / 1e9 / FADE_S)
+        self._stamp_ns = stamp_ns
+        x, y = self._cells_in_base(pose)
+        ranges, bearings = np.hypot(x, y), np.arctan2(y, x)
+        in_view = (bearings < scan.bearings[0]) & (bearings > scan.bearings[-1])
+        middles = -(scan.bearings[1:] + scan.bearings[:-1]) / 2
+        column = np.searchsorted(middles, -bearings)
+        ends, nearest = scan.ranges[column], scan.nearest[column]
+        free = in_view & (ranges > nearest) & (ranges < np.minimum(ends - CELL_M, REACH_M))
+        gain = _GAIN * np.minimum(1.0, _SURE_M / np.maximum(ranges, 1e-6))
+        self.evidence[free] -= (gain * (1 + self.evidence))[free]
+        hidden = in_view & (ends <= 1.03 * nearest) & (ranges < nearest)
+        self.evidence[hidden & (np.abs(self.evidence) < -FREE)] = _HIDDEN
+        rows, columns = self._cells_of(scan.points[scan.blocked & (scan.ranges < REACH_M)], pose)
+        hit = np.zeros_like(free)
+        hit[rows, columns] = True
+        self.evidence[hit] += (2 * gain * (1 - self.evidence))[hit]
+        self.evidence[ranges < self._radius_m] = -1
+
+    def known(self, points: Floats, pose: Pose) -> bool:
+        """Whether something is known of all the points (N, 2), in the base frame."""
+        rows, columns = self._cells_of(points, pose)
+        return bool((np.abs(self.evidence[rows, columns]) > -FREE).all()) and len(rows) == len(points)
+
+    def blocked_points(self, pose: Pose, within_m: float) -> Floats:
+        """Middles of the blocked cells near the base, (N, 2) in its frame."""
+        cells = np.argwhere(self.evidence > BLOCKED).astype(np.float64)
+        middles = (cells + np.array(self._corner, np.float64) + 0.5) * CELL_M
+        points = pose.many_to_base(middles)
+        return points[np.hypot(points[:, 0], points[:, 1]) < within_m]
+
+    def cell(self, x_m: float, y_m: float) -> tuple[int, int]:
+        """Indices of the cell that holds a place in the odometry frame; may lie outside of the grid."""
+        return math.floor(x_m / CELL_M) - self._corner[0], math.floor(y_m / CELL_M) - self._corner[1]
+
+    def middle(self, row: int, column: int) -> tuple[float, float]:
+        """A cell's middle in the odometry frame; inverse of `cell`."""
+        return (row + self._corner[0] + 0.5) * CELL_M, (column + self._corner[1] + 0.5) * CELL_M
+
+    def _cells_in_base(self, pose: Pose) -> tuple[Floats, Floats]:
+        x = (np.arange(SIDE) + self._corner[0] + 0.5)[:, None] * CELL_M - pose.x_m
+        y = (np.arange(SIDE) + self._corner[1] + 0.5)[None] * CELL_M - pose.y_m
+        c, s = math.cos(pose.yaw_rad), math.sin(pose.yaw_rad)
+        return c * x + s * y, c * y - s * x
+
+    def _cells_of(self, points: Floats, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
+        cells = np.floor(pose.many_to_world(points) / CELL_M).astype(int) - self._corner
+        cells = cells[((cells >= 0) & (cells < SIDE)).all(1)]
+        return cells[:, 0], cells[:, 1]
+
+    def _follow(self, pose: Pose) -> None:
+        """Move the grid when the base has come a metre from its middle; what falls off is forgotten."""
+        row, column = self.cell(pose.x_m, pose.y_m)
+        shift = (row - SIDE // 2, column - SIDE // 2)
+        if max(map(abs, shift)) * CELL_M < 1.0:
+            return
+        moved = np.zeros_like(self.evidence)
+        (to_x, from_x), (to_y, from_y) = (_overlap(s) for s in shift)
+        moved[to_x, to_y] = self.evidence[from_x, from_y]
+        self.evidence = moved
+        self._corner = (self._corner[0] + shift[0], self._corner[1] + shift[1])
+
+
+def _overlap(shift: int) -> tuple[slice, slice]:
+    """Where cells go, and come from, when the grid moves by `shift` cells."""
+    start, stop = max(0, -shift), min(SIDE, SIDE - shift)
+    start, stop = min(start, SIDE), max(stop, 0)
+    return slice(start, stop), slice(start + shift, stop + shift) if stop > start else slice(0, 0)
