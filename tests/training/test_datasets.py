@@ -1,0 +1,184 @@
+"""LeRobot folders read back, and what is said about those that are not whole."""
+
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from edge.errors import UsageError
+from training.datasets.lerobot import LeRobotSource
+from training.datasets.lerobot_writer import LeRobotWriter, Recording
+from training.demonstrator import to_jpeg
+
+DATA, EPISODES = "data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet"
+LENGTHS = (3, 7, 5)
+
+
+def grey(value: int) -> np.ndarray:
+    return np.full((16, 24, 3), value, np.uint8)
+
+
+def write(path: Path, robot: str = "rover", names: tuple[str, ...] = ("v", "w")) -> Path:
+    """Frame t of episode e is grey 40 e + 10 t, with actions 100 e + t."""
+    with LeRobotWriter(path, robot, 10, "front", (16, 24), ("x", "y", "z"), names) as writer:
+        for e, length in enumerate(LENGTHS):
+            pictures = [to_jpeg(grey(40 * e + 10 * t)) for t in range(length)]
+            rows = np.arange(length, dtype=np.float32)[:, None] + 100 * e
+            pixels = grey(40 * e).reshape(-1, 3)
+            numbers = rows + np.zeros((1, 3), np.float32), rows + np.zeros((1, len(names)), np.float32)
+            writer.add(Recording(f"task {e}", pictures, pixels, *numbers))
+        writer.finish({})
+    return path
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("lerobot") / "set")
+
+
+@pytest.fixture
+def copy(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "set"))
+
+
+@pytest.fixture(scope="module")
+def source(written: Path) -> LeRobotSource:
+    return LeRobotSource(written)
+
+
+def test_what_was_written_is_read_back(source: LeRobotSource) -> None:
+    assert (source.robot, source.rate_hz, source.cameras) == ("rover", 10.0, ("front",))
+    assert (source.state_names, source.action_names) == (("x", "y", "z"), ("v", "w"))
+    assert [(e.number, e.task, e.length) for e in source.episodes] == [
+        (e, f"task {e}", n) for e, n in enumerate(LENGTHS)
+    ]
+    for e, length in enumerate(LENGTHS):
+        np.testing.assert_array_equal(source.actions(e)[:, 0], 100 * e + np.arange(length))
+        assert source.states(e).shape == (length, 3) and source.states(e).dtype == np.float32
+        seen = source.pictures(e, [length - 1, 0])["front"]
+        assert seen.shape == (2, 16, 24, 3) and seen.dtype == np.uint8
+        np.testing.assert_allclose(seen.mean((1, 2, 3)), [40 * e + 10 * (length - 1), 40 * e], atol=2)
+
+
+def test_a_source_can_be_sent_to_a_loaders_workers(source: LeRobotSource) -> None:
+    twin = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(twin.pictures(1, [2])["front"], source.pictures(1, [2])["front"])
+
+
+def test_row_groups_that_cut_through_episodes_are_read_all_the_same(
+    copy: Path, source: LeRobotSource
+) -> None:
+    pq.write_table(pq.read_table(copy / DATA), copy / DATA, row_group_size=4)
+    again = LeRobotSource(copy)
+    for e, length in enumerate(LENGTHS):
+        frames = list(range(length))
+        np.testing.assert_array_equal(again.pictures(e, frames)["front"], source.pictures(e, frames)["front"])
+
+
+def test_the_split_of_a_dataset_is_respected(copy: Path) -> None:
+    change_info(copy, splits={"train": "0:2", "val": "2:3"})
+    assert [e.task for e in LeRobotSource(copy, "val").episodes] == ["task 2"]
+
+
+def test_pictures_kept_as_video_are_read(copy: Path) -> None:
+    """As most datasets of the hub have them; both episodes of a file follow each other in its video."""
+    info = json.loads((copy / "meta/info.json").read_text())
+    key = "observation.images.front"
+    info["features"][key]["dtype"] = "video"
+    change_info(
+        copy,
+        features=info["features"],
+        video_path="videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+    )
+    file = copy / f"videos/{key}/chunk-000/file-000.mp4"
+    file.parent.mkdir(parents=True)
+    video = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), 10, (48, 32))
+    rows = pq.read_table(copy / EPISODES).to_pylist()
+    start = 0
+    for e, row in enumerate(rows):
+        for t in range(row["length"]):
+            video.write(np.full((32, 48, 3), 40 * e + 10 * t, np.uint8))
+        row |= {f"videos/{key}/{name}": 0 for name in ("chunk_index", "file_index")}
+        row[f"videos/{key}/from_timestamp"] = start / 10
+        start += row["length"]
+    video.release()
+    pq.write_table(pa.Table.from_pylist(rows), copy / EPISODES)
+    pq.write_table(pq.read_table(copy / DATA).drop_columns([key]), copy / DATA)
+    source = LeRobotSource(copy)
+    seen = source.pictures(1, [0, 2, 6])["front"]
+    np.testing.assert_allclose(seen.mean((1, 2, 3)), [40, 60, 100], atol=4)
+    file.unlink()
+    with pytest.raises(UsageError, match=r"file-000.mp4, episode 1, frame 0: no readable picture"):
+        source.pictures(1, [0])
+
+
+def change_info(path: Path, **changes: Any) -> None:
+    file = path / "meta/info.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def change_rows(change: Callable[[list[dict[str, Any]]], Any]) -> Callable[[Path], None]:
+    """Rewrite the data file's rows, with the pictures as they are."""
+
+    def apply(path: Path) -> None:
+        table = pq.read_table(path / DATA)
+        rows = table.to_pylist()
+        change(rows)
+        schema = pa.schema(
+            [f.with_type(pa.list_(pa.float32())) if f.name == "action" else f for f in table.schema]
+        )
+        pq.write_table(pa.Table.from_pylist(rows, schema), path / DATA)
+
+    return apply
+
+
+def put(row: int, key: str, value: Any) -> Callable[[Path], None]:
+    return change_rows(lambda rows: rows[row].update({key: value}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (put(4, "action", [0.0, float("nan")]), r"file-000.parquet, episode 1, frame 1: action w is nan"),
+        (put(4, "observation.state", [0, float("inf"), 0]), r"frame 1: observation.state y is inf"),
+        (put(4, "action", [0.0]), r"file-000.parquet, episode 1: action is not equally wide"),
+        (
+            change_rows(lambda rows: [r.update(action=[1.0, 2.0, 3.0]) for r in rows]),
+            r"file-000.parquet, episode 0: action has 3 values a frame, not 2 \(v, w\)",
+        ),
+        (change_rows(lambda rows: rows.pop(5)), r"file-000.parquet, episode 1: 6 of 7 frames are there"),
+        (put(5, "frame_index", 9), r"episode 1: its frames are not numbered 0 to 6"),
+        (put(5, "timestamp", 0.27), r"episode 1: a frame is 0.070 s off its time \(limit 0.050 s\)"),
+        (put(5, "task_index", 7), r"episode 1: task 1, 7 is not one task of .*tasks.parquet"),
+        (lambda path: (path / DATA).unlink(), r"file-000.parquet is missing"),
+        (lambda path: (path / DATA).write_bytes(b"PAR1"), r"file-000.parquet can't be read"),
+        (lambda path: change_info(path, splits={"train": "0:0"}), r"the split 'train' has no episodes"),
+        (lambda path: change_info(path, splits={"val": "0:3"}), r"info.json: no split 'train'"),
+        (lambda path: change_info(path, splits={"train": "0:4"}), r"meta/episodes: episode 3 is missing"),
+        (lambda path: change_info(path, codebase_version="v2.1"), r"the layout is v2.1, this reads v3.0"),
+        (lambda path: (path / EPISODES).write_bytes(b"PAR1"), r"episodes/.*file-000.parquet can't be read"),
+        (lambda path: change_info(path, features={"action": {}}), r"info.json does not describe"),
+        (lambda path: (path / "meta/info.json").write_text("{"), r"info.json does not describe"),
+        (lambda path: (path / "meta/info.json").unlink(), r"is no LeRobotDataset: .*No such file"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named_with_file_and_episode(
+    copy: Path, spoil: Callable[[Path], Any], message: str
+) -> None:
+    spoil(copy)
+    with pytest.raises(UsageError, match=message):
+        LeRobotSource(copy)
+
+
+def test_an_unreadable_picture_is_named(copy: Path) -> None:
+    put(4, "observation.images.front", {"bytes": b"no picture", "path": None})(copy)
+    with pytest.raises(UsageError, match=r"episode 1, frame 1: no readable picture"):
+        LeRobotSource(copy).pictures(1, [0, 1])

@@ -1,0 +1,61 @@
+"""Random changes to a training sample that leave what it asks for true."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.config import AugmentSettings, InstructionSettings
+from training.datasets.source import Pictures
+
+Floats = NDArray[np.float64]
+
+
+def augment_pictures(pictures: Pictures, settings: AugmentSettings, rng: np.random.Generator) -> Pictures:
+    """(n, height, width, 3) uint8 RGB, all n changed alike: what moves in a window is the robot's doing.
+
+    Shifted with its edges repeated, contrast about mid-grey, channels and brightness. Without settings, the
+    same array.
+    """
+    reach = settings.shift_px
+    if reach:
+        down, right = rng.integers(-reach, reach + 1, 2)
+        rows = np.clip(np.arange(pictures.shape[1]) + down, 0, pictures.shape[1] - 1)
+        columns = np.clip(np.arange(pictures.shape[2]) + right, 0, pictures.shape[2] - 1)
+        pictures = pictures[:, rows][:, :, columns]
+    if not (settings.brightness or settings.contrast or settings.colour):
+        return pictures
+    gain = 1 + rng.uniform(-settings.contrast, settings.contrast)
+    tint = 1 + rng.uniform(-settings.colour, settings.colour, 3)
+    light = 255 * rng.uniform(-settings.brightness, settings.brightness)
+    # A table of 256 values for each channel is much faster than float pictures.
+    table = np.rint(((np.arange(256)[:, None] - 127.5) * gain + 127.5) * tint + light)
+    table = np.clip(table, 0, 255).astype(np.uint8)
+    return np.stack([table[pictures[..., channel], channel] for channel in range(3)], axis=-1)
+
+
+def augment_actions(
+    actions: Floats, gripper: bool, settings: AugmentSettings, rng: np.random.Generator
+) -> Floats:
+    """Normalised actions (..., A) with noise on all but a gripper, clipped to [-1, 1] where it was added."""
+    if not settings.action_noise:
+        return actions
+    columns = actions.shape[-1] - gripper
+    noisy = actions.copy()
+    noisy[..., :columns] += rng.normal(0, settings.action_noise, noisy[..., :columns].shape)
+    noisy[..., :columns] = noisy[..., :columns].clip(-1, 1)
+    return noisy
+
+
+def prompts(task: str, settings: InstructionSettings) -> list[str]:
+    """All prompts of a task, the plain one first."""
+    found: list[str] = []
+    for words in (task, *settings.paraphrases.get(task, ())):
+        for part, instead in settings.replace.items():
+            words = words.replace(part, instead)
+        found += [template.replace("{task}", words) + settings.end for template in settings.templates]
+    return found
+
+
+def instruct(task: str, settings: InstructionSettings, rng: np.random.Generator | None) -> str:
+    """A task's prompt: with `rng` any of them, without it the plain one."""
+    found = prompts(task, settings)
+    return found[0 if rng is None else int(rng.integers(len(found)))]

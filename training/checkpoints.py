@@ -1,0 +1,112 @@
+"""The folder of a training run: its config, curve and checkpoints, of which none is ever half-written.
+
+config.yaml  statistics.json  curve.jsonl  tensorboard/
+step-00000500/   a policy (see training.policy) and resume.pt
+last -> step-00000500, best -> step-00000400
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge.errors import EdgeError, UsageError
+from training.policy import CONFIG
+
+RESUME = "resume.pt"
+_MAY_DIFFER = ("out", "workers", "log_every")  # between a run and its continuation
+
+
+class RunFolder:
+    """One process alone writes here."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.curve = path / "curve.jsonl"
+
+    def begin(self, config: str, resume: bool) -> None:
+        """Make the folder, or check that the one that is there holds this very run.
+
+        config: the run's, as YAML. Raises UsageError where it is taken, missing or another run's.
+        """
+        file = self.path / CONFIG
+        if not resume:
+            if file.exists():
+                raise UsageError(f"{self.path} holds a run already", "go on with --resume, or change `out`")
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                file.write_text(config)
+            except OSError as error:
+                raise UsageError(f"cannot write {file}: {error.strerror}") from error
+            return
+        if self.checkpoint("last") is None:
+            raise UsageError(f"there is no checkpoint in {self.path} to go on from", "leave out --resume")
+        old, new = _flat(yaml.safe_load(file.read_text())), _flat(yaml.safe_load(config))
+        key = next((k for k in sorted({*old, *new}) if old.get(k) != new.get(k)), None)
+        if key is not None:
+            raise UsageError(
+                f"{key} is {new.get(key)!r}, but the run in {self.path} has {old.get(key)!r}",
+                "a run goes on as it began; for another one change `out`, and `start` from this one",
+            )
+
+    def checkpoint(self, name: str) -> Path | None:
+        """The folder of `last` or `best`, if there is one."""
+        link = self.path / name
+        return link.resolve() if link.is_dir() else None
+
+    def save(self, step: int, write: Callable[[Path], None]) -> Path:
+        """What `write` puts into a folder becomes the last checkpoint. Raises EdgeError when it can't."""
+        folder, draft = self.path / f"step-{step:08d}", self.path / ".draft"
+        try:
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir()
+            write(draft)
+            shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped before `last` named it
+            draft.rename(folder)
+            self._point("last", folder)
+        except OSError as error:
+            raise EdgeError(
+                f"cannot write {folder}: {error.strerror or error}", "is the disk full?"
+            ) from error
+        return folder
+
+    def set_best(self, folder: Path) -> None:
+        self._point("best", folder)
+
+    def prune(self) -> None:
+        """Remove checkpoints that are neither last nor best."""
+        kept = {self.checkpoint("last"), self.checkpoint("best")}
+        for folder in self.path.glob("step-*"):
+            if folder.resolve() not in kept:
+                shutil.rmtree(folder)
+
+    def log(self, row: dict[str, Any]) -> None:
+        """A line of the curve."""
+        with self.curve.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def forget_after(self, step: int) -> None:
+        """Cut the curve at a step: a run that was killed has gone further than its last checkpoint."""
+        lines = self.curve.read_text().splitlines() if self.curve.exists() else []
+        kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+        self.curve.write_text("".join(f"{line}\n" for line in kept))
+
+    def _point(self, name: str, folder: Path) -> None:
+        draft = self.path / f".{name}"
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(folder.name)
+        draft.replace(self.path / name)
+
+
+def _flat(fields: Any, place: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted key, without what may differ."""
+    if not isinstance(fields, dict):
+        return {place: fields}
+    flat: dict[str, Any] = {}
+    for key, value in fields.items():
+        if place or key not in _MAY_DIFFER:
+            flat |= _flat(value, f"{place}.{key}" if place else str(key))
+    return flat

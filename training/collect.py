@@ -1,0 +1,235 @@
+"""`vla-edge collect`: demonstrations in simulated rooms, written as a LeRobotDataset.
+
+A scripted expert drives, or with `--dagger` a bundle's policy does while the expert says at every frame what
+it would have done (DAgger, Ross et al. 2011): the recorded action is always the expert's. With `--noise` the
+base is pushed off the expert's way now and then, so that the data shows how to come back.
+
+Ctrl-C ends after the episode under way and keeps the whole ones; a second one keeps nothing.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_float, positive_int
+from edge.bundle import check_target, load_bundle
+from edge.errors import UsageError
+from edge.goals import parse_goal
+from edge.policy import make_policy
+from edge.records import BASE_ACTION
+from sim.expert import Expert
+from sim.lockstep import play
+from sim.objects import COLOURS, KINDS
+from sim.render import CameraSpec, Renderer
+from sim.targets import make_scene
+from sim.world import World
+from training.datasets.lerobot_writer import LeRobotWriter, Recording
+from training.demonstrator import STATE_NAMES, Demonstrator, Pushes
+
+ROBOT = "vla-edge-sim"
+CAMERA = "front"
+SEED_BASE = 20_000_000  # evaluation episodes use small seeds, so no room is shared
+DAGGER_LATENCY_S = 0.05  # of the driving policy's answers
+TRIES = 3  # rooms for each episode, before it is given up
+_INTERRUPTED = 130  # 128 + SIGINT
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all episodes share."""
+
+    target: str | None  # None: any, another in every room
+    rate_hz: int
+    height: int  # of the pictures
+    noise: float
+    dagger: str | None  # a bundle's name or folder
+    max_s: float
+
+
+class Player:
+    """Plays episodes, one after the other. One for each process."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._renderer = Renderer(CameraSpec(rate_hz=float(job.rate_hz)))
+        self._bundle = load_bundle(job.dagger) if job.dagger else None
+
+    def play(self, seed: int) -> Recording | None:
+        """None when there is nothing to learn from: no way to the target, or an expert that failed."""
+        job, mount = self._job, self._renderer.spec.mount
+        rng = np.random.default_rng((seed, 5))
+        target = job.target or _any_target(rng)
+        goal = parse_goal("find_object", target)
+        world = World(make_scene(seed, target), seed)
+        self._renderer.load(world.model, world.scene)
+        expert = Expert(world, mount)
+        pushes = Pushes(job.noise, rng)
+        if self._bundle is None:
+            d = Demonstrator(expert, world, pushes, job.height, None)
+            good = play(world, self._renderer, d, goal, 0.0, job.max_s)
+            whole = good.success and good.bumps == 0
+        else:
+            with make_policy(self._bundle, check_target(self._bundle, goal), mount) as driver:
+                d = Demonstrator(expert, world, pushes, job.height, driver)
+                play(world, self._renderer, d, goal, DAGGER_LATENCY_S, job.max_s)
+            whole = expert.status.state != "stuck"
+        return d.recording(task_of(target)) if whole else None
+
+
+def task_of(target: str) -> str:
+    """The instruction, in words, that an episode is recorded with."""
+    return f"find the {target}"
+
+
+def collect(job: Job, episodes: int, seed: int, out: Path, jobs: int) -> dict[str, Any]:
+    """Write `episodes` of them, from the rooms of seed, seed + 1, ..., those left out that failed.
+
+    Returns the figures that `--json` prints. Raises UsageError when `out` is taken or too many episodes fail,
+    EdgeError when the disk is full; then nothing is left behind.
+    """
+    size = job.height, round(job.height * CameraSpec().width / CameraSpec().height)
+    with (
+        LeRobotWriter(out, ROBOT, job.rate_hz, CAMERA, size, STATE_NAMES, BASE_ACTION.names) as writer,
+        _ctrl_c() as asked_to_stop,
+    ):
+        seeds: list[int] = []
+        tried = 0
+        with _players(job, min(jobs, episodes)) as play_all:
+            while writer.episodes < episodes and not asked_to_stop:
+                if tried >= TRIES * episodes:
+                    raise UsageError(
+                        f"{writer.episodes} of {tried} episodes were good, {episodes} are wanted",
+                        "use less --noise, more --max-seconds or another --target",
+                    )
+                # In rounds: as many more as are still missing.
+                batch = range(seed + tried, seed + tried + episodes - writer.episodes)
+                for number, recording in zip(batch, play_all(SEED_BASE + s for s in batch), strict=True):
+                    tried += 1
+                    if recording is not None:
+                        writer.add(recording)
+                        seeds.append(number)
+                    _show(writer, episodes, tried)
+                    if asked_to_stop:
+                        break
+        figures = {"episodes": writer.episodes, "frames": writer.frames, "left_out": tried - writer.episodes}
+        about = {"noise": job.noise, "dagger": job.dagger, "target": job.target, "rate_hz": job.rate_hz}
+        if writer.episodes:
+            writer.finish(figures | about | {"seeds": seeds})
+    return figures | about | {"out": str(out) if seeds else None, "interrupted": bool(asked_to_stop)}
+
+
+_player: Player | None = None
+
+
+def _start(job: Job) -> None:
+    global _player
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes
+    _player = Player(job)
+
+
+def _play(seed: int) -> Recording | None:
+    assert _player is not None
+    return _player.play(seed)
+
+
+@contextmanager
+def _players(job: Job, jobs: int) -> Iterator[Any]:
+    """A function from seeds to their recordings, in order."""
+    if jobs == 1:
+        player = Player(job)
+        yield lambda seeds: map(player.play, seeds)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs, _start, (job,)) as pool:
+        yield lambda seeds: pool.imap(_play, seeds)
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[list[bool]]:
+    """A list that is filled by the first Ctrl-C; the second one is a KeyboardInterrupt."""
+    asked: list[bool] = []
+
+    def handle(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+        print("\nending after this episode; Ctrl-C again: keep nothing", file=sys.stderr, flush=True)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _show(writer: LeRobotWriter, episodes: int, tried: int) -> None:
+    if sys.stderr.isatty():
+        line = f"\r{writer.episodes}/{episodes} episodes, {writer.frames} frames, {tried} rooms tried "
+        print(line, end="" if writer.episodes < episodes else "\n", file=sys.stderr, flush=True)
+
+
+def _any_target(rng: np.random.Generator) -> str:
+    """A kind, half the time with a colour."""
+    kind, colour = list(KINDS)[int(rng.integers(len(KINDS)))], list(COLOURS)[int(rng.integers(len(COLOURS)))]
+    return f"{colour} {kind}" if rng.uniform() < 0.5 else kind
+
+
+def _share(text: str) -> float:
+    value = non_negative_float(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = ArgumentParser("collect", "demonstrations by a scripted expert, as a LeRobotDataset")
+    p.add_argument("--episodes", type=positive_int, required=True)
+    p.add_argument("--out", type=Path, required=True, help="a folder that does not exist")
+    p.add_argument("--seed", type=non_negative_int, default=0)
+    p.add_argument("--target", help="default: every kind, half of them with a colour")
+    p.add_argument("--noise", type=_share, default=0.0, help="pushes, as a share of full speed: 0.3")
+    p.add_argument("--dagger", metavar="BUNDLE", help="its policy drives, the expert labels")
+    p.add_argument("--rate-hz", type=positive_int, default=10, help="pictures and actions a second")
+    p.add_argument("--height", type=positive_int, default=CameraSpec().height, help="of the pictures, pixels")
+    p.add_argument("--max-seconds", type=positive_float, default=60.0, help="simulated, per episode")
+    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
+    p.add_argument("--json", action="store_true")
+    return p
+
+
+def _check(a: argparse.Namespace) -> None:
+    """All that can be refused before the first episode."""
+    camera = CameraSpec()
+    if a.rate_hz > camera.rate_hz:
+        raise UsageError(f"--rate-hz {a.rate_hz}: the camera makes {camera.rate_hz:.0f} pictures a second")
+    if not 8 <= a.height <= camera.height:
+        raise UsageError(f"--height {a.height} is not between 8 and the camera's {camera.height}")
+    if a.out.exists():
+        raise UsageError(f"{a.out} exists already", "name a folder that does not exist")
+    if a.target is not None:
+        make_scene(0, a.target)
+    if a.dagger is not None:
+        check_target(load_bundle(a.dagger), parse_goal("find_object", a.target or next(iter(KINDS))))
+
+
+def main(argv: list[str]) -> int:
+    """`vla-edge collect`. Ctrl-C returns 130, with the whole episodes kept."""
+    a = _parser().parse_args(argv)
+    _check(a)
+    job = Job(a.target, a.rate_hz, a.height, a.noise, a.dagger, a.max_seconds)
+    figures = collect(job, a.episodes, a.seed, a.out, a.jobs)
+    if a.json:
+        print(json.dumps(figures, ensure_ascii=False))
+    else:
+        kept = f"{figures['episodes']} episodes, {figures['frames']} frames ({figures['left_out']} left out)"
+        print(f"{kept} in {a.out}" if figures["out"] else "nothing was kept")
+    return _INTERRUPTED if figures["interrupted"] else 0

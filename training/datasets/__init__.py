@@ -1,0 +1,1 @@
+"""Demonstrations on disk, and windows of them for training."""

@@ -1,0 +1,160 @@
+"""Reads one split folder of CALVIN (`training` or `validation`), by its language annotations.
+
+https://github.com/mees/calvin/tree/main/dataset: a file `episode_0000000.npz` for each frame, and
+`lang_annotations/auto_lang_ann.npy`, which says what was done from which frame to which.
+"""
+
+import pickle
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.errors import UsageError
+from training.datasets.source import Episode, Floats, Pictures, check_not_empty, check_numbers, where
+
+RATE_HZ = 30.0
+CAMERAS = ("rgb_static", "rgb_gripper")
+_POSE = ("x", "y", "z", "roll", "pitch", "yaw")
+STATE_NAMES = (*(f"tcp_{axis}" for axis in _POSE), "gripper")  # metres, radians in the world; -1 shut, 1 open
+ACTION_NAMES = (*_POSE, "gripper")  # relative, as CALVIN scales them: within -1 and 1
+_STATE_COLUMNS = [0, 1, 2, 3, 4, 5, 14]  # of robot_obs
+_ANNOTATIONS = "lang_annotations/auto_lang_ann.npy"
+# What numpy's own arrays need to be unpickled; a pickle that asks for anything else is refused.
+_HARMLESS = {
+    f"{module}.{name}"
+    for module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy._core.numeric")
+    for name in ("ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer")
+}
+
+
+class CalvinSource:
+    """A split's annotated sequences, each an episode. Frames are read when they are asked for."""
+
+    robot = "calvin"
+    rate_hz = RATE_HZ
+    cameras = CAMERAS
+    state_names = STATE_NAMES
+    action_names = ACTION_NAMES
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError, naming file and episode, when annotations and frames do not match."""
+        self.path = path
+        frames = {int(m[1]) for f in _files(path) if (m := re.fullmatch(r"episode_(\d{7})\.npz", f))}
+        self._first: list[int] = []
+        self.episodes: list[Episode] = []
+        for number, (task, first, last) in enumerate(_annotations(path / _ANNOTATIONS)):
+            place = where(path / _ANNOTATIONS, number)
+            if not 0 <= first <= last:
+                raise UsageError(f"{place}: it goes from frame {first} to {last}")
+            missing = next((n for n in range(first, last + 1) if n not in frames), None)
+            if missing is not None:
+                raise UsageError(f"{place}: {_frame_file(path, missing)} is missing")
+            self._first.append(first)
+            self.episodes.append(Episode(number, task, last - first + 1, _frame_file(path, first)))
+        check_not_empty(self.episodes, path, path.name)
+        self._numbers: dict[int, tuple[Floats, Floats]] = {}
+
+    def states(self, i: int) -> Floats:
+        return self._numbers_of(i)[0]
+
+    def actions(self, i: int) -> Floats:
+        return self._numbers_of(i)[1]
+
+    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+        loaded = [self._load(i, frame, CAMERAS) for frame in frames]
+        found: dict[str, Pictures] = {}
+        for c, camera in enumerate(CAMERAS):
+            for frame, each in zip(frames, loaded, strict=True):
+                if each[c].dtype != np.uint8 or each[c].ndim != 3 or each[c].shape != loaded[0][c].shape:
+                    raise UsageError(f"{self._place(i, frame)}: {camera} is {each[c].dtype} {each[c].shape}")
+            found[camera] = np.stack([each[c] for each in loaded])
+        return found
+
+    def _numbers_of(self, i: int) -> tuple[Floats, Floats]:
+        """States and actions of an episode. They stay in memory: 4 kB."""
+        if i not in self._numbers:
+            length = self.episodes[i].length
+            rows = [self._load(i, frame, ("robot_obs", "rel_actions")) for frame in range(length)]
+            for frame, (state, action) in enumerate(rows):
+                if state.shape != (15,) or action.shape != (7,):
+                    raise UsageError(
+                        f"{self._place(i, frame)}: robot_obs {state.shape} and rel_actions {action.shape} "
+                        "have another width than 15 and 7"
+                    )
+            states, actions = (np.stack([row[k] for row in rows]) for k in (0, 1))
+            file, number = self.episodes[i].file, self.episodes[i].number
+            self._numbers[i] = (
+                check_numbers(states[:, _STATE_COLUMNS], STATE_NAMES, "robot_obs", file, number, length),
+                check_numbers(actions, ACTION_NAMES, "rel_actions", file, number, length),
+            )
+        return self._numbers[i]
+
+    def _load(self, i: int, frame: int, keys: tuple[str, ...]) -> list[np.ndarray]:
+        file = _frame_file(self.path, self._first[i] + frame)
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                return [np.asarray(arrays[key]) for key in keys]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UsageError(f"{self._place(i, frame)}: {error}") from error
+
+    def _place(self, i: int, frame: int) -> str:
+        return where(_frame_file(self.path, self._first[i] + frame), self.episodes[i].number)
+
+
+def _files(path: Path) -> list[str]:
+    try:
+        return [file.name for file in path.iterdir()]
+    except OSError as error:
+        raise UsageError(
+            f"{path} is no split of CALVIN: {error.strerror}", "name its training or validation folder"
+        ) from error
+
+
+def _frame_file(path: Path, number: int) -> Path:
+    return path / f"episode_{number:07d}.npz"
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds numpy's arrays and Python's own containers, and calls nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" not in _HARMLESS:
+            raise pickle.UnpicklingError(f"it wants {module}.{name}, which no annotation needs")
+        return super().find_class(module, name)
+
+
+def _annotations(file: Path) -> list[tuple[str, int, int]]:
+    """(task in words, first frame, last frame)."""
+    try:
+        with file.open("rb") as stream:
+            version = np.lib.format.read_magic(stream)
+            read = (
+                np.lib.format.read_array_header_1_0
+                if version[0] == 1
+                else np.lib.format.read_array_header_2_0
+            )
+            read(stream)
+            found = _Unpickler(stream).load().item()
+        words, spans = found["language"]["ann"], found["info"]["indx"]
+        rows = [(str(text), int(first), int(last)) for text, (first, last) in zip(words, spans, strict=False)]
+    except OSError as error:
+        raise UsageError(f"{file} can't be read: {error.strerror}") from error
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+    ) as error:
+        raise UsageError(f"{file} holds no annotations of CALVIN: {error}") from error
+    if len(words) != len(spans):
+        raise UsageError(
+            f"{where(file, len(rows))}: {len(words)} texts for {len(spans)} sequences", "they must be as many"
+        )
+    return rows

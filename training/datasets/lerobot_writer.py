@@ -1,0 +1,227 @@
+"""Writes a LeRobotDataset v3 with the pictures of one camera inside its parquet files.
+
+It grows in a hidden folder beside its place and moves there when it is finished: whole or not at all.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from edge.errors import EdgeError, UsageError
+from training.datasets.lerobot import ACTION, IMAGES, STATE, VERSION
+from training.datasets.source import Floats
+from training.datasets.statistics import describe
+
+FILE_BYTES = 100 * 2**20  # a data file that has grown beyond is followed by another
+FILES_PER_CHUNK = 1000
+_PLACE = "chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+_INDICES = ("frame_index", "episode_index", "index", "task_index")
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One episode, as it is written."""
+
+    task: str
+    pictures: list[bytes]  # JPEG or PNG, one a frame
+    pixels: NDArray[np.uint8]  # (k, 3) RGB, a sample of them all for the statistics
+    states: Floats  # (n, S)
+    actions: Floats  # (n, A); row t answers picture t
+
+
+class LeRobotWriter:
+    """Use it as a context manager, `add` episodes, then `finish`; without that nothing stays."""
+
+    def __init__(self, path: Path, robot: str, rate_hz: int, camera: str, size: tuple[int, int],
+                 state_names: tuple[str, ...], action_names: tuple[str, ...]) -> None:  # fmt: skip
+        """`size` is height, width. Raises UsageError when `path` is taken or can't be written."""
+        if path.exists():
+            raise UsageError(f"{path} exists already", "name a folder that does not exist")
+        self.path, self._image = path, IMAGES + camera
+        self._robot, self._rate_hz = robot, rate_hz
+        vectors = {STATE: state_names, ACTION: action_names}
+        self._features: dict[str, Any] = {
+            self._image: {"dtype": "image", "shape": [*size, 3], "names": ["height", "width", "channels"]},
+            **{k: {"dtype": "float32", "shape": [len(v)], "names": list(v)} for k, v in vectors.items()},
+            "timestamp": {"dtype": "float32", "shape": [1], "names": None},
+            **{key: {"dtype": "int64", "shape": [1], "names": None} for key in _INDICES},
+        }
+        self._tasks: list[str] = []
+        self._rows: list[dict[str, Any]] = []  # of meta/episodes
+        self._numbers: list[dict[str, np.ndarray]] = []  # all but pictures, for the statistics
+        self._pixels: list[NDArray[np.uint8]] = []
+        self._file, self._parquet = -1, None
+        with self._writing():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+
+    @property
+    def episodes(self) -> int:
+        return len(self._rows)
+
+    @property
+    def frames(self) -> int:
+        return self._rows[-1]["dataset_to_index"] if self._rows else 0
+
+    def add(self, recording: Recording) -> None:
+        """Append an episode. Raises EdgeError when the disk is full."""
+        n, first, number = len(recording.pictures), self.frames, self.episodes
+        if recording.task not in self._tasks:
+            self._tasks.append(recording.task)
+        numbers: dict[str, np.ndarray] = {
+            STATE: recording.states,
+            ACTION: recording.actions,
+            "timestamp": (np.arange(n) / self._rate_hz).astype(np.float32),
+            "frame_index": np.arange(n),
+            "episode_index": np.full(n, number),
+            "index": np.arange(first, first + n),
+            "task_index": np.full(n, self._tasks.index(recording.task)),
+        }
+        with self._writing():
+            chunk, file = self._write(recording.pictures, numbers)
+        row = {
+            "episode_index": number,
+            "tasks": [recording.task],
+            "length": n,
+            "data/chunk_index": chunk,
+            "data/file_index": file,
+            "dataset_from_index": first,
+            "dataset_to_index": first + n,
+            "meta/episodes/chunk_index": 0,
+            "meta/episodes/file_index": 0,
+        }
+        stats = self._stats(numbers, recording.pixels)
+        row |= {f"stats/{key}/{figure}": v for key, found in stats.items() for figure, v in found.items()}
+        self._rows.append(row)
+        self._numbers.append(numbers)
+        self._pixels.append(recording.pixels)
+
+    def finish(self, about: dict[str, Any]) -> None:
+        """Write the folder's `meta`, with `about` in meta/collect.json, and move it into its place.
+
+        Raises EdgeError when that fails, and UsageError without an episode.
+        """
+        if not self._rows:
+            raise UsageError(f"{self.path}: there is no episode to write")
+        everything = {key: np.concatenate([n[key] for n in self._numbers]) for key in self._numbers[0]}
+        with self._writing():
+            self._close()
+            meta = self._draft / "meta"
+            episodes = meta / "episodes" / _PLACE.format(chunk_index=0, file_index=0)
+            episodes.parent.mkdir(parents=True)
+            pq.write_table(pa.Table.from_pylist(self._rows), episodes)
+            pq.write_table(_task_table(self._tasks), meta / "tasks.parquet")
+            _write_json(meta / "info.json", self._info())
+            _write_json(meta / "stats.json", self._stats(everything, np.concatenate(self._pixels)))
+            _write_json(meta / "collect.json", about)
+            self._draft.chmod(0o755)  # a temporary folder is its maker's alone
+            self._draft.rename(self.path)
+
+    def __enter__(self) -> "LeRobotWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._draft.exists():
+            if self._parquet is not None:
+                # Its closing writes a footer, which a full disk refuses; the file goes anyway.
+                self._parquet.is_open = False
+            shutil.rmtree(self._draft)
+
+    def _write(self, pictures: list[bytes], numbers: dict[str, np.ndarray]) -> tuple[int, int]:
+        """One row group for one episode. Returns the file's (chunk, number)."""
+        columns: dict[str, pa.Array] = {
+            self._image: pa.array(
+                [{"bytes": each, "path": None} for each in pictures],
+                pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+            )
+        }
+        for key, values in numbers.items():
+            kind = pa.float32() if values.dtype == np.float32 else pa.int64()
+            columns[key] = pa.array(values.reshape(-1), kind)
+            if values.ndim == 2:
+                columns[key] = pa.FixedSizeListArray.from_arrays(columns[key], values.shape[1])
+        table = pa.table(columns)
+        if self._parquet is None or self._size() > FILE_BYTES:
+            self._close()
+            self._file += 1
+            file = self._data_file()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self._parquet = pq.ParquetWriter(file, table.schema)
+        self._parquet.write_table(table, row_group_size=len(pictures))
+        return divmod(self._file, FILES_PER_CHUNK)
+
+    def _size(self) -> int:
+        return self._data_file().stat().st_size
+
+    def _data_file(self) -> Path:
+        chunk, file = divmod(self._file, FILES_PER_CHUNK)
+        return self._draft / "data" / _PLACE.format(chunk_index=chunk, file_index=file)
+
+    def _close(self) -> None:
+        if self._parquet is not None:
+            self._parquet.close()
+            self._parquet = None
+
+    def _stats(self, numbers: dict[str, np.ndarray], pixels: NDArray[np.uint8]) -> dict[str, Any]:
+        """Figures by feature; those of pictures are (3, 1, 1), of pixels in [0, 1]."""
+        stats = {key: describe(v.reshape(len(v), -1)) for key, v in numbers.items()}
+        colours = describe(pixels / 255)
+        stats[self._image] = {
+            key: value if key == "count" else [[[each]] for each in value] for key, value in colours.items()
+        }
+        return stats
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "codebase_version": VERSION,
+            "robot_type": self._robot,
+            "total_episodes": self.episodes,
+            "total_frames": self.frames,
+            "total_tasks": len(self._tasks),
+            "chunks_size": FILES_PER_CHUNK,
+            "data_files_size_in_mb": FILE_BYTES // 2**20,
+            "video_files_size_in_mb": 200,
+            "fps": self._rate_hz,
+            "splits": {"train": f"0:{self.episodes}"},
+            "data_path": f"data/{_PLACE}",
+            "video_path": None,
+            "features": self._features,
+        }
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise EdgeError(
+                f"can't write {self.path}: {why}; nothing of it was kept", "is the disk full?"
+            ) from error
+
+
+def _task_table(tasks: list[str]) -> pa.Table:
+    """As pandas writes a frame with the tasks as its index: that is what the lerobot package reads."""
+    table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": tasks})
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": pandas, "numpy_type": numpy, "metadata": None}
+        for name, pandas, numpy in (("task_index", "int64", "int64"), ("task", "unicode", "object"))
+    ]
+    about = {"index_columns": ["task"], "column_indexes": [], "columns": columns, "pandas_version": "2.2.0"}
+    return table.replace_schema_metadata({"pandas": json.dumps(about)})
+
+
+def _write_json(file: Path, value: dict[str, Any]) -> None:
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,94 @@
+"""Windows of demonstrations: what was seen up to a frame, and the chunk of actions that answers it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UsageError
+from training.datasets.source import Floats, Pictures, Source
+
+Mode = Literal["segment", "interleave"]
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One window of W frames with chunks of T actions of A numbers.
+
+    `segment`: the chunk that answers the newest frame; `interleave`: one for every frame of the window.
+    A mask is False where a row only fills up: history before the episode's first frame repeats that frame,
+    actions after its last one repeat the last action.
+    """
+
+    task: str
+    pictures: dict[str, Pictures]  # by camera, (W, height, width, 3)
+    states: Floats  # (W, S)
+    history_mask: Mask  # (W,), of pictures and states; the newest, the last, is always True
+    actions: Floats  # segment (T, A), interleave (W, T, A)
+    action_mask: Mask  # segment (T,), interleave (W, T)
+
+
+def history_rows(frame: int, window: int) -> tuple[Rows, Mask]:
+    """The frames of the window that ends at `frame`, oldest first, and which of them there are, (window,)."""
+    rows = np.arange(frame - window + 1, frame + 1)
+    return np.maximum(rows, 0), rows >= 0
+
+
+def chunk_rows(frames: Rows, length: int, horizon: int) -> tuple[Rows, Mask]:
+    """The actions that answer `frames` (...), and which of them there are, (..., horizon)."""
+    rows = np.asarray(frames)[..., None] + np.arange(horizon)
+    return np.minimum(rows, length - 1), rows < length
+
+
+class Windows:
+    """All windows of a source, one for each frame; a map-style dataset, as torch's DataLoader takes it."""
+
+    def __init__(self, source: Source, window: int, horizon: int, mode: Mode = "segment",
+                 episodes: Sequence[int] | None = None) -> None:  # fmt: skip
+        """`episodes` chooses some, by their place in `source.episodes`. Raises UsageError."""
+        if window < 1 or horizon < 1:
+            raise UsageError(f"window {window} and horizon {horizon} must be 1 or more")
+        if mode not in get_args(Mode):
+            raise UsageError(f"unknown window mode '{mode}'", f"choose one of {', '.join(get_args(Mode))}")
+        self.source, self.window, self.horizon, self.mode = source, window, horizon, mode
+        self._episodes = list(range(len(source.episodes)) if episodes is None else episodes)
+        if not self._episodes:
+            raise UsageError(f"{source.path}: no episodes were chosen")
+        self._ends = np.cumsum([source.episodes[i].length for i in self._episodes])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def place(self, index: int) -> tuple[int, int]:
+        """(episode in `source.episodes`, frame) of a window. Raises IndexError beyond the last one."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"window {index} of {len(self)}")
+        i = int(np.searchsorted(self._ends, index, side="right"))
+        return self._episodes[i], index - (int(self._ends[i - 1]) if i else 0)
+
+    def __getitem__(self, index: int) -> Sample:
+        i, frame = self.place(index)
+        episode = self.source.episodes[i]
+        history, history_mask = history_rows(frame, self.window)
+        answered = history if self.mode == "interleave" else np.array(frame)
+        chunk, action_mask = chunk_rows(answered, episode.length, self.horizon)
+        if self.mode == "interleave":
+            action_mask &= history_mask[:, None]
+        fresh = history[history_mask]
+        missing = self.window - len(fresh)
+        pictures = {
+            camera: np.concatenate([seen[:1].repeat(missing, 0), seen])
+            for camera, seen in self.source.pictures(i, fresh.tolist()).items()
+        }
+        return Sample(
+            episode.task,
+            pictures,
+            self.source.states(i)[history],
+            history_mask,
+            self.source.actions(i)[chunk],
+            action_mask,
+        )

@@ -1,0 +1,64 @@
+"""Questions about images and their answers, for training on vision-language data beside demonstrations.
+
+The layout of Hugging Face's ImageFolder (https://huggingface.co/docs/datasets/image_dataset): images, and
+`metadata.jsonl` with a line `{"file_name": "a.jpg", "prompt": "detect cup", "answer": "<loc0100>..."}` each.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.errors import UsageError
+from training.datasets.source import Pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One line of the metadata."""
+
+    file: Path
+    prompt: str
+    answer: str
+
+
+class WordsFolder:
+    """All questions of a folder. Images are read when they are asked for."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UsageError, naming file and line, for metadata that is missing, damaged or empty."""
+        self.path = path
+        metadata = path / "metadata.jsonl"
+        try:
+            lines = metadata.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"cannot read {metadata}: {error}", "name a folder with metadata.jsonl"
+            ) from error
+        self.questions = [
+            self._question(metadata, n, line) for n, line in enumerate(lines, 1) if line.strip()
+        ]
+        if not self.questions:
+            raise UsageError(f"{metadata} has no questions")
+
+    def _question(self, metadata: Path, number: int, line: str) -> Question:
+        place = f"{metadata}, line {number}"
+        try:
+            found = json.loads(line)
+            name, prompt, answer = (found[key] for key in ("file_name", "prompt", "answer"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{place}: want file_name, prompt and answer, {error!r}") from error
+        if not all(isinstance(text, str) and text for text in (name, prompt, answer)):
+            raise UsageError(f"{place}: file_name, prompt and answer must be texts")
+        if not (self.path / name).is_file():
+            raise UsageError(f"{place}: {self.path / name} is missing")
+        return Question(self.path / name, prompt, answer)
+
+    def picture(self, i: int) -> Pictures:
+        """(1, height, width, 3). Raises UsageError for a file that is no image."""
+        image = cv2.imread(str(self.questions[i].file), cv2.IMREAD_COLOR)
+        if image is None:
+            raise UsageError(f"{self.questions[i].file} is no readable image")
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)[None]

@@ -1,0 +1,233 @@
+"""Samples of demonstrations to what a policy reads and should say, and a policy's actions back.
+
+One object holds everything about that which belongs to a checkpoint: it is made from the run's config, its
+statistics and the backbone's tokenizer, and made again from the folder that the trainer wrote.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+
+from edge.actions import ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
+from edge.actions.statistics import GRIPPER
+from edge.errors import UsageError
+from edge.manifest import ImageSpec
+from edge.preprocess import image_to_tensor
+from training.augment import augment_actions, augment_pictures, instruct, prompts
+from training.config import ActionSettings, AugmentSettings, Config
+from training.datasets.source import Pictures, Source
+from training.datasets.statistics import Span, Statistics
+from training.datasets.windows import Sample
+from vla.fusion import Inputs
+from vla.model import Targets, Words
+
+STILL = AugmentSettings()  # changes nothing
+_PREPROCESSORS = {0: "area", 2: "bilinear", 3: "bicubic"}  # PIL's numbers; 0, nearest, is no family's
+
+
+def image_spec(folder: Path) -> ImageSpec:
+    """What a backbone's folder says of its images. Raises UsageError where it says nothing of use."""
+    if (folder / "tiny.json").is_file():
+        tiny: dict[str, Any] = json.loads((folder / "tiny.json").read_text())
+        half = (0.5, 0.5, 0.5)
+        return ImageSpec(
+            height=tiny["image_height"], width=tiny["image_width"], resize="area", mean=half, std=half
+        )
+    file = folder / "preprocessor_config.json"
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+        return ImageSpec(
+            height=found["size"]["height"],
+            width=found["size"]["width"],
+            resize=_PREPROCESSORS[found.get("resample", 2)],  # type: ignore[arg-type]
+            mean=tuple(found["image_mean"]),
+            std=tuple(found["image_std"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise UsageError(
+            f"{file} does not say what its images are ({type(error).__name__}: {error})",
+            "give inputs.image: height, width, resize, mean, std",
+        ) from error
+
+
+def scaling(settings: ActionSettings, span: Span) -> Pipeline:
+    """The steps from physical actions of the chosen columns to [-1, 1], a gripper left alone.
+
+    Raises UsageError for columns that never move, and limits of another number.
+    """
+    gripper = span.names[-1] == GRIPPER
+    poses = slice(len(span.names) - gripper)
+    first = {
+        "min_max": lambda: MinMax(span.min[poses], span.max[poses], gripper),
+        "quantile": lambda: MinMax(span.q01[poses], span.q99[poses], gripper),
+        "mean_std": lambda: MeanStd(span.mean[poses], span.std[poses], gripper),
+        "limits": lambda: MinMax(settings.low, settings.high, gripper),
+    }[settings.scaling]()
+    width = len(span.names[poses])
+    if settings.scaling == "limits" and len(settings.low) != width:
+        raise UsageError(f"actions.low has {len(settings.low)} numbers for {width} columns")
+    steps = (first,) if settings.mu_law is None else (first, MuLaw(width, settings.mu_law, gripper))
+    return Pipeline(steps)
+
+
+def choose(span: Span, columns: tuple[str, ...], key: str) -> Span:
+    """The span of some columns. Raises UsageError for a column that the dataset lacks."""
+    strange = [name for name in columns if name not in span.names]
+    if strange:
+        raise UsageError(f"{key}: no column {strange[0]!r}; the dataset has {', '.join(span.names)}")
+    at = [span.names.index(name) for name in columns or span.names]
+    if GRIPPER in [span.names[i] for i in at[:-1]]:
+        raise UsageError(f"{key}: the {GRIPPER} must be the last column")
+    figures = ("names", "min", "max", "mean", "std", "q01", "q99")
+    return Span(**{name: tuple(getattr(span, name)[i] for i in at) for name in figures})
+
+
+class Processing:
+    """Windows of samples to tensors. B rows, W steps, T horizon, A chosen action columns."""
+
+    def __init__(self, config: Config, statistics: Statistics, tokenizer: Tokenizer, vocabulary: int) -> None:
+        """`vocabulary` is the backbone's number of ids. Raises UsageError for what does not fit together."""
+        self.config, self.statistics, self.tokenizer = config, statistics, tokenizer
+        self.image = config.inputs.image or image_spec(config.backbone.path)
+        self.action = choose(statistics.action, config.actions.columns, "actions.columns")
+        self.gripper = self.action.names[-1] == GRIPPER
+        self.pipeline = scaling(config.actions, self.action)
+        self._columns = [statistics.action.names.index(name) for name in self.action.names]
+        self.tokens: ActionTokenizer | None = None
+        if config.policy.head.kind == "discrete":
+            special = sum(token.special for token in tokenizer.get_added_tokens_decoder().values())
+            self.tokens = ActionTokenizer.for_vocabulary(vocabulary, special, config.policy.head.bins)
+        self.pose_dims = 0
+        if config.inputs.state:
+            self._state = choose(statistics.state, config.inputs.state, "inputs.state")
+            self._bit = self._state.names[-1] == GRIPPER
+            self.pose_dims = len(self._state.names) - self._bit
+            poses = slice(self.pose_dims)
+            self._scale_state = MeanStd(self._state.mean[poses], self._state.std[poses])
+            self._state_columns = [statistics.state.names.index(name) for name in self._state.names]
+
+    def check_source(self, source: Source) -> None:
+        """Raises UsageError for a dataset without the cameras, or with tasks in words that are not known."""
+        for camera in (self.config.inputs.camera, self.config.inputs.hand_camera):
+            if camera is not None and camera not in source.cameras:
+                has = ", ".join(source.cameras) or "none"
+                raise UsageError(f"{source.path} has no camera {camera!r}; it has {has}")
+        for task in sorted({episode.task for episode in source.episodes}):
+            for prompt in prompts(task, self.config.inputs.instruction):
+                self.encode(prompt)
+
+    def inputs(self, samples: list[Sample], rngs: list[np.random.Generator] | None = None) -> Inputs:
+        """What the policy sees; augmented when there is a generator for each sample."""
+        settings = self.config.inputs
+        ids, mask = self.prompt_ids([s.task for s in samples], rngs)
+        states = np.stack([s.states for s in samples])
+        return Inputs(
+            images=self._images([s.pictures[settings.camera] for s in samples], rngs),
+            ids=ids,
+            ids_mask=mask,
+            valid=torch.from_numpy(np.stack([s.history_mask for s in samples])),
+            hand_images=None
+            if settings.hand_camera is None
+            else self._images([s.pictures[settings.hand_camera] for s in samples], rngs),
+            state=self._states(states) if self.pose_dims else None,
+        )
+
+    def targets(self, samples: list[Sample], rngs: list[np.random.Generator] | None = None) -> Targets:
+        """What it should say: in the layout segment, only the last step counts."""
+        window = self.config.policy.window
+        actions = [
+            self._normalised(s.actions, None if rngs is None else rngs[i]) for i, s in enumerate(samples)
+        ]
+        masks = np.stack([s.action_mask for s in samples])
+        values = np.stack(actions)
+        if values.ndim == 3:  # segment: (B, T, A)
+            values = np.repeat(values[:, None], window, axis=1)
+            last = (np.arange(window) == window - 1)[:, None]
+            masks = masks[:, None] & last
+        if self.tokens is not None:
+            return Targets(torch.from_numpy(self.tokens.encode(values)), torch.from_numpy(masks))
+        return Targets(torch.from_numpy(values.astype(np.float32)), torch.from_numpy(masks))
+
+    def decode(self, actions: torch.Tensor) -> NDArray[np.float64]:
+        """What `VLA.step` says, (..., A), in the dataset's own units and the order of `action.names`."""
+        values = actions.detach().cpu().double().numpy().copy()
+        if self.gripper:  # 0 or 1 back to shut or open as the dataset has them
+            low, high = self.action.min[-1], self.action.max[-1]
+            values[..., -1] = np.where(values[..., -1] > 0.5, high, low)
+        return self.pipeline.decode(values)
+
+    def questions(
+        self,
+        pictures: list[Pictures],
+        asked: list[str],
+        answers: list[str],
+        end: int,
+        rngs: list[np.random.Generator] | None = None,
+    ) -> tuple[Inputs, Words]:
+        """Vision-language samples, pictures of (1, height, width, 3) each; answers end in the id `end`."""
+        ids, mask = self._pad([self.encode(p + self.config.inputs.instruction.end) for p in asked])
+        said, counts = self._pad([[*self.encode(a), end] for a in answers])
+        valid = torch.ones(len(asked), 1, dtype=torch.bool)
+        return Inputs(self._images(pictures, rngs), ids, mask, valid), Words(said, counts)
+
+    def prompt_ids(
+        self, tasks: list[str], rngs: list[np.random.Generator] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tasks as the dataset words them to ids (B, N) and their mask."""
+        settings = self.config.inputs.instruction
+        texts = [instruct(task, settings, None if rngs is None else rngs[i]) for i, task in enumerate(tasks)]
+        return self._pad([self.encode(text) for text in texts])
+
+    def encode(self, text: str) -> list[int]:
+        """Raises UsageError for words that the tokenizer does not know."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        unknown = getattr(self.tokenizer.model, "unk_token", None)
+        if not encoding.ids or (unknown is not None and unknown in encoding.tokens):
+            raise UsageError(
+                f"the tokenizer of {self.config.backbone.path} does not know all words of {text!r}",
+                "change inputs.instruction, or take another backbone",
+            )
+        return encoding.ids
+
+    def _pad(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        longest = max(map(len, rows))
+        mask = torch.tensor([[i < len(row) for i in range(longest)] for row in rows])
+        return torch.tensor([row + row[-1:] * (longest - len(row)) for row in rows]), mask
+
+    def _images(self, windows: list[Pictures], rngs: list[np.random.Generator] | None) -> torch.Tensor:
+        """(B, W, 3, height, width)."""
+        spec, rows = self.image, []
+        plain = spec.model_copy(update={"mean": (0.0,) * 3, "std": (1.0,) * 3})
+        settings = self.config.augmentation
+        for i, window in enumerate(windows):
+            if rngs is None or settings == STILL:
+                rows.append(np.concatenate([image_to_tensor(frame, spec) for frame in window]))
+                continue
+            # Resized first, so that a shift is in pixels of what the net sees.
+            small = np.concatenate([image_to_tensor(frame, plain) for frame in window]).transpose(0, 2, 3, 1)
+            pixels = np.rint(small * 255).astype(np.uint8)
+            changed = augment_pictures(pixels, settings, rngs[i])
+            rows.append(np.concatenate([image_to_tensor(np.ascontiguousarray(f), spec) for f in changed]))
+        return torch.from_numpy(np.stack(rows))
+
+    def _states(self, states: NDArray[np.float32]) -> torch.Tensor:
+        chosen = states[..., self._state_columns]
+        pose = self._scale_state.encode(chosen[..., : self.pose_dims])
+        middle = (self._state.min[-1] + self._state.max[-1]) / 2
+        bit = chosen[..., -1:] > middle if self._bit else np.zeros((*chosen.shape[:-1], 1))
+        return torch.from_numpy(np.concatenate([pose, bit], axis=-1).astype(np.float32))
+
+    def _normalised(
+        self, actions: NDArray[np.float32], rng: np.random.Generator | None
+    ) -> NDArray[np.float64]:
+        values = self.pipeline.encode(actions[..., self._columns])
+        if self.gripper:
+            opened = values[..., -1] > (self.action.min[-1] + self.action.max[-1]) / 2
+            values[..., -1] = np.where(opened, 1.0, -1.0 if self.tokens is not None else 0.0)
+        return values if rng is None else augment_actions(values, self.gripper, self.config.augmentation, rng)

@@ -1,0 +1,158 @@
+"""The endless stream of training batches: which sample comes at which place depends on the seed alone.
+
+A batch is named by its number, so nothing of the stream needs to be saved: a run that is resumed asks for the
+next number, and N processes see together what one process with an N times larger batch sees.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from edge.errors import UsageError
+from training.config import Config, PolicySettings, RobotSource
+from training.datasets.calvin import CalvinSource
+from training.datasets.lerobot import LeRobotSource
+from training.datasets.source import Source
+from training.datasets.windows import Windows
+from training.datasets.words import WordsFolder
+from training.processing import Processing
+from vla.fusion import Inputs
+from vla.model import Targets, Words
+
+Batch = tuple[Inputs, Targets | Words]
+_Tensors = TypeVar("_Tensors", bound=Inputs | Targets | Words)
+_SPLIT, _ORDER, _SAMPLE = range(3)  # so that no two uses of a seed draw the same numbers
+
+
+class Task(Protocol):
+    """One source of samples, some of them kept apart for validation."""
+
+    train: int  # samples
+    kept: int
+
+    def batch(self, samples: Sequence[int], rngs: list[np.random.Generator] | None) -> Batch:
+        """Of training samples, numbered 0 to `train` - 1; without generators, of those kept apart."""
+        ...
+
+
+class RobotTask:
+    """Windows of demonstrations, whole episodes kept apart."""
+
+    def __init__(self, source: Source, settings: RobotSource, config: Config, processing: Processing) -> None:
+        processing.check_source(source)
+        policy = config.policy
+        order = np.random.default_rng((config.seed, _SPLIT)).permutation(len(source.episodes)).tolist()
+        kept = _kept(len(order), config.validation.fraction, f"{source.path} has 1 episode")
+        episodes = {True: order[kept:][: settings.episodes], False: order[:kept]}
+        self._windows = {
+            train: Windows(source, policy.window, policy.horizon, policy.layout, sorted(chosen))
+            for train, chosen in episodes.items()
+            if chosen
+        }
+        self.train, self.kept = len(self._windows[True]), len(self._windows.get(False, ()))
+        self._processing = processing
+
+    def batch(self, samples: Sequence[int], rngs: list[np.random.Generator] | None) -> Batch:
+        windows = self._windows[rngs is not None]
+        found = [windows[i] for i in samples]
+        return self._processing.inputs(found, rngs), self._processing.targets(found, rngs)
+
+
+class WordsTask:
+    """Questions about images, some of them kept apart."""
+
+    def __init__(self, folder: WordsFolder, config: Config, processing: Processing, end: int) -> None:
+        for question in folder.questions:
+            processing.encode(question.prompt + config.inputs.instruction.end)
+            processing.encode(question.answer)
+        order = np.random.default_rng((config.seed, _SPLIT)).permutation(len(folder.questions))
+        self.kept = _kept(len(order), config.validation.fraction, f"{folder.path} has 1 question")
+        self.train = len(order) - self.kept
+        self._order = {True: order[self.kept :], False: order[: self.kept]}
+        self._folder, self._processing, self._end = folder, processing, end
+
+    def batch(self, samples: Sequence[int], rngs: list[np.random.Generator] | None) -> Batch:
+        places = self._order[rngs is not None][list(samples)].tolist()
+        questions = [self._folder.questions[i] for i in places]
+        pictures = [self._folder.picture(i) for i in places]
+        asked, answers = [q.prompt for q in questions], [q.answer for q in questions]
+        return self._processing.questions(pictures, asked, answers, self._end, rngs)
+
+
+def open_robot(settings: RobotSource) -> Source:
+    """Raises UsageError, naming file and episode."""
+    # To pyright, attributes of a protocol can be assigned, and those of the sources are narrower.
+    if settings.kind == "calvin":
+        return CalvinSource(settings.path)  # type: ignore[return-value]
+    return LeRobotSource(settings.path, settings.split)  # type: ignore[return-value]
+
+
+def _kept(count: int, fraction: float, one: str) -> int:
+    """How many of `count` are kept apart: at least one if any, and never all."""
+    if count == 1 and fraction:
+        raise UsageError(f"{one}, so none can be kept apart", "set validation.fraction to 0")
+    return min(max(1, round(count * fraction)), count - 1) if fraction else 0
+
+
+class Batches(Dataset[dict[str, Batch]]):
+    """By number, what one of some processes learns from: a batch of every task."""
+
+    def __init__(
+        self, tasks: dict[str, Task], sizes: dict[str, int], seed: int, process: int, processes: int
+    ) -> None:
+        """`sizes`: samples of each task in a process's batch."""
+        self._tasks, self._sizes, self._seed = tasks, sizes, seed
+        self._process, self._processes = process, processes
+
+    def __getitem__(self, number: int) -> dict[str, Batch]:
+        return {name: self._batch(name, number) for name, size in self._sizes.items() if size}
+
+    def _batch(self, name: str, number: int) -> Batch:
+        task, size = self._tasks[name], self._sizes[name]
+        first = (number * self._processes + self._process) * size
+        places = range(first, first + size)
+        samples = [int(_order(self._seed, p // task.train, task.train)[p % task.train]) for p in places]
+        return task.batch(samples, [np.random.default_rng((self._seed, _SAMPLE, p)) for p in places])
+
+
+@lru_cache(maxsize=8)
+def _order(seed: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, _ORDER, epoch)).permutation(count)
+
+
+def load(batches: Batches, numbers: Iterable[int], workers: int) -> DataLoader[Any]:
+    """The batches of those numbers, one after the other; `workers` processes prepare them."""
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=workers,
+        worker_init_fn=_quiet if workers else None,
+    )
+
+
+def _quiet(worker: int) -> None:
+    torch.set_num_threads(1)  # the cores belong to the net
+
+
+def weight(batch: Batch, policy: PolicySettings) -> float:
+    """The sum of weights that a batch's mean loss was divided by; see `vla.model.VLA.forward`."""
+    inputs, target = batch
+    if isinstance(target, Words):
+        return float(target.mask.sum())
+    steps = target.mask & inputs.valid[..., None]
+    if policy.history == "video":
+        steps = steps[:, -1:]
+    weights = torch.tensor(policy.loss.step_weights or (1.0,))[-steps.shape[1] :]
+    return float((steps * weights[:, None]).sum())
+
+
+def move(tensors: _Tensors, device: torch.device) -> _Tensors:
+    """A copy on the device."""
+    values = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
+    return replace(tensors, **{k: v.to(device) for k, v in values.items() if v is not None})

@@ -1,0 +1,205 @@
+"""`vla-edge train`: a policy from a YAML file.
+
+vla-edge train training/configs/tiny.yaml --dry-run
+torchrun --nproc-per-node 2 -m edge.cli train training/configs/tiny.yaml
+"""
+
+import json
+import resource
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from edge.arguments import ArgumentParser
+from edge.errors import UsageError
+from training.config import load_config
+from training.trainer import Trainer, learning_rate
+
+Success = Callable[[Path], float]  # a checkpoint's folder (see training.policy) to its success rate
+TIMED_STEPS = 3  # of a dry run, after one that is not timed
+
+
+def find_success(target: str) -> Success:
+    """The function that "module:function" names. Raises UsageError if there is none."""
+    module, _, name = target.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"validation.success: {target!r} can't be found: {error}") from error
+    if not callable(found):
+        raise UsageError(f"validation.success: {target!r} is no function")
+    return found  # type: ignore[return-value]
+
+
+class Log:
+    """The curve as JSON lines and for TensorBoard, and a progress bar on a terminal."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._folder, self._steps = trainer.folder, trainer.config.steps
+        self._folder.forget_after(trainer.step)
+        self._board = SummaryWriter(str(trainer.config.out / "tensorboard"), purge_step=trainer.step + 1)
+        console = Console(stderr=True)
+        columns = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._bar = Progress(
+            TextColumn("training"), *Progress.get_default_columns()[1:2], *columns,
+            TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("training", total=self._steps, completed=trainer.step, loss="")
+
+    def __enter__(self) -> "Log":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        self._board.close()
+
+    def tick(self, step: int) -> None:
+        self._bar.update(self._task, completed=step)
+
+    def write(self, step: int, figures: dict[str, float]) -> None:
+        self._folder.log({"step": step, **figures})
+        for name, value in figures.items():
+            self._board.add_scalar(name, value, step)
+        if "loss" in figures:
+            self._bar.update(self._task, loss=f"loss {figures['loss']:.4g}")
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._folder.curve.read_text().splitlines()]
+
+
+def run(trainer: Trainer, success: Success | None = None) -> None:
+    """Train to the last step. The best checkpoint is that of the highest success, else the lowest validation.
+
+    success: called by the first process alone after each checkpoint, with its folder.
+    """
+    if not trainer.accelerator.is_main_process:
+        return _train(trainer, None, None)
+    with Log(trainer) as log:
+        last = trainer.folder.checkpoint("last")
+        if last is not None:  # its run may have ended before it was judged
+            _keep_best(trainer, log, last, success)
+        return _train(trainer, log, success)
+
+
+def _train(trainer: Trainer, log: Log | None, success: Success | None) -> None:
+    config, started, before = trainer.config, time.monotonic(), trainer.step
+    for parts in trainer.batches():
+        figures = trainer.update(parts)
+        step = trainer.step
+        checked = step == config.steps or step % config.validation.every == 0
+        if checked or step % config.log_every == 0:
+            row = trainer.mean_figures(figures)
+            row["learning_rate"] = learning_rate(step - 1, config.steps, config.optimiser)
+            row["seconds_per_step"] = (time.monotonic() - started) / (step - before)
+            row |= trainer.validate() if checked else {}
+            if log is not None:
+                log.write(step, row)
+        folder = trainer.save() if checked else None
+        if log is not None and folder is not None:
+            _keep_best(trainer, log, folder, success)
+        if log is not None:
+            log.tick(step)
+
+
+def _keep_best(trainer: Trainer, log: Log, folder: Path, success: Success | None) -> None:
+    """Judge the newest checkpoint, which lies in `folder`. Does nothing new when it was judged before."""
+    step, rows = trainer.step, log.rows()
+    if success is not None and not any(row["step"] == step and "success" in row for row in rows):
+        log.write(step, {"success": success(folder)})
+        rows = log.rows()
+    name, sign = ("validation", -1) if success is None else ("success", 1)
+    # Of equals, the first one is kept.
+    best = max((r for r in rows if name in r), key=lambda r: (sign * r[name], -r["step"]), default=None)
+    if best is None or best["step"] == step:
+        trainer.folder.set_best(folder)
+    trainer.folder.prune()
+
+
+def estimate(trainer: Trainer) -> dict[str, float]:
+    """Parameters, memory, steps and time of a run, from a few steps that are thrown away."""
+    config, accelerator = trainer.config, trainer.accelerator
+    parameters = list(trainer.policy.parameters())
+    learning = sum(p.numel() for p in parameters if p.requires_grad)
+    seconds: list[float] = []
+    for parts, _ in zip(trainer.batches(), range(1 + TIMED_STEPS), strict=False):
+        started = time.monotonic()
+        trainer.mean_figures(trainer.update(parts))
+        seconds.append(time.monotonic() - started)
+    step_s = sum(seconds[1:] or seconds) / len(seconds[1:] or seconds)
+    samples = {n: t.train for n, t in trainer.tasks.items()}
+    each = config.optimiser.accumulation * accelerator.num_processes
+    on_gpu = accelerator.device.type == "cuda"
+    peak = torch.cuda.max_memory_allocated() if on_gpu else _peak_rss_bytes()
+    found = {
+        "parameters": sum(p.numel() for p in parameters),
+        "learning": learning,
+        "weights_bytes": sum(p.numel() * p.element_size() for p in parameters),
+        "peak_memory_bytes": peak,  # of the GPU, or of this process
+        "processes": accelerator.num_processes,
+        "steps": config.steps,
+        "seconds_per_step": step_s,
+        "hours": step_s * config.steps / 3600,  # without validation
+    }
+    for name, count in samples.items():
+        found[f"{name}_samples"] = count
+        found[f"{name}_epochs"] = config.steps * each * config.sources[name].batch_size / count
+    return found
+
+
+def _peak_rss_bytes() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _table(found: dict[str, float]) -> str:
+    lines: list[str] = []
+    for name, value in found.items():
+        if name.endswith("_bytes"):
+            name, text = name.removesuffix("_bytes"), f"{value / 2**20:,.0f} MiB"
+        else:
+            text = f"{value:,}" if isinstance(value, int) else f"{value:,.3g}"
+        lines.append(f"{name.replace('_', ' '):<28}{text:>14}")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`vla-edge train`."""
+    parser = ArgumentParser("train", "train a policy on demonstrations")
+    parser.add_argument("config", type=Path, help="a YAML file, see training/configs")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in `out`")
+    parser.add_argument("--dry-run", action="store_true", help="say what to expect; nothing is written")
+    parser.add_argument("--json", action="store_true", help="figures for machines")
+    a = parser.parse_args(argv)
+    config = load_config(a.config)
+    target = config.validation.success
+    success = None if target is None else find_success(target)
+    trainer = Trainer(config, resume=a.resume and not a.dry_run, writes=not a.dry_run)
+    first = trainer.accelerator.is_main_process
+    if a.dry_run:
+        found = estimate(trainer)
+    else:
+        run(trainer, success)
+        found = {"out": str(config.out), "steps": trainer.step}
+        found |= {n: str(trainer.folder.checkpoint(n)) for n in ("last", "best")}
+    if first:
+        print(
+            json.dumps(found)
+            if a.json
+            else _table(found)
+            if a.dry_run
+            else f"{config.out}: {trainer.step} steps"
+        )
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,301 @@
+"""Trains a policy by behaviour cloning, on one processor or on many machines.
+
+Accelerate starts and joins the processes (`torchrun`, `accelerate launch`); every update equals that of one
+process with all batches in one, because each mean is weighted by how many answers it is the mean of.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator, DistributedType, InitProcessGroupKwargs
+from accelerate.utils import gather_object
+from safetensors.torch import load_model
+from torch import Tensor, nn
+
+from edge.errors import EdgeError, UsageError
+from training.checkpoints import RESUME, RunFolder
+from training.config import Config, OptimiserSettings, RobotSource, WordsSource
+from training.datasets.source import Source
+from training.datasets.statistics import Statistics, compute_statistics, stored_statistics
+from training.datasets.words import WordsFolder
+from training.policy import STATISTICS, build_policy, dump_config, open_backbone, save_policy
+from training.processing import Processing, image_spec
+from training.stream import Batch, Batches, RobotTask, Task, WordsTask, load, move, open_robot, weight
+from vla.losses import Losses, multi_task_loss
+from vla.model import VLA
+
+_SLOWEST = timedelta(hours=24)  # the others wait while the first measures success
+_JOINED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+
+
+class Net(nn.Module):
+    """All tasks of a batch in one forward: distributed training allows one for each backward."""
+
+    def __init__(self, policy: VLA, weights: dict[str, float]) -> None:
+        super().__init__()
+        self.policy, self.weights = policy, weights
+
+    def forward(
+        self, batches: dict[str, Batch], shares: dict[str, float]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss to minimise, and figures by "task/what"; each task's times its share."""
+        losses: dict[str, Tensor] = {}
+        figures: dict[str, Tensor] = {}
+        for name, (inputs, targets) in batches.items():
+            found = self.policy(inputs, targets)
+            losses[name] = found.total * shares[name]
+            figures |= {f"{name}/{k}": v.detach() * shares[name] for k, v in told(found).items()}
+        return multi_task_loss(losses, self.weights), figures
+
+
+def told(losses: Losses) -> dict[str, Tensor]:
+    """What a batch has of losses and figures; the total is called loss."""
+    named = {"loss": losses.total, "pose": losses.pose, "gripper": losses.gripper}
+    named |= {"accuracy": losses.accuracy, "l1": losses.l1}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
+    """Of the update number `step`, from 0 on, of `steps`."""
+    warmup = settings.warmup_steps
+    rate = settings.learning_rate * min(1.0, (step + 1) / max(1, warmup))
+    if settings.schedule == "cosine":
+        done = max(0, step - warmup) / max(1, steps - warmup)
+        rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    elif settings.schedule == "step":
+        rate *= settings.step_factor ** (step // settings.step_every)
+    return rate
+
+
+def make_accelerator(precision: str) -> Accelerator:
+    """For this process, joined with the others that were launched. Raises UsageError for what can't work."""
+    on_gpu = torch.cuda.is_available()
+    if precision == "fp16" and not on_gpu:
+        raise UsageError("optimiser.precision fp16 needs a GPU, and there is none", "use bf16 or fp32")
+    accelerator = Accelerator(
+        cpu=not on_gpu,
+        mixed_precision="no" if precision == "fp32" else precision,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_SLOWEST)],
+    )
+    if accelerator.distributed_type not in _JOINED:
+        raise UsageError(
+            f"training can't be spread by {accelerator.distributed_type.value}",
+            "launch it with torchrun, or accelerate launch without DeepSpeed and FSDP",
+        )
+    return accelerator
+
+
+class Trainer:
+    """A run from its config. `step` counts updates of the weights."""
+
+    def __init__(self, config: Config, resume: bool = False, writes: bool = True) -> None:
+        """With `writes` False nothing is written, and only `update` may be called.
+
+        Raises UsageError for a config that does not fit its data, its backbone or the folder `out`.
+        """
+        self.accelerator = make_accelerator(config.optimiser.precision)
+        torch.manual_seed(config.seed)  # every process begins with the same weights
+        robots = {n: open_robot(s) for n, s in config.sources.items() if isinstance(s, RobotSource)}
+        backbone, tokenizer = open_backbone(config.backbone)
+        if config.inputs.image is None:
+            seen = config.inputs.model_copy(update={"image": image_spec(config.backbone.path)})
+            config = config.model_copy(update={"inputs": seen})
+        self.config, self.step = config, 0
+        statistics = self._statistics(list(robots.values()), resume)
+        self.processing = Processing(config, statistics, tokenizer, backbone.vocabulary)
+        self.policy = build_policy(config, backbone, self.processing)
+        _checkpointing(self.policy, config.backbone.gradient_checkpointing)
+        self.tasks: dict[str, Task] = {}
+        for name, source in config.sources.items():
+            self.tasks[name] = (
+                WordsTask(WordsFolder(source.path), config, self.processing, backbone.layout.end)
+                if isinstance(source, WordsSource)
+                else RobotTask(robots[name], source, config, self.processing)
+            )
+        self.folder = RunFolder(config.out)
+        if writes:  # only now, when nothing else can be wrong
+            if self.accelerator.is_main_process:
+                self.folder.begin(dump_config(config), resume)
+                stored_statistics(config.out / STATISTICS, list(robots.values()))
+            self.accelerator.wait_for_everyone()
+        self._prepare()
+        if resume:
+            self._resume()
+
+    def _statistics(self, sources: list[Source], resume: bool) -> Statistics:
+        file = self.config.out / STATISTICS
+        return stored_statistics(file, sources) if resume and file.exists() else compute_statistics(sources)
+
+    def _prepare(self) -> None:
+        o, sources = self.config.optimiser, self.config.sources
+        self._batches = Batches(
+            self.tasks,
+            {name: source.batch_size for name, source in sources.items()},
+            self.config.seed,
+            self.accelerator.process_index,
+            self.accelerator.num_processes,
+        )
+        self._net = net = Net(self.policy, {name: source.weight for name, source in sources.items()})
+        self._freeze_unused()
+        learning = [p for p in self.policy.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in learning if p.ndim > 1], "weight_decay": o.weight_decay},
+            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=o.learning_rate, betas=o.betas)
+        self._learning = learning
+        self._net, self._optimizer = self.accelerator.prepare(net, optimizer)
+
+    def _freeze_unused(self) -> None:
+        """Weights that no loss reaches, such as an LM head's beside an action head, block others."""
+        device = self.accelerator.device
+        self._net.to(device)
+        self._set_training()
+        part = {n: (move(x, device), move(y, device)) for n, (x, y) in self._batches[0].items()}
+        with self.accelerator.autocast():
+            total, _ = self._net(part, dict.fromkeys(part, 1.0))
+        total.backward()
+        for parameter in self.policy.parameters():
+            parameter.requires_grad_(parameter.grad is not None)
+            parameter.grad = None
+
+    def batches(self) -> Iterator[list[dict[str, Batch]]]:
+        """What each update from `step` on learns from: as many batches as are accumulated."""
+        each = self.config.optimiser.accumulation
+        numbers = range(self.step * each, self.config.steps * each)
+        stream = iter(load(self._batches, numbers, self.config.workers))
+        for _ in range(self.step, self.config.steps):
+            yield [next(stream) for _ in range(each)]
+
+    def update(self, parts: list[dict[str, Batch]]) -> dict[str, Tensor]:
+        """One update of the weights. Returns this process's part of the figures, see `mean_figures`."""
+        settings, accelerator = self.config.optimiser, self.accelerator
+        rate = learning_rate(self.step, self.config.steps, settings)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._set_training()
+        figures: dict[str, Tensor] = {}
+        for i, (part, shares) in enumerate(zip(parts, self._shares(parts), strict=True)):
+            moved = {
+                name: (move(inputs, accelerator.device), move(targets, accelerator.device))
+                for name, (inputs, targets) in part.items()
+            }
+            # Dropout draws from here on only: nothing of the generators needs to be saved.
+            torch.manual_seed(_seed(self.config.seed, self.step, i, accelerator.process_index))
+            with accelerator.no_sync(self._net) if i < len(parts) - 1 else nullcontext():
+                total, found = self._net(moved, shares)
+                accelerator.backward(total)
+            for key, value in (found | {"loss": total.detach()}).items():
+                figures[key] = figures.get(key, 0) + value / accelerator.num_processes
+        if settings.clip_norm is not None:
+            accelerator.clip_grad_norm_(self._learning, settings.clip_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self.step += 1
+        return figures
+
+    def _shares(self, parts: list[dict[str, Batch]]) -> list[dict[str, float]]:
+        """What each mean counts, so that the sum over parts and the mean over processes is right."""
+        policy, accelerator = self.config.policy, self.accelerator
+        weights = torch.tensor([[weight(batch, policy) for batch in part.values()] for part in parts])
+        totals: Any = accelerator.reduce(weights.sum(0).to(accelerator.device), "sum")
+        shares = weights * accelerator.num_processes / totals.cpu()
+        return [dict(zip(part, row.tolist(), strict=True)) for part, row in zip(parts, shares, strict=True)]
+
+    def _set_training(self) -> None:
+        self._net.train()
+        backbone, settings = self.policy.backbone, self.config.backbone
+        if settings.trainable == "frozen" and not settings.gradient_checkpointing:  # which eval would end
+            backbone.eval()
+        for module in backbone.modules():
+            # Frames of one episode are no sample to take statistics of, and processes would differ in them.
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+    def mean_figures(self, figures: dict[str, Tensor]) -> dict[str, float]:
+        """Over all processes. Raises EdgeError when the loss is no number any more."""
+        mine = {key: float(value) for key, value in figures.items()}
+        every = gather_object([mine])
+        summed = {key: math.fsum(each[key] for each in every) for key in mine}
+        if not math.isfinite(summed["loss"]):
+            raise EdgeError(
+                f"the loss is {summed['loss']} at step {self.step}",
+                "lower optimiser.learning_rate or change the precision; the last checkpoint is whole",
+            )
+        return summed
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Figures of the samples that were kept apart, "validation/task/what", and their "validation"."""
+        self.policy.eval()
+        figures: dict[str, float] = {}
+        total, process = 0.0, self.accelerator.process_index
+        for name, task in self.tasks.items():
+            source = self.config.sources[name]
+            if not (task.kept and source.batch_size):
+                continue
+            chosen = np.linspace(0, task.kept - 1, min(task.kept, self.config.validation.samples)).round()
+            batches = np.array_split(chosen.astype(int), math.ceil(len(chosen) / source.batch_size))
+            sums: dict[str, float] = {"weight": 0.0}
+            for samples in batches[process :: self.accelerator.num_processes]:
+                batch = task.batch(samples.tolist(), None)
+                share = weight(batch, self.config.policy)
+                with self.accelerator.autocast():
+                    losses = self.policy(*(move(each, self.accelerator.device) for each in batch))
+                sums["weight"] += share
+                for key, value in told(losses).items():
+                    sums[key] = sums.get(key, 0.0) + share * float(value)
+            every = gather_object([sums])
+            whole = sum(each["weight"] for each in every)
+            for key in every[0].keys() - {"weight"}:
+                figures[f"validation/{name}/{key}"] = sum(each.get(key, 0.0) for each in every) / whole
+            total += source.weight * figures[f"validation/{name}/loss"]
+        return figures | {"validation": total} if figures else {}
+
+    def save(self) -> Path | None:
+        """A checkpoint of this step, by the first process: its folder. Raises EdgeError when it can't."""
+        self.accelerator.wait_for_everyone()
+        return self.folder.save(self.step, self._write) if self.accelerator.is_main_process else None
+
+    def _write(self, folder: Path) -> None:
+        save_policy(folder, self.policy, self.processing, self.config.out / STATISTICS)
+        scaler: Any = self.accelerator.scaler
+        state = {
+            "step": self.step,
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler is not None else None,
+        }
+        torch.save(state, folder / RESUME)
+
+    def _resume(self) -> None:
+        folder = self.folder.checkpoint("last")
+        if folder is None:
+            raise UsageError(f"there is no checkpoint in {self.config.out} to go on from")
+        state = torch.load(folder / RESUME, weights_only=True, map_location="cpu")
+        load_model(self.policy, str(folder / "model.safetensors"))
+        self._optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"] is not None and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.step = state["step"]
+
+
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _checkpointing(policy: VLA, wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        # Reentrant checkpoints know no graph without gradients at its inputs, as a frozen embedding's.
+        policy.backbone.model.gradient_checkpointing_enable({"use_reentrant": False})
+    except ValueError as error:
+        raise UsageError(
+            f"backbone.gradient_checkpointing: {error}", "leave it out for this family"
+        ) from error
