@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from edge.floormap import FloorMap
+from edge.floormap import CELL_M, FloorMap
 from edge.freespace import Scan
 from edge.geometry import Pose, wrap
 from edge.records import ZERO, Velocity
@@ -14,6 +14,7 @@ from edge.servo import Steering, drive_to, turn_rate
 
 PLAN_NS = 200_000_000
 SIDESTEP_RAD = math.radians(35)  # a way that leads off by more is faced, else the goal is
+SIDES_RAD = (math.radians(60), math.radians(-60))  # from one side of a thing to another
 _NEAR_M = 1.6  # of the obstacles that count for the next step
 _TOUCHING_M = 0.08  # beside the hull, what belongs to the goal counts too
 
@@ -37,6 +38,19 @@ class Pilot:
     def vantage(self, pose: Pose, visited: list[tuple[float, float]]) -> tuple[float, float] | None:
         """Where to look around next; None when nothing is known of the floor, or there is no room."""
         return None if self._blind else find_vantage(self._map, pose, self._radius_m, visited)
+
+    def other_side(self, pose: Pose, x_m: float, y_m: float, at_m: float) -> tuple[float, float] | None:
+        """The nearest place, by the way there, `at_m` from (x, y) and SIDES_RAD round it, if there is one."""
+        if self._blind:
+            return None
+        here_rad = math.atan2(pose.y_m - y_m, pose.x_m - x_m)
+        best, best_m = None, math.inf
+        for turn in SIDES_RAD:
+            place = x_m + at_m * math.cos(here_rad + turn), y_m + at_m * math.sin(here_rad + turn)
+            route = find_route(self._map, pose, *place, CELL_M, self._radius_m)
+            if route is not None and route.length_m < best_m:
+                best, best_m = place, route.length_m
+        return best
 
     def drive(
         self, pose: Pose, x_m: float, y_m: float, stop_m: float, speed_m_s: float, now_ns: int,

@@ -7,6 +7,8 @@ from edge.geometry import Pose, wrap
 
 TURN_RAD_S = 0.9
 FULL_TURN_RAD = 2 * math.pi + 0.3
+CHASE_M = 0.9  # from where a lost target was seen: that near one goes to look for it
+NEW_SPOT_M = 0.5
 
 Vantage = Callable[[Pose, list[tuple[float, float]]], tuple[float, float] | None]
 
@@ -37,7 +39,31 @@ class Search:
         self.waypoint: tuple[float, float] | None = None  # odometry frame, while driving a leg
         self.visited: list[tuple[float, float]] = []
         self.rounds = 0  # full turns done
+        self._turn_at = Pose()  # the newest spot that was, or is, looked round from
         self._yaw: float | None = None
+
+    def look_for(self, pose: Pose, x_m: float, y_m: float, bearing_rad: float, may_chase: bool) -> bool:
+        """What was lost at (x, y): go there, if one may, for something may only hide it; else look around.
+
+        A spot that was looked round from before is not begun anew, only turned toward `bearing_rad`. Returns
+        whether it goes there.
+        """
+        x, y = pose.to_base(x_m, y_m)
+        distance = math.hypot(x, y)
+        if may_chase and distance > CHASE_M + 0.4:
+            share = 1 - CHASE_M / distance
+            self.waypoint = pose.to_world(share * x, share * y)
+            return True
+        if math.hypot(pose.x_m - self._turn_at.x_m, pose.y_m - self._turn_at.y_m) > NEW_SPOT_M:
+            self.look_around(pose, bearing_rad)
+        else:
+            self.direction = math.copysign(1.0, bearing_rad)
+        return False
+
+    def look_around(self, pose: Pose, direction: float) -> None:
+        """Begin to turn at a new spot."""
+        self._turn_at = pose
+        self.start_turn(direction)
 
     def start_turn(self, direction: float) -> None:
         """Begin to look around, first toward `direction` (+1 left, -1 right)."""

@@ -1,8 +1,8 @@
 """The policy that seeks: a model that answers "where is it?" and a servo rule make a robot that goes there.
 
     search ──seen──► confirm ──seen again──► approach ──near──► check ──seen, standing──► arrived
-      ▲                 │ not seen              │ not seen         │ not seen
-      └─────────────────┴─────────── lost ◄─────┴──────────────────┘
+      ▲                 │ not seen              │ ▲                │ ▲  │ doubtful
+      └─────────────────┴────── lost ◄─ not seen┴─┼────────────────┘ └── circle
 
 `infer` asks the model about one frame. `act` runs at every frame: it tracks the newest box, keeps the
 target's place in the odometry frame, and steers. The scene never gives orders: only the goal's target enters
@@ -31,7 +31,7 @@ from edge.records import (
     Velocity,
 )
 from edge.search import TURN_RAD_S, Places, Search
-from edge.servo import DEADBAND, turn_rate
+from edge.servo import DEADBAND, standing, turn_rate
 from edge.target import Target
 from edge.tracking import BoxTracker
 
@@ -44,9 +44,10 @@ FORGET_NS = 12_000_000_000  # a turn and a bit
 SAME_M, SAME_SHARE = 0.4, 0.25  # so near to it, plus a share of the distance, it is the same thing
 LOOK_NS = 500_000_000  # a look takes at least this long
 CHECK_HITS = 3
+ALIKE = 0.92  # likeness above which one look is enough: of true ones, 9 in 10 have more, of false ones none
+SIDE_M = 0.95  # from the target, where it is looked at from another side
+CIRCLE_NS = 6_000_000_000  # to get there
 CHECK_NS = 2_500_000_000  # after so long without sure answers it is something else
-NEW_SPOT_M = 0.5
-CHASE_M = 0.9  # from where a lost target was seen: that near one goes to look for it
 LOST_HOLD_NS = 500_000_000
 FOLLOW_AT_M = 1.0
 ROW_S, ROWS, MOVING_ROWS = 0.1, 5, 3  # a chunk: 0.3 s of motion, then zero
@@ -84,7 +85,7 @@ class Seeker:
         self._since_ns = 0
         self._answer = ""
         self._blocked = 0
-        self._turn_at = Pose()
+        self._side: tuple[float, float] | None = None  # where it goes to see a doubtful target from
         self._chased = False  # it went after the lost target since it was seen last
         self._rejected = Places(FORGET_NS)  # looked at in vain: the search would turn back there for ever
         self._doubted = Places(FORGET_NS)  # lost once
@@ -92,11 +93,6 @@ class Seeker:
     @property
     def status(self) -> PolicyStatus:
         return PolicyStatus(self._state, self._state == "arrived", self._answer, self._tracker.detection)
-
-    @property
-    def search_rounds(self) -> int:
-        """How many full turns the search has made."""
-        return self._search.rounds
 
     def infer(self, observation: Observation) -> Inference:
         return self._ask(observation)
@@ -131,9 +127,8 @@ class Seeker:
             detection = Detection(box, self._goal.target, inference.confidence)
             place = view.place(box)
             near_m = SAME_M + SAME_SHARE * math.hypot(*place)
-            if self._state == "search" and self._rejected.hold(
-                *pose.to_world(*place), near_m, frame.stamp_ns
-            ):
+            there = pose.to_world(*place)
+            if self._state == "search" and self._rejected.hold(*there, near_m, frame.stamp_ns):
                 return
             self._tracker.start(detection, frame)
             target.saw(detection, view, pose, frame.stamp_ns)
@@ -143,11 +138,7 @@ class Seeker:
             self._tracker.stop()
 
     def _drive(
-        self,
-        pose: Pose,
-        now_ns: int,
-        odometry: Odometry | None,
-        inference: Inference | None,
+        self, pose: Pose, now_ns: int, odometry: Odometry | None, inference: Inference | None
     ) -> Velocity:
         if self._state == "search":
             return self._drive_search(pose, now_ns)
@@ -157,6 +148,8 @@ class Seeker:
             return self._drive_approach(pose, now_ns)
         if self._state == "check":
             return self._drive_check(pose, now_ns, odometry, inference)
+        if self._state == "circle":
+            return self._drive_circle(pose, now_ns)
         if self._state == "lost" and now_ns - self._since_ns > LOST_HOLD_NS:
             self._begin_search(pose)
         elif self._state == "lost" and self._target.hits:
@@ -175,23 +168,11 @@ class Seeker:
         return ZERO
 
     def _begin_search(self, pose: Pose) -> None:
-        """Search where it was seen last: go there once, for something may only hide it; then look around.
-
-        A spot that was looked round from before is not begun anew.
-        """
-        x, y = pose.to_base(self._target.x_m, self._target.y_m)
-        distance = math.hypot(x, y)
-        chase = self._see_floor is not None and not self._chased and distance > CHASE_M + 0.4
+        """Search from where it was seen last."""
+        target = self._target
         self._resume_search()
-        if chase:
-            self._chased, share = True, 1 - CHASE_M / distance
-            self._search.waypoint = pose.to_world(share * x, share * y)
-            return
-        if math.hypot(pose.x_m - self._turn_at.x_m, pose.y_m - self._turn_at.y_m) > NEW_SPOT_M:
-            self._turn_at = pose
-            self._search.start_turn(self._target.bearing_rad)
-        else:
-            self._search.direction = math.copysign(1.0, self._target.bearing_rad)
+        may_chase = self._see_floor is not None and not self._chased
+        self._chased |= self._search.look_for(pose, target.x_m, target.y_m, target.bearing_rad, may_chase)
 
     def _drive_search(self, pose: Pose, now_ns: int) -> Velocity:
         search = self._search
@@ -211,21 +192,26 @@ class Seeker:
         self._blocked = self._blocked + 1 if steering.blocked else 0
         if math.hypot(*pose.to_base(*self._search.waypoint)) < 0.2 or self._blocked > 15:
             self._blocked = 0
-            self._turn_at = pose
-            self._search.start_turn(self._search.direction)
+            self._search.look_around(pose, self._search.direction)
         return steering.velocity
 
     def _drive_confirm(self, pose: Pose, now_ns: int) -> Velocity:
         """Stand, face it, and ask again: one answer is not enough to drive."""
         target = self._target
         if target.belief < DOUBTED and now_ns - self._since_ns > LOOK_NS:
-            self._rejected.add(target.x_m, target.y_m, now_ns)
-            self._resume_search()
-            return ZERO
+            return self._reject(now_ns)
         if target.belief > BELIEVED:
+            self._side = None
+            target.look_anew()
             self._enter("approach", now_ns)
         x, y = pose.to_base(target.x_m, target.y_m)
         return Velocity(0.0, 0.0, 0.7 * turn_rate(math.atan2(y, x), 0.03))
+
+    def _reject(self, now_ns: int) -> Velocity:
+        """It is something else, or can't be got at: leave it alone for a while."""
+        self._rejected.add(self._target.x_m, self._target.y_m, now_ns)
+        self._resume_search()
+        return ZERO
 
     def _resume_search(self) -> None:
         """Go on with the turn that was under way."""
@@ -255,9 +241,8 @@ class Seeker:
         self._blocked = self._blocked + 1 if steering.blocked else 0
         if self._blocked > 60:
             self._blocked = 0
-            self._rejected.add(target.x_m, target.y_m, now_ns)
             self._search.next_leg(pose, self._pilot.vantage)
-            self._resume_search()
+            self._reject(now_ns)
         return steering.velocity
 
     def _drive_check(
@@ -266,20 +251,40 @@ class Seeker:
         """Near it: stand, and believe it only when answers about frames taken standing still see it, near."""
         target = self._target
         if now_ns - self._since_ns > CHECK_NS:
-            self._rejected.add(target.x_m, target.y_m, now_ns)
-            self._resume_search()
-            return ZERO
+            return self._reject(now_ns)
         if target.belief < DOUBTED:
             return self._lose(now_ns)
-        if inference is not None and (not _standing(odometry) or inference.frame.stamp_ns < self._since_ns):
+        if inference is not None and (not standing(odometry) or inference.frame.stamp_ns < self._since_ns):
             target.hits = 0
         x, y = pose.to_base(target.x_m, target.y_m)
         distance, bearing = math.hypot(x, y), math.atan2(y, x)
         if distance > STOP_AT_M + 0.12 or abs(bearing) > 1.5 * ARRIVED_BEARING_RAD:
             self._enter("approach", now_ns)
         elif target.hits >= CHECK_HITS and target.confidence >= SURE:
-            self._enter("arrived", now_ns)
+            self._judge(pose, now_ns)
         return ZERO
+
+    def _judge(self, pose: Pose, now_ns: int) -> None:
+        """What looks a little like it is looked at from another side, once, before it is believed."""
+        target = self._target
+        side = None
+        if target.likeness < ALIKE and self._side is None:
+            side = self._side = self._pilot.other_side(pose, target.x_m, target.y_m, SIDE_M)
+        if side is not None:
+            self._enter("circle", now_ns)
+        elif target.likeness >= SURE:
+            self._enter("arrived", now_ns)
+        else:
+            self._reject(now_ns)
+
+    def _drive_circle(self, pose: Pose, now_ns: int) -> Velocity:
+        assert self._side is not None
+        steering = self._pilot.drive(pose, *self._side, 0.1, 0.35, now_ns)
+        there = math.dist(self._side, (pose.x_m, pose.y_m)) < 0.15
+        if there or steering.blocked or now_ns - self._since_ns > CIRCLE_NS:
+            self._target.look_anew()
+            self._enter("approach", now_ns)
+        return steering.velocity
 
     def _chunk(self, velocity: Velocity, t0_ns: int) -> ActionChunk:
         values = np.zeros((ROWS, 3), np.float32)
@@ -287,10 +292,3 @@ class Seeker:
         self._decision += 1
         confidence = 1.0 if velocity == ZERO or self._state == "search" else self._target.confidence
         return ActionChunk(values, ROW_S, t0_ns, t0_ns + VALID_NS, confidence, self._decision)
-
-
-def _standing(odometry: Odometry | None) -> bool:
-    if odometry is None:
-        return True
-    v = odometry.velocity
-    return math.hypot(v.linear_x_m_s, v.linear_y_m_s) < 0.03 and abs(v.angular_z_rad_s) < 0.06

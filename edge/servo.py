@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.geometry import Floats
-from edge.records import Velocity
+from edge.records import Odometry, Velocity
 
 MAX_SPEED_M_S = 0.45
 MAX_TURN_RAD_S = 0.9
@@ -30,6 +30,14 @@ class Steering:
 
     velocity: Velocity
     blocked: bool = False
+
+
+def standing(odometry: Odometry | None) -> bool:
+    """Whether the base stands still, as far as anybody knows."""
+    if odometry is None:
+        return True
+    v = odometry.velocity
+    return math.hypot(v.linear_x_m_s, v.linear_y_m_s) < 0.03 and abs(v.angular_z_rad_s) < 0.06
 
 
 def turn_rate(bearing_rad: float, deadband_rad: float = 0.0) -> float:

@@ -6,6 +6,7 @@ from edge.geometry import Pose, View, wrap
 from edge.records import Detection
 
 BELIEF_S = 0.4  # time constant of the belief: the share of the newest answers that saw it
+LOOK_S = 2.0  # time constant of a look's likeness
 MAX_RADIUS_M = 0.4
 OUT_OF_VIEW_NS = 6_000_000_000  # that long it is believed in while the camera looks elsewhere
 _FRESH, _TRACKED = 0.5, 0.15  # weight of a place from an answer, and from the tracked box
@@ -21,14 +22,20 @@ class Target:
         self.hits = 0  # answers in a row that saw it
         self.belief = 0.0  # [0, 1]
         self.confidence = 0.0  # of the newest answers that saw it, smoothed
+        self.likeness = 0.0  # [0, 1], mean confidence of this look's answers; of a miss 0
         self.bearing_rad = 0.0  # at which it was seen last, left positive
         self.radius_m = 0.0  # half its width, as far as it is seen
         self._heard_ns = 0
         self._hit_ns = 0
+        self._looked_s = 0.0
+
+    def look_anew(self) -> None:
+        """Begin a look of its own, from another side."""
+        self.hits, self._looked_s = 0, 0.0
 
     def saw(self, detection: Detection, view: View, pose: Pose, stamp_ns: int) -> None:
         """An answer about the frame of `stamp_ns`, taken at `pose`, has found it."""
-        self._believe(1.0, stamp_ns)
+        self._believe(1.0, detection.confidence, stamp_ns)
         self._hit_ns = stamp_ns
         self.hits += 1
         weight = 0.3 if self.hits > 1 else 1.0
@@ -41,7 +48,7 @@ class Target:
         bearing = math.atan2(*reversed(pose.to_base(self.x_m, self.y_m)))
         in_view = abs(wrap(bearing)) < 0.9 * view.half_fov_rad
         if in_view or not self.known or stamp_ns - self._hit_ns > OUT_OF_VIEW_NS:
-            self._believe(0.0, stamp_ns)
+            self._believe(0.0, 0.0, stamp_ns)
         self._heard_ns = stamp_ns
 
     def track(self, detection: Detection, view: View, pose: Pose) -> None:
@@ -53,9 +60,12 @@ class Target:
         """Where it was is no longer of interest."""
         self.known, self.hits, self.belief = False, 0, 0.0
 
-    def _believe(self, seen: float, stamp_ns: int) -> None:
+    def _believe(self, seen: float, confidence: float, stamp_ns: int) -> None:
         gone_s = min(0.2, max(0.0, (stamp_ns - self._heard_ns) / 1e9))
         self.belief += (1 - math.exp(-gone_s / BELIEF_S)) * (seen - self.belief)
+        # A plain mean at first, then an exponential one.
+        self._looked_s += gone_s
+        self.likeness += gone_s / max(min(self._looked_s, LOOK_S), 1e-3) * (confidence - self.likeness)
         self._heard_ns = stamp_ns
 
     def _place(self, detection: Detection, view: View, pose: Pose, weight: float) -> None:

@@ -1,13 +1,14 @@
 """Whole episodes with a perfect eye in place of the model: what is left is policy, guard and base."""
 
 import math
+from collections.abc import Callable
 
 import mujoco
 import numpy as np
 import pytest
 
 from edge.freespace import MAX_RANGE_M, Scan
-from edge.geometry import View
+from edge.geometry import View, wrap
 from edge.interfaces import Inference
 from edge.records import Goal, Image, Observation
 from edge.seeker import Seeker
@@ -67,11 +68,37 @@ def renderer() -> Renderer:
     return Renderer(CameraSpec())
 
 
-def episode(renderer: Renderer, seed: int, target: str, absent: bool = False, max_s: float = 60.0) -> Episode:
+class UnsureEye(PerfectEye):
+    """Half sure of what it sees; with `one_side`, of what it sees from the direction that it saw it first."""
+
+    def __init__(self, world: World, renderer: Renderer, one_side: bool) -> None:
+        super().__init__(world, renderer)
+        self.one_side = one_side
+        self.first_rad: float | None = None
+        self.sides_rad: list[float] = []  # from where it was seen, relative to the first
+
+    def ask(self, observation: Observation) -> Inference:
+        said = super().ask(observation)
+        if said.text == "none":
+            return said
+        (target,) = matching(self.world.scene, observation.goal.target)
+        pose = self.world.pose
+        from_rad = math.atan2(pose.y_m - target.y_m, pose.x_m - target.x_m)
+        self.first_rad = from_rad if self.first_rad is None else self.first_rad
+        self.sides_rad.append(abs(wrap(from_rad - self.first_rad)))
+        if self.one_side and self.sides_rad[-1] > math.radians(35):
+            return Inference(observation.frame, "none", 0.99, {})
+        return Inference(observation.frame, said.text, 0.8, {})
+
+
+def episode(
+    renderer: Renderer, seed: int, target: str, absent: bool = False, max_s: float = 60.0,
+    make_eye: Callable[[World, Renderer], PerfectEye] = PerfectEye,
+) -> Episode:  # fmt: skip
     scene = make_scene(seed, target, absent)
     world = World(scene, seed)
     renderer.load(world.model, scene)
-    eye = PerfectEye(world, renderer)
+    eye = make_eye(world, renderer)
     seeker = Seeker(eye.ask, "paligemma", renderer.spec.mount, eye.floor)
     return play(world, renderer, seeker, Goal("find_object", target), LATENCY_S, max_s)
 
@@ -87,6 +114,28 @@ def test_it_finds_what_it_can_see(renderer: Renderer, seed: int, target: str) ->
 def test_it_never_claims_what_is_not_there_and_looks_all_round(renderer: Renderer) -> None:
     e = episode(renderer, 1002, "cup", absent=True, max_s=15.0)
     assert not e.claimed and e.turned_rad > 2 * math.pi
+
+
+def test_what_looks_like_it_from_one_side_only_is_not_believed(renderer: Renderer) -> None:
+    eyes: list[UnsureEye] = []
+
+    def make_eye(world: World, renderer: Renderer) -> UnsureEye:
+        eyes.append(UnsureEye(world, renderer, one_side=True))
+        return eyes[-1]
+
+    e = episode(renderer, 1, "red cup", max_s=30.0, make_eye=make_eye)
+    assert not e.claimed and max(eyes[0].sides_rad) > math.radians(35)
+
+
+def test_what_is_half_sure_is_believed_after_a_look_from_another_side(renderer: Renderer) -> None:
+    eyes: list[UnsureEye] = []
+
+    def make_eye(world: World, renderer: Renderer) -> UnsureEye:
+        eyes.append(UnsureEye(world, renderer, one_side=False))
+        return eyes[-1]
+
+    e = episode(renderer, 1, "red cup", make_eye=make_eye)
+    assert e.success and e.bumps == 0 and max(eyes[0].sides_rad) > math.radians(35)
 
 
 def test_an_episode_repeats_exactly(renderer: Renderer) -> None:

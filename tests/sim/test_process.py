@@ -271,8 +271,8 @@ def test_what_was_sent_just_before_the_port_closed_is_read(tmp_path: Path):
     log = tmp_path / "firmware.jsonl"
 
     def send_arm(value: int) -> None:
-        number = mav.MAV_CMD_COMPONENT_ARM_DISARM
-        os.write(motor, stream.pack(mav.MAVLink_command_long_message(1, 1, number, 0, value, 0, 0, 0, 0, 0, 0)))
+        values = (mav.MAV_CMD_COMPONENT_ARM_DISARM, 0, value, 0, 0, 0, 0, 0, 0)
+        os.write(motor, stream.pack(mav.MAVLink_command_long_message(1, 1, *values)))
 
     def armed() -> bool:
         return json.loads(log.read_text().splitlines()[-1])["armed"]
