@@ -26,14 +26,6 @@ LARGE_PX = 10.0  # short side at the model's input
 GOOD_IOU = 0.5
 
 
-def iou(a: Box, b: Box) -> float:
-    """Intersection over union."""
-    height, width = min(a.y1, b.y1) - max(a.y0, b.y0), min(a.x1, b.x1) - max(a.x0, b.x0)
-    if height <= 0 or width <= 0:
-        return 0.0
-    return height * width / (a.area + b.area - height * width)
-
-
 def picture(seed: int, renderer: Renderer) -> tuple[Image, NDArray[np.float32]]:
     """One picture of a fresh room as the robot's camera delivers it, and its labels (see `sim.dataset`)."""
     scene = sample_scene(SEED_BASE + seed)
@@ -84,7 +76,7 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
                     false["wrong colour" if colour else "absent"].append(bool(boxes))
                     continue
                 truth = Box(*(float(v) for v in q.box))
-                hit = bool(boxes) and iou(boxes[0], truth) > GOOD_IOU
+                hit = bool(boxes) and boxes[0].iou(truth) > GOOD_IOU
                 side = min((truth.y1 - truth.y0) * size.height, (truth.x1 - truth.x0) * size.width)
                 if side >= LARGE_PX:
                     large.append(hit)

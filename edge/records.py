@@ -50,6 +50,14 @@ class Box:
     def center_x(self) -> float:
         return (self.x0 + self.x1) / 2
 
+    def iou(self, other: "Box") -> float:
+        """Intersection over union, [0, 1]."""
+        height = min(self.y1, other.y1) - max(self.y0, other.y0)
+        width = min(self.x1, other.x1) - max(self.x0, other.x0)
+        if height <= 0 or width <= 0:
+            return 0.0
+        return height * width / (self.area + other.area - height * width)
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:

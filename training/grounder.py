@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge.records import Box
 from training.batches import Batch, Encoder
 from training.grounding_loss import DenseHead
 from training.questions import Question, find
@@ -66,14 +67,6 @@ def _extend(encoder: Encoder, questions: list[Question], ids: list[list[int]]) -
     return encoder.batch([Question(q.prompt, "", b) for q, b in zip(questions, boxes, strict=True)])
 
 
-def iou(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Intersection over union of two (y0, x0, y1, x1)."""
-    h, w = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    if h <= 0 or w <= 0:
-        return 0.0
-    return float(h * w / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - h * w))
-
-
 def validate(
     net: Grounder,
     encoder: Encoder,
@@ -108,7 +101,7 @@ def validate(
             if q.box is None:
                 wrong.append(box is not None)
                 continue
-            hit = box is not None and iou(box, q.box) > 0.5
+            hit = box is not None and Box(*box).iou(Box(*q.box)) > 0.5
             hits.append(hit)
             if min((q.box[2] - q.box[0]) * height, (q.box[3] - q.box[1]) * width) >= 10:
                 large.append(hit)

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.detection import iou
 from benchmarks.success import Trial, summarize, targets, wilson95
 from edge.records import Box
 from sim.lockstep import Episode
@@ -50,5 +49,5 @@ def test_all_kinds_get_their_turn_and_the_seed_fixes_them() -> None:
 
 
 def test_iou() -> None:
-    assert iou(Box(0, 0, 1, 0.5), Box(0, 0.25, 1, 0.75)) == pytest.approx(1 / 3)
-    assert iou(Box(0, 0, 0.1, 0.1), Box(0.5, 0.5, 0.6, 0.6)) == 0
+    assert Box(0, 0, 1, 0.5).iou(Box(0, 0.25, 1, 0.75)) == pytest.approx(1 / 3)
+    assert Box(0, 0, 0.1, 0.1).iou(Box(0.5, 0.5, 0.6, 0.6)) == 0
