@@ -117,6 +117,8 @@ class InputSettings(_Section):
     hand_camera: str | None = None
     image: ImageSpec | None = None  # None: as the backbone's folder says
     state: tuple[str, ...] = ()  # columns of the state token, a gripper only as the last; empty: no token
+    encode_once: Literal["none", "pictures", "steps"] = "none"  # see training.encode
+    encoded: Path | None = None  # the folder for it, which runs may share; None: "encoded" in `out`
     instruction: InstructionSettings = InstructionSettings()
 
 
@@ -203,7 +205,32 @@ class Config(_Section):
             raise ValueError("sources: all have batch_size 0, so there is nothing to learn")
         if self.policy.window != 1 and self.policy.history == "none":
             raise ValueError("policy: history none has a window of 1")
+        if wrong := self._not_once():
+            raise ValueError(f"inputs.encode_once {self.inputs.encode_once}: {wrong}")
         return self
+
+    def _not_once(self) -> str | None:
+        """Why the frames can't be encoded before training, if they can't."""
+        policy, said = self.policy, self.inputs.instruction
+        if self.inputs.encode_once == "none":
+            return None
+        changes = self.augmentation
+        if changes.shift_px or changes.brightness or changes.contrast or changes.colour:
+            return "augmentation changes the pictures at every step; only action_noise may be above 0"
+        if policy.history == "video":
+            return "a clip's pictures are encoded together, so policy.history can't be video"
+        if self.inputs.encode_once == "pictures":
+            whole = self.backbone.trainable == "full"
+            return "backbone.trainable full trains what encodes the pictures" if whole else None
+        if self.backbone.trainable != "frozen":
+            return "only the head learns, so backbone.trainable must be frozen"
+        if policy.head.kind == "discrete" or policy.history == "pre":
+            return "it needs a head that comes after the backbone: not discrete, and history none or post"
+        if len(said.templates) > 1 or any(said.paraphrases.values()):
+            return "a frame has one prompt: one of inputs.instruction.templates, and no paraphrases"
+        if any(isinstance(source, WordsSource) for source in self.sources.values()):
+            return "only the head learns, which sources of kind words don't reach"
+        return None
 
 
 class _Loader(yaml.SafeLoader):

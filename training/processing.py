@@ -128,13 +128,11 @@ class Processing:
         ids, mask = self.prompt_ids([s.task for s in samples], rngs)
         states = np.stack([s.states for s in samples])
         return Inputs(
-            images=self._images([s.pictures[settings.camera] for s in samples], rngs),
+            images=self._camera(settings.camera, samples, rngs),
             ids=ids,
             ids_mask=mask,
             valid=torch.from_numpy(np.stack([s.history_mask for s in samples])),
-            hand_images=None
-            if settings.hand_camera is None
-            else self._images([s.pictures[settings.hand_camera] for s in samples], rngs),
+            hand_images=self._camera(settings.hand_camera, samples, rngs),
             state=self._states(states) if self.pose_dims else None,
         )
 
@@ -199,6 +197,14 @@ class Processing:
         longest = max(map(len, rows))
         mask = torch.tensor([[i < len(row) for i in range(longest)] for row in rows])
         return torch.tensor([row + row[-1:] * (longest - len(row)) for row in rows]), mask
+
+    def _camera(
+        self, camera: str | None, samples: list[Sample], rngs: list[np.random.Generator] | None
+    ) -> torch.Tensor | None:
+        """None for no camera, and for samples without pictures: those were encoded before."""
+        if camera is None or not samples[0].pictures:
+            return None
+        return self._images([s.pictures[camera] for s in samples], rngs)
 
     def _images(self, windows: list[Pictures], rngs: list[np.random.Generator] | None) -> torch.Tensor:
         """(B, W, 3, height, width)."""

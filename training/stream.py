@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 from edge.errors import UsageError
 from training.config import Config, PolicySettings, RobotSource
 from training.datasets.calvin import CalvinSource
+from training.datasets.encoded import Encoded, WithoutPictures
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.source import Source
-from training.datasets.windows import Windows
+from training.datasets.windows import Windows, history_rows
 from training.datasets.words import WordsFolder
 from training.processing import Processing
 from vla.fusion import Inputs
@@ -45,22 +46,50 @@ class RobotTask:
 
     def __init__(self, source: Source, settings: RobotSource, config: Config, processing: Processing) -> None:
         processing.check_source(source)
-        policy = config.policy
+        self.source = source
         order = np.random.default_rng((config.seed, _SPLIT)).permutation(len(source.episodes)).tolist()
         kept = _kept(len(order), config.validation.fraction, f"{source.path} has 1 episode")
         episodes = {True: order[kept:][: settings.episodes], False: order[:kept]}
-        self._windows = {
-            train: Windows(source, policy.window, policy.horizon, policy.layout, sorted(chosen))
-            for train, chosen in episodes.items()
-            if chosen
-        }
+        self._chosen = {train: sorted(chosen) for train, chosen in episodes.items() if chosen}
+        self._policy, self._processing = config.policy, processing
+        self._windows = self._windows_of(source)
+        self._encoded: Encoded | None = None
         self.train, self.kept = len(self._windows[True]), len(self._windows.get(False, ()))
-        self._processing = processing
+
+    @property
+    def episodes(self) -> list[int]:
+        """All that are read, by their places in `source`."""
+        return sorted(i for chosen in self._chosen.values() for i in chosen)
+
+    def read_instead(self, encoded: Encoded) -> None:
+        """From here on, what was made of the pictures takes their place in batches."""
+        self._encoded, self._windows = encoded, self._windows_of(WithoutPictures(self.source))
+
+    def _windows_of(self, source: Source) -> dict[bool, Windows]:
+        p = self._policy
+        return {
+            train: Windows(source, p.window, p.horizon, p.layout, chosen)
+            for train, chosen in self._chosen.items()
+        }
 
     def batch(self, samples: Sequence[int], rngs: list[np.random.Generator] | None) -> Batch:
         windows = self._windows[rngs is not None]
         found = [windows[i] for i in samples]
-        return self._processing.inputs(found, rngs), self._processing.targets(found, rngs)
+        inputs = self._processing.inputs(found, rngs)
+        if self._encoded is not None:
+            inputs = replace(inputs, **self._seen(self._encoded, [windows.place(i) for i in samples]))
+        return inputs, self._processing.targets(found, rngs)
+
+    def _seen(self, encoded: Encoded, places: list[tuple[int, int]]) -> dict[str, torch.Tensor]:
+        """The fields of Inputs that hold it, of the windows that end at those frames of episodes."""
+        window, inputs = self._policy.window, self._processing.config.inputs
+        rows = torch.from_numpy(
+            encoded.read([(episode, history_rows(frame, window)[0]) for episode, frame in places])
+        )
+        if inputs.encode_once == "steps":
+            return {"features": rows}
+        hand = {"hand_tokens": rows[:, :, 0]} if inputs.hand_camera is not None else {}
+        return {"tokens": rows[:, :, -1]} | hand
 
 
 class WordsTask:
@@ -86,10 +115,9 @@ class WordsTask:
 
 def open_robot(settings: RobotSource) -> Source:
     """Raises UsageError, naming file and episode."""
-    # To pyright, attributes of a protocol can be assigned, and those of the sources are narrower.
     if settings.kind == "calvin":
-        return CalvinSource(settings.path)  # type: ignore[return-value]
-    return LeRobotSource(settings.path, settings.split)  # type: ignore[return-value]
+        return CalvinSource(settings.path)
+    return LeRobotSource(settings.path, settings.split)
 
 
 def _kept(count: int, fraction: float, one: str) -> int:

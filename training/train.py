@@ -6,8 +6,11 @@ torchrun --nproc-per-node 2 -m edge.cli train training/configs/tiny.yaml
 
 import json
 import resource
+import signal
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,12 @@ from torch.utils.tensorboard import SummaryWriter
 from edge.arguments import ArgumentParser
 from edge.errors import UsageError
 from training.config import load_config
-from training.trainer import Trainer, learning_rate
+from training.processes import any_says
+from training.schedule import learning_rate
+from training.trainer import Trainer
 
 Success = Callable[[Path], float]  # a checkpoint's folder (see training.policy) to its success rate
+_INTERRUPTED = 130  # 128 + SIGINT
 TIMED_STEPS = 3  # of a dry run, after one that is not timed
 
 
@@ -75,26 +81,53 @@ class Log:
         return [json.loads(line) for line in self._folder.curve.read_text().splitlines()]
 
 
-def run(trainer: Trainer, success: Success | None = None) -> None:
-    """Train to the last step. The best checkpoint is that of the highest success, else the lowest validation.
+def run(trainer: Trainer, success: Success | None = None) -> bool:
+    """Train to the last step; False if Ctrl-C ended it before, with a checkpoint of the step it came to.
 
-    success: called by the first process alone after each checkpoint, with its folder.
+    The best checkpoint is that of the highest success, else the lowest validation. success: called by the
+    first process alone after each checkpoint but that of Ctrl-C, with its folder.
     """
-    if not trainer.accelerator.is_main_process:
-        return _train(trainer, None, None)
-    with Log(trainer) as log:
-        last = trainer.folder.checkpoint("last")
-        if last is not None:  # its run may have ended before it was judged
-            _keep_best(trainer, log, last, success)
-        return _train(trainer, log, success)
+    with _ctrl_c(trainer.accelerator.is_main_process) as asked:
+        if not trainer.accelerator.is_main_process:
+            return _train(trainer, None, None, asked)
+        with Log(trainer) as log:
+            last = trainer.folder.checkpoint("last")
+            if last is not None and _is_checked(trainer):  # its run may have ended before it was judged
+                _keep_best(trainer, log, last, success)
+            return _train(trainer, log, success, asked)
 
 
-def _train(trainer: Trainer, log: Log | None, success: Success | None) -> None:
+@contextmanager
+def _ctrl_c(tells: bool) -> Iterator[list[bool]]:
+    """A list that is filled by the first Ctrl-C; the second one is a KeyboardInterrupt."""
+    asked: list[bool] = []
+
+    def handle(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(True)
+        if tells:
+            text = "\nsaving after this step; Ctrl-C again: end at once, back to the last checkpoint"
+            print(text, file=sys.stderr, flush=True)
+
+    previous = signal.signal(signal.SIGINT, handle)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _is_checked(trainer: Trainer) -> bool:
+    """Is this a step with validation, a checkpoint and a judgement?"""
+    return trainer.step == trainer.config.steps or trainer.step % trainer.config.validation.every == 0
+
+
+def _train(trainer: Trainer, log: Log | None, success: Success | None, asked: list[bool]) -> bool:
     config, started, before = trainer.config, time.monotonic(), trainer.step
     for parts in trainer.batches():
         figures = trainer.update(parts)
-        step = trainer.step
-        checked = step == config.steps or step % config.validation.every == 0
+        step, checked = trainer.step, _is_checked(trainer)
+        ends = any_says(trainer.accelerator, bool(asked)) and step < config.steps
         if checked or step % config.log_every == 0:
             row = trainer.mean_figures(figures)
             row["learning_rate"] = learning_rate(step - 1, config.steps, config.optimiser)
@@ -102,11 +135,14 @@ def _train(trainer: Trainer, log: Log | None, success: Success | None) -> None:
             row |= trainer.validate() if checked else {}
             if log is not None:
                 log.write(step, row)
-        folder = trainer.save() if checked else None
-        if log is not None and folder is not None:
+        folder = trainer.save() if checked or ends else None
+        if log is not None and folder is not None and checked:
             _keep_best(trainer, log, folder, success)
         if log is not None:
             log.tick(step)
+        if ends:
+            return False
+    return True
 
 
 def _keep_best(trainer: Trainer, log: Log, folder: Path, success: Success | None) -> None:
@@ -147,6 +183,7 @@ def estimate(trainer: Trainer) -> dict[str, float]:
         "steps": config.steps,
         "seconds_per_step": step_s,
         "hours": step_s * config.steps / 3600,  # without validation
+        "encoding_hours": trainer.encoding_s / 3600,  # before, once
     }
     for name, count in samples.items():
         found[f"{name}_samples"] = count
@@ -170,7 +207,7 @@ def _table(found: dict[str, float]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`vla-edge train`."""
+    """`vla-edge train`. The first Ctrl-C returns 130, with a checkpoint."""
     parser = ArgumentParser("train", "train a policy on demonstrations")
     parser.add_argument("config", type=Path, help="a YAML file, see training/configs")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in `out`")
@@ -182,10 +219,11 @@ def main(argv: list[str] | None = None) -> int:
     success = None if target is None else find_success(target)
     trainer = Trainer(config, resume=a.resume and not a.dry_run, writes=not a.dry_run)
     first = trainer.accelerator.is_main_process
+    whole = True
     if a.dry_run:
         found = estimate(trainer)
     else:
-        run(trainer, success)
+        whole = run(trainer, success)
         found = {"out": str(config.out), "steps": trainer.step}
         found |= {n: str(trainer.folder.checkpoint(n)) for n in ("last", "best")}
     if first:
@@ -196,9 +234,11 @@ def main(argv: list[str] | None = None) -> int:
             if a.dry_run
             else f"{config.out}: {trainer.step} steps"
         )
+        if not whole:
+            print(f"to go on: vla-edge train {a.config} --resume", file=sys.stderr)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
-    return 0
+    return 0 if whole else _INTERRUPTED
 
 
 if __name__ == "__main__":

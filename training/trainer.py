@@ -7,31 +7,29 @@ process with all batches in one, because each mean is weighted by how many answe
 import math
 from collections.abc import Iterator
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, DistributedType, InitProcessGroupKwargs
 from accelerate.utils import gather_object
 from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from edge.errors import EdgeError, UsageError
 from training.checkpoints import RESUME, RunFolder
-from training.config import Config, OptimiserSettings, RobotSource, WordsSource
+from training.config import Config, RobotSource, WordsSource
 from training.datasets.source import Source
 from training.datasets.statistics import Statistics, compute_statistics, stored_statistics
 from training.datasets.words import WordsFolder
+from training.encode import Encoder
 from training.policy import STATISTICS, build_policy, dump_config, open_backbone, save_policy
+from training.processes import make_accelerator
 from training.processing import Processing, image_spec
+from training.schedule import learning_rate, make_optimiser
 from training.stream import Batch, Batches, RobotTask, Task, WordsTask, load, move, open_robot, weight
 from vla.losses import Losses, multi_task_loss
 from vla.model import VLA
-
-_SLOWEST = timedelta(hours=24)  # the others wait while the first measures success
-_JOINED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 class Net(nn.Module):
@@ -61,36 +59,6 @@ def told(losses: Losses) -> dict[str, Tensor]:
     return {name: value for name, value in named.items() if value is not None}
 
 
-def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
-    """Of the update number `step`, from 0 on, of `steps`."""
-    warmup = settings.warmup_steps
-    rate = settings.learning_rate * min(1.0, (step + 1) / max(1, warmup))
-    if settings.schedule == "cosine":
-        done = max(0, step - warmup) / max(1, steps - warmup)
-        rate *= 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-    elif settings.schedule == "step":
-        rate *= settings.step_factor ** (step // settings.step_every)
-    return rate
-
-
-def make_accelerator(precision: str) -> Accelerator:
-    """For this process, joined with the others that were launched. Raises UsageError for what can't work."""
-    on_gpu = torch.cuda.is_available()
-    if precision == "fp16" and not on_gpu:
-        raise UsageError("optimiser.precision fp16 needs a GPU, and there is none", "use bf16 or fp32")
-    accelerator = Accelerator(
-        cpu=not on_gpu,
-        mixed_precision="no" if precision == "fp32" else precision,
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=_SLOWEST)],
-    )
-    if accelerator.distributed_type not in _JOINED:
-        raise UsageError(
-            f"training can't be spread by {accelerator.distributed_type.value}",
-            "launch it with torchrun, or accelerate launch without DeepSpeed and FSDP",
-        )
-    return accelerator
-
-
 class Trainer:
     """A run from its config. `step` counts updates of the weights."""
 
@@ -118,22 +86,52 @@ class Trainer:
                 if isinstance(source, WordsSource)
                 else RobotTask(robots[name], source, config, self.processing)
             )
+        encoders = self._encoders()
         self.folder = RunFolder(config.out)
         if writes:  # only now, when nothing else can be wrong
             if self.accelerator.is_main_process:
                 self.folder.begin(dump_config(config), resume)
                 stored_statistics(config.out / STATISTICS, list(robots.values()))
             self.accelerator.wait_for_everyone()
+        state = self._load_last() if resume else None
+        self.encoding_s = self._encode(encoders, writes)
         self._prepare()
-        if resume:
-            self._resume()
+        if state is not None:
+            self._resume(state)
+
+    def _encoders(self) -> dict[str, Encoder]:
+        """Of the sources whose frames are encoded once, before training."""
+        tasks = self.tasks if self.config.inputs.encode_once != "none" else {}
+        return {
+            name: Encoder(self.policy, self.processing, task.source, task.episodes)
+            for name, task in tasks.items()
+            if isinstance(task, RobotTask) and self.config.sources[name].batch_size
+        }
+
+    def _encode(self, encoders: dict[str, Encoder], writes: bool) -> float:
+        """By the first process, unless it was done before. When nothing is written: seconds it will take."""
+        self.policy.to(self.accelerator.device)
+        folder, seconds = self.config.inputs.encoded or self.config.out / "encoded", 0.0
+        for name, encoder in encoders.items():
+            task: Any = self.tasks[name]
+            if not writes:
+                encoded, estimated_s = encoder.rehearse()
+                task.read_instead(encoded)
+                seconds += estimated_s
+                continue
+            file = encoder.file(folder)
+            if self.accelerator.is_main_process:
+                encoder.write(file)
+            self.accelerator.wait_for_everyone()
+            task.read_instead(encoder.encoded(file))
+        return seconds
 
     def _statistics(self, sources: list[Source], resume: bool) -> Statistics:
         file = self.config.out / STATISTICS
         return stored_statistics(file, sources) if resume and file.exists() else compute_statistics(sources)
 
     def _prepare(self) -> None:
-        o, sources = self.config.optimiser, self.config.sources
+        sources = self.config.sources
         self._batches = Batches(
             self.tasks,
             {name: source.batch_size for name, source in sources.items()},
@@ -143,13 +141,8 @@ class Trainer:
         )
         self._net = net = Net(self.policy, {name: source.weight for name, source in sources.items()})
         self._freeze_unused()
-        learning = [p for p in self.policy.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in learning if p.ndim > 1], "weight_decay": o.weight_decay},
-            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=o.learning_rate, betas=o.betas)
-        self._learning = learning
+        self._learning = [p for p in self.policy.parameters() if p.requires_grad]
+        optimizer = make_optimiser(self._learning, self.config.optimiser)
         self._net, self._optimizer = self.accelerator.prepare(net, optimizer)
 
     def _freeze_unused(self) -> None:
@@ -273,12 +266,16 @@ class Trainer:
         }
         torch.save(state, folder / RESUME)
 
-    def _resume(self) -> None:
+    def _load_last(self) -> dict[str, Any]:
+        """The last checkpoint's weights into the policy; returns what else it holds."""
         folder = self.folder.checkpoint("last")
         if folder is None:
             raise UsageError(f"there is no checkpoint in {self.config.out} to go on from")
         state = torch.load(folder / RESUME, weights_only=True, map_location="cpu")
         load_model(self.policy, str(folder / "model.safetensors"))
+        return state
+
+    def _resume(self, state: dict[str, Any]) -> None:
         self._optimizer.load_state_dict(state["optimizer"])
         if state["scaler"] is not None and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])

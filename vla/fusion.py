@@ -15,28 +15,34 @@ from torch import Tensor, nn
 from vla.backbone import Backbone
 from vla.sequence import ANSWER, CONTEXT, END, IMAGE, Picture, Segment, Sequence, assemble
 
+_STEPWISE = ("images", "valid", "hand_images", "state", "tokens", "hand_tokens", "features")  # (B, W, ...)
+
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a policy sees in W steps, oldest first, B rows."""
+    """What a policy sees in W steps, oldest first, B rows.
 
-    images: Tensor  # (B, W, 3, height, width), preprocessed as the family does
+    What frozen nets make of the images may be computed beforehand, and then stands in their place.
+    """
+
+    images: Tensor | None  # (B, W, 3, height, width), preprocessed as the family does
     ids: Tensor  # (B, N) int64, the instruction in the family's tokens, with what its prompt ends in
     ids_mask: Tensor  # (B, N) bool: the id is there
     valid: Tensor  # (B, W) bool: the step happened; steps before the episode repeat its first on the left
     hand_images: Tensor | None = None  # (B, W, 3, height, width)
     state: Tensor | None = None  # (B, W, pose dims + 1): pose, then the gripper's bit (0 or 1)
+    tokens: Tensor | None = None  # (B, W, P, D), `Backbone.encode` of images, of any float type
+    hand_tokens: Tensor | None = None  # (B, W, P, D), the same of hand_images
+    features: Tensor | None = None  # (B, W, L, D), what `VLA.features` gives: a head needs no more
+
+    def stepwise(self) -> dict[str, Tensor]:
+        """What there is a value of for each step, (B, W, ...) each, by the field's name."""
+        found = {name: getattr(self, name) for name in _STEPWISE}
+        return {name: value for name, value in found.items() if value is not None}
 
     def steps(self, first: int, end: int) -> "Inputs":
         """Steps `first` to `end` (excluded), counted from the oldest."""
-        part = slice(first, end)
-        return replace(
-            self,
-            images=self.images[:, part],
-            valid=self.valid[:, part],
-            hand_images=None if self.hand_images is None else self.hand_images[:, part],
-            state=None if self.state is None else self.state[:, part],
-        )
+        return replace(self, **{name: value[:, first:end] for name, value in self.stepwise().items()})
 
     def last(self) -> "Inputs":
         """The newest step."""
@@ -45,29 +51,20 @@ class Inputs:
     def as_single_steps(self) -> "Inputs":
         """(B, W) steps as (B * W, 1)."""
         steps = self.valid.shape[1]
-        return Inputs(
-            self.images.flatten(0, 1)[:, None],
-            self.ids.repeat_interleave(steps, dim=0),
-            self.ids_mask.repeat_interleave(steps, dim=0),
-            torch.ones_like(self.valid.flatten()[:, None]),  # computed all the same, and masked by the head
-            None if self.hand_images is None else self.hand_images.flatten(0, 1)[:, None],
-            None if self.state is None else self.state.flatten(0, 1)[:, None],
-        )
+        single = {name: value.flatten(0, 1)[:, None] for name, value in self.stepwise().items()}
+        # Steps that did not happen are computed all the same, and masked by the head.
+        single["valid"] = torch.ones_like(single["valid"])
+        ids = self.ids.repeat_interleave(steps, dim=0)
+        return replace(self, ids=ids, ids_mask=self.ids_mask.repeat_interleave(steps, dim=0), **single)
 
 
 def join_steps(steps: list[Inputs], window: int) -> Inputs:
     """Single steps of an episode so far, at most `window`, to a window padded on the left with the first."""
     missing = window - len(steps)
     padded = [*(replace(steps[0], valid=torch.zeros_like(steps[0].valid)) for _ in range(missing)), *steps]
-    hands = [step.hand_images for step in padded if step.hand_images is not None]
-    states = [step.state for step in padded if step.state is not None]
-    return replace(
-        steps[-1],
-        images=torch.cat([step.images for step in padded], dim=1),
-        valid=torch.cat([step.valid for step in padded], dim=1),
-        hand_images=torch.cat(hands, dim=1) if hands else None,
-        state=torch.cat(states, dim=1) if states else None,
-    )
+    found = [step.stepwise() for step in padded]
+    joined = {name: torch.cat([step[name] for step in found], dim=1) for name in found[-1]}
+    return replace(steps[-1], **joined)
 
 
 class StateToken(nn.Module):
@@ -123,17 +120,27 @@ class Fusion:
 
     def cameras(self, inputs: Inputs) -> list[Tensor]:
         """The cameras' frames in the order of the sequence, (B, W, 3, height, width) each."""
-        dtype = self.backbone.dtype
-        if not self.hand_camera:
-            return [inputs.images.to(dtype)]
-        if inputs.hand_images is None:
-            raise ValueError("this policy has a hand camera, but Inputs.hand_images is missing")
-        return [inputs.hand_images.to(dtype), inputs.images.to(dtype)]
+        return self._seen(inputs, "images", "hand_images")
+
+    def pictures(self, inputs: Inputs) -> list[Picture]:
+        """What the backbone makes of them, N = B * W images each; of no use for a clip."""
+        if inputs.tokens is None:
+            return [self.backbone.encode(camera.flatten(0, 1)) for camera in self.cameras(inputs)]
+        return [Picture(tokens.flatten(0, 1)) for tokens in self._seen(inputs, "tokens", "hand_tokens")]
+
+    def _seen(self, inputs: Inputs, static: str, hand: str) -> list[Tensor]:
+        found: list[Tensor] = []
+        for name in (hand, static) if self.hand_camera else (static,):
+            value = getattr(inputs, name)
+            if value is None:
+                raise ValueError(f"this policy has such a camera, but Inputs.{name} is missing")
+            found.append(value.to(self.backbone.dtype))
+        return found
 
     def steps(self, inputs: Inputs, answers: list[Tensor], ended: bool) -> Sequence:
         """W steps in one sequence. answers: (B, K, D) of each step; the last may be left to generate."""
         count = inputs.valid.shape[1]
-        cameras = [self.backbone.encode(c.flatten(0, 1)).split(count) for c in self.cameras(inputs)]
+        cameras = [picture.split(count) for picture in self.pictures(inputs)]
         end = (self.backbone.layout.end,) if ended else ()
         everywhere = torch.ones_like(inputs.valid[:, 0])
         segments = self._text(self.backbone.layout.before, everywhere, block=0)

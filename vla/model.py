@@ -107,6 +107,8 @@ class VLA(nn.Module):
     def features(self, inputs: Inputs) -> Tensor:
         """Hidden states at the action tokens, (B, S, L, D); S is 1 for a clip, else the steps of `inputs`."""
         rows, steps = len(inputs.valid), self._steps(inputs)
+        if inputs.features is not None:
+            return inputs.features.to(self.action_token.dtype)
         if self.config.history == "post":
             inputs = inputs.as_single_steps()
         count = self.config.action_tokens

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
 
+from edge.errors import UsageError
 from vla.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, PAD, loc_token
 
 
@@ -204,8 +205,14 @@ def save(
 
 
 def load(folder: Path) -> tuple[PaliGemmaForConditionalGeneration, TinyConfig, Tokenizer]:
-    """What `save` wrote, in evaluation mode."""
-    fields: dict[str, Any] = json.loads((folder / "tiny.json").read_text())
+    """What `save` wrote, in evaluation mode. Raises UsageError for a tiny.json with other keys than ours."""
+    file = folder / "tiny.json"
+    fields: dict[str, Any] = json.loads(file.read_text())
+    wanted = TinyConfig.__dataclass_fields__.keys()
+    odd = [f"key {k!r} is missing" for k in wanted if k not in fields]
+    odd += [f"unknown key {k!r}" for k in fields if k not in wanted]
+    if odd:
+        raise UsageError(f"{file}: {odd[0]}", "the folder is of another version: train or fetch it anew")
     for name in ("stem_widths", "stem_blocks"):
         fields[name] = tuple(fields[name])
     config = TinyConfig(**fields)

@@ -10,7 +10,7 @@ import yaml
 from edge.errors import UsageError
 from training.config import Config, load_config, parse_config
 from training.policy import dump_config
-from training.trainer import learning_rate
+from training.schedule import learning_rate
 
 EXAMPLES = sorted(Path("training/configs").glob("*.yaml"))
 BASE: dict[str, Any] = {

@@ -1,9 +1,12 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from edge.errors import UsageError
 from vla.paligemma import (
     TinyConfig,
     build_paligemma,
@@ -109,3 +112,14 @@ def test_positions_differ_and_need_four_dims():
     assert torch.cdist(positions, positions).fill_diagonal_(1).min() > 0.1
     with pytest.raises(ValueError, match="multiple of 4"):
         sine_positions(2, 2, 6)
+
+
+def test_a_folder_of_another_version_is_refused_by_the_key_it_lacks(
+    tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "old")
+    fields = json.loads((folder / "tiny.json").read_text())
+    del fields["stem_blocks"]
+    (folder / "tiny.json").write_text(json.dumps(fields))
+    with pytest.raises(UsageError, match=r"old/tiny\.json: key 'stem_blocks' is missing"):
+        load(folder)

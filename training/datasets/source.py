@@ -27,13 +27,26 @@ class Episode:
 class Source(Protocol):
     """A dataset. `i` counts in `episodes`. Picklable, so that a loader's workers can have copies."""
 
-    path: Path
-    robot: str
-    rate_hz: float
-    cameras: tuple[str, ...]
-    state_names: tuple[str, ...]
-    action_names: tuple[str, ...]
-    episodes: Sequence[Episode]
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def robot(self) -> str: ...
+
+    @property
+    def rate_hz(self) -> float: ...
+
+    @property
+    def cameras(self) -> tuple[str, ...]: ...
+
+    @property
+    def state_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def action_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def episodes(self) -> Sequence[Episode]: ...
 
     def states(self, i: int) -> Floats:
         """(length, len(state_names)), finite. Raises UsageError where the files are not what they claim."""

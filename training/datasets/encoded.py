@@ -1,0 +1,64 @@
+"""What frozen nets made of a dataset's frames, read in the pictures' stead."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import UsageError
+from training.datasets.source import Episode, Floats, Pictures, Source
+
+Rows = NDArray[np.float16]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A row for every frame of some episodes. A loader's workers open the file anew: it is never copied."""
+
+    values: Path | Rows  # a .npy of (frames, ...) float16; or (1, ...), which stands for every frame
+    first_rows: dict[int, int]  # of each episode, by its place in the source
+
+    def read(self, places: Sequence[tuple[int, NDArray[np.int64]]]) -> Rows:
+        """Frames (W,) of an episode for each of B windows: (B, W, ...). Raises UsageError."""
+        rows = np.stack([self.first_rows[episode] + frames for episode, frames in places])
+        if isinstance(self.values, Path):
+            return np.asarray(open_rows(self.values)[rows])
+        return self.values[np.zeros_like(rows)]
+
+
+@lru_cache(maxsize=32)
+def open_rows(file: Path) -> Rows:
+    """Mapped into memory, not read. Raises UsageError for a file that is missing or damaged."""
+    try:
+        return np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"cannot read the encoded frames in {file}: {error}", "remove that file") from error
+
+
+class WithoutPictures:
+    """A source of which only the numbers are read, once each."""
+
+    def __init__(self, source: Source) -> None:
+        self.path, self.robot, self.rate_hz = source.path, source.robot, source.rate_hz
+        self.cameras: tuple[str, ...] = ()
+        self.state_names, self.action_names = source.state_names, source.action_names
+        self.episodes: Sequence[Episode] = source.episodes
+        self._source = source
+        self._numbers: dict[int, tuple[Floats, Floats]] = {}
+
+    def states(self, i: int) -> Floats:
+        return self._numbers_of(i)[0]
+
+    def actions(self, i: int) -> Floats:
+        return self._numbers_of(i)[1]
+
+    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+        return {}
+
+    def _numbers_of(self, i: int) -> tuple[Floats, Floats]:
+        if i not in self._numbers:
+            self._numbers[i] = self._source.states(i), self._source.actions(i)
+        return self._numbers[i]

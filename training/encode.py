@@ -1,0 +1,219 @@
+"""Computes once, before training, what frozen nets make of every frame.
+
+Either the tokens of every frame's pictures, or its features at the action tokens. A file is named by a digest
+of all that its numbers follow from, and gets that name when it is whole, so that runs can share a folder.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from safetensors import safe_open
+from torch import Tensor
+
+from edge.errors import EdgeError, UsageError
+from training.augment import prompts
+from training.datasets.encoded import Encoded, Rows, WithoutPictures, open_rows
+from training.datasets.source import Source
+from training.datasets.windows import Windows
+from training.processing import Processing
+from training.stream import move
+from vla.model import VLA
+
+BATCH = 32  # frames
+_KEY = "inputs.encode_once"
+_LAYOUT = 1  # of the files: counts up when what they hold changes
+
+
+class Encoder:
+    """Encodes some episodes of one source, `episodes` by their places in it."""
+
+    def __init__(self, policy: VLA, processing: Processing, source: Source, episodes: Sequence[int]) -> None:
+        """Raises UsageError where a frame can't be encoded once and for all with this policy."""
+        self._policy, self._processing, self._source = policy, processing, source
+        self._episodes = sorted(episodes)
+        self._windows = Windows(source, 1, 1, "segment", self._episodes)
+        self._whole = processing.config.inputs.encode_once == "steps"
+        self._tokens: Rows | None = None  # of every frame's pictures, where another run has left them
+        policy.eval()
+        if self._whole:
+            _check_start(processing.config.start, policy)
+            policy.action_token.requires_grad_(False)
+            if policy.state is not None:
+                policy.state.requires_grad_(False)
+        row = self._compute(0, 1)
+        if row.requires_grad:
+            mode = processing.config.backbone.trainable
+            raise UsageError(f"{_KEY}: backbone.trainable {mode} trains what encodes the frames", _LEAVE_OUT)
+        self.shape = (len(self._windows), *row.shape[1:])
+        self.size_bytes = 2 * int(np.prod(self.shape))
+        lengths = [source.episodes[i].length for i in self._episodes]
+        starts = np.cumsum([0, *lengths]).tolist()
+        self._first_rows = dict(zip(self._episodes, starts, strict=False))
+
+    def _compute(self, first: int, end: int) -> Tensor:
+        """Frames to (n, cameras, P, D), the hand's camera first, or (n, L, D)."""
+        policy = self._policy
+        samples = [self._windows[i] for i in range(first, end)]
+        inputs = self._processing.inputs(samples)
+        if self._tokens is not None:
+            rows = torch.from_numpy(np.array(self._tokens[first:end]))[:, None]  # (n, 1, cameras, P, D)
+            hand = rows[:, :, 0] if self._processing.config.inputs.hand_camera is not None else None
+            inputs = replace(inputs, tokens=rows[:, :, -1], hand_tokens=hand)
+        inputs = move(inputs, next(policy.parameters()).device)
+        if self._whole:
+            return policy.features(inputs)[:, 0]
+        pictures = policy.fusion.pictures(inputs)
+        if any(p.offsets is not None or p.memory is not None or p.deep is not None for p in pictures):
+            family = policy.backbone.family
+            raise UsageError(f"{_KEY}: {family} reads more of a picture than its tokens", _LEAVE_OUT)
+        return torch.stack([picture.tokens for picture in pictures], dim=1)
+
+    @torch.no_grad()
+    def _rows(self, first: int, end: int) -> Rows:
+        rows = self._compute(first, end).to(torch.float16)
+        if not torch.isfinite(rows).all():
+            family = self._policy.backbone.family
+            raise UsageError(f"{_KEY}: the numbers of {family} don't fit float16", _LEAVE_OUT)
+        return rows.cpu().numpy()
+
+    def file(self, folder: Path) -> Path:
+        """Where the rows are kept. The name follows from the weights as they are now."""
+        return folder / f"{self._digest(self._whole)}.npy"
+
+    def encoded(self, file: Path) -> Encoded:
+        """What `write` wrote."""
+        return Encoded(file, self._first_rows)
+
+    def rehearse(self) -> tuple[Encoded, float]:
+        """A stand-in that has one frame's row for all of them, and the seconds that `write` will take."""
+        count = min(BATCH, self.shape[0])
+        started = time.monotonic()
+        rows = self._rows(0, count)
+        seconds = (time.monotonic() - started) * self.shape[0] / count
+        return Encoded(rows[:1], self._first_rows), seconds
+
+    def write(self, file: Path) -> None:
+        """Encode all frames into `file`, unless it is there. Raises UsageError when the disk is too full."""
+        if file.exists():
+            return
+        draft = file.with_suffix(".part")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with draft.open("ab") as out:
+                fcntl.flock(out, fcntl.LOCK_EX)  # another run may be at it
+                if file.exists():
+                    return
+                out.truncate(0)
+                self._check_disk(file.parent)
+                self._use_pictures(file.parent / f"{self._digest(whole=False)}.npy")
+                try:
+                    self._fill(out, file)
+                except BaseException:
+                    out.truncate(0)  # the name stays: others may wait for its lock
+                    raise
+                draft.rename(file)
+        except OSError as error:
+            raise EdgeError(f"cannot write {file}: {error.strerror or error}", "is the disk full?") from error
+
+    def _use_pictures(self, file: Path) -> None:
+        """Begin with what an earlier run made of the pictures, if it did."""
+        if self._whole and file.exists():
+            self._tokens = open_rows(file)
+            numbers = WithoutPictures(self._source)
+            self._windows = Windows(numbers, 1, 1, "segment", self._episodes)
+
+    def _check_disk(self, folder: Path) -> None:
+        free = shutil.disk_usage(folder).free
+        if free < self.size_bytes:
+            raise UsageError(
+                f"{_KEY}: {self.shape[0]} frames take {self.size_bytes} bytes, {folder} has {free} free",
+                "make room, or put `inputs.encoded` on another disk",
+            )
+
+    def _fill(self, out: Any, file: Path) -> None:
+        console = Console(stderr=True)
+        console.print(
+            f"encoding {self.shape[0]} frames into {file} ({self.size_bytes / 2**20:.0f} MiB)",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
+        np.lib.format.write_array_header_1_0(
+            out, {"descr": "<f2", "fortran_order": False, "shape": self.shape}
+        )
+        with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+            task = bar.add_task("encoding", total=self.shape[0])
+            for first in range(0, self.shape[0], BATCH):
+                rows = self._rows(first, min(first + BATCH, self.shape[0]))
+                out.write(rows.astype("<f2").tobytes())
+                bar.update(task, advance=len(rows))
+        out.flush()
+        os.fsync(out.fileno())
+
+    def _digest(self, whole: bool) -> str:
+        policy, inputs = self._policy, self._processing.config.inputs
+        backbone, episodes = policy.backbone, [self._source.episodes[i] for i in self._episodes]
+        about: dict[str, Any] = {
+            "layout": _LAYOUT,
+            "kind": "steps" if whole else "pictures",
+            "backbone": [backbone.family, backbone.config, asdict(backbone.layout)],
+            "cameras": [inputs.camera, inputs.hand_camera],
+            "image": self._processing.image.model_dump(mode="json"),
+            "files": _files(self._source.path),
+            "episodes": [(episode.number, episode.length) for episode in episodes],
+        }
+        if whole:
+            tasks = sorted({episode.task for episode in episodes})
+            about["prompts"] = {task: prompts(task, inputs.instruction)[0] for task in tasks}
+            about["state"] = [inputs.state, asdict(self._processing.statistics.state) if inputs.state else {}]
+            about["action_tokens"] = policy.config.action_tokens
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
+        layers: Any = backbone.decoder.layers
+        later = set() if whole else {value.data_ptr() for value in layers.state_dict().values()}
+        weights = policy.state_dict() if whole else backbone.state_dict()
+        for name, value in sorted(weights.items()):
+            if not name.startswith("head.") and value.data_ptr() not in later:
+                digest.update(f"{name}:{value.dtype}:{tuple(value.shape)}:".encode())
+                digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:32]
+
+
+_LEAVE_OUT = f"leave out {_KEY}"
+
+
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of all files below `folder`."""
+    found: list[tuple[str, int, int]] = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        stat = path.stat()
+        found.append((path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns))
+    return found
+
+
+def _check_start(start: Path | None, policy: VLA) -> None:
+    """What never learns must have learnt before: the action token, and the state's if there is one."""
+    if start is None:
+        raise UsageError(
+            f"{_KEY} steps: only the head learns, so the action token must have learnt before",
+            "give `start`: a policy's folder, such as OUT/best of a run that trained it",
+        )
+    with safe_open(str(start / "model.safetensors"), "pt") as stored:
+        found = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    own = {name: tuple(value.shape) for name, value in policy.state_dict().items()}
+    wanted = [name for name in own if name == "action_token" or name.startswith("state.")]
+    missing = next((name for name in wanted if found.get(name) != own[name]), None)
+    if missing is not None:
+        raise UsageError(
+            f"{_KEY} steps: {start} has no {missing} of shape {own[missing]}, and it would not learn here",
+            "start from a policy with a continuous head and the same inputs.state",
+        )

@@ -1,0 +1,38 @@
+"""The processes that train together, launched by torchrun or `accelerate launch`."""
+
+from datetime import timedelta
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedType, InitProcessGroupKwargs
+
+from edge.errors import UsageError
+
+_SLOWEST = timedelta(hours=24)  # the others wait while the first measures success
+_JOINED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
+
+
+def make_accelerator(precision: str) -> Accelerator:
+    """For this process, joined with the others that were launched. Raises UsageError for what can't work."""
+    on_gpu = torch.cuda.is_available()
+    if precision == "fp16" and not on_gpu:
+        raise UsageError("optimiser.precision fp16 needs a GPU, and there is none", "use bf16 or fp32")
+    accelerator = Accelerator(
+        cpu=not on_gpu,
+        mixed_precision="no" if precision == "fp32" else precision,
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_SLOWEST)],
+    )
+    if accelerator.distributed_type not in _JOINED:
+        raise UsageError(
+            f"training can't be spread by {accelerator.distributed_type.value}",
+            "launch it with torchrun, or accelerate launch without DeepSpeed and FSDP",
+        )
+    return accelerator
+
+
+def any_says(accelerator: Accelerator, flag: bool) -> bool:
+    """Whether any process does; each must ask, at the same place."""
+    if accelerator.num_processes == 1:
+        return flag
+    flags: Any = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), "sum")
+    return bool(flags > 0)
