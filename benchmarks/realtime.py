@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_float
+from edge.bundle import load_bundle
 from edge.errors import HardwareMissing
 from edge.motor.limits import MotorLimits
 
@@ -29,8 +30,9 @@ ALL_GONE_S = 6.0
 
 
 def _command(bundle: str, seed: int, seconds: float, runs: Path) -> list[str]:
-    """A run that drives as long as it may: it follows, and so never arrives."""
-    goal = ["--goal", "follow_object", "--target", "chair", "--seed", str(seed)]
+    """A run that drives as long as it may: it follows, and so never arrives, where the bundle can."""
+    kind = "follow_object" if "follow_object" in load_bundle(bundle).manifest.goals else "find_object"
+    goal = ["--goal", kind, "--target", "chair", "--seed", str(seed)]
     rest = ["--bundle", bundle, "--max-seconds", str(seconds), "--runs-dir", str(runs), "--json"]
     return [sys.executable, "-m", "edge.cli", "run", *goal, *rest]
 

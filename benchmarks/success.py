@@ -19,7 +19,7 @@ from edge.bundle import Bundle, check_target, load_bundle
 from edge.errors import UsageError
 from edge.goals import parse_goal
 from edge.policy import make_policy
-from edge.records import Goal
+from edge.records import ZERO, Goal, Odometry
 from sim.lockstep import Episode, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
@@ -28,6 +28,7 @@ from sim.world import Pose, World, surface_distance_m
 
 ARRIVAL_M = 0.7
 ALL_ROUND_RAD = 2 * math.pi
+AT_ORIGIN = Odometry(0, 0.0, 0.0, 0.0, ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,22 @@ def targets(count: int, seed: int, target: str | None) -> list[str]:
 
 def measured_latency_s(bundle: Bundle) -> float:
     """Median time of a whole answer on this machine, rounded up to 5 ms so that runs can be repeated."""
+    from edge.action_model import ActionModel
     from edge.grounding import GroundingModel
 
     image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
-    with GroundingModel(bundle) as model:
+    times: list[float] = []
+    with (GroundingModel if bundle.manifest.head is None else ActionModel)(bundle) as model:
         model.warm_up()
-        times: list[float] = []
         for _ in range(15):
             start = time.perf_counter()
-            answer = model.answer()
-            answer.start(image, "none")
-            for _ in range(3):
-                answer.step(5)
+            if isinstance(model, ActionModel):
+                model.step(image, "none", AT_ORIGIN)
+            else:
+                answer = model.answer()
+                answer.start(image, "none")
+                for _ in range(3):
+                    answer.step(5)
             times.append(time.perf_counter() - start)
     return math.ceil(median(times) / 0.005) * 0.005
 

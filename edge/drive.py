@@ -18,7 +18,7 @@ from edge.errors import MotorFault, SafetyStop, StaleFrame
 from edge.interfaces import Camera, Inference, Policy
 from edge.loop import Loop, ThreadWorker
 from edge.motor.client import MotorProcess
-from edge.records import Frame, Goal, MotorState, MotorStatus, Observation
+from edge.records import ZERO, Frame, Goal, MotorState, MotorStatus, Observation, Odometry
 from edge.robot import Robot
 from edge.tally import Tally
 
@@ -131,13 +131,15 @@ class Drive:
         """One inference about a black picture, so that nothing is armed before the model is fast."""
         parts = self._parts
         frame = Frame(np.zeros((240, 320, 3), np.uint8), parts.clock.now_ns(), 0)
-        parts.worker.submit(Observation({frame.camera: frame}, parts.goal))
+        nowhere = Odometry(frame.stamp_ns, 0.0, 0.0, 0.0, ZERO)
+        parts.worker.submit(Observation({frame.camera: frame}, parts.goal, nowhere))
         deadline_ns = parts.clock.now_ns() + round(WARM_UP_LIMIT_S * 1e9)
         while parts.worker.poll() is None:
             self._watch()
             if parts.clock.now_ns() > deadline_ns:
                 raise SafetyStop(f"the model's first answer took longer than {WARM_UP_LIMIT_S:.0f} s")
             time.sleep(POLL_S)
+        parts.policy.reset(parts.goal)  # a policy with a memory must not remember the black picture
 
     def run(self, max_seconds: float) -> Outcome:
         """Arm, drive, and stand again, whatever happens. Raises what ended it early, once the base brakes."""

@@ -46,7 +46,7 @@ class GroundingModel:
         grounding bundle or a graph is not what its manifest says."""
         if bundle.manifest.policy != "grounding":
             raise BundleRefused(f"bundle '{bundle.manifest.name}' holds a {bundle.manifest.policy} policy")
-        self._net = _Net(bundle, threads)
+        self._net = Net(bundle, threads)
         self._text = self._net.text
 
     def ground(self, image: Image, prompt: str, label: str) -> Grounding:
@@ -61,14 +61,14 @@ class GroundingModel:
         answer = self.answer()
         logits = answer.start(image, prompt)
         first, last = self._text.first_loc, self._text.first_loc + LOC_COUNT
-        allowed = _softmax(np.append(logits[first:last], logits[self._text.none]))
+        allowed = softmax(np.append(logits[first:last], logits[self._text.none]))
         none = float(allowed[-1])
         if none > 0.5:
             return Grounding("none", none, answer.stages_ms)
         bins: list[int] = []
         near = 0.0
         for step in range(_COORDINATES):
-            places = _softmax(logits[first:last])
+            places = softmax(logits[first:last])
             chosen = int(places.argmax())
             near += float(places[max(chosen - NEAR_BINS, 0) : chosen + NEAR_BINS + 1].sum()) / _COORDINATES
             bins.append(chosen)
@@ -89,7 +89,7 @@ class GroundingModel:
         said: list[int] = []
         log_probability = 0.0
         for _ in range(min(max_tokens, self._net.slots - answer.position)):
-            probability = _softmax(logits[allowed])
+            probability = softmax(logits[allowed])
             token = int(allowed[probability.argmax()])
             log_probability += float(np.log(probability.max()))
             said.append(token)
@@ -111,8 +111,7 @@ class GroundingModel:
 
     def close(self) -> None:
         """Frees the engines."""
-        for engine in (self._net.vision, self._net.prefill, self._net.decode):
-            engine.close()
+        self._net.close()
 
     def __enter__(self) -> "GroundingModel":
         return self
@@ -123,47 +122,82 @@ class GroundingModel:
         self.close()
 
 
-class _Net:
-    """The engines and what their shapes say."""
+class Prefix:
+    """The engines that read image and prompt, and what their shapes say."""
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
         self.image = bundle.manifest.image
         self.text = Text(bundle.read("tokenizer"))
-        self.vision = _open_engine(bundle, "vision", threads)
-        self.prefill = _open_engine(bundle, "prefill", threads)
-        self.decode = _open_engine(bundle, "decode", threads)
-        shapes = {spec.name: spec.shape for spec in self.prefill.inputs + self.prefill.outputs}
-        self.image_tokens = shapes["image_features"][1]
-        self.prompt_tokens = shapes["ids"][1]
-        self.slots = shapes["cache"][3]
+        self.vision = open_engine(bundle, "vision", threads)
+        self.prefill = open_engine(bundle, "prefill", threads)
+        self._shapes = {spec.name: spec.shape for spec in self.prefill.inputs + self.prefill.outputs}
+        self.image_tokens = self.length_of("image_features", 1)
+        self.prompt_tokens = self.length_of("ids", 1)
+
+    def length_of(self, tensor: str, axis: int) -> int:
+        """A side of a tensor of the prefill graph. Raises BundleRefused when there is none."""
+        shape = self._shapes.get(tensor, ())
+        if axis >= len(shape):
+            raise BundleRefused(f"the prefill graph has no '{tensor}' with axis {axis}")
+        return shape[axis]
+
+    def prompt(self, prompt: str) -> dict[str, Tensor]:
+        """The graph's inputs `ids` and `length`. Raises UsageError at unknown words or too many."""
+        ids = self.text.prompt_ids(prompt)
+        if len(ids) > self.prompt_tokens:
+            raise UsageError(f"the prompt '{prompt}' has {len(ids)} tokens, at most {self.prompt_tokens} fit")
+        padded = np.full((1, self.prompt_tokens), self.text.pad, np.int64)
+        padded[0, : len(ids)] = ids
+        return {"ids": padded, "length": np.array([len(ids)], np.int64)}
+
+    def read(self, image: Image, question: dict[str, Tensor], watch: "StopWatch") -> dict[str, Tensor]:
+        """What the prefill graph says of an image and its other inputs, the question."""
+        pixels = image_to_tensor(image, self.image)
+        watch.lap("preprocess")
+        features = self.vision.run({"pixel_values": pixels})["image_features"]
+        watch.lap("vision")
+        outputs = self.prefill.run({**question, "image_features": features})
+        watch.lap("prefill")
+        return outputs
+
+    def close(self) -> None:
+        """Frees the engines."""
+        self.vision.close()
+        self.prefill.close()
+
+
+class Net(Prefix):
+    """The engines that also answer in tokens."""
+
+    def __init__(self, bundle: Bundle, threads: int) -> None:
+        super().__init__(bundle, threads)
+        self.decode = open_engine(bundle, "decode", threads)
+        self.slots = self.length_of("cache", 3)
+
+    def close(self) -> None:
+        super().close()
+        self.decode.close()
 
 
 class Answer:
     """One answer in the making: the cache, the next free slot, and the time that each stage took."""
 
-    def __init__(self, net: _Net) -> None:
+    def __init__(self, net: Net) -> None:
         self._net = net
-        self.stages_ms: dict[str, float] = {"preprocess": 0.0, "vision": 0.0, "prefill": 0.0, "decode": 0.0}
+        self._watch = StopWatch("preprocess", "vision", "prefill", "decode")
+        self.stages_ms = self._watch.stages_ms
         self.position = 0
         self._cache: Tensor = np.empty(0)
-        self._clock_s = time.perf_counter()
 
-    def start(self, image: Image, prompt: str) -> Logits:
-        """Reads image and prompt; the logits (V,) of the first token of the answer."""
-        net = self._net
-        ids = net.text.prompt_ids(prompt)
-        if len(ids) > net.prompt_tokens:
-            raise UsageError(f"the prompt '{prompt}' has {len(ids)} tokens, at most {net.prompt_tokens} fit")
-        padded = np.full((1, net.prompt_tokens), net.text.pad, np.int64)
-        padded[0, : len(ids)] = ids
-        pixels = image_to_tensor(image, net.image)
-        self._lap("preprocess")
-        features = net.vision.run({"pixel_values": pixels})["image_features"]
-        self._lap("vision")
-        length = np.array([len(ids)], np.int64)
-        outputs = net.prefill.run({"image_features": features, "ids": padded, "length": length})
-        self._lap("prefill")
-        self.position = net.image_tokens + len(ids)
+    def start(self, image: Image, prompt: str, state: Tensor | None = None) -> Logits:
+        """Reads image and prompt, and where the model takes one a state (1, S); the logits (V,) of the first
+        token of the answer."""
+        question = self._net.prompt(prompt)
+        self.position = self._net.image_tokens + int(question["length"][0])
+        if state is not None:
+            question["state"] = state
+            self.position += 1
+        outputs = self._net.read(image, question, self._watch)
         self._cache = outputs["cache"]
         return outputs["logits"][0]
 
@@ -177,16 +211,27 @@ class Answer:
         outputs = self._net.decode.run(inputs)
         self.position += 1
         self._cache = outputs["cache"]
-        self._lap("decode")
+        self._watch.lap("decode")
         return outputs["logits"][0]
 
-    def _lap(self, stage: str) -> None:
+
+class StopWatch:
+    """Milliseconds by stage, in `stages_ms`."""
+
+    def __init__(self, *stages: str) -> None:
+        self.stages_ms = dict.fromkeys(stages, 0.0)
+        self._clock_s = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """What went by since the last lap belongs to this stage."""
         now_s = time.perf_counter()
         self.stages_ms[stage] += (now_s - self._clock_s) * 1000
         self._clock_s = now_s
 
 
-def _open_engine(bundle: Bundle, role: str, threads: int) -> OnnxEngine:
+def open_engine(bundle: Bundle, role: str, threads: int) -> OnnxEngine:
+    """The engine of one graph. Raises BundleRefused where it is missing, or not what the manifest
+    says."""
     engine = OnnxEngine(bundle.read(role), threads)
     info = bundle.manifest.graphs[role]
     for listed, actual in ((info.inputs, engine.inputs), (info.outputs, engine.outputs)):
@@ -195,6 +240,7 @@ def _open_engine(bundle: Bundle, role: str, threads: int) -> OnnxEngine:
     return engine
 
 
-def _softmax(logits: Logits) -> Logits:
+def softmax(logits: Logits) -> Logits:
+    """Probabilities (n,) of logits (n,)."""
     scaled = np.exp(logits - logits.max())
     return scaled / scaled.sum()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,8 @@ class Policy(Protocol):
     """Turns observations into action chunks.
 
     `infer` is slow, stateless towards control, and runs in a worker; `act` is fast and runs at every frame,
-    with the newest finished inference (each is handed over exactly once) or None.
+    with the newest finished inference (each is handed over exactly once) or None. `infer` is asked about
+    every frame that comes while it is idle, or at the policy's own rate where it is `Paced`.
     """
 
     @property
@@ -108,3 +109,10 @@ class Policy(Protocol):
     def infer(self, observation: Observation) -> Inference: ...
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None: ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A policy that wants to be asked at a rate of its own, such as that of its demonstrations."""
+
+    period_ns: int  # > 0; between the frames that `infer` is asked about

@@ -4,11 +4,13 @@ The same `Loop` runs in real time, with a `ThreadWorker`, and in lockstep simula
 """
 
 import threading
+from collections import deque
 from queue import SimpleQueue
+from statistics import median
 from types import TracebackType
 from typing import Protocol
 
-from edge.interfaces import Inference, Policy
+from edge.interfaces import Inference, Paced, Policy
 from edge.records import ActionChunk, Frame, Goal, Observation, Odometry
 
 JOIN_S = 2.0  # for an inference that is under way when the worker closes
@@ -83,6 +85,39 @@ class ThreadWorker:
                 self._answered.put(error)
 
 
+class Pace:
+    """Which frames to ask about, so that it happens once a period on average, whatever the camera's rate.
+
+    The due times are `period_ns` apart from the first frame on. Each gets the frame nearest to it; those that
+    nobody had time for are left out, and never made up for.
+    """
+
+    def __init__(self, period_ns: int) -> None:
+        """`period_ns` 0: every frame."""
+        self._period_ns = period_ns
+        self._due_ns: int | None = None
+        self._newest_ns: int | None = None
+        self._gaps_ns: deque[int] = deque(maxlen=9)  # their median bears jitter and dropped frames
+
+    def due(self, stamp_ns: int) -> bool:
+        """Whether the frame of this time is one. Tell it of every frame."""
+        if self._newest_ns is not None:
+            self._gaps_ns.append(stamp_ns - self._newest_ns)
+        self._newest_ns = stamp_ns
+        if not self._period_ns or self._due_ns is None:
+            return True
+        half_ns = median(self._gaps_ns) / 2 if self._gaps_ns else 0
+        return stamp_ns >= self._due_ns - half_ns
+
+    def asked(self, stamp_ns: int) -> None:
+        """A frame was asked about."""
+        if self._due_ns is None:
+            self._due_ns = stamp_ns
+        if self._period_ns:
+            late = round((stamp_ns - self._due_ns) / self._period_ns)
+            self._due_ns += self._period_ns * (max(0, late) + 1)
+
+
 class Loop:
     """One goal, from frames to chunks. Pure but for its worker: no clock, no input or output."""
 
@@ -90,6 +125,7 @@ class Loop:
         self._policy = policy
         self._worker = worker
         self._goal = goal
+        self._pace = Pace(policy.period_ns if isinstance(policy, Paced) else 0)
         self.inference: Inference | None = None  # newest one
         self.inferences = 0
 
@@ -100,6 +136,7 @@ class Loop:
             self.inference = inference
             self.inferences += 1
         observation = Observation({frame.camera: frame}, self._goal, odometry)
-        if not self._worker.busy:
+        if self._pace.due(frame.stamp_ns) and not self._worker.busy:
             self._worker.submit(observation)
+            self._pace.asked(frame.stamp_ns)
         return self._policy.act(observation, inference)

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from typing_extensions import Self
 
-from edge.records import ActionSpec
+from edge.records import BASE_ACTION, ActionSpec
 
 SCHEMA_VERSION = 1
 
@@ -49,13 +50,37 @@ class Vocabulary(_Model):
 
 
 class ImageSpec(_Model):
-    """What the model wants of an image: (x / 255 - mean) / std per RGB channel, after resizing."""
+    """What the model wants of an image: (x / 255 - mean) / std per RGB channel, after resizing.
+
+    How the image comes to height and width is its fit:
+
+        stretch   squeezed to them whole
+        crop      its shorter edge to them, the middle cut out (CLIP)
+        multiple  both edges to multiples of them, in patches of half a multiple (Qwen-VL)
+        tiles     cut to tiles of that size, and the whole image once more (Idefics3, SmolVLM)
+        single    as tiles, but only the whole image
+    """
 
     height: int = Field(gt=0)  # pixels
     width: int = Field(gt=0)  # pixels
-    resize: Literal["area", "bilinear", "bicubic"]
+    resize: Literal["area", "bilinear", "bicubic", "lanczos"]  # area is cv2's, the others are Pillow's
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    fit: Literal["stretch", "crop", "multiple", "tiles", "single"] = "stretch"
+    pixels: tuple[int, int] | None = None  # least and most of the resized image, of multiple
+    longest_edge: int | None = Field(default=None, gt=0, le=4096)  # pixels, before tiles or single
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.fit != "stretch" and (self.height != self.width or self.resize == "area"):
+            raise ValueError(f"fit {self.fit} needs a square image, and another filter than area")
+        if (self.fit == "multiple") != (self.pixels is not None):
+            raise ValueError("pixels belong to fit multiple, and to no other")
+        if self.fit == "multiple" and self.height % 2:
+            raise ValueError(f"fit multiple needs an even multiple, not {self.height}")
+        if (self.fit in ("tiles", "single")) != (self.longest_edge is not None):
+            raise ValueError("longest_edge belongs to fits tiles and single, and to no other")
+        return self
 
 
 class Target(_Model):
@@ -65,6 +90,61 @@ class Target(_Model):
     device: str = "any"
     tensorrt: str = "any"
     jetpack: str = "any"
+
+
+class MinMaxScaling(_Model):
+    """From [low, high] of each column to [-1, 1], see `edge.actions.MinMax`."""
+
+    kind: Literal["min_max"]
+    low: tuple[float, ...]  # in the columns' units
+    high: tuple[float, ...]
+
+
+class MeanStdScaling(_Model):
+    """To mean 0 and deviation 1 of each column, see `edge.actions.MeanStd`."""
+
+    kind: Literal["mean_std"]
+    mean: tuple[float, ...]  # in the columns' units
+    std: tuple[float, ...]
+
+
+class ActionTokens(_Model):
+    """The ids of a discrete head, see `edge.actions.ActionTokenizer`."""
+
+    first_id: int = Field(ge=0)  # lowest action id, of the highest action
+    bins: int = Field(ge=2)
+
+
+class StateInput(_Model):
+    """What of the odometry a policy is told; each column is (value - mean) / std."""
+
+    columns: tuple[str, ...] = Field(min_length=1)  # names of `edge.action_model.STATE_COLUMNS`
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class ActionHead(_Model):
+    """How a policy of kind head or token says its actions: at each step T rows of A columns."""
+
+    kind: Literal["fc", "lstm", "gpt", "discrete"]
+    history: Literal["none", "post"]
+    window: int = Field(ge=1)  # W, steps that the head remembers
+    horizon: int = Field(ge=1)  # T
+    rate_hz: float = Field(gt=0, allow_inf_nan=False)  # of steps and of rows, as in the demonstrations
+    columns: tuple[str, ...] = Field(min_length=1)  # of the base's action; the others stay zero
+    scaling: Annotated[MinMaxScaling | MeanStdScaling, Field(discriminator="kind")]
+    mu_law: float | None = None  # finer steps near zero, after the scaling
+    tokens: ActionTokens | None = None  # of kind discrete
+    state: StateInput | None = None  # None: it is told no state
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        strange = [name for name in self.columns if name not in BASE_ACTION.names]
+        if strange or len(set(self.columns)) < len(self.columns):
+            raise ValueError(f"columns {self.columns} are not different ones of {BASE_ACTION.names}")
+        if (self.kind == "discrete") != (self.tokens is not None):
+            raise ValueError("tokens belong to kind discrete, and to no other")
+        return self
 
 
 class Manifest(_Model):
@@ -79,8 +159,16 @@ class Manifest(_Model):
     vocabulary: Vocabulary
     image: ImageSpec
     action: ActionSpec | None
-    graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head; floor where the model brings one
+    graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head, window; floor where there is one
     files: dict[str, FileInfo]  # by role: tokenizer, calibration
     target: Target
     provenance: dict[str, str]
     parity: dict[str, float]
+    head: ActionHead | None = None  # of policies token and head
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kind = None if self.head is None else ("token" if self.head.kind == "discrete" else "head")
+        if kind != (None if self.policy == "grounding" else self.policy):
+            raise ValueError(f"a {self.policy} policy with a section head that says {kind}")
+        return self

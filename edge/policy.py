@@ -1,9 +1,16 @@
-"""A bundle and a goal become a policy: one that seeks a thing, or one that only looks and says."""
+"""A bundle and a goal become a policy: one that seeks a thing, drives as its model says, or only looks."""
 
+from abc import ABC, abstractmethod
 from types import TracebackType
+from typing import TypeAlias
 
+from typing_extensions import Self
+
+from edge.action_model import ActionModel
+from edge.action_policy import ActionPolicy
 from edge.bundle import Bundle
 from edge.engines.onnx import OnnxEngine
+from edge.errors import BundleRefused
 from edge.freespace import FloorScanner, Scan
 from edge.geometry import View
 from edge.grounding import GroundingModel
@@ -15,15 +22,29 @@ from edge.seeker import Seeker
 CAPTION_TOKENS = 10
 
 
-class GroundingPolicy(Seeker):
-    """A `Seeker` with its engines. Close it, or use it as a context manager."""
+class Closing(ABC):
+    """A policy with engines. Close it, or use it as a context manager."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees the engines."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class GroundingPolicy(Closing, Seeker):
+    """A `Seeker` with its engines."""
 
     def __init__(self, bundle: Bundle, goal: Goal, mount: CameraMount, threads: int = 1) -> None:
         """Opens the engines, each with `threads` threads, and warms them up."""
         self._model = GroundingModel(bundle, threads)
-        self._floor = (
-            _Floor(OnnxEngine(bundle.read("floor"), 1)) if "floor" in bundle.manifest.graphs else None
-        )
+        self._floor = _Floor.of(bundle)
         self._prompt = _prompt(bundle, goal)
         self._model.warm_up()
         super().__init__(
@@ -41,16 +62,27 @@ class GroundingPolicy(Seeker):
         if self._floor is not None:
             self._floor.engine.close()
 
-    def __enter__(self) -> "GroundingPolicy":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+class DrivingPolicy(Closing, ActionPolicy):
+    """An `ActionPolicy` with its engines."""
+
+    def __init__(self, bundle: Bundle, goal: Goal, mount: CameraMount, threads: int = 1) -> None:
+        """Opens the engines, each with `threads` threads, and warms them up."""
+        self._model = ActionModel(bundle, threads)
+        self._floor = _Floor.of(bundle)
+        self._model.warm_up()
+        see_floor = self._floor.see if self._floor else None
+        super().__init__(self._model, _prompt(bundle, goal), mount, see_floor)
+        self.reset(goal)
+
+    def close(self) -> None:
+        """Frees the engines."""
+        self._model.close()
+        if self._floor is not None:
+            self._floor.engine.close()
 
 
-class WordsPolicy:
+class WordsPolicy(Closing):
     """Looks and says, and never moves: describe_scene, identify_main_object."""
 
     def __init__(self, bundle: Bundle, goal: Goal, threads: int = 1) -> None:
@@ -78,22 +110,19 @@ class WordsPolicy:
         """Frees the engines."""
         self._model.close()
 
-    def __enter__(self) -> "WordsPolicy":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | WordsPolicy
 
 
-def make_policy(
-    bundle: Bundle, goal: Goal, mount: CameraMount, threads: int = 1
-) -> GroundingPolicy | WordsPolicy:
-    """The bundle's policy for a goal that `edge.bundle.check_target` has passed."""
-    if goal.kind in ("find_object", "follow_object"):
-        return GroundingPolicy(bundle, goal, mount, threads)
-    return WordsPolicy(bundle, goal, threads)
+def make_policy(bundle: Bundle, goal: Goal, mount: CameraMount, threads: int = 1) -> BundlePolicy:
+    """The bundle's policy for a goal that `edge.bundle.check_target` has passed. Raises BundleRefused for a
+    goal that such a policy can't have."""
+    moves = goal.kind in ("find_object", "follow_object")
+    if bundle.manifest.policy == "grounding":
+        return GroundingPolicy(bundle, goal, mount, threads) if moves else WordsPolicy(bundle, goal, threads)
+    if not moves:
+        raise BundleRefused(f"bundle '{bundle.manifest.name}' only drives, it can't do {goal.kind}")
+    return DrivingPolicy(bundle, goal, mount, threads)
 
 
 def _prompt(bundle: Bundle, goal: Goal) -> str:
@@ -110,6 +139,11 @@ class _Floor:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._scanner: FloorScanner | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self | None:
+        """None when the bundle does not see the floor."""
+        return cls(OnnxEngine(bundle.read("floor"), 1)) if "floor" in bundle.manifest.graphs else None
 
     def see(self, image: Image, view: View) -> Scan:
         if self._scanner is None:

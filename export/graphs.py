@@ -28,7 +28,7 @@ class Sizes:
         return self.image + self.prompt + self.answer
 
 
-class _Cache:
+class Cache:
     """What a Gemma layer asks of a cache: takes keys and values, hands back all that may be attended to."""
 
     def __init__(self, past: Tensor | None = None, position: Tensor | None = None) -> None:
@@ -45,7 +45,7 @@ class _Cache:
         return keys, values
 
 
-def _decoder(model: Any, hidden: Tensor, visible: Tensor, positions: Tensor, cache: _Cache) -> Tensor:
+def decode_layers(model: Any, hidden: Tensor, visible: Tensor, positions: Tensor, cache: Cache) -> Tensor:
     """Gemma's layers over `hidden` (1, T, D); `visible` broadcasts to (T, keys); positions count from 1."""
     mask = torch.where(visible, 0.0, _HIDDEN)[None, None]
     rotary = model.rotary_emb(hidden, position_ids=positions[None])
@@ -81,8 +81,8 @@ class Prefill(nn.Module):
         end = length + self.sizes.image
         # Padding sees the prompt and nobody sees it; its cache slots are overwritten by the answer.
         visible = (slots < end)[None].expand(hidden.shape[1], hidden.shape[1])
-        cache = _Cache()
-        hidden = _decoder(self.text, hidden, visible, slots + 1, cache)
+        cache = Cache()
+        hidden = decode_layers(self.text, hidden, visible, slots + 1, cache)
         last = hidden.index_select(1, end - 1)
         logits = self.head(self.text.norm(last))[:, 0]
         past = nn.functional.pad(torch.stack(cache.layers), (0, 0, 0, self.sizes.answer))
@@ -100,8 +100,8 @@ class Decode(nn.Module):
     def forward(self, token: Tensor, position: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.text.embed_tokens(token)
         visible = (torch.arange(past.shape[3]) <= position)[None]
-        cache = _Cache(past, position)
-        hidden = _decoder(self.text, hidden, visible, position + 1, cache)
+        cache = Cache(past, position)
+        hidden = decode_layers(self.text, hidden, visible, position + 1, cache)
         return self.head(self.text.norm(hidden))[:, 0], torch.stack(cache.layers)
 
 
@@ -119,13 +119,13 @@ def export_graphs(
     features = torch.randn(1, sizes.image, text.hidden_size)
     ids = torch.arange(5, 5 + sizes.prompt)[None]
     return {
-        "vision": _to_onnx(Vision(model), {"pixel_values": torch.randn(1, 3, *image)}, ["image_features"]),
-        "prefill": _to_onnx(
+        "vision": to_onnx(Vision(model), {"pixel_values": torch.randn(1, 3, *image)}, ["image_features"]),
+        "prefill": to_onnx(
             Prefill(model, sizes),
             {"image_features": features, "ids": ids, "length": torch.tensor([sizes.prompt - 1])},
             ["logits", "cache"],
         ),
-        "decode": _to_onnx(
+        "decode": to_onnx(
             Decode(model),
             {
                 "token": torch.tensor([[7]]),
@@ -137,7 +137,8 @@ def export_graphs(
     }
 
 
-def _to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> bytes:
+def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> bytes:
+    """An ONNX file, opset 18, weights inside, with the inputs' shapes as the static ones."""
     program: Any = torch.onnx.export(
         module.eval(),
         tuple(inputs.values()),

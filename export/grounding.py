@@ -62,7 +62,7 @@ def export_grounding(
     graphs = export_graphs(model, (config.image_height, config.image_width), Sizes(config.image_tokens))
     if floor is not None:
         graphs["floor"] = floor
-        _check_floor(floor)
+        check_floor_graph(floor)
     contents = {**graphs, "tokenizer": tokenizer.to_str().encode()}
     weights = (checkpoint / "model.safetensors").read_bytes()
     manifest = Manifest(
@@ -72,21 +72,13 @@ def export_grounding(
         policy="grounding",
         goals=GOALS,
         prompts={"identify_main_object": "main"},
-        vocabulary=Vocabulary(
-            kinds=(*KINDS, *(KOREAN[kind] for kind in KINDS)),
-            colours=(*COLOURS, *(KOREAN[colour] for colour in COLOURS)),
-        ),
+        vocabulary=tiny_vocabulary(),
         image=image_spec(config),
         action=BASE_ACTION,
-        graphs={role: _graph_info(role, content) for role, content in graphs.items()},
+        graphs={role: graph_info(role, content) for role, content in graphs.items()},
         files={"tokenizer": file_info("tokenizer.json", contents["tokenizer"])},
         target=Target(engine="onnxruntime"),
-        provenance={
-            "weights_sha256": hashlib.sha256(weights).hexdigest(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "onnxruntime": onnxruntime.__version__,
-        },
+        provenance=provenance(weights),
         parity={},
     )
     patches = [random_image(seed, config) for seed in range(random_images)]
@@ -94,6 +86,24 @@ def export_grounding(
     bundle = make_bundle(manifest.model_copy(update={"parity": parity}), contents)
     write_bundle(out, bundle)
     return bundle
+
+
+def tiny_vocabulary() -> Vocabulary:
+    """The targets that the tiny tokenizer knows, in English and Korean."""
+    return Vocabulary(
+        kinds=(*KINDS, *(KOREAN[kind] for kind in KINDS)),
+        colours=(*COLOURS, *(KOREAN[colour] for colour in COLOURS)),
+    )
+
+
+def provenance(weights: bytes) -> dict[str, str]:
+    """Where a bundle comes from: the file of weights, and what made it."""
+    return {
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
 
 
 def compare(
@@ -159,12 +169,17 @@ def torch_ground(
 
 def random_image(seed: int, config: TinyConfig) -> Image:
     """Coarse random patches, (H, W, 3): unlike fine noise, no two look the same to a net."""
+    return random_patches(seed, config.image_height, config.image_width)
+
+
+def random_patches(seed: int, height: int, width: int) -> Image:
+    """The same for any image size in pixels."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
-    size = (config.image_width, config.image_height)
-    return np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def _check_floor(content: bytes) -> None:
+def check_floor_graph(content: bytes) -> None:
+    """Raises BundleRefused when an ONNX file is no floor graph."""
     engine = OnnxEngine(content)
     try:
         check_floor(engine)
@@ -174,7 +189,8 @@ def _check_floor(content: bytes) -> None:
         engine.close()
 
 
-def _graph_info(role: str, content: bytes) -> GraphInfo:
+def graph_info(role: str, content: bytes) -> GraphInfo:
+    """The manifest's entry for a graph in fp32."""
     engine = OnnxEngine(content)
     info = GraphInfo(
         **file_info(f"{role}.onnx", content).model_dump(),
@@ -190,13 +206,15 @@ def _tensor_info(spec: TensorSpec) -> TensorInfo:
     return TensorInfo(name=spec.name, dtype=spec.dtype.name, shape=spec.shape)
 
 
-def _read_floor(path: Path | None) -> bytes | None:
+def read_floor(path: Path | None) -> bytes | None:
+    """The file's bytes. Raises UsageError when there is no such file."""
     if path is not None and not path.is_file():
         raise UsageError(f"{path} is not a file", "python -m training.floor writes one")
     return path.read_bytes() if path is not None else None
 
 
-def _read_images(folder: Path | None) -> list[Image]:
+def read_images(folder: Path | None) -> list[Image]:
+    """RGB pictures in the order of their names. Raises UsageError for anything else in the folder."""
     if folder is None:
         return []
     if not folder.is_dir():
@@ -220,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
     options = parser.parse_args(arguments)
     try:
-        images, floor = _read_images(options.images), _read_floor(options.floor)
+        images, floor = read_images(options.images), read_floor(options.floor)
         bundle = export_grounding(options.checkpoint, options.out, options.name, images, floor=floor)
     except EdgeError as error:
         print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)

@@ -133,3 +133,48 @@ def test_closing_tells_whether_the_inference_hangs(monkeypatch):
     policy.gate.set()
     until(lambda: not worker._thread.is_alive())
     assert worker.close() is True
+
+
+def asked_at(period_ns: int, stamps_ns: list[int], busy_frames: int = 0) -> list[int]:
+    """Which frames a policy of this period is asked about; each answer takes `busy_frames` frames more."""
+
+    class Slow(OneLater):
+        left = 0
+
+        def submit(self, observation: Observation) -> None:
+            super().submit(observation)
+            self.left = busy_frames
+
+        def poll(self) -> Inference | None:
+            self.left -= 1
+            return super().poll() if self.left < 0 else None
+
+    policy = Recorder()
+    policy.gate.set()
+    if period_ns:
+        policy.period_ns = period_ns
+    loop = Loop(policy, Slow(policy), GOAL)
+    for stamp_ns in stamps_ns:
+        loop.on_frame(Frame(np.zeros((2, 2, 3), np.uint8), stamp_ns, 0), None)
+    return [observation.frame.stamp_ns for observation in policy.inferred]
+
+
+@pytest.mark.parametrize("rate_hz", [10, 12, 15, 30, 50])
+def test_a_paced_policy_is_asked_at_its_rate_whatever_the_cameras(rate_hz: int):
+    rng = np.random.default_rng(rate_hz)
+    gap_ns = 1e9 / rate_hz
+    jitter = rng.uniform(-0.15, 0.15, 20 * rate_hz)
+    kept = rng.uniform(size=20 * rate_hz) > (0.05 if rate_hz > 15 else 0)  # some frames are lost
+    stamps_ns = [round((i + j) * gap_ns) for i, (j, k) in enumerate(zip(jitter, kept, strict=True)) if k]
+    asked_ns = asked_at(100_000_000, stamps_ns)
+    assert len(asked_ns) == pytest.approx(200, abs=2), "10 times a second, without drift"
+    off_ns = [abs(a - asked_ns[0] - i * 100_000_000) for i, a in enumerate(asked_ns)]
+    assert np.median(off_ns) <= 0.5 * gap_ns
+
+
+def test_without_a_period_every_frame_is_asked_about_and_missed_turns_are_left_out():
+    stamps_ns = [i * 33_333_333 for i in range(90)]
+    assert len(asked_at(0, stamps_ns)) == 89  # the last answer is not polled
+    slow_ns = asked_at(100_000_000, stamps_ns, busy_frames=4)  # an answer takes 167 ms
+    gaps_ms = np.diff(slow_ns) / 1e6
+    assert gaps_ms.min() > 160 and gaps_ms.max() < 240, "no burst to catch up"

@@ -1,0 +1,235 @@
+"""A bundle's graphs driven as one model that says actions: image, prompt and state in, a chunk out.
+
+Graphs (static shapes; N image tokens, P prompt tokens at most, F features, W window, T rows, A columns):
+
+    vision   pixel_values (1,3,H,W)                                          -> image_features (1,N,D)
+    prefill  image_features, ids (1,P) padded, length (1,)[, state (1,S)]    -> features (1,F)
+    head     features (1,F)                                                  -> actions (1,T,A)   fc
+             features (1,F), h, c (layers,1,hidden)                          -> actions, h_next, c_next   lstm
+    window   features (1,W,F), oldest first                                  -> actions (1,T,A)   lstm
+             features (1,W,F), oldest first, padded at the end, count (1,)   -> actions (1,T,A)   gpt
+
+A discrete head has vision, prefill and decode as in `edge/grounding.py`. Actions are in [-1, 1].
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.actions import ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
+from edge.bundle import Bundle
+from edge.engines.onnx import OnnxEngine
+from edge.errors import BundleRefused, UsageError
+from edge.grounding import Answer, Net, Prefix, StopWatch, open_engine, softmax
+from edge.interfaces import Tensor
+from edge.manifest import ActionHead, MeanStdScaling, StateInput
+from edge.records import ZERO, Image, Odometry
+
+Floats = NDArray[np.float64]
+STATE_COLUMNS = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # of odometry
+_ORIGIN = Odometry(0, 0.0, 0.0, 0.0, ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the model said of one frame. `stages_ms` has preprocess, vision, prefill, and head or decode."""
+
+    actions: Floats  # (T, A) in [-1, 1], as `vla.model.VLA.step` gives them
+    confidence: float  # [0, 1]: 1 for continuous heads, else the tokens' mean probability among action ids
+    stages_ms: dict[str, float]
+
+
+class ActionModel:
+    """Says one chunk a step, and remembers what its head needs to. One caller at a time."""
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        """Builds the engines, each with `threads` threads. Raises BundleRefused when the bundle says no
+        actions, or a graph is not what its manifest says."""
+        head = bundle.manifest.head
+        if head is None:
+            raise BundleRefused(f"bundle '{bundle.manifest.name}' holds a {bundle.manifest.policy} policy")
+        self.head = head
+        self.pipeline = pipeline(head)
+        self._answers = (_Tokens if head.tokens is not None else _Features)(bundle, head, threads)
+
+    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> Said:
+        """The next step of an episode. Raises UsageError at a prompt with unknown words or too many, and
+        where the model wants a state and there is no odometry."""
+        return self._answers.step(image, prompt, self._state(odometry))
+
+    def reset(self) -> None:
+        """Begin an episode."""
+        self._answers.reset()
+
+    def warm_up(self) -> None:
+        """One step about a black image, and forgotten, so that the first real one is not the slow one."""
+        spec = self._answers.net.image
+        self.step(np.zeros((spec.height, spec.width, 3), np.uint8), "none", _ORIGIN)
+        self.reset()
+
+    def close(self) -> None:
+        """Frees the engines."""
+        self._answers.close()
+
+    def __enter__(self) -> "ActionModel":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _state(self, odometry: Odometry | None) -> Tensor | None:
+        wanted = self.head.state
+        if wanted is None:
+            return None
+        if odometry is None:
+            raise UsageError(
+                "the model is told where the base is, and this robot has no odometry",
+                "use a bundle without a state",
+            )
+        return state_of(odometry, wanted)
+
+
+def state_of(odometry: Odometry, wanted: StateInput) -> NDArray[np.float32]:
+    """What a model is told of the odometry, scaled, (1, S). Raises UsageError for what can't scale."""
+    v = odometry.velocity
+    pose = (odometry.x_m, odometry.y_m, odometry.yaw_rad)
+    values = (*pose, v.linear_x_m_s, v.linear_y_m_s, v.angular_z_rad_s)
+    chosen = [[values[STATE_COLUMNS.index(name)] for name in wanted.columns]]
+    return MeanStd(wanted.mean, wanted.std).encode(chosen).astype(np.float32)
+
+
+def pipeline(head: ActionHead) -> Pipeline:
+    """What turns said actions into physical ones. Raises BundleRefused when the numbers can't scale."""
+    width, scaling = len(head.columns), head.scaling
+    try:
+        if isinstance(scaling, MeanStdScaling):
+            first = MeanStd(scaling.mean, scaling.std)
+            columns = len(scaling.mean)
+        else:
+            first = MinMax(scaling.low, scaling.high)
+            columns = len(scaling.low)
+        if columns != width:
+            raise UsageError(f"scaling of {columns} columns for {width}")
+        if head.state is not None:
+            _check_state(head.state)
+        return Pipeline((first,) if head.mu_law is None else (first, MuLaw(width, head.mu_law)))
+    except UsageError as error:
+        raise BundleRefused(f"the bundle's action numbers: {error.message}", error.hint) from error
+
+
+def _check_state(state: StateInput) -> None:
+    strange = [name for name in state.columns if name not in STATE_COLUMNS]
+    if strange:
+        raise UsageError(f"the odometry has no {strange[0]}", f"it has {', '.join(STATE_COLUMNS)}")
+    if len(state.columns) != len(state.mean):
+        raise UsageError(f"{len(state.mean)} means of {len(state.columns)} state columns")
+    MeanStd(state.mean, state.std)
+
+
+class _Tokens:
+    """A discrete head: the language model says the ids of actions, one after the other, and no others."""
+
+    def __init__(self, bundle: Bundle, head: ActionHead, threads: int) -> None:
+        assert head.tokens is not None
+        self.net = Net(bundle, threads)
+        first, bins = head.tokens.first_id, head.tokens.bins
+        self._tokens = ActionTokenizer(first + bins, bins)
+        self._shape = (head.horizon, len(head.columns))
+        longest = self.net.image_tokens + self.net.prompt_tokens + head.horizon * len(head.columns)
+        if self.net.slots < longest or self.net.length_of("logits", 1) < first + bins:
+            raise BundleRefused(
+                f"the graphs have no room for {self._shape} actions in ids up to {first + bins}"
+            )
+
+    def step(self, image: Image, prompt: str, state: Tensor | None) -> Said:
+        answer = Answer(self.net)
+        logits = answer.start(image, prompt, state)
+        ids = np.zeros(self._shape, np.int64)
+        sure, count = 0.0, ids.size
+        for place in range(count):
+            among = softmax(logits[self._tokens.ids.start : self._tokens.ids.stop])
+            chosen = int(among.argmax())
+            sure += float(among[chosen]) / count
+            token = self._tokens.ids.start + chosen
+            ids[divmod(place, self._shape[1])] = token  # a row's columns first, then the next row
+            if place < count - 1:
+                logits = answer.step(token)
+        return Said(self._tokens.decode(ids), min(1.0, sure), answer.stages_ms)
+
+    def reset(self) -> None:
+        """There is nothing to forget."""
+
+    def close(self) -> None:
+        self.net.close()
+
+
+class _Features:
+    """A continuous head: what it makes of the features of this step, and of those before."""
+
+    def __init__(self, bundle: Bundle, head: ActionHead, threads: int) -> None:
+        self.net = Prefix(bundle, threads)
+        roles = {"fc": ("head",), "lstm": ("head", "window"), "gpt": ("window",)}[head.kind]
+        self._graphs = {role: open_engine(bundle, role, threads) for role in roles}
+        self._window = head.window
+        self._check(head)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the episode."""
+        self._recent: deque[Tensor] = deque(maxlen=self._window)  # of (F,)
+        self._carried = _zeros(self._graphs["head"]) if len(self._graphs) == 2 else {}
+
+    def step(self, image: Image, prompt: str, state: Tensor | None) -> Said:
+        watch = StopWatch("preprocess", "vision", "prefill", "head")
+        question = self.net.prompt(prompt)
+        if state is not None:
+            question["state"] = state
+        features = self.net.read(image, question, watch)["features"]
+        full = len(self._recent) == self._window
+        self._recent.append(features[0].copy())  # the engine writes over its outputs
+        actions = self._head(features, full)
+        watch.lap("head")
+        return Said(actions.astype(np.float64), 1.0, watch.stages_ms)
+
+    def _head(self, features: Tensor, full: bool) -> Tensor:
+        """(T, A) of this step; `full`: as many steps came before as the head remembers."""
+        if "head" not in self._graphs or (full and "window" in self._graphs):
+            return self._over_window()
+        outputs = self._graphs["head"].run({"features": features, **self._carried})
+        if self._carried:
+            self._carried = {"h": outputs["h_next"], "c": outputs["c_next"]}
+        return outputs["actions"][0]
+
+    def _over_window(self) -> Tensor:
+        engine = self._graphs["window"]
+        padded = np.zeros((1, self._window, len(self._recent[0])), np.float32)
+        padded[0, : len(self._recent)] = self._recent
+        inputs: dict[str, Tensor] = {"features": padded, "count": np.array([len(self._recent)], np.int64)}
+        return engine.run({spec.name: inputs[spec.name] for spec in engine.inputs})["actions"][0]
+
+    def _check(self, head: ActionHead) -> None:
+        width, shape = self.net.length_of("features", 1), (1, head.horizon, len(head.columns))
+        wanted = {"head": (1, width), "window": (1, head.window, width)}
+        for role, engine in self._graphs.items():
+            inputs = {spec.name: spec.shape for spec in engine.inputs}
+            outputs = {spec.name: spec.shape for spec in engine.outputs}
+            if inputs.get("features") != wanted[role] or outputs.get("actions") != shape:
+                raise BundleRefused(
+                    f"graph {role} takes {inputs} and gives {outputs}, not {wanted[role]} to {shape}"
+                )
+
+    def close(self) -> None:
+        """Frees the engines."""
+        self.net.close()
+        for engine in self._graphs.values():
+            engine.close()
+
+
+def _zeros(engine: OnnxEngine) -> dict[str, Tensor]:
+    """An LSTM's state before its first step."""
+    return {spec.name: np.zeros(spec.shape, np.float32) for spec in engine.inputs if spec.name in ("h", "c")}

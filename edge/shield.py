@@ -1,0 +1,83 @@
+"""Keeps a policy that was learnt from driving the base into what the floor scans show.
+
+It only ever takes speed away: each velocity that the policy asks for is lowered until the base, after it
+has reacted, can brake before the first blocked place in that direction. Turning is left alone, since the
+base is a disc that turns on the spot.
+"""
+
+import math
+
+import numpy as np
+
+from edge.floormap import FloorMap
+from edge.freespace import Scan
+from edge.geometry import Floats, Pose
+from edge.servo import BRAKING_M_S2, CLEARANCE_M, free_length
+
+REACTION_S = 0.12  # from an exposure to a slower base: 20 ms camera, 33 ms to the next frame, the guard
+REACH_M = 1.6  # beyond it, even full speed needs no braking
+
+
+class Shield:
+    """What the scans of an episode have shown, and the speeds that it allows. Odometry frame inside."""
+
+    def __init__(self, radius_m: float) -> None:
+        """`radius_m`: of the base."""
+        self._radius_m = radius_m
+        self._map = FloorMap(radius_m)
+        self._points: Floats = np.zeros((0, 2))
+
+    def see(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
+        """Take in what a scan from `pose` shows; `limit` is about the base at this pose from now on."""
+        self._map.add(scan, pose, stamp_ns)
+        # The map remembers what went out of view, but wants to see a thing twice.
+        seen = scan.points[scan.blocked & (scan.ranges < REACH_M)]
+        self._points = np.concatenate([self._map.blocked_points(pose, REACH_M), seen])
+
+    def limit(self, rows: Floats) -> Floats:
+        """Velocities (n, 3) in m/s and rad/s that the policy asks for, made safe; a new array."""
+        safe = np.array(rows, np.float64)
+        for row in safe:
+            row[:2] = safe_velocity(float(row[0]), float(row[1]), self._points, self._radius_m)
+        return safe
+
+
+def safe_velocity(x_m_s: float, y_m_s: float, points: Floats, radius_m: float) -> tuple[float, float]:
+    """The velocity, slower where a disc of `radius_m` could not brake before the points (N, 2) in its frame.
+
+    What touches the disc already takes away only the part of the velocity toward it, so that the base can
+    leave it and slide along it.
+    """
+    width_m = radius_m + CLEARANCE_M
+    distances = np.hypot(points[:, 0], points[:, 1])
+    touching = distances < width_m
+    near, far = points[touching], points[~touching]
+    velocity = _without(np.array([x_m_s, y_m_s]), near / np.maximum(distances[touching], 1e-6)[:, None])
+    speed = math.hypot(*velocity)
+    if speed < 1e-6:
+        return 0.0, 0.0
+    free_m = free_length(far, math.atan2(velocity[1], velocity[0]), width_m, REACH_M)
+    share = min(1.0, safe_speed_m_s(free_m) / speed)
+    return share * float(velocity[0]), share * float(velocity[1])
+
+
+def safe_speed_m_s(free_m: float) -> float:
+    """The speed from which the base comes to rest within `free_m`: v REACTION_S + v^2 / 2a = free."""
+    reaction = BRAKING_M_S2 * REACTION_S
+    return math.sqrt(reaction**2 + 2 * BRAKING_M_S2 * max(0.0, free_m)) - reaction
+
+
+def _without(velocity: Floats, normals: Floats) -> Floats:
+    """The velocity (2,) nearest to the given one that leads toward none of the unit vectors (N, 2).
+
+    In the plane it is the velocity itself, its part along one of the walls, or zero.
+    """
+    toward = normals @ velocity
+    if not (toward > 0).any():
+        return velocity
+    along = velocity - np.maximum(toward, 0.0)[:, None] * normals
+    still_toward: Floats = np.einsum("ij,kj->ik", along, normals)
+    allowed = along[still_toward.max(axis=1) <= 1e-9]
+    if not len(allowed):
+        return np.zeros(2)
+    return allowed[int(np.linalg.norm(allowed - velocity, axis=1).argmin())]

@@ -1,0 +1,183 @@
+"""A trainer's checkpoint to a bundle that drives: `python -m export.policy CHECKPOINT --out FOLDER`.
+
+The bundle is written only when ONNX Runtime says the same as torch, over more steps than the head remembers.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edge.action_model import STATE_COLUMNS, ActionModel, pipeline, state_of
+from edge.bundle import Bundle, file_info, make_bundle, write_bundle
+from edge.errors import BundleRefused, EdgeError
+from edge.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
+from edge.preprocess import image_to_tensor
+from edge.records import BASE_ACTION, Image, Odometry, Velocity
+from edge.text import Text
+from export.checkpoint import Checkpoint, read_checkpoint
+from export.grounding import (
+    check_floor_graph,
+    graph_info,
+    provenance,
+    random_patches,
+    read_floor,
+    read_images,
+    tiny_vocabulary,
+)
+from export.policy_graphs import export_policy_graphs
+from vla.fusion import Inputs
+
+GOALS = ("find_object",)
+_MIN_PROMPT = 8  # tokens; free names get as many more
+_LABELS = ("red cup", "blue box")  # of the two episodes that are compared
+_MIN_EQUAL = 0.99  # share of tokens that must be the same; the rest are near-ties
+_MAX_ERROR = 1e-3 * 2  # of actions in [-1, 1]
+
+
+def export_policy(
+    folder: Path,
+    out: Path,
+    name: str = "head",
+    images: Sequence[Image] = (),
+    random_images: int = 8,
+    floor: bytes | None = None,
+) -> Bundle:
+    """Export a checkpoint's folder, compare it with torch on `images` (RGB uint8) and random ones, and write
+    the bundle to `out`. `floor` is the ONNX file that sees where the floor ends; without it nothing keeps the
+    robot from driving into what its policy does not see.
+
+    Raises UsageError where `folder` is no checkpoint that a bundle can drive, and BundleRefused when the two
+    disagree or `floor` is something else; nothing is written then.
+    """
+    checkpoint = read_checkpoint(folder)
+    pipeline(checkpoint.head)
+    if floor is not None:
+        check_floor_graph(floor)
+    tokenizer = (folder / "tokenizer.json").read_bytes()
+    size = checkpoint.image.height, checkpoint.image.width
+    graphs = export_policy_graphs(checkpoint.policy, size, _prompt_tokens(checkpoint, Text(tokenizer)))
+    if floor is not None:
+        graphs["floor"] = floor
+    contents = {**graphs, "tokenizer": tokenizer}
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        family=checkpoint.policy.backbone.family,
+        policy="head" if checkpoint.head.tokens is None else "token",
+        goals=GOALS,
+        prompts=dict.fromkeys(GOALS, checkpoint.prompt),
+        vocabulary=tiny_vocabulary() if checkpoint.tiny else Vocabulary(),
+        image=checkpoint.image,
+        action=BASE_ACTION,
+        graphs={role: graph_info(role, content) for role, content in graphs.items()},
+        files={"tokenizer": file_info("tokenizer.json", tokenizer)},
+        target=Target(engine="onnxruntime"),
+        provenance=provenance((folder / "model.safetensors").read_bytes()),
+        parity={},
+        head=checkpoint.head,
+    )
+    pictures = [*images, *(random_patches(seed, *size) for seed in range(random_images))]
+    parity = compare(checkpoint, make_bundle(manifest, contents), pictures)
+    bundle = make_bundle(manifest.model_copy(update={"parity": parity}), contents)
+    write_bundle(out, bundle)
+    return bundle
+
+
+def _prompt_tokens(checkpoint: Checkpoint, text: Text) -> int:
+    """How many tokens a prompt may have. Raises UsageError when the tokenizer does not know its words."""
+    targets = tiny_vocabulary() if checkpoint.tiny else Vocabulary(kinds=("cup",), colours=("red",))
+    prompts = [
+        checkpoint.prompt.replace("{target}", f"{colour} {kind}")
+        for kind, colour in zip(targets.kinds, targets.colours, strict=False)
+    ]
+    longest = max(len(text.prompt_ids(prompt)) for prompt in prompts)
+    return max(_MIN_PROMPT, longest) if checkpoint.tiny else longest + _MIN_PROMPT
+
+
+def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> dict[str, float]:
+    """Drive torch and the bundle through two episodes of more than 2 W steps on the images. Raises
+    BundleRefused when an action is more than 0.001 of its range off, or tokens are others."""
+    head = checkpoint.head
+    steps = max(len(images), 2 * head.window + 2)
+    text, rng = Text(bundle.read("tokenizer")), np.random.default_rng(1)
+    errors: list[float] = []
+    equal: list[bool] = []
+    with ActionModel(bundle) as model:
+        for label in _LABELS:
+            prompt = checkpoint.prompt.replace("{target}", label)
+            model.reset()
+            checkpoint.policy.reset()
+            for step in range(steps):
+                image, odometry = images[step % len(images)], _random_odometry(head.state, rng)
+                said = model.step(image, prompt, odometry).actions
+                wanted = torch_step(checkpoint, text, image, prompt, odometry)
+                errors.append(float(np.abs(said - wanted).max()))
+                equal += np.isclose(said, wanted, atol=1e-6, rtol=0).ravel().tolist()
+    parity = {"steps": float(len(errors)), "max_action_error": max(errors)}
+    if head.tokens is not None:
+        parity["equal_tokens"] = sum(equal) / len(equal)
+    wrong = parity["equal_tokens"] < _MIN_EQUAL if head.tokens is not None else max(errors) > _MAX_ERROR
+    if wrong:
+        raise BundleRefused(
+            f"ONNX Runtime and torch disagree: {parity}", "check the export with random inputs"
+        )
+    return parity
+
+
+@torch.inference_mode()
+def torch_step(
+    checkpoint: Checkpoint, text: Text, image: Image, prompt: str, odometry: Odometry
+) -> np.ndarray:
+    """What `VLA.step` says, (T, A) in [-1, 1]. It shares no code with the exported graphs."""
+    layout, head = checkpoint.policy.backbone.layout, checkpoint.head
+    ids = torch.tensor([text.prompt_ids(prompt)[len(layout.after) :]])  # the fusion puts bos there itself
+    state = None
+    if head.state is not None:
+        found = state_of(odometry, head.state)
+        state = torch.from_numpy(np.pad(found, ((0, 0), (0, 1))))[None]
+    inputs = Inputs(
+        images=torch.from_numpy(image_to_tensor(image, checkpoint.image))[None],
+        ids=ids,
+        ids_mask=torch.ones_like(ids, dtype=torch.bool),
+        valid=torch.ones(1, 1, dtype=torch.bool),
+        state=state,
+    )
+    return checkpoint.policy.step(inputs)[0].double().numpy()
+
+
+def _random_odometry(state: StateInput | None, rng: np.random.Generator) -> Odometry:
+    """Such as the policy was trained with."""
+    values = dict.fromkeys(STATE_COLUMNS, 0.0)
+    if state is not None:
+        drawn = rng.normal(state.mean, state.std)
+        values |= dict(zip(state.columns, drawn.tolist(), strict=True))
+    x, y, yaw, *velocity = (values[name] for name in STATE_COLUMNS)
+    return Odometry(0, x, y, yaw, Velocity(*velocity))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m export.policy", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="folder that training wrote, such as OUT/best")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced if there")
+    parser.add_argument("--name", default="head", help="name in the manifest")
+    parser.add_argument("--images", type=Path, help="folder of images to compare with torch on")
+    parser.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
+    options = parser.parse_args(arguments)
+    try:
+        images, floor = read_images(options.images), read_floor(options.floor)
+        bundle = export_policy(options.checkpoint, options.out, options.name, images, floor=floor)
+    except EdgeError as error:
+        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    megabytes = sum(map(len, bundle.contents.values())) / 1e6
+    print(f"{options.out}: {megabytes:.1f} MB, parity {bundle.manifest.parity}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

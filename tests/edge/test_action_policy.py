@@ -1,0 +1,211 @@
+"""The policy that drives as its model says, with a model that says what a test wants."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from edge.action_model import Said, pipeline, state_of
+from edge.action_policy import ARRIVED_NS, ActionPolicy
+from edge.errors import BundleRefused
+from edge.freespace import COLUMNS, Scan
+from edge.geometry import View
+from edge.interfaces import Paced
+from edge.manifest import ActionHead, MeanStdScaling, MinMaxScaling, StateInput
+from edge.motor.guard import Guard
+from edge.motor.limits import MotorLimits
+from edge.records import ZERO, CameraMount, Frame, Goal, Image, Observation, Odometry, Velocity
+
+MOUNT = CameraMount(0.9, 0.3, 0.2, 0.1, 0.2)
+GOAL = Goal("find_object", "red cup")
+STEP_NS = 100_000_000
+MS = 1_000_000
+
+
+def head(columns: tuple[str, ...] = ("linear_x", "angular_z"), horizon: int = 5, **changes) -> ActionHead:
+    high = tuple({"linear_x": 0.5, "linear_y": 0.5, "angular_z": 1.0}.get(name, 1.0) for name in columns)
+    low = tuple(-v for v in high)
+    fields = {
+        "kind": "fc",
+        "history": "none",
+        "window": 1,
+        "horizon": horizon,
+        "rate_hz": 10.0,
+        "columns": columns,
+        "scaling": MinMaxScaling(kind="min_max", low=low, high=high),
+    }
+    return ActionHead(**{**fields, **changes})
+
+
+class Says:
+    """A model that says `actions` (T, A), or each row of it for the whole horizon, in [-1, 1]."""
+
+    def __init__(self, shape: ActionHead | None = None) -> None:
+        self.head = shape or head()
+        self.pipeline = pipeline(self.head)
+        self.actions: Sequence[float] | np.ndarray = (1.0, 0.0)
+        self.confidence = 1.0
+        self.asked: list[str] = []
+        self.resets = 0
+
+    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> Said:
+        self.asked.append(prompt)
+        shape = (self.head.horizon, len(self.head.columns))
+        return Said(np.broadcast_to(self.actions, shape).copy(), self.confidence, {"vision": 1.0})
+
+    def reset(self) -> None:
+        self.resets += 1
+
+
+def observe(stamp_ns: int, velocity: Velocity | None = ZERO) -> Observation:
+    frame = Frame(np.zeros((24, 32, 3), np.uint8), stamp_ns, stamp_ns // MS)
+    odometry = None if velocity is None else Odometry(stamp_ns, 0.0, 0.0, 0.0, velocity)
+    return Observation({"front": frame}, GOAL, odometry)
+
+
+def policy(model: Says, see_floor=None) -> ActionPolicy:
+    made = ActionPolicy(model, "detect red cup", MOUNT, see_floor)
+    made.reset(GOAL)
+    return made
+
+
+def wall(distance_m: float) -> Scan:
+    bearings = np.radians(np.linspace(40, -40, COLUMNS))
+    points = np.stack([np.full(COLUMNS, distance_m), distance_m * np.tan(bearings)], 1)
+    ranges = distance_m / np.cos(bearings)
+    return Scan(points, np.full(COLUMNS, True), bearings, ranges, np.full(COLUMNS, 0.1))
+
+
+def test_what_is_said_becomes_the_bases_velocities_once():
+    model = Says()
+    model.actions = np.array([[0.4, 0.5], [0.2, 0.2], [0, 0], [0.04, 0.05], [3, -3]])
+    driver = policy(model)
+    answer = driver.infer(observe(7 * MS))
+    chunk = driver.act(observe(40 * MS), answer)
+    assert model.asked == ["detect red cup"]
+    assert chunk is not None and chunk.values.dtype == np.float32
+    wanted = [[0.2, 0, 0.5], [0.1, 0, 0.2], [0, 0, 0], [0, 0, 0], [0.5, 0, -1.0]]
+    np.testing.assert_allclose(chunk.values, wanted, atol=1e-6)
+    assert (chunk.t0_ns, chunk.dt_s, chunk.confidence) == (7 * MS, 0.1, 1.0)
+    assert chunk.valid_until_ns == 507 * MS
+    assert driver.act(observe(73 * MS), None) is None
+    again = driver.act(observe(140 * MS), driver.infer(observe(107 * MS)))
+    assert again is not None and again.decision > chunk.decision
+
+
+def test_other_columns_and_short_horizons_are_filled():
+    driver = policy(model := Says(head(("linear_y",), horizon=1)))
+    model.actions = (-0.5,)
+    chunk = driver.infer(observe(0)).chunk
+    assert chunk is not None
+    np.testing.assert_allclose(chunk.values, [[0, -0.25, 0]] * 3)
+    assert chunk.valid_until_ns == 300 * MS
+
+
+def test_the_guard_follows_the_chunks_between_answers():
+    driver, guard = policy(Says()), Guard(MotorLimits())
+    guard.arm(0)
+    sent: list[float] = []
+    answer = None
+    for tick in range(1, 101):  # 20 ms each; an answer takes 60 ms
+        now_ns = tick * 20 * MS
+        if tick % 5 == 0:
+            answer = driver.infer(observe(now_ns))
+        if tick % 5 == 3:
+            chunk = driver.act(observe(now_ns), answer)
+            if chunk is not None:
+                assert guard.follow(chunk, now_ns)
+        sent.append(guard.step(now_ns).linear_x_m_s)
+    assert max(sent) == sent[-1] == pytest.approx(0.5) and guard.counts.refused == 0
+
+
+def test_it_asks_at_the_rate_of_its_demonstrations():
+    driver = policy(Says(head(rate_hz=5.0)))
+    assert isinstance(driver, Paced) and driver.period_ns == 200 * MS
+
+
+def test_standing_where_it_drove_to_is_arriving():
+    driver, model = policy(model := Says()), model
+    stamp_ns = 0
+
+    def answers(seconds: float, actions: tuple[float, float], velocity: Velocity) -> str:
+        nonlocal stamp_ns
+        model.actions = actions
+        for _ in range(round(seconds * 10)):
+            driver.act(observe(stamp_ns, velocity), driver.infer(observe(stamp_ns, velocity)))
+            stamp_ns += STEP_NS
+        return driver.status.state
+
+    assert answers(3.0, (0.05, 0.05), ZERO) == "drive", "it never moved"
+    assert answers(1.0, (0.5, 0.0), Velocity(0.25)) == "drive"
+    assert answers(2.0, (0.0, 0.0), Velocity(0.1)) == "drive", "the base still rolls"
+    assert answers(0.8, (0.08, -0.08), ZERO) == "drive"
+    assert answers(0.1, (0.0, 0.5), ZERO) == "drive", "it turns on"
+    assert answers(ARRIVED_NS / 1e9, (0.0, 0.0), ZERO) == "drive"
+    assert answers(0.1, (0.0, 0.0), ZERO) == "arrived" and driver.status.reached
+    driver.reset(GOAL)
+    assert not driver.status.reached and model.resets == 3
+    assert answers(3.0, (0.0, 0.0), ZERO) == "drive"
+
+
+def test_what_is_followed_never_counts_as_reached():
+    driver = policy(model := Says())
+    driver.reset(Goal("follow_object", "red cup"))
+    for step in range(30):
+        model.actions = (1.0, 0.0) if step < 5 else (0.0, 0.0)
+        velocity = Velocity(0.5) if step < 5 else ZERO
+        driver.act(observe(step * STEP_NS, velocity), driver.infer(observe(step * STEP_NS, velocity)))
+    assert driver.status.state == "drive"
+
+
+def test_with_a_view_of_the_floor_the_rest_of_a_chunk_is_slowed_when_a_wall_comes():
+    distance_m = 3.0
+
+    def see(image: Image, view: View) -> Scan:
+        return wall(distance_m)
+
+    driver = policy(Says(), see)
+    first = driver.act(observe(30 * MS), driver.infer(observe(0)))
+    assert first is not None and first.values[0, 0] == pytest.approx(0.5)
+    assert driver.act(observe(60 * MS), None) is None
+    distance_m = 0.35
+    slowed = driver.act(observe(93 * MS), None)
+    assert slowed is not None and slowed.values[:, 0].max() < 0.35
+    assert slowed.t0_ns == first.t0_ns and slowed.decision > first.decision, "the guard must take it"
+    assert driver.act(observe(600 * MS), None) is None, "the chunk is over"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scaling": MinMaxScaling(kind="min_max", low=(0.0, 0.0), high=(1.0, 0.0))},
+        {"scaling": MinMaxScaling(kind="min_max", low=(0.0,), high=(1.0,))},
+        {"scaling": MeanStdScaling(kind="mean_std", mean=(0.0, 0.0), std=(0.0, 1.0))},
+        {"mu_law": -1.0},
+        {"state": StateInput(columns=("height_m",), mean=(0.0,), std=(1.0,))},
+    ],
+)
+def test_numbers_that_can_not_scale_are_refused(changes):
+    with pytest.raises(BundleRefused, match="action numbers"):
+        pipeline(head(**changes))
+
+
+def test_mean_std_and_mu_law_are_undone():
+    scaling = MeanStdScaling(kind="mean_std", mean=(0.1, 0.0), std=(0.2, 0.5))
+    steps = pipeline(head(scaling=scaling, mu_law=255.0))
+    values = np.array([[0.15, -0.2]])
+    np.testing.assert_allclose(steps.decode(steps.encode(values)), values)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"columns": ("linear_x", "gripper")}, {"kind": "discrete"}, {"window": 0}, {"rate_hz": 0.0}]
+)
+def test_a_manifest_says_nothing_that_can_not_be(changes):
+    with pytest.raises(ValueError):
+        head(**changes)
+
+
+def test_the_state_is_the_odometrys_in_the_order_that_was_trained():
+    wanted = StateInput(columns=("yaw_rad", "x_m"), mean=(0.0, 1.0), std=(1.0, 2.0))
+    found = state_of(Odometry(0, 5.0, 6.0, 0.5, ZERO), wanted)
+    np.testing.assert_allclose(found, [[0.5, 2.0]], atol=1e-5)

@@ -1,0 +1,88 @@
+"""What can't become a bundle is found out before anything is exported."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from edge.errors import BundleRefused, UsageError
+from export import policy as policy_module
+from export.policy import export_policy, main
+
+
+def edit_vla(folder: Path, **changes: Any) -> None:
+    fields = json.loads((folder / "vla.json").read_text())
+    fields |= {key: value for key, value in changes.items() if key in fields}
+    fields["vla"] |= {key: value for key, value in changes.items() if key not in fields}
+    (folder / "vla.json").write_text(json.dumps(fields))
+
+
+def edit_config(folder: Path, section: str, **changes: Any) -> None:
+    fields = yaml.safe_load((folder / "config.yaml").read_text())
+    fields[section] |= changes
+    (folder / "config.yaml").write_text(yaml.safe_dump(fields))
+
+
+def edit_statistics(folder: Path, **changes: Any) -> None:
+    fields = json.loads((folder / "statistics.json").read_text())
+    fields["action"] |= changes
+    (folder / "statistics.json").write_text(json.dumps(fields))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "pre": (lambda f: edit_vla(f, history="pre"), "history pre; only none and post"),
+    "video": (lambda f: edit_vla(f, history="video"), "history video"),
+    "hand": (lambda f: edit_vla(f, hand_camera=True), "hand camera"),
+    "family": (lambda f: edit_vla(f, family="llava"), "on llava; so far only"),
+    "pinned": (lambda f: edit_vla(f, family="moondream"), "on moondream"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
+    "no config": (lambda f: (f / "config.yaml").unlink(), "config.yaml is missing"),
+    "no statistics": (lambda f: (f / "statistics.json").unlink(), "statistics.json is missing"),
+    "cut": (lambda f: (f / "model.safetensors").write_bytes(b"cut short"), "can be read"),
+    "no shape": (lambda f: (f / "vla.json").write_text("[1]"), "holds no keys"),
+    "no json": (lambda f: (f / "statistics.json").write_text("{"), "cannot read"),
+    "robot": (lambda f: edit_statistics(f, names=["a", "b", "c"]), "do not fit"),
+    "short": (lambda f: edit_statistics(f, q01=[0.0]), "do not fit"),
+    "infinite": (lambda f: edit_statistics(f, q01=[0.0, 0.0, float("inf")]), "do not fit"),
+    "still": (lambda f: edit_statistics(f, q01=[0.45, 0.2, 0.9]), "no range"),
+    "columns": (lambda f: edit_config(f, "actions", columns=["linear_x"]), "3 columns, its config 1"),
+    "scaling": (lambda f: edit_config(f, "actions", scaling="none"), "do not fit"),
+    "replace": (
+        lambda f: edit_config(f, "inputs", instruction={"replace": {"red": "dark"}, "templates": ["{task}"]}),
+        "changes 'red', which is no part of",
+    ),
+    "end": (
+        lambda f: edit_config(f, "inputs", instruction={"replace": {}, "templates": ["{task}"], "end": ""}),
+        "newline",
+    ),
+    "words": (
+        lambda f: edit_config(f, "inputs", instruction={"replace": {}, "templates": ["{task}"], "end": "\n"}),
+        "does not know",
+    ),
+    "state": (lambda f: edit_config(f, "inputs", state=["battery"]), "comes from the odometry"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_what_can_not_become_a_bundle_says_why_and_writes_nothing(
+    damage: str, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy_module, "export_policy_graphs", None)  # it is found out before
+    shutil.copytree(checkpoints["lstm"], tmp_path / "checkpoint")
+    spoil, message = DAMAGE[damage]
+    spoil(tmp_path / "checkpoint")
+    with pytest.raises((UsageError, BundleRefused), match=message):
+        export_policy(tmp_path / "checkpoint", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_floor_that_is_none_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "floor.onnx").write_bytes(b"no graph")
+    arguments = [str(checkpoints["lstm"]), "--out", str(tmp_path / "out"), "--floor"]
+    assert main([*arguments, str(tmp_path / "floor.onnx")]) == BundleRefused.exit_code
+    assert main([*arguments, str(tmp_path / "nowhere.onnx")]) == UsageError.exit_code
+    assert not (tmp_path / "out").exists()
