@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from tokenizers import Tokenizer
 
-from edge.actions import ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
-from edge.actions.statistics import GRIPPER
+from edge.actions import GRIPPER, ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
 from edge.errors import UsageError
 from edge.manifest import ImageSpec
 from edge.preprocess import image_to_tensor
@@ -28,7 +27,7 @@ from vla.fusion import Inputs
 from vla.model import Targets, Words
 
 STILL = AugmentSettings()  # changes nothing
-_PREPROCESSORS = {0: "area", 2: "bilinear", 3: "bicubic"}  # PIL's numbers; 0, nearest, is no family's
+_PREPROCESSORS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's; 0, nearest, is no family's
 
 
 def image_spec(folder: Path) -> ImageSpec:
@@ -41,19 +40,51 @@ def image_spec(folder: Path) -> ImageSpec:
         )
     file = folder / "preprocessor_config.json"
     try:
-        found: dict[str, Any] = json.loads(file.read_text())
-        return ImageSpec(
-            height=found["size"]["height"],
-            width=found["size"]["width"],
-            resize=_PREPROCESSORS[found.get("resample", 2)],  # type: ignore[arg-type]
-            mean=tuple(found["image_mean"]),
-            std=tuple(found["image_std"]),
-        )
+        spec = published_spec(json.loads(file.read_text()))
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise UsageError(
             f"{file} does not say what its images are ({type(error).__name__}: {error})",
             "give inputs.image: height, width, resize, mean, std",
         ) from error
+    if spec.fit in ("multiple", "tiles"):
+        raise UsageError(
+            f"{file} makes images of several sizes (fit {spec.fit}); a policy is trained on one",
+            "give inputs.image: height, width, resize, mean, std",
+        )
+    return spec
+
+
+def published_spec(found: dict[str, Any]) -> ImageSpec:
+    """A preprocessor_config.json of the families of `vla`. Raises KeyError and ValueError for others."""
+    size = found.get("size", {})
+    said: dict[str, Any] = {"fit": "stretch", "height": size.get("height"), "width": size.get("width")}
+    if "image_size" in found:  # IDEFICS
+        said |= {"height": found["image_size"], "width": found["image_size"]}
+    elif "merge_size" in found:  # Qwen-VL
+        edge = found["patch_size"] * found["merge_size"]
+        least = found["min_pixels"] if "min_pixels" in found else size["shortest_edge"]
+        most = found["max_pixels"] if "max_pixels" in found else size["longest_edge"]
+        said = {"fit": "multiple", "height": edge, "width": edge, "pixels": (least, most)}
+    elif "max_image_size" in found:  # Idefics3, SmolVLM
+        edge = found["max_image_size"]["longest_edge"]
+        fit = "tiles" if found.get("do_image_splitting", True) else "single"
+        said = {"fit": fit, "height": edge, "width": edge, "longest_edge": size["longest_edge"]}
+    elif "shortest_edge" in size:  # CLIP; Kosmos-2 squeezes
+        edge = size["shortest_edge"]
+        said = {"fit": "stretch" if found.get("use_square_size") else "crop", "height": edge, "width": edge}
+        if said["fit"] == "crop" and not found.get("do_center_crop", True):
+            raise ValueError("a shorter edge and no crop leaves the width open")
+    if found.get("do_center_crop") and "merge_size" not in found:
+        crop = found.get("crop_size", {})
+        if (crop.get("height"), crop.get("width")) != (said["height"], said["width"]):
+            raise ValueError(f"it crops {crop} of {size}")
+    filter_number = found.get("resample", 1 if "longest_edge" in said else 3)  # the classes' own
+    return ImageSpec(
+        **said,
+        resize=_PREPROCESSORS[filter_number],  # type: ignore[arg-type]
+        mean=tuple(found["image_mean"]),
+        std=tuple(found["image_std"]),
+    )
 
 
 def scaling(settings: ActionSettings, span: Span) -> Pipeline:

@@ -7,19 +7,19 @@ from edge.actions.frames import GimbalLock, tcp_to_world, to_absolute, to_relati
 from edge.actions.normalise import (
     CALVIN_RANGE,
     CALVIN_RELATIVE,
+    GRIPPER,
     MeanStd,
     MinMax,
     MuLaw,
     Pipeline,
     Step,
 )
-from edge.actions.statistics import ActionStatistics, load_statistics, save_statistics
 from edge.actions.tokenizer import ActionTokenizer, NotAnAction
 
 __all__ = [
     "CALVIN_RANGE",
     "CALVIN_RELATIVE",
-    "ActionStatistics",
+    "GRIPPER",
     "ActionTokenizer",
     "GimbalLock",
     "MeanStd",
@@ -28,8 +28,6 @@ __all__ = [
     "NotAnAction",
     "Pipeline",
     "Step",
-    "load_statistics",
-    "save_statistics",
     "tcp_to_world",
     "to_absolute",
     "to_relative",

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from edge.actions.arrays import Floats, finite_columns
 from edge.errors import UsageError
 
+GRIPPER = "gripper"  # the name of the column that is open or shut; always the last one
 STD_FLOOR = 1e-6  # added to the deviation, RoboVLMs' regularize_action
 
 
