@@ -214,6 +214,12 @@ def test_bad_arguments_are_refused_before_anything_starts(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_can_not_be_made_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="can't write"):
+        main(["--out", str(tmp_path / "file" / "set"), "--episodes", "1"])
+
+
 def test_a_folder_that_exists_is_never_written_to(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         main(["--out", str(tmp_path), "--episodes", "1"])

@@ -62,9 +62,11 @@ class LeRobotWriter:
         self._numbers: list[dict[str, np.ndarray]] = []  # all but pictures, for the statistics
         self._pixels: list[NDArray[np.uint8]] = []
         self._file, self._parquet = -1, None
-        with self._writing():
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        except OSError as error:
+            raise UsageError(f"can't write {path}: {error.strerror}", "name another folder") from error
 
     @property
     def episodes(self) -> int:

@@ -1,0 +1,107 @@
+"""Prompts to the ids that a family's HF processor would make of them: markers, image tokens and all.
+
+The tokenizer is the checkpoint's `tokenizer.json` with the processor's own tokens in it, as
+`processor.tokenizer.save_pretrained` writes it. Source of each layout: the processor in transformers, and the
+chat template of the checkpoint where it has one.
+"""
+
+from dataclasses import dataclass
+
+from tokenizers import Tokenizer
+
+from edge.errors import BundleRefused, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """How the prompt shows the image."""
+
+    tokens: int  # of the image, or of each tile
+    rows: int = 0  # of tiles, see `edge.vision_input.VisionInput`
+    columns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    text: str  # with {picture} and {prompt}
+    image: str = "<image>"  # one image token
+    special: bool = False  # whether the tokenizer adds what its post-processor wants
+
+
+_QWEN_ASKS = (
+    "<|im_start|>user\n<|vision_start|>{picture}<|vision_end|>{prompt}<|im_end|>\n<|im_start|>assistant\n"
+)
+_QWEN_SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+_FAKE = "<fake_token_around_image>"
+
+_LAYOUTS = {
+    "paligemma": _Layout("{picture}<bos>{prompt}\n"),
+    "kosmos-2": _Layout("<s><image> {picture} </image> {prompt}"),
+    "florence-2": _Layout("{picture}<s>{prompt}</s>"),
+    "qwen-vl": _Layout(_QWEN_SYSTEM + _QWEN_ASKS, "<|image_pad|>", special=True),
+    "qwen2.5-vl": _Layout(_QWEN_SYSTEM + _QWEN_ASKS, "<|image_pad|>", special=True),
+    "qwen3-vl": _Layout(_QWEN_ASKS, "<|image_pad|>", special=True),
+    "llava": _Layout("USER: {picture}\n{prompt} ASSISTANT:", special=True),
+    "flamingo": _Layout(f"<s>User:{_FAKE}{{picture}}{_FAKE}{{prompt}}\nAssistant:"),
+    "smolvlm": _Layout("<|im_start|>User:{picture}{prompt}<end_of_utterance>\nAssistant:", special=True),
+}
+
+# Of Florence2Processor, which tells the model these words and not the task's name.
+_FLORENCE_TASKS = {
+    "<OPEN_VOCABULARY_DETECTION>": "Locate {input} in the image.",
+    "<MORE_DETAILED_CAPTION>": "Describe with a paragraph what is shown in the image.",
+    "<OD>": "Locate the objects with category name in the image.",
+}
+
+
+def prompt_ids(tokenizer: Tokenizer, family: str, prompt: str, picture: Picture) -> list[int]:
+    """Ids (N,) of a prompt of `edge.prompts` with its picture.
+
+    Raises UsageError for a family without a layout, BundleRefused for a tokenizer without the image token.
+    """
+    layout = _LAYOUTS.get(family)
+    if layout is None:
+        raise UsageError(f"no prompt layout for family '{family}'", f"choose one of {', '.join(_LAYOUTS)}")
+    if tokenizer.token_to_id(layout.image) is None:
+        raise BundleRefused(f"the tokenizer has no {layout.image}, which {family} shows images by")
+    before, _, after = layout.text.partition("{picture}")
+    shown = _shown(family, layout.image, picture)
+    # The prompt last, as it stands: a target may hold braces.
+    text = before + shown + after.replace("{prompt}", _worded(family, prompt))
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=layout.special).ids
+    return _kosmos_places(tokenizer, ids, picture.tokens) if family == "kosmos-2" else ids
+
+
+def _shown(family: str, image: str, picture: Picture) -> str:
+    """The image tokens, with what stands between them."""
+    if family == "kosmos-2":
+        return " ".join([image] * picture.tokens)
+    whole = image * picture.tokens
+    if family != "smolvlm":
+        return whole
+    lines = [
+        "".join(f"{_FAKE}<row_{row}_col_{column}>{whole}" for column in range(1, picture.columns + 1)) + "\n"
+        for row in range(1, picture.rows + 1)
+    ]
+    return "".join(lines) + ("\n" if lines else "") + f"{_FAKE}<global-img>{whole}{_FAKE}"
+
+
+def _worded(family: str, prompt: str) -> str:
+    """The words that the processor makes of a prompt."""
+    if family == "kosmos-2":
+        return prompt.strip()
+    if family == "flamingo":
+        return prompt.strip(" ")
+    if family == "florence-2":
+        for task, words in _FLORENCE_TASKS.items():
+            if task in prompt:
+                return words.replace("{input}", prompt.replace(task, "").strip())
+    return prompt
+
+
+def _kosmos_places(tokenizer: Tokenizer, ids: list[int], tokens: int) -> list[int]:
+    """Kosmos-2 writes the image's places as the ids after <unk>, behind <s> and <image>."""
+    first: int | None = tokenizer.token_to_id("<unk>")
+    if first is None:
+        raise BundleRefused("the tokenizer has no <unk>, after which kosmos-2 numbers its image tokens")
+    return [*ids[:2], *range(first + 1, first + 1 + tokens), *ids[2 + tokens :]]
