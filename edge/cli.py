@@ -38,7 +38,7 @@ COMMANDS = {
     ),
     "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
     "train-grounding": Command("training.grounding:main", "train the default model", extra="train"),
-    "export": Command("export.grounding:main", "turn a checkpoint into a bundle", extra="export"),
+    "export": Command("export.command:main", "turn what training wrote into a bundle", extra="export"),
 }
 
 

@@ -1,11 +1,9 @@
-"""A checkpoint of the tiny PaliGemma to a bundle: `python -m export.grounding CHECKPOINT --out FOLDER`.
+"""A checkpoint of the tiny PaliGemma to a bundle.
 
 The bundle is written only when ONNX Runtime says the same as torch.
 """
 
-import argparse
 import hashlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from transformers import PaliGemmaForConditionalGeneration
 
 from edge.bundle import Bundle, file_info, make_bundle, write_bundle
 from edge.engines.onnx import OnnxEngine
-from edge.errors import BundleRefused, EdgeError, UsageError
+from edge.errors import BundleRefused, UsageError
 from edge.freespace import check_floor
 from edge.grounding import GroundingModel
 from edge.interfaces import TensorSpec
@@ -204,49 +202,3 @@ def graph_info(role: str, content: bytes) -> GraphInfo:
 
 def _tensor_info(spec: TensorSpec) -> TensorInfo:
     return TensorInfo(name=spec.name, dtype=spec.dtype.name, shape=spec.shape)
-
-
-def read_floor(path: Path | None) -> bytes | None:
-    """The file's bytes. Raises UsageError when there is no such file."""
-    if path is not None and not path.is_file():
-        raise UsageError(f"{path} is not a file", "python -m training.floor writes one")
-    return path.read_bytes() if path is not None else None
-
-
-def read_images(folder: Path | None) -> list[Image]:
-    """RGB pictures in the order of their names. Raises UsageError for anything else in the folder."""
-    if folder is None:
-        return []
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder of images")
-    images: list[Image] = []
-    for path in sorted(folder.iterdir()):
-        image = cv2.imread(str(path))
-        if image is None:
-            raise UsageError(f"{path} is not an image")
-        images.append(np.ascontiguousarray(image[:, :, ::-1], np.uint8))
-    return images
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m export.grounding", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="folder with model.safetensors and tiny.json")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced if there")
-    parser.add_argument("--name", default="default", help="name in the manifest")
-    parser.add_argument("--images", type=Path, help="folder of images to compare with torch on")
-    parser.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
-    options = parser.parse_args(arguments)
-    try:
-        images, floor = read_images(options.images), read_floor(options.floor)
-        bundle = export_grounding(options.checkpoint, options.out, options.name, images, floor=floor)
-    except EdgeError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
-        return error.exit_code
-    megabytes = sum(map(len, bundle.contents.values())) / 1e6
-    print(f"{options.out}: {megabytes:.1f} MB, parity {bundle.manifest.parity}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,10 +1,8 @@
-"""A trainer's checkpoint to a bundle that drives: `python -m export.policy CHECKPOINT --out FOLDER`.
+"""A trainer's checkpoint to a bundle that drives.
 
 The bundle is written only when ONNX Runtime says the same as torch, over more steps than the head remembers.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import torch
 
 from edge.action_model import STATE_COLUMNS, ActionModel, pipeline, state_of
 from edge.bundle import Bundle, file_info, make_bundle, write_bundle
-from edge.errors import BundleRefused, EdgeError
+from edge.errors import BundleRefused
 from edge.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
 from edge.preprocess import image_to_tensor
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
@@ -24,8 +22,6 @@ from export.grounding import (
     graph_info,
     provenance,
     random_patches,
-    read_floor,
-    read_images,
     tiny_vocabulary,
 )
 from export.policy_graphs import export_policy_graphs
@@ -157,27 +153,3 @@ def _random_odometry(state: StateInput | None, rng: np.random.Generator) -> Odom
         values |= dict(zip(state.columns, drawn.tolist(), strict=True))
     x, y, yaw, *velocity = (values[name] for name in STATE_COLUMNS)
     return Odometry(0, x, y, yaw, Velocity(*velocity))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m export.policy", description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="folder that training wrote, such as OUT/best")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced if there")
-    parser.add_argument("--name", default="head", help="name in the manifest")
-    parser.add_argument("--images", type=Path, help="folder of images to compare with torch on")
-    parser.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
-    options = parser.parse_args(arguments)
-    try:
-        images, floor = read_images(options.images), read_floor(options.floor)
-        bundle = export_policy(options.checkpoint, options.out, options.name, images, floor=floor)
-    except EdgeError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
-        return error.exit_code
-    megabytes = sum(map(len, bundle.contents.values())) / 1e6
-    print(f"{options.out}: {megabytes:.1f} MB, parity {bundle.manifest.parity}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

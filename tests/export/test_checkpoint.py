@@ -11,7 +11,8 @@ import yaml
 
 from edge.errors import BundleRefused, UsageError
 from export import policy as policy_module
-from export.policy import export_policy, main
+from export.command import main
+from export.policy import export_policy
 
 
 def edit_vla(folder: Path, **changes: Any) -> None:
@@ -83,6 +84,8 @@ def test_what_can_not_become_a_bundle_says_why_and_writes_nothing(
 def test_a_floor_that_is_none_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "floor.onnx").write_bytes(b"no graph")
     arguments = [str(checkpoints["lstm"]), "--out", str(tmp_path / "out"), "--floor"]
-    assert main([*arguments, str(tmp_path / "floor.onnx")]) == BundleRefused.exit_code
-    assert main([*arguments, str(tmp_path / "nowhere.onnx")]) == UsageError.exit_code
+    with pytest.raises(BundleRefused):
+        main([*arguments, str(tmp_path / "floor.onnx")])
+    with pytest.raises(UsageError, match=r"nowhere\.onnx is not a file"):
+        main([*arguments, str(tmp_path / "nowhere.onnx")])
     assert not (tmp_path / "out").exists()

@@ -7,7 +7,8 @@ import torch
 
 from edge.bundle import load_bundle
 from edge.errors import BundleRefused, UsageError
-from export.grounding import compare, export_grounding, main, random_image
+from export.command import main
+from export.grounding import compare, export_grounding, random_image
 from vla.paligemma import load
 
 
@@ -44,12 +45,13 @@ def test_other_weights_are_found_out(tiny_bundle: Path, tiny_checkpoint: Path):
 def test_what_is_not_there_is_bad_usage(tmp_path: Path):
     with pytest.raises(UsageError, match="no checkpoint"):
         export_grounding(tmp_path, tmp_path / "out")
-    assert main([str(tmp_path), "--out", str(tmp_path / "out"), "--images", str(tmp_path / "none")]) == 2
+    with pytest.raises(UsageError, match="not a folder of images"):
+        main([str(tmp_path), "--out", str(tmp_path / "out"), "--images", str(tmp_path / "none")])
 
 
 @pytest.mark.slow
 def test_command_line(tiny_checkpoint: Path, tmp_path: Path):
-    command = [sys.executable, "-m", "export.grounding", str(tiny_checkpoint), "--out", str(tmp_path / "b")]
+    command = [sys.executable, "-m", "edge.cli", "export", str(tiny_checkpoint), "--out", str(tmp_path / "b")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "parity" in done.stdout
-    assert load_bundle(tmp_path / "b").manifest.name == "default"
+    assert load_bundle(tmp_path / "b").manifest.name == "b"
