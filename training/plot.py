@@ -1,22 +1,41 @@
-"""The curve of a run as a picture: `python -m training.plot training/runs/NAME/curve.jsonl OUT.png`."""
+"""The curves of runs as a picture.
+
+python -m training.plot OUT.png training/runs/default/curve.jsonl                   the default model's
+python -m training.plot OUT.png training/runs/fc/curve.jsonl .../lstm/curve.jsonl   policies', side by side
+"""
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Rows = list[dict[str, Any]]
+_SMOOTH = 10  # rows of a policy's curve
 
 
-def plot(curve: Path, out: Path) -> None:
-    """Losses on the left, what was found on held-out rooms on the right, over the steps."""
+def plot(curves: list[Path], out: Path) -> None:
+    """Write the picture. Policies are named by their folders."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    rows = [json.loads(line) for line in curve.read_text().splitlines()]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6))
+    rows = {curve.parent.name: [json.loads(line) for line in curve.open()] for curve in curves}
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
+    if "dense" in next(iter(rows.values()))[0]:
+        _plot_grounder(*axes, next(iter(rows.values())))
+    else:
+        _plot_policies(*axes, rows)
+    figure.tight_layout()
+    figure.savefig(out, dpi=110)
+
+
+def _plot_grounder(left: Any, right: Any, rows: Rows) -> None:
+    """Losses on the left, what was found on held-out rooms on the right, over the steps."""
     for name in ("dense", "tokens"):
-        points = [(r["step"], r[name]) for r in rows if name in r]
-        left.plot(*zip(*points, strict=True), label=name, lw=0.8)
+        left.plot(*_points(rows, name), label=name, lw=0.8)
     left.set(xlabel="step", ylabel="loss", yscale="log")
     left.legend()
     for name, label in (
@@ -24,13 +43,28 @@ def plot(curve: Path, out: Path) -> None:
         ("found_10px", "found, ≥ 10 px"),
         ("false", "false positives"),
     ):
-        points = [(r["step"], r[name]) for r in rows if name in r]
-        right.plot(*zip(*points, strict=True), label=label, marker=".")
+        right.plot(*_points(rows, name), label=label, marker=".")
     right.set(xlabel="step", ylim=(0, 1))
     right.legend()
-    figure.tight_layout()
-    figure.savefig(out, dpi=110)
+
+
+def _plot_policies(left: Any, right: Any, runs: dict[str, Rows]) -> None:
+    """Loss of continuous heads on the left, of tokens on the right: lines in training, dots in validation."""
+    for name, rows in runs.items():
+        side = right if any("sim/accuracy" in row for row in rows) else left
+        steps, losses = _points(rows, "loss")
+        smooth = np.convolve(losses, np.full(_SMOOTH, 1 / _SMOOTH), "valid")
+        (line,) = side.plot(steps[_SMOOTH - 1 :], smooth, label=name, lw=0.8)
+        side.plot(*_points(rows, "validation"), color=line.get_color(), marker=".", ls="")
+    for side, what in ((left, "Huber loss of poses"), (right, "cross entropy of tokens")):
+        side.set(xlabel="step", ylabel=what)
+        side.legend()
+
+
+def _points(rows: Rows, name: str) -> tuple[list[int], list[float]]:
+    found = [(row["step"], row[name]) for row in rows if name in row]
+    return [step for step, _ in found], [value for _, value in found]
 
 
 if __name__ == "__main__":
-    plot(Path(sys.argv[1]), Path(sys.argv[2]))
+    plot([Path(argument) for argument in sys.argv[2:]], Path(sys.argv[1]))
