@@ -2,9 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.policies import in_simulation
 from benchmarks.success import Trial, summarize, targets, wilson95
 from edge.records import Box
 from sim.lockstep import Episode
+from training.train import find_success
 
 
 def trial(seed: int, claimed: bool, success: bool, bumps: int = 0, path_m: float = 2.0) -> Trial:
@@ -51,3 +53,7 @@ def test_all_kinds_get_their_turn_and_the_seed_fixes_them() -> None:
 def test_iou() -> None:
     assert Box(0, 0, 1, 0.5).iou(Box(0, 0.25, 1, 0.75)) == pytest.approx(1 / 3)
     assert Box(0, 0, 0.1, 0.1).iou(Box(0.5, 0.5, 0.6, 0.6)) == 0
+
+
+def test_a_training_config_can_name_success_in_simulation() -> None:
+    assert find_success("benchmarks.policies:in_simulation") is in_simulation

@@ -1,0 +1,25 @@
+"""How often a checkpoint under training reaches its goal: a config's `validation.success` may name this."""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.success import evaluate, summarize, targets
+from edge.bundle import check_target, load_bundle
+from edge.goals import parse_goal
+from export.policy import export_policy
+
+EPISODES, SEED = 20, 3000  # rooms that neither demonstrations nor published figures use
+_LATENCY_S, _MAX_S = 0.02, 40.0
+
+
+def in_simulation(folder: Path, episodes: int = EPISODES) -> float:
+    """The share of simulated rooms in which the policy in `folder` finds what it is asked for, [0, 1].
+
+    It is exported as it would be to drive, with the default bundle's floor net. Takes a minute or two."""
+    default = load_bundle("default")
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "bundle"
+        bundle = export_policy(folder, out, floor=default.read("floor"))
+        goals = [check_target(bundle, parse_goal("find_object", t)) for t in targets(episodes, SEED, None)]
+        trials = evaluate(str(out), goals, SEED, _LATENCY_S, _MAX_S, absent=False, jobs=1)
+    return summarize(trials, absent=False)["success"]
