@@ -1,0 +1,110 @@
+"""`vla-edge bench latency`: how long bundles take to answer, taking turns on the same pictures.
+
+Machines are noisy: compare the ratios of one run, not the milliseconds of two.
+"""
+
+import contextlib
+import json
+import time
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.detection import picture, questions
+from edge.arguments import ArgumentParser, positive_int
+from edge.bundle import Bundle, check_target, load_bundle
+from edge.goals import parse_goal
+from edge.policy import make_policy
+from edge.records import ZERO, Frame, Goal, Image, Observation, Odometry
+from sim.render import CameraSpec, Renderer
+
+TARGET = "cup"
+PICTURES = 8  # with the target in view, so that every answer is a whole one
+WARM_UP = 3  # rounds that are not counted
+
+
+def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, dict[str, Any]]:
+    """Milliseconds a step by bundle, and the ratio of its median to the first one's."""
+    renderer = Renderer(CameraSpec())
+    images = _images(renderer)
+    mount = renderer.spec.mount
+    renderer.close()
+    times_ms: dict[str, list[float]] = defaultdict(list)
+    stages_ms: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    with contextlib.ExitStack() as stack:
+        policies = {}
+        for name, bundle in bundles.items():
+            goal = check_target(bundle, parse_goal("find_object", TARGET))
+            policies[name] = stack.enter_context(make_policy(bundle, goal, mount, threads=threads))
+            policies[name].reset(goal)
+        for number in range(WARM_UP + rounds):
+            seen = _observation(images[number % PICTURES], number)
+            for name, policy in policies.items():
+                start_s = time.perf_counter()
+                inference = policy.infer(seen)
+                took_ms = (time.perf_counter() - start_s) * 1e3
+                if number >= WARM_UP:
+                    times_ms[name].append(took_ms)
+                    for stage, value in inference.stages_ms.items():
+                        stages_ms[name][stage].append(value)
+    first = float(np.median(next(iter(times_ms.values()))))
+    return {
+        name: {
+            **_percentiles(values),
+            "ratio": round(float(np.median(values)) / first, 3),
+            "stages_ms": {stage: _percentiles(v) for stage, v in stages_ms[name].items()},
+            "bytes": sum(map(len, bundles[name].contents.values())),
+            "sha256": bundles[name].sha256,
+        }
+        for name, values in times_ms.items()
+    }
+
+
+def _images(renderer: Renderer) -> list[Image]:
+    """Pictures of fresh rooms that show the target."""
+    found: list[Image] = []
+    seed = 0
+    while len(found) < PICTURES:
+        image, rows = picture(seed, renderer)
+        asked = questions(rows, np.random.default_rng(seed))
+        if any(q.words.split()[-1] == TARGET and q.box is not None for q in asked):
+            found.append(image)
+        seed += 1
+    return found
+
+
+def _observation(image: Image, number: int) -> Observation:
+    stamp_ns = number * 100_000_000
+    odometry = Odometry(stamp_ns, 0.0, 0.0, 0.0, ZERO)
+    frames = {"front": Frame(image, stamp_ns, number)}
+    return Observation(frames, Goal("find_object", TARGET), odometry)
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    return {"p50": round(float(np.median(values)), 2), "p99": round(float(np.percentile(values, 99)), 2)}
+
+
+def main(argv: list[str]) -> int:
+    """`vla-edge bench latency`."""
+    p = ArgumentParser("bench latency", "milliseconds a step of bundles that take turns in one process")
+    p.add_argument(
+        "bundles", nargs="*", default=["default"], help="names or folders; the first is the ratios' 1"
+    )
+    p.add_argument("--rounds", type=positive_int, default=100)
+    p.add_argument("--threads", type=positive_int, default=1)
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    figures = measure({name: load_bundle(name) for name in a.bundles}, a.rounds, a.threads)
+    if a.json:
+        print(json.dumps({"bundles": figures, "rounds": a.rounds, "threads": a.threads}))
+        return 0
+    table = Table("bundle", "ms p50", "p99", "ratio", "stages, ms p50", "MB")
+    for name, row in figures.items():
+        stages = ", ".join(f"{stage} {v['p50']}" for stage, v in row["stages_ms"].items())
+        ms = f"{row['p50']:.2f}", f"{row['p99']:.2f}", f"{row['ratio']:.2f}"
+        table.add_row(name, *ms, stages, f"{row['bytes'] / 1e6:.1f}")
+    Console().print(table)
+    return 0
