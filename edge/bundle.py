@@ -96,13 +96,24 @@ def load_bundle(name_or_folder: str | Path) -> Bundle:
     return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest())
 
 
+def read_manifest(name_or_folder: str | Path) -> Manifest:
+    """What a bundle says of itself, without a look at its other files. Raises BundleRefused as `load_bundle`."""
+    folder = _find(name_or_folder)
+    return _parse_manifest(folder, _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES))
+
+
+def bundle_names() -> list[str]:
+    """The names of the bundles that are installed."""
+    return sorted(entry.name for entry in entry_points(group="vla_edge.bundles"))
+
+
 def _find(name_or_folder: str | Path) -> Path:
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder
     known = {entry.name: entry for entry in entry_points(group="vla_edge.bundles")}
     if str(name_or_folder) not in known:
-        names = ", ".join(sorted(known)) or "none installed"
+        names = ", ".join(bundle_names()) or "none installed"
         raise BundleRefused(
             f"no bundle '{name_or_folder}': neither a folder nor a known name",
             f"known names: {names}; or give the path of a bundle's folder",

@@ -33,6 +33,7 @@ COMMANDS = {
     "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects on fresh scenes"),
     "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory and SIGKILL in real time"),
+    "plan": Command("export.plan.command:main", "does a model fit a board, and how fast could it be"),
     "collect": Command(
         "training.collect:main", "demonstrations by a scripted expert, as a LeRobotDataset", extra="train"
     ),
