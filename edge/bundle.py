@@ -97,7 +97,7 @@ def load_bundle(name_or_folder: str | Path) -> Bundle:
 
 
 def read_manifest(name_or_folder: str | Path) -> Manifest:
-    """What a bundle says of itself, without a look at its other files. Raises BundleRefused as `load_bundle`."""
+    """What a bundle says of itself; its other files are not read. Raises BundleRefused as `load_bundle`."""
     folder = _find(name_or_folder)
     return _parse_manifest(folder, _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES))
 

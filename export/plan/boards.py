@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edge.errors import UsageError
 
-# Bits that a weight takes with its scales, from the most exact to the least: int4 in groups of 128 with 16-bit
-# scales, nvfp4 in blocks of 16 with 8-bit scales.
+# Bits that a weight takes with its scales, from the most exact to the least: int4 in groups of 128 with 16
+# bits more, nvfp4 in blocks of 16 with 8.
 BITS = {
     "fp32": 32.0,
     "bf16": 16.0,
@@ -155,8 +155,10 @@ def _memory(meminfo: Path) -> tuple[float, float]:
 
 
 def measure(model_bytes: float) -> tuple[float, float]:
-    """Bytes and float32 operations a second of this CPU as numpy's BLAS uses it, reading as much as a model has:
-    a small one stays in caches. The best of many short rounds, of which some are left alone on a busy machine.
+    """Bytes and float32 operations a second of this CPU as numpy's BLAS uses it.
+
+    It reads as much as the model has, for a small one stays in caches. The best of many short rounds counts:
+    some of them are left alone even on a busy machine.
     """
     from time import perf_counter  # of a computation, not of a drive
 

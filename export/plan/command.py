@@ -38,7 +38,10 @@ def main(argv: list[str]) -> int:
     a = p.parse_args(argv)
     source = find_model(a.model)
     given = {"views": a.views, "prompt": a.prompt_tokens, "tokens": a.tokens, "steps": a.steps}
-    ask = replace(source.ask, **{key: value for key, value in given.items() if value is not None})
+    given = {key: value for key, value in given.items() if value is not None}
+    if source.is_fixed and given.keys() - {"tokens"}:
+        raise UsageError(f"{source.name} is a bundle: its shapes are fixed", "only --tokens can be chosen")
+    ask = replace(source.ask, **given)
     names = list(BOARDS) if a.board is None or "all" in a.board else list(dict.fromkeys(a.board))
     net = source.build(ask)
     boards = [find_board(name, net.parameters * 4) for name in names]

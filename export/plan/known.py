@@ -83,7 +83,7 @@ def _pi05(ask: Ask) -> Net:
     expert += matrix(numbers, width, horizon) + matrix(width, numbers, horizon)
     # Norms are modulated by the time of denoising, whose few values are known: all that is constant.
     constant = (2 * 18 + 1) * width * 3 * width + 2 * width**2
-    stages = (*base.stages, Stage("action expert", expert, ask.steps))
+    stages = (*base.stages, Stage("expert", expert, ask.steps))
     return replace(base, family="pi0.5", stages=stages, unused=constant)
 
 
@@ -91,14 +91,14 @@ def _smolvla(ask: Ask) -> Net:
     base = read_config(_SMOLVLM2_HALF, replace(ask, tokens=0))
     keys = 5 * 64
     rows = base.cache // (2 * 16 * keys)
-    # lerobot, policies/smolvla: 0.75 of the backbone's width; every second layer sees only the backbone's keys.
+    # lerobot, policies/smolvla: 0.75 of the backbone's width; every second layer sees its keys only.
     width, horizon, numbers = 720, 50, 32
     half = Layers(8, width, 15, 5, 64, 2048, True)
     step = half.run(horizon, past=rows) + half.cross(horizon, keys, rows, fresh=False)
     step += matrix(numbers, width, horizon) + matrix(width, numbers, horizon)
     step += matrix(2 * width, width, horizon) + matrix(width, width, horizon)  # actions and time
     once = matrix(keys, keys, rows) * (2 * half.count) + matrix(numbers, 960, 1)  # keys, values; the state
-    stages = (*base.stages, Stage("expert keys", once), Stage("action expert", step, ask.steps))
+    stages = (*base.stages, Stage("expert keys", once), Stage("expert", step, ask.steps))
     return replace(base, family="smolvla", stages=stages)
 
 
@@ -131,7 +131,7 @@ def _gr00t(ask: Ask) -> Net:
             Stage("vision", work),
             Stage("prefill", language.run(rows, causal=True)),
             Stage("expert keys", once),
-            Stage("action expert", step + encode + decode, ask.steps),
+            Stage("expert", step + encode + decode, ask.steps),
         ),
         tables=tables + 151680 * wide + 1024 * inner,
         unused=others + constant,

@@ -28,6 +28,7 @@ class Source:
     name: str
     ask: Ask  # where nothing else is said
     build: Callable[[Ask], Net]
+    is_fixed: bool = False  # its shapes were chosen when it was exported
 
 
 def find_model(name: str) -> Source:
@@ -48,7 +49,8 @@ def find_model(name: str) -> Source:
         known = ", ".join((*KNOWN, *bundle_names()))
         raise UsageError(f"no model {name!r}: neither a name nor a folder", f"known names: {known}")
     manifest = read_manifest(name)
-    return Source(manifest.name, Ask(), lambda ask: bundle_net(manifest, ask))
+    prompt = _numbers(manifest.graphs["prefill"], "ids") if "prefill" in manifest.graphs else 0
+    return Source(manifest.name, Ask(prompt=prompt), lambda ask: bundle_net(manifest, ask), is_fixed=True)
 
 
 def _read_json(file: Path) -> dict[str, object]:
@@ -93,8 +95,8 @@ def _numbers(graph: GraphInfo, tensor: str) -> int:
 
 
 def _embeddings(graph: GraphInfo, width: int) -> int:
-    """Parameters that a graph looks up by ids. Without logits the number of words is unknown: then all of it is
-    taken to be multiplied."""
+    """Parameters that a graph looks up by ids. Without logits the number of words is unknown: then all of it
+    is taken to be multiplied."""
     shapes = _shapes(graph)
     by_ids = "ids" in shapes or "token" in shapes
     return shapes["logits"][-1] * width if by_ids and "logits" in shapes else 0

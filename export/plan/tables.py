@@ -15,15 +15,16 @@ from export.plan.layers import Ask
 def print_stages(one: Plan, ask: Ask) -> None:
     """One model on one board, stage by stage."""
     console, board, memory = Console(highlight=False), one.board, one.memory
-    table = Table(title=f"{_asked(one, ask)}, {one.precision}, on {board.title}")
-    for name in ("stage", "passes", "parameters", "bytes", "operations", "bandwidth", "compute", "floor"):
+    console.print(f"{_asked(one, ask)}\n{one.precision} on {board.title}")
+    table = Table(caption="times of all passes in ms")
+    for name in ("stage", "passes", "weights", "bytes", "FLOPs", "bandwidth", "compute", "floor"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for stage in one.stages:
         table.add_row(
             stage.name,
             str(stage.passes),
             _short(stage.parameters),
-            _short(stage.bytes) + "B",
+            _short(stage.bytes),
             _short(stage.flops),
             _ms(stage.bandwidth_ms),
             _ms(stage.compute_ms),
@@ -35,32 +36,33 @@ def print_stages(one: Plan, ask: Ask) -> None:
     rates = ", ".join(f"{each} {board.flops_s[each] / 1e12:.3g}" for each in BITS if each in board.flops_s)
     console.print(f"board     {board.bandwidth_bytes_s / 1e9:.4g} GB/s; T/s dense: {rates}")
     console.print(f"          {board.source}")
-    console.print(f"memory    {_fit(memory)}: {_parts(memory)}")
+    console.print(f"memory    {'fits' if memory.fits else 'does not fit'}: {_parts(memory)}")
     console.print(
         f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)}"
     )
     console.print(
-        f"floor     {_ms(one.floor_ms)}, {_hz(one)}: nothing is faster; real engines take a multiple"
+        f"floor     {_ms(one.floor_ms)} ms, {_hz(one)}: nothing is faster; real engines take a multiple"
     )
 
 
 def print_boards(plans: Sequence[Plan], refused: Sequence[dict[str, str]], ask: Ask) -> None:
     """One model on several boards."""
     console = Console(highlight=False)
-    table = Table(title=_asked(plans[0], ask))
-    for name in ("board", "precision", "floor", "at most", "memory to run", "", "to build", ""):
-        table.add_column(name, justify="left" if name in ("board", "precision", "") else "right")
+    console.print(_asked(plans[0], ask))
+    table = Table()
+    for name in ("board", "precision", "floor ms", "Hz", "run GB", "build GB", "of GB", "fits"):
+        table.add_column(name, justify="left" if name in ("board", "precision", "fits") else "right")
     for one in plans:
         memory = one.memory
         table.add_row(
-            one.board.title,
+            one.board.name,
             one.precision,
             _ms(one.floor_ms),
-            _hz(one),
-            _of(memory.run_bytes, memory),
-            _fit(memory),
-            _of(memory.build_bytes, memory),
-            "fits" if memory.builds else "does not fit",
+            f"{1e3 / one.floor_ms:.3g}",
+            f"{memory.run_bytes / 1e9:.1f}",
+            f"{memory.build_bytes / 1e9:.1f}",
+            f"{memory.board_bytes / 1e9:.0f}",
+            "no" if not memory.fits else "yes" if memory.builds else "to run",
         )
     console.print(table)
     for each in refused:
@@ -77,18 +79,14 @@ def _asked(one: Plan, ask: Ask) -> str:
     return f"{one.model} ({count} parameters): {', '.join(asked)}"
 
 
-def _fit(memory: Memory) -> str:
-    return "fits" if memory.fits else "does not fit"
-
-
 def _parts(memory: Memory) -> str:
     parts = {"weights": memory.weights_bytes, "cache": memory.cache_bytes, "system": memory.reserved_bytes}
     named = ", ".join(f"{name} {_short(size)}B" for name, size in parts.items())
-    return f"{_of(memory.run_bytes, memory)}: {named}"
+    return f"{_of(memory.run_bytes, memory)} GB: {named}"
 
 
 def _of(size_bytes: float, memory: Memory) -> str:
-    return f"{size_bytes / 1e9:.1f} of {memory.board_bytes / 1e9:.0f} GB"
+    return f"{size_bytes / 1e9:.1f} of {memory.board_bytes / 1e9:.0f}"
 
 
 def _hz(one: Plan) -> str:
@@ -96,7 +94,7 @@ def _hz(one: Plan) -> str:
 
 
 def _ms(time_ms: float) -> str:
-    return f"{time_ms:.1f} ms" if time_ms >= 1 else f"{time_ms:.3f} ms"
+    return f"{time_ms:.1f}" if time_ms >= 1 else f"{time_ms:.3f}"
 
 
 def _short(number: float) -> str:
