@@ -43,12 +43,12 @@ def find_model(name: str) -> Source:
         raise UsageError(
             f"{folder} has neither config.json nor manifest.json", "give a Hugging Face folder or a bundle's"
         )
-    from edge.bundle import bundle_names, read_manifest  # a third of a second: only for bundles
+    from edge.bundle import bundle_names, find_bundle, read_manifest  # a third of a second: only for bundles
 
     if not folder.is_dir() and name not in bundle_names():
         known = ", ".join((*KNOWN, *bundle_names()))
         raise UsageError(f"no model {name!r}: neither a name nor a folder", f"known names: {known}")
-    manifest = read_manifest(name)
+    manifest, _ = read_manifest(find_bundle(name))
     prompt = _numbers(manifest.graphs["prefill"], "ids") if "prefill" in manifest.graphs else 0
     return Source(manifest.name, Ask(prompt=prompt), lambda ask: bundle_net(manifest, ask), is_fixed=True)
 
