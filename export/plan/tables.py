@@ -34,11 +34,11 @@ def print_stages(one: Plan, ask: Ask) -> None:
     table.add_row("all", *[""] * 6, _ms(one.floor_ms))
     console.print(table)
     rates = ", ".join(f"{each} {board.flops_s[each] / 1e12:.3g}" for each in BITS if each in board.flops_s)
-    console.print(f"board     {board.bandwidth_bytes_s / 1e9:.4g} GB/s; T/s dense: {rates}")
-    console.print(f"          {board.source}")
+    console.print(f"board     {board.bandwidth_bytes_s / 1e9:.4g} GB/s; dense T/s: {rates}", soft_wrap=True)
+    console.print(f"          {board.source}", soft_wrap=True)
     console.print(f"memory    {'fits' if memory.fits else 'does not fit'}: {_parts(memory)}")
     console.print(
-        f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)}"
+        f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)} GB"
     )
     console.print(
         f"floor     {_ms(one.floor_ms)} ms, {_hz(one)}: nothing is faster; real engines take a multiple"
