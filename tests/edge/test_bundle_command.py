@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -195,6 +197,25 @@ def test_one_changed_bit_breaks_a_signature(keys: Path, manifest: bytes, place: 
         check_signature(manifest, bytes(changed), None)
     with pytest.raises(BundleRefused, match="not of this manifest"):
         check_signature(manifest + b"x", signature, None)
+
+
+WITHOUT_CRYPTOGRAPHY = """
+import sys
+sys.modules["cryptography"] = None  # an import of it fails then
+from edge.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_only_signatures_need_cryptography(folder: Path, keys: Path, capsys):
+    def verify() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT_CRYPTOGRAPHY, "bundle", "verify", str(folder)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert verify().returncode == 0
+    run(capsys, "sign", folder, "--key", keys / "ours.private.pem")
+    done = verify()
+    assert done.returncode == 2 and "pip install 'vla-edge[sign]'" in done.stderr
 
 
 def test_two_keys_are_two(tmp_path: Path):

@@ -1,5 +1,6 @@
 """The planner's dimensions against transformers' own classes, which are built without their weights."""
 
+import json
 from typing import Any
 
 import pytest
@@ -29,6 +30,20 @@ def test_every_family_counts_the_matrices_of_its_class(name, tokens):
     net = read_config(CONFIGS[name], Ask(views=2, tokens=tokens))
     assert net.parameters == matrices_of(CONFIGS[name])
     assert net.family == family_of(CONFIGS[name]["model_type"]).family
+
+
+ALWAYS_TIED = ("florence2", "kosmos-2")
+
+
+@pytest.mark.parametrize(
+    ("name", "tied"), [(n, tied) for n in CONFIGS for tied in (False, True) if tied or n not in ALWAYS_TIED]
+)
+@pytest.mark.parametrize("use_diff", [False, True])
+def test_config_files_are_read_as_transformers_writes_them(name, use_diff, tied):
+    config = {**CONFIGS[name], "tie_word_embeddings": tied}
+    config_class: Any = family_of(config["model_type"]).classes[config["model_type"]].config_class
+    written = json.loads(config_class.from_dict(config).to_json_string(use_diff=use_diff))
+    assert read_config(written, Ask()).parameters == matrices_of(config)
 
 
 @pytest.mark.parametrize("use_resampler", [False, True])

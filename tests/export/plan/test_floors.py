@@ -1,6 +1,7 @@
 """The floors against what others measured: below every latency, and in the same order."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -69,13 +70,12 @@ PUBLISHED = [
 ]
 
 
-def ask_of(published: Published) -> tuple[Net, Ask]:
+def net_of(published: Published) -> Net:
     if published.model == "paligemma2-3b":
-        ask = KNOWN["paligemma-3b"].ask
-        return read_config(PALIGEMMA2_3B, ask), ask
+        return read_config(PALIGEMMA2_3B, KNOWN["paligemma-3b"].ask)
     known = KNOWN[published.model]
     ask = known.ask if published.tokens is None else replace(known.ask, tokens=published.tokens)
-    return known.build(ask), ask
+    return known.build(ask)
 
 
 def planned(model: str, board: str, precision: str) -> Plan:
@@ -85,7 +85,7 @@ def planned(model: str, board: str, precision: str) -> Plan:
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: f"{p.model} {p.board} {p.precision} {p.stack}")
 def test_no_floor_is_above_a_published_latency(published: Published):
-    net, _ = ask_of(published)
+    net = net_of(published)
     floor_ms = plan(published.model, net, BOARDS[published.board], published.precision).floor_ms
     # Nor so far below that it would say nothing.
     assert published.latency_ms / 15 < floor_ms < published.latency_ms
@@ -154,6 +154,28 @@ FLORENCE_LARGE = {"model_type": "florence2", "vision_config": {"embed_dim": [256
 )
 def test_published_configs_have_as_many_parameters_as_published(config, published):
     assert read_config(config, Ask()).parameters == pytest.approx(published, rel=0.03)
+
+
+def test_the_documented_floors_are_these():
+    document = (Path(__file__).parents[3] / "docs/plan.md").read_text(encoding="utf-8")
+    rows = {line.split("`")[1]: line for line in document.splitlines() if line.startswith("| `")}
+    for name in KNOWN:
+        cells = []
+        for board in BOARDS:
+            others = ("fp8", "nvfp4") if board == "thor" else ("int8", "int4")
+            plans = [planned(name, board, precision) for precision in ("bf16", *others)]
+            cells.append(" / ".join(documented(each) for each in plans))
+        assert rows[name].endswith(f"| {' | '.join(cells)} |")
+    for published in PUBLISHED:
+        floor_ms = plan("", net_of(published), BOARDS[published.board], published.precision).floor_ms
+        ratio = published.latency_ms / floor_ms
+        assert f"| {published.latency_ms:g} | {floor_ms:.0f} | {ratio:.1f} |" in document
+
+
+def documented(one: Plan) -> str:
+    if not one.memory.fits:
+        return "–"
+    return f"{one.floor_ms:.0f}" if one.floor_ms >= 10 else f"{one.floor_ms:.1f}"
 
 
 def test_memory_decides_what_fits():
