@@ -194,6 +194,23 @@ def test_auto_is_what_fits_and_is_quickest():
     assert best.floor_ms == min(floors)
 
 
+def test_what_was_exported_in_several_precisions_is_planned_so():
+    stages = (
+        Stage("vision", Work(10**8, 1e11), precision="fp16"),
+        Stage("prefill", Work(10**9, 1e12), precision="int8"),
+    )
+    net = Net("any", stages, tables=0)
+    mixed = plan("any", net, BOARDS["agx-orin-64"], "auto")
+    assert mixed.precision == "fp16+int8"
+    assert [stage.bytes for stage in mixed.stages] == [2e8, 1e9]
+    assert mixed.memory.weights_bytes == 1.2e9
+    again = plan("any", net, BOARDS["agx-orin-64"], "fp16")
+    assert again.precision == "fp16" and again.stages[1].bytes == 2e9
+    lacking = replace(BOARDS["thor"], flops_s={"fp16": 1e12})
+    with pytest.raises(UsageError, match="has no int8"):
+        plan("any", net, lacking, "auto")
+
+
 @pytest.mark.parametrize("precision", ["fp8", "nvfp4"])
 @pytest.mark.parametrize("board", ["orin-nano", "orin-nx-16", "agx-orin-64"])
 def test_orin_refuses_what_it_has_no_arithmetic_for(board: str, precision: str):
