@@ -36,6 +36,7 @@ TRAIN = [
     "matplotlib>=3.8,<4",
     "tensorboard>=2.17,<3",
 ]
+SIGN = ["cryptography>=43,<51"]  # signatures of bundles
 JETSON = ["jetson-stats>=4.3,<8", "cuda-python>=12.6,<14"]
 DEV = [
     "pytest>=8.2,<10",
@@ -60,8 +61,9 @@ setup(
     extras_require={
         "export": EXPORT,
         "train": TRAIN,
+        "sign": SIGN,
         "jetson": JETSON,
-        "dev": sorted({*EXPORT, *TRAIN, *DEV}),
+        "dev": sorted({*EXPORT, *TRAIN, *SIGN, *DEV}),
     },
     entry_points={
         "console_scripts": ["vla-edge = edge.cli:main"],

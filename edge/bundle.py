@@ -12,7 +12,7 @@ import shutil
 import stat
 import tempfile
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,10 +25,14 @@ from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest, Vocabulary
 from edge.records import Goal
 
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.signing`
 _MAX_MANIFEST_BYTES = 1_000_000
+_MAX_SIGNATURE_BYTES = 1_000
 _SUFFIXES = (".onnx", ".plan", ".json", ".safetensors")  # what engines read; never a pickle
+_TEXTS = (".md", ".txt")  # for people
 _ARTICLES = ("a", "an", "the")
 _REEXPORT = "export or download the bundle again"
+_REMOVE = "remove it, or get the bundle from a source that you trust"
 
 
 @dataclass(frozen=True)
@@ -63,15 +67,20 @@ def make_bundle(manifest: Manifest, contents: Mapping[str, bytes]) -> Bundle:
 
 def write_bundle(folder: Path, bundle: Bundle) -> None:
     """Write a bundle so that `folder` is at all times absent, the old bundle, or the whole new one."""
+    listed = {info.file: bundle.contents[role] for role, info in _listed_files(bundle.manifest).items()}
+    write_files(folder, {**listed, MANIFEST: _manifest_bytes(bundle.manifest)})
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """As `write_bundle`, the files of a bundle by their names."""
     folder = folder.absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         new = temporary / "new"
         new.mkdir()
-        for role, info in _listed_files(bundle.manifest).items():
-            _write_file(new / info.file, bundle.contents[role])
-        _write_file(new / MANIFEST, _manifest_bytes(bundle.manifest))
+        for name, content in files.items():
+            _write_file(new / name, content)
         if folder.exists():
             folder.rename(temporary / "old")
         new.rename(folder)
@@ -85,7 +94,7 @@ def load_bundle(name_or_folder: str | Path) -> Bundle:
     Raises BundleRefused when it is missing, cut short, altered, of an unknown version, or holds anything
     that the runtime does not read.
     """
-    folder = _find(name_or_folder)
+    folder = find_bundle(name_or_folder)
     _check_strangers(folder)
     raw = _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     manifest = _parse_manifest(folder, raw)
@@ -96,13 +105,95 @@ def load_bundle(name_or_folder: str | Path) -> Bundle:
     return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest())
 
 
-def _find(name_or_folder: str | Path) -> Path:
+def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
+    """What a bundle says of itself, and the bytes that say it; its other files are not read.
+
+    Raises BundleRefused as `load_bundle`.
+    """
+    raw = _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
+    return _parse_manifest(folder, raw), raw
+
+
+def load_with_manifest(folder: Path) -> tuple[Bundle, bytes]:
+    """As `load_bundle`, and the bytes of its manifest."""
+    bundle, (_, raw) = load_bundle(folder), read_manifest(folder)
+    if hashlib.sha256(raw).hexdigest() != bundle.sha256:
+        raise BundleRefused(f"{folder} changed while it was read", "try again")
+    return bundle, raw
+
+
+def read_signature(folder: Path) -> bytes | None:
+    """The bytes of a bundle's signature, None where it has none. Raises BundleRefused as `load_bundle`."""
+    if not os.path.lexists(folder / SIGNATURE):
+        return None
+    return _read_file(folder / SIGNATURE, _MAX_SIGNATURE_BYTES)
+
+
+def write_signature(folder: Path, signature: bytes) -> Path:
+    """Put a signature into a bundle's folder, in place of an older one; returns its file. Raises UsageError
+    when it cannot be written."""
+    file, new = folder / SIGNATURE, folder / f".{SIGNATURE}.txt"
+    try:
+        _write_file(new, signature)
+        new.rename(file)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from error
+    finally:
+        new.unlink(missing_ok=True)
+    return file
+
+
+def parse_bundle(where: Path, files: Mapping[str, bytes]) -> Bundle:
+    """A bundle out of the bytes of its files by their names; `where` is for errors.
+
+    Raises BundleRefused as `load_bundle`, and when a file is missing or not listed.
+    """
+    if MANIFEST not in files:
+        raise BundleRefused(f"{where} lacks {MANIFEST}", _REEXPORT)
+    for name, limit_bytes in ((MANIFEST, _MAX_MANIFEST_BYTES), (SIGNATURE, _MAX_SIGNATURE_BYTES)):
+        if len(files.get(name, b"")) > limit_bytes:
+            raise BundleRefused(f"{name} in {where} is larger than {limit_bytes} bytes", _REEXPORT)
+    manifest = _parse_manifest(where, files[MANIFEST])
+    listed = _listed_files(manifest)
+    names = {info.file for info in listed.values()} | {MANIFEST}
+    _check_names(where, manifest, files.keys())
+    if names - files.keys():
+        raise BundleRefused(f"{where} lacks {', '.join(sorted(names - files.keys()))}", _REEXPORT)
+    for info in listed.values():
+        _check_content(info, files[info.file])
+    contents = {role: files[info.file] for role, info in listed.items()}
+    return Bundle(manifest, contents, hashlib.sha256(files[MANIFEST]).hexdigest())
+
+
+def check_folder(folder: Path, manifest: Manifest) -> None:
+    """Raises BundleRefused when a folder holds anything but the bundle's files and texts for people."""
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_file():
+            raise BundleRefused(f"{path} is not a regular file", _REMOVE)
+    texts = {path.name for path in folder.iterdir() if path.suffix in _TEXTS}
+    _check_names(folder, manifest, {path.name for path in folder.iterdir()} - texts)
+
+
+def _check_names(where: Path, manifest: Manifest, names: Collection[str]) -> None:
+    listed = {info.file for info in _listed_files(manifest).values()}
+    strange = sorted(set(names) - listed - {MANIFEST, SIGNATURE})
+    if strange:
+        raise BundleRefused(f"{where} holds {strange[0]!r}, which its manifest does not list", _REMOVE)
+
+
+def bundle_names() -> list[str]:
+    """The names of the bundles that are installed."""
+    return sorted(entry.name for entry in entry_points(group="vla_edge.bundles"))
+
+
+def find_bundle(name_or_folder: str | Path) -> Path:
+    """The folder of a bundle. Raises BundleRefused when there is none."""
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder
     known = {entry.name: entry for entry in entry_points(group="vla_edge.bundles")}
     if str(name_or_folder) not in known:
-        names = ", ".join(sorted(known)) or "none installed"
+        names = ", ".join(bundle_names()) or "none installed"
         raise BundleRefused(
             f"no bundle '{name_or_folder}': neither a folder nor a known name",
             f"known names: {names}; or give the path of a bundle's folder",
@@ -115,10 +206,9 @@ def _find(name_or_folder: str | Path) -> Path:
 
 def _check_strangers(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.suffix not in (*_SUFFIXES, ".md", ".txt"):
+        if path.suffix not in (*_SUFFIXES, *_TEXTS) and path.name != SIGNATURE:
             raise BundleRefused(
-                f"{path} is not a file that a bundle may hold (only {', '.join(_SUFFIXES)})",
-                "remove it, or get the bundle from a source that you trust",
+                f"{path} is not a file that a bundle may hold (only {', '.join(_SUFFIXES)})", _REMOVE
             )
 
 

@@ -1,0 +1,118 @@
+"""A bundle as one file to carry: a zip, stored and not compressed, of its manifest, files and signature.
+
+The same bundle gives the same bytes. Out of a zip comes a whole, verified bundle or nothing.
+"""
+
+import os
+import stat
+import struct
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge.bundle import (
+    MANIFEST,
+    SIGNATURE,
+    Bundle,
+    load_with_manifest,
+    parse_bundle,
+    read_signature,
+    write_files,
+)
+from edge.errors import BundleRefused, UsageError
+
+_STAMP = (1980, 1, 1, 0, 0, 0)  # zip's earliest: the time of packing is no part of a bundle
+# What zipfile raises at bytes that it cannot read; RuntimeError where they seem encrypted or too new.
+_NO_ZIP = (zipfile.BadZipFile, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
+_UNZIPPED = "get the file again; `vla-edge bundle pack` makes such files"
+
+
+def pack_bundle(folder: Path, out: Path) -> Bundle:
+    """Verify the bundle in `folder` and write it to the file `out`. Texts for people stay behind.
+
+    Raises BundleRefused as `load_bundle`, and UsageError when `out` is there or cannot be written; nothing is
+    left of it then.
+    """
+    _check_absent(out)
+    bundle, raw = load_with_manifest(folder)
+    signature = read_signature(folder)
+    infos = {**bundle.manifest.files, **bundle.manifest.graphs}
+    files = {MANIFEST: raw, **{info.file: bundle.contents[role] for role, info in infos.items()}}
+    if signature is not None:
+        files[SIGNATURE] = signature
+    try:
+        _write_zip(out, files)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {out}: {error.strerror}", "free some space, or write elsewhere"
+        ) from error
+    return bundle
+
+
+def unpack_bundle(file: Path, folder: Path) -> Bundle:
+    """The bundle in a file of `pack_bundle`, verified and written to `folder`.
+
+    Raises BundleRefused when it is cut short, altered, or holds anything that is no file of a bundle, and
+    UsageError when `folder` is there or cannot be written; then nothing is left of it.
+    """
+    _check_absent(folder)
+    files = _read_zip(file)
+    bundle = parse_bundle(file, files)
+    try:
+        write_files(folder, files)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
+        ) from error
+    return bundle
+
+
+def _check_absent(path: Path) -> None:
+    if os.path.lexists(path):
+        raise UsageError(f"{path} is there already", "remove it, or choose another name")
+
+
+def _write_zip(out: Path, files: Mapping[str, bytes]) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{out.name}-", dir=out.absolute().parent)
+    try:
+        with os.fdopen(descriptor, "wb") as raw:
+            with zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive:
+                for file, content in files.items():
+                    info = zipfile.ZipInfo(file, _STAMP)
+                    info.external_attr = (stat.S_IFREG | 0o644) << 16
+                    archive.writestr(info, content)
+            raw.flush()
+            os.fsync(raw.fileno())
+        Path(name).chmod(0o644)
+        Path(name).rename(out)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _read_zip(file: Path) -> dict[str, bytes]:
+    """The files by their names, in memory: no more bytes than the zip itself has."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            infos = archive.infolist()
+            for info in infos:
+                _check_entry(file, info)
+            # Stored entries that lie over each other would be read more than once.
+            if sum(info.file_size for info in infos) > file.stat().st_size:
+                raise BundleRefused(f"{file} holds more than its own size", _UNZIPPED)
+            if len({info.filename for info in infos}) < len(infos):
+                raise BundleRefused(f"{file} holds a name twice", _UNZIPPED)
+            return {info.filename: archive.read(info) for info in infos}
+    except _NO_ZIP as error:
+        raise BundleRefused(f"{file} is no zip file, cut short or damaged: {error}", _UNZIPPED) from error
+    except OSError as error:  # also a seek to before the file
+        raise BundleRefused(f"cannot read {file}: {error.strerror or error}", _UNZIPPED) from error
+
+
+def _check_entry(file: Path, info: zipfile.ZipInfo) -> None:
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    plain = kind in (0, stat.S_IFREG) and "/" not in info.filename and "\\" not in info.filename
+    if not plain or info.filename in ("", ".", "..") or info.orig_filename != info.filename:
+        raise BundleRefused(f"{file} holds {info.filename!r}, which is no plain file of a bundle", _UNZIPPED)
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.compress_size != info.file_size:
+        raise BundleRefused(f"{file} holds {info.filename!r} compressed or encrypted", _UNZIPPED)

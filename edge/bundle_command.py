@@ -1,0 +1,197 @@
+"""`vla-edge bundle ...`: verify, show, sign and carry bundles."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.arguments import ArgumentParser
+from edge.errors import BundleRefused, UsageError
+
+if TYPE_CHECKING:
+    from edge.manifest import GraphInfo, Manifest, TensorInfo
+
+# edge.bundle is imported by each command: --help answers without it.
+
+
+def verify(argv: list[str]) -> int:
+    """Is every file there and as the manifest says, and nothing else; and who signed it."""
+    p = ArgumentParser("bundle verify", "schema, sizes and SHA-256 of every file, strangers, signature")
+    p.add_argument("bundle", help="a bundle's folder or name")
+    p.add_argument("--key", type=Path, help="PEM file of the public key that must have signed it")
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    from edge.bundle import check_folder, find_bundle, load_with_manifest, read_signature
+
+    folder = find_bundle(a.bundle)
+    bundle, raw = load_with_manifest(folder)
+    check_folder(folder, bundle.manifest)
+    signature, key = read_signature(folder), None
+    if signature is not None:
+        from edge.signing import check_signature
+
+        key = check_signature(raw, signature, a.key)
+    elif a.key is not None:
+        raise BundleRefused(
+            f"{folder} is not signed, and a signature by the key in {a.key} is demanded",
+            "`vla-edge bundle sign` signs it",
+        )
+    size = sum(map(len, bundle.contents.values()))
+    if a.json:
+        said = {
+            "name": bundle.manifest.name,
+            "files": len(bundle.contents),
+            "bytes": size,
+            "sha256": bundle.sha256,
+            "signed_by": key,
+            "key_demanded": a.key is not None,
+        }
+        print(json.dumps(said, ensure_ascii=False))
+        return 0
+    print(f"{folder}: whole; {len(bundle.contents)} files, {size / 1e6:.1f} MB, sha256 {bundle.sha256}")
+    if key is None:
+        print("not signed")
+    elif a.key is None:
+        print(f"signed by ed25519 {key}; whose key that is, --key PUBLIC.pem would check")
+    else:
+        print(f"signed by the key in {a.key}")
+    return 0
+
+
+def show(argv: list[str]) -> int:
+    """What a person wants to know of a bundle."""
+    p = ArgumentParser("bundle show", "what a bundle says of itself; its files are not verified")
+    p.add_argument("bundle", help="a bundle's folder or name")
+    p.add_argument("--json", action="store_true", help="print the whole manifest with its sha256")
+    a = p.parse_args(argv)
+    import hashlib
+
+    from edge.bundle import SIGNATURE, find_bundle, read_manifest, read_signature
+
+    folder = find_bundle(a.bundle)
+    manifest, raw = read_manifest(folder)
+    digest, signature = hashlib.sha256(raw).hexdigest(), read_signature(folder)
+    if a.json:
+        document = manifest.model_dump(mode="json")
+        said = {**document, "sha256": digest, "folder": str(folder), "signed": signature is not None}
+        print(json.dumps(said, ensure_ascii=False))
+        return 0
+    _print_manifest(manifest)
+    print(f"sha256      {digest}")
+    print(f"signature   {SIGNATURE if signature is not None else 'none'}")
+    return 0
+
+
+def _print_manifest(manifest: "Manifest") -> None:
+    image, words = manifest.image, manifest.vocabulary
+    print(f"{manifest.name}: {manifest.family}, a {manifest.policy} policy, for {manifest.target.engine}")
+    print(f"goals       {', '.join(manifest.goals)}")
+    for goal, prompt in manifest.prompts.items():
+        print(f"prompt      {goal}: {prompt!r}")
+    print(f"targets     {', '.join(words.kinds) or 'any words'}")
+    if words.colours:
+        print(f"colours     {', '.join(words.colours)}")
+    print(f"image       {image.width} x {image.height} px, {image.resize}, {image.fit}")
+    if manifest.head is not None:
+        head = manifest.head
+        print(
+            f"head        {head.kind}, {head.horizon} x {', '.join(head.columns)} at {head.rate_hz:g} Hz, "
+            f"history {head.history} of {head.window}"
+        )
+    for role, graph in manifest.graphs.items():
+        print(f"graph       {role}: {graph.file}, {graph.precision}, {graph.bytes / 1e6:.1f} MB")
+        for line in _tensors(graph):
+            print(f"            {line}")
+    for role, info in manifest.files.items():
+        print(f"file        {role}: {info.file}, {info.bytes / 1e6:.1f} MB")
+    for name, value in manifest.parity.items():
+        print(f"parity      {name}: {value:g}")
+    for name, text in manifest.provenance.items():
+        print(f"provenance  {name}: {text}")
+
+
+def _tensors(graph: "GraphInfo") -> list[str]:
+    def line(way: str, tensor: "TensorInfo") -> str:
+        return f"{way} {tensor.name} {tensor.dtype} {' x '.join(map(str, tensor.shape))}"
+
+    return [*(line("in ", each) for each in graph.inputs), *(line("out", each) for each in graph.outputs)]
+
+
+def keygen(argv: list[str]) -> int:
+    """A pair of keys."""
+    p = ArgumentParser(
+        "bundle keygen", "an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give"
+    )
+    p.add_argument("name", metavar="NAME")
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    from edge.signing import make_keys
+
+    private, public = Path(f"{a.name}.private.pem"), Path(f"{a.name}.public.pem")
+    key = make_keys(private, public)
+    if a.json:
+        print(json.dumps({"private": str(private), "public": str(public), "key": key}))
+    else:
+        print(f"{private}: keep it secret; whoever has it can sign\n{public}: ed25519 {key}")
+    return 0
+
+
+def sign(argv: list[str]) -> int:
+    """Sign a bundle, after it was verified."""
+    p = ArgumentParser(
+        "bundle sign", "verify a bundle, then sign its manifest, which has every file's SHA-256"
+    )
+    p.add_argument("bundle", type=Path, help="a bundle's folder")
+    p.add_argument("--key", type=Path, required=True, help="PEM file of the private key")
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    from edge.bundle import check_folder, load_with_manifest, write_signature
+    from edge.signing import check_signature
+    from edge.signing import sign as sign_bytes
+
+    if not a.bundle.is_dir():
+        raise UsageError(f"{a.bundle} is not a folder", "an installed bundle is signed by who publishes it")
+    bundle, raw = load_with_manifest(a.bundle)
+    check_folder(a.bundle, bundle.manifest)
+    signature = sign_bytes(raw, a.key)
+    file = write_signature(a.bundle, signature)
+    key = check_signature(raw, signature, None)
+    said = {"signature": str(file), "sha256": bundle.sha256, "key": key}
+    print(json.dumps(said, ensure_ascii=False) if a.json else f"{file}: signed by ed25519 {key}")
+    return 0
+
+
+def pack(argv: list[str]) -> int:
+    """A bundle to one file."""
+    p = ArgumentParser("bundle pack", "a bundle, verified, with its signature as one file, not compressed")
+    p.add_argument("bundle", help="a bundle's folder or name")
+    p.add_argument("out", type=Path, metavar="OUT.zip")
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    from edge.archive import pack_bundle
+    from edge.bundle import find_bundle
+
+    bundle = pack_bundle(find_bundle(a.bundle), a.out)
+    return _told(a.out, bundle.sha256, a.out.stat().st_size, a.json)
+
+
+def unpack(argv: list[str]) -> int:
+    """One file to a bundle."""
+    p = ArgumentParser(
+        "bundle unpack", "the bundle in a file of `bundle pack`, verified, whole or not at all"
+    )
+    p.add_argument("file", type=Path, metavar="FILE.zip")
+    p.add_argument("out", type=Path, metavar="FOLDER")
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    from edge.archive import unpack_bundle
+
+    bundle = unpack_bundle(a.file, a.out)
+    return _told(a.out, bundle.sha256, sum(map(len, bundle.contents.values())), a.json)
+
+
+def _told(out: Path, sha256: str, size_bytes: int, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"out": str(out), "bytes": size_bytes, "sha256": sha256}, ensure_ascii=False))
+    else:
+        print(f"{out}: {size_bytes / 1e6:.1f} MB, sha256 {sha256}")
+    return 0

@@ -1,0 +1,179 @@
+"""What boards can do: memory, bandwidth, and dense arithmetic of their tensor cores, from the data sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge.errors import UsageError
+
+# Bits that a weight takes with its scales, from the most exact to the least: int4 in groups of 128 with 16
+# bits more, nvfp4 in blocks of 16 with 8.
+BITS = {
+    "fp32": 32.0,
+    "bf16": 16.0,
+    "fp16": 16.0,
+    "int8": 8.0,
+    "fp8": 8.0,
+    "nvfp4": 4.5,
+    "int4": 4.125,
+}
+
+# The system without a desktop and CUDA with TensorRT's libraries, which take the same memory: an estimate.
+RESERVED_BYTES = 2e9
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board, or this machine."""
+
+    name: str
+    title: str
+    memory_bytes: float  # shared by the system, the CPU and the GPU
+    reserved_bytes: float  # of it, what is not the model's
+    bandwidth_bytes_s: float
+    flops_s: Mapping[
+        str, float
+    ]  # dense, by the precision of the weights; a precision that is missing, it lacks
+    source: str
+    measured: bool = False
+
+
+def _orin(tensor_cores: int, clock_hz: float) -> dict[str, float]:
+    # Ampere: 1024 int8 operations a tensor core and clock, half as many in 16 bits, a quarter in TF32, which
+    # TensorRT makes of fp32. This gives the data sheets' dense TOPS, which are half of the sparse ones.
+    int8 = 1024.0 * tensor_cores * clock_hz
+    # int4 is for weights alone: it is unpacked and multiplied in fp16.
+    return {"fp32": int8 / 4, "bf16": int8 / 2, "fp16": int8 / 2, "int8": int8, "int4": int8 / 2}
+
+
+BOARDS = {
+    board.name: board
+    for board in (
+        Board(
+            "orin-nano",
+            "Jetson Orin Nano 8 GB (super)",
+            8e9,
+            RESERVED_BYTES,
+            102e9,  # 68 GB/s before JetPack 6.1's super mode
+            _orin(32, 1.020e9),
+            "Jetson Orin Nano Super Developer Kit data sheet: 102 GB/s, 67 sparse INT8 TOPS",
+        ),
+        Board(
+            "orin-nx-16",
+            "Jetson Orin NX 16 GB (super)",
+            16e9,
+            RESERVED_BYTES,
+            102.4e9,
+            _orin(32, 1.173e9),  # of its 157 sparse TOPS, 80 are the two DLAs'
+            "Jetson Orin NX Series data sheet: 102.4 GB/s, 32 tensor cores at up to 1173 MHz",
+        ),
+        Board(
+            "agx-orin-64",
+            "Jetson AGX Orin 64 GB",
+            64e9,
+            RESERVED_BYTES,
+            204.8e9,
+            _orin(64, 1.300e9),  # of its 275 sparse TOPS, 105 are the two DLAs'
+            "Jetson AGX Orin Series data sheet: 204.8 GB/s, 170 sparse INT8 TOPS of the GPU",
+        ),
+        Board(
+            "thor",
+            "Jetson AGX Thor (T5000)",
+            128e9,
+            RESERVED_BYTES,
+            273e9,
+            # 2070 sparse FP4, 1035 sparse FP8 TFLOPS; dense is half, and each step up in width another half.
+            # int8 is taken to run as fast as fp8, int4 to be for weights alone.
+            {
+                "fp32": 129.4e12,
+                "bf16": 258.75e12,
+                "fp16": 258.75e12,
+                "int8": 517.5e12,
+                "fp8": 517.5e12,
+                "nvfp4": 1035e12,
+                "int4": 258.75e12,
+            },
+            "Jetson Thor Series data sheet: 273 GB/s, 2070 sparse FP4 TFLOPS",
+        ),
+    )
+}
+
+# Of the measurement: more than most caches hold is as good as any more.
+_LEAST_BYTES, _MOST_BYTES, _BLOCK_BYTES = 2**20, 2**27, 2**23
+_ROUNDS = 20
+
+_JETSONS = {  # what /proc/device-tree/model says -> board
+    "Orin Nano": "orin-nano",
+    "Orin NX": "orin-nx-16",
+    "AGX Orin": "agx-orin-64",
+    "Thor": "thor",
+}
+
+
+def find_board(name: str, model_bytes: float) -> Board:
+    """A board by its name; "this" looks at this machine, which off a Jetson is measured, see `measure`.
+
+    Raises UsageError for a name or a Jetson that is not known.
+    """
+    if name == "this":
+        return this_machine(model_bytes)
+    if name not in BOARDS:
+        raise UsageError(f"unknown board {name!r}", f"known: {', '.join(BOARDS)}, this, all")
+    return BOARDS[name]
+
+
+def this_machine(model_bytes: float, proc: Path = Path("/proc")) -> Board:
+    """On a Jetson its board's figures with the memory that is there, elsewhere measured ones."""
+    total_bytes, free_bytes = _memory(proc / "meminfo")
+    model = proc / "device-tree/model"
+    title = model.read_text().strip("\0\n ") if model.is_file() else ""
+    if "Jetson" not in title:
+        bandwidth_bytes_s, flops_s = measure(model_bytes)
+        return Board(
+            "this",
+            "this machine's CPU",
+            total_bytes,
+            total_bytes - free_bytes,
+            bandwidth_bytes_s,
+            {"fp32": flops_s},
+            "measured just now: float32 matrix times vector and matrix times matrix in numpy",
+            measured=True,
+        )
+    for words, name in _JETSONS.items():
+        if words in title:
+            return replace(BOARDS[name], name="this", title=title, memory_bytes=total_bytes)
+    raise UsageError(f"no figures known of a {title!r}", f"plan for one of {', '.join(BOARDS)}")
+
+
+def _memory(meminfo: Path) -> tuple[float, float]:
+    """Bytes in all, and those that a new process can have."""
+    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    total, free = (float(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
+    return total, free
+
+
+def measure(model_bytes: float) -> tuple[float, float]:
+    """Bytes and float32 operations a second of this CPU as numpy's BLAS uses it.
+
+    It reads as much as the model has, for a small one stays in caches. The best of many short rounds counts:
+    some of them are left alone even on a busy machine.
+    """
+    from time import perf_counter  # of a computation, not of a drive
+
+    import numpy as np
+
+    def time_s(left: np.ndarray, right: np.ndarray) -> float:
+        start = perf_counter()
+        np.dot(left, right)
+        return perf_counter() - start
+
+    vector = np.ones(4096, np.float32)
+    rows = round(min(max(model_bytes, _LEAST_BYTES), _MOST_BYTES) / vector.nbytes)
+    blocks = np.array_split(np.ones((rows, 4096), np.float32), -(-rows * vector.nbytes // _BLOCK_BYTES))
+    # The first pass also starts threads and touches memory.
+    speeds = [[block.nbytes / time_s(block, vector) for block in blocks] for _ in range(_ROUNDS)][1:]
+    square = np.ones((512, 512), np.float32)
+    multiplied_s = min([time_s(square, square) for _ in range(_ROUNDS)][1:])
+    return max(map(max, speeds)), 2 * 512**3 / multiplied_s

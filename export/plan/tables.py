@@ -1,0 +1,104 @@
+"""A plan for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from export.plan.boards import BITS
+from export.plan.floors import Memory, Plan
+from export.plan.layers import Ask
+
+
+def print_stages(one: Plan, ask: Ask) -> None:
+    """One model on one board, stage by stage."""
+    console, board, memory = Console(highlight=False), one.board, one.memory
+    console.print(f"{_asked(one, ask)}\n{one.precision} on {board.title}")
+    table = Table(caption="times of all passes in ms")
+    for name in ("stage", "passes", "weights", "bytes", "FLOPs", "bandwidth", "compute", "floor"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for stage in one.stages:
+        table.add_row(
+            stage.name,
+            str(stage.passes),
+            _short(stage.parameters),
+            _short(stage.bytes),
+            _short(stage.flops),
+            _ms(stage.bandwidth_ms),
+            _ms(stage.compute_ms),
+            _ms(stage.floor_ms),
+        )
+    table.add_section()
+    table.add_row("all", *[""] * 6, _ms(one.floor_ms))
+    console.print(table)
+    rates = ", ".join(f"{each} {board.flops_s[each] / 1e12:.3g}" for each in BITS if each in board.flops_s)
+    console.print(f"board     {board.bandwidth_bytes_s / 1e9:.4g} GB/s; dense T/s: {rates}", soft_wrap=True)
+    console.print(f"          {board.source}", soft_wrap=True)
+    console.print(f"memory    {'fits' if memory.fits else 'does not fit'}: {_parts(memory)}")
+    console.print(
+        f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)} GB"
+    )
+    console.print(
+        f"floor     {_ms(one.floor_ms)} ms, {_hz(one)}: nothing is faster; real engines take a multiple"
+    )
+
+
+def print_boards(plans: Sequence[Plan], refused: Sequence[dict[str, str]], ask: Ask) -> None:
+    """One model on several boards."""
+    console = Console(highlight=False)
+    console.print(_asked(plans[0], ask))
+    table = Table()
+    for name in ("board", "precision", "floor ms", "Hz", "run GB", "build GB", "of GB", "fits"):
+        table.add_column(name, justify="left" if name in ("board", "precision", "fits") else "right")
+    for one in plans:
+        memory = one.memory
+        table.add_row(
+            one.board.name,
+            one.precision,
+            _ms(one.floor_ms),
+            f"{1e3 / one.floor_ms:.3g}",
+            f"{memory.run_bytes / 1e9:.1f}",
+            f"{memory.build_bytes / 1e9:.1f}",
+            f"{memory.board_bytes / 1e9:.0f}",
+            "no" if not memory.fits else "yes" if memory.builds else "to run",
+        )
+    console.print(table)
+    for each in refused:
+        console.print(each["refused"])
+
+
+def _asked(one: Plan, ask: Ask) -> str:
+    count = f"{one.parameters / 1e9:.2f} B" if one.parameters >= 1e9 else f"{one.parameters / 1e6:.1f} M"
+    asked = [f"{ask.views} view{'s' * (ask.views > 1)}", f"{ask.prompt} prompt tokens"]
+    if ask.tokens:
+        asked.append(f"{ask.tokens} answer tokens")
+    if ask.steps > 1:
+        asked.append(f"{ask.steps} steps")
+    return f"{one.model} ({count} parameters): {', '.join(asked)}"
+
+
+def _parts(memory: Memory) -> str:
+    parts = {"weights": memory.weights_bytes, "cache": memory.cache_bytes, "system": memory.reserved_bytes}
+    named = ", ".join(f"{name} {_short(size)}B" for name, size in parts.items())
+    return f"{_of(memory.run_bytes, memory)} GB: {named}"
+
+
+def _of(size_bytes: float, memory: Memory) -> str:
+    return f"{size_bytes / 1e9:.1f} of {memory.board_bytes / 1e9:.0f}"
+
+
+def _hz(one: Plan) -> str:
+    return f"{1e3 / one.floor_ms:.3g} Hz"
+
+
+def _ms(time_ms: float) -> str:
+    return f"{time_ms:.1f}" if time_ms >= 1 else f"{time_ms:.3f}"
+
+
+def _short(number: float) -> str:
+    for unit, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f} "

@@ -1,0 +1,148 @@
+"""`vla-edge plan` as a command: what it takes, prints and refuses, and what it never imports."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge import cli
+from edge.bundle import load_bundle
+from export.plan.boards import BOARDS, this_machine
+
+ABSENT = {"torch", "transformers", "onnx", "onnxruntime", "safetensors", "vla"}
+PROBE = """
+import importlib.abc, sys
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from edge.cli import main
+sys.exit(main({argv!r}))
+"""
+
+
+def run(argv: list[str], absent: set[str] = ABSENT) -> subprocess.CompletedProcess[str]:
+    probe = PROBE.format(absent=absent, argv=["plan", *argv])
+    return subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+
+
+def said(capsys: pytest.CaptureFixture[str], *argv: str) -> dict:
+    assert cli.main(["plan", "--json", *argv]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_it_answers_where_torch_is_absent_and_imports_nothing_slow():
+    done = run(
+        ["--model", "pi0.5", "--board", "thor", "--json"], ABSENT | {"numpy", "pydantic", "rich", "cv2"}
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["fits"]
+    assert run(["--model", "pi0.5", "--board", "thor", "--json"], {"argparse"}).returncode != 0
+
+
+def test_it_starts_in_a_third_of_a_second():
+    taken_s = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert run(["--model", "openvla", "--board", "all"]).returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # Processor time: what else the machine does is not counted.
+        taken_s.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(taken_s) < 0.3
+
+
+def test_json_holds_the_floors_of_each_stage(capsys):
+    plan = said(capsys, "--model", "pi0.5", "--board", "agx-orin-64", "--precision", "int8")
+    assert [stage["name"] for stage in plan["stages"]] == ["vision", "prefill", "expert"]
+    assert plan["floor_ms"] == pytest.approx(sum(stage["floor_ms"] for stage in plan["stages"]))
+    names = {"parameters", "bytes", "flops", "bandwidth_ms", "compute_ms", "floor_ms"}
+    assert all(names < stage.keys() for stage in plan["stages"])
+    assert plan["fits"] and plan["memory"]["run_bytes"] < plan["memory"]["board_bytes"] == 64e9
+    assert plan["precisions"] == ["fp32", "bf16", "fp16", "int8", "int4"]
+
+
+def test_several_boards_are_compared(capsys):
+    plans = said(capsys, "--model", "smolvla", "--board", "thor", "--board", "orin-nano")["plans"]
+    assert [each["board"] for each in plans] == ["thor", "orin-nano"]
+    plans = said(capsys, "--model", "smolvla", "--precision", "fp8")["plans"]
+    assert [each["board"] for each in plans if "floor_ms" in each] == ["thor"]
+    assert all("has no fp8" in each["refused"] for each in plans if each["board"] != "thor")
+
+
+def test_people_get_a_table(capsys):
+    assert cli.main(["plan", "--model", "openvla"]) == 0
+    out = capsys.readouterr().out
+    assert "7.54 B parameters" in out and "build GB" in out and "int4" in out
+    assert cli.main(["plan", "--model", "pi0.5", "--board", "orin-nano", "--precision", "bf16"]) == 0
+    out = capsys.readouterr().out
+    assert "prefill" in out and "does not fit" in out and "102 GB/s" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--model", "pi0.5", "--board", "orin-nano", "--precision", "fp8"], "has no fp8"),
+        (["--model", "pi0.5", "--board", "agx-orin-64", "--precision", "nvfp4"], "has no nvfp4"),
+        (["--model", "no-such-model"], "no model 'no-such-model'"),
+        (["--model", "pi0.5", "--board", "rpi"], "rpi"),
+        (["--model", "default", "--views", "2"], "shapes are fixed"),
+        (["--model", "."], "neither config.json nor manifest.json"),
+        ([], "--model"),
+    ],
+)
+def test_mistakes_are_bad_usage(argv, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["plan", *argv]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_folder_with_a_config_is_planned(capsys, tmp_path: Path):
+    (tmp_path / "config.json").write_text('{"model_type": "kosmos-2"}')
+    plan = said(capsys, "--model", str(tmp_path), "--board", "orin-nx-16")
+    assert plan["family"] == "kosmos-2" and plan["parameters"] == pytest.approx(1.66e9, rel=0.03)
+    short = said(capsys, "--model", str(tmp_path), "--board", "orin-nx-16", "--tokens", "0")
+    assert short["floor_ms"] < plan["floor_ms"]
+    (tmp_path / "config.json").write_text("{")
+    assert cli.main(["plan", "--model", str(tmp_path)]) == 2
+    assert "is not JSON" in capsys.readouterr().err
+
+
+def test_a_bundle_is_planned_by_its_graphs(capsys, tiny_bundle: Path):
+    bundle = load_bundle(tiny_bundle)
+    plan = said(capsys, "--model", str(tiny_bundle), "--board", "orin-nano", "--tokens", "6")
+    assert plan["model"] == "tiny" and plan["precision"] == "fp32"
+    assert [(stage["name"], stage["passes"]) for stage in plan["stages"]] == [
+        ("vision", 1),
+        ("prefill", 1),
+        ("decode", 5),
+    ]
+    assert plan["parameters"] * 4 == pytest.approx(sum(map(len, bundle.contents.values())), rel=0.2)
+    assert said(capsys, "--model", "default", "--board", "orin-nano")["family"] == "paligemma"
+    assert cli.main(["plan", "--model", str(tiny_bundle / "nothing")]) == 2
+
+
+def test_this_machine_is_measured_and_says_so(capsys):
+    plan = said(capsys, "--model", "default", "--board", "this")
+    assert plan["measured"] and "measured" in plan["board_figures"] and plan["precisions"] == ["fp32"]
+    assert 0.01 < plan["floor_ms"] < 10_000
+    assert cli.main(["plan", "--model", "default", "--board", "this", "--precision", "int8"]) == 2
+    assert "was not measured in int8" in capsys.readouterr().err
+
+
+def test_a_jetson_is_known_by_its_device_tree(tmp_path: Path):
+    (tmp_path / "device-tree").mkdir()
+    (tmp_path / "meminfo").write_text("MemTotal: 7800000 kB\nMemFree: 1 kB\nMemAvailable: 6000000 kB\n")
+    model = tmp_path / "device-tree/model"
+    model.write_text("NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super\0")
+    board = this_machine(1e6, tmp_path)
+    assert board.flops_s == BOARDS["orin-nano"].flops_s and not board.measured
+    assert board.memory_bytes == 7800000 * 1024
+    model.write_text("NVIDIA Jetson Nano Developer Kit\0")
+    with pytest.raises(cli.UsageError, match="no figures known"):
+        this_machine(1e6, tmp_path)
