@@ -68,6 +68,10 @@ setup(
     entry_points={
         "console_scripts": ["vla-edge = edge.cli:main"],
         "vla_edge.robots": ["sim = sim.robot:open_robot"],
-        "vla_edge.bundles": ["default = sim.bundles:default"],
+        "vla_edge.bundles": [
+            "default = sim.bundles:default",
+            "head = sim.bundles:head",
+            "token = sim.bundles:token",
+        ],
     },
 )

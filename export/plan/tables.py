@@ -51,7 +51,8 @@ def print_boards(plans: Sequence[Plan], refused: Sequence[dict[str, str]], ask: 
     console.print(_asked(plans[0], ask))
     table = Table()
     for name in ("board", "precision", "floor ms", "Hz", "run GB", "build GB", "of GB", "fits"):
-        table.add_column(name, justify="left" if name in ("board", "precision", "fits") else "right")
+        justify = "left" if name in ("board", "precision", "fits") else "right"
+        table.add_column(name, justify=justify, no_wrap=name == "board")
     for one in plans:
         memory = one.memory
         table.add_row(

@@ -2,7 +2,19 @@
 
 from pathlib import Path
 
+HERE = Path(__file__).parent
+
 
 def default() -> Path:
     """The folder of the model that finds the simulated objects."""
-    return Path(__file__).parent / "default"
+    return HERE / "default"
+
+
+def head() -> Path:
+    """The folder of a policy with a continuous head, trained on demonstrations."""
+    return HERE / "head"
+
+
+def token() -> Path:
+    """The folder of a policy that says its actions as tokens, trained on demonstrations."""
+    return HERE / "token"
