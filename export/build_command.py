@@ -67,8 +67,8 @@ def main(argv: list[str]) -> int:
 def _sentence(plan: Plan) -> str:
     engine = plan.engine or ()
     return (
-        f"{len(plan.content) / 1e6:.1f} MB, built in {plan.seconds:.0f} s; outputs of its {len(engine)} layers "
-        f"{count_types(engine)}; {sum(bool(layer.nodes) for layer in engine)} traced to ONNX nodes"
+        f"{len(plan.content) / 1e6:.1f} MB, built in {plan.seconds:.0f} s; outputs of its {len(engine)} "
+        f"layers {count_types(engine)}; {sum(bool(layer.nodes) for layer in engine)} traced to ONNX nodes"
     )
 
 

@@ -36,11 +36,8 @@ class Layer:
 
 
 def type_name(spelt: str) -> str:
-    """fp32, fp16, ... of TensorRT's word for a type. Raises ValueError at an unknown one."""
-    found = [_TYPES[word] for word in re.findall(r"\w+", spelt.upper()) if word in _TYPES]
-    if len(found) != 1:
-        raise ValueError(f"TensorRT writes of a type '{spelt}', which is not known here")
-    return found[0]
+    """fp32, fp16, ... of TensorRT's word for a type; its own word where that is none of them."""
+    return next((_TYPES[word] for word in re.findall(r"\w+", spelt.upper()) if word in _TYPES), spelt)
 
 
 def onnx_nodes(metadata: str) -> tuple[str, ...]:
@@ -67,8 +64,11 @@ def engine_layers(dump: str) -> list[Layer]:
 
 
 def fallen_to_fp32(network: Iterable[Layer], engine: Iterable[Layer]) -> list[Layer]:
-    """Layers of the engine with FP32 in them though none of their ONNX nodes has any. A layer that fuses
-    several nodes is judged by all of them together; one without nodes only carries values: it is not judged."""
+    """Layers of the engine with FP32 in them though none of their ONNX nodes has any.
+
+    A layer that fuses several nodes is judged by all of them together. One without nodes only carries values,
+    and is not judged.
+    """
     meant = {node for layer in network if "fp32" in layer.types for node in layer.nodes}
     return [
         layer for layer in engine if layer.nodes and "fp32" in layer.types and meant.isdisjoint(layer.nodes)

@@ -143,30 +143,30 @@ def _run_child(role: str, work: Path) -> int:
     """Runs the builder on `work/job.json`; its peak of resident memory in bytes. Raises where it dies."""
     with (work / "log.txt").open("w+") as log:
         command = [sys.executable, "-m", "export.tensorrt", str(work / "job.json")]
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        try:
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-        finally:
-            if child.returncode is None:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as child:
+            try:
+                _, status, usage = os.wait4(child.pid, 0)  # not child.wait(): it would not tell the memory
+            except KeyboardInterrupt:
                 child.kill()
+                raise
+            code = child.returncode = os.waitstatus_to_exitcode(status)
         log.seek(0)
         last = " ".join(log.read().split())[-300:]
-    if child.returncode == -signal.SIGKILL:
+    peak_bytes = usage.ru_maxrss * 1024
+    if code == -signal.SIGKILL:
         raise HardwareMissing(
-            f"building the {role} plan was killed (SIGKILL) at {usage.ru_maxrss * 1024 / 1e9:.2f} GB: "
+            f"building the {role} plan was killed (SIGKILL) at {peak_bytes / 1e9:.2f} GB: "
             "most likely there was too little memory",
             "close other programs or add swap, then build again",
         )
-    if child.returncode < 0:
+    if code < 0:
         raise BundleRefused(
-            f"TensorRT crashed on the {role} graph ({signal.Signals(-child.returncode).name}); "
-            f"last words: {last}",
+            f"TensorRT crashed on the {role} graph ({signal.Signals(-code).name}); last words: {last}",
             "the bundle still runs on ONNX Runtime",
         )
-    if child.returncode != 0:
+    if code != 0:
         raise EdgeError(f"the builder of the {role} plan failed; last words: {last}")
-    return usage.ru_maxrss * 1024
+    return peak_bytes
 
 
 def _place(place: Place) -> list[str]:

@@ -91,7 +91,7 @@ def _parse(trt: Any, network: Any, logger: Any, onnx: bytes) -> None:
 
 def _sentence(error: Any) -> str:
     where = f"node '{error.node_name()}' ({error.node_operator()}): " if error.node_name() else ""
-    return where + error.desc().strip()
+    return where + " ".join(error.desc().split())
 
 
 def _aim(trt: Any, config: Any, compute_capability: str) -> None:

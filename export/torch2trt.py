@@ -1,7 +1,7 @@
 """Heads and vision encoders straight from torch with torch2trt, where the user has it.
 
-It is not on PyPI, needs flags that TensorRT 11 has no more, and has no converter for attention: good for small
-nets, on machines that have it. Everything else goes through ONNX and `vla-edge build`.
+It is not on PyPI, needs flags that TensorRT 11 has no more, and has no converter for attention: good for
+small nets, on machines that have it. Everything else goes through ONNX and `vla-edge build`.
 """
 
 from collections.abc import Mapping
