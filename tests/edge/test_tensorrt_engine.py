@@ -2,6 +2,7 @@
 do is not tested here."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,3 +222,23 @@ def test_plans_belong_to_tensorrt_and_are_complete(engine: str, tiny_bundle: Pat
 def test_one_stream_for_all(gpu: FakeGpu):
     assert cuda() is cuda()
     assert cuda().stream == 42
+
+
+def test_the_names_of_cuda_are_real():
+    """What edge/engines/cuda.py calls is in cuda-python, and without a driver it ends in an error message."""
+    runtime = pytest.importorskip("cuda.bindings.runtime", reason="pip install cuda-bindings")
+    driver = pytest.importorskip("cuda.bindings.driver")
+    source = Path("edge/engines/cuda.py").read_text()
+    called = [f"cuda{name}" for name in re.findall(r'\.call\(\s*"(\w+)"', source)]
+    others = re.findall(r"_api\.(cuda\w+)((?:\.\w+)?)", source)
+    assert len(called) > 10
+    assert len(others) > 3
+    for name in called:
+        assert hasattr(runtime, name)
+    for name, member in others:
+        assert not member or hasattr(getattr(runtime, name), member[1:]), name
+        assert hasattr(runtime, name)
+    for name in re.findall(r"\bapi\.(\w+)", source):
+        assert hasattr(driver, name)
+    for name in re.findall(r"CU_DEVICE_ATTRIBUTE\w+", source):
+        assert hasattr(driver.CUdevice_attribute, name)

@@ -41,6 +41,39 @@ def int8_matmul() -> bytes:
     return graph(nodes, {name: np.asarray(value) for name, value in weights.items()}, (1, 256), (1, 256))
 
 
+def int4_matmul() -> bytes:
+    """x (1, 256) times int4 weights (256, 256) with a scale for each block of 64 rows."""
+    node = helper.make_node
+    rng = np.random.default_rng(0)
+    weights = {
+        "w": rng.integers(-8, 8, (256, 256)).astype(ml_dtypes.int4),
+        "w_scale": np.full((4, 256), 0.01, np.float32),
+    }
+    nodes = [
+        node("DequantizeLinear", ["w", "w_scale"], ["wd"], name="dequantize_w", axis=0, block_size=64),
+        node("MatMul", ["x", "wd"], ["y"], name="product"),
+    ]
+    return graph(nodes, weights, (1, 256), (1, 256))
+
+
+def fp8_matmul() -> bytes:
+    """x (16, 256) and weights (256, 256) both quantized to fp8 per tensor."""
+    node = helper.make_node
+    fp8 = np.dtype(ml_dtypes.float8_e4m3fn)
+    weights = {
+        "scale": np.float32(0.02),
+        "zero": np.zeros((), fp8),
+        "w": np.random.default_rng(0).normal(size=(256, 256)).astype(fp8),
+    }
+    nodes = [
+        node("QuantizeLinear", ["x", "scale", "zero"], ["xq"], name="quantize_x"),
+        node("DequantizeLinear", ["xq", "scale", "zero"], ["xd"], name="dequantize_x"),
+        node("DequantizeLinear", ["w", "scale", "zero"], ["wd"], name="dequantize_w"),
+        node("MatMul", ["xd", "wd"], ["y"], name="product"),
+    ]
+    return graph(nodes, {name: np.asarray(value) for name, value in weights.items()}, (16, 256), (16, 256))
+
+
 def retyped(content: bytes, dtype: int) -> bytes:
     """The same graph with `dtype` (FLOAT16 or BFLOAT16) in place of every fp32, inputs and outputs too."""
     model = onnx.load_from_string(content)

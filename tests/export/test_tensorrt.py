@@ -1,6 +1,7 @@
 """Our graphs in NVIDIA's own parser and builder. TensorRT itself can't be had from PyPI; TensorRT-RTX has the
 same Python API, is strongly typed too, and builds for a GPU that is not there. Nothing runs here."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from edge.errors import BundleRefused, HardwareMissing
 from export.layers import Layer, count_types
 from export.plans import Place, Plan, build_plan
 from sim.bundles import default
-from tests.export.rtx import RTX, graph, int8_matmul, node_named, retyped
+from tests.export.rtx import RTX, fp8_matmul, graph, int4_matmul, int8_matmul, node_named, retyped
 
 pytest.importorskip(
     "tensorrt_rtx",
     reason="pip install tensorrt-rtx (x86-64 Linux): stands in for TensorRT's parser and builder",
 )
+SM89 = replace(RTX, compute_capability="SM89")  # the first with fp8
 TYPES = {"fp32": TensorProto.FLOAT, "fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 
 
@@ -53,11 +55,25 @@ def test_a_narrower_graph_makes_a_smaller_plan(kept: Path):
     assert len(narrow.content) < 0.75 * len(wide.content)
 
 
-def test_int8_goes_through_the_quantizers(kept: Path):
-    plan = build_plan("product", int8_matmul(), RTX, kept)
-    types = {layer.name: (layer.inputs[0], *layer.outputs) for layer in plan.network if layer.nodes}
-    assert types["quantize_x"] == ("fp32", "int8")
-    assert types["dequantize_w"] == types["dequantize_x"] == ("int8", "fp32")
+def types_by_node(plan: Plan) -> dict[str, tuple[str, str]]:
+    return {layer.name: (layer.inputs[0], layer.outputs[0]) for layer in plan.network if layer.nodes}
+
+
+@pytest.mark.parametrize(("onnx", "narrow"), [(int8_matmul(), "int8"), (fp8_matmul(), "fp8")])
+def test_quantizers_keep_their_types(onnx: bytes, narrow: str, kept: Path):
+    types = types_by_node(build_plan("product", onnx, SM89, kept))
+    assert types["quantize_x"] == ("fp32", narrow)
+    assert types["dequantize_w"] == types["dequantize_x"] == (narrow, "fp32")
+
+
+def test_int4_weights_stay_so(kept: Path):
+    plan = build_plan("product", int4_matmul(), RTX, kept)
+    assert types_by_node(plan)["dequantize_w"] == ("int4", "fp32")
+
+
+def test_what_a_gpu_cannot_do_is_refused(kept: Path):
+    with pytest.raises(BundleRefused, match=r"(?i)refuses the product graph: .*fp8"):
+        build_plan("product", fp8_matmul(), RTX, kept)
 
 
 @pytest.mark.parametrize(
