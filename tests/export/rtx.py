@@ -8,6 +8,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from export.plans import Place
 
 RTX = Place(sm="86", jetpack="none", edition="tensorrt_rtx", compute_capability="SM86")
+SIDE = 1024  # of quantized weights: so many that a plan's size shows their type
 _NUMPY = {TensorProto.FLOAT16: np.dtype(np.float16), TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16)}
 
 
@@ -23,14 +24,14 @@ def graph(
 
 
 def int8_matmul() -> bytes:
-    """x (1, 256) quantized per tensor, times int8 weights (256, 256) with a scale for each column."""
+    """x (1, SIDE) quantized per tensor, times int8 weights (SIDE, SIDE) with a scale for each column."""
     node = helper.make_node
     weights = {
         "x_scale": np.float32(0.02),
         "zero": np.int8(0),
-        "w": np.random.default_rng(0).integers(-127, 128, (256, 256), np.int8),
-        "w_scale": np.full(256, 0.01, np.float32),
-        "w_zero": np.zeros(256, np.int8),
+        "w": np.random.default_rng(0).integers(-127, 128, (SIDE, SIDE), np.int8),
+        "w_scale": np.full(SIDE, 0.01, np.float32),
+        "w_zero": np.zeros(SIDE, np.int8),
     }
     nodes = [
         node("QuantizeLinear", ["x", "x_scale", "zero"], ["xq"], name="quantize_x"),
@@ -38,22 +39,22 @@ def int8_matmul() -> bytes:
         node("DequantizeLinear", ["w", "w_scale", "w_zero"], ["wd"], name="dequantize_w", axis=1),
         node("MatMul", ["xd", "wd"], ["y"], name="product"),
     ]
-    return graph(nodes, {name: np.asarray(value) for name, value in weights.items()}, (1, 256), (1, 256))
+    return graph(nodes, {name: np.asarray(value) for name, value in weights.items()}, (1, SIDE), (1, SIDE))
 
 
 def int4_matmul() -> bytes:
-    """x (1, 256) times int4 weights (256, 256) with a scale for each block of 64 rows."""
+    """x (1, SIDE) times int4 weights (SIDE, SIDE) with a scale for each block of 64 rows."""
     node = helper.make_node
     rng = np.random.default_rng(0)
     weights = {
-        "w": rng.integers(-8, 8, (256, 256)).astype(ml_dtypes.int4),
-        "w_scale": np.full((4, 256), 0.01, np.float32),
+        "w": rng.integers(-8, 8, (SIDE, SIDE)).astype(ml_dtypes.int4),
+        "w_scale": np.full((SIDE // 64, SIDE), 0.01, np.float32),
     }
     nodes = [
         node("DequantizeLinear", ["w", "w_scale"], ["wd"], name="dequantize_w", axis=0, block_size=64),
         node("MatMul", ["x", "wd"], ["y"], name="product"),
     ]
-    return graph(nodes, weights, (1, 256), (1, 256))
+    return graph(nodes, weights, (1, SIDE), (1, SIDE))
 
 
 def fp8_matmul() -> bytes:
