@@ -22,6 +22,7 @@ from export.tensorrt import Job
 _OWN_BYTES = 1 << 30  # of TensorRT itself: its libraries' code on both sides, a CUDA context
 _COPIES = 3  # of the weights while building: the file, the parsed network, the plan
 _LEAST_WORKSPACE_BYTES = 256 << 20
+_MOST_WORKSPACE_BYTES = 2 << 30  # more than any kernel of a graph for one image asks for
 _PLAN_BYTES = 16 << 20  # that a plan may have besides its weights, such as kernels
 _PLAN_FACTOR = 1.5  # more than that of the ONNX file is a wider type than the file's
 _SHOWN = 5
@@ -136,7 +137,7 @@ def _check_memory(role: str, onnx_bytes: int, free_bytes: int) -> int:
             f"{free_bytes / 1e9:.1f} GB are free",
             "close other programs, or boot without the desktop: sudo systemctl set-default multi-user",
         )
-    return max(_LEAST_WORKSPACE_BYTES, (free_bytes - need) // 2)
+    return min(_MOST_WORKSPACE_BYTES, max(_LEAST_WORKSPACE_BYTES, (free_bytes - need) // 2))
 
 
 def _run_child(role: str, work: Path) -> int:

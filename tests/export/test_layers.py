@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from export.layers import Layer, count_types, engine_layers, fallen_to_fp32, onnx_nodes, type_name
 
@@ -43,6 +45,14 @@ def test_types_by_any_of_their_names(spelt: str, name: str):
 @pytest.mark.parametrize("between", ["\x1e", "\x1f", "", " "])
 def test_nodes_are_read_from_metadata(between: str):
     assert onnx_nodes(f"[ONNX Layer: /a[0]/MatMul]{between}[ONNX Layer: b]") == ("/a[0]/MatMul", "b")
+
+
+@given(
+    st.lists(st.text("aZ9/._:]-", min_size=1), max_size=5),
+    st.sampled_from(["\x1e", "\x1f", "\x1esomething "]),
+)
+def test_all_nodes_are_read(names: list[str], between: str):
+    assert onnx_nodes(between.join(f"[ONNX Layer: {name}]" for name in names)) == tuple(names)
 
 
 def test_a_layer_that_fell_to_fp32_is_found():
