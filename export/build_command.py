@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("bundle", help="its folder; a known name needs --out")
     p.add_argument("--out", type=Path, help="folder of the bundle with plans; default: the same, replaced")
     p.add_argument("--cache", type=Path, default=_CACHE, help="keeps plans and timings; default %(default)s")
-    p.add_argument("--accept-fp32", action="store_true", help="also where layers became FP32")
+    p.add_argument("--accept-wider", action="store_true", help="also where layers became FP32, say")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)
     if a.out is None and not Path(a.bundle).is_dir():
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
         if not a.json:
             print(f"{role}: {info.bytes / 1e6:.1f} MB of ONNX, {info.precision} ...", flush=True)
         plans[role] = build_plan(role, bundle.read(role), place, a.cache)
-        if not a.accept_fp32:
+        if not a.accept_wider:
             plans[role].check(role)
         if not a.json:
             print(f"{role}: {_sentence(plans[role])}", flush=True)

@@ -17,6 +17,8 @@ _TYPES = {
     "INT8": "int8", "UINT8": "uint8", "FP8": "fp8", "E4M3": "fp8", "INT4": "int4", "FP4": "fp4",
     "E8M0": "e8m0", "INT32": "int32", "INT64": "int64", "BOOL": "bool",
 }  # fmt: skip
+_QUANTIZED = frozenset({"int8", "fp8"})
+PRODUCTS = ("MATRIX_MULTIPLY", "CONVOLUTION")  # of TensorRT's LayerType
 _NODE = re.compile(r"\[ONNX Layer: (.*?)\](?=\s*(?:[\x1e\x1f,]|\[|$))")
 
 
@@ -27,7 +29,7 @@ class Layer:
     name: str
     kind: str  # "MATRIX_MULTIPLY", "gemm"
     nodes: tuple[str, ...]  # of the ONNX file; none where TensorRT put it in by itself
-    inputs: tuple[str, ...]  # types
+    inputs: tuple[str, ...]  # types; of a network's products those before they were dequantized
     outputs: tuple[str, ...]
 
     @property
@@ -63,16 +65,30 @@ def engine_layers(dump: str) -> list[Layer]:
     ]
 
 
-def fallen_to_fp32(network: Iterable[Layer], engine: Iterable[Layer]) -> list[Layer]:
-    """Layers of the engine with FP32 in them though none of their ONNX nodes has any.
+def widened(network: Iterable[Layer], engine: Iterable[Layer]) -> list[Layer]:
+    """Layers of the engine that compute in wider types than the ONNX file means: in FP32 though none of their
+    nodes has any, or not in int8 or fp8 though they are products of quantized tensors.
 
-    A layer that fuses several nodes is judged by all of them together. One without nodes only carries values,
-    and is not judged.
+    A layer that fuses several nodes is judged by all of them together; where it quantizes by itself, its
+    inputs may be wide. One without nodes only carries values, and is not judged.
     """
-    meant = {node for layer in network if "fp32" in layer.types for node in layer.nodes}
-    return [
-        layer for layer in engine if layer.nodes and "fp32" in layer.types and meant.isdisjoint(layer.nodes)
-    ]
+    fp32: set[str] = set()
+    quantizers: set[str] = set()
+    products: dict[str, frozenset[str]] = {}  # of quantized tensors alone
+    for layer in network:
+        if "fp32" in layer.types:
+            fp32.update(layer.nodes)
+        if layer.inputs and _QUANTIZED.issuperset(layer.inputs) and layer.kind in PRODUCTS:
+            products.update(dict.fromkeys(layer.nodes, frozenset(layer.inputs)))
+        elif _QUANTIZED.intersection(layer.outputs):
+            quantizers.update(layer.nodes)
+    found: list[Layer] = []
+    for layer in engine:
+        narrow = frozenset[str]().union(*(products.get(node, ()) for node in layer.nodes))
+        lost = narrow and quantizers.isdisjoint(layer.nodes) and narrow.isdisjoint(layer.inputs)
+        if lost or (layer.nodes and "fp32" in layer.types and fp32.isdisjoint(layer.nodes)):
+            found.append(layer)
+    return found
 
 
 def count_types(layers: Iterable[Layer]) -> dict[str, int]:

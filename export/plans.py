@@ -16,7 +16,7 @@ import psutil
 import edge
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, EdgeError, HardwareMissing
-from export.layers import Layer, fallen_to_fp32
+from export.layers import Layer, widened
 from export.tensorrt import Job
 
 _OWN_BYTES = 1 << 30  # of TensorRT itself: its libraries' code on both sides, a CUDA context
@@ -26,6 +26,7 @@ _MOST_WORKSPACE_BYTES = 2 << 30  # more than any kernel of a graph for one image
 _PLAN_BYTES = 16 << 20  # that a plan may have besides its weights, such as kernels
 _PLAN_FACTOR = 1.5  # more than that of the ONNX file is a wider type than the file's
 _SHOWN = 5
+_ACCEPT = "`vla-edge build --accept-wider` takes the plans as they are"
 
 
 @dataclass(frozen=True)
@@ -55,22 +56,22 @@ class Plan:
     engine: tuple[Layer, ...] | None  # as it was built; None for another GPU than this machine's
 
     def check(self, role: str) -> None:
-        """Raises BundleRefused where TensorRT computes in FP32 what the ONNX file does not, or the plan is so
-        large that it must hold wider weights."""
-        fallen = fallen_to_fp32(self.network, self.engine or ())
-        if fallen:
-            names = ", ".join(layer.name for layer in fallen[:_SHOWN])
+        """Raises BundleRefused where TensorRT computes in wider types than the ONNX file says, or the plan is
+        so large that it must hold wider weights."""
+        wide = widened(self.network, self.engine or ())
+        if wide:
+            names = ", ".join(layer.name for layer in wide[:_SHOWN])
             raise BundleRefused(
-                f"{role}: TensorRT computes {len(fallen)} of {len(self.engine or ())} layers in FP32 "
-                f"that the ONNX graph does not: {names}",
-                "--accept-fp32 takes the plans as they are",
+                f"{role}: TensorRT computes {len(wide)} of {len(self.engine or ())} layers in wider types "
+                f"than the ONNX graph, such as FP32: {names}",
+                _ACCEPT,
             )
         limit = int(_PLAN_FACTOR * self.onnx_bytes) + _PLAN_BYTES
         if len(self.content) > limit:
             raise BundleRefused(
                 f"{role}: the plan has {len(self.content)} bytes, its ONNX graph {self.onnx_bytes} "
                 f"(limit {limit}): its weights are wider than the graph's",
-                "--accept-fp32 takes the plans as they are",
+                _ACCEPT,
             )
 
 

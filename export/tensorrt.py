@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from export.layers import Layer, engine_layers, onnx_nodes, type_name
+from export.layers import PRODUCTS, Layer, engine_layers, onnx_nodes, type_name
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def build(trt: Any, job: Job) -> dict[str, Any]:
     if job.compute_capability:
         _aim(trt, config, job.compute_capability)
     _read_timing(config, Path(job.timing_cache))
-    layers = network_layers(network)  # before building, which may change the network
+    layers = network_layers(trt, network)  # before building, which may change the network
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise Refused(logger.last_error or "the builder gave no reason")
@@ -112,24 +112,39 @@ def _write_timing(config: Any, file: Path) -> None:
     new.replace(file)
 
 
-def network_layers(network: Any) -> list[Layer]:
+def network_layers(trt: Any, network: Any) -> list[Layer]:
     """The layers of a parsed network, with the types that the ONNX file gives them."""
     layers = [network.get_layer(index) for index in range(network.num_layers)]
-    return [
-        Layer(
-            layer.name,
-            layer.type.name,
-            onnx_nodes(layer.metadata),
-            _dtypes(layer.get_input(index) for index in range(layer.num_inputs)),
-            _dtypes(layer.get_output(index) for index in range(layer.num_outputs)),
-        )
-        for layer in layers
-    ]
+    makers = {
+        tensor.name: layer for layer in layers for tensor in _tensors(layer.get_output, layer.num_outputs)
+    }
+    found: list[Layer] = []
+    for layer in layers:
+        inputs = _tensors(layer.get_input, layer.num_inputs)
+        if layer.type.name in PRODUCTS:
+            inputs = [_quantized(trt, makers, tensor) for tensor in inputs]
+        outputs = _tensors(layer.get_output, layer.num_outputs)
+        types = (tuple(type_name(tensor.dtype.name) for tensor in side) for side in (inputs, outputs))
+        found.append(Layer(layer.name, layer.type.name, onnx_nodes(layer.metadata), *types))
+    return found
 
 
-def _dtypes(tensors: Any) -> tuple[str, ...]:
+def _tensors(get: Any, count: int) -> list[Any]:
     # An optional input that is left out is None.
-    return tuple(type_name(tensor.dtype.name) for tensor in tensors if tensor is not None)
+    return [tensor for tensor in map(get, range(count)) if tensor is not None]
+
+
+def _quantized(trt: Any, makers: dict[str, Any], tensor: Any) -> Any:
+    """What a tensor is dequantized from, if it is, maybe with a change of shape after it; else itself."""
+    start = tensor
+    while tensor.name in makers:
+        layer = makers[tensor.name]
+        tensor = layer.get_input(0)
+        if layer.type == trt.LayerType.DEQUANTIZE:
+            return tensor
+        if layer.type != trt.LayerType.SHUFFLE:
+            break
+    return start
 
 
 def _inspect(trt: Any, logger: Any, plan: bytes) -> list[Layer]:

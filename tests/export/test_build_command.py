@@ -78,20 +78,23 @@ def test_a_bundle_is_built_again_in_its_place(gpu: FakeGpu, folder: Path, capsys
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"engine": (Layer("slow", "gemm", ("node",), ("fp32",), ("fp32",)),)}, "1 of 1 layers .*: slow"),
+        (
+            {"engine": (Layer("slow", "gemm", ("node",), ("fp32",), ("fp32",)),)},
+            "1 of 1 layers in wider types .*: slow",
+        ),
         ({"content": bytes(20 << 20)}, "wider than the graph's"),
     ],
 )
-def test_plans_that_became_fp32_are_refused_unless_accepted(
+def test_plans_that_became_wider_are_refused_unless_accepted(
     change: dict[str, Any], says: str, gpu: FakeGpu, folder: Path, monkeypatch: pytest.MonkeyPatch
 ):
     plan = replace(PLAN, onnx_bytes=1000, **change)
     with pytest.raises(BundleRefused, match=says) as refusal:
         plan.check("vision")
-    assert "--accept-fp32" in refusal.value.hint
+    assert "--accept-wider" in refusal.value.hint
     monkeypatch.setattr(build_command, "build_plan", lambda role, onnx, *_: replace(plan, content=onnx))
     monkeypatch.setattr(Plan, "check", lambda self, role: pytest.fail("checked"))
-    assert main(["build", str(folder), "--accept-fp32"]) == 0
+    assert main(["build", str(folder), "--accept-wider"]) == 0
 
 
 def test_a_plan_that_computes_something_else_is_refused(tiny_bundle: Path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.layers import Layer, count_types, engine_layers, fallen_to_fp32, onnx_nodes, type_name
+from export.layers import Layer, count_types, engine_layers, onnx_nodes, type_name, widened
 
 
 def _layer(name: str, nodes: str, type_in: str, type_out: str) -> dict:
@@ -67,10 +67,36 @@ def test_a_layer_that_fell_to_fp32_is_found():
         "Bindings": ["x", "y"],
     }
     engine = engine_layers(json.dumps(dump))
-    assert fallen_to_fp32(NETWORK, engine) == []
+    assert widened(NETWORK, engine) == []
     assert count_types(engine) == {"fp32": 3, "fp16": 1}
     dump["Layers"].append(_layer("gemm1", "[ONNX Layer: product]", "Float", "Float"))
-    assert [layer.name for layer in fallen_to_fp32(NETWORK, engine_layers(json.dumps(dump)))] == ["gemm1"]
+    assert [layer.name for layer in widened(NETWORK, engine_layers(json.dumps(dump)))] == ["gemm1"]
+
+
+QUANTIZED = [
+    Layer("q", "QUANTIZE", ("q",), ("fp32",), ("int8",)),
+    Layer("dq", "DEQUANTIZE", ("dq",), ("int8",), ("fp32",)),
+    Layer("product", "MATRIX_MULTIPLY", ("product",), ("int8", "int8"), ("fp32",)),
+    Layer("attention", "MATRIX_MULTIPLY", ("attention",), ("fp32", "fp32"), ("fp32",)),
+    Layer("weight only", "MATRIX_MULTIPLY", ("weight_only",), ("fp32", "int4"), ("fp32",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "type_in", "wide"),
+    [
+        (["dq", "product"], "Int8", False),
+        (["dq", "product"], "Float", True),
+        (["product"], "Half", True),
+        (["q", "dq", "product"], "Float", False),  # it quantizes what comes in
+        (["attention"], "Float", False),
+        (["weight_only"], "Float", False),
+    ],
+)
+def test_a_product_of_quantized_tensors_has_to_be_computed_so(nodes: list[str], type_in: str, wide: bool):
+    metadata = "\x1e".join(f"[ONNX Layer: {node}]" for node in nodes)
+    engine = engine_layers(json.dumps({"Layers": [_layer("gemm", metadata, type_in, "Float")]}))
+    assert bool(widened(QUANTIZED, engine)) == wide
 
 
 def test_a_dump_of_names_alone_proves_nothing():

@@ -64,6 +64,7 @@ def test_quantizers_keep_their_types(onnx: bytes, narrow: str, kept: Path):
     types = types_by_node(build_plan("product", onnx, SM89, kept))
     assert types["quantize_x"] == ("fp32", narrow)
     assert types["dequantize_w"] == types["dequantize_x"] == (narrow, "fp32")
+    assert types["product"] == (narrow, "fp32")  # as it goes into the quantizers
 
 
 def test_int4_weights_keep_their_type(kept: Path):
