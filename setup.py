@@ -37,7 +37,12 @@ TRAIN = [
     "tensorboard>=2.17,<3",
 ]
 SIGN = ["cryptography>=43,<51"]  # signatures of bundles
-JETSON = ["jetson-stats>=4.3,<8", "cuda-python>=12.6,<14"]
+# CUDA 12 is JetPack 6's, CUDA 13 JetPack 7's; cuda-python must not be newer than the driver.
+JETSON = [
+    "jetson-stats>=4.3,<8",
+    "cuda-python>=12.6.2,<13; python_version < '3.12'",
+    "cuda-python>=13,<14; python_version >= '3.12'",
+]
 DEV = [
     "pytest>=8.2,<10",
     "pytest-timeout>=2.3,<3",
@@ -45,6 +50,9 @@ DEV = [
     "ruff>=0.14,<1",
     "pyright[nodejs]>=1.1.400,<2",
     "import-linter>=2.3,<3",
+    # Nothing of it runs without a GPU; it parses and builds what TensorRT will get.
+    "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",
+    "cuda-bindings>=12.8,<14",
 ]
 
 setup(

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from edge.actions import ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
 from edge.bundle import Bundle
-from edge.engines.onnx import OnnxEngine
+from edge.engines.factory import open_engine
 from edge.errors import BundleRefused, UsageError
-from edge.grounding import Answer, Net, Prefix, StopWatch, open_engine, softmax
-from edge.interfaces import Tensor
+from edge.grounding import Answer, Net, Prefix, StopWatch, softmax
+from edge.interfaces import Engine, Tensor
 from edge.manifest import ActionHead, MeanStdScaling, StateInput
 from edge.records import ZERO, Image, Odometry
 
@@ -230,6 +230,6 @@ class _Features:
             engine.close()
 
 
-def _zeros(engine: OnnxEngine) -> dict[str, Tensor]:
+def _zeros(engine: Engine) -> dict[str, Tensor]:
     """An LSTM's state before its first step."""
     return {spec.name: np.zeros(spec.shape, np.float32) for spec in engine.inputs if spec.name in ("h", "c")}

@@ -37,10 +37,10 @@ _REMOVE = "remove it, or get the bundle from a source that you trust"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. Holds the bytes of all its files; let go of it once the engines are built."""
+    """A verified bundle. Holds the bytes of its files; let go of it once the engines are built."""
 
     manifest: Manifest
-    contents: Mapping[str, bytes]  # by role
+    contents: Mapping[str, bytes]  # by role; the plan of a graph is ROLE.plan
     sha256: str  # of the manifest, and so of everything
 
     def read(self, role: str) -> bytes:
@@ -88,11 +88,12 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(temporary)
 
 
-def load_bundle(name_or_folder: str | Path) -> Bundle:
+def load_bundle(name_or_folder: str | Path, whole: bool = False) -> Bundle:
     """Find, read and verify a bundle: a folder, or a name from the entry points `vla_edge.bundles`.
 
-    Raises BundleRefused when it is missing, cut short, altered, of an unknown version, or holds anything
-    that the runtime does not read.
+    Where plans take the place of the graphs, these are read only if `whole`: twice the model may not fit into
+    a Jetson's memory. Raises BundleRefused when it is missing, cut short, altered, of an unknown version, or
+    holds anything that the runtime does not read.
     """
     folder = find_bundle(name_or_folder)
     _check_strangers(folder)
@@ -100,8 +101,9 @@ def load_bundle(name_or_folder: str | Path) -> Bundle:
     manifest = _parse_manifest(folder, raw)
     contents: dict[str, bytes] = {}
     for role, info in _listed_files(manifest).items():
-        contents[role] = _read_file(folder / info.file, info.bytes)
-        _check_content(info, contents[role])
+        if whole or role not in manifest.plans:
+            contents[role] = _read_file(folder / info.file, info.bytes)
+            _check_content(info, contents[role])
     return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest())
 
 
@@ -237,7 +239,8 @@ def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
 
 
 def _listed_files(manifest: Manifest) -> dict[str, FileInfo]:
-    return {**manifest.files, **manifest.graphs}
+    plans = {f"{role}.plan": info for role, info in manifest.plans.items()}
+    return {**manifest.files, **manifest.graphs, **plans}
 
 
 def _check_content(info: FileInfo, content: bytes) -> None:

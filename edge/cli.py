@@ -51,6 +51,7 @@ COMMANDS = {
     "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
     "train-grounding": Command("training.grounding:main", "train the default model", extra="train"),
     "export": Command("export.command:main", "turn what training wrote into a bundle", extra="export"),
+    "build": Command("export.build_command:main", "TensorRT plans for a bundle, on the Jetson they are for"),
 }
 
 

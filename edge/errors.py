@@ -36,6 +36,10 @@ class MotorFault(SafetyStop):
     """The motor process or the actuator behind it failed or disagreed."""
 
 
+class EngineFault(SafetyStop):
+    """An engine failed, or computed something that is not a number."""
+
+
 class HardwareMissing(EdgeError):
     """A camera, port, robot or renderer is not there or may not be opened."""
 

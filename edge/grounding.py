@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle import Bundle
-from edge.engines.onnx import OnnxEngine
+from edge.engines.factory import open_engine
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Tensor
 from edge.preprocess import image_to_tensor
@@ -227,17 +227,6 @@ class StopWatch:
         now_s = time.perf_counter()
         self.stages_ms[stage] += (now_s - self._clock_s) * 1000
         self._clock_s = now_s
-
-
-def open_engine(bundle: Bundle, role: str, threads: int) -> OnnxEngine:
-    """The engine of one graph. Raises BundleRefused where it is missing, or not what the manifest
-    says."""
-    engine = OnnxEngine(bundle.read(role), threads)
-    info = bundle.manifest.graphs[role]
-    for listed, actual in ((info.inputs, engine.inputs), (info.outputs, engine.outputs)):
-        if [(t.name, t.dtype, t.shape) for t in listed] != [(t.name, str(t.dtype), t.shape) for t in actual]:
-            raise BundleRefused(f"{info.file}: inputs or outputs are not those that the manifest lists")
-    return engine
 
 
 def softmax(logits: Logits) -> Logits:

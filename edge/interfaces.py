@@ -62,7 +62,8 @@ class TensorSpec:
 
 
 class Engine(Protocol):
-    """One compiled graph."""
+    """One compiled graph. An output that only another engine needs may stay where the engine keeps it: it has
+    a dtype and a shape, and `np.asarray` copies it out."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

@@ -161,6 +161,7 @@ class Manifest(_Model):
     action: ActionSpec | None
     graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head, window; floor where there is one
     files: dict[str, FileInfo]  # by role: tokenizer, calibration
+    plans: dict[str, FileInfo] = {}  # by the role of the graph; of engine tensorrt, beside the graphs
     target: Target
     provenance: dict[str, str]
     parity: dict[str, float]
@@ -171,4 +172,9 @@ class Manifest(_Model):
         kind = None if self.head is None else ("token" if self.head.kind == "discrete" else "head")
         if kind != (None if self.policy == "grounding" else self.policy):
             raise ValueError(f"a {self.policy} policy with a section head that says {kind}")
+        wanted = self.graphs.keys() if self.target.engine == "tensorrt" else set[str]()
+        if self.plans.keys() != wanted:
+            raise ValueError(
+                f"engine {self.target.engine} wants plans of {sorted(wanted)}, not {sorted(self.plans)}"
+            )
         return self

@@ -9,7 +9,7 @@ from typing_extensions import Self
 from edge.action_model import ActionModel
 from edge.action_policy import ActionPolicy
 from edge.bundle import Bundle
-from edge.engines.onnx import OnnxEngine
+from edge.engines.factory import open_engine
 from edge.errors import BundleRefused
 from edge.freespace import FloorScanner, Scan
 from edge.geometry import View
@@ -143,7 +143,7 @@ class _Floor:
     @classmethod
     def of(cls, bundle: Bundle) -> Self | None:
         """None when the bundle does not see the floor."""
-        return cls(OnnxEngine(bundle.read("floor"), 1)) if "floor" in bundle.manifest.graphs else None
+        return cls(open_engine(bundle, "floor")) if "floor" in bundle.manifest.graphs else None
 
     def see(self, image: Image, view: View) -> Scan:
         if self._scanner is None:

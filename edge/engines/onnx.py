@@ -6,7 +6,7 @@ from typing import Any, cast
 import numpy as np
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
-from edge.errors import BundleRefused, SafetyStop
+from edge.errors import BundleRefused, EngineFault
 from edge.interfaces import Tensor, TensorSpec
 
 _ort: Any = onnxruntime  # it has no types
@@ -19,10 +19,6 @@ _DTYPES = {
     "tensor(uint8)": np.uint8,
     "tensor(bool)": np.bool_,
 }
-
-
-class EngineFault(SafetyStop):
-    """An engine failed, or computed something that is not a number."""
 
 
 class OnnxEngine:

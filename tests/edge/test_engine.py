@@ -3,8 +3,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.engines.onnx import EngineFault, OnnxEngine
-from edge.errors import BundleRefused
+from edge.engines.onnx import OnnxEngine
+from edge.errors import BundleRefused, EngineFault
 
 FLOAT = TensorProto.FLOAT
 
