@@ -67,5 +67,6 @@ setup(
         "console_scripts": ["vla-edge = edge.cli:main"],
         "vla_edge.robots": ["sim = sim.robot:open_robot"],
         "vla_edge.bundles": ["default = sim.bundles:default"],
+        "vla_edge.pictures": ["sim = sim.pictures:pictures"],
     },
 )

@@ -79,16 +79,21 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
         shutil.rmtree(temporary)
 
 
-def load_bundle(name_or_folder: str | Path) -> Bundle:
+def load_bundle(name_or_folder: str | Path, allow_unproved: bool = False) -> Bundle:
     """Find, read and verify a bundle: a folder, or a name from the entry points `vla_edge.bundles`.
 
     Raises BundleRefused when it is missing, cut short, altered, of an unknown version, or holds anything
-    that the runtime does not read.
+    that the runtime does not read; and unless `allow_unproved` when it failed its export's gate.
     """
     folder = _find(name_or_folder)
     _check_strangers(folder)
     raw = _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     manifest = _parse_manifest(folder, raw)
+    if manifest.unproved and not allow_unproved:
+        raise BundleRefused(
+            f"bundle '{manifest.name}' failed the gate of its export: {'; '.join(manifest.unproved)}",
+            "export it in another precision; to try it all the same: --allow-unproved",
+        )
     contents: dict[str, bytes] = {}
     for role, info in _listed_files(manifest).items():
         contents[role] = _read_file(folder / info.file, info.bytes)

@@ -38,7 +38,12 @@ COMMANDS = {
     ),
     "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
     "train-grounding": Command("training.grounding:main", "train the default model", extra="train"),
-    "export": Command("export.command:main", "turn what training wrote into a bundle", extra="export"),
+    "calibrate activations": Command(
+        "calibration.activations:main", "choose pictures and prompts that activation ranges are computed from"
+    ),
+    "export": Command(
+        "export.command:main", "turn what training wrote into a bundle, in any precision", extra="export"
+    ),
 }
 
 

@@ -160,11 +160,12 @@ class Manifest(_Model):
     image: ImageSpec
     action: ActionSpec | None
     graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head, window; floor where there is one
-    files: dict[str, FileInfo]  # by role: tokenizer, calibration
+    files: dict[str, FileInfo]  # by role: tokenizer, calibration, parity
     target: Target
     provenance: dict[str, str]
     parity: dict[str, float]
     head: ActionHead | None = None  # of policies token and head
+    unproved: tuple[str, ...] = ()  # what an export found too far from fp32 and was told to write anyway
 
     @model_validator(mode="after")
     def _check(self) -> Self:
