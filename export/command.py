@@ -11,14 +11,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from edge.arguments import ArgumentParser
+from edge.arguments import ArgumentParser, non_negative_float
 from edge.bundle import MANIFEST, Bundle, load_bundle, write_bundle
 from edge.calibration_set import read_set
 from edge.errors import UsageError
 from edge.records import Image
 from export.gate import Parity, Say
 from export.gate_report import print_report
-from export.precision import PRECISIONS, change_precision, check_precision
+from export.precision import BUDGET_DB, PRECISIONS, change_precision, check_precision
 from export.ranges import METHODS
 
 _CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --out DIR`"
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
             check_precision(bundle, a.precision, a.engine)
             calibration = read_set(a.calibration, bundle.manifest.family)
             bundle, parity = change_precision(
-                bundle, a.precision, a.engine, calibration, a.method, a.force, say
+                bundle, a.precision, a.engine, calibration, a.method, a.budget_db or None, a.force, say
             )
     write_bundle(a.out, bundle)
     _print(a, bundle, parity)
@@ -59,6 +59,13 @@ def _arguments() -> ArgumentParser:
     )
     p.add_argument("--calibration", type=Path, help="folder of `vla-edge calibrate activations`")
     p.add_argument("--method", choices=METHODS, help="of calibration; default: for each graph the best")
+    p.add_argument(
+        "--budget-db",
+        type=non_negative_float,
+        default=BUDGET_DB,
+        help="of int8: layers stay fp32 until the noise of a graph is so far below its signal; "
+        "0: none does (%(default)g)",
+    )
     p.add_argument("--force", action="store_true", help="write it even when it is too far from fp32")
     p.add_argument(
         "--images", type=Path, help="folder of images to compare with torch on, besides random ones"

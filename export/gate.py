@@ -14,6 +14,7 @@ from edge.calibration_set import Sample
 from export.feeds import collect_feeds
 from export.gate_answers import ActionAnswers, BoxAnswers, compare_actions, compare_boxes
 from export.gate_stages import LayerError, StageError, compare_stage, worst_layers
+from export.sensitivity import Sensitivity
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,10 @@ class Limits:
 
     stage_cosine: float = 0.95  # lowest of any stage and input
     stage_sqnr_db: float = 20.0  # median of any stage
-    lost: float = 0.01  # share of the fp32 bundle's detections
-    gained: float = 0.01  # share of the questions where it saw nothing
+    sure_lost: float = 0.01  # share of the detections that the fp32 bundle is sure of
+    sure_gained: float = 0.01  # share of the questions where it saw nothing
+    lost: float = 0.03  # the same, with what it wavers about
+    gained: float = 0.03
     iou_median: float = 0.9
     min_detections: int = 20  # fewer prove nothing
     words_equal: float = 0.8  # share of answers in words; near-ties may fall either way
@@ -32,6 +35,7 @@ class Limits:
 
 
 LIMITS = Limits()
+STAGE_SAMPLES = 100  # that stages are compared on; answers are compared on all
 Say = Callable[[str, int, int], None]  # what is being done, how much of it is done, of how much
 
 
@@ -45,6 +49,7 @@ class Parity:
     stages: dict[str, StageError]
     answers: BoxAnswers | ActionAnswers | None  # None: a stage computes NaN, nothing could be asked
     worst: dict[str, list[LayerError]]  # by stage
+    kept: dict[str, list[Sensitivity]]  # by stage, the layers that stay fp32 and why
     limits: Limits
     failures: list[str]  # sentences; empty: it passed
 
@@ -60,12 +65,18 @@ class Parity:
 
 
 def judge(
-    base: Bundle, other: Bundle, samples: Sequence[Sample], precision: str, computed: str, say: Say
+    base: Bundle,
+    other: Bundle,
+    samples: Sequence[Sample],
+    precision: str,
+    computed: str,
+    kept: dict[str, list[Sensitivity]],
+    say: Say,
 ) -> Parity:
     """Compare a bundle with the fp32 one that it was made of, on samples that nothing was calibrated on.
     ONNX Runtime must be able to compute both."""
     say("collecting what goes into the graphs", 0, 1)
-    feeds = collect_feeds(base, samples)
+    feeds = collect_feeds(base, samples[:: max(1, len(samples) // STAGE_SAMPLES)])
     changed = [role for role in feeds if other.contents[role] != base.contents[role]]
     stages: dict[str, StageError] = {}
     worst: dict[str, list[LayerError]] = {}
@@ -82,7 +93,7 @@ def judge(
     if failures and stages and not _stage_failures(stages, worst):
         role = max(worst, key=lambda r: max((layer.added for layer in worst[r]), default=0.0))
         failures.append(f"most error comes from {_named(role, worst)}")
-    return Parity(precision, computed, len(samples), stages, answers, worst, LIMITS, failures)
+    return Parity(precision, computed, len(samples), stages, answers, worst, kept, LIMITS, failures)
 
 
 def _stage_failures(stages: dict[str, StageError], worst: dict[str, list[LayerError]]) -> list[str]:
@@ -106,6 +117,8 @@ def _answer_failures(answers: BoxAnswers | ActionAnswers | None) -> list[str]:
     if isinstance(answers, BoxAnswers):
         return [
             *_too_few("detections of the fp32 bundle", answers.detections, LIMITS.min_detections),
+            *_too_many("share of sure detections lost", answers.sure_lost, LIMITS.sure_lost),
+            *_too_many("share of sure detections gained", answers.sure_gained, LIMITS.sure_gained),
             *_too_many("share of detections lost", answers.lost, LIMITS.lost),
             *_too_many("share of detections gained", answers.gained, LIMITS.gained),
             *_too_few("median IoU", answers.iou_median, LIMITS.iou_median),

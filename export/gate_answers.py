@@ -15,21 +15,31 @@ from edge.records import Box, Odometry, Velocity
 from edge.seeker import MIN_CONFIDENCE
 
 SAME_IOU = 0.5  # of two boxes that are the same detection
+# From here on the fp32 bundle itself did not waver between a box and `none`, or between two things. What it
+# wavers about any change of precision tips to either side, so that is counted apart.
+SURE = 0.7
 _CAPTION_TOKENS = 8
 Progress = Callable[[int], None]  # told after each sample
 
 
 @dataclass(frozen=True)
 class BoxAnswers:
-    """How a grounding bundle's answers differ. Shares are of the fp32 bundle's detections, and for gained
-    ones of the questions where it saw nothing."""
+    """How a grounding bundle's answers differ.
+
+    A detection is what a robot would believe (`edge.seeker.MIN_CONFIDENCE`). It is lost when the other bundle
+    has none there, with SAME_IOU, and gained when only the other has one.
+    """
 
     questions: int
     equal: float  # share of texts that are the same token for token
-    detections: int  # of the fp32 bundle, with confidence
-    lost: float
-    gained: float
-    iou_median: float
+    detections: int  # of the fp32 bundle
+    lost: float  # share of those
+    sure_detections: int  # those with a confidence of SURE or more
+    sure_lost: float  # share of those
+    absent: int  # questions that the fp32 bundle answers with none
+    gained: float  # share of those
+    sure_gained: float  # share of those where the other bundle is sure
+    iou_median: float  # of the detections of the fp32 bundle
     iou_p5: float
     words: int  # questions answered in words
     words_equal: float
@@ -46,48 +56,61 @@ class ActionAnswers:
     p99_share: float  # the largest p99 error as a share of what its column spans
 
 
+@dataclass(frozen=True)
+class _Said:
+    text: str
+    box: Box | None  # that a robot would believe
+    confidence: float
+
+
 def compare_boxes(base: Bundle, other: Bundle, samples: Sequence[Sample], told: Progress) -> BoxAnswers:
     """Ask both the same questions."""
-    equal = words = words_equal = boxes = lost = gained = nothing = 0
-    overlaps: list[float] = []
+    pairs: list[tuple[Sample, _Said, _Said]] = []
     with GroundingModel(base) as first, GroundingModel(other) as second:
         for done, sample in enumerate(samples, 1):
-            (said, box), (other_said, other_box) = (_ask(m, base, sample) for m in (first, second))
-            same = said == other_said
-            equal += same
+            pairs.append((sample, _ask(first, base, sample), _ask(second, base, sample)))
             told(done)
-            if not sample.question.target:
-                words += 1
-                words_equal += same
-            elif box is None:
-                nothing += 1
-                gained += other_box is not None
-            else:
-                boxes += 1
-                overlap = 0.0 if other_box is None else box.iou(other_box)
-                lost += overlap < SAME_IOU
-                overlaps.append(overlap)
+    equal = [a.text == b.text for _, a, b in pairs]
+    words = [same for (sample, _, _), same in zip(pairs, equal, strict=True) if not sample.question.target]
+    asked = [(a, b) for sample, a, b in pairs if sample.question.target]
+    boxes = [(a, _iou(a, b)) for a, b in asked if a.box is not None]
+    overlaps = [overlap for _, overlap in boxes]
+    sure = [overlap for a, overlap in boxes if a.confidence >= SURE]
+    new = [b for a, b in asked if a.box is None]
     return BoxAnswers(
-        questions=len(samples),
-        equal=equal / len(samples),
-        detections=boxes,
-        lost=lost / max(boxes, 1),
-        gained=gained / max(nothing, 1),
+        questions=len(pairs),
+        equal=_share(equal),
+        detections=len(boxes),
+        lost=_share([overlap < SAME_IOU for overlap in overlaps]),
+        sure_detections=len(sure),
+        sure_lost=_share([overlap < SAME_IOU for overlap in sure]),
+        absent=len(new),
+        gained=_share([b.box is not None for b in new]),
+        sure_gained=_share([b.box is not None and b.confidence >= SURE for b in new]),
         iou_median=float(np.median(overlaps)) if overlaps else 0.0,
         iou_p5=float(np.quantile(overlaps, 0.05)) if overlaps else 0.0,
-        words=words,
-        words_equal=words_equal / max(words, 1),
+        words=len(words),
+        words_equal=_share(words),
     )
 
 
-def _ask(model: GroundingModel, bundle: Bundle, sample: Sample) -> tuple[str, Box | None]:
-    """What it says, and the box that a robot would believe."""
+def _share(true: Sequence[bool]) -> float:
+    return sum(true) / max(len(true), 1)
+
+
+def _iou(a: _Said, b: _Said) -> float:
+    return 0.0 if a.box is None or b.box is None else a.box.iou(b.box)
+
+
+def _ask(model: GroundingModel, bundle: Bundle, sample: Sample) -> _Said:
     asked = sample.question
     if not asked.target:
-        return model.caption(sample.image, asked.prompt, _CAPTION_TOKENS).text, None
+        said = model.caption(sample.image, asked.prompt, _CAPTION_TOKENS)
+        return _Said(said.text, None, said.confidence)
     said = model.ground(sample.image, asked.prompt, asked.target)
     found = parse_detections(said.text, bundle.manifest.family).detections
-    return said.text, found[0].box if found and said.confidence >= MIN_CONFIDENCE else None
+    believed = bool(found) and said.confidence >= MIN_CONFIDENCE
+    return _Said(said.text, found[0].box if believed else None, said.confidence)
 
 
 def compare_actions(base: Bundle, other: Bundle, samples: Sequence[Sample], told: Progress) -> ActionAnswers:

@@ -19,6 +19,12 @@ def print_report(parity: Parity, console: Console | None = None) -> None:
         numbers = f"{stage.cosine:.4f}", f"{stage.sqnr_db:.1f} dB", f"{stage.max_error:.3g}"
         stages.add_row(role, *(numbers if stage.finite else ("NaN or infinity", "", "")), worst)
     console.print(stages)
+    if parity.kept:
+        kept = Table("stays fp32", "its int8 alone", title="layers that would harm most")
+        for role, layers in parity.kept.items():
+            for layer in layers:
+                kept.add_row(f"{role}: {layer.layer}", f"{layer.noise:.2%} noise")
+        console.print(kept)
     answers = Table("answers", "measured", "limit")
     for name, measured, limit in _rows(parity):
         answers.add_row(name, measured, limit)
@@ -37,11 +43,13 @@ def _rows(parity: Parity) -> list[tuple[str, str, str]]:
     if isinstance(said, BoxAnswers):
         return [
             ("the same, token for token", f"{said.equal:.1%} of {said.questions}", ""),
-            ("detections lost", f"{said.lost:.2%} of {said.detections}", f"{limits.lost:.0%}"),
-            ("detections gained", f"{said.gained:.2%}", f"{limits.gained:.0%}"),
+            ("sure detections lost", _of(said.sure_lost, said.sure_detections), f"{limits.sure_lost:.0%}"),
+            ("sure detections gained", _of(said.sure_gained, said.absent), f"{limits.sure_gained:.0%}"),
+            ("all detections lost", _of(said.lost, said.detections), f"{limits.lost:.0%}"),
+            ("all detections gained", _of(said.gained, said.absent), f"{limits.gained:.0%}"),
             ("IoU, median", f"{said.iou_median:.3f}", f"{limits.iou_median}"),
             ("IoU, 5th percentile", f"{said.iou_p5:.3f}", ""),
-            ("the same words", f"{said.words_equal:.1%} of {said.words}", f"{limits.words_equal:.0%}"),
+            ("the same words", _of(said.words_equal, said.words), f"{limits.words_equal:.0%}"),
         ]
     rows = [
         (f"error of {name}, p99 (max)", f"{said.p99_error[name]:.4f} ({said.max_error[name]:.4f})", "")
@@ -50,3 +58,7 @@ def _rows(parity: Parity) -> list[tuple[str, str, str]]:
     if said.equal is not None:
         return [*rows, ("equal tokens", f"{said.equal:.1%}", f"{limits.equal_tokens:.0%}")]
     return [*rows, ("p99 error, of the span", f"{said.p99_share:.2%}", f"{limits.action_share:.0%}")]
+
+
+def _of(share: float, count: int) -> str:
+    return f"{share:.2%} of {count}"

@@ -1,7 +1,7 @@
 """A bundle in another precision: fp32 graphs changed, compared with what they were, and only then kept."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,10 +16,12 @@ from export.gate_stages import compare_stage
 from export.precision_half import to_half
 from export.precision_int8 import Profile, to_int4, to_int8
 from export.ranges import METHODS, Method, Ranges, kept_ranges
+from export.sensitivity import Sensitivity, sensitivities, to_keep
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4")
-_TRIAL_FEEDS = 32  # that methods of calibration are compared on
+BUDGET_DB = 34.0
+_TRIAL_FEEDS = 24  # that methods of calibration are compared on
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Made:
     computed: bytes  # for the gate: the same, or its twin that this machine can compute
     method: str = ""  # of calibration
     ranges: Ranges = field(default_factory=dict)
+    kept: list[Sensitivity] = field(default_factory=list)  # layers that stay fp32
 
 
 def change_precision(
@@ -39,6 +42,7 @@ def change_precision(
     profile: Profile,
     calibration: CalibrationSet,
     method: Method | None,
+    budget_db: float | None,
     force: bool,
     say: Say,
 ) -> tuple[Bundle, Parity]:
@@ -48,15 +52,19 @@ def change_precision(
     int8 is of vision, prefill and decode; int4 of decode's weights, while vision and prefill, which wait for
     computing and not for memory, are int8. Heads and the floor stay fp32: they are small.
     `method` None takes for each graph the method with the least error on the calibration pictures.
+    With `budget_db` the layers that would harm most stay fp32, until the noise of the others is expected to
+    be that far below the signal; None makes all int8.
     Raises UsageError for what can't be made, and BundleRefused when the gate finds it too far from fp32.
     """
     check_precision(base, precision, profile)
-    made = _make(base, precision, profile, calibration, method, say)
+    made = _make(base, precision, profile, calibration, method, budget_db, say)
     computed = "ONNX Runtime on the CPU"
     if any(one.content != one.computed for one in made.values()):
         computed += f", fp32 sums of tensors rounded to {precision}"
     twins = {role: one.computed for role, one in made.items()}
-    parity = judge(base, _with_graphs(base, twins), calibration.held_out, precision, computed, say)
+    kept = {role: one.kept for role, one in made.items() if one.kept}
+    candidate = _with_graphs(base, twins)
+    parity = judge(base, candidate, calibration.held_out, precision, computed, kept, say)
     if parity.failures and not force:
         raise BundleRefused(
             f"{precision} is too far from fp32: {'; '.join(parity.failures)}",
@@ -82,6 +90,7 @@ def _make(
     profile: Profile,
     calibration: CalibrationSet,
     method: Method | None,
+    budget_db: float | None,
     say: Say,
 ) -> dict[str, Made]:
     roles = [role for role in ROLES if role in base.manifest.graphs]
@@ -96,16 +105,35 @@ def _make(
             content = to_int4(graph)
             made[role] = Made("int4", content, content)
             continue
-        tried: list[tuple[float, Made]] = []
-        for name in METHODS if method is None else (method,):
-            ranges = kept_ranges(
-                calibration.folder, calibration.digest, graph, lambda r=role: feeds()[r], name
-            )
-            content = to_int8(graph, ranges, profile)
-            error = compare_stage(graph, content, feeds()[role][:_TRIAL_FEEDS]) if method is None else None
-            tried.append((error.cosine if error else 1.0, Made("int8", content, content, name, ranges)))
-        made[role] = max(tried, key=lambda one: one[0])[1]
+        name, ranges = _best_ranges(graph, profile, calibration, method, lambda r=role: feeds()[r])
+        kept: list[Sensitivity] = []
+        if budget_db is not None:
+            told = lambda n, of, r=role: say(f"trying each layer of {r}", n, of)  # noqa: E731
+            kept = to_keep(sensitivities(graph, ranges, profile, feeds()[role], told), budget_db)
+        content = to_int8(graph, ranges, profile, [one.node for one in kept])
+        made[role] = Made("int8", content, content, name, ranges, kept)
     return made
+
+
+def _best_ranges(
+    graph: bytes,
+    profile: Profile,
+    calibration: CalibrationSet,
+    method: Method | None,
+    feeds: Callable[[], Sequence[Feed]],
+) -> tuple[Method, Ranges]:
+    """By the method that was asked for, or else the one whose lowest cosine is highest."""
+    folder, digest = calibration.folder, calibration.digest
+    if method is not None:
+        return method, kept_ranges(folder, digest, graph, feeds, method)
+    found = {name: kept_ranges(folder, digest, graph, feeds, name) for name in METHODS}
+    chosen = feeds()[:: max(1, len(feeds()) // _TRIAL_FEEDS)]
+    cosines = {
+        name: compare_stage(graph, to_int8(graph, ranges, profile), chosen).cosine
+        for name, ranges in found.items()
+    }
+    best = max(METHODS, key=lambda name: cosines[name])
+    return best, found[best]
 
 
 def _half(graph: bytes, precision: Literal["fp16", "bf16"], profile: Profile) -> Made:
@@ -132,7 +160,11 @@ def _bundle(
         role: info.model_copy(update={"precision": made[role].precision}) if role in made else info
         for role, info in changed.manifest.graphs.items()
     }
-    used = {role: {"method": one.method, "ranges": one.ranges} for role, one in made.items() if one.ranges}
+    used = {
+        role: {"method": one.method, "fp32_layers": [k.node for k in one.kept], "ranges": one.ranges}
+        for role, one in made.items()
+        if one.ranges
+    }
     about = {"digest": calibration.digest, "source": calibration.source, "graphs": used}
     files = {"parity": parity.to_json(), "calibration": (json.dumps(about, indent=1) + "\n").encode()}
     infos = {role: file_info(f"{role}.json", content) for role, content in files.items()}

@@ -20,7 +20,7 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantForma
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-from export.graph_edit import COMPUTE, finish, fixed_products, parse, weights
+from export.graph_edit import COMPUTE, finish, fixed_products, parse, store_as_fp16, weights
 from export.ranges import Ranges, quiet
 
 Profile = Literal["onnxruntime", "tensorrt"]
@@ -36,7 +36,7 @@ def to_int8(graph: bytes, ranges: Ranges, profile: Profile, keep: Collection[str
     # A missing range would leave its layer in fp32 without a word.
     for node in layers:
         _ = ranges[node.input[0]], ranges[node.output[0]]
-    return finish(quantize(model, [node.name for node in layers], ranges, profile))
+    return finish(store_as_fp16(quantize(model, [node.name for node in layers], ranges, profile)))
 
 
 def quantize(model: ModelProto, nodes: list[str], ranges: Ranges, profile: Profile) -> ModelProto:
@@ -111,4 +111,4 @@ def to_int4(graph: bytes, keep: Collection[str] = ()) -> bytes:
     )
     with quiet():
         quantizer.process()
-    return finish(quantizer.model.model)
+    return finish(store_as_fp16(quantizer.model.model))

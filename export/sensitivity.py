@@ -28,7 +28,7 @@ class Sensitivity:
 def sensitivities(
     graph: bytes, ranges: Ranges, profile: Profile, feeds: Sequence[Feed], told: Callable[[int, int], None]
 ) -> list[Sensitivity]:
-    """Of every layer that int8 can hold, most sensitive first. `told` hears how many are done, of how many."""
+    """Of every layer that int8 can hold, most sensitive first. `told` hears how many are done, of all."""
     model = parse(graph)
     layers = fixed_products(model)
     names = [node.name for node in layers]
@@ -68,11 +68,8 @@ def _outputs(graph: bytes, feeds: Sequence[Feed]) -> list[list[np.ndarray]]:
 
 def _noise(wanted: list[list[np.ndarray]], found: list[list[np.ndarray]]) -> float:
     """Mean over the inputs, of the worst output."""
-    return float(
-        np.mean(
-            [
-                max(float(((a - b) ** 2).sum() / max(float((a**2).sum()), 1e-30)) for a, b in zip(x, y, strict=True))
-                for x, y in zip(wanted, found, strict=True)
-            ]
-        )
-    )
+    return float(np.mean([max(map(_share, x, y)) for x, y in zip(wanted, found, strict=True)]))
+
+
+def _share(a: np.ndarray, b: np.ndarray) -> float:
+    return float(((a - b) ** 2).sum()) / max(float((a**2).sum()), 1e-30)
