@@ -32,6 +32,9 @@ COMMANDS = {
     "parse": Command("edge.parse_command:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects on fresh scenes"),
+    "bench precision": Command(
+        "benchmarks.precision:main", "stages of a bundle against their fp32 ones, in one run", extra="export"
+    ),
     "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory and SIGKILL in real time"),
     "collect": Command(
         "training.collect:main", "demonstrations by a scripted expert, as a LeRobotDataset", extra="train"

@@ -63,10 +63,11 @@ def compare_stage(base: bytes, other: bytes, feeds: Sequence[Feed]) -> StageErro
 def worst_layers(base: bytes, other: bytes, feeds: Sequence[Feed], count: int = 3) -> list[LayerError]:
     """The layers of the fp32 graph that add most error in the other one, worst first: the error of what a
     layer gives out, over that of what it takes in. The first that computes NaN or infinity comes first."""
-    model = parse(base)
-    made = {name for node in parse(other).graph.node for name in node.output}
-    shared = [name for name in float_outputs(model) if name in made]
-    errors = _errors(model, other, shared, feeds[:_LAYER_FEEDS])
+    model, changed = parse(base), parse(other)
+    made = {name for node in changed.graph.node for name in node.output}
+    rounded = _rounded(changed)
+    named = {name: rounded.get(name, name) for name in float_outputs(model) if name in made}
+    errors = _errors(model, changed, named, feeds)
     found: list[LayerError] = []
     for node in model.graph.node:
         after = [errors[name] for name in node.output if name in errors]
@@ -79,13 +80,32 @@ def worst_layers(base: bytes, other: bytes, feeds: Sequence[Feed], count: int = 
     return sorted(found, key=lambda layer: -layer.added)[:count]
 
 
-def _errors(model: ModelProto, other: bytes, names: Sequence[str], feeds: Sequence[Feed]) -> dict[str, float]:
-    """The largest relative error of each tensor; infinite where it is no number."""
-    sessions = [_session(with_outputs(m, names)) for m in (model, parse(other))]
-    worst = dict.fromkeys(names, 0.0)
-    for feed in feeds:
-        wanted, found = (session.run(list(names), feed) for session in sessions)
-        for name, a, b in zip(names, wanted, found, strict=True):
+def _rounded(model: ModelProto) -> dict[str, str]:
+    """Tensors that int8 nodes give out, by name, and what they are after int8. Where an fp32 node gives a
+    tensor out, its rounding belongs to the int8 nodes that read it."""
+    quantized = {
+        node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"
+    }
+    back = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
+    restored = set(back.values())
+    return {
+        name: back[quantized[name]]
+        for node in model.graph.node
+        for name in node.output
+        if restored & set(node.input) and quantized.get(name) in back
+    }
+
+
+def _errors(
+    model: ModelProto, other: ModelProto, named: dict[str, str], feeds: Sequence[Feed]
+) -> dict[str, float]:
+    """The largest relative error of each tensor, which the other graph calls as `named` says; infinite where
+    it is no number."""
+    sessions = _session(with_outputs(model, named)), _session(with_outputs(other, named.values()))
+    worst = dict.fromkeys(named, 0.0)
+    for feed in feeds[:_LAYER_FEEDS]:
+        wanted, found = sessions[0].run(list(named), feed), sessions[1].run(list(named.values()), feed)
+        for name, a, b in zip(named, wanted, found, strict=True):
             a, b = _pair(a, b)
             gap = float(np.linalg.norm(a - b) / max(float(np.linalg.norm(a)), 1e-12))
             worst[name] = max(worst[name], gap if np.isfinite(b).all() else np.inf)

@@ -52,14 +52,16 @@ def kept_ranges(
     return ranges
 
 
-def compute_ranges(graph: bytes, feeds: Sequence[Feed], method: Method) -> Ranges:
-    """Of all tensors into and out of the matrix products and convolutions of an fp32 graph."""
+def compute_ranges(
+    graph: bytes, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = COMPUTE
+) -> Ranges:
+    """Of all tensors into and out of the nodes of these kinds of an fp32 graph."""
     kind, options = _OPTIONS[method]
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "graph.onnx"
         path.write_bytes(graph)
         calibrator: Any = create_calibrator(
-            path, COMPUTE, str(Path(folder) / "augmented.onnx"), calibrate_method=kind, extra_options=options
+            path, kinds, str(Path(folder) / "augmented.onnx"), calibrate_method=kind, extra_options=options
         )
         for start in range(0, len(feeds), _BATCH):
             calibrator.collect_data(_Reader(feeds[start : start + _BATCH]))
