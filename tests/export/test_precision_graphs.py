@@ -154,3 +154,18 @@ def test_norms_and_softmax_in_int8_are_named(name: str):
     ranges |= {"n2": (-40.0, 40.0), "scores": (-300.0, 300.0)}  # as ranges over outliers would be
     broken = quantize(parse(net()), [name], ranges, "onnxruntime").SerializeToString()
     assert name in worst_layers(net(), broken, feeds())[0].layer
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8", "int4"])
+def test_tensorrts_parser_takes_every_precision(precision: str):
+    trt = pytest.importorskip("tensorrt_rtx")  # the same parser; it needs no GPU to parse
+    if precision == "int8":
+        content = to_int8(net(), compute_ranges(net(), feeds(), "minmax"), "tensorrt")
+    else:
+        content = to_int4(net()) if precision == "int4" else to_half(net(), precision)  # type: ignore[arg-type]
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    parsed = parser.parse(content)
+    assert parsed, [parser.get_error(i).desc() for i in range(parser.num_errors)]
