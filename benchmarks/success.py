@@ -90,8 +90,8 @@ def measured_latency_s(bundle: Bundle) -> float:
 class _Player:
     """What a process keeps between episodes."""
 
-    def __init__(self, bundle: str, latency_s: float, max_s: float) -> None:
-        self.bundle = load_bundle(bundle)
+    def __init__(self, bundle: str, allow_unproved: bool, latency_s: float, max_s: float) -> None:
+        self.bundle = load_bundle(bundle, allow_unproved=allow_unproved)
         self.latency_s, self.max_s = latency_s, max_s
         self.renderer = Renderer(CameraSpec())
 
@@ -109,9 +109,9 @@ class _Player:
 _player: _Player | None = None
 
 
-def _start(bundle: str, latency_s: float, max_s: float) -> None:
+def _start(bundle: str, allow_unproved: bool, latency_s: float, max_s: float) -> None:
     global _player
-    _player = _Player(bundle, latency_s, max_s)
+    _player = _Player(bundle, allow_unproved, latency_s, max_s)
 
 
 def _play(job: tuple[int, Goal, bool]) -> Trial:
@@ -120,13 +120,22 @@ def _play(job: tuple[int, Goal, bool]) -> Trial:
 
 
 def evaluate(
-    bundle: str, goals: list[Goal], seed: int, latency_s: float, max_s: float, absent: bool, jobs: int
+    bundle: str,
+    goals: list[Goal],
+    seed: int,
+    latency_s: float,
+    max_s: float,
+    absent: bool,
+    jobs: int,
+    allow_unproved: bool = False,
 ) -> list[Trial]:
     """One episode per goal, with seeds seed, seed + 1, ...; in order, whatever the number of processes."""
     work = [(seed + i, goal, absent) for i, goal in enumerate(goals)]
     trials: list[Trial] = []
     started = time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(jobs, _start, (bundle, latency_s, max_s)) as pool:
+    with multiprocessing.get_context("spawn").Pool(
+        jobs, _start, (bundle, allow_unproved, latency_s, max_s)
+    ) as pool:
         for trial in pool.imap(_play, work):
             trials.append(trial)
             if sys.stderr.isatty():
@@ -188,6 +197,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
     p.add_argument("--max-seconds", type=positive_float, default=60.0, help="simulated, per episode")
+    p.add_argument(
+        "--allow-unproved", action="store_true", help="also a bundle that failed its export's gate"
+    )
     p.add_argument("--json", action="store_true")
     return p
 
@@ -197,10 +209,11 @@ def main(argv: list[str]) -> int:
     a = _parser().parse_args(argv)
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
-    bundle = load_bundle(a.bundle)
+    bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
-    trials = evaluate(a.bundle, goals, a.seed, latency_s, a.max_seconds, a.absent, min(a.jobs, a.episodes))
+    jobs = min(a.jobs, a.episodes)
+    trials = evaluate(a.bundle, goals, a.seed, latency_s, a.max_seconds, a.absent, jobs, a.allow_unproved)
     summary = summarize(trials, a.absent) | {
         "episodes": len(trials),
         "seed": a.seed,

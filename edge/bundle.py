@@ -88,17 +88,23 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         shutil.rmtree(temporary)
 
 
-def load_bundle(name_or_folder: str | Path, whole: bool = False) -> Bundle:
+def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unproved: bool = False) -> Bundle:
     """Find, read and verify a bundle: a folder, or a name from the entry points `vla_edge.bundles`.
 
     Where plans take the place of the graphs, these are read only if `whole`: twice the model may not fit into
     a Jetson's memory. Raises BundleRefused when it is missing, cut short, altered, of an unknown version, or
-    holds anything that the runtime does not read.
+    holds anything that the runtime does not read; and unless `allow_unproved` when it failed its export's
+    gate.
     """
     folder = find_bundle(name_or_folder)
     _check_strangers(folder)
     raw = _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     manifest = _parse_manifest(folder, raw)
+    if manifest.unproved and not allow_unproved:
+        raise BundleRefused(
+            f"bundle '{manifest.name}' failed the gate of its export: {'; '.join(manifest.unproved)}",
+            "export it in another precision; to try it all the same: --allow-unproved",
+        )
     contents: dict[str, bytes] = {}
     for role, info in _listed_files(manifest).items():
         if whole or role not in manifest.plans:

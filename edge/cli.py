@@ -33,6 +33,9 @@ COMMANDS = {
     "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects on fresh scenes"),
     "bench latency": Command("benchmarks.latency:main", "milliseconds a step of bundles, side by side"),
+    "bench precision": Command(
+        "benchmarks.precision:main", "stages of a bundle against their fp32 ones, in one run", extra="export"
+    ),
     "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory and SIGKILL in real time"),
     "bundle verify": Command(
         "edge.bundle_command:verify", "is a bundle whole, and who signed it", extra="sign"
@@ -50,7 +53,12 @@ COMMANDS = {
     ),
     "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
     "train-grounding": Command("training.grounding:main", "train the default model", extra="train"),
-    "export": Command("export.command:main", "turn what training wrote into a bundle", extra="export"),
+    "calibrate activations": Command(
+        "calibration.activations:main", "choose pictures and prompts that activation ranges are computed from"
+    ),
+    "export": Command(
+        "export.command:main", "turn what training wrote into a bundle, in any precision", extra="export"
+    ),
     "build": Command("export.build_command:main", "TensorRT plans for a bundle, on the Jetson they are for"),
 }
 

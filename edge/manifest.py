@@ -160,12 +160,15 @@ class Manifest(_Model):
     image: ImageSpec
     action: ActionSpec | None
     graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head, window; floor where there is one
-    files: dict[str, FileInfo]  # by role: tokenizer, calibration
-    plans: dict[str, FileInfo] = {}  # by the role of the graph; of engine tensorrt, beside the graphs
+    files: dict[str, FileInfo]  # by role: tokenizer, calibration, parity
+    plans: dict[
+        str, FileInfo
+    ] = {}  # by the role of the graph; of engine tensorrt; empty until they are built
     target: Target
     provenance: dict[str, str]
     parity: dict[str, float]
     head: ActionHead | None = None  # of policies token and head
+    unproved: tuple[str, ...] = ()  # what an export found too far from fp32 and was told to write anyway
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -173,7 +176,7 @@ class Manifest(_Model):
         if kind != (None if self.policy == "grounding" else self.policy):
             raise ValueError(f"a {self.policy} policy with a section head that says {kind}")
         wanted = self.graphs.keys() if self.target.engine == "tensorrt" else set[str]()
-        if self.plans.keys() != wanted:
+        if self.plans and self.plans.keys() != wanted:
             raise ValueError(
                 f"engine {self.target.engine} wants plans of {sorted(wanted)}, not {sorted(self.plans)}"
             )

@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     options = _arguments().parse_args(argv)
     goal = parse_goal(options.goal, options.target)
     _check_places(options)
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
     goal = check_target(bundle, goal)
     run = Run(options, goal, bundle)
     outcome = run.go()
@@ -60,6 +60,9 @@ def _arguments() -> ArgumentParser:
     parser.add_argument("--absent", action="store_true", help="a simulated room without the target")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"), help="(%(default)s/)")
     parser.add_argument("--threads", type=positive_int, default=1, help="of the model's engine (%(default)s)")
+    parser.add_argument(
+        "--allow-unproved", action="store_true", help="also with a bundle that failed its export's gate"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser
 

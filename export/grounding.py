@@ -1,6 +1,6 @@
 """A checkpoint of the tiny PaliGemma to a bundle.
 
-The bundle is written only when ONNX Runtime says the same as torch.
+The bundle is made only when ONNX Runtime says the same as torch.
 """
 
 import hashlib
@@ -47,12 +47,25 @@ def export_grounding(
     random_images: int = 8,
     floor: bytes | None = None,
 ) -> Bundle:
-    """Export what `vla.paligemma.save` wrote, compare it with torch on `images` (RGB uint8) and random ones,
-    and write the bundle to `out`. `floor` is the ONNX file that sees where the floor ends; without it the
-    robot drives without seeing obstacles.
+    """`build_grounding`, written to `out`; nothing is written where that raises."""
+    bundle = build_grounding(checkpoint, name, images, random_images, floor)
+    write_bundle(out, bundle)
+    return bundle
+
+
+def build_grounding(
+    checkpoint: Path,
+    name: str = "default",
+    images: Sequence[Image] = (),
+    random_images: int = 8,
+    floor: bytes | None = None,
+) -> Bundle:
+    """Export what `vla.paligemma.save` wrote to an fp32 bundle, and compare it with torch on `images` (RGB
+    uint8) and random ones. `floor` is the ONNX file that sees where the floor ends; without it the robot
+    drives without seeing obstacles.
 
     Raises UsageError where there is no checkpoint, and BundleRefused when the two disagree or `floor` is
-    something else; nothing is written then.
+    something else.
     """
     if not (checkpoint / "tiny.json").is_file():
         raise UsageError(f"{checkpoint} is no checkpoint: it has no tiny.json", "train one first")
@@ -81,9 +94,7 @@ def export_grounding(
     )
     patches = [random_image(seed, config) for seed in range(random_images)]
     parity = compare(model, config, make_bundle(manifest, contents), [*images, *patches])
-    bundle = make_bundle(manifest.model_copy(update={"parity": parity}), contents)
-    write_bundle(out, bundle)
-    return bundle
+    return make_bundle(manifest.model_copy(update={"parity": parity}), contents)
 
 
 def tiny_vocabulary() -> Vocabulary:

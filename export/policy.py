@@ -1,6 +1,6 @@
 """A trainer's checkpoint to a bundle that drives.
 
-The bundle is written only when ONNX Runtime says the same as torch, over more steps than the head remembers.
+The bundle is made only when ONNX Runtime says the same as torch, over more steps than the head remembers.
 """
 
 from collections.abc import Sequence
@@ -42,12 +42,25 @@ def export_policy(
     random_images: int = 8,
     floor: bytes | None = None,
 ) -> Bundle:
-    """Export a checkpoint's folder, compare it with torch on `images` (RGB uint8) and random ones, and write
-    the bundle to `out`. `floor` is the ONNX file that sees where the floor ends; without it nothing keeps the
-    robot from driving into what its policy does not see.
+    """`build_policy_bundle`, written to `out`; nothing is written where that raises."""
+    bundle = build_policy_bundle(folder, name, images, random_images, floor)
+    write_bundle(out, bundle)
+    return bundle
+
+
+def build_policy_bundle(
+    folder: Path,
+    name: str = "head",
+    images: Sequence[Image] = (),
+    random_images: int = 8,
+    floor: bytes | None = None,
+) -> Bundle:
+    """Export a checkpoint's folder to an fp32 bundle, and compare it with torch on `images` (RGB uint8) and
+    random ones. `floor` is the ONNX file that sees where the floor ends; without it nothing keeps the robot
+    from driving into what its policy does not see.
 
     Raises UsageError where `folder` is no checkpoint that a bundle can drive, and BundleRefused when the two
-    disagree or `floor` is something else; nothing is written then.
+    disagree or `floor` is something else.
     """
     checkpoint = read_checkpoint(folder)
     pipeline(checkpoint.head)
@@ -78,9 +91,7 @@ def export_policy(
     )
     pictures = [*images, *(random_patches(seed, *size) for seed in range(random_images))]
     parity = compare(checkpoint, make_bundle(manifest, contents), pictures)
-    bundle = make_bundle(manifest.model_copy(update={"parity": parity}), contents)
-    write_bundle(out, bundle)
-    return bundle
+    return make_bundle(manifest.model_copy(update={"parity": parity}), contents)
 
 
 def _prompt_tokens(checkpoint: Checkpoint, text: Text) -> int:

@@ -31,6 +31,11 @@ def check_plans(bundle: Bundle) -> None:
     """Raises BundleRefused where the bundle's plans were made for another device or TensorRT, HardwareMissing
     where there is no GPU or no TensorRT."""
     target = bundle.manifest.target
+    if not bundle.manifest.plans:
+        raise BundleRefused(
+            f"bundle '{bundle.manifest.name}' is for TensorRT and has no plans yet",
+            "on the Jetson, `vla-edge build FOLDER_OF_THE_BUNDLE` builds them",
+        )
     device, tensorrt = this_machine().device, str(load_tensorrt().__version__)
     for what, made, here in (("device", target.device, device), ("TensorRT", target.tensorrt, tensorrt)):
         if made != here:

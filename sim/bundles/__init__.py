@@ -10,6 +10,11 @@ def default() -> Path:
     return HERE / "default"
 
 
+def default_int8() -> Path:
+    """The same in int8 for ONNX Runtime, a third of the size, see docs/export.md."""
+    return HERE / "default-int8"
+
+
 def head() -> Path:
     """The folder of a policy with a continuous head, trained on demonstrations."""
     return HERE / "head"

@@ -1,0 +1,138 @@
+"""`vla-edge bench precision`: a bundle's stages in another precision against its fp32 ones, in one run."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from edge.arguments import ArgumentParser, positive_int
+from edge.bundle import Bundle, load_bundle
+from edge.calibration_set import Question, Sample
+from edge.engines.onnx import OnnxEngine
+from edge.errors import UsageError
+from export.feeds import STEPS, Feed, collect_feeds
+
+_PICTURES = 8
+_WARM_UP = 5
+_CALLS = {"vision": 1, "prefill": 1, "decode": STEPS}  # in one answer with a box
+
+
+def main(argv: list[str]) -> int:
+    """Run it; returns the exit code."""
+    p = ArgumentParser("bench precision", "stages in another precision against fp32, call by call in turn")
+    p.add_argument("--bundle", default="default-int8", help="a name or a folder (%(default)s)")
+    p.add_argument("--against", default="default", help="the fp32 bundle that it was made of (%(default)s)")
+    p.add_argument("--rounds", type=positive_int, default=60, help="of each stage (%(default)s)")
+    p.add_argument(
+        "--siglip",
+        action="store_true",
+        help="instead: a SigLIP encoder of 11 M random weights at 224 px, fp32 and int8",
+    )
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    pairs = siglip() if a.siglip else of_bundles(load_bundle(a.against), load_bundle(a.bundle))
+    figures = measure(pairs, a.rounds)
+    if a.json:
+        print(json.dumps(figures))
+        return 0
+    table = Table(
+        "", "fp32 ms", "other ms", "faster", "fp32 MB", "other MB", title="processor time, 1 thread"
+    )
+    for name, row in figures.items():
+        sizes = [f"{row[key] / 1e6:.1f}" for key in ("fp32_bytes", "other_bytes")]
+        table.add_row(name, f"{row['fp32_ms']:.2f}", f"{row['other_ms']:.2f}", f"{row['ratio']:.2f}x", *sizes)
+    Console().print(table)
+    return 0
+
+
+Pair = tuple[bytes, bytes, Sequence[Feed]]  # an fp32 graph, the other one, inputs of both
+
+
+def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
+    """The stages that both have and that differ. Raises UsageError where there are none."""
+    size = base.manifest.image
+    words = base.manifest.vocabulary.kinds or ("cup",)
+    asked = [Question(goal="find_object", target=w, prompt=_prompt(base, w)) for w in words[:_PICTURES]]
+    rng = np.random.default_rng(0)
+    samples = [Sample(rng.integers(0, 256, (size.height, size.width, 3), np.uint8), q) for q in asked]
+    feeds = collect_feeds(base, samples)
+    changed = [r for r in feeds if other.contents.get(r, base.contents[r]) != base.contents[r]]
+    if not changed:
+        raise UsageError(f"'{other.manifest.name}' has the graphs of '{base.manifest.name}'", "--bundle NAME")
+    return {role: (base.contents[role], other.contents[role], feeds[role]) for role in changed}
+
+
+def _prompt(bundle: Bundle, word: str) -> str:
+    return bundle.manifest.prompts.get("find_object", "detect {target}").format(target=word)
+
+
+def measure(pairs: Mapping[str, Pair], rounds: int) -> dict[str, dict[str, Any]]:
+    """By stage, and for a whole answer: median milliseconds of both, and the median ratio of calls that were
+    made one after the other. Processor time, so that what else the machine does counts little."""
+    figures: dict[str, dict[str, Any]] = {}
+    for name, (base, other, feeds) in pairs.items():
+        engines = OnnxEngine(base), OnnxEngine(other)
+        times = np.array([_turn(engines, feeds[i % len(feeds)], i) for i in range(rounds + _WARM_UP)])
+        for engine in engines:
+            engine.close()
+        figures[name] = _row(times[_WARM_UP:], len(base), len(other))
+    if set(_CALLS) <= set(figures):
+        total = {key: sum(figures[r][key] * n for r, n in _CALLS.items()) for key in ("fp32_ms", "other_ms")}
+        sizes = {key: sum(figures[r][key] for r in _CALLS) for key in ("fp32_bytes", "other_bytes")}
+        figures["answer"] = {**total, "ratio": total["fp32_ms"] / total["other_ms"], **sizes}
+    return figures
+
+
+def _turn(engines: tuple[OnnxEngine, OnnxEngine], feed: Feed, index: int) -> list[float]:
+    """Milliseconds of both, the first one in turn."""
+    times = [0.0, 0.0]
+    for which in ((0, 1), (1, 0))[index % 2]:
+        start_s = time.thread_time()
+        engines[which].run(feed)
+        times[which] = (time.thread_time() - start_s) * 1e3
+    return times
+
+
+def _row(times: np.ndarray, base_bytes: int, other_bytes: int) -> dict[str, Any]:
+    base_ms, other_ms = np.median(times, axis=0).tolist()
+    ratio = float(np.median(times[:, 0] / times[:, 1]))
+    sizes = {"fp32_bytes": base_bytes, "other_bytes": other_bytes}
+    return {"fp32_ms": base_ms, "other_ms": other_ms, "ratio": ratio, **sizes}
+
+
+def siglip() -> dict[str, Pair]:
+    """An encoder of the size that small VLMs use. Its weights are random: for speed, not for accuracy."""
+    import torch
+    from transformers import SiglipVisionConfig, SiglipVisionModel
+
+    from export.graphs import to_onnx
+    from export.precision_int8 import to_int8
+    from export.ranges import compute_ranges
+
+    class Encoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            config = SiglipVisionConfig(
+                hidden_size=384,
+                intermediate_size=1536,
+                num_hidden_layers=6,
+                num_attention_heads=6,
+                image_size=224,
+                patch_size=16,
+                vision_use_head=False,
+            )
+            config._attn_implementation = "eager"
+            self.net = SiglipVisionModel(config)
+
+        def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+            return self.net(pixel_values).last_hidden_state
+
+    torch.manual_seed(0)
+    graph = to_onnx(Encoder(), {"pixel_values": torch.randn(1, 3, 224, 224)}, ["features"])
+    rng = np.random.default_rng(0)
+    feeds = [{"pixel_values": rng.standard_normal((1, 3, 224, 224)).astype(np.float32)} for _ in range(4)]
+    return {"siglip": (graph, to_int8(graph, compute_ranges(graph, feeds, "minmax"), "onnxruntime"), feeds)}

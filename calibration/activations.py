@@ -1,0 +1,151 @@
+"""`vla-edge calibrate activations`: pictures and prompts that activation ranges are computed from."""
+
+import itertools
+import json
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from calibration.diverse import SAME, distance, most_different, thumbnail
+from edge.arguments import ArgumentParser, non_negative_int, positive_int
+from edge.bundle import load_bundle
+from edge.calibration_set import Part, Question, write_set
+from edge.errors import UsageError
+from edge.manifest import Manifest
+from edge.prompts import prompt
+from edge.records import Goal, Image
+
+GROUP = "vla_edge.pictures"  # name = "module:function" of a seed, that yields (image, names in sight)
+CANDIDATES = 4  # pictures looked at for each one that is kept
+ABSENT = 0.35  # share of questions about something that, as far as is known, is not there
+WORDS = 0.1  # share of questions that are answered in plain words
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+Seen = tuple[Image, tuple[str, ...]]  # a picture, and the names of what is in sight as far as is known
+
+
+def main(argv: list[str]) -> int:
+    """Run it; returns the exit code."""
+    p = ArgumentParser("calibrate activations", "choose diverse pictures and store them with prompts")
+    p.add_argument("--from", dest="source", help="a folder of pictures of the robot's camera")
+    p.add_argument("--robot", help="instead: a robot whose package delivers pictures, such as sim")
+    p.add_argument("--frames", type=positive_int, default=96, help="pictures for the ranges (%(default)s)")
+    p.add_argument("--held-out", type=positive_int, default=96, help="others for the gate (%(default)s)")
+    p.add_argument("--questions", type=positive_int, default=2, help="about each picture (%(default)s)")
+    p.add_argument("--target", action="append", default=[], help="a thing to ask for; default: any known")
+    p.add_argument("--bundle", default="default", help="whose family and vocabulary (%(default)s)")
+    p.add_argument("--seed", type=non_negative_int, default=0)
+    p.add_argument("--out", type=Path, required=True, help="folder of the set; must not be there yet")
+    p.add_argument("--json", action="store_true")
+    a = p.parse_args(argv)
+    if (a.source is None) == (a.robot is None):
+        raise UsageError("give either --from FOLDER or --robot sim")
+    if a.out.exists() and (not a.out.is_dir() or any(a.out.iterdir())):
+        raise UsageError(f"{a.out} is not an empty folder", "give another --out, or remove it first")
+    manifest = load_bundle(a.bundle).manifest
+    seen = from_robot(a.robot, a.seed) if a.robot else from_folder(Path(a.source))
+    chosen = choose(seen, a.frames, a.held_out)
+    rng = np.random.default_rng(a.seed)
+    pictures = [(part, s[0], ask(manifest, s[1], a.questions, a.target, rng)) for part, s in chosen]
+    source = a.robot or Path(a.source).name
+    digest = write_set(a.out, manifest.family, source, pictures)
+    counts = {part: sum(p == part for p, _ in chosen) for part in ("calibrate", "held-out")}
+    if a.json:
+        print(json.dumps({"out": str(a.out), "digest": digest, **counts}))
+    else:
+        print(f"{a.out}: {counts['calibrate']} pictures, {counts['held-out']} held out, {digest[:12]}")
+    return 0
+
+
+def from_robot(name: str, seed: int) -> Iterator[Seen]:
+    """Endless pictures. Raises UsageError where no package delivers any of that robot."""
+    known = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none installed"
+        raise UsageError(
+            f"robot {name[:40]!r} delivers no pictures", f"known: {names}; or give --from FOLDER"
+        )
+    return known[name].load()(seed)
+
+
+def from_folder(folder: Path) -> Iterator[Seen]:
+    """The pictures of a folder in the order of their names. Raises UsageError where there are none, and at
+    one that can't be read."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder of pictures")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise UsageError(f"{folder} holds no pictures", f"it takes {', '.join(SUFFIXES)}")
+    return map(_read, paths)
+
+
+def _read(path: Path) -> Seen:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UsageError(f"{path} is not a picture that can be read", "remove it and start again")
+    return np.ascontiguousarray(image[:, :, ::-1], np.uint8), ()
+
+
+def choose(seen: Iterator[Seen], frames: int, held_out: int) -> list[tuple[Part, Seen]]:
+    """From CANDIDATES times as many pictures as are wanted: the most different ones for the ranges, and of
+    the rest, as they come and without doubles of those, the held-out ones.
+
+    Raises UsageError where too few different ones are left.
+    """
+    wanted = frames + held_out
+    found: list[Seen] = []
+    for one in itertools.islice(seen, wanted * CANDIDATES if frames else wanted):
+        found.append(one)
+        if sys.stderr.isatty() and len(found) % 10 == 0:
+            print(f"\r{len(found)} pictures looked at ", end="", file=sys.stderr, flush=True)
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    points = np.stack([thumbnail(image) for image, _ in found])
+    kept = most_different(points, frames)
+    others: list[int] = []
+    for index in range(len(found)):
+        if len(others) < held_out and distance(points[index], points[kept + others]).min() >= SAME:
+            others.append(index)
+    if len(kept) < frames or len(others) < held_out:
+        raise UsageError(
+            f"{len(found)} pictures have {len(kept) + len(others)} different ones, {wanted} are wanted",
+            "record more, or ask for fewer with --frames and --held-out",
+        )
+    return [("calibrate", found[i]) for i in kept] + [("held-out", found[i]) for i in others]
+
+
+def ask(
+    manifest: Manifest, names: tuple[str, ...], count: int, targets: list[str], rng: np.random.Generator
+) -> list[Question]:
+    """Questions about a picture: mostly after what is there, where that is known. Raises UsageError when
+    nobody says what could be asked for."""
+    kinds, colours = manifest.vocabulary.kinds, manifest.vocabulary.colours
+    if not targets and not kinds:
+        raise UsageError("the bundle takes any words", "say what to ask for with --target, once or more")
+    plain = [goal for goal in ("describe_scene", "identify_main_object") if goal in manifest.goals]
+    questions: list[Question] = []
+    for _ in range(count):
+        if plain and rng.random() < WORDS:
+            goal = Goal(plain[int(rng.integers(len(plain)))])
+        elif names and rng.random() >= ABSENT:
+            words = names[int(rng.integers(len(names)))].split()
+            goal = Goal("find_object", " ".join(words if rng.random() < 0.5 else words[-1:]))
+        elif targets:
+            goal = Goal("find_object", targets[int(rng.integers(len(targets)))])
+        else:
+            goal = Goal("find_object", _any(kinds, colours, rng))
+        template = manifest.prompts.get(goal.kind)
+        words = prompt(manifest.family, goal) if template is None else template.format(target=goal.target)
+        questions.append(Question(goal=goal.kind, target=goal.target, prompt=words))
+    return questions
+
+
+def _any(kinds: tuple[str, ...], colours: tuple[str, ...], rng: np.random.Generator) -> str:
+    kind = kinds[int(rng.integers(len(kinds)))]
+    if not colours or rng.random() < 0.5:
+        return kind
+    same = [c for c in colours if c.isascii() == kind.isascii()]  # no name is half Korean
+    return f"{same[int(rng.integers(len(same)))]} {kind}" if same else kind

@@ -1,0 +1,145 @@
+"""A calibration set: pictures with goals and prompts, as a folder that says what it is.
+
+    set.json            family, source, and for every picture its file, SHA-256 and questions
+    calibrate/*.png     what activation ranges are computed from
+    held-out/*.png      what the gate compares on; no picture is in both
+
+`vla-edge calibrate activations` writes one, `vla-edge export --calibration` reads it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import UsageError
+from edge.records import Image
+
+SET_FILE = "set.json"
+SCHEMA_VERSION = 1
+Part = Literal["calibrate", "held-out"]
+_AGAIN = "make one with `vla-edge calibrate activations --from sim --out DIR`"
+_STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Question(BaseModel):
+    """What is asked about a picture."""
+
+    model_config = _STRICT
+    goal: str  # of `edge.goals.GOALS`
+    target: str  # empty for goals without one
+    prompt: str = Field(min_length=1, max_length=400)
+
+
+class Picture(BaseModel):
+    """One picture of a set."""
+
+    model_config = _STRICT
+    part: Part
+    file: str = Field(pattern=r"^[0-9a-z]{1,40}\.png$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    questions: tuple[Question, ...] = Field(min_length=1)
+
+
+class _SetFile(BaseModel):
+    model_config = _STRICT
+    schema_version: Literal[1]
+    family: str
+    source: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture (H, W, 3) RGB uint8 and one question about it."""
+
+    image: Image
+    question: Question
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """A set that was read and verified."""
+
+    folder: Path
+    family: str
+    source: str
+    digest: str  # SHA-256 of set.json, and so of every picture and prompt
+    calibrate: tuple[Sample, ...]
+    held_out: tuple[Sample, ...]
+
+
+def write_set(
+    folder: Path,
+    family: str,
+    source: str,
+    pictures: Sequence[tuple[Part, Image, Sequence[Question]]],
+) -> str:
+    """Write a set to a folder that is not there yet or empty; returns its digest. Raises UsageError for a
+    folder that holds something, and when a picture has no question."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not an empty folder", "give another --out, or remove it first")
+    listed: list[Picture] = []
+    for index, (part, image, questions) in enumerate(pictures):
+        ok, png = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))
+        if not ok or not questions:
+            raise UsageError(f"picture {index} of {source} can't be stored, or nothing is asked about it")
+        file = folder / part / f"{index:05d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(png.tobytes())
+        sha256 = hashlib.sha256(png.tobytes()).hexdigest()
+        listed.append(Picture(part=part, file=file.name, sha256=sha256, questions=tuple(questions)))
+    about = _SetFile(schema_version=1, family=family, source=source, pictures=tuple(listed))
+    content = (about.model_dump_json(indent=1) + "\n").encode()
+    (folder / SET_FILE).write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_set(folder: Path, family: str) -> CalibrationSet:
+    """Read and verify a set for models of `family`. Raises UsageError when it is missing, empty, altered,
+    unreadable, or another family's."""
+    path = folder / SET_FILE
+    if not path.is_file():
+        raise UsageError(f"{folder} is no calibration set: it has no {SET_FILE}", _AGAIN)
+    content = path.read_bytes()
+    try:
+        about = _SetFile.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{path}: {place}: {first['msg']}", _AGAIN) from error
+    if about.family != family:
+        raise UsageError(
+            f"{folder} has prompts of family '{about.family}', the model is of '{family}'",
+            "make one with `vla-edge calibrate activations --bundle BUNDLE` of that model",
+        )
+    samples: dict[Part, list[Sample]] = {"calibrate": [], "held-out": []}
+    for picture in about.pictures:
+        image = _read_picture(folder, picture)
+        samples[picture.part] += [Sample(image, question) for question in picture.questions]
+    for part, found in samples.items():
+        if not found:
+            raise UsageError(f"{folder} has no pictures to {part.replace('-', ' ')}", _AGAIN)
+    digest = hashlib.sha256(content).hexdigest()
+    return CalibrationSet(
+        folder, family, about.source, digest, tuple(samples["calibrate"]), tuple(samples["held-out"])
+    )
+
+
+def _read_picture(folder: Path, picture: Picture) -> Image:
+    path = folder / picture.part / picture.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", _AGAIN) from error
+    if hashlib.sha256(content).hexdigest() != picture.sha256:
+        raise UsageError(f"{path} was altered: its SHA-256 is not the one in {SET_FILE}", _AGAIN)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UsageError(f"{path} is not a picture", _AGAIN)
+    return np.ascontiguousarray(image[:, :, ::-1], np.uint8)

@@ -1,0 +1,79 @@
+"""What goes into each graph of a bundle while it answers: ranges and comparisons are made of these inputs."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from edge.bundle import Bundle
+from edge.calibration_set import Sample
+from edge.grounding import Answer, Net, Prefix, StopWatch
+from edge.interfaces import Engine, Tensor
+from edge.manifest import StateInput
+from edge.text import LOC_COUNT
+
+Feed = dict[str, Tensor]  # inputs of one call, by name
+ROLES = ("vision", "prefill", "decode")  # what precision is about; heads and the floor stay as they are
+STEPS = 3  # calls of decode for each sample
+
+
+class _Tap:
+    """An engine that keeps what it is given."""
+
+    def __init__(self, engine: Engine, kept: list[Feed]) -> None:
+        self.inputs, self.outputs = engine.inputs, engine.outputs
+        self._engine, self._kept = engine, kept
+
+    def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        self._kept.append({name: np.array(value) for name, value in inputs.items()})  # engines reuse memory
+        return self._engine.run(inputs)
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def collect_feeds(bundle: Bundle, samples: Iterable[Sample]) -> dict[str, list[Feed]]:
+    """Inputs by role of ROLES as far as the bundle has them: one of vision and prefill, and STEPS of decode,
+    for each sample. Decode is fed what the bundle itself would say next, also after `none`, so that every
+    sample tells something about it. Raises UsageError at a prompt with unknown words or too many."""
+    speaks = "decode" in bundle.manifest.graphs
+    feeds: dict[str, list[Feed]] = {role: [] for role in ROLES[: 2 + speaks]}
+    net = Net(bundle, 1) if speaks else Prefix(bundle, 1)
+    for role, kept in feeds.items():
+        setattr(net, role, _Tap(getattr(net, role), kept))
+    head = bundle.manifest.head
+    rng = np.random.default_rng(0)
+    try:
+        for sample in samples:
+            state = _state(head.state if head else None, rng)
+            if isinstance(net, Net):
+                _answer(net, bundle, sample, state)
+            else:
+                question = net.prompt(sample.question.prompt)
+                given = question if state is None else {**question, "state": state}
+                net.read(sample.image, given, StopWatch("preprocess", "vision", "prefill"))
+    finally:
+        net.close()
+    return feeds
+
+
+def _answer(net: Net, bundle: Bundle, sample: Sample, state: Tensor | None) -> None:
+    answer = Answer(net)
+    logits = answer.start(sample.image, sample.question.prompt, state)
+    allowed = _may_be_said(net, bundle, sample)
+    for _ in range(STEPS):
+        logits = answer.step(int(allowed[logits[allowed].argmax()]))
+
+
+def _may_be_said(net: Net, bundle: Bundle, sample: Sample) -> np.ndarray:
+    """Ids: those of actions, of places, or of words."""
+    head = bundle.manifest.head
+    if head is not None and head.tokens is not None:
+        return np.arange(head.tokens.first_id, head.tokens.first_id + head.tokens.bins)
+    if not sample.question.target:
+        return np.append(net.text.words, net.text.eos)
+    return np.arange(net.text.first_loc, net.text.first_loc + LOC_COUNT)
+
+
+def _state(wanted: StateInput | None, rng: np.random.Generator) -> Tensor | None:
+    """(1, S), as scaled states are spread."""
+    return None if wanted is None else rng.standard_normal((1, len(wanted.columns))).astype(np.float32)

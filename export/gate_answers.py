@@ -1,0 +1,153 @@
+"""What a bundle in another precision answers, against its fp32 one: boxes, words, actions."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.action_model import STATE_COLUMNS, ActionModel
+from edge.bundle import Bundle
+from edge.calibration_set import Sample
+from edge.grounding import GroundingModel
+from edge.parsing import parse_detections
+from edge.records import Box, Odometry, Velocity
+from edge.seeker import MIN_CONFIDENCE
+
+SAME_IOU = 0.5  # of two boxes that are the same detection
+# From here on the fp32 bundle itself did not waver between a box and `none`, or between two things. What it
+# wavers about any change of precision tips to either side, so that is counted apart.
+SURE = 0.7
+_CAPTION_TOKENS = 8
+Progress = Callable[[int], None]  # told after each sample
+
+
+@dataclass(frozen=True)
+class BoxAnswers:
+    """How a grounding bundle's answers differ.
+
+    A detection is what a robot would believe (`edge.seeker.MIN_CONFIDENCE`). It is lost when the other bundle
+    has none there, with SAME_IOU, and gained when only the other has one.
+    """
+
+    questions: int
+    equal: float  # share of texts that are the same token for token
+    detections: int  # of the fp32 bundle
+    lost: float  # share of those
+    sure_detections: int  # those with a confidence of SURE or more
+    sure_lost: float  # share of those
+    absent: int  # questions that the fp32 bundle answers with none
+    gained: float  # share of those
+    sure_gained: float  # share of those where the other bundle is sure
+    iou_median: float  # of the detections of the fp32 bundle
+    iou_p5: float
+    words: int  # questions answered in words
+    words_equal: float
+
+
+@dataclass(frozen=True)
+class ActionAnswers:
+    """How a policy's actions differ, in physical units by column."""
+
+    steps: int
+    equal: float | None  # share of tokens that are the same, of discrete policies
+    max_error: dict[str, float]
+    p99_error: dict[str, float]
+    p99_share: float  # the largest p99 error as a share of what its column spans
+
+
+@dataclass(frozen=True)
+class _Said:
+    text: str
+    box: Box | None  # that a robot would believe
+    confidence: float
+
+
+def compare_boxes(base: Bundle, other: Bundle, samples: Sequence[Sample], told: Progress) -> BoxAnswers:
+    """Ask both the same questions."""
+    pairs: list[tuple[Sample, _Said, _Said]] = []
+    with GroundingModel(base) as first, GroundingModel(other) as second:
+        for done, sample in enumerate(samples, 1):
+            pairs.append((sample, _ask(first, base, sample), _ask(second, base, sample)))
+            told(done)
+    equal = [a.text == b.text for _, a, b in pairs]
+    words = [same for (sample, _, _), same in zip(pairs, equal, strict=True) if not sample.question.target]
+    asked = [(a, b) for sample, a, b in pairs if sample.question.target]
+    boxes = [(a, _iou(a, b)) for a, b in asked if a.box is not None]
+    overlaps = [overlap for _, overlap in boxes]
+    sure = [overlap for a, overlap in boxes if a.confidence >= SURE]
+    new = [b for a, b in asked if a.box is None]
+    return BoxAnswers(
+        questions=len(pairs),
+        equal=_share(equal),
+        detections=len(boxes),
+        lost=_share([overlap < SAME_IOU for overlap in overlaps]),
+        sure_detections=len(sure),
+        sure_lost=_share([overlap < SAME_IOU for overlap in sure]),
+        absent=len(new),
+        gained=_share([b.box is not None for b in new]),
+        sure_gained=_share([b.box is not None and b.confidence >= SURE for b in new]),
+        iou_median=float(np.median(overlaps)) if overlaps else 0.0,
+        iou_p5=float(np.quantile(overlaps, 0.05)) if overlaps else 0.0,
+        words=len(words),
+        words_equal=_share(words),
+    )
+
+
+def _share(true: Sequence[bool]) -> float:
+    return sum(true) / max(len(true), 1)
+
+
+def _iou(a: _Said, b: _Said) -> float:
+    return 0.0 if a.box is None or b.box is None else a.box.iou(b.box)
+
+
+def _ask(model: GroundingModel, bundle: Bundle, sample: Sample) -> _Said:
+    asked = sample.question
+    if not asked.target:
+        said = model.caption(sample.image, asked.prompt, _CAPTION_TOKENS)
+        return _Said(said.text, None, said.confidence)
+    said = model.ground(sample.image, asked.prompt, asked.target)
+    found = parse_detections(said.text, bundle.manifest.family).detections
+    believed = bool(found) and said.confidence >= MIN_CONFIDENCE
+    return _Said(said.text, found[0].box if believed else None, said.confidence)
+
+
+def compare_actions(base: Bundle, other: Bundle, samples: Sequence[Sample], told: Progress) -> ActionAnswers:
+    """Drive both through the same pictures, an episode for each run of the same prompt."""
+    rng = np.random.default_rng(1)
+    gaps: list[np.ndarray] = []
+    equal: list[bool] = []
+    with ActionModel(base) as first, ActionModel(other) as second:
+        head, done = first.head, 0
+        for text, episode in itertools.groupby(
+            sorted(samples, key=lambda s: s.question.prompt), lambda s: s.question.prompt
+        ):
+            first.reset()
+            second.reset()
+            for sample in episode:
+                odometry = _odometry(first, rng)
+                a, b = (m.step(sample.image, text, odometry).actions for m in (first, second))
+                gaps.append(np.abs(first.pipeline.decode(a) - first.pipeline.decode(b)))
+                equal += np.isclose(a, b, atol=1e-6, rtol=0).ravel().tolist()
+                told(done := done + 1)
+        span = np.ptp(first.pipeline.decode(np.array([[-1.0], [1.0]]) * np.ones(len(head.columns))), axis=0)
+    errors = np.concatenate(gaps).reshape(-1, len(head.columns))
+    p99 = np.quantile(errors, 0.99, axis=0)
+    return ActionAnswers(
+        steps=len(gaps),
+        equal=float(np.mean(equal)) if head.tokens is not None else None,
+        max_error=dict(zip(head.columns, errors.max(0).tolist(), strict=True)),
+        p99_error=dict(zip(head.columns, p99.tolist(), strict=True)),
+        p99_share=float((p99 / span).max()),
+    )
+
+
+def _odometry(model: ActionModel, rng: np.random.Generator) -> Odometry:
+    """Such as the policy was trained with."""
+    values = dict.fromkeys(STATE_COLUMNS, 0.0)
+    if model.head.state is not None:
+        drawn = rng.normal(model.head.state.mean, model.head.state.std)
+        values |= dict(zip(model.head.state.columns, drawn.tolist(), strict=True))
+    x, y, yaw, *velocity = (values[name] for name in STATE_COLUMNS)
+    return Odometry(0, x, y, yaw, Velocity(*velocity))

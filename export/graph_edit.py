@@ -1,0 +1,95 @@
+"""Small tools on ONNX graphs that the changes of precision share."""
+
+import ast
+from collections.abc import Iterable
+
+import numpy as np
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+COMPUTE = ("MatMul", "Gemm", "Conv")
+LARGE = 4096  # numbers
+
+
+def parse(graph: bytes) -> ModelProto:
+    """The model of an ONNX file."""
+    return onnx.load_from_string(graph)
+
+
+def finish(model: ModelProto) -> bytes:
+    """The file of a changed model: unused weights, stale types of tensors and exporter's notes left out.
+
+    Stale value_info makes ONNX Runtime read a tensor as what it was before the change.
+    """
+    graph = model.graph
+    used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
+    kept = [weight for weight in graph.initializer if weight.name in used]
+    del graph.initializer[:], graph.value_info[:], model.metadata_props[:], graph.metadata_props[:]
+    graph.initializer.extend(kept)
+    for item in (*graph.node, *graph.input, *graph.output, *graph.initializer):
+        del item.metadata_props[:]
+        item.doc_string = ""
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def store_as_fp16(model: ModelProto) -> ModelProto:
+    """Large fp32 constants that are left, held as fp16 and cast to fp32 when the graph is loaded: half the
+    size, at an error far below that of int8."""
+    graph = model.graph
+    casts: list[NodeProto] = []
+    scales = {n for node in graph.node if "Linear" in node.op_type for n in node.input[1:]}
+    for weight in list(graph.initializer):
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.size < LARGE or weight.name in scales:
+            continue
+        if np.abs(values).max() > np.finfo(np.float16).max:
+            continue
+        stored = f"{weight.name}_fp16"
+        casts.append(
+            helper.make_node("Cast", [stored], [weight.name], f"{stored}_cast", to=TensorProto.FLOAT)
+        )
+        graph.initializer.remove(weight)
+        graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), stored))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model
+
+
+def weights(graph: GraphProto) -> set[str]:
+    """Names of the graph's constants."""
+    return {weight.name for weight in graph.initializer}
+
+
+def fixed_products(model: ModelProto) -> list[NodeProto]:
+    """Matrix products and convolutions with a constant as their second input: layers, not attention."""
+    constant = weights(model.graph)
+    return [n for n in model.graph.node if n.op_type in COMPUTE and n.input[1] in constant]
+
+
+def layer_name(node: NodeProto) -> str:
+    """What a person calls a node: where in the net it stands, and its kind."""
+    for note in node.metadata_props:
+        if note.key == "pkg.torch.onnx.name_scopes":
+            scopes = [scope for scope in ast.literal_eval(note.value)[:-1] if scope]
+            if scopes:
+                return f"{scopes[-1]} ({node.op_type} {node.name})"
+    return f"{node.op_type} {node.name}"
+
+
+def float_outputs(model: ModelProto) -> list[str]:
+    """Names of all tensors between the nodes that hold fp32, in the order of computation."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    types = {v.name: v.type.tensor_type.elem_type for v in (*inferred.value_info, *inferred.output)}
+    names = [name for node in model.graph.node for name in node.output]
+    return [name for name in names if types.get(name) == TensorProto.FLOAT]
+
+
+def with_outputs(model: ModelProto, names: Iterable[str]) -> bytes:
+    """The file of a copy that also gives out these tensors."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    present = {value.name for value in copy.graph.output}
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
+    return copy.SerializeToString()

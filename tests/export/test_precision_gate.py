@@ -1,0 +1,150 @@
+"""The gate between an fp32 bundle and its copy in another precision."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import numpy_helper
+
+from edge.bundle import load_bundle, write_bundle
+from edge.calibration_set import CalibrationSet, Question, read_set, write_set
+from edge.errors import BundleRefused, UsageError
+from edge.run import main as run_main
+from export import gate as gate_module
+from export.command import main
+from export.feeds import collect_feeds
+from export.gate import Limits, judge
+from export.gate_report import print_report
+from export.graph_edit import parse
+from export.precision import _with_graphs
+from export.precision_half import to_half
+from export.precision_int8 import quantize
+from export.ranges import compute_ranges
+from tests.calibration.test_activations import picture
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def calibration(tmp_path_factory: pytest.TempPathFactory) -> CalibrationSet:
+    folder = tmp_path_factory.mktemp("sets") / "set"
+    words = ["red cup", "blue box", "ball", "green chair"]
+    questions = [Question(goal="find_object", target=w, prompt=f"detect {w}") for w in words]
+    questions.append(Question(goal="describe_scene", target="", prompt="caption en"))
+    parts = [("calibrate" if i < 4 else "held-out", picture(i), questions) for i in range(8)]
+    write_set(folder, "paligemma", "test", parts)  # type: ignore[arg-type]
+    return read_set(folder, "paligemma")
+
+
+def export(bundle: Path, out: Path, calibration: CalibrationSet, *more: str) -> int:
+    return main([str(bundle), "--out", str(out), "--calibration", str(calibration.folder), *more])
+
+
+def test_fp16_is_written_with_what_it_was_judged_by(
+    tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    # Random weights see nothing with confidence, and their words are near-ties.
+    monkeypatch.setattr(gate_module, "LIMITS", Limits(min_detections=0, iou_median=0.0, words_equal=0.5))
+    assert export(tiny_bundle, tmp_path / "half", calibration, "--precision", "fp16") == 0
+    manifest = load_bundle(tmp_path / "half").manifest
+    assert {role: graph.precision for role, graph in manifest.graphs.items()} == dict.fromkeys(
+        ("vision", "prefill", "decode"), "fp16"
+    )
+    assert manifest.provenance["calibration_sha256"] == calibration.digest
+    assert manifest.provenance["fp32_sha256"] == load_bundle(tiny_bundle).sha256
+    said = json.loads((tmp_path / "half" / "parity.json").read_text())
+    assert said["failures"] == []
+    assert said["stages"]["vision"]["cosine"] > 0.99
+    assert said["limits"]["stage_cosine"] == Limits().stage_cosine
+    assert manifest.parity["gate_cosine_vision"] == said["stages"]["vision"]["cosine"]
+
+
+def test_too_far_from_fp32_writes_nothing_and_force_says_so(
+    tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path
+):
+    # A net with random weights sees nothing with confidence, and that proves nothing.
+    with pytest.raises(BundleRefused, match="detections of the fp32 bundle") as refusal:
+        export(tiny_bundle, tmp_path / "out", calibration, "--precision", "int8")
+    assert refusal.value.exit_code == 6
+    assert not (tmp_path / "out").exists()
+    export(tiny_bundle, tmp_path / "out", calibration, "--precision", "int4", "--method", "minmax", "--force")
+    with pytest.raises(BundleRefused, match="failed the gate of its export") as refusal:
+        load_bundle(tmp_path / "out")
+    assert "--allow-unproved" in refusal.value.hint
+    with pytest.raises(BundleRefused, match="failed the gate"):
+        run_main(["--goal", "find_object", "--target", "cup", "--bundle", str(tmp_path / "out")])
+    forced = load_bundle(tmp_path / "out", allow_unproved=True)
+    precisions = {role: graph.precision for role, graph in forced.manifest.graphs.items()}
+    assert precisions == {"vision": "int8", "prefill": "int8", "decode": "int4"}
+    about = json.loads(forced.read("calibration"))
+    assert about["digest"] == calibration.digest
+    assert set(about["graphs"]) == {"vision", "prefill"}
+
+
+@pytest.mark.parametrize("kind", ["LayerNormalization", "Softmax"])
+def test_int8_in_norms_or_softmax_is_refused_by_name(
+    kind: str, tiny_bundle: Path, calibration: CalibrationSet, monkeypatch: pytest.MonkeyPatch
+):
+    base = load_bundle(tiny_bundle)
+    graph = base.read("vision")
+    feeds = collect_feeds(base, calibration.calibrate)["vision"]
+    wide = {
+        name: (50 * low - 50, 50 * high + 50)  # as outliers would make it
+        for name, (low, high) in compute_ranges(
+            graph, feeds, "minmax", ["LayerNormalization", "Softmax"]
+        ).items()
+    }
+    model = parse(graph)
+    names = [node.name for node in model.graph.node if node.op_type == kind]
+    broken = quantize(model, names, wide, "onnxruntime").SerializeToString()
+    monkeypatch.setattr(gate_module, "LIMITS", Limits(stage_cosine=0.9999, stage_sqnr_db=60))
+    other = _with_graphs(base, {"vision": broken})
+    parity = judge(base, other, calibration.held_out, "int8", "ONNX Runtime", {}, quiet)
+    (said,) = (failure for failure in parity.failures if failure.startswith("stage vision"))
+    assert kind in said
+    print_report(parity)
+
+
+def test_norms_that_overflow_in_fp16_are_refused_by_name(
+    tiny_bundle: Path, calibration: CalibrationSet, monkeypatch: pytest.MonkeyPatch
+):
+    base = load_bundle(tiny_bundle)
+    graph = parse(base.read("vision"))
+    norm = next(node for node in graph.graph.node if node.op_type == "LayerNormalization")
+    scale = next(weight for weight in graph.graph.initializer if weight.name == norm.input[1])
+    big = np.full(list(scale.dims), 1e9, np.float32)
+    scale.CopyFrom(numpy_helper.from_array(big, scale.name))
+    loud = _with_graphs(base, {"vision": graph.SerializeToString()})
+    broken = to_half(loud.read("vision"), "fp16", also=[norm.name])
+    parity = judge(
+        loud, _with_graphs(loud, {"vision": broken}), calibration.held_out, "fp16", "ONNX Runtime", {}, quiet
+    )
+    (said,) = parity.failures
+    assert "NaN or infinity" in said
+    assert norm.name in said
+    assert parity.answers is None
+    assert json.loads(parity.to_json())["worst"]["vision"][0]["added"] is None
+
+
+def test_what_can_not_be_made_is_bad_usage(tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path):
+    out = ["--out", str(tmp_path / "out")]
+    with pytest.raises(UsageError, match="needs --calibration"):
+        main([str(tiny_bundle), *out, "--precision", "int8"])
+    with pytest.raises(UsageError, match="no bf16"):
+        export(tiny_bundle, tmp_path / "out", calibration, "--precision", "bf16")
+    with pytest.raises(UsageError, match="other precisions than fp32"):
+        export(tiny_bundle, tmp_path / "out", calibration)
+    with pytest.raises(UsageError, match="is a bundle already"):
+        main([str(tiny_bundle), *out])
+    half = load_bundle(tiny_bundle)
+    graphs = {r: g.model_copy(update={"precision": "fp16"}) for r, g in half.manifest.graphs.items()}
+    write_bundle(
+        tmp_path / "half",
+        type(half)(half.manifest.model_copy(update={"graphs": graphs}), half.contents, half.sha256),
+    )
+    with pytest.raises(UsageError, match="is not fp32"):
+        export(tmp_path / "half", tmp_path / "out", calibration, "--precision", "int8")
+    assert not (tmp_path / "out").exists()
