@@ -3,7 +3,7 @@
 import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -49,7 +49,9 @@ def main(argv: list[str]) -> int:
     seen = from_robot(a.robot, a.seed) if a.robot else from_folder(Path(a.source))
     chosen = choose(seen, a.frames, a.held_out)
     rng = np.random.default_rng(a.seed)
-    pictures = [(part, s[0], ask(manifest, s[1], a.questions, a.target, rng)) for part, s in chosen]
+    pictures: list[tuple[Part, Image, Sequence[Question]]] = [
+        (part, s[0], ask(manifest, s[1], a.questions, a.target, rng)) for part, s in chosen
+    ]
     source = a.robot or Path(a.source).name
     digest = write_set(a.out, manifest.family, source, pictures)
     counts = {part: sum(p == part for p, _ in chosen) for part in ("calibrate", "held-out")}
@@ -114,7 +116,8 @@ def choose(seen: Iterator[Seen], frames: int, held_out: int) -> list[tuple[Part,
             f"{len(found)} pictures have {len(kept) + len(others)} different ones, {wanted} are wanted",
             "record more, or ask for fewer with --frames and --held-out",
         )
-    return [("calibrate", found[i]) for i in kept] + [("held-out", found[i]) for i in others]
+    parts: list[tuple[Part, list[int]]] = [("calibrate", kept), ("held-out", others)]
+    return [(part, found[i]) for part, indices in parts for i in indices]
 
 
 def ask(

@@ -13,12 +13,13 @@ _SIDE = 8  # pixels of a thumbnail
 
 def thumbnail(image: Image) -> Floats:
     """A picture (H, W, 3) as a point (192,): its colours on a coarse grid, in [0, 1]."""
-    return cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32).ravel() / 255
+    small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(small.ravel() / 255, np.float32)
 
 
 def distance(point: Floats, points: Floats) -> Floats:
     """From one point (D,) to each of points (N, D): the mean difference, [0, 1]."""
-    return np.abs(points - point).mean(1)
+    return np.asarray(np.abs(points - point).mean(1), np.float32)
 
 
 def most_different(points: Floats, count: int) -> list[int]:

@@ -30,6 +30,7 @@ from edge.records import ZERO, Image, Odometry
 
 Floats = NDArray[np.float64]
 STATE_COLUMNS = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # of odometry
+NEAR = 0.05  # of a number's range: 0.05 m/s or 0.1 rad/s of the base, less than it moves by at all
 _ORIGIN = Odometry(0, 0.0, 0.0, 0.0, ZERO)
 
 
@@ -38,7 +39,7 @@ class Said:
     """What the model said of one frame. `stages_ms` has preprocess, vision, prefill, and head or decode."""
 
     actions: Floats  # (T, A) in [-1, 1], as `vla.model.VLA.step` gives them
-    confidence: float  # [0, 1]: 1 for continuous heads, else the tokens' mean probability among action ids
+    confidence: float  # [0, 1]: 1 for continuous heads; of tokens see `_Tokens`
     stages_ms: dict[str, float]
 
 
@@ -132,12 +133,17 @@ def _check_state(state: StateInput) -> None:
 
 
 class _Tokens:
-    """A discrete head: the language model says the ids of actions, one after the other, and no others."""
+    """A discrete head: the language model says the ids of actions, one after the other, and no others.
+
+    Confidence is how probable it finds, among actions, one within NEAR of what it said; the mean over all
+    numbers. A single bin is never probable where its neighbours mean the same motion.
+    """
 
     def __init__(self, bundle: Bundle, head: ActionHead, threads: int) -> None:
         assert head.tokens is not None
         self.net = Net(bundle, threads)
         first, bins = head.tokens.first_id, head.tokens.bins
+        self._near = round(NEAR * bins)
         self._tokens = ActionTokenizer(first + bins, bins)
         self._shape = (head.horizon, len(head.columns))
         longest = self.net.image_tokens + self.net.prompt_tokens + head.horizon * len(head.columns)
@@ -154,7 +160,7 @@ class _Tokens:
         for place in range(count):
             among = softmax(logits[self._tokens.ids.start : self._tokens.ids.stop])
             chosen = int(among.argmax())
-            sure += float(among[chosen]) / count
+            sure += float(among[max(0, chosen - self._near) : chosen + self._near + 1].sum()) / count
             token = self._tokens.ids.start + chosen
             ids[divmod(place, self._shape[1])] = token  # a row's columns first, then the next row
             if place < count - 1:

@@ -23,10 +23,8 @@ class Limits:
 
     stage_cosine: float = 0.95  # lowest of any stage and input
     stage_sqnr_db: float = 20.0  # median of any stage
-    sure_lost: float = 0.01  # share of the detections that the fp32 bundle is sure of
-    sure_gained: float = 0.01  # share of the questions where it saw nothing
-    lost: float = 0.03  # the same, with what it wavers about
-    gained: float = 0.03
+    lost: float = 0.01  # share of the fp32 bundle's detections
+    gained: float = 0.01  # share of the questions where it saw nothing
     iou_median: float = 0.9
     min_detections: int = 20  # fewer prove nothing
     words_equal: float = 0.8  # share of answers in words; near-ties may fall either way
@@ -60,7 +58,9 @@ class Parity:
     def summary(self) -> dict[str, float]:
         """The figures for the manifest."""
         answers = asdict(self.answers) if self.answers is not None else {}
-        figures = {f"gate_{name}": v for name, v in answers.items() if isinstance(v, int | float)}
+        figures: dict[str, float] = {
+            f"gate_{name}": v for name, v in answers.items() if isinstance(v, int | float)
+        }
         return figures | {f"gate_cosine_{role}": stage.cosine for role, stage in self.stages.items()}
 
 
@@ -117,8 +117,6 @@ def _answer_failures(answers: BoxAnswers | ActionAnswers | None) -> list[str]:
     if isinstance(answers, BoxAnswers):
         return [
             *_too_few("detections of the fp32 bundle", answers.detections, LIMITS.min_detections),
-            *_too_many("share of sure detections lost", answers.sure_lost, LIMITS.sure_lost),
-            *_too_many("share of sure detections gained", answers.sure_gained, LIMITS.sure_gained),
             *_too_many("share of detections lost", answers.lost, LIMITS.lost),
             *_too_many("share of detections gained", answers.gained, LIMITS.gained),
             *_too_few("median IoU", answers.iou_median, LIMITS.iou_median),

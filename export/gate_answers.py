@@ -16,7 +16,7 @@ from edge.seeker import MIN_CONFIDENCE
 
 SAME_IOU = 0.5  # of two boxes that are the same detection
 # From here on the fp32 bundle itself did not waver between a box and `none`, or between two things. What it
-# wavers about any change of precision tips to either side, so that is counted apart.
+# wavers about any change of precision tips to either side; that is told apart, and limited all the same.
 SURE = 0.7
 _CAPTION_TOKENS = 8
 Progress = Callable[[int], None]  # told after each sample

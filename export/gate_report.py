@@ -43,8 +43,8 @@ def _rows(parity: Parity) -> list[tuple[str, str, str]]:
     if isinstance(said, BoxAnswers):
         return [
             ("the same, token for token", f"{said.equal:.1%} of {said.questions}", ""),
-            ("sure detections lost", _of(said.sure_lost, said.sure_detections), f"{limits.sure_lost:.0%}"),
-            ("sure detections gained", _of(said.sure_gained, said.absent), f"{limits.sure_gained:.0%}"),
+            ("sure detections lost", _of(said.sure_lost, said.sure_detections), ""),
+            ("sure detections gained", _of(said.sure_gained, said.absent), ""),
             ("all detections lost", _of(said.lost, said.detections), f"{limits.lost:.0%}"),
             ("all detections gained", _of(said.gained, said.absent), f"{limits.gained:.0%}"),
             ("IoU, median", f"{said.iou_median:.3f}", f"{limits.iou_median}"),

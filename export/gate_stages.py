@@ -3,6 +3,7 @@ to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -119,7 +120,7 @@ def _session(model: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def _pair(a: NDArray, b: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _pair(a: Any, b: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()
 
 

@@ -45,7 +45,9 @@ def quantize(model: ModelProto, nodes: list[str], ranges: Ranges, profile: Profi
         return model
     trt = profile == "tensorrt"
     kinds = sorted({node.op_type for node in model.graph.node if node.name in set(nodes)})
-    spans = {name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()}
+    spans: dict[str, Any] = {
+        name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()
+    }
     quantizer: Any = QDQQuantizer(
         model,
         True,

@@ -25,9 +25,9 @@ def plot(curves: list[Path], out: Path) -> None:
     rows = {curve.parent.name: [json.loads(line) for line in curve.open()] for curve in curves}
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6))
     if "dense" in next(iter(rows.values()))[0]:
-        _plot_grounder(*axes, next(iter(rows.values())))
+        _plot_grounder(axes[0], axes[1], next(iter(rows.values())))
     else:
-        _plot_policies(*axes, rows)
+        _plot_policies(axes[0], axes[1], rows)
     figure.tight_layout()
     figure.savefig(out, dpi=110)
 
