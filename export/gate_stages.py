@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from edge.engines.onnx import EngineFault, OnnxEngine
 from export.feeds import Feed
-from export.graph_edit import float_outputs, layer_name, parse, with_outputs
+from export.graph_edit import float_outputs, layer_name, parse, weights, with_outputs
 
 _LAYER_FEEDS = 4  # inputs that layers are compared on; each holds all tensors of the graph in memory
 MAX_DB = 120.0  # what an error of nothing counts as
@@ -82,19 +82,28 @@ def worst_layers(base: bytes, other: bytes, feeds: Sequence[Feed], count: int = 
 
 
 def _rounded(model: ModelProto) -> dict[str, str]:
-    """Tensors that int8 nodes give out, by name, and what they are after int8. Where an fp32 node gives a
-    tensor out, its rounding belongs to the int8 nodes that read it."""
+    """Tensors, by name, and what they are after int8, where the rounding is that of the node that gives them
+    out. Where an int8 node reads what an fp32 node gives out, the rounding is the reader's."""
     quantized = {
         node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"
     }
     back = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     restored = set(back.values())
-    return {
-        name: back[quantized[name]]
+    constant = weights(model.graph)
+    fixed = {after for before, after in back.items() if before in constant}
+    read_by_int8 = {
+        name
         for node in model.graph.node
-        for name in node.output
-        if restored & set(node.input) and quantized.get(name) in back
+        if fixed & set(node.input) or (restored & set(node.input) and quantized.keys() & set(node.output))
+        for name in node.input
     }
+    rounded: dict[str, str] = {}
+    for node in model.graph.node:
+        for name in node.output:
+            after = back.get(quantized.get(name, ""))
+            if after is not None and (restored & set(node.input) or after not in read_by_int8):
+                rounded[name] = after
+    return rounded
 
 
 def _errors(

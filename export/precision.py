@@ -20,7 +20,7 @@ from export.sensitivity import Sensitivity, sensitivities, to_keep
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4")
-BUDGET_DB = 34.0
+BUDGET_DB = 40.0
 _TRIAL_FEEDS = 24  # that methods of calibration are compared on
 
 

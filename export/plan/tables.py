@@ -49,7 +49,7 @@ def print_boards(plans: Sequence[Plan], refused: Sequence[dict[str, str]], ask: 
     """One model on several boards."""
     console = Console(highlight=False)
     console.print(_asked(plans[0], ask))
-    table = Table()
+    table = Table(pad_edge=False)
     for name in ("board", "precision", "floor ms", "Hz", "run GB", "build GB", "of GB", "fits"):
         justify = "left" if name in ("board", "precision", "fits") else "right"
         table.add_column(name, justify=justify, no_wrap=name == "board")

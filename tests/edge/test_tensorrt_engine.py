@@ -4,6 +4,7 @@ do is not tested here."""
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -213,10 +214,18 @@ def test_graphs_are_left_unread_beside_plans(tiny_bundle: Path, tmp_path: Path):
 def test_plans_belong_to_tensorrt_and_are_complete(engine: str, tiny_bundle: Path):
     document = load_bundle(tiny_bundle).manifest.model_dump(mode="json")
     document["target"]["engine"] = engine
-    if engine == "onnxruntime":
-        document["plans"] = {"vision": file_info("vision.plan", b"").model_dump()}
+    document["plans"] = {"vision": file_info("vision.plan", b"").model_dump()}
     with pytest.raises(ValueError, match="wants plans of"):
         Manifest.model_validate_json(json.dumps(document))
+
+
+def test_a_bundle_without_its_plans_says_how_to_build_them(tiny_bundle: Path):
+    bundle = load_bundle(tiny_bundle)
+    target = bundle.manifest.target.model_copy(update={"engine": "tensorrt"})
+    bundle = replace(bundle, manifest=bundle.manifest.model_copy(update={"target": target}))
+    with pytest.raises(BundleRefused, match="no plans yet") as refused:
+        open_engine(bundle, "vision")
+    assert "vla-edge build" in refused.value.hint
 
 
 def test_one_stream_for_all(gpu: FakeGpu):
