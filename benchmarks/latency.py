@@ -15,10 +15,11 @@ from rich.table import Table
 
 from benchmarks.detection import picture, questions
 from edge.arguments import ArgumentParser, positive_int
-from edge.bundle import Bundle, check_target, load_bundle
+from edge.bundle import Bundle, load_bundle
 from edge.goals import parse_goal
 from edge.policy import make_policy
 from edge.records import ZERO, Frame, Goal, Image, Observation, Odometry
+from edge.vocabulary import check_target
 from sim.render import CameraSpec, Renderer
 
 TARGET = "cup"

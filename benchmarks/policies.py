@@ -4,8 +4,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.success import evaluate, summarize, targets
-from edge.bundle import check_target, load_bundle
+from edge.bundle import load_bundle
 from edge.goals import parse_goal
+from edge.vocabulary import check_target
 from export.policy import export_policy
 
 EPISODES, SEED = 20, 3000  # rooms that neither demonstrations nor published figures use

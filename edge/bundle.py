@@ -4,16 +4,14 @@
 checked, and those very bytes are what the engines get: nothing can change in between.
 """
 
-import difflib
 import hashlib
 import json
 import os
 import shutil
 import stat
 import tempfile
-import unicodedata
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +19,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest, Vocabulary
-from edge.records import Goal
+from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.signing`
@@ -30,7 +27,6 @@ _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_SIGNATURE_BYTES = 1_000
 _SUFFIXES = (".onnx", ".plan", ".json", ".safetensors")  # what engines read; never a pickle
 _TEXTS = (".md", ".txt")  # for people
-_ARTICLES = ("a", "an", "the")
 _REEXPORT = "export or download the bundle again"
 _REMOVE = "remove it, or get the bundle from a source that you trust"
 
@@ -282,47 +278,3 @@ def _write_file(path: Path, content: bytes) -> None:
 
 def _manifest_bytes(manifest: Manifest) -> bytes:
     return (manifest.model_dump_json(indent=2) + "\n").encode()
-
-
-def check_target(bundle: Bundle, goal: Goal) -> Goal:
-    """The goal with its target in the bundle's own words: lowercase, no article, singular.
-
-    Raises BundleRefused when the bundle was not made for such a goal, and UsageError, with the nearest known
-    names, when a closed vocabulary lacks a word of the target.
-    """
-    manifest = bundle.manifest
-    if goal.kind not in manifest.goals:
-        raise BundleRefused(
-            f"bundle '{manifest.name}' cannot do {goal.kind}", f"it can do: {', '.join(manifest.goals)}"
-        )
-    words = unicodedata.normalize("NFC", goal.target).lower().split()
-    if words and words[0] in _ARTICLES:
-        words = words[1:]
-    if not words and goal.target:
-        raise UsageError(f"the target '{goal.target}' names nothing")
-    if words and manifest.vocabulary.kinds:
-        words = [_known_word(word, manifest.vocabulary) for word in words]
-        _check_phrase(words, goal.target, manifest.vocabulary)
-    return replace(goal, target=" ".join(words))
-
-
-def _known_word(word: str, vocabulary: Vocabulary) -> str:
-    known = (*vocabulary.kinds, *vocabulary.colours)
-    # "cups", "boxes", and the Korean for "the colour red".
-    for candidate in (word, word.removesuffix("s"), word.removesuffix("es"), word.removesuffix("색")):
-        if candidate in known:
-            return candidate
-    near = difflib.get_close_matches(word, known, n=3)
-    names = f"did you mean {', '.join(near)}? " if near else ""
-    raise UsageError(
-        f"the model does not know '{word}'",
-        f"{names}it knows {', '.join(vocabulary.kinds)}; colours {', '.join(vocabulary.colours)}",
-    )
-
-
-def _check_phrase(words: list[str], target: str, vocabulary: Vocabulary) -> None:
-    *colours, kind = words
-    if kind not in vocabulary.kinds or len(colours) > 1 or any(word in vocabulary.kinds for word in colours):
-        raise UsageError(
-            f"the target '{target}' is not '[colour] kind'", f"for example '{vocabulary.kinds[0]}'"
-        )

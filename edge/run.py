@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
-from edge.bundle import Bundle, check_target, load_bundle
+from edge.bundle import Bundle, load_bundle
 from edge.cameras import open_camera
 from edge.clock import MonotonicClock
 from edge.drawing import RoomMap
@@ -23,6 +23,7 @@ from edge.records import Goal
 from edge.robot import PlainRobot, Robot, RobotOptions, find_robot
 from edge.runfolder import RunFolder
 from edge.tally import Tally
+from edge.vocabulary import check_target
 
 INTERRUPTED = 130
 

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from edge.action_model import ActionModel
-from edge.bundle import check_target, load_bundle, make_bundle
+from edge.bundle import load_bundle, make_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import Answer, GroundingModel
 from edge.parsing import parse_detections
 from edge.policy import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
 from edge.text import Text
+from edge.vocabulary import check_target
 from export import policy_graphs
 from export.checkpoint import read_checkpoint
 from export.graphs import Vision, to_onnx

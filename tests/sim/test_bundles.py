@@ -2,9 +2,10 @@
 
 import pytest
 
-from edge.bundle import check_target, load_bundle
+from edge.bundle import load_bundle
 from edge.goals import parse_goal
 from edge.policy import make_policy
+from edge.vocabulary import check_target
 from sim.lockstep import play
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene

@@ -1,0 +1,56 @@
+"""A goal in the words that a bundle's model knows."""
+
+import difflib
+import unicodedata
+from dataclasses import replace
+
+from edge.bundle import Bundle
+from edge.errors import BundleRefused, UsageError
+from edge.manifest import Vocabulary
+from edge.records import Goal
+
+_ARTICLES = ("a", "an", "the")
+
+
+def check_target(bundle: Bundle, goal: Goal) -> Goal:
+    """The goal with its target in the bundle's own words: lowercase, no article, singular.
+
+    Raises BundleRefused when the bundle was not made for such a goal, and UsageError, with the nearest known
+    names, when a closed vocabulary lacks a word of the target.
+    """
+    manifest = bundle.manifest
+    if goal.kind not in manifest.goals:
+        raise BundleRefused(
+            f"bundle '{manifest.name}' cannot do {goal.kind}", f"it can do: {', '.join(manifest.goals)}"
+        )
+    words = unicodedata.normalize("NFC", goal.target).lower().split()
+    if words and words[0] in _ARTICLES:
+        words = words[1:]
+    if not words and goal.target:
+        raise UsageError(f"the target '{goal.target}' names nothing")
+    if words and manifest.vocabulary.kinds:
+        words = [_known_word(word, manifest.vocabulary) for word in words]
+        _check_phrase(words, goal.target, manifest.vocabulary)
+    return replace(goal, target=" ".join(words))
+
+
+def _known_word(word: str, vocabulary: Vocabulary) -> str:
+    known = (*vocabulary.kinds, *vocabulary.colours)
+    # "cups", "boxes", and the Korean for "the colour red".
+    for candidate in (word, word.removesuffix("s"), word.removesuffix("es"), word.removesuffix("색")):
+        if candidate in known:
+            return candidate
+    near = difflib.get_close_matches(word, known, n=3)
+    names = f"did you mean {', '.join(near)}? " if near else ""
+    raise UsageError(
+        f"the model does not know '{word}'",
+        f"{names}it knows {', '.join(vocabulary.kinds)}; colours {', '.join(vocabulary.colours)}",
+    )
+
+
+def _check_phrase(words: list[str], target: str, vocabulary: Vocabulary) -> None:
+    *colours, kind = words
+    if kind not in vocabulary.kinds or len(colours) > 1 or any(word in vocabulary.kinds for word in colours):
+        raise UsageError(
+            f"the target '{target}' is not '[colour] kind'", f"for example '{vocabulary.kinds[0]}'"
+        )
