@@ -8,6 +8,7 @@
 """
 
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from edge.records import Image
 SET_FILE = "set.json"
 SCHEMA_VERSION = 1
 Part = Literal["calibrate", "held-out"]
-_AGAIN = "make one with `vla-edge calibrate activations --from sim --out DIR`"
+_AGAIN = "make one with `vla-edge calibrate activations --robot sim --out DIR`"
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
@@ -81,9 +82,19 @@ def write_set(
     pictures: Sequence[tuple[Part, Image, Sequence[Question]]],
 ) -> str:
     """Write a set to a folder that is not there yet or empty; returns its digest. Raises UsageError for a
-    folder that holds something, and when a picture has no question."""
+    folder that holds something or can't be written, and when a picture has no question."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder", "give another --out, or remove it first")
+    try:
+        return _write(folder, family, source, pictures)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UsageError(f"cannot write {folder}: {error.strerror}", "give another --out") from error
+
+
+def _write(
+    folder: Path, family: str, source: str, pictures: Sequence[tuple[Part, Image, Sequence[Question]]]
+) -> str:
     listed: list[Picture] = []
     for index, (part, image, questions) in enumerate(pictures):
         ok, png = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.arguments import ArgumentParser
-from edge.bundle import Bundle, file_info, load_bundle, make_bundle, write_bundle
+from edge.bundle import Bundle, bundle_names, file_info, load_bundle, make_bundle, write_bundle
 from edge.engines.cuda import this_machine
 from edge.engines.factory import open_engine
 from edge.engines.onnx import OnnxEngine
@@ -32,9 +32,9 @@ def main(argv: list[str]) -> int:
     p.add_argument("--accept-wider", action="store_true", help="also where layers became FP32, say")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)
-    if a.out is None and not Path(a.bundle).is_dir():
+    if a.out is None and a.bundle in bundle_names() and not Path(a.bundle).is_dir():
         raise UsageError(
-            f"'{a.bundle}' is not a folder that can be replaced", "say where to with --out FOLDER"
+            f"'{a.bundle}' is an installed bundle and stays as it is", "say where to with --out FOLDER"
         )
     bundle = load_bundle(a.bundle, whole=True)
     version = str(load_tensorrt().__version__)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from edge.arguments import ArgumentParser, non_negative_float
-from edge.bundle import MANIFEST, Bundle, load_bundle, write_bundle
+from edge.bundle import MANIFEST, Bundle, bundle_names, find_bundle, load_bundle, write_bundle
 from edge.calibration_set import read_set
 from edge.errors import UsageError
 from edge.records import Image
@@ -78,6 +78,8 @@ def _arguments() -> ArgumentParser:
 def _fp32(a: argparse.Namespace) -> Bundle:
     """The bundle that was given, or that of the checkpoint."""
     name = a.name or a.out.name
+    if not a.checkpoint.exists():
+        a.checkpoint = _installed(a.checkpoint)
     if (a.checkpoint / MANIFEST).is_file():
         if a.images or a.floor or a.precision == "fp32":
             raise UsageError(
@@ -93,6 +95,14 @@ def _fp32(a: argparse.Namespace) -> Bundle:
     else:
         from export.grounding import build_grounding as build
     return build(a.checkpoint, name, images, floor=floor)
+
+
+def _installed(name: Path) -> Path:
+    """The folder of the bundle that is installed under a name. Raises UsageError when there is none."""
+    if str(name) not in bundle_names():
+        names = ", ".join(bundle_names())
+        raise UsageError(f"there is no folder {name}", f"give a checkpoint's folder, or a bundle: {names}")
+    return find_bundle(name)
 
 
 def _print(a: argparse.Namespace, bundle: Bundle, parity: Parity | None) -> None:

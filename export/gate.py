@@ -90,7 +90,8 @@ def judge(
         compare = compare_boxes if base.manifest.head is None else compare_actions
         answers = compare(base, other, samples, lambda done: say("comparing answers", done, len(samples)))
     failures = [*_stage_failures(stages, worst), *_answer_failures(answers)]
-    if failures and stages and not _stage_failures(stages, worst):
+    few = isinstance(answers, BoxAnswers) and answers.detections < LIMITS.min_detections
+    if failures and stages and not few and not _stage_failures(stages, worst):
         role = max(worst, key=lambda r: max((layer.added for layer in worst[r]), default=0.0))
         failures.append(f"most error comes from {_named(role, worst)}")
     return Parity(precision, computed, len(samples), stages, answers, worst, kept, LIMITS, failures)
@@ -116,7 +117,7 @@ def _named(role: str, worst: dict[str, list[LayerError]]) -> str:
 def _answer_failures(answers: BoxAnswers | ActionAnswers | None) -> list[str]:
     if isinstance(answers, BoxAnswers):
         return [
-            *_too_few("detections of the fp32 bundle", answers.detections, LIMITS.min_detections),
+            *_too_few("detections of the fp32 bundle to judge by", answers.detections, LIMITS.min_detections),
             *_too_many("share of detections lost", answers.lost, LIMITS.lost),
             *_too_many("share of detections gained", answers.gained, LIMITS.gained),
             *_too_few("median IoU", answers.iou_median, LIMITS.iou_median),

@@ -67,8 +67,9 @@ def change_precision(
     parity = judge(base, candidate, calibration.held_out, precision, computed, kept, say)
     if parity.failures and not force:
         raise BundleRefused(
-            f"{precision} is too far from fp32: {'; '.join(parity.failures)}",
-            "calibrate with more pictures, take another --precision or --method, or give --force",
+            f"{precision} does not pass the gate: {'; '.join(parity.failures)}",
+            "calibrate with more pictures (--frames, --held-out), take another --precision or --method, "
+            "or give --force",
         )
     return _bundle(base, made, profile, calibration, parity), parity
 

@@ -170,7 +170,10 @@ def _info(path: Path) -> dict[str, Any]:
         _ = info["fps"], info["data_path"], info["splits"]
         _ = [(about["dtype"], about["shape"][0]) for about in info["features"].values()]
     except OSError as error:
-        raise UsageError(f"{path} is no LeRobotDataset: {file} can't be read: {error.strerror}") from error
+        raise UsageError(
+            f"{path} is no LeRobotDataset: {file} can't be read: {error.strerror}",
+            f"`vla-edge collect --episodes N --out {path}` makes one",
+        ) from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UsageError(f"{file} does not describe a LeRobotDataset: {error!r}") from error
     if not version.startswith("v3."):
