@@ -19,7 +19,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest
+from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.signing`
@@ -231,9 +231,7 @@ def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BundleRefused(f"{where}: {place}: {first['msg']}", _REEXPORT) from error
+        raise BundleRefused(f"{where}: {first_problem(error)}", _REEXPORT) from error
     for info in _listed_files(manifest).values():
         if Path(info.file).suffix not in _SUFFIXES:
             raise BundleRefused(f"{where} lists {info.file}; only {', '.join(_SUFFIXES)} are read", _REEXPORT)

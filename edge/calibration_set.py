@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.errors import UsageError
+from edge.manifest import first_problem
 from edge.records import Image
 
 SET_FILE = "set.json"
@@ -121,9 +122,7 @@ def read_set(folder: Path, family: str) -> CalibrationSet:
     try:
         about = _SetFile.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{path}: {place}: {first['msg']}", _AGAIN) from error
+        raise UsageError(f"{path}: {first_problem(error)}", _AGAIN) from error
     if about.family != family:
         raise UsageError(
             f"{folder} has prompts of family '{about.family}', the model is of '{family}'",

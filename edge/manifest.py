@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from typing_extensions import Self
 
 from edge.records import BASE_ACTION, ActionSpec
@@ -181,3 +181,9 @@ class Manifest(_Model):
                 f"engine {self.target.engine} wants plans of {sorted(wanted)}, not {sorted(self.plans)}"
             )
         return self
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that a file holds wrongly: where, and what is wrong with it."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -22,6 +22,7 @@ from edge.manifest import (
     MeanStdScaling,
     MinMaxScaling,
     StateInput,
+    first_problem,
 )
 from edge.records import BASE_ACTION
 from vla.checkpoint import load_vla
@@ -66,8 +67,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            error = ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+            error = ValueError(first_problem(error))
         raise UsageError(
             f"{folder}: config.yaml and statistics.json do not fit: {type(error).__name__} {error}", _AGAIN
         ) from error

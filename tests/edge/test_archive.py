@@ -74,7 +74,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def refused(place: Path, file: Path, said: str) -> None:
+def assert_refused(place: Path, file: Path, said: str) -> None:
     with pytest.raises(BundleRefused, match=said) as refusal:
         unpack_bundle(file, place / "out")
     assert refusal.value.exit_code == 6 and refusal.value.hint
@@ -87,7 +87,7 @@ def test_files_that_are_cut_short_are_refused(place: Path, share: float):
     file = place / "bundle.zip"
     content = file.read_bytes()
     file.write_bytes(content[: int(share * len(content))])
-    refused(place, file, "cut short")
+    assert_refused(place, file, "cut short")
 
 
 @settings(deadline=None, max_examples=60)
@@ -151,7 +151,7 @@ def named(name: str):
     ],
 )
 def test_names_that_are_no_files_of_the_bundle_are_refused(place: Path, name: str, said: str):
-    refused(place, rewritten(place / "bundle.zip", named(name)), said)
+    assert_refused(place, rewritten(place / "bundle.zip", named(name)), said)
 
 
 def as_link(info, content):
@@ -207,12 +207,14 @@ def long_signature(info, content):
     ],
 )
 def test_other_zips_are_refused(place: Path, change, said: str):
-    refused(place, rewritten(place / "bundle.zip", change), said)
+    assert_refused(place, rewritten(place / "bundle.zip", change), said)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_name_that_is_there_twice_is_refused(place: Path):
-    refused(place, rewritten(place / "bundle.zip", lambda info, content: [(info, content)] * 2), "twice")
+    assert_refused(
+        place, rewritten(place / "bundle.zip", lambda info, content: [(info, content)] * 2), "twice"
+    )
 
 
 def test_entries_that_lie_over_each_other_are_refused(place: Path):
@@ -226,7 +228,7 @@ def test_entries_that_lie_over_each_other_are_refused(place: Path):
             info.compress_size = info.file_size = first.file_size
             archive.filelist.append(info)
     (place / "bomb.zip").write_bytes(out.getvalue())
-    refused(place, place / "bomb.zip", "more than its own size")
+    assert_refused(place, place / "bomb.zip", "more than its own size")
 
 
 def test_what_is_there_is_not_overwritten(place: Path):

@@ -43,7 +43,9 @@ def test_vision_encoders_build(name: str, tmp_path: Path):
     backbone = tiny_backbone(name).eval()
     side = image_side(backbone)
     onnx = to_onnx(Vision(backbone), {"images": torch.randn(1, 3, side, side)}, ["features"])
-    build_plan("vision", onnx, RTX, tmp_path).check("vision")
+    plan = build_plan("vision", onnx, RTX, tmp_path)
+    plan.check("vision")  # raises where a type is not the graph's
+    assert plan.content
 
 
 @pytest.mark.slow
@@ -52,4 +54,6 @@ def test_heads_build(kind: str, checkpoints: dict[str, Path], tmp_path: Path):
     checkpoint = read_checkpoint(checkpoints[kind])
     size = checkpoint.image.height, checkpoint.image.width
     for role, onnx in export_policy_graphs(checkpoint.policy, size, 8).items():
-        build_plan(role, onnx, RTX, tmp_path).check(role)
+        plan = build_plan(role, onnx, RTX, tmp_path)
+        plan.check(role)
+        assert plan.content

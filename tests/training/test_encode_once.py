@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from accelerate.state import AcceleratorState
 
 from edge.errors import UsageError
 from training import encode
@@ -31,13 +30,6 @@ from training.trainer import Trainer
 
 FC = {"kind": "fc", "hidden": 16, "mlp": [16]}
 LSTM = {"kind": "lstm", "hidden": 16, "layers": 1, "mlp": [16]}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    torch.set_num_threads(1)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")

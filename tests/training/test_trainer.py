@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from accelerate.state import AcceleratorState
 
 from edge.errors import UsageError
 from training.config import Config, parse_config
@@ -23,13 +22,6 @@ from training.train import main, run
 from training.trainer import Trainer
 
 STATES, ACTIONS = ("x", "y"), ("v", "w")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    torch.set_num_threads(1)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="module")
