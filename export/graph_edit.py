@@ -40,21 +40,31 @@ def store_as_fp16(model: ModelProto) -> ModelProto:
     casts: list[NodeProto] = []
     scales = {n for node in graph.node if "Linear" in node.op_type for n in node.input[1:]}
     for weight in list(graph.initializer):
-        values = numpy_helper.to_array(weight)
-        if weight.data_type != TensorProto.FLOAT or values.size < LARGE or weight.name in scales:
+        if weight.data_type != TensorProto.FLOAT or np.prod(weight.dims) < LARGE or weight.name in scales:
             continue
-        if np.abs(values).max() > np.finfo(np.float16).max:
+        numbers = values(weight)
+        if np.abs(numbers).max() > np.finfo(np.float16).max:
             continue
         stored = f"{weight.name}_fp16"
         casts.append(
             helper.make_node("Cast", [stored], [weight.name], f"{stored}_cast", to=TensorProto.FLOAT)
         )
         graph.initializer.remove(weight)
-        graph.initializer.append(numpy_helper.from_array(values.astype(np.float16), stored))
+        graph.initializer.append(constant(stored, numbers.astype(np.float16)))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     return model
+
+
+def values(weight: TensorProto) -> np.ndarray:
+    """The numbers of a constant."""
+    return numpy_helper.to_array(weight)
+
+
+def constant(name: str, array: np.ndarray) -> TensorProto:
+    """A constant of the array's own type; ml_dtypes has those that numpy lacks."""
+    return numpy_helper.from_array(np.ascontiguousarray(array), name)
 
 
 def weights(graph: GraphProto) -> set[str]:

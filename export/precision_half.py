@@ -11,9 +11,9 @@ from typing import Literal
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from export.graph_edit import COMPUTE, finish, parse
+from export.graph_edit import COMPUTE, constant, finish, parse, values
 
 Half = Literal["fp16", "bf16"]
 _TYPES = {
@@ -91,10 +91,10 @@ class _Halving:
         if name not in self._made:
             self._made[name] = name + self._suffix
             with np.errstate(over="ignore"):  # infinities are the gate's to find, with the layer's name
-                values = numpy_helper.to_array(self._weights[name]).astype(self._dtype)
+                numbers = values(self._weights[name]).astype(self._dtype)
             if self._rounded:
-                values = values.astype(np.float32)
-            self._model.graph.initializer.append(numpy_helper.from_array(values, self._made[name]))
+                numbers = numbers.astype(np.float32)
+            self._model.graph.initializer.append(constant(self._made[name], numbers))
         return self._made[name]
 
     def _cast(self, name: str, down: bool) -> str:
