@@ -141,7 +141,7 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) ->
     """An ONNX file, opset 18, weights inside, with the inputs' shapes as the static ones."""
     program: Any = torch.onnx.export(
         module.eval(),
-        tuple(inputs.values()),
+        kwargs=dict(inputs),
         dynamo=True,
         opset_version=18,
         input_names=list(inputs),

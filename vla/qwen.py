@@ -24,7 +24,7 @@ class QwenVL(Backbone):
     }
     markers = Markers(end="<|im_end|>", image_start=("<|vision_start|>",), image_end=("<|vision_end|>",))
 
-    def _patches(self, clips: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
+    def patches(self, clips: Tensor) -> tuple[Tensor, tuple[int, int, int]]:
         """Clips (N, frames, 3, H, W) -> rows of pixels and the grid, as Qwen2VLImageProcessor orders them."""
         vision = self.model.config.vision_config
         size, merge, depth = vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size
@@ -49,7 +49,7 @@ class QwenVL(Backbone):
 
     def _picture(self, clips: Tensor, valid: Tensor) -> Picture:
         # valid (N, temporal patches): those that are not there take no place in time either.
-        rows, grid = self._patches(clips)
+        rows, grid = self.patches(clips)
         model, vision = self.model.model, self.model.config.vision_config
         grids = torch.tensor([grid] * len(clips), device=clips.device)
         features = model.get_image_features(rows, grids)

@@ -109,7 +109,7 @@ def test_qwen_reads_a_clip_as_its_own_video():
     with torch.no_grad():
         sequence = Fusion(backbone, None, False).clip(inputs, [], ended=False)
         ours = backbone.logits(backbone(sequence))
-        rows, grid = backbone._patches(inputs.images)
+        rows, grid = backbone.patches(inputs.images)
         ids = torch.tensor([[3, *[6] * 8, 4, *inputs.ids[0].tolist()]])
         own = backbone.model(
             input_ids=ids,

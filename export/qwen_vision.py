@@ -1,0 +1,97 @@
+"""Qwen's vision encoder for images of one size: its places, windows and frames are constants.
+
+The layers are transformers'; what it computes from an image's size at run time is computed here once.
+"""
+
+from itertools import groupby, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import apply_rotary_pos_emb_vision
+from transformers.vision_utils import (
+    get_vision_interpolation_indices_and_weights,
+    get_vision_position_ids,
+    get_vision_window_index,
+)
+
+from vla.qwen import QwenVL
+
+
+class QwenVision(nn.Module):
+    """pixel_values (1, 3, H, W) -> image_features (1, N, D) and, of Qwen3, deep (1, N, K, D)."""
+
+    cos: Tensor
+    sin: Tensor
+    order: Tensor
+    places: Tensor
+
+    def __init__(self, backbone: QwenVL, height: int, width: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        visual: Any = backbone.model.model.visual
+        self.visual = visual
+        config = backbone.model.config.vision_config
+        self.depth: int = config.temporal_patch_size
+        merge, patch = config.spatial_merge_size, config.patch_size
+        grid = torch.tensor([[1, height // patch, width // patch]])
+        count = int(grid.prod())
+        self.whole = [count]
+        self.windows = self.whole
+        self.full = set(getattr(config, "fullatt_block_indexes", range(config.depth)))
+        self.deep_after: list[int] = list(getattr(config, "deepstack_visual_indexes", ()))
+        order = torch.arange(count // merge**2)  # of groups of merge x merge patches
+        if hasattr(config, "window_size"):
+            order, ends = get_vision_window_index(grid, merge, config.window_size, patch)
+            self.windows = [b - a for a, b in pairwise(ends.tolist())]
+        places = torch.zeros(count, config.hidden_size)
+        if hasattr(visual, "pos_embed"):
+            indices, weights = get_vision_interpolation_indices_and_weights(
+                grid,
+                num_grid_per_side=visual.num_grid_per_side,
+                mode=visual.interpolation_mode,
+                align_corners=visual.interpolation_align_corners,
+                spatial_merge_size=merge,
+            )
+            places = (visual.pos_embed(indices) * weights[:, :, None]).sum(1).detach()
+        patches = (order[:, None] * merge**2 + torch.arange(merge**2)).flatten()
+        cos, sin = visual.rotary_pos_emb(places, get_vision_position_ids(grid, merge))
+        for name, value in (("cos", cos[patches]), ("sin", sin[patches]), ("places", places[patches])):
+            self.register_buffer(name, value, persistent=False)
+        self.register_buffer("order", patches, persistent=False)
+        self.register_buffer("back", torch.argsort(order), persistent=False)
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        rows, _ = self.backbone.patches(pixel_values[:, None].expand(-1, self.depth, -1, -1, -1))
+        projection = self.visual.patch_embed.proj  # a convolution whose every window is a row
+        hidden = nn.functional.linear(
+            rows[self.order], projection.weight.flatten(1), getattr(projection, "bias", None)
+        )
+        hidden = hidden + self.places
+        deep: list[Tensor] = []
+        for index, block in enumerate(self.visual.blocks):
+            lengths = self.whole if index in self.full else self.windows
+            hidden = hidden + self._attend(block.attn, block.norm1(hidden), lengths)
+            hidden = hidden + block.mlp(block.norm2(hidden))
+            if index in self.deep_after:
+                mergers = self.visual.deepstack_merger_list
+                deep.append(mergers[self.deep_after.index(index)](hidden))
+        features = self.visual.merger(hidden)[self.back][None]
+        return (features, torch.stack(deep, dim=1)[None]) if deep else (features,)
+
+    def _attend(self, attention: Any, hidden: Tensor, lengths: list[int]) -> Tensor:
+        count = hidden.shape[0]
+        q, k, v = attention.qkv(hidden).reshape(count, 3, attention.num_heads, -1).unbind(1)
+        q, k = apply_rotary_pos_emb_vision(q, k, self.cos, self.sin)
+        parts: list[Tensor] = []
+        start = 0
+        for length, alike in groupby(lengths):  # windows of one length are a batch
+            end = start + length * len(list(alike))
+            queries, keys, values = (
+                x[start:end].reshape(-1, length, *x.shape[1:]).transpose(1, 2) for x in (q, k, v)
+            )
+            scores = queries @ keys.transpose(2, 3) * attention.scaling
+            seen = torch.softmax(scores, dim=-1) @ values
+            parts.append(seen.transpose(1, 2).reshape(end - start, -1))
+            start = end
+        return attention.proj(torch.cat(parts))
