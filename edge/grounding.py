@@ -1,32 +1,33 @@
-"""A bundle's three graphs driven as one model: an image and a prompt go in, constrained text comes out.
+"""A bundle's three graphs driven as one model: an image and a prompt go in, text comes out.
 
 Graphs (static shapes; N image tokens, P prompt tokens at most, S cache slots, V words):
 
-    vision   pixel_values (1,3,H,W)                              -> image_features (1,N,D)
-    prefill  image_features, ids (1,P) padded, length (1,)       -> logits (1,V), cache
-    decode   token (1,1), position (1,) = its slot, past cache   -> logits (1,V), cache
+    vision   pixel_values (1,3,H,W)                                   -> image_features (1,N,D), ...
+    prefill  image_features, ids (1,P) padded, length (1,), ...       -> logits (1,V), cache, ...
+    decode   token (1,1), position (1,) = its slot, past cache, ...   -> logits (1,V), cache
 
-The answer's tokens overwrite the prompt's padding slots, so that the cache is one unbroken sequence.
+What else prefill and decode take is the output of that name of vision or prefill, or `length`. Where prefill
+gives `position` (1,), that is the slot of the answer's first token. Else it is the one behind the prompt: the
+answer overwrites the prompt's padding, so that the cache is one unbroken sequence.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.bundle import Bundle
 from edge.engines.factory import open_engine
 from edge.errors import BundleRefused, UsageError
-from edge.interfaces import Tensor
+from edge.interfaces import Engine, Tensor, TensorSpec
 from edge.preprocess import image_to_tensor
 from edge.records import Image
-from edge.text import LOC_COUNT, Text
+from edge.speech import Constrained, Logits, Open, softmax
+from edge.text import OpenText, Text
 
-NEAR_BINS = 16  # bins that count as the same place: 1/64 of the image to each side
-_COORDINATES = 4  # y0, x0, y1, x1
-Logits = NDArray[np.float32]
+__all__ = ["Answer", "Grounding", "GroundingModel", "Logits", "Net", "Prefix", "StopWatch", "softmax"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,80 +35,48 @@ class Grounding:
     """What the model said. `stages_ms` has preprocess, vision, prefill and decode."""
 
     text: str
-    confidence: float  # [0, 1]
+    confidence: float  # [0, 1], see `edge.speech`
     stages_ms: dict[str, float]
+    cut: bool = False  # it had not done when it had to stop
 
 
 class GroundingModel:
-    """Answers `detect`, `caption` and `main` prompts. One caller at a time."""
+    """Answers prompts: where something is, or in words. One caller at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         """Builds the engines, each with `threads` threads. Raises BundleRefused when the bundle is no
         grounding bundle or a graph is not what its manifest says."""
-        if bundle.manifest.policy != "grounding":
-            raise BundleRefused(f"bundle '{bundle.manifest.name}' holds a {bundle.manifest.policy} policy")
+        manifest = bundle.manifest
+        if manifest.policy != "grounding":
+            raise BundleRefused(f"bundle '{manifest.name}' holds a {manifest.policy} policy")
         self._net = Net(bundle, threads)
-        self._text = self._net.text
+        text = self._net.text
+        self._speech = Constrained(text) if isinstance(text, Text) else Open(text)
 
     def ground(self, image: Image, prompt: str, label: str) -> Grounding:
-        """Where the thing is that `prompt` ("detect red cup") asks for, as PaliGemma writes it.
-
-        The text is `none`, or four places and `label`, which costs no engine call. `none` wins when it is
-        more probable than all places together; each coordinate is its most probable bin. Confidence of a box
-        is the probability of "a place" at the first token, times the share of the probability that lies
-        within +-NEAR_BINS of the chosen bins, averaged over the four; that of `none` is its probability.
-        Raises UsageError at a prompt with unknown words or too many.
-        """
+        """Where the thing is that `prompt` ("detect red cup") asks for, as the family writes it; `label` is
+        what the operator calls it. Raises UsageError at a prompt with unknown words or too many."""
         answer = self.answer()
-        logits = answer.start(image, prompt)
-        first, last = self._text.first_loc, self._text.first_loc + LOC_COUNT
-        allowed = softmax(np.append(logits[first:last], logits[self._text.none]))
-        none = float(allowed[-1])
-        if none > 0.5:
-            return Grounding("none", none, answer.stages_ms)
-        bins: list[int] = []
-        near = 0.0
-        for step in range(_COORDINATES):
-            places = softmax(logits[first:last])
-            chosen = int(places.argmax())
-            near += float(places[max(chosen - NEAR_BINS, 0) : chosen + NEAR_BINS + 1].sum()) / _COORDINATES
-            bins.append(chosen)
-            if step < _COORDINATES - 1:
-                logits = answer.step(first + chosen)
-        text = "".join(f"<loc{place:04d}>" for place in bins) + " " + label
-        return Grounding(text, min(1.0, (1 - none) * near), answer.stages_ms)
+        said = self._speech.boxes(answer.start(image, prompt), answer, label)
+        return Grounding(said.text, said.confidence, answer.stages_ms, said.cut)
 
-    def caption(self, image: Image, prompt: str, max_tokens: int = 8) -> Grounding:
-        """What the model says to `prompt` ("caption en") in plain words, greedily, at most `max_tokens`.
-
-        Confidence is the geometric mean of the tokens' probabilities among words and the end. Raises
-        UsageError at a prompt with unknown words or too many.
-        """
+    def caption(self, image: Image, prompt: str, max_tokens: int | None = None) -> Grounding:
+        """What the model says to `prompt` ("caption en") in words, greedily, at most `max_tokens`, or as many
+        as such a model says. Raises UsageError at a prompt with unknown words or too many."""
         answer = self.answer()
-        logits = answer.start(image, prompt)
-        allowed = np.append(self._text.words, self._text.eos)
-        said: list[int] = []
-        log_probability = 0.0
-        for _ in range(min(max_tokens, self._net.slots - answer.position)):
-            probability = softmax(logits[allowed])
-            token = int(allowed[probability.argmax()])
-            log_probability += float(np.log(probability.max()))
-            said.append(token)
-            if token == self._text.eos:
-                break
-            logits = answer.step(token)
-        confidence = float(np.exp(log_probability / max(len(said), 1)))
-        return Grounding(self._text.decode(said), confidence, answer.stages_ms)
+        said = self._speech.words(answer.start(image, prompt), answer, max_tokens)
+        return Grounding(said.text, said.confidence, answer.stages_ms, said.cut)
 
     def answer(self) -> "Answer":
         """A new answer, to be driven by hand; grammars other than the ones here are built on it."""
         return Answer(self._net)
 
-    def warm_up(self) -> None:
-        """One decision on a black image, so that the first real one is not the slow one."""
+    def warm_up(self, prompt: str = "none") -> None:
+        """Two tokens about a black image, so that the first real answer is not the slow one. Raises
+        UsageError at a prompt with unknown words or too many."""
         answer = self.answer()
-        answer.start(np.zeros((self._net.image.height, self._net.image.width, 3), np.uint8), "none")
-        answer.step(self._text.first_loc)
+        answer.start(np.zeros((self._net.image.height, self._net.image.width, 3), np.uint8), prompt)
+        answer.step(self._speech.any_token)
 
     def close(self) -> None:
         """Frees the engines."""
@@ -126,13 +95,24 @@ class Prefix:
     """The engines that read image and prompt, and what their shapes say."""
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        self.image = bundle.manifest.image
-        self.text = Text(bundle.read("tokenizer"))
+        manifest = bundle.manifest
+        self.image = manifest.image
+        if self.image.fit in ("multiple", "tiles"):
+            raise BundleRefused(f"its image has fit {self.image.fit}, and the vision graph takes one picture")
         self.vision = open_engine(bundle, "vision", threads)
         self.prefill = open_engine(bundle, "prefill", threads)
         self._shapes = {spec.name: spec.shape for spec in self.prefill.inputs + self.prefill.outputs}
         self.image_tokens = self.length_of("image_features", 1)
         self.prompt_tokens = self.length_of("ids", 1)
+        tokenizer = bundle.read("tokenizer")
+        self.text = (
+            Text(tokenizer)
+            if manifest.answer is None
+            else OpenText(tokenizer, manifest.family, manifest.answer, self.image_tokens)
+        )
+        pixels = TensorSpec("pixel_values", np.dtype(np.float32), (1, 3, self.image.height, self.image.width))
+        _check_inputs("vision", self.vision, (pixels,), ())
+        _check_inputs("prefill", self.prefill, self.vision.outputs, ("ids", "length", "state"))
 
     def length_of(self, tensor: str, axis: int) -> int:
         """A side of a tensor of the prefill graph. Raises BundleRefused when there is none."""
@@ -144,21 +124,26 @@ class Prefix:
     def prompt(self, prompt: str) -> dict[str, Tensor]:
         """The graph's inputs `ids` and `length`. Raises UsageError at unknown words or too many."""
         ids = self.text.prompt_ids(prompt)
-        if len(ids) > self.prompt_tokens:
-            raise UsageError(f"the prompt '{prompt}' has {len(ids)} tokens, at most {self.prompt_tokens} fit")
+        excess = len(ids) - self.prompt_tokens
+        if excess > 0:
+            raise UsageError(
+                f"the prompt '{prompt}' has {len(ids)} tokens, at most {self.prompt_tokens} fit",
+                f"say it in fewer words: '{self.text.last_words(prompt, excess)}' is too many",
+            )
         padded = np.full((1, self.prompt_tokens), self.text.pad, np.int64)
         padded[0, : len(ids)] = ids
         return {"ids": padded, "length": np.array([len(ids)], np.int64)}
 
     def read(self, image: Image, question: dict[str, Tensor], watch: "StopWatch") -> dict[str, Tensor]:
-        """What the prefill graph says of an image and its other inputs, the question."""
+        """What the vision and the prefill graph say of an image and the latter's other inputs, the
+        question."""
         pixels = image_to_tensor(image, self.image)
         watch.lap("preprocess")
-        features = self.vision.run({"pixel_values": pixels})["image_features"]
+        seen = self.vision.run({"pixel_values": pixels})
         watch.lap("vision")
-        outputs = self.prefill.run({**question, "image_features": features})
+        outputs = self.prefill.run({**question, **seen})
         watch.lap("prefill")
-        return outputs
+        return {**seen, **outputs}
 
     def close(self) -> None:
         """Frees the engines."""
@@ -173,14 +158,42 @@ class Net(Prefix):
         super().__init__(bundle, threads)
         self.decode = open_engine(bundle, "decode", threads)
         self.slots = self.length_of("cache", 3)
+        given = (*self.vision.outputs, *self.prefill.outputs)
+        past = tuple(
+            TensorSpec("past", spec.dtype, spec.shape)
+            for spec in (*self.prefill.outputs, *self.decode.outputs)
+            if spec.name == "cache"
+        )
+        _check_inputs("decode", self.decode, (*given, *past), ("token", "position", "length"))
+        own = ("token", "position", "past")
+        self.carried = tuple(spec.name for spec in self.decode.inputs if spec.name not in own)
 
     def close(self) -> None:
         super().close()
         self.decode.close()
 
 
+def _check_inputs(role: str, engine: Engine, given: Iterable[TensorSpec], own: tuple[str, ...]) -> None:
+    """Raises BundleRefused where a graph takes what no other gives it and the runtime does not know."""
+    for spec in engine.inputs:
+        makers = [each for each in given if each.name == spec.name]
+        if spec.name in own:
+            continue
+        if not makers:
+            raise BundleRefused(f"the {role} graph takes '{spec.name}', which nothing gives it")
+        for made in makers:
+            if (made.dtype, made.shape) != (spec.dtype, spec.shape):
+                raise BundleRefused(
+                    f"the {role} graph takes '{spec.name}' {spec.dtype} {spec.shape}, "
+                    f"and is given {made.dtype} {made.shape}"
+                )
+
+
 class Answer:
-    """One answer in the making: the cache, the next free slot, and the time that each stage took."""
+    """One answer in the making: the cache, the next free slot, and the time that each stage took.
+
+    What vision and prefill gave stays valid until they run again: an answer ends where the next one starts.
+    """
 
     def __init__(self, net: Net) -> None:
         self._net = net
@@ -188,6 +201,12 @@ class Answer:
         self.stages_ms = self._watch.stages_ms
         self.position = 0
         self._cache: Tensor = np.empty(0)
+        self._carried: dict[str, Tensor] = {}
+
+    @property
+    def room(self) -> int:
+        """How many tokens the cache still takes."""
+        return self._net.slots - self.position
 
     def start(self, image: Image, prompt: str, state: Tensor | None = None) -> Logits:
         """Reads image and prompt, and where the model takes one a state (1, S); the logits (V,) of the first
@@ -198,12 +217,17 @@ class Answer:
             question["state"] = state
             self.position += 1
         outputs = self._net.read(image, question, self._watch)
+        if "position" in outputs:
+            self.position = int(outputs["position"][0])
         self._cache = outputs["cache"]
+        outputs = {**question, **outputs}
+        self._carried = {name: outputs[name] for name in self._net.carried}
         return outputs["logits"][0]
 
     def step(self, token: int) -> Logits:
         """Says one token; the logits (V,) of the next."""
         inputs = {
+            **self._carried,
             "token": np.array([[token]], np.int64),
             "position": np.array([self.position], np.int64),
             "past": self._cache,
@@ -227,9 +251,3 @@ class StopWatch:
         now_s = time.perf_counter()
         self.stages_ms[stage] += (now_s - self._clock_s) * 1000
         self._clock_s = now_s
-
-
-def softmax(logits: Logits) -> Logits:
-    """Probabilities (n,) of logits (n,)."""
-    scaled = np.exp(logits - logits.max())
-    return scaled / scaled.sum()

@@ -147,6 +147,14 @@ class ActionHead(_Model):
         return self
 
 
+class AnswerSpec(_Model):
+    """How a model of open words answers: the most probable token, over and over, until that is an end."""
+
+    max_tokens: int = Field(ge=1, le=4096)  # of the answer; one that has more is cut off
+    end_ids: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)  # each ends an answer
+    prefix: str = ""  # what the family's parser wants ahead of what was said about a target
+
+
 class Manifest(_Model):
     """What `manifest.json` holds."""
 
@@ -168,6 +176,7 @@ class Manifest(_Model):
     provenance: dict[str, str]
     parity: dict[str, float]
     head: ActionHead | None = None  # of policies token and head
+    answer: AnswerSpec | None = None  # of policy grounding; None: only places and known words can be said
     unproved: tuple[str, ...] = ()  # what an export found too far from fp32 and was told to write anyway
 
     @model_validator(mode="after")
@@ -175,6 +184,8 @@ class Manifest(_Model):
         kind = None if self.head is None else ("token" if self.head.kind == "discrete" else "head")
         if kind != (None if self.policy == "grounding" else self.policy):
             raise ValueError(f"a {self.policy} policy with a section head that says {kind}")
+        if self.answer is not None and self.policy != "grounding":
+            raise ValueError(f"a {self.policy} policy with a section answer")
         wanted = self.graphs.keys() if self.target.engine == "tensorrt" else set[str]()
         if self.plans and self.plans.keys() != wanted:
             raise ValueError(

@@ -72,6 +72,19 @@ def prompt_ids(tokenizer: Tokenizer, family: str, prompt: str, picture: Picture)
     return _kosmos_places(tokenizer, ids, picture.tokens) if family == "kosmos-2" else ids
 
 
+def ids_after_picture(tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int) -> list[int]:
+    """What of a prompt's ids follows its image, shown by `image_tokens` ids in a row.
+
+    Raises as `prompt_ids`.
+    """
+    shown = 1 if family == "flamingo" else image_tokens  # its tokens look at the image from beside it
+    ids = prompt_ids(tokenizer, family, prompt, Picture(shown))
+    image: int | None = tokenizer.token_to_id(_LAYOUTS[family].image)
+    assert image is not None  # prompt_ids has looked
+    first = 2 if family == "kosmos-2" else ids.index(image)
+    return ids[first + shown :]
+
+
 def _shown(family: str, image: str, picture: Picture) -> str:
     """The image tokens, with what stands between them."""
     if family == "kosmos-2":

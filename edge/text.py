@@ -1,4 +1,4 @@
-"""Text to token ids and back, and the groups of ids that constrain what a PaliGemma may say."""
+"""Text to token ids and back: of a PaliGemma that may say only some of them, and of any family."""
 
 import re
 
@@ -7,9 +7,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from edge.errors import BundleRefused, UsageError
+from edge.manifest import AnswerSpec
+from edge.prompt_ids import ids_after_picture
 
 LOC_COUNT = 1024
 _SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<image>")
+_BEGINS = ("<s>", "<bos>")  # of which families such as Florence-2 say one ahead of an answer
 
 
 class Text:
@@ -17,10 +20,7 @@ class Text:
 
     def __init__(self, tokenizer_json: bytes) -> None:
         """Raises BundleRefused when it is no tokenizer, or lacks a token that grounding needs."""
-        try:
-            self._tokenizer = Tokenizer.from_str(tokenizer_json.decode())
-        except Exception as error:  # tokenizers raises plain Exception
-            raise BundleRefused(f"the bundle's tokenizer cannot be read: {error}") from error
+        self._tokenizer = _read(tokenizer_json)
         self.pad, self.eos, self.bos, self.unknown, _ = (self._id(token) for token in _SPECIALS)
         self.none = self._tokenizer.encode("none").ids[0]
         self.first_loc = self._id("<loc0000>")
@@ -37,6 +37,10 @@ class Text:
         if self.unknown in ids:
             raise UsageError(f"the prompt '{prompt}' has words that the model does not know")
         return [self.bos, *ids]
+
+    def last_words(self, prompt: str, count: int) -> str:
+        """The end of a prompt, `count` tokens of it."""
+        return _last_words(self._tokenizer, prompt, count)
 
     def decode(self, ids: list[int]) -> str:
         """The text of ids; special tokens are left out."""
@@ -55,3 +59,47 @@ class Text:
         return np.asarray(
             sorted(i for token, i in vocabulary.items() if not control.fullmatch(token)), np.int64
         )
+
+
+class OpenText:
+    """A tokenizer.json of any family of `edge.prompt_ids`, and the family's way to write a prompt."""
+
+    pad = 0  # any id will do behind the prompt's end
+
+    def __init__(self, tokenizer_json: bytes, family: str, spec: AnswerSpec, image_tokens: int) -> None:
+        """`image_tokens` as the vision graph gives. Raises BundleRefused when it is no tokenizer or lacks the
+        token that the family shows images by, UsageError for a family that is not known."""
+        self._tokenizer = _read(tokenizer_json)
+        self.spec = spec
+        self._family, self._image_tokens = family, image_tokens
+        self._begins = {self._tokenizer.token_to_id(token) for token in _BEGINS}
+        self.prompt_ids("")
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """What follows the image; what stands ahead of it is the graph's own business."""
+        return ids_after_picture(self._tokenizer, self._family, prompt, self._image_tokens)
+
+    def last_words(self, prompt: str, count: int) -> str:
+        """The end of a prompt, `count` tokens of it."""
+        return _last_words(self._tokenizer, prompt, count)
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of an answer, its places such as <loc0001> included."""
+        begun = bool(ids) and ids[0] in self._begins
+        return self._tokenizer.decode(ids[begun:], skip_special_tokens=False)
+
+    def plain(self, ids: list[int]) -> str:
+        """The text of an answer for people, without special tokens."""
+        return self._tokenizer.decode(ids).strip()
+
+
+def _read(tokenizer_json: bytes) -> Tokenizer:
+    try:
+        return Tokenizer.from_str(tokenizer_json.decode())
+    except Exception as error:  # tokenizers raises plain Exception
+        raise BundleRefused(f"the bundle's tokenizer cannot be read: {error}") from error
+
+
+def _last_words(tokenizer: Tokenizer, prompt: str, count: int) -> str:
+    ids: list[int] = tokenizer.encode(prompt, add_special_tokens=False).ids
+    return tokenizer.decode(ids[-count:]).strip()

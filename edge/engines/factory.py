@@ -7,8 +7,8 @@ from edge.engines.tensorrt import TensorRTEngine, load_tensorrt
 from edge.errors import BundleRefused
 from edge.interfaces import Engine
 
-# Outputs that only ever go into another graph: they stay on the GPU.
-_RESIDENT = frozenset({"image_features", "cache"})
+# Outputs that are read on the host, whatever graph takes them too.
+_READ = frozenset({"logits", "position", "features"})
 
 
 def open_engine(bundle: Bundle, role: str, threads: int = 1) -> Engine:
@@ -16,7 +16,7 @@ def open_engine(bundle: Bundle, role: str, threads: int = 1) -> Engine:
     manifest says, or its plan was made for another device or TensorRT."""
     if bundle.manifest.target.engine == "tensorrt" and role in bundle.manifest.graphs:
         check_plans(bundle)
-        engine: Engine = TensorRTEngine(bundle.read(f"{role}.plan"), _RESIDENT)
+        engine: Engine = TensorRTEngine(bundle.read(f"{role}.plan"), _resident(bundle, role))
     else:
         engine = OnnxEngine(bundle.read(role), threads)
     info = bundle.manifest.graphs[role]
@@ -25,6 +25,13 @@ def open_engine(bundle: Bundle, role: str, threads: int = 1) -> Engine:
         if want != sorted((t.name, str(t.dtype), t.shape) for t in actual):
             raise BundleRefused(f"{info.file}: inputs or outputs are not those that the manifest lists")
     return engine
+
+
+def _resident(bundle: Bundle, role: str) -> frozenset[str]:
+    """The outputs of a graph that only ever go into graphs: they stay on the GPU."""
+    graphs = bundle.manifest.graphs
+    taken = {spec.name for graph in graphs.values() for spec in graph.inputs} | {"cache"}  # taken as `past`
+    return frozenset({spec.name for spec in graphs[role].outputs} & taken - _READ)
 
 
 def check_plans(bundle: Bundle) -> None:
