@@ -77,12 +77,28 @@ def ids_after_picture(tokenizer: Tokenizer, family: str, prompt: str, image_toke
 
     Raises as `prompt_ids`.
     """
+    ids, first, shown = _around_picture(tokenizer, family, prompt, image_tokens)
+    return ids[first + shown :]
+
+
+def ids_before_picture(tokenizer: Tokenizer, family: str) -> list[int]:
+    """What of a prompt's ids stands ahead of its image, whatever is asked; of flamingo the image's own too.
+
+    Raises as `prompt_ids`.
+    """
+    ids, first, shown = _around_picture(tokenizer, family, "", 1)
+    return ids[: first + (shown if family == "flamingo" else 0)]
+
+
+def _around_picture(
+    tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int
+) -> tuple[list[int], int, int]:
+    """A prompt's ids, where the image's begin, and how many those are."""
     shown = 1 if family == "flamingo" else image_tokens  # its tokens look at the image from beside it
     ids = prompt_ids(tokenizer, family, prompt, Picture(shown))
     image: int | None = tokenizer.token_to_id(_LAYOUTS[family].image)
     assert image is not None  # prompt_ids has looked
-    first = 2 if family == "kosmos-2" else ids.index(image)
-    return ids[first + shown :]
+    return ids, 2 if family == "kosmos-2" else ids.index(image), shown
 
 
 def _shown(family: str, image: str, picture: Picture) -> str:

@@ -1,16 +1,15 @@
 """The graphs of any family's backbone as torch modules with static shapes, ready for torch.onnx.export.
 
     vision   pixel_values (1,3,H,W)                  -> image_features (1,N,D)[, deep]
-    prefill  image_features[, deep], ids, length     -> logits (1,V), cache, position[, cross]
+    prefill  image_features[, deep], ids, length     -> logits (1,V), position, cache[, cross, cross_mask]
     decode   token, position, past[, ...]            -> logits (1,V), cache
 
 What goes in and out is described in `edge/grounding.py`; an input that is not named there comes from the
 output of the same name of an earlier graph.
 """
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,18 @@ from vla.backbone import Backbone
 from vla.qwen import QwenVL
 from vla.sequence import Picture
 
-Write = Callable[[str, nn.Module, dict[str, Tensor], list[str]], Any]
+
+@dataclass(frozen=True)
+class Source:
+    """What a graph is exported from: its static shapes are those of `inputs`."""
+
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: list[str]
+
+    def to_onnx(self) -> bytes:
+        """An ONNX file, weights inside."""
+        return to_onnx(self.module, self.inputs, self.outputs)
 
 
 class Vision(nn.Module):
@@ -42,30 +52,37 @@ class Prefill(nn.Module):
 
     before: Tensor
 
-    def __init__(self, reader: Reader, before: tuple[int, ...], image_is_token: bool) -> None:
+    def __init__(self, reader: Reader, before: tuple[int, ...]) -> None:
         super().__init__()
-        self.reader, self.image_is_token = reader, image_is_token
+        self.reader = reader
         with torch.no_grad():
             embedded = reader.embed(torch.tensor([before], dtype=torch.long))
         self.register_buffer("before", embedded.clone(), persistent=False)
 
-    def context(self, image_features: Tensor, ids: Tensor) -> Tensor:
-        """The tokens in their slots, (1, before + image + prompt, D)."""
-        image = [image_features] if self.image_is_token else []
-        return torch.cat([self.before, *image, self.reader.embed(ids)], dim=1)
+    def place(self, image_features: Tensor, ids: Tensor) -> Tensor:
+        """The tokens in their slots, (1, before + image + prompt + said, D); what is said is still zero."""
+        slots = self.reader.slots
+        image = [image_features] if slots.image else []
+        placed = torch.cat([self.before, *image, self.reader.embed(ids)], dim=1)
+        return nn.functional.pad(placed, (0, 0, 0, slots.said))
 
     def end(self, length: Tensor) -> Tensor:
         """The slot after the prompt, (1,)."""
         return length + self.reader.slots.before + self.reader.slots.image
 
+    def answer(self, context: Tensor, end: Tensor, extra: Extra) -> tuple[Tensor, ...]:
+        """logits (1, V) after a context that ends before slot `end`, position, cache and what else there
+        is."""
+        cache = StaticCache()
+        hidden = self.reader.read(context, end, 0, cache, extra)
+        kept = self.reader.cache_of(cache)
+        return self.reader.logits(hidden)[:, 0], self.reader.first_step(end), *kept.values()
+
     def forward(
         self, image_features: Tensor, ids: Tensor, length: Tensor, deep: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        cache = StaticCache()
-        extra = extra_of(image_features, deep, length)
-        hidden = self.reader.read(self.context(image_features, ids), self.end(length), 0, cache, extra)
-        first = self.reader.first_step(self.end(length))
-        return (self.reader.logits(hidden)[:, 0], first, *self.reader.cache_of(cache).values())
+        context = self.place(image_features, ids)
+        return self.answer(context, self.end(length), extra_of(image_features=image_features, deep=deep))
 
 
 class Decode(nn.Module):
@@ -82,77 +99,88 @@ class Decode(nn.Module):
         past: Tensor,
         image_features: Tensor | None = None,
         cross: Tensor | None = None,
-        length: Tensor | None = None,
+        cross_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         cache = StaticCache(past, position, cross)
-        extra = extra_of(image_features, None, length)
+        extra = extra_of(image_features=image_features, cross_mask=cross_mask)
         hidden = self.reader.step(self.reader.embed(token), position, cache, extra)
         return self.reader.logits(hidden)[:, 0], torch.stack(cache.layers)
 
 
-def extra_of(image_features: Tensor | None, deep: Tensor | None, length: Tensor | None) -> Extra:
-    given = {"image_features": image_features, "deep": deep, "length": length}
+def extra_of(**given: Tensor | None) -> Extra:
+    """Those that there are."""
     return {name: value for name, value in given.items() if value is not None}
 
 
-def vision_of(backbone: Backbone, height: int, width: int) -> tuple[nn.Module, Picture]:
-    """The vision graph's module for images of one size, and what the backbone makes of one."""
+@dataclass(frozen=True)
+class Seen:
+    """The vision graph's source, and what the backbone makes of one image."""
+
+    source: Source
+    picture: Picture
+    outputs: dict[str, Tensor]
+
+    @property
+    def slots(self) -> int:
+        """Tokens that the image takes in the sequence; none where tokens look at it from outside."""
+        return 0 if self.picture.memory is not None else self.picture.tokens.shape[1]
+
+
+@torch.inference_mode()
+def see(backbone: Backbone, height: int, width: int) -> Seen:
+    """For images of one size in pixels."""
     backbone.model.set_attn_implementation("eager")  # plain products and sums
-    with torch.inference_mode():
-        picture = backbone.encode(torch.zeros(1, 3, height, width))
-    if isinstance(backbone, QwenVL):
-        return QwenVision(backbone, height, width), picture
-    return Vision(backbone), picture
-
-
-def reader_of(backbone: Backbone, slots: Slots, picture: Picture) -> Reader:
-    """The family's reader."""
-    return READERS[backbone.family](backbone, slots, picture)
-
-
-def export_family(
-    backbone: Backbone, height: int, width: int, before: tuple[int, ...], prompt: int, answer: int
-) -> dict[str, bytes]:
-    """ONNX files by role. `before` are the ids ahead of the image; of Flamingo the last is `<image>` itself.
-    The backbone must be in evaluation mode and fp32; a tied output layer is untied in place."""
-    untie(backbone)
-    vision, picture = vision_of(backbone, height, width)
     pixels = torch.randn(1, 3, height, width)
+    picture = backbone.encode(pixels)
+    qwen = isinstance(backbone, QwenVL)
+    module = QwenVision(backbone, height, width) if qwen else Vision(backbone)
+    outputs = dict(zip(("image_features", "deep"), module(pixels), strict=False))
+    return Seen(Source(module, {"pixel_values": pixels}, list(outputs)), picture, outputs)
+
+
+def family_sources(
+    backbone: Backbone, height: int, width: int, before: tuple[int, ...], prompt: int, answer: int
+) -> dict[str, Source]:
+    """Of an answering model, by role: images of one size in pixels, at most `prompt` tokens after the image
+    and `answer` tokens said. `before` are the ids ahead of the image; of Flamingo the last is `<image>`.
+
+    The backbone must be in evaluation mode; a tied output layer is untied in place. Raises UsageError where
+    the model has no room for so many tokens.
+    """
+    seen = see(backbone, height, width)
+    reader = reader_of(backbone, Slots(len(before), seen.slots, prompt, answer=answer), seen.picture)
+    prefill = Source(Prefill(reader, before), question(seen, prompt), ["logits", "position", "cache"])
+    return {"vision": seen.source, **with_decode(prefill, reader, seen)}
+
+
+def question(seen: Seen, prompt: int) -> dict[str, Tensor]:
+    """Inputs of prefill."""
+    images = {name: torch.randn_like(value) for name, value in seen.outputs.items()}
+    return images | {"ids": torch.arange(prompt)[None] % 8, "length": torch.tensor([max(1, prompt - 1)])}
+
+
+def with_decode(prefill: Source, reader: Reader, seen: Seen) -> dict[str, Source]:
+    """prefill, whose module gives logits, position, cache and cross if there is one, and decode."""
+    untie(reader)
     with torch.inference_mode():
-        features, *deep = vision(pixels)
-    slots = Slots(len(before), image_slots(picture), prompt, answer=answer)
-    reader = reader_of(backbone, slots, picture)
-    prefill = Prefill(reader, before, slots.image > 0)
-    question = {
-        "image_features": torch.randn_like(features),
-        "ids": torch.arange(prompt)[None] % backbone.vocabulary,
-        "length": torch.tensor([prompt - 1]),
-    } | {"deep": torch.randn_like(part) for part in deep}
-    with torch.inference_mode():
-        _, _, *given = prefill(**question)
-    kept = dict(zip(("cache", "cross"), given, strict=False))
-    step = {"token": torch.tensor([[7]]), "position": torch.tensor([slots.all - 2])}
-    if "cross" in kept:
-        step["position"] = torch.tensor([answer - 1])
-    step["past"] = torch.randn_like(kept["cache"])
-    if slots.image == 0:
-        step["image_features"] = torch.randn_like(features)
-    if "cross" in kept:
-        step |= {"cross": torch.randn_like(kept["cross"]), "length": torch.tensor([prompt - 1])}
-    seen = ["image_features", "deep"][: 1 + len(deep)]
+        _, position, cache, *more = prefill.module(**prefill.inputs)
+    step = {"token": torch.tensor([[7]]), "position": position.clone(), "past": torch.randn_like(cache)}
+    if not seen.slots:
+        step["image_features"] = torch.randn_like(seen.outputs["image_features"])
+    crossed = dict(zip(("cross", "cross_mask"), map(torch.clone, more), strict=False))
+    step |= crossed
     return {
-        "vision": to_onnx(vision, {"pixel_values": pixels}, seen),
-        "prefill": to_onnx(prefill, question, ["logits", "position", *kept]),
-        "decode": to_onnx(Decode(reader), step, ["logits", "cache"]),
+        "prefill": Source(prefill.module, prefill.inputs, [*prefill.outputs, *crossed]),
+        "decode": Source(Decode(reader), step, ["logits", "cache"]),
     }
 
 
-def image_slots(picture: Picture) -> int:
-    """Tokens that the image takes in the sequence; none where tokens look at it from outside."""
-    return 0 if picture.memory is not None else picture.tokens.shape[1]
+def reader_of(backbone: Backbone, slots: Slots, picture: Picture) -> Reader:
+    """The family's."""
+    return READERS[backbone.family](backbone, slots, picture)
 
 
-def untie(backbone: Backbone) -> None:
+def untie(reader: Reader) -> None:
     """One tensor with two uses upsets later quantization."""
-    output: Any = backbone.model.get_output_embeddings()
+    output: Any = reader.output
     output.weight = nn.Parameter(output.weight.detach().clone())

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules of the net that it stands in
 COMPUTE = ("MatMul", "Gemm", "Conv")
 LARGE = 4096  # numbers
 
@@ -81,7 +82,7 @@ def fixed_products(model: ModelProto) -> list[NodeProto]:
 def layer_name(node: NodeProto) -> str:
     """What a person calls a node: where in the net it stands, and its kind."""
     for note in node.metadata_props:
-        if note.key == "pkg.torch.onnx.name_scopes":
+        if note.key == SCOPES:
             scopes = [scope for scope in ast.literal_eval(note.value)[:-1] if scope]
             if scopes:
                 return f"{scopes[-1]} ({node.op_type} {node.name})"

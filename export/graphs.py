@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PaliGemmaForConditionalGeneration
 
+from export.graph_edit import SCOPES
+
 _HIDDEN = -1e4  # added to the attention to what must not be seen; also fits into fp16
 
 
@@ -148,6 +150,19 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) ->
         output_names=outputs,
         verbose=False,
     )
+    model = program.model_proto
+    _forget(model)
     buffer = io.BytesIO()
-    onnx.save(program.model_proto, buffer)
+    onnx.save(model, buffer)
     return buffer.getvalue()
+
+
+def _forget(model: onnx.ModelProto) -> None:
+    """Leave out the exporter's notes, which name the files of this machine; where in the net a node stands
+    stays."""
+    del model.metadata_props[:], model.graph.metadata_props[:]
+    for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
+        kept = [note for note in item.metadata_props if note.key == SCOPES]
+        del item.metadata_props[:]
+        item.metadata_props.extend(kept)
+        item.doc_string = ""

@@ -75,7 +75,6 @@ def build_grounding(
         graphs["floor"] = floor
         check_floor_graph(floor)
     contents = {**graphs, "tokenizer": tokenizer.to_str().encode()}
-    weights = (checkpoint / "model.safetensors").read_bytes()
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,
@@ -89,7 +88,7 @@ def build_grounding(
         graphs={role: graph_info(role, content) for role, content in graphs.items()},
         files={"tokenizer": file_info("tokenizer.json", contents["tokenizer"])},
         target=Target(engine="onnxruntime"),
-        provenance=provenance(weights),
+        provenance=provenance(hashlib.sha256((checkpoint / "model.safetensors").read_bytes()).hexdigest()),
         parity={},
     )
     patches = [random_image(seed, config) for seed in range(random_images)]
@@ -105,10 +104,10 @@ def tiny_vocabulary() -> Vocabulary:
     )
 
 
-def provenance(weights: bytes) -> dict[str, str]:
-    """Where a bundle comes from: the file of weights, and what made it."""
+def provenance(weights_sha256: str) -> dict[str, str]:
+    """Where a bundle comes from: its weights, and what made it."""
     return {
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        "weights_sha256": weights_sha256,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
         "onnxruntime": onnxruntime.__version__,

@@ -3,6 +3,7 @@
 The bundle is made only when ONNX Runtime says the same as torch, over more steps than the head remembers.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from export.grounding import (
     random_patches,
     tiny_vocabulary,
 )
-from export.policy_graphs import export_policy_graphs
+from export.policy_graphs import policy_sources
 from vla.fusion import Inputs
 
 GOALS = ("find_object",)
@@ -68,7 +69,8 @@ def build_policy_bundle(
         check_floor_graph(floor)
     tokenizer = (folder / "tokenizer.json").read_bytes()
     size = checkpoint.image.height, checkpoint.image.width
-    graphs = export_policy_graphs(checkpoint.policy, size, _prompt_tokens(checkpoint, Text(tokenizer)))
+    sources = policy_sources(checkpoint.policy, *size, _prompt_tokens(checkpoint, Text(tokenizer)))
+    graphs = {role: source.to_onnx() for role, source in sources.items()}
     if floor is not None:
         graphs["floor"] = floor
     contents = {**graphs, "tokenizer": tokenizer}
@@ -85,7 +87,7 @@ def build_policy_bundle(
         graphs={role: graph_info(role, content) for role, content in graphs.items()},
         files={"tokenizer": file_info("tokenizer.json", tokenizer)},
         target=Target(engine="onnxruntime"),
-        provenance=provenance((folder / "model.safetensors").read_bytes()),
+        provenance=provenance(hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()),
         parity={},
         head=checkpoint.head,
     )

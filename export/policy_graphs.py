@@ -1,93 +1,81 @@
-"""The graphs of a policy on a PaliGemma that says actions, as torch modules with static shapes.
+"""The graphs of a policy that says actions, on any family's backbone, as torch modules with static shapes.
 
 What goes in and out is described in `edge/action_model.py`; which tokens stand where, in `vla/fusion.py`.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from export.graphs import Cache, Decode, Sizes, Vision, decode_layers, to_onnx
-from vla.fusion import StateToken
+from export.family_graphs import Prefill, Source, extra_of, question, reader_of, see, with_decode
+from export.readers import Reader, Slots, StaticCache
 from vla.heads import FCHead, GPTHead, Head, LSTMHead
 from vla.model import VLA
 
 
-class Context(nn.Module):
-    """Image, prompt and state, which see each other both ways, with free slots for what is said after them.
+class Context(Prefill):
+    """Image, prompt and state, and free slots for what is said after them.
 
-    Slots: `[image] * N [bos words newline] [state] [said] * K`, then padding. The prompt's length moves what
-    follows it, so that the sequence is unbroken and positions are slots.
+    Slots: `[before] [image] [after words end] [state] [said]`, then padding. The prompt's length moves what
+    follows it, so that the sequence is unbroken.
     """
 
-    def __init__(self, policy: VLA, sizes: Sizes) -> None:
-        super().__init__()
-        self.text: Any = policy.backbone.model.model.language_model
-        self.state: StateToken | None = policy.state
-        self.sizes = sizes
+    def __init__(self, policy: VLA, reader: Reader, before: tuple[int, ...]) -> None:
+        super().__init__(reader, before)
+        self.state = policy.state
 
-    def place(self, image_features: Tensor, ids: Tensor, length: Tensor, state: Tensor | None) -> Tensor:
-        """The context's tokens in all its slots, (1, slots, D)."""
-        hidden = torch.cat([image_features, self.text.embed_tokens(ids)], dim=1)
-        hidden = nn.functional.pad(hidden, (0, 0, 0, self.sizes.answer))
+    def told(
+        self, image_features: Tensor, ids: Tensor, length: Tensor, state: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """The context's tokens in all its slots, (1, slots, D), and the slot after it, (1,)."""
+        placed, end = self.place(image_features, ids), self.end(length)
         if self.state is None or state is None:
-            return hidden
-        at = (torch.arange(hidden.shape[1]) == length + self.sizes.image)[:, None]
+            return placed, end
+        at = (torch.arange(placed.shape[1]) == end)[:, None]
         token = self.state(nn.functional.pad(state, (0, 1)))  # a base has no gripper: its bit is 0
-        return torch.where(at, token[:, None], hidden)
-
-    def end(self, length: Tensor) -> Tensor:
-        """The slot after the context, (1,)."""
-        return length + self.sizes.image + (self.state is not None)
-
-    def features(self, hidden: Tensor, end: Tensor, cache: Cache, said: int = 0) -> Tensor:
-        """States (1, slots, D) before the last norm: the context sees itself, the `said` tokens what came
-        before them and themselves, padding what the last of them sees; nobody sees padding."""
-        slots = torch.arange(hidden.shape[1])
-        until = torch.maximum(end, torch.minimum(slots + 1, end + said))
-        visible = slots[None] < until[:, None]
-        return decode_layers(self.text, hidden, visible, slots + 1, cache)
+        return torch.where(at, token[:, None], placed), end + 1
 
 
 class Features(Context):
     """-> features (1, F): the states at the action tokens, as the head gathers them."""
 
-    def __init__(self, policy: VLA, sizes: Sizes) -> None:
-        super().__init__(policy, sizes)
+    def __init__(self, policy: VLA, reader: Reader, before: tuple[int, ...]) -> None:
+        super().__init__(policy, reader, before)
         assert policy.head is not None
         self.action_token = policy.action_token
         self.count = policy.config.action_tokens
         self.pool = policy.head.pool
 
     def forward(
-        self, image_features: Tensor, ids: Tensor, length: Tensor, state: Tensor | None = None
+        self,
+        image_features: Tensor,
+        ids: Tensor,
+        length: Tensor,
+        state: Tensor | None = None,
+        deep: Tensor | None = None,
     ) -> Tensor:
-        hidden = self.place(image_features, ids, length, state)
-        end, slots = self.end(length), torch.arange(hidden.shape[1])
+        context, end = self.told(image_features, ids, length, state)
+        slots = torch.arange(context.shape[1])
         ours = ((slots >= end) & (slots < end + self.count))[:, None]
-        hidden = torch.where(ours, self.action_token, hidden)
-        hidden = self.features(hidden, end, Cache(), self.count)
+        context = torch.where(ours, self.action_token, context)
         # The family's end token follows, and is seen by none of them.
-        found = self.text.norm(hidden.index_select(1, end + torch.arange(self.count)))
+        extra = extra_of(image_features=image_features, deep=deep)
+        found = self.reader.read(context, end + self.count, self.count, StaticCache(), extra)
         return found.mean(1) if self.pool else found.flatten(1)
 
 
 class FirstToken(Context):
-    """-> logits (1, V) of the first token, cache."""
-
-    def __init__(self, policy: VLA, sizes: Sizes) -> None:
-        super().__init__(policy, sizes)
-        self.head = policy.backbone.model.lm_head
+    """-> logits (1, V) of the first token, and what decode needs."""
 
     def forward(
-        self, image_features: Tensor, ids: Tensor, length: Tensor, state: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        hidden = self.place(image_features, ids, length, state)
-        end, cache = self.end(length), Cache()
-        hidden = self.features(hidden, end, cache)
-        last = self.text.norm(hidden.index_select(1, end - 1))
-        return self.head(last)[:, 0], torch.stack(cache.layers)
+        self,
+        image_features: Tensor,
+        ids: Tensor,
+        length: Tensor,
+        state: Tensor | None = None,
+        deep: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        context, end = self.told(image_features, ids, length, state)
+        return self.answer(context, end, extra_of(image_features=image_features, deep=deep))
 
 
 class Stateless(nn.Module):
@@ -138,51 +126,48 @@ class OverCount(nn.Module):
         return self.head.run(features).index_select(1, count - 1)[:, 0]
 
 
-def export_policy_graphs(policy: VLA, image: tuple[int, int], prompt: int) -> dict[str, bytes]:
-    """ONNX files by role. `image` is (height, width) in pixels, `prompt` the most tokens of a prompt.
+def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[str, Source]:
+    """By role. Images are of one size in pixels; `prompt` is the most tokens that follow the image.
 
-    The policy must be in evaluation mode and fp32; a discrete one's tied LM head is untied in place.
+    The policy must be in evaluation mode and fp32; a discrete one's tied LM head is untied in place. Raises
+    UsageError where the backbone has no room for so many tokens.
     """
-    config, model = policy.config, policy.backbone.model
-    model.set_attn_implementation("eager")  # its masks are plain sums
-    vision = Vision(model)
-    pixels = torch.randn(1, 3, *image)
-    with torch.inference_mode():
-        tokens = vision(pixels).shape[1]
-    said = config.head.horizon * config.head.action_dims if config.discrete else config.action_tokens
-    sizes = Sizes(tokens, prompt, said + bool(config.state_pose_dims))
-    graphs = {"vision": to_onnx(vision, {"pixel_values": pixels}, ["image_features"])}
-    question = {
-        "image_features": torch.randn(1, tokens, policy.backbone.width),
-        "ids": torch.arange(5, 5 + prompt)[None],
-        "length": torch.tensor([prompt - 1]),
-    }
-    if config.state_pose_dims:
-        question["state"] = torch.randn(1, config.state_pose_dims)
-    if policy.head is not None:
-        graphs["prefill"] = to_onnx(Features(policy, sizes), question, ["features"])
-        return graphs | _head_graphs(policy.head, config.window)
-    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
-    graphs["prefill"] = to_onnx(FirstToken(policy, sizes), question, ["logits", "cache"])
-    text: Any = model.config.text_config
-    shape = (2 * text.num_hidden_layers, 1, text.num_key_value_heads, sizes.slots, text.head_dim)
-    step = {"token": torch.tensor([[7]]), "position": torch.tensor([tokens + 3]), "past": torch.randn(shape)}
-    graphs["decode"] = to_onnx(Decode(model), step, ["logits", "cache"])
-    return graphs
+    config, backbone = policy.config, policy.backbone
+    seen = see(backbone, height, width)
+    layout = backbone.layout
+    before = (*layout.before, *layout.image_start, *((image_id(policy),) if not seen.slots else ()))
+    told = bool(config.state_pose_dims)
+    tokens = config.head.horizon * config.head.action_dims if config.discrete else 0
+    said = told + (0 if config.discrete else config.action_tokens)
+    reader = reader_of(backbone, Slots(len(before), seen.slots, prompt, said, tokens), seen.picture)
+    inputs = question(seen, prompt)
+    if told:
+        inputs["state"] = torch.randn(1, config.state_pose_dims)
+    if policy.head is None:
+        prefill = Source(FirstToken(policy, reader, before), inputs, ["logits", "position", "cache"])
+        return {"vision": seen.source, **with_decode(prefill, reader, seen)}
+    prefill = Source(Features(policy, reader, before), inputs, ["features"])
+    return {"vision": seen.source, "prefill": prefill, **_head_sources(policy.head, config.window)}
 
 
-def _head_graphs(head: Head, window: int) -> dict[str, bytes]:
+def image_id(policy: VLA) -> int:
+    """IDEFICS's `<image>`: the last of its added vocabulary."""
+    config = policy.backbone.model.config
+    return config.vocab_size + config.additional_vocab_size - 1
+
+
+def _head_sources(head: Head, window: int) -> dict[str, Source]:
     features, recent = torch.randn(1, head.inputs), torch.randn(1, window, head.inputs)
     if isinstance(head, FCHead):
-        return {"head": to_onnx(Stateless(head), {"features": features}, ["actions"])}
+        return {"head": Source(Stateless(head), {"features": features}, ["actions"])}
     if isinstance(head, LSTMHead):
         # Two tensors: one given twice would be exported as one input.
         h, c = (torch.zeros(head.net.num_layers, 1, head.net.hidden_size) for _ in range(2))
         carried = {"features": features, "h": h, "c": c}
         return {
-            "head": to_onnx(Carried(head), carried, ["actions", "h_next", "c_next"]),
-            "window": to_onnx(OverWindow(head), {"features": recent}, ["actions"]),
+            "head": Source(Carried(head), carried, ["actions", "h_next", "c_next"]),
+            "window": Source(OverWindow(head), {"features": recent}, ["actions"]),
         }
     assert isinstance(head, GPTHead)
     count = {"features": recent, "count": torch.tensor([1])}
-    return {"window": to_onnx(OverCount(head), count, ["actions"])}
+    return {"window": Source(OverCount(head), count, ["actions"])}

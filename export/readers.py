@@ -1,4 +1,4 @@
-"""The language model of each family over embedded tokens: masks, positions and cache are given, shapes static.
+"""The language model of each family over embedded tokens; masks, positions and cache are given.
 
 transformers makes masks and positions from what it is told; here they are plain tensors, so that what is
 exported holds nothing but the net. Layers are transformers' own.
@@ -51,6 +51,7 @@ class StaticCache:
         self.given = cross  # (2 * layers, 1, heads, tokens, head width): of an encoder, of all layers
         self.layers: list[Tensor] = []
         self.cross: list[Tensor] = []
+        self.cross_mask: Tensor | None = None  # (1, 1, 1, tokens)
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         if len(self.layers) > 2 * layer:  # asked again by the same layer: it looks at the encoder
@@ -212,18 +213,24 @@ class FlorenceReader(Reader):
         for layer in self.encoder.layers:
             hidden = layer(hidden, mask)
         places = torch.arange(first.shape[1])
-        hidden = self._decode(first, places, places[None] <= places[:, None], hidden, seen, cache)
+        cache.cross_mask = mask
+        hidden = self._decode(first, places, places[None] <= places[:, None], hidden, mask, cache)
         return hidden[:, -max(said, 1) :]
 
     def step(self, token: Tensor, position: Tensor, cache: StaticCache, extra: Extra) -> Tensor:
         assert cache.past is not None and cache.given is not None
         visible = (torch.arange(cache.past.shape[3]) <= position)[None]
-        seen = torch.arange(cache.given.shape[3]) < extra["length"] + self.slots.before + self.slots.image
         # Keys and values of the encoder are given; what they would be computed from is not looked at.
-        return self._decode(token, position, visible, torch.zeros_like(token), seen, cache)
+        return self._decode(token, position, visible, torch.zeros_like(token), extra["cross_mask"], cache)
 
     def _decode(
-        self, tokens: Tensor, places: Tensor, visible: Tensor, memory: Tensor, seen: Tensor, cache: StaticCache
+        self,
+        tokens: Tensor,
+        places: Tensor,
+        visible: Tensor,
+        memory: Tensor,
+        seen: Tensor,  # as it is added to attention
+        cache: StaticCache,
     ) -> Tensor:
         offset = self.model.embed_positions.offset
         positions = self.model.embed_positions.weight.index_select(0, places + offset)[None]
@@ -233,7 +240,7 @@ class FlorenceReader(Reader):
                 hidden,
                 mask_of(visible),
                 memory,
-                encoder_attention_mask=mask_of(seen[None]),
+                encoder_attention_mask=seen,
                 past_key_values=cache,
             )
         return hidden
@@ -243,7 +250,8 @@ class FlorenceReader(Reader):
 
     def cache_of(self, cache: StaticCache) -> dict[str, Tensor]:
         own = nn.functional.pad(torch.stack(cache.layers), (0, 0, 0, self.slots.answer))
-        return {"cache": own, "cross": torch.stack(cache.cross)}
+        assert cache.cross_mask is not None
+        return {"cache": own, "cross": torch.stack(cache.cross), "cross_mask": cache.cross_mask}
 
 
 READERS: dict[str, type[Reader]] = {

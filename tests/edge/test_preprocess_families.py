@@ -20,7 +20,8 @@ from edge.errors import UsageError
 from edge.manifest import ImageSpec
 from edge.preprocess import image_to_tensor
 from edge.vision_input import vision_input
-from training.processing import image_spec, published_spec
+from training.processing import image_spec
+from vla.preprocessor import published_spec
 
 HALF = (0.5, 0.5, 0.5)
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

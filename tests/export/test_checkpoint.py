@@ -72,7 +72,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_what_can_not_become_a_bundle_says_why_and_writes_nothing(
     damage: str, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_module, "export_policy_graphs", None)  # it is found out before
+    monkeypatch.setattr(policy_module, "policy_sources", None)  # it is found out before
     shutil.copytree(checkpoints["lstm"], tmp_path / "checkpoint")
     spoil, message = DAMAGE[damage]
     spoil(tmp_path / "checkpoint")

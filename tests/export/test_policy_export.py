@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,9 +18,8 @@ from edge.policy import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
 from edge.text import Text
 from edge.vocabulary import check_target
-from export import policy_graphs
 from export.checkpoint import read_checkpoint
-from export.graphs import Vision, to_onnx
+from export.family_graphs import Source, Vision
 from export.grounding import random_patches
 from export.policy import compare, export_policy, torch_step
 from training.policy import load_policy
@@ -36,11 +34,13 @@ def bundle_of(
     made: dict[str, Path] = {}
     visions: list[bytes] = []
 
-    def once(module: torch.nn.Module, inputs: dict[str, Any], outputs: list[str]) -> bytes:
+    to_onnx = Source.to_onnx
+
+    def once(source: Source) -> bytes:
         """All share one backbone, so one export of its vision graph will do."""
-        if not isinstance(module, Vision):
-            return to_onnx(module, inputs, outputs)
-        visions[:] = visions or [to_onnx(module, inputs, outputs)]
+        if not isinstance(source.module, Vision):
+            return to_onnx(source)
+        visions[:] = visions or [to_onnx(source)]
         return visions[0]
 
     def of(name: str) -> Path:
@@ -50,7 +50,7 @@ def bundle_of(
         return made[name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(policy_graphs, "to_onnx", once)
+        patch.setattr(Source, "to_onnx", once)
         yield of
 
 

@@ -11,7 +11,7 @@ from torch.onnx._internal.exporter._errors import TorchExportError
 from export.checkpoint import read_checkpoint
 from export.graphs import to_onnx
 from export.plans import build_plan
-from export.policy_graphs import export_policy_graphs
+from export.policy_graphs import policy_sources
 from tests.export.rtx import RTX
 from vla.tiny import CONFIGS, image_side, tiny_backbone
 
@@ -53,7 +53,7 @@ def test_vision_encoders_build(name: str, tmp_path: Path):
 def test_heads_build(kind: str, checkpoints: dict[str, Path], tmp_path: Path):
     checkpoint = read_checkpoint(checkpoints[kind])
     size = checkpoint.image.height, checkpoint.image.width
-    for role, onnx in export_policy_graphs(checkpoint.policy, size, 8).items():
-        plan = build_plan(role, onnx, RTX, tmp_path)
+    for role, source in policy_sources(checkpoint.policy, *size, 8).items():
+        plan = build_plan(role, source.to_onnx(), RTX, tmp_path)
         plan.check(role)
         assert plan.content

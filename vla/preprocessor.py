@@ -1,0 +1,74 @@
+"""What a checkpoint's preprocessor_config.json says of its images."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from edge.errors import UsageError
+from edge.manifest import ImageSpec
+from edge.vision_input import smart_size
+
+_FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's; 0, nearest, is no family's
+
+
+def read_image_spec(folder: Path) -> ImageSpec:
+    """What a backbone's folder says of its images. Raises UsageError where it says nothing of use."""
+    if (folder / "tiny.json").is_file():
+        tiny: dict[str, Any] = json.loads((folder / "tiny.json").read_text())
+        half = (0.5, 0.5, 0.5)
+        return ImageSpec(
+            height=tiny["image_height"], width=tiny["image_width"], resize="area", mean=half, std=half
+        )
+    file = folder / "preprocessor_config.json"
+    try:
+        return published_spec(json.loads(file.read_text()))
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise UsageError(
+            f"{file} does not say what its images are ({type(error).__name__}: {error})",
+            "give inputs.image: height, width, resize, mean, std",
+        ) from error
+
+
+def published_spec(found: dict[str, Any]) -> ImageSpec:
+    """A preprocessor_config.json of the families of `vla`. Raises KeyError and ValueError for others."""
+    size = found.get("size", {})
+    said: dict[str, Any] = {"fit": "stretch", "height": size.get("height"), "width": size.get("width")}
+    if "image_size" in found:  # IDEFICS
+        said |= {"height": found["image_size"], "width": found["image_size"]}
+    elif "merge_size" in found:  # Qwen-VL
+        edge = found["patch_size"] * found["merge_size"]
+        least = found["min_pixels"] if "min_pixels" in found else size["shortest_edge"]
+        most = found["max_pixels"] if "max_pixels" in found else size["longest_edge"]
+        said = {"fit": "multiple", "height": edge, "width": edge, "pixels": (least, most)}
+    elif "max_image_size" in found:  # Idefics3, SmolVLM
+        edge = found["max_image_size"]["longest_edge"]
+        fit = "tiles" if found.get("do_image_splitting", True) else "single"
+        said = {"fit": fit, "height": edge, "width": edge, "longest_edge": size["longest_edge"]}
+    elif "shortest_edge" in size:  # CLIP; Kosmos-2 squeezes
+        edge = size["shortest_edge"]
+        said = {"fit": "stretch" if found.get("use_square_size") else "crop", "height": edge, "width": edge}
+        if said["fit"] == "crop" and not found.get("do_center_crop", True):
+            raise ValueError("a shorter edge and no crop leaves the width open")
+    if found.get("do_center_crop") and "merge_size" not in found:
+        crop = found.get("crop_size", {})
+        if (crop.get("height"), crop.get("width")) != (said["height"], said["width"]):
+            raise ValueError(f"it crops {crop} of {size}")
+    filter_number = found.get("resample", 1 if "longest_edge" in said else 3)  # the classes' own
+    return ImageSpec(
+        **said,
+        resize=_FILTERS[filter_number],  # type: ignore[arg-type]
+        mean=tuple(found["image_mean"]),
+        std=tuple(found["image_std"]),
+    )
+
+
+def one_size(spec: ImageSpec, camera: tuple[int, int]) -> ImageSpec:
+    """The same for graphs, whose images are all of one size: that of a camera's image of (height, width)
+    pixels where the family keeps its shape, and one tile where it would cut it."""
+    if spec.fit == "multiple" and spec.pixels is not None:
+        height, width = smart_size(*camera, spec.height, *spec.pixels)
+        sized = {"fit": "stretch", "height": height, "width": width, "pixels": None}
+        return spec.model_copy(update=sized)
+    return spec.model_copy(update={"fit": "single"}) if spec.fit == "tiles" else spec
