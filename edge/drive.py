@@ -162,11 +162,12 @@ class Drive:
         tally.start_ns = answered_ns = parts.clock.now_ns()
         end_ns = tally.start_ns + round(max_seconds * 1e9)
         seen: Inference | None = None
+        found = False
         while True:
             try:
                 frame = self._next_frame()
             except EndOfFrames as end:
-                return Outcome("stopped", end.message, 0, answer=parts.policy.status.answer)
+                return self._played(end, found)
             status = self._watch()
             chunk = self._loop.on_frame(frame, status.odometry)
             if chunk is not None:
@@ -177,13 +178,14 @@ class Drive:
             if newest is not None and newest is not seen:
                 seen, answered_ns = newest, now_ns
                 tally.on_inference(newest)
-            elif now_ns - answered_ns > INFERENCE_LIMIT_NS:
+            elif self._moves and now_ns - answered_ns > INFERENCE_LIMIT_NS:
                 raise SafetyStop(
                     f"the model has not answered for {(now_ns - answered_ns) / 1e9:.1f} s "
                     f"(limit {INFERENCE_LIMIT_NS / 1e9:.0f} s)",
                     "is the machine overloaded? `--threads` gives the model more cores",
                 )
             now = parts.policy.status
+            found |= now.reached or now.detection is not None
             self._live.show(self._line(status, seen), now_ns)
             if now.reached and not self._plays:
                 target = parts.goal.target
@@ -191,6 +193,12 @@ class Drive:
                 return Outcome("reached", reason, 0, answer=now.answer)
             if now_ns >= end_ns:
                 return Outcome("timeout", f"not reached within {max_seconds:g} s", 3, answer=now.answer)
+
+    def _played(self, end: EndOfFrames, found: bool) -> Outcome:
+        """How a run on pictures ends: to have found the target in them is all that can be asked for."""
+        now, moves = self._parts.policy.status, self._moves
+        missed = "" if found else "; the target was not seen" if moves else "; the model had not answered yet"
+        return Outcome("stopped", f"{end.message}{missed}", 0 if found else 3, answer=now.answer)
 
     def _await_first_frame(self) -> None:
         """Frames must be fresh before anything is armed."""

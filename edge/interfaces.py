@@ -82,6 +82,12 @@ class Inference:
     confidence: float  # [0, 1]
     stages_ms: Mapping[str, float]
     chunk: ActionChunk | None = None  # policies that answer with actions
+    cut: bool = False  # the model had more to say, and was not let
+
+    @property
+    def words(self) -> str:
+        """The text for people, who should know where it was cut off."""
+        return f"{self.text} … (cut off)" if self.cut else self.text
 
 
 @dataclass(frozen=True, slots=True)

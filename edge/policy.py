@@ -8,6 +8,7 @@ from typing_extensions import Self
 
 from edge.action_model import ActionModel
 from edge.action_policy import ActionPolicy
+from edge.boxes import BoxReader
 from edge.bundle import Bundle
 from edge.engines.factory import open_engine
 from edge.errors import BundleRefused
@@ -15,9 +16,9 @@ from edge.freespace import FloorScanner, Scan
 from edge.geometry import View
 from edge.grounding import GroundingModel
 from edge.interfaces import Engine, Inference, PolicyStatus
-from edge.prompts import prompt
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation
 from edge.seeker import Seeker
+from edge.vocabulary import asked, check_goal
 
 CAPTION_TOKENS = 10
 
@@ -45,16 +46,15 @@ class GroundingPolicy(Closing, Seeker):
         """Opens the engines, each with `threads` threads, and warms them up."""
         self._model = GroundingModel(bundle, threads)
         self._floor = _Floor.of(bundle)
-        self._prompt = _prompt(bundle, goal)
-        self._model.warm_up()
-        super().__init__(
-            self._ground, bundle.manifest.family, mount, self._floor.see if self._floor else None
-        )
+        self._prompt = asked(bundle, goal)
+        self._model.warm_up(self._prompt)
+        boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
+        super().__init__(self._ground, boxes, mount, self._floor.see if self._floor else None)
         self.reset(goal)
 
     def _ground(self, observation: Observation) -> Inference:
         said = self._model.ground(observation.frame.image, self._prompt, observation.goal.target)
-        return Inference(observation.frame, said.text, said.confidence, said.stages_ms)
+        return Inference(observation.frame, said.text, said.confidence, said.stages_ms, cut=said.cut)
 
     def close(self) -> None:
         """Frees the engines."""
@@ -72,7 +72,7 @@ class DrivingPolicy(Closing, ActionPolicy):
         self._floor = _Floor.of(bundle)
         self._model.warm_up()
         see_floor = self._floor.see if self._floor else None
-        super().__init__(self._model, _prompt(bundle, goal), mount, see_floor)
+        super().__init__(self._model, asked(bundle, goal), mount, see_floor)
         self.reset(goal)
 
     def close(self) -> None:
@@ -88,8 +88,9 @@ class WordsPolicy(Closing):
     def __init__(self, bundle: Bundle, goal: Goal, threads: int = 1) -> None:
         """Opens the engines and warms them up."""
         self._model = GroundingModel(bundle, threads)
-        self._prompt = _prompt(bundle, goal)
-        self._model.warm_up()
+        self._prompt = asked(bundle, goal)
+        self._tokens = CAPTION_TOKENS if bundle.manifest.answer is None else None
+        self._model.warm_up(self._prompt)
         self.status = PolicyStatus("look")
 
     def reset(self, goal: Goal) -> None:
@@ -97,12 +98,12 @@ class WordsPolicy(Closing):
         self.status = PolicyStatus("look")
 
     def infer(self, observation: Observation) -> Inference:
-        said = self._model.caption(observation.frame.image, self._prompt, CAPTION_TOKENS)
-        return Inference(observation.frame, said.text, said.confidence, said.stages_ms)
+        said = self._model.caption(observation.frame.image, self._prompt, self._tokens)
+        return Inference(observation.frame, said.text, said.confidence, said.stages_ms, cut=said.cut)
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         if inference is not None:
-            answer = "nothing that I know" if inference.text == "none" else inference.text
+            answer = "nothing that I know" if inference.text in ("", "none") else inference.words
             self.status = PolicyStatus("said", reached=True, answer=answer)
         return None
 
@@ -115,22 +116,15 @@ BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | WordsPolicy
 
 
 def make_policy(bundle: Bundle, goal: Goal, mount: CameraMount, threads: int = 1) -> BundlePolicy:
-    """The bundle's policy for a goal that `edge.bundle.check_target` has passed. Raises BundleRefused for a
-    goal that such a policy can't have."""
+    """The bundle's policy for a goal that `edge.vocabulary.check_target` has passed. Raises BundleRefused for
+    a goal that such a policy can't have."""
     moves = goal.kind in ("find_object", "follow_object")
     if bundle.manifest.policy == "grounding":
+        check_goal(bundle, goal)
         return GroundingPolicy(bundle, goal, mount, threads) if moves else WordsPolicy(bundle, goal, threads)
     if not moves:
         raise BundleRefused(f"bundle '{bundle.manifest.name}' only drives, it can't do {goal.kind}")
     return DrivingPolicy(bundle, goal, mount, threads)
-
-
-def _prompt(bundle: Bundle, goal: Goal) -> str:
-    """The bundle's own template for the goal, else its family's."""
-    template = bundle.manifest.prompts.get(goal.kind)
-    return (
-        template.format(target=goal.target) if template is not None else prompt(bundle.manifest.family, goal)
-    )
 
 
 class _Floor:

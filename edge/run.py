@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
+from edge.boxes import BoxReader
 from edge.bundle import Bundle, load_bundle
 from edge.cameras import open_camera
 from edge.clock import MonotonicClock
@@ -18,12 +19,11 @@ from edge.errors import EdgeError, UsageError
 from edge.goals import GOALS, parse_goal
 from edge.loop import ThreadWorker
 from edge.motor.client import MotorProcess
-from edge.prompts import prompt
 from edge.records import Goal
 from edge.robot import PlainRobot, Robot, RobotOptions, find_robot
 from edge.runfolder import RunFolder
 from edge.tally import Tally
-from edge.vocabulary import check_target
+from edge.vocabulary import asked, check_target
 
 INTERRUPTED = 130
 
@@ -88,9 +88,8 @@ class Run:
         self._goal = goal
         self._bundle = bundle
         self._clock = MonotonicClock()
-        asked = bundle.manifest.prompts.get(goal.kind, prompt(bundle.manifest.family, goal))
-        asked = asked.replace("{target}", goal.target)
-        self._tally = Tally(bundle.manifest.family, goal, asked, self._clock.now_ns())
+        boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
+        self._tally = Tally(boxes, goal, asked(bundle, goal), self._clock.now_ns())
         self._room: RoomMap | None = None
         self._about = ""
         self._truth: dict[str, Any] = {}

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edge.boxes import BoxReader
 from edge.freespace import Scan
 from edge.geometry import Pose, PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
-from edge.parsing import parse_detections
 from edge.pilot import Pilot
 from edge.records import (
     ZERO,
@@ -60,13 +60,13 @@ class Seeker:
     """Drives to what a grounding model finds, or follows it. See the module's text for its states."""
 
     def __init__(
-        self, ask: Ask, family: str, mount: CameraMount, see_floor: Callable[[Image, View], Scan] | None
+        self, ask: Ask, boxes: BoxReader, mount: CameraMount, see_floor: Callable[[Image, View], Scan] | None
     ) -> None:
-        """`ask` is the model's answer about a frame, and runs in the worker. `see_floor` tells where the
-        floor is free; without it the robot sees no obstacles, drives slowly, and only looks around from where
-        it stands."""
+        """`ask` is the model's answer about a frame, and runs in the worker; `boxes` reads it. `see_floor`
+        tells where the floor is free; without it the robot sees no obstacles, drives slowly, and only looks
+        around from where it stands."""
         self._ask = ask
-        self._family = family
+        self._boxes = boxes
         self._mount = mount
         self._see_floor = see_floor
         self._decision = 0
@@ -118,7 +118,7 @@ class Seeker:
 
     def _hear(self, inference: Inference, view: View) -> None:
         """Take the model's answer about a frame that is past by now."""
-        found = parse_detections(inference.text, self._family).detections
+        found = self._boxes.read(inference, self._goal.target).detections
         target, frame = self._target, inference.frame
         pose = self._poses.at(frame.stamp_ns)
         self._answer = inference.text

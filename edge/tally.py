@@ -8,9 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge.boxes import BoxReader
 from edge.drawing import Shot
 from edge.interfaces import Inference
-from edge.parsing import parse_detections
 from edge.records import Goal, Image, MotorStatus, Odometry
 
 MAX_SHOTS = 32
@@ -45,13 +45,14 @@ class Thinned:
 class Tally:
     """The figures and pictures of one run. Times are CLOCK_MONOTONIC ns."""
 
-    def __init__(self, family: str, goal: Goal, asked: str, start_ns: int) -> None:
+    def __init__(self, boxes: BoxReader, goal: Goal, asked: str, start_ns: int) -> None:
         self.start_ns = start_ns
         self.seconds = 0.0  # since the drive began
         self.detections = 0  # inferences with a box in them
+        self.cut = 0  # inferences that were cut off
         self.distance_m = 0.0
         self.frame_to_motor_ms = math.nan  # newest
-        self._family, self._goal, self._asked = family, goal, asked
+        self._boxes, self._goal, self._asked = boxes, goal, asked
         self._shots = Thinned(MAX_SHOTS)
         self._path = Thinned(MAX_PATH)
         self._stages: dict[str, array[float]] = {}
@@ -74,16 +75,10 @@ class Tally:
         for stage, milliseconds in stages.items():
             self._stages.setdefault(stage, array("f")).append(milliseconds)
         frame = inference.frame
-        height, width = frame.image.shape[:2]
-        found = parse_detections(
-            inference.text,
-            self._family,
-            target=self._goal.target,
-            image_size=(height, width),
-            confidence=inference.confidence,
-        )
+        found = self._boxes.read(inference, self._goal.target)
         self.detections += bool(found)
-        said = f"{inference.confidence:.2f}  {inference.text}"
+        self.cut += inference.cut
+        said = f"{inference.confidence:.2f}  {inference.words}"
         seconds = max(0.0, (frame.stamp_ns - self.start_ns) / 1e9)
         self._shots.add(Shot(_small(frame.image), seconds, self._asked, said, found.detections))
 
@@ -112,6 +107,7 @@ class Tally:
             "distance_m": round(self.distance_m, 3),
             "decisions": len(self._stages.get("total", ())),
             "detections": self.detections,
+            "cut_answers": self.cut,
             "latency_ms": {stage: _percentiles(values) for stage, values in self._stages.items()},
             "frame_to_motor_ms": _percentiles(self._motor_ms),
             "missed_ticks": status.missed_ticks if status else 0,

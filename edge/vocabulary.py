@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from edge.bundle import Bundle
 from edge.errors import BundleRefused, UsageError
+from edge.goals import GOALS
 from edge.manifest import Vocabulary
+from edge.prompts import asks_for_boxes, prompt
 from edge.records import Goal
 
 _ARTICLES = ("a", "an", "the")
@@ -19,10 +21,7 @@ def check_target(bundle: Bundle, goal: Goal) -> Goal:
     names, when a closed vocabulary lacks a word of the target.
     """
     manifest = bundle.manifest
-    if goal.kind not in manifest.goals:
-        raise BundleRefused(
-            f"bundle '{manifest.name}' cannot do {goal.kind}", f"it can do: {', '.join(manifest.goals)}"
-        )
+    check_goal(bundle, goal)
     words = unicodedata.normalize("NFC", goal.target).lower().split()
     if words and words[0] in _ARTICLES:
         words = words[1:]
@@ -32,6 +31,37 @@ def check_target(bundle: Bundle, goal: Goal) -> Goal:
         words = [_known_word(word, manifest.vocabulary) for word in words]
         _check_phrase(words, goal.target, manifest.vocabulary)
     return replace(goal, target=" ".join(words))
+
+
+def check_goal(bundle: Bundle, goal: Goal) -> None:
+    """Raises BundleRefused when the bundle was not made for such a goal, or would have to drive a robot by an
+    answer without boxes."""
+    manifest = bundle.manifest
+    able = [kind for kind in manifest.goals if not _drives_blind(bundle, kind)]
+    hint = f"it can do: {', '.join(able)}"
+    if goal.kind not in manifest.goals:
+        raise BundleRefused(f"bundle '{manifest.name}' cannot do {goal.kind}", hint)
+    if goal.kind not in able:
+        raise BundleRefused(
+            f"bundle '{manifest.name}' cannot do {goal.kind}: "
+            f"a {manifest.family} does not say where things are",
+            hint,
+        )
+
+
+def _drives_blind(bundle: Bundle, kind: str) -> bool:
+    moves = kind in GOALS and GOALS[kind].moves
+    grounds = bundle.manifest.policy == "grounding"
+    return moves and grounds and not asks_for_boxes(bundle.manifest.family, kind)
+
+
+def asked(bundle: Bundle, goal: Goal) -> str:
+    """What the model is asked for a goal: the bundle's own words, else its family's. Raises UsageError where
+    neither has any."""
+    template = bundle.manifest.prompts.get(goal.kind)
+    if template is None:
+        return prompt(bundle.manifest.family, goal)
+    return template.replace("{target}", goal.target)
 
 
 def _known_word(word: str, vocabulary: Vocabulary) -> str:

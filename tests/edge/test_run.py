@@ -146,6 +146,8 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Path, tiny_bundle: Path):
+    for i in range(3, 6):
+        shutil.copy(pictures / "0.png", pictures / f"{i}.png")
     code, summary, err, folder = turning_run(
         "--goal", "find_object", "--target", "cups", "--camera", f"file://{pictures}", "--motors", "null://",
         runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="reach",
@@ -162,6 +164,17 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
     pids = json.loads((folder / "pids.json").read_text())
     assert set(pids) == {"runtime", "motor"}
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+def test_pictures_without_the_target_end_in_goal_not_reached(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    code, summary, _, _ = turning_run(
+        "--goal", "find_object", "--target", "cup", "--camera", f"file://{pictures}", "--motors", "null://",
+        runs_dir=tmp_path / "runs", bundle=tiny_bundle,
+    )  # fmt: skip
+    assert (code, summary["outcome"]) == (3, "stopped")
+    assert "the target was not seen" in summary["reason"]
 
 
 @pytest.mark.parametrize(

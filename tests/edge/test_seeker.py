@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from edge.boxes import BoxReader
 from edge.interfaces import Inference
 from edge.records import ActionChunk, CameraMount, Frame, Goal, Observation, Odometry, Velocity
 from edge.seeker import CHECK_HITS, Seeker
@@ -20,7 +21,7 @@ class Drive:
 
     def __init__(self, kind: str = "find_object") -> None:
         self.goal = Goal(kind, "red cup")
-        self.seeker = Seeker(self.ask, "paligemma", MOUNT, None)
+        self.seeker = Seeker(self.ask, BoxReader("paligemma"), MOUNT, None)
         self.seeker.reset(self.goal)
         self.seq = 0
         self.image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from edge.boxes import BoxReader
 from edge.interfaces import Inference
 from edge.records import Frame, Goal, MotorState, MotorStatus, Odometry, Velocity
 from edge.tally import MAX_SHOTS, Tally, Thinned
@@ -39,7 +40,7 @@ def test_thinned_keeps_the_first_and_the_last_and_little_between(count):
 
 
 def test_inferences_are_counted_timed_and_drawn():
-    tally = Tally("paligemma", GOAL, "detect red cup", start_ns=0)
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0)
     for seq in range(100):
         tally.on_inference(inference(seq, BOX if seq % 2 else "none", ms=1.0 + seq))
     figures = tally.figures()
@@ -53,13 +54,13 @@ def test_inferences_are_counted_timed_and_drawn():
 
 
 def test_large_pictures_are_kept_small():
-    tally = Tally("paligemma", GOAL, "detect red cup", start_ns=0)
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0)
     tally.on_inference(inference(0, BOX, width=1280))
     assert tally.shots[0].image.shape == (12, 320, 3)
 
 
 def test_the_same_decision_counts_once_and_distance_is_summed():
-    tally = Tally("paligemma", GOAL, "detect red cup", start_ns=0)
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0)
     tally.on_status(status(-1, -1e-6))
     assert math.isnan(tally.frame_to_motor_ms)
     for i in range(1, 11):
@@ -73,6 +74,6 @@ def test_the_same_decision_counts_once_and_distance_is_summed():
 
 
 def test_nothing_measured_is_null_and_not_nan():
-    figures = Tally("paligemma", GOAL, "detect red cup", start_ns=0).figures()
+    figures = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0).figures()
     assert figures["frame_to_motor_ms"] == {"p50": None, "p99": None}
     assert figures["latency_ms"] == {} and figures["decisions"] == 0

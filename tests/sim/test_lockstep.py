@@ -7,6 +7,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from edge.boxes import BoxReader
 from edge.freespace import MAX_RANGE_M, Scan
 from edge.geometry import View, wrap
 from edge.interfaces import Inference
@@ -99,7 +100,7 @@ def episode(
     world = World(scene, seed)
     renderer.load(world.model, scene)
     eye = make_eye(world, renderer)
-    seeker = Seeker(eye.ask, "paligemma", renderer.spec.mount, eye.floor)
+    seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, eye.floor)
     return play(world, renderer, seeker, Goal("find_object", target), LATENCY_S, max_s)
 
 

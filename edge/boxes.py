@@ -1,0 +1,38 @@
+"""The boxes in a model's answer, as fractions of the camera's whole image."""
+
+from dataclasses import dataclass, replace
+
+from edge.interfaces import Inference
+from edge.manifest import ImageSpec
+from edge.parsing import Detections, parse_detections
+from edge.records import Box
+
+
+@dataclass(frozen=True, slots=True)
+class BoxReader:
+    """Reads the answers of one bundle."""
+
+    family: str
+    image: ImageSpec | None = None  # what the model sees of an image; None: all of it, and no pixels
+
+    def read(self, inference: Inference, target: str) -> Detections:
+        """`target` is the label of boxes without one. Never raises: what can't be read is no detection."""
+        found = parse_detections(
+            inference.text,
+            self.family,
+            target=target,
+            image_size=(self.image.height, self.image.width) if self.image is not None else None,
+            confidence=inference.confidence,
+        )
+        if self.image is None or self.image.fit != "crop":
+            return found
+        height, width = inference.frame.image.shape[:2]
+        edge = min(height, width)
+        whole = (replace(d, box=_uncropped(d.box, edge / height, edge / width)) for d in found.detections)
+        return replace(found, detections=tuple(whole))
+
+
+def _uncropped(box: Box, high: float, wide: float) -> Box:
+    """A box in the middle `high` and `wide` of an image, in the whole."""
+    top, left = (1 - high) / 2, (1 - wide) / 2
+    return Box(top + high * box.y0, left + wide * box.x0, top + high * box.y1, left + wide * box.x1)
