@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edge.blind import BlindWay
 from edge.boxes import BoxReader
 from edge.freespace import Scan
 from edge.geometry import Pose, PoseHistory, View
@@ -48,6 +49,8 @@ ALIKE = 0.92  # likeness above which one look is enough: of true ones, 9 in 10 h
 SIDE_M = 0.95  # from the target, where it is looked at from another side
 CIRCLE_NS = 6_000_000_000  # to get there
 CHECK_NS = 2_500_000_000  # after so long without sure answers it is something else
+CHECK_ANSWERS = 6  # that a check waits for at least: one is under way as it begins, and the base still rolls
+TURN_SHARE = 0.5  # of what the camera sees across: turned by at most between two answers
 LOST_HOLD_NS = 500_000_000
 FOLLOW_AT_M = 1.0
 ROW_S, ROWS, MOVING_ROWS = 0.1, 5, 3  # a chunk: 0.3 s of motion, then zero
@@ -81,6 +84,7 @@ class Seeker:
         self._tracker = BoxTracker()
         self._poses = PoseHistory()
         self._pilot = Pilot(self._mount.radius_m, blind=self._see_floor is None)
+        self._blind = BlindWay()
         self._search = Search()
         self._since_ns = 0
         self._answer = ""
@@ -114,14 +118,15 @@ class Seeker:
         if scan is not None:
             self._pilot.see(scan, pose, frame.stamp_ns)
         velocity = self._drive(pose, frame.stamp_ns, observation.odometry, inference)
-        return self._chunk(velocity, frame.stamp_ns)
+        return self._chunk(self._blind.limit(velocity, frame.stamp_ns), frame.stamp_ns)
 
     def _hear(self, inference: Inference, view: View) -> None:
         """Take the model's answer about a frame that is past by now."""
         found = self._boxes.read(inference, self._goal.target).detections
         target, frame = self._target, inference.frame
         pose = self._poses.at(frame.stamp_ns)
-        self._answer = inference.text
+        self._answer = inference.words
+        self._blind.hear(frame.stamp_ns)
         if found and inference.confidence >= MIN_CONFIDENCE:
             box = max(found, key=lambda d: d.box.area).box
             detection = Detection(box, self._goal.target, inference.confidence)
@@ -184,7 +189,10 @@ class Seeker:
         search.look(pose)
         if search.all_round:
             search.next_leg(pose, self._pilot.vantage)
-        return Velocity(0.0, 0.0, search.direction * TURN_RAD_S)
+        assert self._view is not None
+        seen_rad = TURN_SHARE * 2 * self._view.half_fov_rad
+        turn = min(TURN_RAD_S, seen_rad / max(self._blind.period_s, 1e-3))
+        return Velocity(0.0, 0.0, search.direction * turn)
 
     def _drive_leg(self, pose: Pose, now_ns: int) -> Velocity:
         assert self._search.waypoint is not None
@@ -250,7 +258,7 @@ class Seeker:
     ) -> Velocity:
         """Near it: stand, and believe it only when answers about frames taken standing still see it, near."""
         target = self._target
-        if now_ns - self._since_ns > CHECK_NS:
+        if now_ns - self._since_ns > max(CHECK_NS, CHECK_ANSWERS * self._blind.period_s * 1e9):
             return self._reject(now_ns)
         if target.belief < DOUBTED:
             return self._lose(now_ns)

@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 
 from edge import cli
+from edge.bundle import write_bundle
+from edge.prompts import prompt
+from edge.records import Goal
+from tests.edge.open_bundles import open_bundle
 
 REPO = Path(__file__).parents[2]
 
@@ -77,6 +81,15 @@ def test_goal_that_the_bundle_cannot_do_is_refused_by_name(
 ):
     code, err = refused("--bundle", str(tiny_bundle), "--goal", "instruct", "--target", "go home")
     assert code == 6 and "cannot do instruct" in err
+
+
+@pytest.mark.parametrize("goal", ["find_object", "follow_object"])
+def test_families_that_say_no_boxes_are_refused_before_driving(
+    goal: str, refused: Callable[..., tuple[int, str]], tmp_path: Path
+):
+    write_bundle(tmp_path / "smolvlm", open_bundle("smolvlm")[0])
+    code, err = refused("--bundle", str(tmp_path / "smolvlm"), "--goal", goal, "--target", "cup")
+    assert code == 6 and "does not say where things are" in err and "it can do: describe_scene" in err
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut short", "flipped", "empty", "lacks a file"])
@@ -164,6 +177,24 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
     pids = json.loads((folder / "pids.json").read_text())
     assert set(pids) == {"runtime", "motor"}
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+@pytest.mark.parametrize("family", ["smolvlm", "florence-2"])
+def test_any_family_describes_a_scene(family: str, pictures: Path, tmp_path: Path, capsys):
+    goal = Goal("describe_scene")
+    asked = prompt(family, goal)
+    write_bundle(tmp_path / family, open_bundle(family, "the red cup", asked, max_tokens=60)[0])
+    write_bundle(tmp_path / "short", open_bundle(family, "the red cup", asked, max_tokens=2)[0])
+    for bundle, answer in ((family, "the red cup"), ("short", "… (cut off)")):
+        code = cli.main(
+            ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / bundle), "--json",
+             "--camera", f"file://{pictures}", "--motors", "null://", "--runs-dir", str(tmp_path / "runs")]
+        )  # fmt: skip
+        summary = json.loads(capsys.readouterr().out)
+        assert (code, summary["outcome"]) == (0, "stopped")
+        assert summary["answer"].endswith(answer)
+        assert (summary["cut_answers"] > 0) == (bundle == "short")
+        assert summary["distance_m"] == 0
 
 
 def test_pictures_without_the_target_end_in_goal_not_reached(

@@ -1,6 +1,7 @@
 """What a run adds up to."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,14 @@ def test_inferences_are_counted_timed_and_drawn():
     last = tally.shots[-1]
     assert last.seconds == pytest.approx(9.9) and last.detections[0].label == "red cup"
     assert last.asked == "detect red cup" and last.said.startswith("0.80  <loc0100>")
+
+
+def test_answers_that_were_cut_off_are_counted_and_shown():
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0)
+    for cut in (False, True, True):
+        tally.on_inference(replace(inference(0, BOX[:20]), cut=cut))
+    assert (tally.figures()["cut_answers"], tally.figures()["detections"]) == (2, 0)
+    assert [shot.said.endswith("(cut off)") for shot in tally.shots] == [False, True, True]
 
 
 def test_large_pictures_are_kept_small():

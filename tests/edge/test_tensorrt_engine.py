@@ -22,6 +22,7 @@ from edge.grounding import GroundingModel
 from edge.manifest import Manifest, Target
 from edge.records import Image
 from tests.edge.fake_gpu import FakeGpu, Status
+from tests.edge.open_bundles import WIDTH, open_bundle
 
 DEVICE = "Orin, sm_87"
 X = np.array([[1, 2, 4]], np.float32)
@@ -171,6 +172,22 @@ def test_a_bundle_with_plans_answers_the_same_and_keeps_its_cache_on_the_gpu(gpu
     ]
     assert ways
     assert not any(ways)
+
+
+def test_what_graphs_hand_on_stays_on_the_gpu(gpu: FakeGpu):
+    bundle, _, _ = open_bundle("florence-2", max_tokens=6)
+    with GroundingModel(bundle) as graphs, GroundingModel(with_plans(bundle)) as plans:
+        gpu.copies.clear()
+        for seed in range(2):
+            wanted, found = (m.ground(_image(seed), "<OD>", "") for m in (graphs, plans))
+            assert (found.text, found.confidence) == (wanted.text, pytest.approx(wanted.confidence))
+    handed = 4 * WIDTH  # of `cross`; the image's features and `memory` have four times as much
+    ways = {
+        (size, to in gpu.pinned, source in gpu.pinned)
+        for to, source, size in gpu.copies
+        if size in (handed, 4 * handed)
+    }
+    assert ways == {(handed, False, False), (4 * handed, False, False)}
 
 
 @pytest.mark.parametrize(

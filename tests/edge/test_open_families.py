@@ -1,0 +1,158 @@
+"""Bundles of every family, in open words: what they say, and what a robot makes of it."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge.boxes import BoxReader
+from edge.errors import BundleRefused, UsageError
+from edge.grounding import GroundingModel
+from edge.interfaces import Inference
+from edge.manifest import Manifest
+from edge.policy import make_policy
+from edge.preprocess import image_to_tensor
+from edge.prompt_ids import ids_after_picture
+from edge.records import ZERO, CameraMount, Frame, Goal, Observation, Odometry
+from edge.vocabulary import asked, check_target
+from tests.edge.open_bundles import BOXED, FAMILIES, open_bundle
+
+GOAL = Goal("find_object", "red cup")
+LOOK = Goal("describe_scene")
+MOUNT = CameraMount(math.radians(55), 0.35, math.radians(12), 0.12)
+IMAGE = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
+
+
+def prompt_of(name: str, goal: Goal = GOAL) -> str:
+    return asked(open_bundle(name)[0], goal)
+
+
+def observation(goal: Goal = GOAL, seq: int = 0) -> Observation:
+    frame = Frame(IMAGE, seq * 33_000_000, seq)
+    return Observation({"front": frame}, goal, Odometry(frame.stamp_ns, 0.0, 0.0, 0.0, ZERO))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_it_says_comes_from_all_that_the_graphs_hand_on(name: str, seed: int) -> None:
+    bundle, net, tokenizer = open_bundle(name, max_tokens=12)
+    image = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), np.uint8)
+    prompt = asked(bundle, replace(GOAL, target="red cup" if seed < 3 else "box on the left"))
+    ids = ids_after_picture(tokenizer, name, prompt, net.family.tokens)
+    said, sure = net.say(image_to_tensor(image, bundle.manifest.image), ids, 12)
+    with GroundingModel(bundle) as model:
+        model.warm_up()
+        for _ in range(2):  # nothing of the answer before is left
+            found = model.ground(image, prompt, "red cup")
+            assert found.text == tokenizer.decode(said, skip_special_tokens=False)
+            assert found.confidence == pytest.approx(math.prod(sure) ** (1 / 12), rel=1e-3)
+            assert found.cut
+            assert list(found.stages_ms) == ["preprocess", "vision", "prefill", "decode"]
+
+
+@pytest.mark.parametrize("name", BOXED)
+def test_a_robot_turns_to_the_box_that_it_says(name: str) -> None:
+    says = FAMILIES[name].box
+    bundle, _, _ = open_bundle(name, says, prompt_of(name))
+    with make_policy(bundle, GOAL, MOUNT) as policy:
+        first = policy.infer(observation())
+        assert (first.text, first.cut) == (says, False)
+        assert first.confidence > 0.99
+        policy.act(observation(), None)
+        policy.act(observation(seq=1), first)
+        assert policy.status.state == "confirm"
+        box = policy.status.detection.box
+    # The middle of what the model sees: of a crop, less than the middle half of the image's width.
+    across = 0.25 if bundle.manifest.image.fit == "stretch" else 0.25 * 60 / 80
+    assert (box.x0, box.x1) == pytest.approx((0.5 - across, 0.5 + across), abs=0.04)
+    assert (box.y0, box.y1) == pytest.approx((0.25, 0.75), abs=0.04)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
+    said = "detect the red cup"
+    bundle, _, _ = open_bundle(name, said, prompt_of(name, LOOK))
+    with make_policy(bundle, LOOK, MOUNT) as policy:
+        inference = policy.infer(observation(LOOK))
+        assert policy.act(observation(LOOK), inference) is None
+        assert policy.status.reached
+        assert policy.status.answer.replace("\u2581", " ") == said
+
+
+@pytest.mark.parametrize("name", ["smolvlm", "flamingo"])
+@pytest.mark.parametrize("kind", ["find_object", "follow_object"])
+def test_a_family_that_says_no_boxes_never_moves_a_robot(name: str, kind: str) -> None:
+    bundle, _, _ = open_bundle(name)
+    goal = Goal(kind, "red cup")
+    for refuse in (lambda: check_target(bundle, goal), lambda: make_policy(bundle, goal, MOUNT)):
+        with pytest.raises(BundleRefused, match=f"a {name} does not say where things are") as refusal:
+            refuse()
+        assert refusal.value.hint == "it can do: describe_scene"
+    assert check_target(bundle, LOOK) == LOOK
+
+
+@pytest.mark.parametrize("name", BOXED)
+@pytest.mark.parametrize("limit", ["max_tokens", "slots"])
+def test_an_answer_that_is_cut_off_says_so_and_is_no_box(name: str, limit: str) -> None:
+    says, prompt = FAMILIES[name].box, prompt_of(name)
+    whole, net, tokenizer = open_bundle(name, says, prompt)
+    tokens = len(tokenizer.encode(says, add_special_tokens=False).ids) + net.family.begins
+    # The last token before the end is a part of the box, or a word behind it.
+    few = tokens - 2 if name == "florence-2" else tokens // 2
+    room = {"max_tokens": few} if limit == "max_tokens" else {"slots": net.first + few - 1}
+    bundle, _, _ = open_bundle(name, says, prompt, **room)
+    with GroundingModel(bundle) as model, GroundingModel(whole) as free:
+        found = model.ground(IMAGE, prompt, "red cup")
+        assert not free.ground(IMAGE, prompt, "red cup").cut
+    assert found.cut
+    assert says.startswith(found.text)
+    frame = observation().frame
+    inference = Inference(frame, found.text, found.confidence, found.stages_ms, cut=found.cut)
+    assert not BoxReader(name, bundle.manifest.image).read(inference, "red cup")
+    assert inference.words.endswith("(cut off)")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_prompt_that_does_not_fit_is_bad_usage_that_names_its_last_words(name: str) -> None:
+    bundle, _, _ = open_bundle(name)
+    with (
+        GroundingModel(bundle) as model,
+        pytest.raises(UsageError, match=r"has \d+ tokens, at most 160 fit") as refusal,
+    ):
+        model.ground(IMAGE, "the red cup " * 300, "cup")
+    assert "cup' is too many" in refusal.value.hint
+
+
+def test_what_the_parser_wants_ahead_is_put_there() -> None:
+    bundle, _, _ = open_bundle("llava", "0.25, 0.25, 0.75, 0.75]", prompt_of("llava"))
+    answer = bundle.manifest.answer.model_copy(update={"prefix": "["})
+    bundle = replace(bundle, manifest=bundle.manifest.model_copy(update={"answer": answer}))
+    with GroundingModel(bundle) as model:
+        assert model.ground(IMAGE, prompt_of("llava"), "cup").text == "[0.25, 0.25, 0.75, 0.75]"
+
+
+def test_graphs_that_do_not_fit_together_are_refused() -> None:
+    bundle, _, _ = open_bundle("florence-2")
+    other, _, _ = open_bundle("qwen2.5-vl")
+    manifest = bundle.manifest
+    for role, said in (("vision", "'memory', which nothing gives"), ("decode", "'past' float32")):
+        graphs = {**manifest.graphs, role: other.manifest.graphs[role]}
+        if role == "decode":
+            other, _, _ = open_bundle("paligemma", slots=100)
+            graphs = {**manifest.graphs, role: other.manifest.graphs[role]}
+        mixed = replace(
+            bundle,
+            manifest=manifest.model_copy(update={"graphs": graphs}),
+            contents={**bundle.contents, role: other.contents[role]},
+        )
+        with pytest.raises(BundleRefused, match=said):
+            GroundingModel(mixed)
+
+
+def test_an_open_answer_belongs_to_grounding_and_ends() -> None:
+    document = open_bundle("llava")[0].manifest.model_dump(mode="json")
+    assert Manifest.model_validate_json(open_bundle("llava")[0].manifest.model_dump_json()).answer is not None
+    for wrong in ({"max_tokens": 0, "end_ids": [1]}, {"max_tokens": 4, "end_ids": []}, {"max_tokens": 4}):
+        with pytest.raises(ValueError, match="answer"):
+            Manifest.model_validate({**document, "answer": wrong}, strict=False)
