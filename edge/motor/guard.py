@@ -18,7 +18,7 @@ import numpy as np
 from edge.errors import UsageError
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import clipped, slew
-from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Velocity
+from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
 # Jerk and acceleration are never integrated over more than this many periods after a stall.
@@ -41,10 +41,23 @@ class GuardCounts:
     unsure: int = 0  # confidence below the limit
     jumps: int = 0
 
+    def refusals(self, messages: int = 0) -> Refusals:
+        """Those that were not followed, and `messages` that were no chunks at all."""
+        return Refusals(
+            self.malformed,
+            self.future,
+            self.repeated,
+            self.early,
+            self.old,
+            self.unsure,
+            self.jumps,
+            messages,
+        )
+
     @property
     def refused(self) -> int:
         """All chunks that were not followed."""
-        return self.malformed + self.future + self.repeated + self.early + self.old + self.unsure + self.jumps
+        return self.refusals().total
 
 
 class Guard:
@@ -246,6 +259,8 @@ class Guard:
         age_ns = now_ns - self._chunk.t0_ns
         if age_ns > self._follow_age_ns:
             self.state, self.reason = MotorState.RAMPING, self._age_text(age_ns)
+            if self._set_aside is not None:
+                self.reason += ", and the plan after it jumped away from it"
             return None
         row = self._current_row(now_ns)
         if row is None:

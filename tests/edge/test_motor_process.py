@@ -26,7 +26,7 @@ from edge.motor.drivers import GROUP, NullMotors, open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.process import MotorLoop
-from edge.records import ActionChunk, MotorState, MotorStatus
+from edge.records import ActionChunk, MotorState, MotorStatus, Refusals
 from tests.edge.motor_runtime import arm, plan
 from tests.sim.rover import REPO, Rover
 
@@ -257,7 +257,7 @@ def test_corrupted_and_oversized_messages_are_counted_and_ignored() -> None:
             motor._control.send(packet)
         status = drive(motor)
         assert status.state is MotorState.FOLLOWING
-        assert status.refused == 3
+        assert status.refused == Refusals(messages=3)
 
 
 def test_flood_of_messages_does_not_stop_the_ticks() -> None:
