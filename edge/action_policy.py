@@ -5,6 +5,7 @@ chunk on, once; with a shield it looks at each frame whether the rest of it is s
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -18,6 +19,7 @@ from edge.freespace import Scan
 from edge.geometry import PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
 from edge.manifest import ActionHead
+from edge.motor.limits import MotorLimits
 from edge.records import (
     BASE_ACTION,
     ActionChunk,
@@ -37,6 +39,11 @@ STILL_ROWS = 3  # of a chunk: what lies farther ahead is another answer's busine
 ARRIVED_NS = 800_000_000  # the expert stands for 1 s before it says that it has arrived (sim/expert.py)
 HOLD_S = 0.3  # a shorter horizon is held so long by its last row: until the next answer is there
 VALID_NS = 500_000_000  # the guard is at zero by then
+LIMITS = MotorLimits()
+# A plan that reaches the motors with the frame that it was handed on at: camera, tick, and a busy machine.
+ON_THE_WAY_S = 0.07
+LATE_ANSWERS = 30  # the slowest of so many tells how late the next may be
+MIN_SHARE = 0.2  # of full speed; an answer that is too late even for it stops the base
 # From one answer to the next a velocity changes less than this, or the guard would set the chunk aside as an
 # outlier (linear_jump_m_s 0.6, angular_jump_rad_s 1.5): a sharper turn takes two answers. The base itself
 # changes by 0.2 m/s and 0.4 rad/s in that time. A stop from full speed is within it.
@@ -86,6 +93,7 @@ class ActionPolicy:
         self._shield = Shield(self._mount.radius_m)
         self._chunk: ActionChunk | None = None  # the newest, as the model said it
         self._sent: ActionChunk | None = None  # the same, as it was handed on
+        self._late_s: deque[float] = deque(maxlen=LATE_ANSWERS)  # from the frame of an answer to the answer
         self._before: ActionChunk | None = None  # the answer before it, as it was handed on last
 
     @property
@@ -119,6 +127,7 @@ class ActionPolicy:
             assert inference.chunk is not None
             self._before = self._sent or self._before
             self._chunk, self._sent = inference.chunk, None
+            self._late_s.append((observation.frame.stamp_ns - inference.frame.stamp_ns) / 1e9)
             self._arrival.hear(inference.chunk, observation.odometry)
         self._look(observation)
         if self._chunk is None or observation.frame.stamp_ns >= self._chunk.valid_until_ns:
@@ -126,12 +135,19 @@ class ActionPolicy:
         values = self._chunk.values.astype(np.float64)
         if self._see_floor is not None:
             values = self._shield.limit(values)
+        values = slowed(values, self._share())
         values = without_jumps(replace(self._chunk, values=values), (self._before, self._sent))
         if self._sent is not None and np.abs(values - self._sent.values).max() < _CHANGE:
             return None
         self._decision += 1
         self._sent = replace(self._chunk, values=values, decision=self._decision)
         return self._sent
+
+    def _share(self) -> float:
+        """Of full speed, so that the motors follow this answer until the next one is there."""
+        late_s = max(self._late_s)
+        until_s = max(self.period_ns / 1e9, late_s) + late_s + ON_THE_WAY_S
+        return max(MIN_SHARE, LIMITS.share_at_age(until_s))
 
     def _look(self, observation: Observation) -> None:
         """Show the shield where the floor ends now."""
@@ -185,6 +201,14 @@ def still(values: Floats) -> Floats:
     """Rows (T, 3) with those that ask for almost no motion made zero."""
     slow = (np.hypot(values[:, 0], values[:, 1]) < STILL_M_S) & (np.abs(values[:, 2]) < STILL_RAD_S)
     return np.where(slow[:, None], 0.0, values)
+
+
+def slowed(values: Floats, share: float) -> Floats:
+    """Rows (T, 3), each as a whole made so slow that it has this share of full speed at most."""
+    used = np.maximum(
+        np.hypot(values[:, 0], values[:, 1]) / LIMITS.linear_m_s, np.abs(values[:, 2]) / LIMITS.angular_rad_s
+    )
+    return values * np.minimum(1.0, share / np.maximum(used, 1e-9))[:, None]
 
 
 def without_jumps(chunk: ActionChunk, earlier: Sequence[ActionChunk | None]) -> NDArray[np.float32]:

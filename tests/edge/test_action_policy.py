@@ -12,7 +12,7 @@ from edge.action_policy import ARRIVED_NS, STEP_M_S, ActionPolicy
 from edge.errors import BundleRefused
 from edge.freespace import COLUMNS, Scan
 from edge.geometry import View
-from edge.interfaces import Paced
+from edge.interfaces import Inference, Paced
 from edge.manifest import ActionHead, MeanStdScaling, MinMaxScaling, StateInput
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
@@ -141,6 +141,28 @@ def test_answers_that_contradict_each_other_neither_stop_the_base_nor_turn_it_at
         turned.append(guard.step(now_ns).angular_z_rad_s)
     assert guard.state is MotorState.FOLLOWING and guard.counts.refused == 0
     assert max(turned) > 0.4 and min(turned) < 0.0, "it still turns as it is told"
+
+
+@pytest.mark.parametrize("latency_ticks", [2, 6, 10])
+def test_answers_that_come_late_make_the_base_slower_instead_of_stopping_it(latency_ticks: int) -> None:
+    """At full speed a plan is followed for 250 ms, and one that takes 120 ms must last 120 + 120 + 40 ms."""
+    driver, guard = policy(model := Says()), Guard(MotorLimits())
+    guard.arm(0)
+    model.actions = (1.0, 1.0)
+    asked: Inference | None = None
+    ready, due, sent = 0, 0, ZERO
+    for tick in range(5, 300):  # 20 ms each, and a frame for each
+        now_ns = tick * 20 * MS
+        if asked is not None and tick >= ready:
+            chunk, asked = driver.act(observe(now_ns - 40 * MS), asked), None
+            assert chunk is not None and guard.follow(chunk, now_ns)
+        if asked is None and tick >= due:
+            asked, ready, due = driver.infer(observe(now_ns - 40 * MS)), tick + latency_ticks, tick + 5
+        sent = guard.step(now_ns)
+        assert tick < 40 or guard.state is MotorState.FOLLOWING
+    slowest = {2: (0.5, 0.5), 6: (0.35, 0.45), 10: (0.1, 0.1)}[latency_ticks]
+    assert slowest[0] - 1e-6 <= sent.linear_x_m_s <= slowest[1] + 1e-6
+    assert sent.angular_z_rad_s == pytest.approx(2 * sent.linear_x_m_s, rel=0.01), "the same curve"
 
 
 def test_a_single_answer_the_other_way_is_never_followed_at_once():
