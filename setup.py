@@ -25,7 +25,8 @@ RUNTIME = [
     "mujoco>=3.2,<5",
 ]
 TORCH = ["torch>=2.6,<3", "transformers>=5.20,<6"]
-EXPORT = [*TORCH, "onnx>=1.18,<2", "onnxscript>=0.5,<1", "ml_dtypes>=0.5,<1"]
+PLOT = ["matplotlib>=3.8,<4"]
+EXPORT = [*TORCH, *PLOT, "onnx>=1.18,<2", "onnxscript>=0.5,<1", "ml_dtypes>=0.5,<1"]
 TRAIN = [
     *TORCH,
     "safetensors>=0.5,<1",
@@ -33,7 +34,7 @@ TRAIN = [
     "accelerate>=1.10,<2",
     "pyarrow>=17,<27",
     "pyyaml>=6,<7",
-    "matplotlib>=3.8,<4",
+    *PLOT,
     "tensorboard>=2.17,<3",
 ]
 SIGN = ["cryptography>=43,<51"]  # signatures of bundles
@@ -83,5 +84,6 @@ setup(
             "token = sim.bundles:token",
         ],
         "vla_edge.pictures": ["sim = sim.pictures:pictures"],
+        "vla_edge.episodes": ["sim = benchmarks.paired:reached"],
     },
 )

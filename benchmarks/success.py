@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -129,24 +130,34 @@ def evaluate(
     absent: bool,
     jobs: int,
     allow_unproved: bool = False,
+    told: Callable[[list[Trial]], None] = lambda trials: None,
 ) -> list[Trial]:
-    """One episode per goal, with seeds seed, seed + 1, ...; in order, whatever the number of processes."""
+    """One episode per goal, with seeds seed, seed + 1, ...; in order, whatever the number of processes.
+    `told` hears of those that are over, after each."""
     work = [(seed + i, goal, absent) for i, goal in enumerate(goals)]
     trials: list[Trial] = []
-    started = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(
         jobs, _start, (bundle, allow_unproved, latency_s, max_s)
     ) as pool:
         for trial in pool.imap(_play, work):
             trials.append(trial)
-            if sys.stderr.isatty():
-                good = sum(t.episode.success for t in trials)
-                rate = len(trials) / (time.monotonic() - started)
-                line = f"\r{len(trials)}/{len(work)} episodes, {good} reached, {rate * 60:.0f} a minute "
-                print(line, end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+            told(trials)
     return trials
+
+
+class _Line:
+    """Tells a person how far it is."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._started = total, time.monotonic()
+
+    def __call__(self, trials: list[Trial]) -> None:
+        if not sys.stderr.isatty():
+            return
+        good = sum(t.episode.success for t in trials)
+        rate = len(trials) / (time.monotonic() - self._started)
+        line = f"\r{len(trials)}/{self._total} episodes, {good} reached, {rate * 60:.0f} a minute "
+        print(line, end="" if len(trials) < self._total else "\n", file=sys.stderr, flush=True)
 
 
 def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
@@ -214,7 +225,17 @@ def main(argv: list[str]) -> int:
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
     jobs = min(a.jobs, a.episodes)
-    trials = evaluate(a.bundle, goals, a.seed, latency_s, a.max_seconds, a.absent, jobs, a.allow_unproved)
+    trials = evaluate(
+        a.bundle,
+        goals,
+        a.seed,
+        latency_s,
+        a.max_seconds,
+        a.absent,
+        jobs,
+        a.allow_unproved,
+        _Line(len(goals)),
+    )
     summary = summarize(trials, a.absent) | {
         "episodes": len(trials),
         "seed": a.seed,

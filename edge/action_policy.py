@@ -5,7 +5,8 @@ chunk on, once; with a shield it looks at each frame whether the rest of it is s
 """
 
 import math
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from edge.freespace import Scan
 from edge.geometry import PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
 from edge.manifest import ActionHead
+from edge.motor.limits import MotorLimits
 from edge.records import (
     BASE_ACTION,
     ActionChunk,
@@ -37,6 +39,15 @@ STILL_ROWS = 3  # of a chunk: what lies farther ahead is another answer's busine
 ARRIVED_NS = 800_000_000  # the expert stands for 1 s before it says that it has arrived (sim/expert.py)
 HOLD_S = 0.3  # a shorter horizon is held so long by its last row: until the next answer is there
 VALID_NS = 500_000_000  # the guard is at zero by then
+LIMITS = MotorLimits()
+# A plan that reaches the motors with the frame that it was handed on at: camera, tick, and a busy machine.
+ON_THE_WAY_S = 0.07
+LATE_ANSWERS = 30  # the slowest of so many tells how late the next may be
+MIN_SHARE = 0.2  # of full speed; an answer that is too late even for it stops the base
+# From one answer to the next a velocity changes less than this, or the guard would set the chunk aside as an
+# outlier (linear_jump_m_s 0.6, angular_jump_rad_s 1.5): a sharper turn takes two answers. The base itself
+# changes by 0.2 m/s and 0.4 rad/s in that time. A stop from full speed is within it.
+STEP_M_S, STEP_RAD_S = 0.55, 1.4
 _CHANGE = 0.01  # m/s and rad/s; a smaller change by the shield is not worth a new chunk
 
 Floats = NDArray[np.float64]
@@ -81,7 +92,9 @@ class ActionPolicy:
         self._poses = PoseHistory()
         self._shield = Shield(self._mount.radius_m)
         self._chunk: ActionChunk | None = None  # the newest, as the model said it
-        self._sent: NDArray[np.float32] | None = None  # its values, as they were handed on
+        self._sent: ActionChunk | None = None  # the same, as it was handed on
+        self._late_s: deque[float] = deque(maxlen=LATE_ANSWERS)  # from the frame of an answer to the answer
+        self._before: ActionChunk | None = None  # the answer before it, as it was handed on last
 
     @property
     def status(self) -> PolicyStatus:
@@ -112,19 +125,29 @@ class ActionPolicy:
             self._poses.add(observation.odometry)
         if inference is not None:
             assert inference.chunk is not None
+            self._before = self._sent or self._before
             self._chunk, self._sent = inference.chunk, None
+            self._late_s.append((observation.frame.stamp_ns - inference.frame.stamp_ns) / 1e9)
             self._arrival.hear(inference.chunk, observation.odometry)
         self._look(observation)
         if self._chunk is None or observation.frame.stamp_ns >= self._chunk.valid_until_ns:
             return None
-        values = self._chunk.values
+        values = self._chunk.values.astype(np.float64)
         if self._see_floor is not None:
-            values = self._shield.limit(values.astype(np.float64)).astype(np.float32)
-        if self._sent is not None and np.abs(values - self._sent).max() < _CHANGE:
+            values = self._shield.limit(values)
+        values = slowed(values, self._share())
+        values = without_jumps(replace(self._chunk, values=values), (self._before, self._sent))
+        if self._sent is not None and np.abs(values - self._sent.values).max() < _CHANGE:
             return None
-        self._sent = values
         self._decision += 1
-        return replace(self._chunk, values=values, decision=self._decision)
+        self._sent = replace(self._chunk, values=values, decision=self._decision)
+        return self._sent
+
+    def _share(self) -> float:
+        """Of full speed, so that the motors follow this answer until the next one is there."""
+        late_s = max(self._late_s)
+        until_s = max(self.period_ns / 1e9, late_s) + late_s + ON_THE_WAY_S
+        return max(MIN_SHARE, LIMITS.share_at_age(until_s))
 
     def _look(self, observation: Observation) -> None:
         """Show the shield where the floor ends now."""
@@ -164,16 +187,64 @@ class Arrival:
 
 
 def base_actions(actions: Floats, columns: tuple[str, ...]) -> Floats:
-    """Actions (T, A) in physical units to the base's (T, 3), within its limits; other columns are zero."""
+    """Actions (T, A) in physical units to the base's (T, 3), within its limits, also of the speed; other
+    columns are zero."""
     values = np.zeros((len(actions), BASE_ACTION.dims))
     values[:, [BASE_ACTION.names.index(name) for name in columns]] = actions
-    return np.minimum(np.maximum(values, BASE_ACTION.low), BASE_ACTION.high)
+    values = np.minimum(np.maximum(values, BASE_ACTION.low), BASE_ACTION.high)
+    speeds = np.hypot(values[:, :1], values[:, 1:2])
+    values[:, :2] *= np.minimum(1.0, BASE_ACTION.high[0] / np.maximum(speeds, 1e-9))
+    return values
 
 
 def still(values: Floats) -> Floats:
     """Rows (T, 3) with those that ask for almost no motion made zero."""
     slow = (np.hypot(values[:, 0], values[:, 1]) < STILL_M_S) & (np.abs(values[:, 2]) < STILL_RAD_S)
     return np.where(slow[:, None], 0.0, values)
+
+
+def slowed(values: Floats, share: float) -> Floats:
+    """Rows (T, 3), each as a whole made so slow that it has this share of full speed at most."""
+    used = np.maximum(
+        np.hypot(values[:, 0], values[:, 1]) / LIMITS.linear_m_s, np.abs(values[:, 2]) / LIMITS.angular_rad_s
+    )
+    return values * np.minimum(1.0, share / np.maximum(used, 1e-9))[:, None]
+
+
+def without_jumps(chunk: ActionChunk, earlier: Sequence[ActionChunk | None]) -> NDArray[np.float32]:
+    """The chunk's rows (T, 3), slower where they would jump by STEP_M_S or STEP_RAD_S: from row to row, and
+    away from what an earlier chunk says for the same time, whenever the guard looks.
+
+    Only ever slower in the same direction: a standing row jumps away from none.
+    """
+    values = np.array(chunk.values, np.float64)
+    for row, old in enumerate(values):
+        near = [values[row - 1]] if row else []
+        for other in filter(None, earlier):
+            near += _at_same_time(chunk, row, other)
+        ways = [_share_within(old[:2], np.array(a)[:2], STEP_M_S) for a in near]
+        turns = [_share_within(old[2:], np.array(a)[2:], STEP_RAD_S) for a in near]
+        values[row] *= (*[min(ways, default=1.0)] * 2, min(turns, default=1.0))
+    return values.astype(np.float32)
+
+
+def _at_same_time(chunk: ActionChunk, row: int, other: ActionChunk) -> list[Floats]:
+    """The rows of the other chunk that hold while `row` of the chunk does."""
+    start_s = (chunk.t0_ns - other.t0_ns) / 1e9 + row * chunk.dt_s
+    first = math.floor(start_s / other.dt_s + 1e-6)
+    last = math.ceil((start_s + chunk.dt_s) / other.dt_s - 1e-6)
+    return list(other.values[max(0, first) : max(0, last)].astype(np.float64))
+
+
+def _share_within(velocity: Floats, centre: Floats, radius: float) -> float:
+    """The largest share of a velocity (n,), 1 at most, that is within `radius` of `centre`; zero must be."""
+    a, b = float(velocity @ velocity), float(velocity @ centre)
+    c = float(centre @ centre) - radius**2
+    if a - 2 * b + c <= 0:
+        return 1.0
+    return (
+        b + math.sqrt(max(0.0, b * b - a * c))
+    ) / a  # the larger root of |share velocity - centre| = radius
 
 
 def _held(values: Floats, row_s: float) -> Floats:

@@ -61,8 +61,11 @@ def show(argv: list[str]) -> int:
     """What a person wants to know of a bundle."""
     p = ArgumentParser("bundle show", "what a bundle says of itself; its files are not verified")
     p.add_argument("bundle", help="a bundle's folder or name")
+    p.add_argument("--parity", action="store_true", help="what the gate of its export measured; verified")
     p.add_argument("--json", action="store_true", help="print the whole manifest with its sha256")
     a = p.parse_args(argv)
+    if a.parity:
+        return _show_parity(a.bundle, a.json)
     import hashlib
 
     from edge.bundle import SIGNATURE, find_bundle, read_manifest, read_signature
@@ -78,6 +81,23 @@ def show(argv: list[str]) -> int:
     _print_manifest(manifest)
     print(f"sha256      {digest}")
     print(f"signature   {SIGNATURE if signature is not None else 'none'}")
+    return 0
+
+
+def _show_parity(bundle: str, as_json: bool) -> int:
+    from edge.bundle import load_bundle
+    from edge.parity_report import print_parity
+
+    found = load_bundle(bundle, allow_unproved=True)
+    if "parity" not in found.contents:
+        raise BundleRefused(
+            f"bundle '{found.manifest.name}' has no parity.json: no gate was asked about it",
+            "only bundles that `vla-edge export --precision` made have one",
+        )
+    if as_json:
+        print(found.read("parity").decode(), end="")
+    else:
+        print_parity(found.read("parity"))
     return 0
 
 

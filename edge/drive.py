@@ -124,6 +124,7 @@ class Drive:
         self._loop = Loop(parts.policy, parts.worker, parts.goal)
         self._seq = -1
         self._armed = False
+        self._plan_ns = 0  # the capture of the frame that the newest plan answers
         # Pictures that were taken long ago can't show an arrival: they are played to their end.
         self._plays = parts.robot.motors_uri == "null://"
 
@@ -172,6 +173,7 @@ class Drive:
             chunk = self._loop.on_frame(frame, status.odometry)
             if chunk is not None:
                 parts.motor.send(chunk)
+                self._plan_ns = chunk.t0_ns
             now_ns = parts.clock.now_ns()
             tally.seconds = (now_ns - tally.start_ns) / 1e9
             newest = self._loop.inference
@@ -238,8 +240,21 @@ class Drive:
         status = self._parts.motor.status()
         self._tally.on_status(status)
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
-            raise SafetyStop(f"the motor process stopped: {status.reason}", "start again once that is mended")
+            raise SafetyStop(f"the motor process stopped: {status.reason}", self._stop_hint(status))
         return status
+
+    def _stop_hint(self, status: MotorStatus) -> str:
+        """What a person can do about a stop by the motor process."""
+        if "ms old" not in status.reason:
+            return "mend that, then run it again"
+        if status.stamp_ns - self._plan_ns > MAX_FRAME_AGE_S * 1e9:  # none on the way to it either
+            return (
+                "the model answers too late: close what else uses this machine, give it `--threads 2`, or "
+                "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
+            )
+        return (
+            "run it again; if that repeats, take another bundle: this one's plans don't fit together in time"
+        )
 
     def _stand(self, reason: str) -> None:
         """Brake to zero, latch, and wait until the base stands. Raises MotorFault when nobody can tell."""

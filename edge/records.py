@@ -3,7 +3,7 @@
 Body frame: x forward, y left, z up; angles counter-clockwise positive. Stamps are CLOCK_MONOTONIC ns.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -161,6 +161,25 @@ class MotorState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the motor process was sent and did not follow so far, counted by reason."""
+
+    malformed: int = 0  # width, horizon, dt, NaN or Inf
+    future: int = 0  # of a frame that is yet to come
+    repeated: int = 0  # duplicated, replayed or out of order
+    early: int = 0  # of a frame captured before arming
+    old: int = 0  # too old when it arrived
+    unsure: int = 0  # confidence below the limit
+    jumps: int = 0  # between its rows, or away from the chunk before
+    messages: int = 0  # that could not be read
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(astuple(self))
+
+
+@dataclass(frozen=True, slots=True)
 class MotorStatus:
     """What the motor process reports after each of its ticks."""
 
@@ -172,7 +191,7 @@ class MotorStatus:
     frame_to_motor_ns: int = -1  # first write of this decision minus its t0_ns; -1 until there is one
     ticks: int = 0
     missed_ticks: int = 0
-    refused: int = 0  # chunks and messages that were not followed, so far
+    refused: Refusals = Refusals()
     odometry: Odometry | None = None
     battery_fraction: float | None = None  # [0, 1]
 

@@ -3,6 +3,7 @@
 import math
 from array import array
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import cv2
@@ -11,7 +12,7 @@ import numpy as np
 from edge.boxes import BoxReader
 from edge.drawing import Shot
 from edge.interfaces import Inference
-from edge.records import Goal, Image, MotorStatus, Odometry
+from edge.records import Goal, Image, MotorStatus, Odometry, Refusals
 
 MAX_SHOTS = 32
 MAX_PATH = 4000
@@ -112,7 +113,7 @@ class Tally:
             "frame_to_motor_ms": _percentiles(self._motor_ms),
             "missed_ticks": status.missed_ticks if status else 0,
             "ticks": status.ticks if status else 0,
-            "refused_chunks": status.refused if status else 0,
+            "refused_chunks": asdict(status.refused if status else Refusals()),
         }
 
     def _add_to_path(self, odometry: Odometry) -> None:

@@ -11,13 +11,15 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from edge.arguments import ArgumentParser, non_negative_float
+from edge.arguments import ArgumentParser, non_negative_float, non_negative_int
 from edge.bundle import MANIFEST, Bundle, bundle_names, find_bundle, load_bundle, write_bundle
 from edge.calibration_set import read_set
 from edge.errors import UsageError
+from edge.parity_report import print_parity
 from edge.records import Image
-from export.gate import Parity, Say
-from export.gate_report import print_report
+from export.gate import GateRefused, Parity, Say
+from export.gate_drive import find_episodes
+from export.gate_plot import check_plot, plot_parity
 from export.precision import BUDGET_DB, PRECISIONS, change_precision, check_precision
 from export.ranges import METHODS
 
@@ -33,19 +35,54 @@ def main(argv: list[str]) -> int:
         )
     if a.precision == "fp32" and (a.calibration or a.method or a.force or a.engine != "onnxruntime"):
         raise UsageError("--calibration, --method, --force and --engine are for other precisions than fp32")
+    _check_gate_options(a)
     parity: Parity | None = None
-    with _progress(a.json) as say:
+    with _told(a), _progress(a.json) as say:
         say("reading and exporting in fp32", 0, 1)
         bundle = _fp32(a)
         if a.precision != "fp32":
             check_precision(bundle, a.precision, a.engine)
             calibration = read_set(a.calibration, bundle.manifest.family)
             bundle, parity = change_precision(
-                bundle, a.precision, a.engine, calibration, a.method, a.budget_db or None, a.force, say
+                bundle,
+                a.precision,
+                a.engine,
+                calibration,
+                a.method,
+                a.budget_db or None,
+                a.force,
+                say,
+                load_bundle(a.against_seed) if a.against_seed else None,
+                a.episodes,
             )
     write_bundle(a.out, bundle)
+    if parity is not None and a.plot:
+        plot_parity(a.plot, parity)
     _print(a, bundle, parity)
     return 0
+
+
+def _check_gate_options(a: argparse.Namespace) -> None:
+    """Raises UsageError for what would only fail after the long work."""
+    if a.precision == "fp32" and (a.plot or a.against_seed or a.episodes):
+        raise UsageError("--plot, --against-seed and --episodes are for other precisions than fp32")
+    if a.plot:
+        check_plot(a.plot)
+    if a.episodes:
+        find_episodes()
+
+
+@contextlib.contextmanager
+def _told(a: argparse.Namespace) -> Iterator[None]:
+    """Where the gate refuses, show what it measured, too."""
+    try:
+        yield
+    except GateRefused as refusal:
+        if a.plot:
+            plot_parity(a.plot, refusal.parity)
+        if not a.json:
+            print_parity(refusal.parity.to_json())
+        raise
 
 
 def _arguments() -> ArgumentParser:
@@ -65,6 +102,21 @@ def _arguments() -> ArgumentParser:
         default=BUDGET_DB,
         help="of int8: layers stay fp32 until the noise of a graph is so far below its signal; "
         "0: none does (%(default)g)",
+    )
+    p.add_argument(
+        "--plot", type=Path, help="draw what the gate measured into this .png, also when it refuses"
+    )
+    p.add_argument(
+        "--against-seed",
+        metavar="BUNDLE",
+        help="fp32, of the same training with another seed: to compare with",
+    )
+    p.add_argument(
+        "--episodes",
+        type=non_negative_int,
+        default=0,
+        help="that both bundles drive in the same simulated rooms, as a part of the gate; under 100 prove "
+        "little (%(default)s)",
     )
     p.add_argument("--force", action="store_true", help="write it even when it is too far from fp32")
     p.add_argument(
@@ -113,7 +165,7 @@ def _print(a: argparse.Namespace, bundle: Bundle, parity: Parity | None) -> None
         print(json.dumps(said | {"unproved": bundle.manifest.unproved}))
         return
     if parity is not None:
-        print_report(parity)
+        print_parity(parity.to_json())
     print(f"{a.out}: {size / 1e6:.1f} MB, {a.precision}{'' if parity else f', parity {figures}'}")
 
 

@@ -6,15 +6,20 @@ It looks at pictures that no range was computed from. Every limit stands in `LIM
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from edge.bundle import Bundle
 from edge.calibration_set import Sample
+from edge.errors import BundleRefused
 from export.feeds import collect_feeds
 from export.gate_answers import ActionAnswers, BoxAnswers, compare_actions, compare_boxes
 from export.gate_stages import LayerError, StageError, compare_stage, worst_layers
 from export.sensitivity import Sensitivity
+
+if TYPE_CHECKING:
+    from export.gate_drive import Success
+    from export.gate_noise import Noise
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Limits:
     words_equal: float = 0.8  # share of answers in words; near-ties may fall either way
     equal_tokens: float = 0.9  # of discrete policies
     action_share: float = 0.05  # p99 error of any column, as a share of what it spans
+    success_points: float = 0.02  # share of the same simulated rooms that fewer goals are reached in
 
 
 LIMITS = Limits()
@@ -50,6 +56,8 @@ class Parity:
     kept: dict[str, list[Sensitivity]]  # by stage, the layers that stay fp32 and why
     limits: Limits
     failures: list[str]  # sentences; empty: it passed
+    noise: "list[Noise]" = field(default_factory=list)  # what others differ by from fp32
+    success: "Success | None" = None  # in simulation, where that was asked for
 
     def to_json(self) -> bytes:
         """The content of a bundle's parity.json; what is no number is null there."""
@@ -61,7 +69,17 @@ class Parity:
         figures: dict[str, float] = {
             f"gate_{name}": v for name, v in answers.items() if isinstance(v, int | float)
         }
+        if self.success is not None:
+            figures |= {"gate_success": self.success.other, "gate_success_fp32": self.success.base}
         return figures | {f"gate_cosine_{role}": stage.cosine for role, stage in self.stages.items()}
+
+
+class GateRefused(BundleRefused):
+    """A bundle is too far from the fp32 one."""
+
+    def __init__(self, parity: Parity, hint: str) -> None:
+        super().__init__(f"{parity.precision} does not pass the gate: {'; '.join(parity.failures)}", hint)
+        self.parity = parity
 
 
 def judge(

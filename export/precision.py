@@ -9,9 +9,11 @@ import onnxruntime
 
 from edge.bundle import Bundle, file_info, make_bundle
 from edge.calibration_set import CalibrationSet
-from edge.errors import BundleRefused, UsageError
+from edge.errors import UsageError
 from export.feeds import ROLES, Feed, collect_feeds
-from export.gate import Parity, Say, judge
+from export.gate import GateRefused, Parity, Say, judge
+from export.gate_drive import with_success
+from export.gate_noise import check_same_recipe, with_noise
 from export.gate_stages import compare_stage
 from export.precision_half import to_half
 from export.precision_int8 import Profile, to_int4, to_int8
@@ -45,6 +47,8 @@ def change_precision(
     budget_db: float | None,
     force: bool,
     say: Say,
+    against_seed: Bundle | None = None,
+    episodes: int = 0,
 ) -> tuple[Bundle, Parity]:
     """The bundle in another precision, and what the gate says of it; with `force` also where that is a no,
     and then it says so.
@@ -54,9 +58,13 @@ def change_precision(
     `method` None takes for each graph the method with the least error on the calibration pictures.
     With `budget_db` the layers that would harm most stay fp32, until the noise of the others is expected to
     be that far below the signal; None makes all int8.
-    Raises UsageError for what can't be made, and BundleRefused when the gate finds it too far from fp32.
+    `against_seed`, an fp32 bundle of the same recipe, and bf16 tell what a difference means; `episodes` of
+    both bundles in simulation are part of the gate.
+    Raises UsageError for what can't be made, and GateRefused when the gate finds it too far from fp32.
     """
     check_precision(base, precision, profile)
+    if against_seed is not None:
+        check_same_recipe(base, against_seed)
     made = _make(base, precision, profile, calibration, method, budget_db, say)
     computed = "ONNX Runtime on the CPU"
     if any(one.content != one.computed for one in made.values()):
@@ -65,9 +73,14 @@ def change_precision(
     kept = {role: one.kept for role, one in made.items() if one.kept}
     candidate = _with_graphs(base, twins)
     parity = judge(base, candidate, calibration.held_out, precision, computed, kept, say)
+    for of, other in {"bf16": _bf16_twin(base, precision), "another seed": against_seed}.items():
+        if other is not None:
+            parity = with_noise(parity, of, base, other, calibration.held_out, say)
+    if episodes and (force or not parity.failures):
+        parity = with_success(parity, base, candidate, episodes, say)
     if parity.failures and not force:
-        raise BundleRefused(
-            f"{precision} does not pass the gate: {'; '.join(parity.failures)}",
+        raise GateRefused(
+            parity,
             "calibrate with more pictures (--frames, --held-out), take another --precision or --method, "
             "or give --force",
         )
@@ -141,6 +154,14 @@ def _half(graph: bytes, precision: Literal["fp16", "bf16"], profile: Profile) ->
     content = to_half(graph, precision)
     real = profile == "onnxruntime"
     return Made(precision, content, content if real else to_half(graph, precision, rounded=True))
+
+
+def _bf16_twin(base: Bundle, precision: Precision) -> Bundle | None:
+    """The bundle as bf16 alone changes it, for this machine; None where that is what the gate looks at."""
+    if precision == "bf16":
+        return None
+    roles = [role for role in ROLES if role in base.manifest.graphs]
+    return _with_graphs(base, {role: to_half(base.contents[role], "bf16", rounded=True) for role in roles})
 
 
 def _with_graphs(base: Bundle, graphs: Mapping[str, bytes]) -> Bundle:

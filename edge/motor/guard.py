@@ -2,6 +2,8 @@
 
 - The age of the newest followed frame, counted from its capture, is the only sign of life. A chunk is
   followed up to `follow_age_s`, then braked at maximum deceleration, at zero by `zero_age_s`, and latched.
+  A plan slower than full speed takes less time to brake and is followed longer by so much: it is at zero by
+  the same age, after a shorter way.
 - A chunk that is malformed, not finite, from the future or of low confidence brakes to zero without latching.
 - A chunk that is not newer than what came before is ignored; the age of the current one goes on counting.
 - A chunk that jumps (a reversal in one frame) is set aside, and followed when the next chunk agrees with it.
@@ -18,7 +20,7 @@ import numpy as np
 from edge.errors import UsageError
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import clipped, slew
-from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Velocity
+from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
 # Jerk and acceleration are never integrated over more than this many periods after a stall.
@@ -41,10 +43,23 @@ class GuardCounts:
     unsure: int = 0  # confidence below the limit
     jumps: int = 0
 
+    def refusals(self, messages: int = 0) -> Refusals:
+        """Those that were not followed, and `messages` that were no chunks at all."""
+        return Refusals(
+            self.malformed,
+            self.future,
+            self.repeated,
+            self.early,
+            self.old,
+            self.unsure,
+            self.jumps,
+            messages,
+        )
+
     @property
     def refused(self) -> int:
         """All chunks that were not followed."""
-        return self.malformed + self.future + self.repeated + self.early + self.old + self.unsure + self.jumps
+        return self.refusals().total
 
 
 class Guard:
@@ -74,6 +89,7 @@ class Guard:
         self._stepped_ns: int | None = None
         self._seen = (-1, -1)  # (t0_ns, decision) of the newest chunk in order
         self._frame_ns = 0  # t0_ns of the newest chunk that was followed
+        self._brake_age_ns = self._follow_age_ns  # of that frame, when braking begins
         self._chunk: ActionChunk | None = None
         self._rows: list[Row] = []
         self._set_aside: Row | None = None
@@ -95,9 +111,8 @@ class Guard:
         """When a stop's braking reaches zero, for a `step` between two ticks; None with nothing to brake."""
         if self._stepped_ns is None or not self.moving or self.state is not MotorState.RAMPING:
             return None
-        linear_s = abs(self._linear) / self.limits.linear_decel_m_s2
-        angular_s = abs(self._angular) / self.limits.angular_decel_rad_s2
-        return self._stepped_ns + math.ceil(max(linear_s, angular_s) * 1e9) + 1000  # and a rounding
+        braking_s = self.limits.braking_s(abs(self._linear), abs(self._angular))
+        return self._stepped_ns + math.ceil(braking_s * 1e9) + 1000  # and a rounding
 
     def arm(self, now_ns: int) -> bool:
         """Allow motion: DISARMED or LATCHED to HOLDING. While still moving nothing changes, and False."""
@@ -181,7 +196,7 @@ class Guard:
         if (age_ns := now_ns - chunk.t0_ns) > self._follow_age_ns:
             self.counts.old += 1
             if self._chunk is None:
-                self.reason = self._age_text(age_ns)
+                self.reason = self._age_text(age_ns, self._follow_age_ns)
             return False
         rows, clamped = self._clamped_rows(chunk)
         if any(self._jumps(a, b) for a, b in pairwise(rows)):
@@ -193,6 +208,7 @@ class Guard:
             return False
         self._chunk, self._rows, self._set_aside = chunk, rows, None
         self._frame_ns = chunk.t0_ns
+        self._brake_age_ns = self._age_to_brake_ns(rows[self._row_index(chunk, now_ns) :])
         self.frame_to_motor_ns = -1
         self.state = MotorState.FOLLOWING
         self.counts.accepted += 1
@@ -225,6 +241,12 @@ class Guard:
         self._set_aside = row
         return False
 
+    def _age_to_brake_ns(self, rows: list[Row]) -> int:
+        """The age from which on these rows are braked, by the fastest that the base is or will be."""
+        linear = max([abs(self._linear), *(abs(linear) for linear, _ in rows)])
+        angular = max([abs(self._angular), *(abs(angular) for _, angular in rows)])
+        return round(self.limits.brake_age_s(linear, angular) * 1e9)
+
     def _row_index(self, chunk: ActionChunk, now_ns: int) -> int:
         # Compared as a float first: a tiny dt_s must not make a huge integer.
         rows_passed = max(0.0, (now_ns - chunk.t0_ns) / 1e9 / chunk.dt_s)
@@ -236,16 +258,18 @@ class Guard:
         index = self._row_index(self._chunk, now_ns)
         return self._rows[index] if index < len(self._rows) else None
 
-    def _age_text(self, age_ns: int) -> str:
-        return f"newest frame is {age_ns / 1e6:.0f} ms old (limit {self._follow_age_ns / 1e6:.0f} ms)"
+    def _age_text(self, age_ns: int, limit_ns: int) -> str:
+        return f"newest frame is {age_ns / 1e6:.0f} ms old (limit {limit_ns / 1e6:.0f} ms)"
 
     def _target(self, now_ns: int) -> Row | None:
         """The row to follow now, or None to brake."""
         if self.state is not MotorState.FOLLOWING or self._chunk is None:
             return None
         age_ns = now_ns - self._chunk.t0_ns
-        if age_ns > self._follow_age_ns:
-            self.state, self.reason = MotorState.RAMPING, self._age_text(age_ns)
+        if age_ns > self._brake_age_ns:
+            self.state, self.reason = MotorState.RAMPING, self._age_text(age_ns, self._brake_age_ns)
+            if self._set_aside is not None:
+                self.reason += ", and the plan after it jumped away from it"
             return None
         row = self._current_row(now_ns)
         if row is None:

@@ -44,11 +44,28 @@ class MotorLimits:
                 )
         self._check_braking()
 
+    def braking_s(self, linear_m_s: float, angular_rad_s: float) -> float:
+        """How long it takes to brake from these speeds to zero."""
+        return max(linear_m_s / self.linear_decel_m_s2, angular_rad_s / self.angular_decel_rad_s2)
+
+    def brake_age_s(self, linear_m_s: float, angular_rad_s: float) -> float:
+        """The age of its frame from which on a plan of these speeds is braked.
+
+        At full speed it is `follow_age_s`. A slower one takes less time to brake, is followed longer by so
+        much, and is at zero by the same age. With v the speed and z that age it goes v (z - v / decel) +
+        v^2 / 2 decel without sight: that grows with v, so it is never more than at full speed.
+        """
+        full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
+        return self.follow_age_s + max(0.0, full_s - self.braking_s(linear_m_s, angular_rad_s))
+
+    def share_at_age(self, age_s: float) -> float:
+        """The share of full speed, in [0, 1], at which a plan is followed up to this age."""
+        full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
+        return min(1.0, max(0.0, 1 - (age_s - self.follow_age_s) / full_s))
+
     def _check_braking(self) -> None:
         window_s = self.zero_age_s - self.follow_age_s
-        needed_s = max(
-            self.linear_m_s / self.linear_decel_m_s2, self.angular_rad_s / self.angular_decel_rad_s2
-        )
+        needed_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
         if needed_s > window_s + 1e-9:
             raise UsageError(
                 f"braking from full speed takes {needed_s * 1e3:.0f} ms, "

@@ -176,7 +176,7 @@ class MotorLoop:
             frame_to_motor_ns=guard.frame_to_motor_ns,
             ticks=self._ticker.ticks,
             missed_ticks=self._ticker.missed,
-            refused=guard.counts.refused + self._refused_messages,
+            refused=guard.counts.refusals(self._refused_messages),
             odometry=self._feedback.odometry,
             battery_fraction=self._feedback.battery_fraction,
         )

@@ -6,22 +6,23 @@ Little-endian. `decode(encode(message))` gives the message back.
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Velocity
+from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, Velocity
 
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer reasons are cut
 
 _MAGIC = b"vlaM"
 _HEADER = struct.Struct("<4sBBHI")
 _CHUNK = struct.Struct("<HHdqqdq")
-_STATUS = struct.Struct("<qB3dqqqqqB")
+_STATUS = struct.Struct("<qB3dqqqqB")
+_REFUSALS = struct.Struct("<8q")
 _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
 _EXIT_CODE = struct.Struct("<B")
@@ -180,9 +181,9 @@ def _pack_status(status: MotorStatus) -> bytes:
         status.frame_to_motor_ns,
         status.ticks,
         status.missed_ticks,
-        status.refused,
         (odometry is not None) | (battery is not None) << 1,
     )
+    packed += _REFUSALS.pack(*astuple(status.refused))
     if odometry is not None:
         pose = (odometry.x_m, odometry.y_m, odometry.yaw_rad)
         packed += _ODOMETRY.pack(odometry.stamp_ns, *pose, *_pack_velocity(odometry.velocity))
@@ -193,7 +194,8 @@ def _pack_status(status: MotorStatus) -> bytes:
 
 def _read_status(reader: _Reader) -> MotorStatus:
     values = reader.unpack(_STATUS)
-    stamp_ns, state, x, y, angular, decision, frame_to_motor_ns, ticks, missed_ticks, refused, has = values
+    stamp_ns, state, x, y, angular, decision, frame_to_motor_ns, ticks, missed_ticks, has = values
+    refused = Refusals(*reader.unpack(_REFUSALS))
     odometry = battery = None
     if has & 1:
         odometry_ns, x_m, y_m, yaw_rad, *velocity = reader.unpack(_ODOMETRY)

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.action_model import Said, pipeline, state_of
-from edge.action_policy import ARRIVED_NS, ActionPolicy
+from edge.action_policy import ARRIVED_NS, STEP_M_S, ActionPolicy
 from edge.errors import BundleRefused
 from edge.freespace import COLUMNS, Scan
 from edge.geometry import View
-from edge.interfaces import Paced
+from edge.interfaces import Inference, Paced
 from edge.manifest import ActionHead, MeanStdScaling, MinMaxScaling, StateInput
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
-from edge.records import ZERO, CameraMount, Frame, Goal, Image, Observation, Odometry, Velocity
+from edge.records import ZERO, CameraMount, Frame, Goal, Image, MotorState, Observation, Odometry, Velocity
 
 MOUNT = CameraMount(0.9, 0.3, 0.2, 0.1, 0.2)
 GOAL = Goal("find_object", "red cup")
@@ -117,6 +119,92 @@ def test_the_guard_follows_the_chunks_between_answers():
                 assert guard.follow(chunk, now_ns)
         sent.append(guard.step(now_ns).linear_x_m_s)
     assert max(sent) == sent[-1] == pytest.approx(0.5) and guard.counts.refused == 0
+
+
+@pytest.mark.parametrize("columns", [("linear_x", "angular_z"), ("linear_x", "linear_y", "angular_z")])
+@pytest.mark.parametrize("latency_ticks", [1, 2, 4])
+def test_answers_that_contradict_each_other_neither_stop_the_base_nor_turn_it_at_once(columns, latency_ticks):
+    """Full speed one way and then the other, 10 times a second: the guard would set each aside
+    until the next agrees, and the plan before would grow too old in that time."""
+    driver, guard = policy(model := Says(head(columns))), Guard(MotorLimits())
+    guard.arm(0)
+    answer, turned = None, []
+    for tick in range(1, 200):  # 20 ms each
+        now_ns = tick * 20 * MS
+        if tick % 5 == 0:
+            model.actions = [(1.0, -1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0)[tick // 5 % 8]] * len(columns)
+            answer = driver.infer(observe(now_ns))
+        if answer is not None and tick % 5 == latency_ticks:
+            chunk = driver.act(observe(now_ns), answer)
+            if chunk is not None:
+                assert guard.follow(chunk, now_ns), guard.reason
+        turned.append(guard.step(now_ns).angular_z_rad_s)
+    assert guard.state is MotorState.FOLLOWING and guard.counts.refused == 0
+    assert max(turned) > 0.4 and min(turned) < 0.0, "it still turns as it is told"
+
+
+@pytest.mark.parametrize("latency_ticks", [2, 6, 10])
+def test_answers_that_come_late_make_the_base_slower_instead_of_stopping_it(latency_ticks: int) -> None:
+    """At full speed a plan is followed for 250 ms, and one that takes 120 ms must last 120 + 120 + 40 ms."""
+    driver, guard = policy(model := Says()), Guard(MotorLimits())
+    guard.arm(0)
+    model.actions = (1.0, 1.0)
+    asked: Inference | None = None
+    ready, due, sent = 0, 0, ZERO
+    for tick in range(5, 300):  # 20 ms each, and a frame for each
+        now_ns = tick * 20 * MS
+        if asked is not None and tick >= ready:
+            chunk, asked = driver.act(observe(now_ns - 40 * MS), asked), None
+            assert chunk is not None and guard.follow(chunk, now_ns)
+        if asked is None and tick >= due:
+            asked, ready, due = driver.infer(observe(now_ns - 40 * MS)), tick + latency_ticks, tick + 5
+        sent = guard.step(now_ns)
+        assert tick < 40 or guard.state is MotorState.FOLLOWING
+    slowest = {2: (0.5, 0.5), 6: (0.35, 0.45), 10: (0.1, 0.1)}[latency_ticks]
+    assert slowest[0] - 1e-6 <= sent.linear_x_m_s <= slowest[1] + 1e-6
+    assert sent.angular_z_rad_s == pytest.approx(2 * sent.linear_x_m_s, rel=0.01), "the same curve"
+
+
+def test_a_single_answer_the_other_way_is_never_followed_at_once():
+    driver = policy(model := Says())
+    first = driver.act(observe(40 * MS), driver.infer(observe(0)))
+    model.actions = (-1.0, 0.0)
+    second = driver.act(observe(140 * MS), driver.infer(observe(100 * MS)))
+    assert first is not None and second is not None
+    assert first.values[0, 0] == pytest.approx(0.5)
+    np.testing.assert_allclose(second.values[:4, 0], 0.5 - STEP_M_S, atol=1e-6)
+    for later_ms in (173, 206):
+        assert driver.act(observe(later_ms * MS), None) is None, "not by being handed on again either"
+    third = driver.act(observe(240 * MS), driver.infer(observe(200 * MS)))
+    assert third is not None
+    np.testing.assert_allclose(third.values[:, 0], -0.5)
+
+
+def test_a_stop_is_never_slowed():
+    driver = policy(model := Says())
+    model.actions = (1.0, 1.0)
+    driver.act(observe(40 * MS), driver.infer(observe(0)))
+    model.actions = (0.0, 0.0)
+    stop = driver.act(observe(140 * MS), driver.infer(observe(100 * MS)))
+    assert stop is not None and not stop.values.any()
+
+
+plan = st.lists(st.tuples(*[st.floats(-1, 1)] * 3), min_size=5, max_size=5)
+
+
+@given(st.lists(st.tuples(plan, st.integers(1, 99), st.integers(60, 140)), min_size=2, max_size=6))
+def test_what_the_policy_hands_on_never_jumps_for_the_guard(answers):
+    """Whatever the model says, and whenever its answers come and arrive."""
+    driver = policy(model := Says(head(("linear_x", "linear_y", "angular_z"))))
+    guard, stamp_ns = Guard(MotorLimits()), 0
+    guard.arm(0)
+    for actions, latency_ms, gap_ms in answers:
+        model.actions = np.array(actions)
+        chunk = driver.act(observe(stamp_ns + latency_ms * MS), driver.infer(observe(stamp_ns)))
+        if chunk is not None:
+            guard.follow(chunk, stamp_ns + latency_ms * MS + 12_345)
+        stamp_ns += max(gap_ms, latency_ms) * MS + 54_321
+    assert guard.counts.jumps == 0
 
 
 def test_it_asks_at_the_rate_of_its_demonstrations():

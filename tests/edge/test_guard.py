@@ -179,6 +179,39 @@ def test_dead_stream_is_zero_by_500_ms_and_latched() -> None:
     assert drive(guard, now_ns, 20)[1] != Velocity()
 
 
+@given(st.floats(0.0, 0.5), st.floats(0.0, math.tau), st.floats(-1.0, 1.0))
+def test_a_slower_plan_is_followed_longer_and_goes_less_far_without_sight(
+    linear: float, way: float, turn: float
+) -> None:
+    guard = armed()
+    row = (linear * math.cos(way), linear * math.sin(way), turn)
+    now_ns, steady = drive(guard, START, 60, row=row)
+    last_ns = now_ns - TICK  # of the newest frame
+    brake_age_s = LIMITS.brake_age_s(speed(steady), abs(turn))
+    assert LIMITS.follow_age_s - 1e-6 <= brake_age_s <= LIMITS.zero_age_s
+    metres, turned = speed(steady) * 0.02, abs(steady.angular_z_rad_s) * 0.02
+    for velocity in coast(guard, now_ns, 30):
+        age_s, now_ns = (now_ns - last_ns) / 1e9, now_ns + TICK
+        metres, turned = metres + speed(velocity) * 0.02, turned + abs(velocity.angular_z_rad_s) * 0.02
+        if age_s <= min(brake_age_s, 0.23):
+            assert velocity == steady
+        if age_s >= LIMITS.zero_age_s:
+            assert velocity == Velocity()
+    assert guard.state is MotorState.LATCHED
+    # As far as at full speed, and what a setpoint holds for.
+    assert metres <= 0.5 * 0.25 + 0.5**2 / 4 + 0.5 * 0.02
+    assert turned <= 1.0 * 0.25 + 1.0 / 8 + 1.0 * 0.02
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.05, 0.25))
+def test_a_share_of_full_speed_is_followed_up_to_its_age(age_s: float, follow_age_s: float) -> None:
+    limits = MotorLimits(follow_age_s=follow_age_s)
+    share = limits.share_at_age(age_s)
+    assert 0.0 <= share <= 1.0
+    reached_s = limits.brake_age_s(share * limits.linear_m_s, share * limits.angular_rad_s)
+    assert reached_s == pytest.approx(min(max(age_s, follow_age_s), follow_age_s + 0.25))
+
+
 def test_dead_stream_of_zeros_latches_too() -> None:
     guard = armed()
     now_ns, _ = drive(guard, START, 3, row=(0, 0, 0))
@@ -230,7 +263,7 @@ def test_a_frame_slightly_in_the_future_is_followed() -> None:
 
 def test_repeated_chunks_are_ignored_and_do_not_refresh_the_age() -> None:
     guard = armed()
-    now_ns, _ = drive(guard, START, 40, decision=5)
+    now_ns, _ = drive(guard, START, 40, row=(0.5, 0, 0), decision=5)
     replayed = chunk(now_ns, decision=5)
     for i in range(30):
         assert not guard.follow(replayed, now_ns + i * TICK)

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from edge.motor.drivers import GROUP, NullMotors, open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.process import MotorLoop
-from edge.records import ActionChunk, MotorState, MotorStatus
+from edge.records import ActionChunk, MotorState, MotorStatus, Refusals
 from tests.edge.motor_runtime import arm, plan
 from tests.sim.rover import REPO, Rover
 
@@ -249,6 +250,33 @@ def test_noise_on_the_line_changes_nothing(rover: Rover) -> None:
         assert all(abs(line["linear_x"]) <= 0.5 and abs(line["linear_y"]) == 0 for line in rover.lines())
 
 
+@pytest.mark.parametrize("row", [(0.5, 0.0, 0.5), (0.3, 0.0, 0.0), (0.1, 0.0, 0.2)])
+def test_blind_no_plan_goes_farther_than_one_of_full_speed(tmp_path: Path, row) -> None:
+    """By the firmware's setpoints: a slower plan is followed longer, is at zero by the same age, and its way
+    since its frame stays within that of full speed."""
+    limits = MotorLimits()
+    full_m = limits.linear_m_s * limits.follow_age_s + limits.linear_m_s**2 / 2 / limits.linear_decel_m_s2
+
+    def attempt(folder: Path) -> None:
+        with Rover(folder) as rover, MotorProcess.start(rover.uri) as motor:
+            arm(motor)
+            for i in range(50):
+                motor.send(last := plan(i, row))
+                time.sleep(0.02)
+            until(lambda: motor.status().state is MotorState.LATCHED)
+            age = f"(limit {limits.brake_age_s(row[0], row[2]) * 1e3:.0f} ms)"
+            assert motor.status().reason.endswith(age)
+            within("zero", after_ms(rover, last.t0_ns, lambda line: speed(line) == 0), 500 + SLACK_MS)
+            lines = [line for line in rover.lines() if line["stamp_ns"] >= last.t0_ns]
+            blind_m = sum(a["linear_x"] * (b["stamp_ns"] - a["stamp_ns"]) / 1e9 for a, b in pairwise(lines))
+            within("blind, mm", 1e3 * blind_m, 1e3 * (full_m + limits.linear_m_s * SLACK_MS / 1e3))
+            kept = [line for line in lines if line["linear_x"] == pytest.approx(row[0], abs=1e-3)]
+            followed_ms = (kept[-1]["stamp_ns"] - last.t0_ns) / 1e6
+            assert followed_ms >= limits.brake_age_s(row[0], row[2]) * 1e3 - SLACK_MS
+
+    thrice(attempt, tmp_path)
+
+
 def test_corrupted_and_oversized_messages_are_counted_and_ignored() -> None:
     """Faults 38 and 66, on the socket between the processes."""
     with MotorProcess.start("null://") as motor:
@@ -257,7 +285,7 @@ def test_corrupted_and_oversized_messages_are_counted_and_ignored() -> None:
             motor._control.send(packet)
         status = drive(motor)
         assert status.state is MotorState.FOLLOWING
-        assert status.refused == 3
+        assert status.refused == Refusals(messages=3)
 
 
 def test_flood_of_messages_does_not_stop_the_ticks() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
-from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Velocity
+from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, Velocity
 
 i64 = st.integers(-(2**63), 2**63 - 1)
 number = st.floats(allow_nan=False)
@@ -25,7 +25,7 @@ status = st.builds(
     frame_to_motor_ns=i64,
     ticks=i64,
     missed_ticks=i64,
-    refused=i64,
+    refused=st.builds(Refusals, *[i64] * 8),
     odometry=st.none() | odometry,
     battery_fraction=st.none() | number,
 )

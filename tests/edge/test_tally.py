@@ -84,5 +84,6 @@ def test_the_same_decision_counts_once_and_distance_is_summed():
 
 def test_nothing_measured_is_null_and_not_nan():
     figures = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0).figures()
+    assert set(figures["refused_chunks"].values()) == {0}
     assert figures["frame_to_motor_ms"] == {"p50": None, "p99": None}
     assert figures["latency_ms"] == {} and figures["decisions"] == 0

@@ -10,12 +10,12 @@ from onnx import numpy_helper
 from edge.bundle import load_bundle, write_bundle
 from edge.calibration_set import CalibrationSet, Question, read_set, write_set
 from edge.errors import BundleRefused, UsageError
+from edge.parity_report import print_parity
 from edge.run import main as run_main
 from export import gate as gate_module
 from export.command import main
 from export.feeds import collect_feeds
 from export.gate import Limits, judge
-from export.gate_report import print_report
 from export.graph_edit import parse
 from export.precision import _with_graphs
 from export.precision_half import to_half
@@ -105,7 +105,7 @@ def test_int8_in_norms_or_softmax_is_refused_by_name(
     parity = judge(base, other, calibration.held_out, "int8", "ONNX Runtime", {}, quiet)
     (said,) = (failure for failure in parity.failures if failure.startswith("stage vision"))
     assert kind in said
-    print_report(parity)
+    print_parity(parity.to_json())
 
 
 def test_norms_that_overflow_in_fp16_are_refused_by_name(

@@ -1,0 +1,141 @@
+"""What the gate of an export measured, as tables for people: of a bundle's parity.json."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edge.errors import BundleRefused
+
+Row = tuple[str, str, str]  # what, measured, limit
+
+
+def print_parity(content: bytes, console: Console | None = None) -> None:
+    """Stages, answers, noise to compare with, and what was too far off. Raises BundleRefused for a file that
+    does not say so."""
+    console = console or Console()
+    try:
+        parity = json.loads(content)
+        tables = [_stages(parity), *_kept(parity), *_answers(parity), *_success(parity)]
+        failures = [str(failure) for failure in parity["failures"]]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise BundleRefused(
+            f"parity.json does not hold what an export writes: {type(error).__name__} {error}",
+            "export the bundle again",
+        ) from error
+    for table in tables:
+        console.print(table)
+    for failure in failures:
+        console.print(f"too far from fp32: {escape(failure)}", style="red", highlight=False)
+    if not failures:
+        limits = parity["limits"]
+        console.print(f"passed: stages {limits['stage_cosine']}, {limits['stage_sqnr_db']:g} dB or better")
+
+
+def _stages(parity: Mapping[str, Any]) -> Table:
+    title = (
+        f"{parity['precision']} against fp32, {parity['samples']} held-out questions ({parity['computed']})"
+    )
+    noises = parity.get("noise", [])
+    table = Table("stage", "cosine (lowest)", "SQNR (median)", "max error", "adds most error", title=title)
+    for noise in noises:
+        table.add_column(f"{noise['of']} alone" if noise["of"] == "bf16" else noise["of"])
+    for role, stage in parity["stages"].items():
+        layers = parity["worst"][role]
+        worst = f"{layers[0]['layer']} +{_percent(layers[0]['added'])}" if layers else ""
+        numbers = f"{stage['cosine']:.4f}", f"{stage['sqnr_db']:.1f} dB", f"{stage['max_error']:.3g}"
+        others = [_stage(noise["stages"].get(role)) for noise in noises]
+        table.add_row(
+            escape(role),
+            *(numbers if stage["finite"] else ("NaN or infinity", "", "")),
+            escape(worst),
+            *others,
+        )
+    return table
+
+
+def _stage(stage: Mapping[str, Any] | None) -> str:
+    if stage is None:
+        return ""
+    return f"{stage['cosine']:.4f}, {stage['sqnr_db']:.1f} dB" if stage["finite"] else "NaN or infinity"
+
+
+def _kept(parity: Mapping[str, Any]) -> list[Table]:
+    if not parity["kept"]:
+        return []
+    table = Table("stays fp32", "its int8 alone", title="layers that would harm most")
+    for role, layers in parity["kept"].items():
+        for layer in layers:
+            table.add_row(escape(f"{role}: {layer['layer']}"), f"{layer['noise']:.2%} noise")
+    return [table]
+
+
+def _answers(parity: Mapping[str, Any]) -> list[Table]:
+    if parity["answers"] is None:
+        return []
+    table = Table("answers", "measured", "limit")
+    noises = [noise for noise in parity.get("noise", []) if noise["answers"] is not None]
+    for noise in noises:
+        name = f"{noise['of']} alone" if noise["of"] == "bf16" else noise["of"]
+        table.add_column(f"{name}, {noise['samples']} questions")
+    columns = [
+        {what: measured for what, measured, _ in answer_rows(noise["answers"], parity["limits"])}
+        for noise in noises
+    ]
+    for what, measured, limit in answer_rows(parity["answers"], parity["limits"]):
+        table.add_row(what, measured, limit, *(column[what] for column in columns))
+    return [table]
+
+
+def answer_rows(said: Mapping[str, Any], limits: Mapping[str, Any]) -> list[Row]:
+    """What, its figure, and its limit where it has one."""
+    if "detections" in said:
+        return [
+            ("the same, token for token", f"{said['equal']:.1%} of {said['questions']}", ""),
+            ("sure detections lost", _of(said["sure_lost"], said["sure_detections"]), ""),
+            ("sure detections gained", _of(said["sure_gained"], said["absent"]), ""),
+            ("all detections lost", _of(said["lost"], said["detections"]), f"{limits['lost']:.0%}"),
+            ("all detections gained", _of(said["gained"], said["absent"]), f"{limits['gained']:.0%}"),
+            ("IoU, median", f"{said['iou_median']:.3f}", f"{limits['iou_median']}"),
+            ("IoU, 5th percentile", f"{said['iou_p5']:.3f}", ""),
+            ("the same words", _of(said["words_equal"], said["words"]), f"{limits['words_equal']:.0%}"),
+        ]
+    rows = [
+        (f"error of {name}, p99 (max)", f"{p99:.4f} ({said['max_error'][name]:.4f}) {_unit(name)}", "")
+        for name, p99 in said["p99_error"].items()
+    ]
+    if said["equal"] is not None:
+        return [*rows, ("equal tokens", f"{said['equal']:.1%}", f"{limits['equal_tokens']:.0%}")]
+    return [*rows, ("p99 error, of the span", f"{said['p99_share']:.2%}", f"{limits['action_share']:.0%}")]
+
+
+def _success(parity: Mapping[str, Any]) -> list[Table]:
+    said = parity.get("success")
+    if said is None:
+        return []
+    table = Table(
+        "closed loop", "fp32", parity["precision"], "limit", title=f"the same rooms of '{said['simulation']}'"
+    )
+    count, limit = said["episodes"], parity["limits"]["success_points"]
+    table.add_row(
+        "goals reached", _of(said["base"], count), _of(said["other"], count), f"{limit * 100:g} points less"
+    )
+    table.add_row("only by one", str(len(said["lost"])), str(len(said["gained"])), "")
+    if count < 100:
+        table.caption = f"{count} episodes prove little"
+    return [table]
+
+
+def _unit(column: str) -> str:
+    return "rad/s" if column.startswith("angular") else "m/s"
+
+
+def _of(share: float, count: int) -> str:
+    return f"{share:.2%} of {count}"
+
+
+def _percent(share: float | None) -> str:
+    return "NaN or infinity" if share is None else f"{share:.1%}"

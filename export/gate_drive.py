@@ -1,0 +1,82 @@
+"""The last word of the gate: does the bundle still reach what the fp32 one reaches, in the same rooms?
+
+Rooms are a simulation's; a package offers them by the entry point `vla_edge.episodes`.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol
+
+from edge.bundle import Bundle, write_bundle
+from edge.errors import UsageError
+from export.gate import LIMITS, Parity, Say
+
+GROUP = "vla_edge.episodes"
+SEED = 9000  # of the first room; rooms that nothing was trained or tuned on
+MANY = 100  # fewer episodes prove little
+
+
+class Episodes(Protocol):
+    """Drives each bundle through the same rooms; says for each whether it was right to claim its goal."""
+
+    def __call__(
+        self, folders: Sequence[Path], episodes: int, seed: int, told: Callable[[int], None]
+    ) -> list[list[bool]]: ...
+
+
+@dataclass(frozen=True)
+class Success:
+    """What became of both bundles, room by room."""
+
+    simulation: str
+    episodes: int
+    seed: int  # of the first room; the others follow
+    base: float  # share of the rooms that the fp32 bundle reached its goal in
+    other: float
+    lost: list[int]  # seeds of the rooms that only the fp32 bundle reached it in
+    gained: list[int]  # that only the other one did
+
+
+def find_episodes() -> tuple[str, Episodes]:
+    """The simulation that is installed, and its name. Raises UsageError when there is none."""
+    known = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    if not known:
+        raise UsageError(
+            f"no simulation is installed (entry point {GROUP})", "leave --episodes out, or install one"
+        )
+    return known[0].name, known[0].load()
+
+
+def with_success(parity: Parity, base: Bundle, other: Bundle, episodes: int, say: Say) -> Parity:
+    """The parity with the closed loop of both, and with what fails in it."""
+    name, drive = find_episodes()
+    with tempfile.TemporaryDirectory(prefix="vla-edge-") as place:
+        folders = [Path(place) / "fp32", Path(place) / parity.precision]
+        for folder, bundle in zip(folders, (base, other), strict=True):
+            write_bundle(folder, bundle)
+        told = lambda done: say("driving in simulation", done, 2 * episodes)  # noqa: E731
+        before, after = drive(folders, episodes, SEED, told)
+    pairs = list(zip(range(SEED, SEED + episodes), before, after, strict=True))
+    success = Success(
+        name,
+        episodes,
+        SEED,
+        sum(before) / episodes,
+        sum(after) / episodes,
+        [seed for seed, a, b in pairs if a and not b],
+        [seed for seed, a, b in pairs if b and not a],
+    )
+    return replace(parity, success=success, failures=[*parity.failures, *_failures(success)])
+
+
+def _failures(said: Success) -> list[str]:
+    if said.base - said.other <= LIMITS.success_points + 1e-9:
+        return []
+    few = f"; {said.episodes} episodes prove little, {MANY} would tell more" * (said.episodes < MANY)
+    return [
+        f"success in simulation: {said.other:.3f} of {said.episodes} rooms, {said.base:.3f} in fp32, at most "
+        f"{LIMITS.success_points:g} less allowed (lost: rooms {', '.join(map(str, said.lost[:8]))}{few})"
+    ]
