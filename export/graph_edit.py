@@ -10,6 +10,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules of the net that it stands in
 COMPUTE = ("MatMul", "Gemm", "Conv")
 LARGE = 4096  # numbers
+_CHANGED = {"GroupNormalization", "GridSample", "DFT", "AffineGrid"}  # in meaning, by opsets after 18
 
 
 def parse(graph: bytes) -> ModelProto:
@@ -65,7 +66,31 @@ def values(weight: TensorProto) -> np.ndarray:
 
 def constant(name: str, array: np.ndarray) -> TensorProto:
     """A constant of the array's own type; ml_dtypes has those that numpy lacks."""
-    return numpy_helper.from_array(np.ascontiguousarray(array), name)
+    return numpy_helper.from_array(np.asarray(array, order="C"), name)
+
+
+def raise_opset(model: ModelProto, least: int) -> ModelProto:
+    """Declares operators of a later version, where the graph's are older.
+
+    Nothing else changes: what policies are made of only took in more types from 18 to 23. Those few that did
+    not are refused with ValueError. onnx's own converter would serialise the model.
+    """
+    changed = {node.op_type for node in model.graph.node} & _CHANGED
+    (opset,) = (one for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    if opset.version < least:
+        if changed:
+            raise ValueError(f"{changed} mean something else in opset {least} than in {opset.version}")
+        opset.version = least
+        model.ir_version = max(model.ir_version, helper.find_min_ir_version_for([opset]))
+    return model
+
+
+def swap_constant(model: ModelProto, node: NodeProto, name: str) -> None:
+    """A product reads another tensor in place of its constant, which goes where nothing reads it any more."""
+    graph, old = model.graph, node.input[1]
+    node.input[1] = name
+    if not any(old in one.input for one in graph.node) and all(old != one.name for one in graph.output):
+        del graph.initializer[[one.name for one in graph.initializer].index(old)]
 
 
 def weights(graph: GraphProto) -> set[str]:

@@ -19,9 +19,9 @@ from export.gate import Limits, judge
 from export.graph_edit import parse
 from export.precision import _with_graphs
 from export.precision_half import to_half
-from export.precision_int8 import quantize
 from export.ranges import compute_ranges
 from tests.calibration.test_activations import picture
+from tests.export.broken import quantize_any
 
 
 def quiet(what: str, done: int, total: int) -> None:
@@ -97,9 +97,8 @@ def test_int8_in_norms_or_softmax_is_refused_by_name(
             graph, feeds, "minmax", ["LayerNormalization", "Softmax"]
         ).items()
     }
-    model = parse(graph)
-    names = [node.name for node in model.graph.node if node.op_type == kind]
-    broken = quantize(model, names, wide, "onnxruntime").SerializeToString()
+    names = [node.name for node in parse(graph).graph.node if node.op_type == kind]
+    broken = quantize_any(graph, names, wide)
     monkeypatch.setattr(gate_module, "LIMITS", Limits(stage_cosine=0.9999, stage_sqnr_db=60))
     other = _with_graphs(base, {"vision": broken})
     parity = judge(base, other, calibration.held_out, "int8", "ONNX Runtime", {}, quiet)

@@ -1,0 +1,184 @@
+"""Explicit QuantizeLinear and DequantizeLinear around products with constant weights.
+
+Our own, because onnxruntime's quantizer holds a whole model in memory several times and serialises it, which
+ends at 2 GB. Here a weight is read by `graph_edit.values`, replaced through `graph_edit.constant` and
+forgotten before the next, and the model is changed where it stands.
+
+Kinds:
+
+    uint8  for ONNX Runtime's CPU: activations uint8 with a zero point, int32 biases of Gemm and Conv; what
+           they give out is rounded too, else its integer kernels are not used, and so is what a MatMul
+           gives out that a bias is added to: else ONNX Runtime makes one fp32 product of both
+    int8   for TensorRT: activations int8 around 0, biases as they are (its parser refuses integer ones)
+    fp8    for TensorRT: activations and weights E4M3
+
+Weights have a scale for each output channel, activations one for all.
+"""
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+import ml_dtypes
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper
+
+from export.graph_edit import constant, fixed_products, raise_opset, swap_constant, values
+from export.ranges import Ranges
+
+Kind = Literal["uint8", "int8", "fp8"]
+E4M3 = np.dtype(ml_dtypes.float8_e4m3fn)
+E4M3_MAX = 448.0
+_OPSETS: dict[Kind, int] = {"uint8": 13, "int8": 13, "fp8": 19}  # the first with the type
+_WEIGHT_MAX: dict[Kind, float] = {"uint8": 127.0, "int8": 127.0, "fp8": E4M3_MAX}
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+def insert_qdq(model: ModelProto, names: Collection[str], kind: Kind, ranges: Ranges) -> ModelProto:
+    """The same model with these products quantized, by node name; `ranges` of what goes into them and, for
+    uint8, what comes out. Raises KeyError where a range lacks, which means that they are another graph's."""
+    raise_opset(model, _OPSETS[kind])
+    chosen = {node.name for node in fixed_products(model) if node.name in set(names)}
+    return _Inserter(model, kind, ranges, chosen).done()
+
+
+def channel_axis(node: NodeProto) -> int:
+    """The axis of a product's weight that its output channels lie along."""
+    if node.op_type == "Gemm":
+        return 0 if any(a.name == "transB" and a.i for a in node.attribute) else 1
+    return 0 if node.op_type == "Conv" else -1
+
+
+def round_weight(numbers: np.ndarray, axis: int, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers in their type, and the scale of each channel along the axis, in the numbers' own type."""
+    others = tuple(i for i in range(numbers.ndim) if i != axis % numbers.ndim)
+    scale = safe_scale(np.abs(numbers).max(axis=others, keepdims=True), _WEIGHT_MAX[kind], numbers.dtype)
+    scaled = np.divide(numbers, scale, dtype=np.float32)
+    np.clip(scaled, -_WEIGHT_MAX[kind], _WEIGHT_MAX[kind], out=scaled)
+    if kind != "fp8":
+        np.rint(scaled, out=scaled)
+    return scaled.astype(E4M3 if kind == "fp8" else np.int8), scale.ravel()
+
+
+def safe_scale(largest: np.ndarray | float, most: float, dtype: Any = np.float32) -> np.ndarray:
+    """What numbers up to `largest` are divided by to be `most` at most; 1 where all are 0."""
+    scale = (np.asarray(largest, np.float32) / np.float32(most)).astype(dtype)
+    return np.where(scale.astype(np.float32) < _TINY, np.ones((), dtype), scale)
+
+
+class _Inserter:
+    """One pass over a graph, in its order of computation."""
+
+    def __init__(self, model: ModelProto, kind: Kind, ranges: Ranges, chosen: Collection[str]) -> None:
+        graph = model.graph
+        self._model, self._kind, self._ranges, self._chosen = model, kind, ranges, chosen
+        self._weights = {weight.name: weight for weight in graph.initializer}
+        self._outputs = {value.name for value in graph.output}
+        products = [node for node in graph.node if node.name in chosen]
+        self._types = {n.input[0]: _numpy_type(self._weights[n.input[1]]) for n in products}
+        if kind == "uint8":
+            self._types |= {
+                n.output[0]: _numpy_type(self._weights[n.input[1]])
+                for n in products
+                if n.op_type != "MatMul" or self._has_bias(n.output[0])
+            }
+        self._nodes: list[NodeProto] = []
+        self._rounded: dict[str, str] = {}  # a tensor's rounded copy
+        self._restored: dict[tuple[str, int], str] = {}  # a weight's, by its name and axis
+        self._scales: dict[str, np.ndarray] = {}  # of both, by the copy's name
+
+    def done(self) -> ModelProto:
+        """The model, changed."""
+        graph = self._model.graph
+        for name in [*(value.name for value in graph.input), *self._weights]:
+            self._round(name)
+        for node in list(graph.node):
+            self._read_rounded(node)
+            self._nodes.append(node)
+            for name in list(node.output):
+                self._round(name)
+        del graph.node[:]
+        graph.node.extend(self._nodes)
+        return self._model
+
+    def _has_bias(self, name: str) -> bool:
+        """Whether a constant is added to the tensor."""
+        return any(
+            node.op_type == "Add" and name in node.input and self._weights.keys() & set(node.input)
+            for node in self._model.graph.node
+        )
+
+    def _read_rounded(self, node: NodeProto) -> None:
+        chosen = node.name in self._chosen
+        for index, name in enumerate(node.input):
+            # ONNX Runtime has integer kernels of what lies between products, where they read nothing else.
+            if name in self._rounded and (self._kind == "uint8" or (chosen and not index)):
+                node.input[index] = self._rounded[name]
+        if not chosen:
+            return
+        weight = self._weights[node.input[1]]
+        swap_constant(self._model, node, self._weight(weight, channel_axis(node)))
+        if self._kind == "uint8" and node.op_type != "MatMul" and len(node.input) > 2:
+            self._bias(node)
+
+    def _round(self, name: str) -> None:
+        """Puts the quantizers of an activation here, where it is one of those to round."""
+        if name not in self._types:
+            return
+        scale, zero = _activation(self._kind, self._ranges[name], self._types[name])
+        s, z = self._add(f"{name}_scale", scale), self._add(f"{name}_zero", zero)
+        exact, restored = name, f"{name}_restored"
+        if name in self._outputs and self._kind == "uint8":
+            exact, restored = f"{name}_exact", name
+            node = self._nodes[-1]
+            node.output[list(node.output).index(name)] = exact
+        self._append("QuantizeLinear", [exact, s, z], f"{name}_quantized")
+        self._rounded[name] = self._append("DequantizeLinear", [f"{name}_quantized", s, z], restored)
+        self._scales[restored] = scale
+
+    def _weight(self, weight: TensorProto, axis: int) -> str:
+        """The name of a weight's rounded copy, which takes its place; products that share it share that."""
+        name, axis = weight.name, axis % len(weight.dims)
+        if (name, axis) not in self._restored:
+            end = f"{name}_{axis}"
+            codes, scale = round_weight(values(weight), axis, self._kind)
+            q, s = self._add(f"{end}_quantized", codes), self._add(f"{end}_scale", scale)
+            z = self._add(f"{end}_zero", np.zeros(scale.shape, codes.dtype))
+            restored = self._append("DequantizeLinear", [q, s, z], f"{end}_restored", axis=axis)
+            self._restored[name, axis], self._scales[restored] = restored, scale
+        return self._restored[name, axis]
+
+    def _bias(self, node: NodeProto) -> None:
+        """A constant bias as int32, in the steps of the product's integer sums."""
+        bias = self._weights.get(node.input[2])
+        x_scale, w_scale = (self._scales[name] for name in node.input[:2])
+        if bias is None or list(bias.dims) != [len(w_scale)]:
+            return
+        scale = safe_scale(x_scale * w_scale, 1.0)
+        most = np.iinfo(np.int32).max
+        codes = np.clip(np.rint(values(bias) / scale.astype(np.float64)), -most, most).astype(np.int32)
+        name = f"{node.name}_bias"  # a bias may be shared by products with other steps
+        q, s = self._add(f"{name}_quantized", codes), self._add(f"{name}_scale", scale)
+        z = self._add(f"{name}_zero", np.zeros(scale.shape, np.int32))
+        node.input[2] = self._append("DequantizeLinear", [q, s, z], f"{name}_restored", axis=0)
+
+    def _add(self, name: str, array: np.ndarray) -> str:
+        self._model.graph.initializer.append(constant(name, array))
+        return name
+
+    def _append(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        self._nodes.append(helper.make_node(kind, inputs, [output], f"{output}_{kind}", **attributes))
+        return output
+
+
+def _activation(kind: Kind, span: tuple[float, float], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and zero point for numbers of a range, which is widened to hold 0."""
+    low, high = min(span[0], 0.0), max(span[1], 0.0)
+    if kind == "uint8":
+        scale = safe_scale(high - low, 255.0, dtype)
+        return scale, np.asarray(np.rint(-low / float(scale)), np.uint8)
+    scale = safe_scale(max(-low, high), _WEIGHT_MAX[kind], dtype)
+    return scale, np.zeros((), E4M3 if kind == "fp8" else np.int8)
+
+
+def _numpy_type(weight: TensorProto) -> np.dtype:
+    return helper.tensor_dtype_to_np_dtype(weight.data_type)
