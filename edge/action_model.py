@@ -12,6 +12,7 @@ Graphs (static shapes; N image tokens, P prompt tokens at most, F features, W wi
 A discrete head has vision, prefill and decode as in `edge/grounding.py`. Actions are in [-1, 1].
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
@@ -146,15 +147,16 @@ class _Tokens:
         self._near = round(NEAR * bins)
         self._tokens = ActionTokenizer(first + bins, bins)
         self._shape = (head.horizon, len(head.columns))
-        longest = self.net.image_tokens + self.net.prompt_tokens + head.horizon * len(head.columns)
-        if self.net.slots < longest or self.net.length_of("logits", 1) < first + bins:
-            raise BundleRefused(
-                f"the graphs have no room for {self._shape} actions in ids up to {first + bins}"
-            )
+        if self.net.length_of("logits", 1) < first + bins:
+            raise BundleRefused(f"the graphs know no action ids up to {first + bins}")
 
     def step(self, image: Image, prompt: str, state: Tensor | None) -> Said:
         answer = Answer(self.net)
         logits = answer.start(image, prompt, state)
+        if answer.room < math.prod(self._shape) - 1:
+            raise BundleRefused(
+                f"the graphs have no room for {self._shape} actions", "export the bundle again"
+            )
         ids = np.zeros(self._shape, np.int64)
         sure, count = 0.0, ids.size
         for place in range(count):

@@ -25,7 +25,7 @@ from edge.interfaces import Engine, Tensor, TensorSpec
 from edge.preprocess import image_to_tensor
 from edge.records import Image
 from edge.speech import Constrained, Logits, Open, softmax
-from edge.text import OpenText, Text
+from edge.text import PolicyText, Text, text_of
 
 __all__ = ["Answer", "Grounding", "GroundingModel", "Logits", "Net", "Prefix", "StopWatch", "softmax"]
 
@@ -51,6 +51,7 @@ class GroundingModel:
             raise BundleRefused(f"bundle '{manifest.name}' holds a {manifest.policy} policy")
         self._net = Net(bundle, threads)
         text = self._net.text
+        assert not isinstance(text, PolicyText)  # the manifest allows none
         self._speech = Constrained(text) if isinstance(text, Text) else Open(text)
 
     def ground(self, image: Image, prompt: str, label: str) -> Grounding:
@@ -104,12 +105,7 @@ class Prefix:
         self._shapes = {spec.name: spec.shape for spec in self.prefill.inputs + self.prefill.outputs}
         self.image_tokens = self.length_of("image_features", 1)
         self.prompt_tokens = self.length_of("ids", 1)
-        tokenizer = bundle.read("tokenizer")
-        self.text = (
-            Text(tokenizer)
-            if manifest.answer is None
-            else OpenText(tokenizer, manifest.family, manifest.answer, self.image_tokens)
-        )
+        self.text = text_of(manifest, bundle.read("tokenizer"), self.image_tokens)
         pixels = TensorSpec("pixel_values", np.dtype(np.float32), (1, 3, self.image.height, self.image.width))
         _check_inputs("vision", self.vision, (pixels,), ())
         _check_inputs("prefill", self.prefill, self.vision.outputs, ("ids", "length", "state"))

@@ -155,6 +155,14 @@ class AnswerSpec(_Model):
     prefix: str = ""  # what the family's parser wants ahead of what was said about a target
 
 
+class PromptSpec(_Model):
+    """How a policy's prompt becomes ids, where its vocabulary is open: `after_image`, then the words with
+    their end, in the tokenizer's plain ids."""
+
+    after_image: tuple[Annotated[int, Field(ge=0)], ...]
+    end: str  # of every prompt
+
+
 class Manifest(_Model):
     """What `manifest.json` holds."""
 
@@ -177,6 +185,7 @@ class Manifest(_Model):
     parity: dict[str, float]
     head: ActionHead | None = None  # of policies token and head
     answer: AnswerSpec | None = None  # of policy grounding; None: only places and known words can be said
+    prompt: PromptSpec | None = None  # of policies token and head; None: the words of a closed vocabulary
     unproved: tuple[str, ...] = ()  # what an export found too far from fp32 and was told to write anyway
 
     @model_validator(mode="after")
@@ -186,6 +195,8 @@ class Manifest(_Model):
             raise ValueError(f"a {self.policy} policy with a section head that says {kind}")
         if self.answer is not None and self.policy != "grounding":
             raise ValueError(f"a {self.policy} policy with a section answer")
+        if self.prompt is not None and self.policy == "grounding":
+            raise ValueError("a grounding policy with a section prompt")
         wanted = self.graphs.keys() if self.target.engine == "tensorrt" else set[str]()
         if self.plans and self.plans.keys() != wanted:
             raise ValueError(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import AnswerSpec
+from edge.manifest import AnswerSpec, Manifest, PromptSpec
 from edge.prompt_ids import ids_after_picture
 
 LOC_COUNT = 1024
@@ -91,6 +91,35 @@ class OpenText:
     def plain(self, ids: list[int]) -> str:
         """The text of an answer for people, without special tokens."""
         return self._tokenizer.decode(ids).strip()
+
+
+class PolicyText:
+    """A tokenizer.json of a policy that takes any words, and how it was taught to read a prompt."""
+
+    pad = 0  # any id will do behind the prompt's end
+
+    def __init__(self, tokenizer_json: bytes, spec: PromptSpec) -> None:
+        """Raises BundleRefused when it is no tokenizer."""
+        self._tokenizer = _read(tokenizer_json)
+        self._spec = spec
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """What follows the image; what stands ahead of it is the graph's own business."""
+        words: list[int] = self._tokenizer.encode(prompt + self._spec.end, add_special_tokens=False).ids
+        return [*self._spec.after_image, *words]
+
+    def last_words(self, prompt: str, count: int) -> str:
+        """The end of a prompt, `count` tokens of it."""
+        return _last_words(self._tokenizer, prompt, count)
+
+
+def text_of(manifest: Manifest, tokenizer_json: bytes, image_tokens: int) -> Text | OpenText | PolicyText:
+    """The text of a bundle's model. Raises as the classes."""
+    if manifest.prompt is not None:
+        return PolicyText(tokenizer_json, manifest.prompt)
+    if manifest.answer is not None:
+        return OpenText(tokenizer_json, manifest.family, manifest.answer, image_tokens)
+    return Text(tokenizer_json)
 
 
 def _read(tokenizer_json: bytes) -> Tokenizer:

@@ -21,11 +21,13 @@ from edge.manifest import (
     ImageSpec,
     MeanStdScaling,
     MinMaxScaling,
+    PromptSpec,
     StateInput,
     first_problem,
 )
 from edge.records import BASE_ACTION
 from vla.checkpoint import load_vla
+from vla.families import FAMILIES
 from vla.model import VLA
 
 TASK = "find the {target}"  # as `vla-edge collect` words a task
@@ -42,7 +44,7 @@ class Checkpoint:
     head: ActionHead
     image: ImageSpec
     prompt: str  # with {target}, without its end
-    tiny: bool  # is its backbone ours, with a closed vocabulary?
+    spec: PromptSpec | None  # None: its backbone is ours, with a closed vocabulary
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -62,8 +64,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             policy,
             _action_head(policy, config, statistics),
             _image(folder, config, shape),
-            _prompt(config["inputs"]["instruction"]),
-            "tiny" in shape["backbone"],
+            *_prompt(policy, config["inputs"]["instruction"], "tiny" in shape["backbone"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, ValidationError):
@@ -91,10 +92,9 @@ def _check_shape(folder: Path, shape: dict[str, Any]) -> None:
         history, hand_camera, gripper = vla["history"], vla["hand_camera"], vla["head"]["gripper"]
     except (KeyError, TypeError) as error:
         raise UsageError(f"{folder / 'vla.json'} is no policy's shape: {error}", _AGAIN) from error
-    if family != "paligemma":
+    if family not in FAMILIES:
         raise UsageError(
-            f"{folder} is a policy on {family}; so far only those on paligemma become bundles",
-            "the exporter for all families comes later",
+            f"{folder} is a policy on {family}, which has no exporter", f"families: {', '.join(FAMILIES)}"
         )
     if history not in ("none", "post"):
         raise UsageError(
@@ -108,8 +108,8 @@ def _check_shape(folder: Path, shape: dict[str, Any]) -> None:
         )
 
 
-def _prompt(instruction: dict[str, Any]) -> str:
-    """The plain prompt of a target; other wordings are for training only."""
+def _prompt(policy: VLA, instruction: dict[str, Any], tiny: bool) -> tuple[str, PromptSpec | None]:
+    """The plain prompt of a target, and how it becomes ids; other wordings are for training only."""
     words = TASK
     for part, instead in instruction["replace"].items():
         if part not in TASK:
@@ -119,13 +119,17 @@ def _prompt(instruction: dict[str, Any]) -> str:
                 "a bundle's prompt must be the same for all targets",
             )
         words = words.replace(part, instead)
-    prompt = instruction["templates"][0].replace("{task}", words) + instruction["end"]
+    asked = instruction["templates"][0].replace("{task}", words)
+    if not tiny:
+        layout = policy.backbone.layout
+        return asked, PromptSpec(after_image=layout.image_end + layout.after, end=instruction["end"])
+    prompt = asked + instruction["end"]
     if not prompt.endswith(END) or END in prompt[: -len(END)]:
         raise UsageError(
             f"the prompt {prompt!r} does not end in one newline as PaliGemma's do",
             'train with inputs.instruction.end "\\n"',
         )
-    return prompt.removesuffix(END)
+    return prompt.removesuffix(END), None
 
 
 def _image(folder: Path, config: dict[str, Any], shape: dict[str, Any]) -> ImageSpec:

@@ -11,8 +11,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from edge.arguments import ArgumentParser, non_negative_float, non_negative_int
-from edge.bundle import MANIFEST, Bundle, bundle_names, find_bundle, load_bundle, write_bundle
+from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_int
+from edge.bundle import MANIFEST, Bundle, load_bundle, write_bundle
 from edge.calibration_set import read_set
 from edge.errors import UsageError
 from edge.parity_report import print_parity
@@ -20,9 +20,12 @@ from edge.records import Image
 from export.gate import GateRefused, Parity, Say
 from export.gate_drive import find_episodes
 from export.gate_plot import check_plot, plot_parity
+from export.model_source import find_source
 from export.precision import BUDGET_DB, PRECISIONS, change_precision, check_precision
 from export.ranges import METHODS
 
+CAMERA = (480, 640)  # height and width in pixels
+PROMPT_TOKENS, ANSWER_TOKENS = 96, 96
 _CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --out DIR`"
 
 
@@ -87,7 +90,11 @@ def _told(a: argparse.Namespace) -> Iterator[None]:
 
 def _arguments() -> ArgumentParser:
     p = ArgumentParser("export", "a folder that training wrote to a bundle, compared with torch")
-    p.add_argument("checkpoint", type=Path, help="such as OUT/best of `vla-edge train`; or an fp32 bundle")
+    p.add_argument(
+        "given", nargs="?", metavar="MODEL", help="a checkpoint's folder, ORG/NAME on the hub, an fp32 bundle"
+    )
+    p.add_argument("--model", metavar="MODEL", help="the same")
+    p.add_argument("--head", type=Path, help="a policy's checkpoint, such as OUT/best of `vla-edge train`")
     p.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced if there")
     p.add_argument("--name", help="in the manifest; default: the name of --out")
     p.add_argument("--precision", choices=PRECISIONS, default="fp32", help="(%(default)s)")
@@ -122,6 +129,15 @@ def _arguments() -> ArgumentParser:
     p.add_argument(
         "--images", type=Path, help="folder of images to compare with torch on, besides random ones"
     )
+    p.add_argument(
+        "--camera",
+        type=_size,
+        default=CAMERA,
+        metavar="WxH",
+        help="pixels of the images to come, for families that keep their shape (640x480)",
+    )
+    p.add_argument("--prompt-tokens", type=positive_int, default=PROMPT_TOKENS, help="at most (%(default)s)")
+    p.add_argument("--answer-tokens", type=positive_int, default=ANSWER_TOKENS, help="at most (%(default)s)")
     p.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
     p.add_argument("--json", action="store_true")
     return p
@@ -129,32 +145,36 @@ def _arguments() -> ArgumentParser:
 
 def _fp32(a: argparse.Namespace) -> Bundle:
     """The bundle that was given, or that of the checkpoint."""
-    name = a.name or a.out.name
-    if not a.checkpoint.exists():
-        a.checkpoint = _installed(a.checkpoint)
-    if (a.checkpoint / MANIFEST).is_file():
+    name, folder = a.name or a.out.name, find_source(a.given, a.model, a.head)
+    if (folder / MANIFEST).is_file():
         if a.images or a.floor or a.precision == "fp32":
             raise UsageError(
-                f"{a.checkpoint} is a bundle already; it can only change its precision",
+                f"{folder} is a bundle already; it can only change its precision",
                 "give a checkpoint, or --precision without --images and --floor",
             )
-        found = load_bundle(a.checkpoint)
+        found = load_bundle(folder)
         return Bundle(found.manifest.model_copy(update={"name": name}), found.contents, found.sha256)
     images, floor = _read_images(a.images), _read_floor(a.floor)
     # torch takes seconds to import, and a bundle does not need it.
-    if (a.checkpoint / "vla.json").is_file():
-        from export.policy import build_policy_bundle as build
-    else:
-        from export.grounding import build_grounding as build
-    return build(a.checkpoint, name, images, floor=floor)
+    if (folder / "vla.json").is_file():
+        from export.policy import build_policy_bundle
+
+        return build_policy_bundle(folder, name, images, floor=floor)
+    if (folder / "tiny.json").is_file():
+        from export.grounding import build_grounding
+
+        return build_grounding(folder, name, images, floor=floor)
+    from export.family import build_family_bundle
+
+    return build_family_bundle(folder, name, images, floor, a.camera, a.prompt_tokens, a.answer_tokens)
 
 
-def _installed(name: Path) -> Path:
-    """The folder of the bundle that is installed under a name. Raises UsageError when there is none."""
-    if str(name) not in bundle_names():
-        names = ", ".join(bundle_names())
-        raise UsageError(f"there is no folder {name}", f"give a checkpoint's folder, or a bundle: {names}")
-    return find_bundle(name)
+def _size(text: str) -> tuple[int, int]:
+    """Height and width of "640x480"."""
+    width, cross, height = text.partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 640x480")
+    return int(height), int(width)
 
 
 def _print(a: argparse.Namespace, bundle: Bundle, parity: Parity | None) -> None:

@@ -30,9 +30,6 @@ from vla.loading import load_backbone
 from vla.preprocessor import one_size, read_image_spec
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 
-CAMERA = (480, 640)  # height and width in pixels, where the family keeps an image's shape
-PROMPT_TOKENS = 96  # that may follow the image
-ANSWER_TOKENS = 96
 _SAID = 12  # tokens that are compared for each image
 _MAX_ERROR = 1e-3  # of a logit, as a share of the largest
 _MIN_EQUAL = 0.99  # share of tokens that must be the same; the rest are near-ties
@@ -44,13 +41,14 @@ def build_family_bundle(
     name: str,
     images: Sequence[Image] = (),
     floor: bytes | None = None,
-    camera: tuple[int, int] = CAMERA,
-    prompt_tokens: int = PROMPT_TOKENS,
-    answer_tokens: int = ANSWER_TOKENS,
+    camera: tuple[int, int] = (480, 640),
+    prompt_tokens: int = 96,
+    answer_tokens: int = 96,
 ) -> Bundle:
     """Export a checkpoint's folder (config.json, tokenizer.json, preprocessor_config.json, *.safetensors) to
     an fp32 bundle, and compare it with torch on `images` (RGB uint8) and random ones. `camera` is the height
-    and width in pixels of the images to come, for families that keep their shape.
+    and width in pixels of the images to come, for families that keep their shape; `prompt_tokens` is the most
+    that may follow the image.
 
     Raises UsageError where the folder is incomplete or no family reads it, and BundleRefused when the two
     disagree or `floor` is something else.

@@ -134,7 +134,8 @@ def see(backbone: Backbone, height: int, width: int) -> Seen:
     picture = backbone.encode(pixels)
     qwen = isinstance(backbone, QwenVL)
     module = QwenVision(backbone, height, width) if qwen else Vision(backbone)
-    outputs = dict(zip(("image_features", "deep"), module(pixels), strict=False))
+    names: list[str] = ["image_features", "deep"]
+    outputs: dict[str, Tensor] = dict(zip(names, module(pixels), strict=False))
     return Seen(Source(module, {"pixel_values": pixels}, list(outputs)), picture, outputs)
 
 

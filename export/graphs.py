@@ -3,7 +3,11 @@
 What goes in and out is described in `edge/grounding.py`.
 """
 
+import contextlib
 import io
+import logging
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,20 +145,35 @@ def export_graphs(
 
 def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> bytes:
     """An ONNX file, opset 18, weights inside, with the inputs' shapes as the static ones."""
-    program: Any = torch.onnx.export(
-        module.eval(),
-        kwargs=dict(inputs),
-        dynamo=True,
-        opset_version=18,
-        input_names=list(inputs),
-        output_names=outputs,
-        verbose=False,
-    )
+    with _quiet():
+        program: Any = torch.onnx.export(
+            module.eval(),
+            kwargs=dict(inputs),
+            dynamo=True,
+            opset_version=18,
+            input_names=list(inputs),
+            output_names=outputs,
+            verbose=False,
+        )
     model = program.model_proto
     _forget(model)
     buffer = io.BytesIO()
     onnx.save(model, buffer)
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of packages that are not there and of its own code."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
 
 
 def _forget(model: onnx.ModelProto) -> None:

@@ -1,11 +1,14 @@
 """Where a model comes from that is to be exported: a folder, an installed bundle, or the Hugging Face hub."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from edge.bundle import bundle_names, find_bundle
 from edge.errors import UsageError
 
+POLICY = "vla.json"  # of a checkpoint that training wrote
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ("*.json", "*.safetensors")  # no pickles, and nothing that runs
 
@@ -37,3 +40,40 @@ def _download(repository: str) -> Path:
             f"cannot get {repository} from the Hugging Face hub: {' '.join(str(error).split())[:200]}",
             "check the name and the network, or download it elsewhere and give the folder",
         ) from error
+
+
+def find_source(given: str | None, model: str | None, head: Path | None) -> Path:
+    """The folder to export: of MODEL, which can stand alone or behind --model, or of a policy's checkpoint.
+    A policy brings its own backbone, trained or not; a model beside it must be of the same family. Raises
+    UsageError where there is none or too many."""
+    if given is not None and model is not None:
+        raise UsageError(f"two models: {given} and --model {model}", "give one")
+    name = given if model is None else model
+    if name is None and head is None:
+        raise UsageError("no model to export", "give a checkpoint's folder, ORG/NAME of the hub, or a bundle")
+    if head is None:
+        assert name is not None
+        return find_model(name)
+    if not (head / POLICY).is_file():
+        raise UsageError(f"{head} is no policy's checkpoint: it has no {POLICY}", "give OUT/best of training")
+    if name is not None:
+        _check_family(head, find_model(name))
+    return head
+
+
+def _check_family(head: Path, model: Path) -> None:
+    trained = _json(head / POLICY).get("backbone", {}).get("model_type")
+    found = _json(model / "config.json").get("model_type")
+    if trained != found:
+        raise UsageError(
+            f"{head} was trained on a {trained}, {model} is a {found}",
+            "leave --model out: a policy brings its own backbone",
+        )
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {file}: {error}") from error
+    return found if isinstance(found, dict) else {}

@@ -16,8 +16,9 @@ from edge.errors import BundleRefused
 from edge.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
 from edge.preprocess import image_to_tensor
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
-from edge.text import Text
+from edge.text import PolicyText, Text
 from export.checkpoint import Checkpoint, read_checkpoint
+from export.family import manifest_family
 from export.grounding import (
     check_floor_graph,
     graph_info,
@@ -29,7 +30,8 @@ from export.policy_graphs import policy_sources
 from vla.fusion import Inputs
 
 GOALS = ("find_object",)
-_MIN_PROMPT = 8  # tokens; free names get as many more
+_MIN_PROMPT = 8  # tokens
+_FREE_PROMPT = 24  # tokens that names of any words get besides
 _LABELS = ("red cup", "blue box")  # of the two episodes that are compared
 _MIN_EQUAL = 0.99  # share of tokens that must be the same; the rest are near-ties
 _MAX_ERROR = 1e-3 * 2  # of actions in [-1, 1]
@@ -69,7 +71,9 @@ def build_policy_bundle(
         check_floor_graph(floor)
     tokenizer = (folder / "tokenizer.json").read_bytes()
     size = checkpoint.image.height, checkpoint.image.width
-    sources = policy_sources(checkpoint.policy, *size, _prompt_tokens(checkpoint, Text(tokenizer)))
+    sources = policy_sources(
+        checkpoint.policy, *size, _prompt_tokens(checkpoint, _text(checkpoint, tokenizer))
+    )
     graphs = {role: source.to_onnx() for role, source in sources.items()}
     if floor is not None:
         graphs["floor"] = floor
@@ -77,11 +81,11 @@ def build_policy_bundle(
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,
-        family=checkpoint.policy.backbone.family,
+        family=manifest_family(checkpoint.policy.backbone),
         policy="head" if checkpoint.head.tokens is None else "token",
         goals=GOALS,
         prompts=dict.fromkeys(GOALS, checkpoint.prompt),
-        vocabulary=tiny_vocabulary() if checkpoint.tiny else Vocabulary(),
+        vocabulary=tiny_vocabulary() if checkpoint.spec is None else Vocabulary(),
         image=checkpoint.image,
         action=BASE_ACTION,
         graphs={role: graph_info(role, content) for role, content in graphs.items()},
@@ -90,21 +94,26 @@ def build_policy_bundle(
         provenance=provenance(hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()),
         parity={},
         head=checkpoint.head,
+        prompt=checkpoint.spec,
     )
     pictures = [*images, *(random_patches(seed, *size) for seed in range(random_images))]
     parity = compare(checkpoint, make_bundle(manifest, contents), pictures)
     return make_bundle(manifest.model_copy(update={"parity": parity}), contents)
 
 
-def _prompt_tokens(checkpoint: Checkpoint, text: Text) -> int:
+def _text(checkpoint: Checkpoint, tokenizer: bytes) -> Text | PolicyText:
+    return Text(tokenizer) if checkpoint.spec is None else PolicyText(tokenizer, checkpoint.spec)
+
+
+def _prompt_tokens(checkpoint: Checkpoint, text: Text | PolicyText) -> int:
     """How many tokens a prompt may have. Raises UsageError when the tokenizer does not know its words."""
-    targets = tiny_vocabulary() if checkpoint.tiny else Vocabulary(kinds=("cup",), colours=("red",))
+    targets = tiny_vocabulary() if checkpoint.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
     prompts = [
         checkpoint.prompt.replace("{target}", f"{colour} {kind}")
         for kind, colour in zip(targets.kinds, targets.colours, strict=False)
     ]
     longest = max(len(text.prompt_ids(prompt)) for prompt in prompts)
-    return max(_MIN_PROMPT, longest) if checkpoint.tiny else longest + _MIN_PROMPT
+    return max(_MIN_PROMPT, longest) if checkpoint.spec is None else longest + _FREE_PROMPT
 
 
 def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> dict[str, float]:
@@ -112,7 +121,7 @@ def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> 
     BundleRefused when an action is more than 0.001 of its range off, or tokens are others."""
     head = checkpoint.head
     steps = max(len(images), 2 * head.window + 2)
-    text, rng = Text(bundle.read("tokenizer")), np.random.default_rng(1)
+    text, rng = _text(checkpoint, bundle.read("tokenizer")), np.random.default_rng(1)
     errors: list[float] = []
     equal: list[bool] = []
     with ActionModel(bundle) as model:
@@ -139,11 +148,13 @@ def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> 
 
 @torch.inference_mode()
 def torch_step(
-    checkpoint: Checkpoint, text: Text, image: Image, prompt: str, odometry: Odometry
+    checkpoint: Checkpoint, text: Text | PolicyText, image: Image, prompt: str, odometry: Odometry
 ) -> np.ndarray:
     """What `VLA.step` says, (T, A) in [-1, 1]. It shares no code with the exported graphs."""
     layout, head = checkpoint.policy.backbone.layout, checkpoint.head
-    ids = torch.tensor([text.prompt_ids(prompt)[len(layout.after) :]])  # the fusion puts bos there itself
+    # The fusion itself puts there what a family writes behind the image.
+    ahead = len(layout.after) if checkpoint.spec is None else len(checkpoint.spec.after_image)
+    ids = torch.tensor([text.prompt_ids(prompt)[ahead:]])
     state = None
     if head.state is not None:
         found = state_of(odometry, head.state)

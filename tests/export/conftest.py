@@ -51,7 +51,7 @@ def make_checkpoint(folder: Path, backbone: Path, kind: str, **inputs: Any) -> P
             "out": str(folder),
             "backbone": {"path": str(backbone)},
             "policy": policy,
-            "inputs": {"camera": "front", "instruction": instruction, **inputs},
+            "inputs": {"camera": "front", "instruction": instruction} | inputs,
             "sources": {"sim": {"kind": "lerobot", "path": "nowhere"}},
         },
         "test",

@@ -28,7 +28,7 @@ _HALF = [0.5, 0.5, 0.5]
 _NORM = {"image_mean": _HALF, "image_std": _HALF}
 _PREPROCESSORS: dict[str, dict[str, Any]] = {
     "kosmos-2": {"use_square_size": True, "size": {"shortest_edge": 16}},
-    "llava": {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}, "do_center_crop": True},
+    "llava": {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}},
     "idefics": {"image_size": 16},
     # 24 x 32 pixels: windows of 16 pixels, and what is left of one
     "qwen2_5_vl": {"patch_size": 4, "merge_size": 2, "min_pixels": 64, "max_pixels": 800},

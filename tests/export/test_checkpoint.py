@@ -38,7 +38,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "pre": (lambda f: edit_vla(f, history="pre"), "history pre; only none and post"),
     "video": (lambda f: edit_vla(f, history="video"), "history video"),
     "hand": (lambda f: edit_vla(f, hand_camera=True), "hand camera"),
-    "family": (lambda f: edit_vla(f, family="llava"), "on llava; so far only"),
+    "family": (lambda f: edit_vla(f, family="blip"), "on blip, which has no exporter"),
     "pinned": (lambda f: edit_vla(f, family="moondream"), "on moondream"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
     "no config": (lambda f: (f / "config.yaml").unlink(), "config.yaml is missing"),

@@ -1,0 +1,177 @@
+"""Checkpoints of every family to bundles that say the same, stage by stage and token by token."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from edge.action_model import ActionModel
+from edge.bundle import load_bundle
+from edge.engines.onnx import OnnxEngine
+from edge.errors import UsageError
+from edge.goals import GOALS
+from edge.grounding import Answer, GroundingModel, Net
+from edge.prompt_ids import ids_before_picture
+from edge.prompts import prompt
+from edge.records import Goal, Odometry, Velocity
+from export.command import main
+from export.family import torch_answer
+from export.family_graphs import family_sources
+from export.grounding import random_patches
+from export.policy import build_policy_bundle
+from tests.export.conftest import make_checkpoint
+from tests.export.hf_folders import write_folder
+from vla.backbone import Backbone
+from vla.loading import load_backbone
+from vla.tiny import CONFIGS
+
+PROMPT, ANSWER = 160, 40
+_AGAIN = ("paligemma2", "qwen3_vl", "idefics3")  # of a family that is tested already
+EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in _AGAIN)) for name in CONFIGS]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
+    """A family's checkpoint, and the bundle that `vla-edge export --model` makes of it."""
+    root = tmp_path_factory.mktemp("families")
+
+    def make(name: str) -> tuple[Path, Path]:
+        folder, out = root / name, root / f"{name}-bundle"
+        if not out.exists():
+            write_folder(name, folder)
+            sizes = ["--prompt-tokens", str(PROMPT), "--answer-tokens", str(ANSWER)]
+            assert main(["--model", str(folder), "--out", str(out), *sizes, "--json"]) == 0
+        return folder, out
+
+    return make
+
+
+@torch.inference_mode()
+def stage_errors(backbone: Backbone, out: Path) -> dict[str, float]:
+    """The largest error of each graph on random inputs, as a share of the output's largest number."""
+    bundle = load_bundle(out)
+    image = bundle.manifest.image
+    tokenizer = Tokenizer.from_str(bundle.read("tokenizer").decode())
+    before = tuple(ids_before_picture(tokenizer, bundle.manifest.family))
+    errors: dict[str, float] = {}
+    for role, source in family_sources(backbone, image.height, image.width, before, PROMPT, ANSWER).items():
+        inputs = {n: torch.randn_like(v) if v.is_floating_point() else v for n, v in source.inputs.items()}
+        if role == "decode" and "cross_mask" in inputs:
+            inputs["cross_mask"] = source.inputs["cross_mask"]
+        wanted = source.module(**inputs)
+        engine = OnnxEngine(bundle.read(role))
+        found = engine.run({name: value.numpy() for name, value in inputs.items()})
+        assert list(found) == source.outputs
+        for name, value in zip(source.outputs, wanted, strict=True):
+            scale = max(float(value.abs().max()), 1e-6)
+            errors[f"{role} {name}"] = float(np.abs(found[name] - value.numpy()).max()) / scale
+    return errors
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_stage_computes_what_torch_computes(
+    name: str, made: Callable[[str], tuple[Path, Path]]
+) -> None:
+    folder, out = made(name)
+    errors = stage_errors(load_backbone(folder), out)
+    assert {"vision image_features", "prefill logits", "prefill cache", "decode logits"} <= errors.keys()
+    assert max(errors.values()) <= 1e-4, errors
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_32_tokens_are_said_as_torch_says_them(name: str, made: Callable[[str], tuple[Path, Path]]) -> None:
+    folder, out = made(name)
+    backbone, bundle = load_backbone(folder), load_bundle(out)
+    image = random_patches(7, bundle.manifest.image.height, bundle.manifest.image.width)
+    kind = bundle.manifest.goals[0]
+    words = prompt(bundle.manifest.family, Goal(kind, "red cup" if GOALS[kind].needs_target else ""))
+    wanted = [int(logits.argmax()) for logits in torch_answer(backbone, bundle, image, words, said=32)]
+    net = Net(bundle, 1)
+    answer = Answer(net)
+    found = [int(answer.start(image, words).argmax())]
+    while len(found) < 32:
+        found.append(int(answer.step(found[-1]).argmax()))
+    assert found == wanted
+    # The picture, the words and what was said before all matter.
+    other = Answer(net)
+    first = other.start(random_patches(8, *image.shape[:2]), words).copy()
+    assert np.abs(first - Answer(net).start(image, words)).max() > 1e-5
+    assert (
+        np.abs(Answer(net).start(image, words + " now").copy() - Answer(net).start(image, words)).max() > 1e-5
+    )
+    net.close()
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "florence2", "kosmos-2"])
+def test_the_runtime_answers_out_of_such_a_bundle(
+    name: str, made: Callable[[str], tuple[Path, Path]]
+) -> None:
+    bundle = load_bundle(made(name)[1])
+    with GroundingModel(bundle) as model:
+        said = model.ground(
+            random_patches(3, 40, 60), prompt(bundle.manifest.family, Goal("find_object", "cup")), "cup"
+        )
+    assert said.text and 0 <= said.confidence <= 1 and said.stages_ms["decode"] > 0
+    assert bundle.manifest.answer is not None and bundle.manifest.parity["equal_tokens"] >= 0.99
+
+
+def test_a_prompt_and_an_answer_that_do_not_fit_are_refused(
+    made: Callable[[str], tuple[Path, Path]], tmp_path: Path
+) -> None:
+    folder, _ = made("llava")
+    arguments = ["--model", str(folder), "--out", str(tmp_path / "out"), "--answer-tokens", "9000"]
+    with pytest.raises(UsageError, match="positions, llava has 512"):
+        main(arguments)
+    assert not (tmp_path / "out").exists()
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no weights": (lambda f: [w.unlink() for w in f.glob("*.safetensors")], "no \\*.safetensors"),
+    "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json is missing"),
+    "no images": (lambda f: (f / "preprocessor_config.json").unlink(), "does not say what its images are"),
+    "another": (lambda f: (f / "config.json").write_text(json.dumps({"model_type": "blip"})), "'blip'"),
+    "no model": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_an_incomplete_checkpoint_says_what_it_lacks(damage: str, tmp_path: Path) -> None:
+    folder = write_folder("llava", tmp_path / "model")
+    spoil, message = DAMAGE[damage]
+    spoil(folder)
+    with pytest.raises(UsageError, match=message):
+        main([str(folder), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
+IMAGES = {
+    "qwen2_5_vl": (24, 32), "qwen3_vl": (24, 32), "florence2": (32, 32),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["fc", "discrete"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n not in ("qwen2_5_vl", "florence2"))) for n in CONFIGS],
+)
+def test_policies_on_every_family_become_bundles_that_drive_the_same(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    backbone = write_folder(name, tmp_path / "backbone")
+    height, width = IMAGES.get(name, (16, 16))
+    image = {"height": height, "width": width, "resize": "bilinear", "mean": [0.5] * 3, "std": [0.5] * 3}
+    words = {"replace": {}, "templates": ["{task}"], "end": " "}
+    checkpoint = make_checkpoint(
+        tmp_path / "policy", backbone, kind, state=["yaw_rad"], image=image, instruction=words
+    )
+    bundle = build_policy_bundle(checkpoint, "policy", random_images=2)  # raises where they disagree
+    assert bundle.manifest.parity["max_action_error"] < 1e-4
+    with ActionModel(bundle) as model:
+        still = Odometry(0, 0.0, 0.0, 0.5, Velocity(0.0, 0.0, 0.0))
+        said = model.step(random_patches(3, 40, 60), "find the red cup", still).actions
+    assert said.shape == (4, 3) and np.isfinite(said).all()
