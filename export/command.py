@@ -24,8 +24,6 @@ from export.model_source import find_source
 from export.precision import BUDGET_DB, PRECISIONS, change_precision, check_precision
 from export.ranges import METHODS
 
-CAMERA = (480, 640)  # height and width in pixels
-PROMPT_TOKENS, ANSWER_TOKENS = 96, 96
 _CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --out DIR`"
 
 
@@ -132,12 +130,14 @@ def _arguments() -> ArgumentParser:
     p.add_argument(
         "--camera",
         type=_size,
-        default=CAMERA,
+        default=(480, 640),
         metavar="WxH",
         help="pixels of the images to come, for families that keep their shape (640x480)",
     )
-    p.add_argument("--prompt-tokens", type=positive_int, default=PROMPT_TOKENS, help="at most (%(default)s)")
-    p.add_argument("--answer-tokens", type=positive_int, default=ANSWER_TOKENS, help="at most (%(default)s)")
+    p.add_argument(
+        "--prompt-tokens", type=positive_int, help="at most; default: what its prompts take, and a few words"
+    )
+    p.add_argument("--answer-tokens", type=positive_int, default=96, help="at most (%(default)s)")
     p.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
     p.add_argument("--json", action="store_true")
     return p

@@ -30,6 +30,7 @@ from vla.loading import load_backbone
 from vla.preprocessor import one_size, read_image_spec
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 
+_FREE = 24  # tokens that a target gets, where nobody says how many
 _SAID = 12  # tokens that are compared for each image
 _MAX_ERROR = 1e-3  # of a logit, as a share of the largest
 _MIN_EQUAL = 0.99  # share of tokens that must be the same; the rest are near-ties
@@ -42,13 +43,13 @@ def build_family_bundle(
     images: Sequence[Image] = (),
     floor: bytes | None = None,
     camera: tuple[int, int] = (480, 640),
-    prompt_tokens: int = 96,
+    prompt_tokens: int | None = None,
     answer_tokens: int = 96,
 ) -> Bundle:
     """Export a checkpoint's folder (config.json, tokenizer.json, preprocessor_config.json, *.safetensors) to
     an fp32 bundle, and compare it with torch on `images` (RGB uint8) and random ones. `camera` is the height
     and width in pixels of the images to come, for families that keep their shape; `prompt_tokens` is the most
-    that may follow the image.
+    that may follow the image; None: what the longest prompt takes, and a target of a few words.
 
     Raises UsageError where the folder is incomplete or no family reads it, and BundleRefused when the two
     disagree or `floor` is something else.
@@ -56,10 +57,9 @@ def build_family_bundle(
     backbone = load_backbone(folder)
     image = one_size(read_image_spec(folder), camera)
     tokenizer = (folder / "tokenizer.json").read_bytes()
-    contents = {
-        role: s.to_onnx()
-        for role, s in _sources(backbone, image, tokenizer, prompt_tokens, answer_tokens).items()
-    }
+    prompt_tokens = prompt_tokens or longest_prompt(tokenizer, manifest_family(backbone)) + _FREE
+    sources = answering_sources(backbone, image, tokenizer, prompt_tokens, answer_tokens)
+    contents = {role: source.to_onnx() for role, source in sources.items()}
     if floor is not None:
         check_floor_graph(floor)
         contents["floor"] = floor
@@ -72,11 +72,25 @@ def build_family_bundle(
     return make_bundle(manifest.model_copy(update={"parity": parity}), contents)
 
 
-def _sources(
+def answering_sources(
     backbone: Backbone, image: ImageSpec, tokenizer: bytes, prompt_tokens: int, answer_tokens: int
 ) -> dict[str, Source]:
+    """The graphs of a model that answers prompts, by role."""
     before = ids_before_picture(Tokenizer.from_str(tokenizer.decode()), manifest_family(backbone))
     return family_sources(backbone, image.height, image.width, tuple(before), prompt_tokens, answer_tokens)
+
+
+def longest_prompt(tokenizer: bytes, family: str) -> int:
+    """Tokens behind the image of the longest prompt of a goal, without its target."""
+    found = Tokenizer.from_str(tokenizer.decode())
+    prompts = [prompt(family, Goal(kind)) for kind in goals_of(family)]
+    return max(len(ids_after_picture(found, family, words, 1)) for words in prompts)
+
+
+def goals_of(family: str) -> tuple[str, ...]:
+    """Goals that such a model can have: those that only look, and where it says boxes those that move."""
+    kinds = TEMPLATES[family]
+    return tuple(kind for kind in kinds if not GOALS[kind].moves or asks_for_boxes(family, kind))
 
 
 def manifest_family(backbone: Backbone) -> str:
@@ -95,13 +109,12 @@ def family_manifest(
 ) -> Manifest:
     """Of a bundle with these graphs, in fp32, not yet compared with torch."""
     family = manifest_family(backbone)
-    goals = [kind for kind in TEMPLATES[family] if not GOALS[kind].moves or asks_for_boxes(family, kind)]
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,
         family=family,
         policy="grounding",
-        goals=tuple(goals),
+        goals=goals_of(family),
         prompts={},
         vocabulary=Vocabulary(),
         image=image,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.action_model import STATE_COLUMNS, ActionModel
+from edge.boxes import BoxReader
 from edge.bundle import Bundle
 from edge.calibration_set import Sample
 from edge.grounding import GroundingModel
-from edge.parsing import parse_detections
-from edge.records import Box, Odometry, Velocity
+from edge.interfaces import Inference
+from edge.records import Box, Frame, Odometry, Velocity
 from edge.seeker import MIN_CONFIDENCE
 
 SAME_IOU = 0.5  # of two boxes that are the same detection
@@ -108,7 +109,8 @@ def _ask(model: GroundingModel, bundle: Bundle, sample: Sample) -> _Said:
         said = model.caption(sample.image, asked.prompt, _CAPTION_TOKENS)
         return _Said(said.text, None, said.confidence)
     said = model.ground(sample.image, asked.prompt, asked.target)
-    found = parse_detections(said.text, bundle.manifest.family).detections
+    inference = Inference(Frame(sample.image, 0, 0), said.text, said.confidence, {})
+    found = BoxReader(bundle.manifest.family, bundle.manifest.image).read(inference, asked.target).detections
     believed = bool(found) and said.confidence >= MIN_CONFIDENCE
     return _Said(said.text, found[0].box if believed else None, said.confidence)
 
