@@ -108,6 +108,15 @@ def test_damage_is_refused(folder: Path, keys: Path, capsys, damage, said, comma
     assert not (folder / "manifest.sig").exists()
 
 
+def test_an_installed_bundle_is_signed_as_a_copy(keys: Path, capsys):
+    key = keys / "ours.private.pem"
+    code, _, err = run(capsys, "sign", "default", "--key", key)
+    assert code == 2 and "'default' is the name of an installed bundle" in err
+    assert f"vla-edge bundle sign my-default --key {key}" in err and "cp -r /" in err
+    code, _, err = run(capsys, "sign", "nowhere", "--key", key)
+    assert code == 2 and "nowhere is no folder" in err and "installed" not in err
+
+
 def test_texts_for_people_are_no_strangers(folder: Path, capsys):
     (folder / "README.md").write_text("a cup")
     assert run(capsys, "verify", folder)[0] == 0
