@@ -88,6 +88,8 @@ def _print_manifest(manifest: "Manifest") -> None:
     for goal, prompt in manifest.prompts.items():
         print(f"prompt      {goal}: {prompt!r}")
     print(f"targets     {', '.join(words.kinds) or 'any words'}")
+    if manifest.answer is not None:
+        print(f"answer      in open words, at most {manifest.answer.max_tokens} tokens")
     if words.colours:
         print(f"colours     {', '.join(words.colours)}")
     print(f"image       {image.width} x {image.height} px, {image.resize}, {image.fit}")

@@ -122,7 +122,7 @@ class Seeker:
 
     def _hear(self, inference: Inference, view: View) -> None:
         """Take the model's answer about a frame that is past by now."""
-        found = self._boxes.read(inference, self._goal.target).detections
+        found = self._found(inference)
         target, frame = self._target, inference.frame
         pose = self._poses.at(frame.stamp_ns)
         self._answer = inference.words
@@ -141,6 +141,10 @@ class Seeker:
         target.missed(view, pose, frame.stamp_ns)
         if target.belief < BELIEVED:
             self._tracker.stop()
+
+    def _found(self, inference: Inference) -> tuple[Detection, ...]:
+        image = inference.frame.image
+        return self._boxes.read(inference.text, inference.confidence, self._goal.target, image).detections
 
     def _drive(
         self, pose: Pose, now_ns: int, odometry: Odometry | None, inference: Inference | None
