@@ -7,6 +7,7 @@ from collections import deque
 from edge.records import Velocity
 
 BLIND_M = 0.6  # driven at most on one answer, counted from the frame that it is about
+TURN_SHARE = 0.5  # of what the camera sees across: turned by at most between two answers
 BLIND_S = 1.0  # the speed is what is left of that in this time; answers below 0.3 s cost nothing
 _FRAMES = 300  # remembered
 
@@ -27,6 +28,10 @@ class BlindWay:
         if self._answered_ns:
             self.period_s = (stamp_ns - self._answered_ns) / 1e9
         self._answered_ns = stamp_ns
+
+    def turn_rad_s(self, seen_rad: float) -> float:
+        """How fast a camera that sees `seen_rad` across may turn, so that no part of the room is missed."""
+        return TURN_SHARE * seen_rad / max(self.period_s, 1e-3)
 
     def limit(self, velocity: Velocity, stamp_ns: int) -> Velocity:
         """What of a velocity may be driven at this frame. Tell it of every frame."""

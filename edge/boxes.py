@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from edge.interfaces import Inference
 from edge.manifest import ImageSpec
 from edge.parsing import Detections, parse_detections
-from edge.records import Box
+from edge.records import Box, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +14,14 @@ class BoxReader:
     family: str
     image: ImageSpec | None = None  # what the model sees of an image; None: all of it, and no pixels
 
-    def read(self, inference: Inference, target: str) -> Detections:
-        """`target` is the label of boxes without one. Never raises: what can't be read is no detection."""
-        found = parse_detections(
-            inference.text,
-            self.family,
-            target=target,
-            image_size=(self.image.height, self.image.width) if self.image is not None else None,
-            confidence=inference.confidence,
-        )
+    def read(self, text: str, confidence: float, target: str, image: Image) -> Detections:
+        """What the model said of an image. `target` is the label of boxes without one. Never raises: what
+        can't be read is no detection."""
+        seen = (self.image.height, self.image.width) if self.image is not None else None
+        found = parse_detections(text, self.family, target=target, image_size=seen, confidence=confidence)
         if self.image is None or self.image.fit != "crop":
             return found
-        height, width = inference.frame.image.shape[:2]
+        height, width = image.shape[:2]
         edge = min(height, width)
         whole = (replace(d, box=_uncropped(d.box, edge / height, edge / width)) for d in found.detections)
         return replace(found, detections=tuple(whole))

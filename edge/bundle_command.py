@@ -108,6 +108,8 @@ def _print_manifest(manifest: "Manifest") -> None:
     for goal, prompt in manifest.prompts.items():
         print(f"prompt      {goal}: {prompt!r}")
     print(f"targets     {', '.join(words.kinds) or 'any words'}")
+    if manifest.answer is not None:
+        print(f"answer      in open words, at most {manifest.answer.max_tokens} tokens")
     if words.colours:
         print(f"colours     {', '.join(words.colours)}")
     print(f"image       {image.width} x {image.height} px, {image.resize}, {image.fit}")
@@ -164,12 +166,18 @@ def sign(argv: list[str]) -> int:
     p.add_argument("--key", type=Path, required=True, help="PEM file of the private key")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)
-    from edge.bundle import check_folder, load_with_manifest, write_signature
+    from edge.bundle import bundle_names, check_folder, find_bundle, load_with_manifest, write_signature
     from edge.signing import check_signature
     from edge.signing import sign as sign_bytes
 
     if not a.bundle.is_dir():
-        raise UsageError(f"{a.bundle} is not a folder", "an installed bundle is signed by who publishes it")
+        if str(a.bundle) in bundle_names():
+            raise UsageError(
+                f"'{a.bundle}' is the name of an installed bundle; only a folder of your own can be signed",
+                f"copy it, and sign the copy: cp -r {find_bundle(a.bundle)} my-{a.bundle}; "
+                f"vla-edge bundle sign my-{a.bundle} --key {a.key}",
+            )
+        raise UsageError(f"{a.bundle} is no folder", "give the path of a bundle's folder")
     bundle, raw = load_with_manifest(a.bundle)
     check_folder(a.bundle, bundle.manifest)
     signature = sign_bytes(raw, a.key)

@@ -1,11 +1,13 @@
 """vla-edge parse: a model's text in, the action that the robot would make of it out."""
 
-import argparse
 import json
 import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
+
+from edge.arguments import ArgumentParser
+from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from edge.records import ParsedAction
@@ -15,24 +17,32 @@ MAX_LINE_BYTES = 1 << 16  # 4 KiB of text, each byte of it escaped, fits several
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="vla-edge parse", description="Show which action a text asks the robot for. Nothing moves."
-    )
+    parser = ArgumentParser("parse", "Show which action a text asks the robot for. Nothing moves.")
     parser.add_argument("text", nargs="?", metavar="TEXT", help="what the model said, English or Korean")
-    parser.add_argument("--family", default="", metavar="FAMILY", help="model family")
+    parser.add_argument(
+        "--family", default="", metavar="FAMILY", help="whose places to read, such as paligemma"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
-        "--stdin-json", action="store_true", help="one JSON string per line in, one JSON object per line out"
+        "--stdin-json",
+        action="store_true",
+        help="many texts: each line of the input is one as a JSON string in UTF-8, such as "
+        '"turn left" with its quotes, of at most 64 KiB; for each line, one JSON object as with --json is '
+        "printed at once. A line that is none gets type unknown and a reason, and does not end it",
     )
     args = parser.parse_args(argv)
     if (args.text is None) != args.stdin_json:
-        parser.error("give one TEXT, or --stdin-json and no TEXT")
+        raise UsageError(
+            "give one TEXT, or --stdin-json and no TEXT", 'for example: vla-edge parse "turn left slowly"'
+        )
     # Only now: --help answers without numpy and the parser's tables.
     from edge.parsing import parse_action
     from edge.prompts import FAMILIES
 
     if args.family not in ("", *FAMILIES):
-        parser.error(f"unknown family '{ascii(args.family)[1:-1]}', choose one of {', '.join(FAMILIES)}")
+        raise UsageError(
+            f"unknown family '{ascii(args.family[:40])[1:-1]}'", f"choose one of {', '.join(FAMILIES)}"
+        )
     try:
         if args.stdin_json:
             for line in _lines(sys.stdin.buffer):

@@ -50,7 +50,6 @@ SIDE_M = 0.95  # from the target, where it is looked at from another side
 CIRCLE_NS = 6_000_000_000  # to get there
 CHECK_NS = 2_500_000_000  # after so long without sure answers it is something else
 CHECK_ANSWERS = 6  # that a check waits for at least: one is under way as it begins, and the base still rolls
-TURN_SHARE = 0.5  # of what the camera sees across: turned by at most between two answers
 LOST_HOLD_NS = 500_000_000
 FOLLOW_AT_M = 1.0
 ROW_S, ROWS, MOVING_ROWS = 0.1, 5, 3  # a chunk: 0.3 s of motion, then zero
@@ -122,13 +121,13 @@ class Seeker:
 
     def _hear(self, inference: Inference, view: View) -> None:
         """Take the model's answer about a frame that is past by now."""
-        found = self._boxes.read(inference, self._goal.target).detections
         target, frame = self._target, inference.frame
+        found = self._boxes.read(inference.text, inference.confidence, self._goal.target, frame.image)
         pose = self._poses.at(frame.stamp_ns)
         self._answer = inference.words
         self._blind.hear(frame.stamp_ns)
         if found and inference.confidence >= MIN_CONFIDENCE:
-            box = max(found, key=lambda d: d.box.area).box
+            box = max(found.detections, key=lambda d: d.box.area).box
             detection = Detection(box, self._goal.target, inference.confidence)
             place = view.place(box)
             near_m = SAME_M + SAME_SHARE * math.hypot(*place)
@@ -190,8 +189,7 @@ class Seeker:
         if search.all_round:
             search.next_leg(pose, self._pilot.vantage)
         assert self._view is not None
-        seen_rad = TURN_SHARE * 2 * self._view.half_fov_rad
-        turn = min(TURN_RAD_S, seen_rad / max(self._blind.period_s, 1e-3))
+        turn = min(TURN_RAD_S, self._blind.turn_rad_s(2 * self._view.half_fov_rad))
         return Velocity(0.0, 0.0, search.direction * turn)
 
     def _drive_leg(self, pose: Pose, now_ns: int) -> Velocity:

@@ -76,7 +76,7 @@ class Tally:
         for stage, milliseconds in stages.items():
             self._stages.setdefault(stage, array("f")).append(milliseconds)
         frame = inference.frame
-        found = self._boxes.read(inference, self._goal.target)
+        found = self._boxes.read(inference.text, inference.confidence, self._goal.target, frame.image)
         self.detections += bool(found)
         self.cut += inference.cut
         said = f"{inference.confidence:.2f}  {inference.words}"

@@ -6,6 +6,7 @@ computes it once more in numpy. A script on top of that makes it say a given tex
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import onnx
@@ -88,6 +89,7 @@ FAMILIES = {
 BOXED = [name for name, family in FAMILIES.items() if family.box != "yes"]
 
 
+@cache
 def tokenizer_of(family: Family) -> Tokenizer:
     """As the checkpoint has it, places included."""
     tokenizer = Tokenizer.from_str(family.processor()[0].tokenizer.backend_tokenizer.to_str())

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import cli
-from edge.bundle import load_bundle
+from edge.bundle import load_bundle, write_bundle
 from edge.errors import BundleRefused
 from edge.signing import check_signature, make_keys, sign
+from tests.edge.open_bundles import open_bundle
 
 
 @pytest.fixture
@@ -106,6 +107,21 @@ def test_damage_is_refused(folder: Path, keys: Path, capsys, damage, said, comma
     code, _, err = run(capsys, command, folder, *key)
     assert code == 6 and said in err and "hint:" in err
     assert not (folder / "manifest.sig").exists()
+
+
+def test_show_tells_open_words(tmp_path: Path, capsys):
+    write_bundle(tmp_path / "open", open_bundle("llava", max_tokens=60)[0])
+    code, out, _ = run(capsys, "show", tmp_path / "open")
+    assert code == 0 and "in open words, at most 60 tokens" in out and "any words" in out
+
+
+def test_an_installed_bundle_is_signed_as_a_copy(keys: Path, capsys):
+    key = keys / "ours.private.pem"
+    code, _, err = run(capsys, "sign", "default", "--key", key)
+    assert code == 2 and "'default' is the name of an installed bundle" in err
+    assert f"vla-edge bundle sign my-default --key {key}" in err and "cp -r /" in err
+    code, _, err = run(capsys, "sign", "nowhere", "--key", key)
+    assert code == 2 and "nowhere is no folder" in err and "installed" not in err
 
 
 def test_texts_for_people_are_no_strangers(folder: Path, capsys):

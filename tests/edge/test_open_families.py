@@ -109,7 +109,7 @@ def test_an_answer_that_is_cut_off_says_so_and_is_no_box(name: str, limit: str) 
     assert says.startswith(found.text)
     frame = observation().frame
     inference = Inference(frame, found.text, found.confidence, found.stages_ms, cut=found.cut)
-    assert not BoxReader(name, bundle.manifest.image).read(inference, "red cup")
+    assert not BoxReader(name, bundle.manifest.image).read(found.text, 1.0, "red cup", IMAGE)
     assert inference.words.endswith("(cut off)")
 
 

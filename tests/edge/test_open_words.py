@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from edge.boxes import BoxReader
 from edge.errors import BundleRefused
-from edge.interfaces import Inference
 from edge.manifest import AnswerSpec, ImageSpec
 from edge.parsing import parse_detections
 from edge.preprocess import image_to_tensor
-from edge.records import Box, Frame
+from edge.records import Box
 from edge.speech import Open
 from edge.text import OpenText
 from tests.edge.open_bundles import FAMILIES, tokenizer_of
@@ -75,8 +74,8 @@ def test_boxes_in_the_middle_of_an_image_are_boxes_in_the_whole_one(
     spec = ImageSpec(height=96, width=96, resize="bicubic", mean=HALF, std=HALF, fit="crop")
     white = np.argwhere(image_to_tensor(image, spec)[0, 0] > 0)
     (y0, x0), (y1, x1) = white.min(0) / 96, (white.max(0) + 1) / 96
-    said = Inference(Frame(image, 0, 0), f"[{x0:.4f}, {y0:.4f}, {x1:.4f}, {y1:.4f}]", 0.9, {})
-    (found,) = BoxReader("llava", spec).read(said, "cup").detections
+    said = f"[{x0:.4f}, {y0:.4f}, {x1:.4f}, {y1:.4f}]"
+    (found,) = BoxReader("llava", spec).read(said, 0.9, "cup", image).detections
     true = Box(y / height, x / width, (y + 12) / height, (x + 12) / width)
     assert found.box.iou(true) > 0.8
     assert found.label == "cup"
@@ -84,10 +83,10 @@ def test_boxes_in_the_middle_of_an_image_are_boxes_in_the_whole_one(
 
 def test_pixels_are_those_of_the_image_that_the_model_sees() -> None:
     spec = ImageSpec(height=28, width=56, resize="bicubic", mean=HALF, std=HALF)
-    said = Inference(
-        Frame(np.zeros((480, 640, 3), np.uint8), 0, 0), '[{"bbox_2d": [14, 7, 28, 14]}]', 0.9, {}
+    image = np.zeros((480, 640, 3), np.uint8)
+    (found,) = (
+        BoxReader("qwen2.5-vl", spec).read('[{"bbox_2d": [14, 7, 28, 14]}]', 0.9, "cup", image).detections
     )
-    (found,) = BoxReader("qwen2.5-vl", spec).read(said, "cup").detections
     assert found.box == Box(0.25, 0.25, 0.5, 0.5)
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from edge import cli
 from edge.parse_command import MAX_LINE_BYTES, main
 
 FIELDS = ["type", "linear_x", "linear_y", "angular_z", "target", "confidence", "reason"]
@@ -107,11 +108,28 @@ def test_any_bytes_of_an_argument_can_be_shown(encoding: str) -> None:
     assert b"confidence" in done.stdout
 
 
-@pytest.mark.parametrize("argv", [[], ["stop", "--stdin-json"], ["stop", "--family", "blip"]])
-def test_bad_usage_exits_with_two(argv: list[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(argv)
-    assert caught.value.code == 2
+@pytest.mark.parametrize(
+    ("argv", "hint"),
+    [
+        ([], "for example"),
+        (["stop", "--stdin-json"], "for example"),
+        (["stop", "--family", "blip"], "choose one of paligemma"),
+        (["stop", "--famly", "paligemma"], "--help"),
+    ],
+)
+def test_bad_usage_exits_with_two_and_says_what_to_do(
+    argv: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["parse", *argv]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 2
+    assert hint in err.splitlines()[1]
+
+
+def test_help_says_what_goes_in_and_comes_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["parse", "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "JSON string in UTF-8" in words and "one JSON object" in words
 
 
 def test_family_selects_the_grounding_format(capsys: pytest.CaptureFixture[str]) -> None:

@@ -229,6 +229,16 @@ def test_hardware_that_is_not_there_ends_in_a_summary(
     assert summary["outcome"] == "fault" and said in summary["reason"] and "hint: " in err
 
 
+def test_a_model_that_only_looks_may_take_its_time(pictures: Path, tmp_path: Path, tiny_bundle: Path):
+    for i in range(3, 16):
+        shutil.copy(pictures / "0.png", pictures / f"{i:02}.png")
+    code, summary, _, _ = turning_run(
+        "--goal", "describe_scene", "--camera", f"file://{pictures}", "--motors", "null://",
+        "--max-seconds", "5", runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="hang",
+    )  # fmt: skip
+    assert (code, summary["outcome"]) == (3, "timeout")
+
+
 @pytest.mark.parametrize(
     ("mode", "said", "code"), [("hang", "has not answered for 2", 4), ("raise", "the engine broke", 1)]
 )

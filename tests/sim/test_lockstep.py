@@ -7,11 +7,12 @@ import mujoco
 import numpy as np
 import pytest
 
+from edge.blind import BLIND_M
 from edge.boxes import BoxReader
 from edge.freespace import MAX_RANGE_M, Scan
 from edge.geometry import View, wrap
 from edge.interfaces import Inference
-from edge.records import Goal, Image, Observation
+from edge.records import ActionChunk, Goal, Image, Observation
 from edge.seeker import Seeker
 from sim.lockstep import Episode, play
 from sim.render import CameraSpec, Renderer
@@ -92,6 +93,25 @@ class UnsureEye(PerfectEye):
         return Inference(observation.frame, said.text, 0.8, {})
 
 
+class Watched(Seeker):
+    """Knows how far the base really drove since the newest frame that was answered about."""
+
+    def __init__(self, eye: PerfectEye, floor: bool) -> None:
+        mount = eye.renderer.spec.mount
+        super().__init__(eye.ask, BoxReader("paligemma"), mount, eye.floor if floor else None)
+        self.world = eye.world
+        self.ways_m: dict[int, float] = {}  # by Frame.seq
+        self.answered = 0
+        self.blind_m = 0.0
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
+        self.ways_m[observation.frame.seq] = self.world.path_m
+        if inference is not None:
+            self.answered = inference.frame.seq
+        self.blind_m = max(self.blind_m, self.world.path_m - self.ways_m[self.answered])
+        return super().act(observation, inference)
+
+
 def episode(
     renderer: Renderer, seed: int, target: str, absent: bool = False, max_s: float = 60.0,
     make_eye: Callable[[World, Renderer], PerfectEye] = PerfectEye,
@@ -110,6 +130,18 @@ def episode(
 def test_it_finds_what_it_can_see(renderer: Renderer, seed: int, target: str) -> None:
     e = episode(renderer, seed, target)
     assert e.claimed and e.success and e.bumps == 0
+
+
+@pytest.mark.parametrize(("latency_s", "floor"), [(0.6, True), (1.0, True), (1.0, False)])
+def test_a_slow_model_is_waited_for(renderer: Renderer, latency_s: float, floor: bool) -> None:
+    """A model of 1 to 2 Hz: it arrives, bumps into nothing, and drives little on an old answer."""
+    scene = make_scene(1000, "cup")
+    world = World(scene, 1000)
+    renderer.load(world.model, scene)
+    seeker = Watched(PerfectEye(world, renderer), floor)
+    e = play(world, renderer, seeker, Goal("find_object", "cup"), latency_s)
+    assert e.success and e.bumps == 0
+    assert 0.1 < seeker.blind_m < BLIND_M + 0.05
 
 
 def test_it_never_claims_what_is_not_there_and_looks_all_round(renderer: Renderer) -> None:

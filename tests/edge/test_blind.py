@@ -1,0 +1,48 @@
+"""How far the base drives on one answer."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.blind import BLIND_M, BlindWay
+from edge.records import Velocity
+
+PERIOD_S = 0.033
+FULL = Velocity(0.36, 0.27, 0.5)  # 0.45 m/s
+
+
+def drive(way: BlindWay, frames: int, start: int = 0) -> list[Velocity]:
+    return [way.limit(FULL, round((start + i) * PERIOD_S * 1e9)) for i in range(frames)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 80), st.integers(0, 60)), max_size=12))
+def test_never_more_than_that_is_driven_beyond_the_frame_that_was_answered(answers: list[tuple[int, int]]):
+    """Answers come after so many frames, about a frame so many back."""
+    way, frame, ways_m, answered = BlindWay(), 0, [0.0], 0
+    for wait, back in answers:
+        for velocity in drive(way, wait, frame):
+            speed_m_s = (velocity.linear_x_m_s**2 + velocity.linear_y_m_s**2) ** 0.5
+            ways_m.append(ways_m[-1] + speed_m_s * PERIOD_S)
+            assert ways_m[-1] - ways_m[answered] < BLIND_M + 1e-6
+        frame += wait
+        answered = max(answered, frame - 1 - back, 0)
+        way.hear(round(answered * PERIOD_S * 1e9))
+
+
+def test_quick_answers_cost_nothing_and_slow_ones_speed_but_no_turn():
+    quick, slow = BlindWay(), BlindWay()
+    for frame in range(90):
+        assert quick.limit(FULL, round(frame * PERIOD_S * 1e9)) == FULL
+        quick.hear(round(max(0, frame - 3) * PERIOD_S * 1e9))
+    last = drive(slow, 90)[-1]
+    assert 0 < last.linear_x_m_s < 0.1
+    assert last.linear_x_m_s / last.linear_y_m_s == pytest.approx(0.36 / 0.27)
+    assert last.angular_z_rad_s == 0.5
+
+
+def test_a_camera_turns_by_half_of_what_it_sees_between_two_answers():
+    way = BlindWay()
+    assert way.turn_rad_s(1.2) > 100
+    for second in (1, 3):
+        way.hear(second * 1_000_000_000)
+    assert way.turn_rad_s(1.2) == pytest.approx(0.3)
