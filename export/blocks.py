@@ -89,7 +89,7 @@ def insert_blocks(
         if key not in copies:
             numbers = values(weight) if axis == 0 else values(weight).T
             codes, scales, scale = round_blocks(numbers, blocks, (importance or {}).get(node.input[0]))
-            copies[key] = f"{weight.name}_{axis}_restored"
+            copies[key] = f"{weight.name}_{axis}_{blocks.dtype.name}"
             if rounded:
                 made = restore(codes, scales, scale, blocks).astype(numbers.dtype)
                 model.graph.initializer.append(constant(copies[key], made if axis == 0 else made.T))

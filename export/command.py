@@ -16,8 +16,9 @@ from edge.bundle import MANIFEST, Bundle, bundle_names, find_bundle, load_bundle
 from edge.calibration_set import read_set
 from edge.errors import UsageError
 from edge.records import Image
+from export.auto import Choice
 from export.gate import Parity, Say
-from export.gate_report import print_report
+from export.gate_report import print_choices, print_report
 from export.plan.boards import BOARDS
 from export.precision import change_precision, check_base, check_wish
 from export.precision_make import BUDGETS_DB, PRECISIONS, Wish
@@ -38,14 +39,17 @@ def main(argv: list[str]) -> int:
     wish = Wish(a.precision, a.engine, a.method, a.budget_db, a.smooth, a.board or "")
     check_wish(wish)  # before what takes long
     parity: Parity | None = None
+    choices: list[Choice] = []
     with _progress(a.json) as say:
         say("reading and exporting in fp32", 0, 1)
         bundle = _fp32(a)
         if a.precision != "fp32":
             check_base(bundle)
             calibration = read_set(a.calibration, bundle.manifest.family)
-            bundle, parity = change_precision(bundle, wish, calibration, a.force, say)
+            bundle, parity, choices = change_precision(bundle, wish, calibration, a.force, say)
     write_bundle(a.out, bundle)
+    if choices and not a.json:
+        print_choices(choices)
     _print(a, bundle, parity)
     return 0
 

@@ -64,25 +64,26 @@ class _Nodes:
 
 def _quantize(add: _Nodes, name: str, scale: np.ndarray, dtype: np.dtype) -> str:
     # The scale of all is fp32 whatever the activations are: it may be below what fp16 holds.
-    s = add.constant(f"{name}_scale", scale)
-    codes, scales = f"{name}_e2m1", f"{name}_scales"
+    at = f"{name}_nvfp4"
+    s = add.constant(f"{at}_scale", scale)
+    codes, scales = f"{at}_e2m1", f"{at}_scales"
     add.nodes.append(
         helper.make_node(
             "TRT_FP4DynamicQuantize",
             [name, s],
             [codes, scales],
-            f"{name}_quantize",
+            f"{at}_quantize",
             domain=_DOMAIN,
             axis=-1,
             block_size=NVFP4.size,
             scale_type=TensorProto.FLOAT8E4M3FN,
         )
     )
-    wide = add("DequantizeLinear", [scales, s], f"{name}_wide_scales")
+    wide = add("DequantizeLinear", [scales, s], f"{at}_wide_scales")
     kind = helper.np_dtype_to_tensor_dtype(dtype)
     if kind != TensorProto.FLOAT:
-        wide = add("Cast", [wide], f"{name}_half_scales", to=kind)
-    return add("DequantizeLinear", [codes, wide], f"{name}_restored", axis=-1, block_size=NVFP4.size)
+        wide = add("Cast", [wide], f"{at}_half_scales", to=kind)
+    return add("DequantizeLinear", [codes, wide], f"{at}_restored", axis=-1, block_size=NVFP4.size)
 
 
 def _round(add: _Nodes, name: str, scale: np.ndarray, _: np.dtype) -> str:

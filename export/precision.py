@@ -9,9 +9,10 @@ import onnxruntime
 from edge.bundle import Bundle, file_info, make_bundle
 from edge.calibration_set import CalibrationSet
 from edge.errors import BundleRefused, UsageError
+from export.auto import Choice
 from export.feeds import ROLES
 from export.gate import Parity, Say, judge
-from export.plan.boards import check_board
+from export.plan.boards import BOARDS, check_board
 from export.precision_make import Made, Maker, Wish
 
 _TENSORRT_ONLY = ("bf16", "fp8", "nvfp4")
@@ -19,9 +20,9 @@ _TENSORRT_ONLY = ("bf16", "fp8", "nvfp4")
 
 def change_precision(
     base: Bundle, wish: Wish, calibration: CalibrationSet, force: bool, say: Say
-) -> tuple[Bundle, Parity]:
-    """The bundle in another precision, and what the gate says of it; with `force` also where that is a no,
-    and then it says so.
+) -> tuple[Bundle, Parity, list[Choice]]:
+    """The bundle in another precision, what the gate says of it, and what auto chose by layer; with `force`
+    also where the gate says no, and then the bundle says so.
 
     int8 is of vision, prefill and decode; int4 of decode's weights, while vision and prefill, which wait for
     computing and not for memory, are int8. Heads and the floor stay fp32: they are small.
@@ -31,21 +32,30 @@ def change_precision(
     """
     check_wish(wish)
     check_base(base)
-    made = Maker(base, wish, calibration, say).make()
+    maker = Maker(base, wish, calibration, say)
+    made = maker.make()
     parity = _judged(base, made, wish, calibration, say)
+    while parity.failures and maker.tighten():
+        made = maker.make()
+        parity = _judged(base, made, wish, calibration, say)
     if parity.failures and not force:
         raise BundleRefused(
             f"{wish.precision} does not pass the gate: {'; '.join(parity.failures)}",
             "calibrate with more pictures (--frames, --held-out), take another --precision or --method, "
             "or give --force",
         )
-    return _bundle(base, made, wish, calibration, parity), parity
+    choices = [choice for one in made.values() for choice in one.choices]
+    return _bundle(base, made, wish, calibration, parity), parity, choices
 
 
 def check_wish(wish: Wish) -> None:
     """Raises UsageError for a precision that the engine or the board does not know."""
     if wish.board:
         check_board(wish.board, wish.precision)
+    if wish.precision == "auto" and wish.profile == "tensorrt" and not wish.board:
+        raise UsageError(
+            "auto for TensorRT needs to know the board's speed", f"give --board {'|'.join(BOARDS)}"
+        )
     if wish.precision in _TENSORRT_ONLY and wish.profile == "onnxruntime":
         raise UsageError(
             f"ONNX Runtime computes no {wish.precision} on a CPU",
@@ -93,6 +103,7 @@ def _bundle(
         role: {
             "method": one.method,
             "kept_layers": [k.node for k in one.kept],
+            "chosen": [asdict(choice) for choice in one.choices],
             "scaled": [asdict(change) for change in one.changes],
             "ranges": one.ranges,
         }

@@ -133,25 +133,26 @@ class _Inserter:
         """Puts the quantizers of an activation here, where it is one of those to round."""
         if name not in self._types:
             return
+        at = f"{name}_{self._kind}"
         scale, zero = _activation(self._kind, self._ranges[name], self._types[name])
         if self._only_round:
-            self._rounded[name] = self._cast(name, self._add(f"{name}_scale", scale))
+            self._rounded[name] = self._cast(name, self._add(f"{at}_scale", scale))
             return
-        s, z = self._add(f"{name}_scale", scale), self._add(f"{name}_zero", zero)
-        exact, restored = name, f"{name}_restored"
+        s, z = self._add(f"{at}_scale", scale), self._add(f"{at}_zero", zero)
+        exact, restored = name, f"{at}_restored"
         if name in self._outputs and self._kind == "uint8":
             exact, restored = f"{name}_exact", name
             node = self._nodes[-1]
             node.output[list(node.output).index(name)] = exact
-        self._append("QuantizeLinear", [exact, s, z], f"{name}_quantized")
-        self._rounded[name] = self._append("DequantizeLinear", [f"{name}_quantized", s, z], restored)
+        self._append("QuantizeLinear", [exact, s, z], f"{at}_quantized")
+        self._rounded[name] = self._append("DequantizeLinear", [f"{at}_quantized", s, z], restored)
         self._scales[restored] = scale
 
     def _weight(self, weight: TensorProto, axis: int) -> str:
         """The name of a weight's rounded copy, which takes its place; products that share it share that."""
         name, axis = weight.name, axis % len(weight.dims)
         if (name, axis) not in self._restored:
-            end = f"{name}_{axis}"
+            end = f"{name}_{axis}_{self._kind}"
             numbers = values(weight)
             codes, scale = round_weight(numbers, axis, self._kind)
             if self._only_round:
@@ -167,10 +168,11 @@ class _Inserter:
 
     def _cast(self, name: str, scale: str) -> str:
         """What an activation is after E4M3."""
-        scaled = self._append("Div", [name, scale], f"{name}_scaled")
-        narrow = self._append("Cast", [scaled], f"{name}_e4m3", to=TensorProto.FLOAT8E4M3FN)
-        wide = self._append("Cast", [narrow], f"{name}_wide", to=TensorProto.FLOAT)
-        return self._append("Mul", [wide, scale], f"{name}_restored")
+        at = f"{name}_{self._kind}"
+        scaled = self._append("Div", [name, scale], f"{at}_scaled")
+        narrow = self._append("Cast", [scaled], f"{at}_e4m3", to=TensorProto.FLOAT8E4M3FN)
+        wide = self._append("Cast", [narrow], f"{at}_wide", to=TensorProto.FLOAT)
+        return self._append("Mul", [wide, scale], f"{at}_restored")
 
     def _bias(self, node: NodeProto) -> None:
         """A constant bias as int32, in the steps of the product's integer sums."""
