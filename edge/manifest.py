@@ -39,7 +39,7 @@ class GraphInfo(FileInfo):
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    precision: Literal["fp32", "fp16", "bf16", "int8", "fp8", "int4"]
+    precision: Literal["fp32", "fp16", "bf16", "int8", "fp8", "int4", "nvfp4"]
 
 
 class Vocabulary(_Model):
