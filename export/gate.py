@@ -82,7 +82,7 @@ def judge(
     worst: dict[str, list[LayerError]] = {}
     for done, role in enumerate(changed):
         say(f"comparing {role}", done, len(changed))
-        graphs = base.contents[role], other.contents[role]
+        graphs = base.read(role), other.read(role)
         stages[role] = compare_stage(*graphs, feeds[role])
         worst[role] = worst_layers(*graphs, feeds[role])
     answers = None

@@ -96,12 +96,12 @@ def _make(
 ) -> dict[str, Made]:
     roles = [role for role in ROLES if role in base.manifest.graphs]
     if precision in ("fp16", "bf16"):
-        return {role: _half(base.contents[role], precision, profile) for role in roles}
+        return {role: _half(base.read(role), precision, profile) for role in roles}
     feeds = _Once(lambda: collect_feeds(base, calibration.calibrate))
     made: dict[str, Made] = {}
     for done, role in enumerate(roles):
         say(f"calibrating {role}", done, len(roles))
-        graph = base.contents[role]
+        graph = base.read(role)
         if precision == "int4" and role == "decode":
             content = to_int4(graph)
             made[role] = Made("int4", content, content)

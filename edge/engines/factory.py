@@ -18,13 +18,19 @@ def open_engine(bundle: Bundle, role: str, threads: int = 1) -> Engine:
         check_plans(bundle)
         engine: Engine = TensorRTEngine(bundle.read(f"{role}.plan"), _RESIDENT)
     else:
-        engine = OnnxEngine(bundle.read(role), threads)
+        engine = graph_engine(bundle, role, threads)
     info = bundle.manifest.graphs[role]
     for listed, actual in ((info.inputs, engine.inputs), (info.outputs, engine.outputs)):
         want = sorted((t.name, t.dtype, t.shape) for t in listed)
         if want != sorted((t.name, str(t.dtype), t.shape) for t in actual):
             raise BundleRefused(f"{info.file}: inputs or outputs are not those that the manifest lists")
     return engine
+
+
+def graph_engine(bundle: Bundle, role: str, threads: int = 1) -> OnnxEngine:
+    """A graph in ONNX Runtime, whatever it is for."""
+    weights = bundle.weights
+    return OnnxEngine(bundle.read(role), threads, weights.file if weights is not None else None)
 
 
 def check_plans(bundle: Bundle) -> None:
