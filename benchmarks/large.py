@@ -59,7 +59,7 @@ def paligemma_3b() -> PaliGemmaConfig:
     return _config(vision, text)
 
 
-def small() -> PaliGemmaConfig:
+def small(text_width: int = 512, vocabulary: int = 8192) -> PaliGemmaConfig:
     """The same in small, to try the way."""
     vision = SiglipVisionConfig(
         hidden_size=256,
@@ -71,13 +71,13 @@ def small() -> PaliGemmaConfig:
         vision_use_head=False,
     )
     text = GemmaConfig(
-        vocab_size=8192,
-        hidden_size=512,
-        intermediate_size=1024,
+        vocab_size=vocabulary,
+        hidden_size=text_width,
+        intermediate_size=2 * text_width,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=1,
-        head_dim=128,
+        head_dim=text_width // 4,
     )
     return _config(vision, text)
 

@@ -1,5 +1,6 @@
 """Weights outside of their graphs: stored once, the same numbers, whole or not at all."""
 
+import itertools
 import json
 import resource
 import shutil
@@ -74,7 +75,7 @@ def test_each_tensor_is_stored_once_and_prefill_and_decode_share(folder: Path):
     models = {role: parse(bundle.read(role)) for role in bundle.manifest.graphs}
     places = {role: {place(tensor) for tensor in outside(model)} for role, model in models.items()}
     every = sorted(set.union(*places.values()))
-    assert all(start + length <= after for (start, length), (after, _) in zip(every, every[1:], strict=False))
+    assert all(start + length <= after for (start, length), (after, _) in itertools.pairwise(every))
     assert all(start % 64 == 0 for start, _ in every)
     size_bytes = (folder / FILE).stat().st_size
     assert size_bytes == sum(every[-1])
@@ -161,7 +162,7 @@ def test_what_is_put_is_read(types: list, data: st.DataObject):
         model = onnx.helper.make_model(graph).SerializeToString()
         moved = parse(gather({"g": model}, store.file, Path(name) / "moved.bin")["g"])
         content = (Path(name) / "moved.bin").read_bytes()
-        for array, tensor in zip(arrays, moved.graph.initializer, strict=True):
+        for tensor in moved.graph.initializer:
             start, length = place(tensor)
             assert content[start : start + length] == store.file.read_bytes()[slice(*_span(tensors, tensor))]
         assert len({place(tensor) for tensor in tensors}) <= len(types)
