@@ -63,7 +63,7 @@ def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
     changed = [r for r in feeds if other.contents.get(r, base.contents[r]) != base.contents[r]]
     if not changed:
         raise UsageError(f"'{other.manifest.name}' has the graphs of '{base.manifest.name}'", "--bundle NAME")
-    return {role: (base.contents[role], other.contents[role], feeds[role]) for role in changed}
+    return {role: (base.read(role), other.read(role), feeds[role]) for role in changed}
 
 
 def _prompt(bundle: Bundle, word: str) -> str:

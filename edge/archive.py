@@ -4,6 +4,7 @@ The same bundle gives the same bytes. Out of a zip comes a whole, verified bundl
 """
 
 import os
+import shutil
 import stat
 import struct
 import tempfile
@@ -15,13 +16,17 @@ from edge.bundle import (
     MANIFEST,
     SIGNATURE,
     Bundle,
+    Content,
     load_with_manifest,
     parse_bundle,
     read_signature,
     write_files,
 )
 from edge.errors import BundleRefused, UsageError
+from edge.weights import Weights
 
+_WEIGHTS = ".bin"  # the one file of a bundle that may be large
+_COPY_BYTES = 4 << 20
 _STAMP = (1980, 1, 1, 0, 0, 0)  # zip's earliest: the time of packing is no part of a bundle
 # What zipfile raises at bytes that it cannot read; RuntimeError where they seem encrypted or too new.
 _NO_ZIP = (zipfile.BadZipFile, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
@@ -38,7 +43,8 @@ def pack_bundle(folder: Path, out: Path) -> Bundle:
     bundle, raw = load_with_manifest(folder)
     signature = read_signature(folder)
     infos = {**bundle.manifest.files, **bundle.manifest.graphs}
-    files = {MANIFEST: raw, **{info.file: bundle.contents[role] for role, info in infos.items()}}
+    files: dict[str, Content] = {MANIFEST: raw}
+    files |= {info.file: bundle.contents[role] for role, info in infos.items()}
     if signature is not None:
         files[SIGNATURE] = signature
     try:
@@ -59,12 +65,7 @@ def unpack_bundle(file: Path, folder: Path) -> Bundle:
     _check_absent(folder)
     files = _read_zip(file)
     bundle = parse_bundle(file, files)
-    try:
-        write_files(folder, files)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
-        ) from error
+    write_files(folder, files)
     return bundle
 
 
@@ -73,7 +74,7 @@ def _check_absent(path: Path) -> None:
         raise UsageError(f"{path} is there already", "remove it, or choose another name")
 
 
-def _write_zip(out: Path, files: Mapping[str, bytes]) -> None:
+def _write_zip(out: Path, files: Mapping[str, Content]) -> None:
     descriptor, name = tempfile.mkstemp(prefix=f".{out.name}-", dir=out.absolute().parent)
     try:
         with os.fdopen(descriptor, "wb") as raw:
@@ -81,7 +82,12 @@ def _write_zip(out: Path, files: Mapping[str, bytes]) -> None:
                 for file, content in files.items():
                     info = zipfile.ZipInfo(file, _STAMP)
                     info.external_attr = (stat.S_IFREG | 0o644) << 16
-                    archive.writestr(info, content)
+                    if isinstance(content, Weights):
+                        info.file_size = len(content)  # so that zip knows how wide its fields must be
+                        with content.file.open("rb") as source, archive.open(info, "w") as entry:
+                            shutil.copyfileobj(source, entry, _COPY_BYTES)
+                    else:
+                        archive.writestr(info, content)
             raw.flush()
             os.fsync(raw.fileno())
         Path(name).chmod(0o644)
@@ -90,7 +96,7 @@ def _write_zip(out: Path, files: Mapping[str, bytes]) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _read_zip(file: Path) -> dict[str, bytes]:
+def _read_zip(file: Path) -> dict[str, Content]:
     """The files by their names, in memory: no more bytes than the zip itself has."""
     try:
         with zipfile.ZipFile(file) as archive:
@@ -102,11 +108,18 @@ def _read_zip(file: Path) -> dict[str, bytes]:
                 raise BundleRefused(f"{file} holds more than its own size", _UNZIPPED)
             if len({info.filename for info in infos}) < len(infos):
                 raise BundleRefused(f"{file} holds a name twice", _UNZIPPED)
-            return {info.filename: archive.read(info) for info in infos}
+            return {info.filename: _content(archive, info) for info in infos}
     except _NO_ZIP as error:
         raise BundleRefused(f"{file} is no zip file, cut short or damaged: {error}", _UNZIPPED) from error
     except OSError as error:  # also a seek to before the file
         raise BundleRefused(f"cannot read {file}: {error.strerror or error}", _UNZIPPED) from error
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Content:
+    if not info.filename.endswith(_WEIGHTS):
+        return archive.read(info)
+    with archive.open(info) as source:
+        return Weights.copied(source, info.filename, info.file_size)
 
 
 def _check_entry(file: Path, info: zipfile.ZipInfo) -> None:

@@ -1,7 +1,8 @@
 """A bundle: the folder that holds a model. Read whole, verified before anything in it is deserialised.
 
 `manifest.json` names every file with its size and SHA-256. Each file is read once into memory, its bytes are
-checked, and those very bytes are what the engines get: nothing can change in between.
+checked, and those very bytes are what the engines get: nothing can change in between. Large bundles keep what
+their graphs share in a weights file, see `edge.weights`.
 """
 
 import hashlib
@@ -14,19 +15,22 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, TypeAlias, cast
 
 from pydantic import ValidationError
 
 from edge.errors import BundleRefused, UsageError
 from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
+from edge.weights import ROLE, Weights
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.signing`
 _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_SIGNATURE_BYTES = 1_000
-_SUFFIXES = (".onnx", ".plan", ".json", ".safetensors")  # what engines read; never a pickle
+_SUFFIXES = (".onnx", ".plan", ".json", ".safetensors", ".bin")  # what engines read; never a pickle
+_COPY_BYTES = 4 << 20
 _TEXTS = (".md", ".txt")  # for people
+Content: TypeAlias = bytes | Weights
 _REEXPORT = "export or download the bundle again"
 _REMOVE = "remove it, or get the bundle from a source that you trust"
 
@@ -36,22 +40,36 @@ class Bundle:
     """A verified bundle. Holds the bytes of its files; let go of it once the engines are built."""
 
     manifest: Manifest
-    contents: Mapping[str, bytes]  # by role; the plan of a graph is ROLE.plan
+    contents: Mapping[str, Content]  # by role; the plan of a graph is ROLE.plan; Weights are "weights" alone
     sha256: str  # of the manifest, and so of everything
 
     def read(self, role: str) -> bytes:
         """The verified bytes of a graph or file. Raises BundleRefused when the bundle has no such role."""
         if role not in self.contents:
             raise BundleRefused(f"bundle '{self.manifest.name}' has no {role}", _REEXPORT)
-        return self.contents[role]
+        content = self.contents[role]
+        if isinstance(content, Weights):
+            raise TypeError("weights are not held as bytes: engines map their file")
+        return content
+
+    @property
+    def weights(self) -> Weights | None:
+        """What the graphs share; None where each is whole."""
+        found = self.contents.get(ROLE)
+        return found if isinstance(found, Weights) else None
+
+    def release(self) -> None:
+        """Gives back the memory of the weights: engines that are open keep theirs, no more can be built."""
+        if self.weights is not None:
+            self.weights.close()
 
 
-def file_info(file: str, content: bytes) -> FileInfo:
+def file_info(file: str, content: Content) -> FileInfo:
     """The manifest's entry for a file with this content."""
-    return FileInfo(file=file, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+    return FileInfo(file=file, bytes=len(content), sha256=_sha256(content))
 
 
-def make_bundle(manifest: Manifest, contents: Mapping[str, bytes]) -> Bundle:
+def make_bundle(manifest: Manifest, contents: Mapping[str, Content]) -> Bundle:
     """A bundle in memory. Raises BundleRefused when the contents are not those that the manifest lists."""
     infos = _listed_files(manifest)
     if infos.keys() != contents.keys():
@@ -62,14 +80,24 @@ def make_bundle(manifest: Manifest, contents: Mapping[str, bytes]) -> Bundle:
 
 
 def write_bundle(folder: Path, bundle: Bundle) -> None:
-    """Write a bundle so that `folder` is at all times absent, the old bundle, or the whole new one."""
+    """Write a bundle so that `folder` is at all times absent, the old bundle, or the whole new one. Raises
+    UsageError when it cannot be written."""
     listed = {info.file: bundle.contents[role] for role, info in _listed_files(bundle.manifest).items()}
     write_files(folder, {**listed, MANIFEST: _manifest_bytes(bundle.manifest)})
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_files(folder: Path, files: Mapping[str, Content]) -> None:
     """As `write_bundle`, the files of a bundle by their names."""
     folder = folder.absolute()
+    try:
+        _write_files(folder, files)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
+        ) from error
+
+
+def _write_files(folder: Path, files: Mapping[str, Content]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -101,10 +129,12 @@ def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unprov
             f"bundle '{manifest.name}' failed the gate of its export: {'; '.join(manifest.unproved)}",
             "export it in another precision; to try it all the same: --allow-unproved",
         )
-    contents: dict[str, bytes] = {}
+    contents: dict[str, Content] = {}
+    planned = {*manifest.plans, ROLE} if manifest.plans else set[str]()
     for role, info in _listed_files(manifest).items():
-        if whole or role not in manifest.plans:
-            contents[role] = _read_file(folder / info.file, info.bytes)
+        if whole or role not in planned:
+            read = _read_weights if role == ROLE else _read_file
+            contents[role] = read(folder / info.file, info.bytes)
             _check_content(info, contents[role])
     return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest())
 
@@ -147,17 +177,18 @@ def write_signature(folder: Path, signature: bytes) -> Path:
     return file
 
 
-def parse_bundle(where: Path, files: Mapping[str, bytes]) -> Bundle:
-    """A bundle out of the bytes of its files by their names; `where` is for errors.
+def parse_bundle(where: Path, files: Mapping[str, Content]) -> Bundle:
+    """A bundle out of the contents of its files by their names; `where` is for errors.
 
     Raises BundleRefused as `load_bundle`, and when a file is missing or not listed.
     """
-    if MANIFEST not in files:
+    raw = files.get(MANIFEST)
+    if not isinstance(raw, bytes):
         raise BundleRefused(f"{where} lacks {MANIFEST}", _REEXPORT)
     for name, limit_bytes in ((MANIFEST, _MAX_MANIFEST_BYTES), (SIGNATURE, _MAX_SIGNATURE_BYTES)):
         if len(files.get(name, b"")) > limit_bytes:
             raise BundleRefused(f"{name} in {where} is larger than {limit_bytes} bytes", _REEXPORT)
-    manifest = _parse_manifest(where, files[MANIFEST])
+    manifest = _parse_manifest(where, raw)
     listed = _listed_files(manifest)
     names = {info.file for info in listed.values()} | {MANIFEST}
     _check_names(where, manifest, files.keys())
@@ -166,7 +197,7 @@ def parse_bundle(where: Path, files: Mapping[str, bytes]) -> Bundle:
     for info in listed.values():
         _check_content(info, files[info.file])
     contents = {role: files[info.file] for role, info in listed.items()}
-    return Bundle(manifest, contents, hashlib.sha256(files[MANIFEST]).hexdigest())
+    return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest())
 
 
 def check_folder(folder: Path, manifest: Manifest) -> None:
@@ -232,9 +263,11 @@ def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
         manifest = Manifest.model_validate_json(raw)
     except ValidationError as error:
         raise BundleRefused(f"{where}: {first_problem(error)}", _REEXPORT) from error
-    for info in _listed_files(manifest).values():
+    for role, info in _listed_files(manifest).items():
         if Path(info.file).suffix not in _SUFFIXES:
             raise BundleRefused(f"{where} lists {info.file}; only {', '.join(_SUFFIXES)} are read", _REEXPORT)
+        if (Path(info.file).suffix == ".bin") != (role == ROLE):
+            raise BundleRefused(f"{where} lists {info.file} as {role}: .bin is for weights alone", _REEXPORT)
     return manifest
 
 
@@ -243,33 +276,59 @@ def _listed_files(manifest: Manifest) -> dict[str, FileInfo]:
     return {**manifest.files, **manifest.graphs, **plans}
 
 
-def _check_content(info: FileInfo, content: bytes) -> None:
+def _check_content(info: FileInfo, content: Content) -> None:
     if len(content) != info.bytes:
         raise BundleRefused(
             f"{info.file} has {len(content)} bytes, the manifest says {info.bytes}", _REEXPORT
         )
-    if hashlib.sha256(content).hexdigest() != info.sha256:
+    if _sha256(content) != info.sha256:
         raise BundleRefused(f"{info.file} was altered: its SHA-256 is not the manifest's", _REEXPORT)
+
+
+def _sha256(content: Content) -> str:
+    return content.sha256 if isinstance(content, Weights) else hashlib.sha256(content).hexdigest()
 
 
 def _read_file(path: Path, limit_bytes: int) -> bytes:
     """The bytes of a regular file, one more than the limit at most. Links are refused, not followed."""
+    with _open_file(path) as file:
+        content = file.read(limit_bytes + 1)
+    _check_size(path, len(content), limit_bytes)
+    return content
+
+
+def _read_weights(path: Path, limit_bytes: int) -> Weights:
+    """As `_read_file`. Raises HardwareMissing where there is no room for them."""
+    with _open_file(path) as file:
+        weights = Weights.copied(file, path.name, limit_bytes)
+    _check_size(path, len(weights), limit_bytes)
+    return weights
+
+
+def _open_file(path: Path) -> IO[bytes]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise BundleRefused(f"cannot read {path}: {error.strerror}", _REEXPORT) from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BundleRefused(f"{path} is not a regular file", _REEXPORT)
-        content = file.read(limit_bytes + 1)
-    if len(content) > limit_bytes:
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise BundleRefused(f"{path} is not a regular file", _REEXPORT)
+    return file
+
+
+def _check_size(path: Path, size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
         raise BundleRefused(f"{path} is larger than {limit_bytes} bytes", _REEXPORT)
-    return content
 
 
-def _write_file(path: Path, content: bytes) -> None:
+def _write_file(path: Path, content: Content) -> None:
     with path.open("wb") as file:
-        file.write(content)
+        if isinstance(content, Weights):
+            with content.file.open("rb") as source:
+                shutil.copyfileobj(source, file, _COPY_BYTES)
+        else:
+            file.write(content)
         file.flush()
         os.fsync(file.fileno())
 

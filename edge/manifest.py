@@ -40,6 +40,7 @@ class GraphInfo(FileInfo):
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     precision: Literal["fp32", "fp16", "bf16", "int8", "fp8", "int4", "nvfp4"]
+    weights_bytes: int = Field(default=0, ge=0)  # that it refers to in the bundle's weights file
 
 
 class Vocabulary(_Model):
@@ -176,7 +177,7 @@ class Manifest(_Model):
     image: ImageSpec
     action: ActionSpec | None
     graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head, window; floor where there is one
-    files: dict[str, FileInfo]  # by role: tokenizer, calibration, parity
+    files: dict[str, FileInfo]  # by role: tokenizer, calibration, parity; weights of a large bundle
     plans: dict[
         str, FileInfo
     ] = {}  # by the role of the graph; of engine tensorrt; empty until they are built

@@ -137,6 +137,7 @@ class Run:
         from edge.policy import make_policy
 
         policy = make_policy(self._bundle, self._goal, robot.mount, options.threads)
+        self._bundle.release()
         worker = ThreadWorker(policy)
         stack.callback(lambda: setattr(self, "worker_ended", worker.close()))
         parts = Parts(self._goal, policy, worker, camera, motor, robot, self._clock)

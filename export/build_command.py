@@ -9,8 +9,7 @@ import numpy as np
 from edge.arguments import ArgumentParser
 from edge.bundle import Bundle, bundle_names, file_info, load_bundle, make_bundle, write_bundle
 from edge.engines.cuda import this_machine
-from edge.engines.factory import open_engine
-from edge.engines.onnx import OnnxEngine
+from edge.engines.factory import graph_engine, open_engine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec
@@ -45,8 +44,9 @@ def main(argv: list[str]) -> int:
     plans: dict[str, Plan] = {}
     for role, info in bundle.manifest.graphs.items():
         if not a.json:
-            print(f"{role}: {info.bytes / 1e6:.1f} MB of ONNX, {info.precision} ...", flush=True)
-        plans[role] = build_plan(role, bundle.read(role), place, a.cache)
+            size = info.bytes + info.weights_bytes
+            print(f"{role}: {size / 1e6:.1f} MB of ONNX, {info.precision} ...", flush=True)
+        plans[role] = build_plan(role, bundle.read(role), place, a.cache, bundle.weights, info.weights_bytes)
         if not a.accept_wider:
             plans[role].check(role)
         if not a.json:
@@ -107,7 +107,7 @@ def compare_plans(bundle: Bundle) -> dict[str, float]:
         if info.precision in _NOT_ON_CPU:
             plan.run(random_inputs(plan.inputs))
         else:
-            errors[f"plan_error_{role}"] = compare(role, OnnxEngine(bundle.read(role)), plan)
+            errors[f"plan_error_{role}"] = compare(role, graph_engine(bundle, role), plan)
         plan.close()
     return errors
 

@@ -13,10 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from export.graphs import to_onnx
 from export.qwen_vision import QwenVision
 from export.readers import READERS, Extra, Reader, Slots, StaticCache
+from export.weights import current_store
 from vla.backbone import Backbone
 from vla.qwen import QwenVL
 from vla.sequence import Picture
@@ -55,15 +57,14 @@ class Prefill(nn.Module):
     def __init__(self, reader: Reader, before: tuple[int, ...]) -> None:
         super().__init__()
         self.reader = reader
-        with torch.no_grad():
-            embedded = reader.embed(torch.tensor([before], dtype=torch.long))
-        self.register_buffer("before", embedded.clone(), persistent=False)
+        self.register_buffer("before", torch.tensor([before], dtype=torch.long), persistent=False)
 
     def place(self, image_features: Tensor, ids: Tensor) -> Tensor:
         """The tokens in their slots, (1, before + image + prompt + said, D); what is said is still zero."""
         slots = self.reader.slots
         image = [image_features] if slots.image else []
-        placed = torch.cat([self.before, *image, self.reader.embed(ids)], dim=1)
+        before = [self.reader.embed(self.before)] if slots.before else []
+        placed = torch.cat([*before, *image, self.reader.embed(ids)], dim=1)
         return nn.functional.pad(placed, (0, 0, 0, slots.said))
 
     def end(self, length: Tensor) -> Tensor:
@@ -162,13 +163,14 @@ def question(seen: Seen, prompt: int) -> dict[str, Tensor]:
 
 def with_decode(prefill: Source, reader: Reader, seen: Seen) -> dict[str, Source]:
     """prefill, whose module gives logits, position, cache and cross if there is one, and decode."""
-    untie(reader)
-    with torch.inference_mode():
-        _, position, cache, *more = prefill.module(**prefill.inputs)
-    step = {"token": torch.tensor([[7]]), "position": position.clone(), "past": torch.randn_like(cache)}
+    if current_store() is None:  # which holds them as they are
+        untie(reader)
+    with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):  # only shapes are looked at
+        _, _, cache, *more = prefill.module(**prefill.inputs)
+    step = {"token": torch.tensor([[7]]), "position": torch.tensor([1]), "past": torch.randn(cache.shape)}
     if not seen.slots:
         step["image_features"] = torch.randn_like(seen.outputs["image_features"])
-    crossed = dict(zip(("cross", "cross_mask"), map(torch.clone, more), strict=False))
+    crossed = {name: torch.zeros(v.shape) for name, v in zip(("cross", "cross_mask"), more, strict=False)}
     step |= crossed
     return {
         "prefill": Source(prefill.module, prefill.inputs, [*prefill.outputs, *crossed]),

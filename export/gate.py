@@ -95,12 +95,12 @@ def judge(
     ONNX Runtime must be able to compute both."""
     say("collecting what goes into the graphs", 0, 1)
     feeds = collect_feeds(base, samples[:: max(1, len(samples) // STAGE_SAMPLES)])
-    changed = [role for role in feeds if other.contents[role] != base.contents[role]]
+    changed = [role for role in feeds if other.read(role) != base.read(role)]
     stages: dict[str, StageError] = {}
     worst: dict[str, list[LayerError]] = {}
     for done, role in enumerate(changed):
         say(f"comparing {role}", done, len(changed))
-        graphs = base.contents[role], other.contents[role]
+        graphs = base.read(role), other.read(role)
         stages[role] = compare_stage(*graphs, feeds[role])
         worst[role] = worst_layers(*graphs, feeds[role])
     answers = None

@@ -11,8 +11,7 @@ from edge.boxes import BoxReader
 from edge.bundle import Bundle
 from edge.calibration_set import Sample
 from edge.grounding import GroundingModel
-from edge.interfaces import Inference
-from edge.records import Box, Frame, Odometry, Velocity
+from edge.records import Box, Odometry, Velocity
 from edge.seeker import MIN_CONFIDENCE
 
 SAME_IOU = 0.5  # of two boxes that are the same detection
@@ -109,8 +108,8 @@ def _ask(model: GroundingModel, bundle: Bundle, sample: Sample) -> _Said:
         said = model.caption(sample.image, asked.prompt, _CAPTION_TOKENS)
         return _Said(said.text, None, said.confidence)
     said = model.ground(sample.image, asked.prompt, asked.target)
-    inference = Inference(Frame(sample.image, 0, 0), said.text, said.confidence, {})
-    found = BoxReader(bundle.manifest.family, bundle.manifest.image).read(inference, asked.target).detections
+    boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
+    found = boxes.read(said.text, said.confidence, asked.target, sample.image).detections
     believed = bool(found) and said.confidence >= MIN_CONFIDENCE
     return _Said(said.text, found[0].box if believed else None, said.confidence)
 

@@ -32,9 +32,7 @@ def with_noise(
     chosen = [samples[index * len(samples) // count] for index in range(count)]
     say(f"comparing {of}", 0, len(chosen))
     feeds = collect_feeds(base, chosen)
-    stages = {
-        role: compare_stage(base.contents[role], other.contents[role], found) for role, found in feeds.items()
-    }
+    stages = {role: compare_stage(base.read(role), other.read(role), found) for role, found in feeds.items()}
     answers = None
     if all(stage.finite for stage in stages.values()):
         compare = compare_boxes if base.manifest.head is None else compare_actions

@@ -1,7 +1,7 @@
 """How far a graph in another precision is from its fp32 one, given the same inputs; and which layer it is due
 to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,21 +43,26 @@ class LayerError:
 def compare_stage(base: bytes, other: bytes, feeds: Sequence[Feed]) -> StageError:
     """Compare two graphs with the same inputs and outputs."""
     first, second = OnnxEngine(base), OnnxEngine(other)
+    try:
+        return stage_error((first.run(feed), second.run(feed)) for feed in feeds)
+    finally:
+        first.close()
+        second.close()
+
+
+def stage_error(answers: Iterable[tuple[Feed, Feed]]) -> StageError:
+    """Of pairs of outputs, the fp32 graph's and the other's."""
     cosines: list[float] = []
     decibels: list[float] = []
     largest = 0.0
     try:
-        for feed in feeds:
-            wanted, found = first.run(feed), second.run(feed)
+        for wanted, found in answers:
             pairs = [_pair(wanted[name], found[name]) for name in wanted]
             cosines.append(min(_cosine(a, b) for a, b in pairs))
             decibels.append(min(_sqnr_db(a, b) for a, b in pairs))
             largest = max(largest, *(float(np.abs(a - b).max()) for a, b in pairs))
     except EngineFault:
         return StageError(0.0, 0.0, 0.0, finite=False)
-    finally:
-        first.close()
-        second.close()
     return StageError(min(cosines), largest, float(np.median(decibels)), finite=True)
 
 

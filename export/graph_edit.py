@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from export.weights import current_store, is_outside, without_outside
+
 SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules of the net that it stands in
 COMPUTE = ("MatMul", "Gemm", "Conv")
 LARGE = 4096  # numbers
@@ -31,7 +33,7 @@ def finish(model: ModelProto) -> bytes:
     for item in (*graph.node, *graph.input, *graph.output, *graph.initializer):
         del item.metadata_props[:]
         item.doc_string = ""
-    onnx.checker.check_model(model)
+    onnx.checker.check_model(without_outside(model))
     return model.SerializeToString()
 
 
@@ -48,9 +50,10 @@ def store_as_fp16(model: ModelProto) -> ModelProto:
         if np.abs(numbers).max() > np.finfo(np.float16).max:
             continue
         stored = f"{weight.name}_fp16"
-        casts.append(
-            helper.make_node("Cast", [stored], [weight.name], f"{stored}_cast", to=TensorProto.FLOAT)
-        )
+        if not _gather_stored(graph, weight.name, stored):
+            casts.append(
+                helper.make_node("Cast", [stored], [weight.name], f"{stored}_cast", to=TensorProto.FLOAT)
+            )
         graph.initializer.remove(weight)
         graph.initializer.append(constant(stored, numbers.astype(np.float16)))
     nodes = [*casts, *graph.node]
@@ -59,14 +62,35 @@ def store_as_fp16(model: ModelProto) -> ModelProto:
     return model
 
 
+def _gather_stored(graph: GraphProto, name: str, stored: str) -> bool:
+    """Where a table is only looked up: those rows are cast that were, and not the whole table in memory."""
+    readers = [node for node in graph.node if name in node.input]
+    if any(node.op_type != "Gather" or node.input[1] == name for node in readers):
+        return False
+    for node in readers:
+        (rows,) = node.output
+        node.input[0], node.output[0] = stored, f"{rows}_fp16"
+        cast = helper.make_node("Cast", [f"{rows}_fp16"], [rows], f"{rows}_cast", to=TensorProto.FLOAT)
+        graph.node.insert([id(one) for one in graph.node].index(id(node)) + 1, cast)
+    return True
+
+
 def values(weight: TensorProto) -> np.ndarray:
-    """The numbers of a constant."""
-    return numpy_helper.to_array(weight)
+    """The numbers of a constant; not to be written. Raises ValueError where they lie outside of the graph and
+    `export.weights.weights_in` does not say where."""
+    if not is_outside(weight):
+        return numpy_helper.to_array(weight)
+    store = current_store()
+    if store is None:
+        raise ValueError(f"the weights of '{weight.name}' lie outside of the graph")
+    return store.read(weight)
 
 
 def constant(name: str, array: np.ndarray) -> TensorProto:
-    """A constant of the array's own type; ml_dtypes has those that numpy lacks."""
-    return numpy_helper.from_array(np.asarray(array, order="C"), name)
+    """A constant of the array's own type; ml_dtypes has those that numpy lacks. Its numbers lie in the store
+    of `export.weights.weights_in`, where there is one."""
+    array, store = np.asarray(array, order="C"), current_store()
+    return numpy_helper.from_array(array, name) if store is None else store.put(name, array)
 
 
 def raise_opset(model: ModelProto, least: int) -> ModelProto:

@@ -4,7 +4,6 @@ What goes in and out is described in `edge/grounding.py`.
 """
 
 import contextlib
-import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from torch import Tensor, nn
 from transformers import PaliGemmaForConditionalGeneration
 
 from export.graph_edit import SCOPES
+from export.stream import serialize
+from export.weights import current_store
 
 _HIDDEN = -1e4  # added to the attention to what must not be seen; also fits into fp16
 
@@ -114,12 +115,13 @@ class Decode(nn.Module):
 def export_graphs(
     model: PaliGemmaForConditionalGeneration, image: tuple[int, int], sizes: Sizes
 ) -> dict[str, bytes]:
-    """ONNX files by role, opset 18, weights inside. `image` is (height, width) in pixels.
+    """ONNX files by role, as of `to_onnx`. `image` is (height, width) in pixels.
 
     The model must be in evaluation mode; its tied LM head is untied in place, since one tensor with two uses
-    upsets later quantization.
+    upsets later quantization. In a store they are two in any case: the head lies there transposed.
     """
-    model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
+    if current_store() is None:
+        model.lm_head.weight = nn.Parameter(model.lm_head.weight.detach().clone())
     text: Any = model.config.text_config
     cache_shape = (2 * text.num_hidden_layers, 1, text.num_key_value_heads, sizes.slots, text.head_dim)
     features = torch.randn(1, sizes.image, text.hidden_size)
@@ -144,7 +146,9 @@ def export_graphs(
 
 
 def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> bytes:
-    """An ONNX file, opset 18, weights inside, with the inputs' shapes as the static ones."""
+    """An ONNX file, opset 18, with the inputs' shapes as the static ones. Its weights lie in the store of
+    `export.weights.weights_in`, else inside."""
+    whole = current_store() is None
     with _quiet():
         program: Any = torch.onnx.export(
             module.eval(),
@@ -153,13 +157,14 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) ->
             opset_version=18,
             input_names=list(inputs),
             output_names=outputs,
+            optimize=whole,  # else `serialize` does, without a second copy of the weights
             verbose=False,
         )
+    if not whole:
+        return serialize(program.model, module)
     model = program.model_proto
     _forget(model)
-    buffer = io.BytesIO()
-    onnx.save(model, buffer)
-    return buffer.getvalue()
+    return model.SerializeToString()
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from edge.manifest import SCHEMA_VERSION, GraphInfo, ImageSpec, Manifest, Target
 from edge.preprocess import image_to_tensor
 from edge.records import BASE_ACTION, Image
 from export.graphs import Sizes, export_graphs
+from export.weights import referred_bytes
 from vla.paligemma import TinyConfig, load, prompt_ids
 from vla.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer
 
@@ -197,14 +198,15 @@ def check_floor_graph(content: bytes) -> None:
         engine.close()
 
 
-def graph_info(role: str, content: bytes) -> GraphInfo:
-    """The manifest's entry for a graph in fp32."""
-    engine = OnnxEngine(content)
+def graph_info(role: str, content: bytes, weights: Path | None = None) -> GraphInfo:
+    """The manifest's entry for a graph in fp32, that may keep its weights in a file."""
+    engine = OnnxEngine(content, weights=weights, prepack=weights is None)
     info = GraphInfo(
         **file_info(f"{role}.onnx", content).model_dump(),
         inputs=tuple(map(_tensor_info, engine.inputs)),
         outputs=tuple(map(_tensor_info, engine.outputs)),
         precision="fp32",
+        weights_bytes=referred_bytes(content) if weights is not None else 0,
     )
     engine.close()
     return info

@@ -16,6 +16,7 @@ import psutil
 import edge
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, EdgeError, HardwareMissing
+from edge.weights import Weights
 from export.layers import Layer, widened
 from export.tensorrt import Job
 
@@ -49,7 +50,7 @@ class Plan:
     """A plan and what is known of it."""
 
     content: bytes
-    onnx_bytes: int
+    onnx_bytes: int  # with its weights outside
     seconds: float  # of building; not this time where it was kept
     peak_bytes: int  # of the building process
     network: tuple[Layer, ...]  # as the ONNX file means it
@@ -75,24 +76,34 @@ class Plan:
             )
 
 
-def build_plan(role: str, onnx: bytes, place: Place, folder: Path) -> Plan:
+def build_plan(
+    role: str,
+    onnx: bytes,
+    place: Place,
+    folder: Path,
+    weights: Weights | None = None,
+    weights_bytes: int = 0,
+) -> Plan:
     """The plan of an ONNX file, from `folder` where the same was built before, else built and put there.
+    `weights_bytes` is what it refers to in `weights`.
 
     Raises HardwareMissing where TensorRT is not installed or there is too little memory, BundleRefused where
     TensorRT refuses the graph or dies of it.
     """
-    key = _digest([hashlib.sha256(onnx).hexdigest(), *_place(place), edge.__version__])
+    sources = [hashlib.sha256(onnx).hexdigest(), *([weights.sha256] if weights and weights_bytes else [])]
+    key = _digest([*sources, *_place(place), edge.__version__])
     plan_file, report_file = folder / f"{key}.plan", folder / f"{key}.json"
     if not (plan_file.is_file() and report_file.is_file()):
         folder.mkdir(parents=True, exist_ok=True)
-        _build(role, onnx, place, folder, plan_file, report_file)
+        beside = weights.file.parent if weights and weights_bytes else None
+        _build(role, onnx, weights_bytes, beside, place, folder, plan_file, report_file)
     content, report = plan_file.read_bytes(), json.loads(report_file.read_text())
     if hashlib.sha256(content).hexdigest() != report["sha256"]:
         plan_file.unlink()
         raise BundleRefused(f"the kept plan {plan_file} was altered", "it was removed; build again")
     return Plan(
         content,
-        len(onnx),
+        len(onnx) + weights_bytes,
         report["seconds"],
         report["peak_bytes"],
         _layers(report["network"]),
@@ -100,15 +111,26 @@ def build_plan(role: str, onnx: bytes, place: Place, folder: Path) -> Plan:
     )
 
 
-def _build(role: str, onnx: bytes, place: Place, folder: Path, plan_file: Path, report_file: Path) -> None:
-    workspace_bytes = _check_memory(role, len(onnx), psutil.virtual_memory().available)
+def _build(
+    role: str,
+    onnx: bytes,
+    weights_bytes: int,
+    beside: Path | None,
+    place: Place,
+    folder: Path,
+    plan_file: Path,
+    report_file: Path,
+) -> None:
+    """`beside` is the private folder of the weights that the graph refers to."""
+    workspace_bytes = _check_memory(role, len(onnx) + weights_bytes, psutil.virtual_memory().available)
     timing = folder / f"timing-{_digest(_place(place))}.bin"
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)
-        (work / "graph.onnx").write_bytes(onnx)
+        graph = (beside or work) / f"{role}.onnx"
+        graph.write_bytes(onnx)
         job = Job(
             edition=place.edition,
-            onnx=str(work / "graph.onnx"),
+            onnx=str(graph),
             workspace_bytes=workspace_bytes,
             compute_capability=place.compute_capability,
             timing_cache=str(timing),

@@ -106,7 +106,7 @@ def _bf16_twin(base: Bundle, precision: str) -> Bundle | None:
     if precision == "bf16":
         return None
     roles = [role for role in ROLES if role in base.manifest.graphs]
-    return _with_graphs(base, {role: to_half(base.contents[role], "bf16", rounded=True) for role in roles})
+    return _with_graphs(base, {role: to_half(base.read(role), "bf16", rounded=True) for role in roles})
 
 
 def _with_graphs(base: Bundle, graphs: Mapping[str, bytes]) -> Bundle:

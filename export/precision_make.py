@@ -92,7 +92,7 @@ class Maker:
         return self._feeds[role]
 
     def _make(self, role: str) -> Made:
-        graph, precision = self._base.contents[role], self._wish.precision
+        graph, precision = self._base.read(role), self._wish.precision
         if precision in ("fp16", "bf16"):
             return self._half(graph, precision)
         if precision == "int4" and role == "decode":

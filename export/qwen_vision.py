@@ -25,6 +25,7 @@ class QwenVision(nn.Module):
     sin: Tensor
     order: Tensor
     places: Tensor
+    shares: Tensor
 
     def __init__(self, backbone: QwenVL, height: int, width: int) -> None:
         super().__init__()
@@ -44,8 +45,11 @@ class QwenVision(nn.Module):
         if hasattr(config, "window_size"):
             order, ends = get_vision_window_index(grid, merge, config.window_size, patch)
             self.windows = [b - a for a, b in pairwise(ends.tolist())]
-        places = torch.zeros(count, config.hidden_size)
-        if hasattr(visual, "pos_embed"):
+        patches = (order[:, None] * merge**2 + torch.arange(merge**2)).flatten()
+        cos, sin = visual.rotary_pos_emb(torch.zeros(1), get_vision_position_ids(grid, merge))
+        constants = {"cos": cos[patches], "sin": sin[patches]}
+        self.learned = hasattr(visual, "pos_embed")  # Qwen3's places, besides the rotary ones
+        if self.learned:
             indices, weights = get_vision_interpolation_indices_and_weights(
                 grid,
                 num_grid_per_side=visual.num_grid_per_side,
@@ -53,10 +57,8 @@ class QwenVision(nn.Module):
                 align_corners=visual.interpolation_align_corners,
                 spatial_merge_size=merge,
             )
-            places = (visual.pos_embed(indices) * weights[:, :, None]).sum(1).detach()
-        patches = (order[:, None] * merge**2 + torch.arange(merge**2)).flatten()
-        cos, sin = visual.rotary_pos_emb(places, get_vision_position_ids(grid, merge))
-        for name, value in (("cos", cos[patches]), ("sin", sin[patches]), ("places", places[patches])):
+            constants |= {"places": indices[patches], "shares": weights[patches]}
+        for name, value in constants.items():
             self.register_buffer(name, value, persistent=False)
         self.register_buffer("order", patches, persistent=False)
         self.register_buffer("back", torch.argsort(order), persistent=False)
@@ -67,7 +69,8 @@ class QwenVision(nn.Module):
         hidden = nn.functional.linear(
             rows[self.order], projection.weight.flatten(1), getattr(projection, "bias", None)
         )
-        hidden = hidden + self.places
+        if self.learned:
+            hidden = hidden + (self.visual.pos_embed(self.places) * self.shares[:, :, None]).sum(1)
         deep: list[Tensor] = []
         for index, block in enumerate(self.visual.blocks):
             lengths = self.whole if index in self.full else self.windows

@@ -40,7 +40,8 @@ def build(trt: Any, job: Job) -> dict[str, Any]:
     logger = _logger(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    _parse(trt, network, logger, Path(job.onnx).read_bytes())
+    parser = trt.OnnxParser(network, logger)  # it holds weights until the plan is built
+    _parse(parser, job.onnx)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, job.workspace_bytes)
@@ -81,9 +82,9 @@ def _logger(trt: Any) -> Any:
     return Logger()
 
 
-def _parse(trt: Any, network: Any, logger: Any, onnx: bytes) -> None:
-    parser = trt.OnnxParser(network, logger)
-    if parser.parse(onnx):
+def _parse(parser: Any, onnx: str) -> None:
+    # The path is for weights outside of the graph, which lie beside it.
+    if parser.parse(Path(onnx).read_bytes(), onnx):
         return
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
     raise Refused("; ".join(_sentence(error) for error in errors) or "it is no ONNX file that it can read")

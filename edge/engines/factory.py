@@ -18,7 +18,7 @@ def open_engine(bundle: Bundle, role: str, threads: int = 1) -> Engine:
         check_plans(bundle)
         engine: Engine = TensorRTEngine(bundle.read(f"{role}.plan"), _resident(bundle, role))
     else:
-        engine = OnnxEngine(bundle.read(role), threads)
+        engine = graph_engine(bundle, role, threads)
     info = bundle.manifest.graphs[role]
     for listed, actual in ((info.inputs, engine.inputs), (info.outputs, engine.outputs)):
         want = sorted((t.name, t.dtype, t.shape) for t in listed)
@@ -32,6 +32,12 @@ def _resident(bundle: Bundle, role: str) -> frozenset[str]:
     graphs = bundle.manifest.graphs
     taken = {spec.name for graph in graphs.values() for spec in graph.inputs} | {"cache"}  # taken as `past`
     return frozenset({spec.name for spec in graphs[role].outputs} & taken - _READ)
+
+
+def graph_engine(bundle: Bundle, role: str, threads: int = 1) -> OnnxEngine:
+    """A graph in ONNX Runtime, whatever it is for."""
+    weights = bundle.weights
+    return OnnxEngine(bundle.read(role), threads, weights.file if weights is not None else None)
 
 
 def check_plans(bundle: Bundle) -> None:

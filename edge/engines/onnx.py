@@ -1,6 +1,7 @@
 """ONNX Runtime as an engine. Buffers are made once; the same memory serves every call."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +11,8 @@ from edge.errors import BundleRefused, EngineFault
 from edge.interfaces import Tensor, TensorSpec
 
 _ort: Any = onnxruntime  # it has no types
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+_NOWHERE = "/dev/null/nowhere"
 _DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -28,15 +31,26 @@ class OnnxEngine:
     call and is overwritten by the one after. So a cache that comes out of one call can go into the next.
     """
 
-    def __init__(self, model: bytes, threads: int = 1) -> None:
-        """`model` is a whole ONNX file; `threads` caps its worker threads. Raises BundleRefused when ONNX
-        Runtime cannot read it or a shape is not static."""
+    def __init__(
+        self, model: bytes, threads: int = 1, weights: Path | None = None, prepack: bool = True
+    ) -> None:
+        """`model` is an ONNX file; `threads` caps its worker threads. What it keeps outside is in `weights`,
+        a file that nobody else writes; once this returns, its name may go. Without `prepack`, weights stay
+        mapped from there, in place of a faster copy.
+
+        Raises BundleRefused when ONNX Runtime cannot read it or a shape is not static.
+        """
         options = _ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Threads that spin between calls would take a core from the control loop.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
+        # Without one, ONNX Runtime would read what a graph refers to from the working folder, unverified.
+        folder = _NOWHERE if weights is None else weights.parent.absolute()
+        options.add_session_config_entry(_WEIGHTS_FOLDER, str(folder))
+        if not prepack:
+            options.add_session_config_entry("session.disable_prepacking", "1")
         try:
             self._session: Any = _ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this

@@ -1,0 +1,113 @@
+"""The weights file of a large bundle: numbers that its graphs share, kept outside of their ONNX files.
+
+What engines get must be what was verified, and a file on disk may change after that. So it is read once,
+into a private folder in memory, where ONNX Runtime maps it: graphs share its pages, and nobody holds a second
+copy.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from edge.errors import HardwareMissing
+
+ROLE = "weights"  # in a manifest's files
+_MEMORY = Path("/dev/shm")
+_PREFIX = "vla-edge-weights-"
+_BLOCK_BYTES = 4 << 20
+
+
+class Weights:
+    """A file that only this process writes. `close` it, or drop it, once the engines are built: what these
+    have mapped stays theirs."""
+
+    def __init__(self, file: Path, sha256: str, own: tempfile.TemporaryDirectory[str] | None = None) -> None:
+        """`file` as it is; with `own`, the folder that it is alone in goes with this object."""
+        self.file, self.sha256 = file, sha256
+        self._bytes, self._own = file.stat().st_size, own
+        self._lock: IO[bytes] | None = _locked(file) if own is not None else None
+
+    @classmethod
+    def of(cls, file: Path) -> "Weights":
+        """A file that lies where nobody else writes, such as an export's work folder."""
+        digest = hashlib.sha256()
+        with file.open("rb") as opened:
+            while block := opened.read(_BLOCK_BYTES):
+                digest.update(block)
+        return cls(file, digest.hexdigest())
+
+    @classmethod
+    def copied(cls, source: IO[bytes], name: str, size_bytes: int) -> "Weights":
+        """A private copy of at most `size_bytes` of a file, and one more where it has more.
+
+        Raises HardwareMissing where there is room for it neither in memory nor in the folder for temporary
+        files.
+        """
+        own = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_place(name, size_bytes))
+        digest, left = hashlib.sha256(), size_bytes + 1
+        file = Path(own.name) / name
+        with file.open("xb") as copy:
+            fcntl.flock(copy, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            while left and (block := source.read(min(_BLOCK_BYTES, left))):
+                digest.update(block)
+                copy.write(block)
+                left -= len(block)
+            copy.flush()
+            return cls(file, digest.hexdigest(), own)
+
+    def __len__(self) -> int:
+        return self._bytes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Weights) and other.sha256 == self.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def close(self) -> None:
+        """Removes the private copy."""
+        if self._lock is not None:
+            self._lock.close()
+        if self._own is not None:
+            self._own.cleanup()
+
+
+def _locked(file: Path) -> IO[bytes]:
+    """The lock goes with the process: so the next one sees that a copy was left behind."""
+    opened = file.open("rb")
+    fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return opened
+
+
+def _place(name: str, size_bytes: int) -> Path:
+    """A folder with room: in memory, else on disk."""
+    places = [folder for folder in (_MEMORY, Path(tempfile.gettempdir())) if folder.is_dir()]
+    for folder in places:
+        _remove_left_behind(folder)
+        free_bytes = shutil.disk_usage(folder).free
+        if folder == _MEMORY:
+            free_bytes = min(free_bytes, psutil.virtual_memory().available)
+        if size_bytes < free_bytes:
+            return folder
+    raise HardwareMissing(
+        f"{name} takes {size_bytes / 1e9:.2f} GB, and neither {' nor '.join(map(str, places))} has them free",
+        "close other programs, or set TMPDIR to a folder on a larger disk",
+    )
+
+
+def _remove_left_behind(folder: Path) -> None:
+    """Copies of processes that were killed."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        for file in left.glob("*.bin") if os.access(left, os.W_OK | os.X_OK) else ():
+            with file.open("rb") as opened:
+                try:
+                    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue  # in use
+                shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""A torch module's graph with its weights written to a file one by one, and weights that are not there until
+then: so a model is exported that does not fit into memory twice, or not even once in fp32."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from onnxscript import optimizer
+from torch import Tensor, nn
+from transformers.initialization import no_init_weights
+
+from export.weights import FILE, current_store, is_outside, place
+
+LATER_BYTES = 1 << 20  # of a matrix that is fetched when its graph is written
+_FETCH = "fetch"  # attribute of such a parameter
+Source = Callable[[str], Tensor]
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+def hollow(build: Callable[[], _Module], source: Source) -> _Module:
+    """A module whose large matrices are fetched from `source`, by their names, when `export.graphs.to_onnx`
+    writes them, one at a time. It can be exported, but not run.
+
+    `build` makes the module; until it is touched, its memory is not taken. Buffers are as `build` made them.
+    """
+    with no_init_weights():
+        module = build()
+    if hasattr(module, "tie_weights"):
+        cast("Any", module).tie_weights()
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if parameter.ndim == 2 and parameter.nbytes >= LATER_BYTES:
+                setattr(parameter, _FETCH, lambda name=name: source(name))
+            else:
+                parameter.copy_(source(name))
+    return module
+
+
+def serialize(model: ir.Model, module: nn.Module) -> bytes:
+    """The ONNX file of a program that torch exported without optimizing it; its weights go to the store of
+    `export.weights.weights_in`."""
+    store = current_store()
+    assert store is not None
+    optimizer.optimize_ir(model, should_fold=_small)
+    later = {
+        parameter.data_ptr(): (getattr(parameter, _FETCH), parameter.dtype)
+        for parameter in module.parameters()
+        if hasattr(parameter, _FETCH)
+    }
+    graph = model.graph
+    _turn_weights(graph, later)
+    for value in list(graph.initializers.values()):
+        if value.is_graph_output() or value.uses():
+            value.const_value = _put(str(value.name), _numbers(value, later))
+        else:
+            del graph.initializers[str(value.name)]
+    return ir.to_proto(model).SerializeToString()
+
+
+def _small(node: ir.Node) -> bool | None:
+    """False: do not fold it, its input is a weight, maybe one that is not there yet. None: as usual."""
+    constants = [value.const_value for value in node.inputs if value is not None and value.is_initializer()]
+    return False if any(c is not None and c.nbytes >= LATER_BYTES for c in constants) else None
+
+
+def _turn_weights(graph: ir.Graph, later: dict[int, Any]) -> None:
+    """Linear layers hold their weights transposed: turned once here, and not by each engine's loading."""
+    turned: dict[tuple[str, tuple[int, ...]], ir.Value] = {}
+    for node in list(graph):
+        if node.op_type != "Transpose" or node.inputs[0] is None or not node.inputs[0].is_initializer():
+            continue
+        source, (result,) = node.inputs[0], node.outputs
+        axes = tuple(node.attributes["perm"].as_ints())
+        key = str(source.name), axes
+        if key not in turned:
+            numbers = np.ascontiguousarray(_numbers(source, later).transpose(axes))
+            turned[key] = ir.Value(name=f"{source.name}_turned", const_value=None)
+            turned[key].const_value = _put(f"{source.name}_turned", numbers)
+            turned[key].shape, turned[key].type = result.shape, result.type
+            graph.register_initializer(turned[key])
+        result.replace_all_uses_with(turned[key])
+        graph.remove(node, safe=True)
+
+
+def _numbers(value: ir.Value, later: dict[int, Any]) -> np.ndarray:
+    tensor: Any = value.const_value
+    raw = getattr(tensor, "raw", None)
+    if isinstance(raw, Tensor) and raw.data_ptr() in later:
+        fetch, dtype = later[raw.data_ptr()]
+        fetched = fetch()
+        if fetched.shape != raw.shape:
+            raise ValueError(f"{value.name}: want {tuple(raw.shape)}, got {tuple(fetched.shape)}")
+        return fetched.detach().to(dtype).numpy()
+    return tensor.numpy()
+
+
+def _put(name: str, numbers: np.ndarray) -> ir.TensorProtocol:
+    """The numbers as a constant, in the store where they are many."""
+    store = current_store()
+    assert store is not None
+    tensor = store.put(name, np.asarray(numbers, order="C"))
+    if not is_outside(tensor):
+        return ir.serde.deserialize_tensor(tensor)
+    offset, length = place(tensor)
+    kind, shape = ir.DataType(tensor.data_type), ir.Shape(tensor.dims)
+    return ir.ExternalTensor(FILE, offset, length, kind, shape=shape, name=name, base_dir=store.file.parent)

@@ -1,0 +1,162 @@
+"""Weights of large graphs outside of their ONNX files, which end at 2 GB: in one file, each tensor once.
+
+While graphs are made, `weights_in(store)` says where `graph_edit.values` reads and `graph_edit.constant`
+writes. In the end `gather` takes what the finished graphs refer to into a bundle's weights file.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+FILE = "weights.bin"
+LARGE_BYTES = 64 << 20  # of the weights of a bundle's graphs; with more they leave the graphs
+LEAST_BYTES = 64 << 10  # of a tensor; smaller ones stay in their graph
+_ALIGNMENT_BYTES = 64
+_COPY_BYTES = 16 << 20
+_PACKED = (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1)  # two numbers in a byte
+
+
+class WeightStore:
+    """A growing file of tensors in a folder of its own, each stored once however often it is put."""
+
+    def __init__(self, folder: Path, least_bytes: int = LEAST_BYTES) -> None:
+        """Begins a new file. Raises OSError where it can't."""
+        self.file, self.least_bytes = folder / FILE, least_bytes
+        self._end = 0
+        self._offsets: dict[bytes, int] = {}  # by the digest of the content
+        self.file.touch(exist_ok=False)
+
+    def put(self, name: str, array: np.ndarray) -> TensorProto:
+        """The constant, its numbers in the file, or in itself where they are few. Raises OSError where the
+        disk is full; the file is then as it was."""
+        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+        if array.nbytes < self.least_bytes:
+            return numpy_helper.from_array(array, name)
+        if kind in _PACKED:
+            content = memoryview(numpy_helper.from_array(array, name).raw_data)
+        else:
+            content = array.reshape(-1).view(np.uint8).data
+        tensor = TensorProto(name=name, data_type=kind, dims=array.shape)
+        refer(tensor, self._place(content), len(content))
+        return tensor
+
+    def read(self, tensor: TensorProto) -> np.ndarray:
+        """The numbers of a constant that lies in the file, mapped: they take no memory until they are read,
+        and must not be written."""
+        offset, length = place(tensor)
+        shape, dtype = tuple(tensor.dims), helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        if tensor.data_type in _PACKED:
+            raw = np.fromfile(self.file, np.uint8, length, offset=offset).tobytes()
+            return numpy_helper.to_array(TensorProto(data_type=tensor.data_type, dims=shape, raw_data=raw))
+        return np.memmap(self.file, dtype, "r", offset, shape)
+
+    def _place(self, content: memoryview) -> int:
+        """The offset of the content, written where it is new."""
+        digest = hashlib.sha256(content).digest()
+        if digest not in self._offsets:
+            start = -(-self._end // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+            with self.file.open("r+b", buffering=0) as file:
+                try:
+                    file.seek(start)
+                    for at in range(0, len(content), _COPY_BYTES):
+                        _write(file, content[at : at + _COPY_BYTES])
+                except OSError:
+                    file.truncate(self._end)
+                    raise
+            self._offsets[digest], self._end = start, start + len(content)
+        return self._offsets[digest]
+
+
+_current: ContextVar[WeightStore | None] = ContextVar("weights", default=None)
+
+
+@contextmanager
+def weights_in(store: WeightStore | None) -> Iterator[None]:
+    """Constants are read from and put into this store in here; None: graphs hold their own."""
+    token = _current.set(store)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_store() -> WeightStore | None:
+    """The one of `weights_in`."""
+    return _current.get()
+
+
+def is_outside(tensor: TensorProto) -> bool:
+    """Whether a constant's numbers lie outside of its graph."""
+    return tensor.data_location == TensorProto.EXTERNAL
+
+
+def place(tensor: TensorProto) -> tuple[int, int]:
+    """Offset and length in bytes of what lies outside."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    return int(entries["offset"]), int(entries["length"])
+
+
+def refer(tensor: TensorProto, offset: int, length: int) -> None:
+    """Makes the constant one that lies outside."""
+    tensor.data_location = TensorProto.EXTERNAL
+    del tensor.external_data[:]
+    for key, value in (("location", FILE), ("offset", offset), ("length", length)):
+        tensor.external_data.add(key=key, value=str(value))
+
+
+def outside(model: ModelProto) -> list[TensorProto]:
+    """The constants that lie outside."""
+    return [tensor for tensor in model.graph.initializer if is_outside(tensor)]
+
+
+def without_outside(model: ModelProto) -> ModelProto:
+    """A copy where what lies outside is an input: for tools that would look for the file."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    tensors = outside(copy)
+    inputs = [helper.make_tensor_value_info(t.name, t.data_type, list(t.dims)) for t in tensors]
+    inside = [tensor for tensor in copy.graph.initializer if not is_outside(tensor)]
+    del copy.graph.initializer[:]
+    copy.graph.initializer.extend(inside)
+    copy.graph.input.extend(inputs)
+    return copy
+
+
+def gather(graphs: Mapping[str, bytes], source: Path, target: Path) -> dict[str, bytes]:
+    """The graphs, by role, with what they refer to in `source` copied to the new file `target`, each tensor
+    once and nothing else. Raises OSError where the disk is full."""
+    moved: dict[tuple[int, int], int] = {}
+    changed: dict[str, bytes] = {}
+    with source.open("rb") as old, target.open("xb", buffering=0) as new:
+        for role, content in graphs.items():
+            model = onnx.load_from_string(content)
+            for tensor in outside(model):
+                offset, length = place(tensor)
+                if (offset, length) not in moved:
+                    start = -(-new.tell() // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+                    old.seek(offset)
+                    new.seek(start)
+                    for at in range(0, length, _COPY_BYTES):
+                        _write(new, memoryview(old.read(min(_COPY_BYTES, length - at))))
+                    moved[offset, length] = start
+                refer(tensor, moved[offset, length], length)
+            changed[role] = model.SerializeToString()
+    return changed
+
+
+def referred_bytes(graph: bytes) -> int:
+    """Bytes outside of an ONNX file that it refers to, what it refers to twice counted once."""
+    return sum(length for _, length in {place(t) for t in outside(onnx.load_from_string(graph))})
+
+
+def _write(file: IO[bytes], content: memoryview) -> None:
+    """All of it: an unbuffered file may take less at once."""
+    while content:
+        content = content[file.write(content) :]

@@ -1,0 +1,197 @@
+"""Graphs with weights outside in other precisions: the same numbers as of graphs that hold their own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import PaliGemmaForConditionalGeneration
+
+from benchmarks.large import questions, small
+from edge.bundle import load_bundle, write_bundle
+from edge.engines.factory import open_engine
+from edge.engines.onnx import OnnxEngine
+from edge.errors import UsageError
+from export.graph_edit import parse
+from export.graphs import Sizes, export_graphs
+from export.large import Graphs, change_large, large_bundle
+from export.precision_int8 import to_int4, to_int8
+from export.ranges import compute_ranges
+from export.stages import Observer, tokens, walk
+from export.stream import hollow
+from export.weights import FILE, WeightStore, outside, weights_in
+from tests.export.precision_net import feeds, net
+
+IMAGE_TOKENS = 16
+STEPS = 2
+
+
+@pytest.fixture(scope="module")
+def config():
+    return small(text_width=256, vocabulary=1024)
+
+
+@pytest.fixture(scope="module")
+def model(config) -> PaliGemmaForConditionalGeneration:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    return PaliGemmaForConditionalGeneration(config).eval()
+
+
+def exported(model, config, folder: Path) -> Graphs:
+    side = config.vision_config.image_size
+    store = WeightStore(folder, 1024)
+    with weights_in(store):
+        return Graphs(export_graphs(model, (side, side), Sizes(IMAGE_TOKENS)), store)
+
+
+@pytest.fixture(scope="module")
+def base(model, config, tmp_path_factory: pytest.TempPathFactory) -> Graphs:
+    return exported(model, config, tmp_path_factory.mktemp("base"))
+
+
+def say(what: str, done: int, of: int) -> None:
+    pass
+
+
+def outside_of(graph: bytes, folder: Path) -> tuple[bytes, WeightStore]:
+    """The same graph with its weights in a file."""
+    store = WeightStore(folder, 64)
+    model = parse(graph)
+    kept = [store.put(tensor.name, values) for tensor, values in _numbers(model)]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    assert outside(model)
+    return model.SerializeToString(), store
+
+
+def _numbers(model):
+    from export.graph_edit import values
+
+    return [(tensor, np.array(values(tensor))) for tensor in model.graph.initializer]
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_a_change_of_precision_is_the_same_wherever_weights_lie(kind: str, tmp_path: Path):
+    ranges = compute_ranges(net(), feeds(), "minmax")
+    change: Callable[[bytes], bytes] = (
+        to_int4 if kind == "int4" else lambda graph: to_int8(graph, ranges, "onnxruntime")
+    )
+    graph, store = outside_of(net(), tmp_path)
+    with weights_in(store):
+        changed = change(graph)
+    first, second = OnnxEngine(change(net())), OnnxEngine(changed, weights=store.file)
+    for feed in feeds():
+        np.testing.assert_array_equal(first.run(feed)["features"], second.run(feed)["features"])
+
+
+def test_ranges_are_those_of_onnxruntimes_calibrator(tmp_path: Path):
+    graph, store = outside_of(net(), tmp_path)
+    observer = Observer(graph, store.file, 1)
+    for feed in feeds():
+        assert set(observer.run(feed)) == {"features"}
+    wanted = compute_ranges(net(), feeds(), "minmax")
+    assert {"n1", "q", "n2", "up", "active", "down"} <= set(observer.ranges)
+    for name, span in observer.ranges.items():
+        assert span == pytest.approx(wanted[name], rel=1e-6)
+
+
+def test_a_model_that_is_fetched_weight_by_weight_makes_the_same_graphs(
+    model, config, base: Graphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("export.stream.LATER_BYTES", 1 << 14)
+    given = dict(model.named_parameters())
+    fetched: list[str] = []
+
+    def source(name: str) -> torch.Tensor:
+        fetched.append(name)
+        return given[name].detach().to(torch.float64)  # as another type in a checkpoint would be
+
+    empty = hollow(lambda: PaliGemmaForConditionalGeneration(config).eval(), source)
+    assert not any("mlp" in name and name.endswith("weight") for name in fetched)
+    graphs = exported(empty, config, tmp_path)
+    assert any("mlp" in name and name.endswith("weight") for name in fetched)
+    for role in base.files:
+        a, b = base.open(role), graphs.open(role)
+        rng = np.random.default_rng(0)
+        feed = {
+            spec.name: rng.normal(size=spec.shape).astype(spec.dtype)
+            if spec.dtype.kind == "f"
+            else np.full(spec.shape, 7, spec.dtype)
+            for spec in a.inputs
+        }
+        wanted, found = a.run(feed), b.run(feed)
+        for name in wanted:
+            np.testing.assert_allclose(wanted[name], found[name], rtol=1e-5, atol=1e-5)
+
+
+def test_answers_go_from_stage_to_stage_as_in_torch(model, config, base: Graphs):
+    asked = questions(config, 2, 0)
+    calls = walk(base.open, asked, STEPS, lambda role: None)
+    for question, said in zip(asked, tokens(calls), strict=True):
+        ids = [config.image_token_id] * IMAGE_TOKENS + question["ids"][0][
+            : int(question["length"][0])
+        ].tolist()
+        for token in said:
+            logits = model(
+                input_ids=torch.tensor([ids]),
+                pixel_values=torch.from_numpy(question["pixel_values"]),
+                token_type_ids=torch.tensor([[0] * (len(ids))]),
+                attention_mask=torch.ones(1, len(ids)),
+            ).logits
+            if token is said[0]:
+                assert int(logits[0, -1].argmax()) == token
+            ids.append(token)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_a_large_bundle_in_another_precision_answers_and_shares(
+    precision, config, base: Graphs, tmp_path: Path, tiny_bundle: Path
+):
+    asked = questions(config, 3, 0)
+    changed, ranges, judged = change_large(base, precision, "onnxruntime", asked[:2], asked[2:], say, STEPS)
+    assert set(judged.stages) == {"vision", "prefill", "decode"}
+    assert all(stage.cosine > 0.9 for stage in judged.stages.values())
+    assert set(ranges) == ({"vision"} if precision == "int4" else {"vision", "prefill", "decode"})
+    manifest = load_bundle(tiny_bundle).manifest
+    bundle = large_bundle(manifest, changed, {"parity": judged.to_json()}, tmp_path / FILE, precision)
+    write_bundle(tmp_path / "out", bundle)
+    again = load_bundle(tmp_path / "out")
+    assert {role: info.precision for role, info in again.manifest.graphs.items()} == {
+        "vision": "int8",
+        "prefill": precision,
+        "decode": precision,
+    }
+    infos = again.manifest.graphs
+    held = sum(info.weights_bytes for info in infos.values())
+    assert held - len(bundle.contents["weights"]) > 0.8 * infos["decode"].weights_bytes
+    twice = walk(lambda role: open_engine(again, role), asked[2:], STEPS, lambda role: None)
+    assert len(tokens(twice)[0]) == 1 + STEPS
+    assert json.loads(again.read("parity"))["precision"] == precision
+
+
+def test_a_stage_that_is_off_is_named(config, base: Graphs, monkeypatch: pytest.MonkeyPatch):
+    asked = questions(config, 2, 0)
+
+    def far(graph, ranges, profile):
+        return to_int8(graph, dict.fromkeys(ranges, (-1000000.0, 1000000.0)), profile)
+
+    monkeypatch.setattr("export.large.to_int8", far)
+    _, _, judged = change_large(base, "int8", "onnxruntime", asked[:1], asked[1:], say, 1)
+    assert any("stage vision" in failure for failure in judged.failures)
+
+
+def test_no_questions_are_bad_usage(base: Graphs):
+    with pytest.raises(UsageError, match="no questions"):
+        change_large(base, "int8", "onnxruntime", [], [], say)
+
+
+def test_tables_that_are_looked_up_stay_fp16_in_memory(tmp_path: Path, base: Graphs):
+    with weights_in(base.store):
+        graph = parse(to_int4(base.files["decode"])).graph
+    (table,) = [
+        node.input[0] for node in graph.node if node.op_type == "Gather" and "embed" in node.input[0]
+    ] or [""]
+    assert table.endswith("_fp16")

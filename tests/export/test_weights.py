@@ -1,0 +1,227 @@
+"""Weights outside of their graphs: stored once, the same numbers, whole or not at all."""
+
+import itertools
+import json
+import resource
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from edge import cli
+from edge.bundle import Bundle, load_bundle, write_bundle
+from edge.errors import BundleRefused, UsageError
+from edge.grounding import GroundingModel
+from export.graph_edit import constant, parse, values
+from export.graphs import Sizes, export_graphs
+from export.grounding import random_patches
+from export.large import Graphs, large_bundle
+from export.plans import build_plan
+from export.weights import FILE, WeightStore, gather, is_outside, outside, place, referred_bytes, weights_in
+from tests.export.rtx import RTX
+from vla.paligemma import load
+
+LEAST_BYTES = 256
+TYPES = [np.float32, np.float16, np.int8, np.uint8, np.int64, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn]
+
+
+@pytest.fixture(scope="session")
+def graphs(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Graphs:
+    """The tiny net's, with all that is not tiny outside."""
+    model, config, _ = load(tiny_checkpoint)
+    store = WeightStore(tmp_path_factory.mktemp("store"), LEAST_BYTES)
+    size = config.image_height, config.image_width
+    with weights_in(store):
+        return Graphs(export_graphs(model, size, Sizes(config.image_tokens)), store)
+
+
+@pytest.fixture
+def bundle(graphs: Graphs, tiny_bundle: Path, tmp_path: Path) -> Bundle:
+    whole = load_bundle(tiny_bundle)
+    files = {"tokenizer": whole.read("tokenizer")}
+    return large_bundle(whole.manifest, graphs, files, tmp_path / FILE, "fp32")
+
+
+@pytest.fixture
+def folder(bundle: Bundle, tmp_path: Path) -> Path:
+    write_bundle(tmp_path / "apart", bundle)
+    return tmp_path / "apart"
+
+
+def test_answers_are_the_same_to_the_bit(folder: Path, tiny_bundle: Path):
+    apart, whole = load_bundle(folder), load_bundle(tiny_bundle)
+    with GroundingModel(apart) as a, GroundingModel(whole) as b:
+        apart.release()
+        for seed in range(4):
+            image = random_patches(seed, 32, 48)
+            first, second = a.answer(), b.answer()
+            x, y = first.start(image, "detect red cup"), second.start(image, "detect red cup")
+            for token in (40, 50, 60):
+                np.testing.assert_array_equal(x, y)
+                x, y = first.step(token), second.step(token)
+
+
+def test_each_tensor_is_stored_once_and_prefill_and_decode_share(folder: Path):
+    bundle = load_bundle(folder)
+    models = {role: parse(bundle.read(role)) for role in bundle.manifest.graphs}
+    places = {role: {place(tensor) for tensor in outside(model)} for role, model in models.items()}
+    every = sorted(set.union(*places.values()))
+    assert all(start + length <= after for (start, length), (after, _) in itertools.pairwise(every))
+    assert all(start % 64 == 0 for start, _ in every)
+    size_bytes = (folder / FILE).stat().st_size
+    assert size_bytes == sum(every[-1])
+    assert size_bytes - sum(length for _, length in every) < 64 * len(every)
+    content = (folder / FILE).read_bytes()
+    assert len({content[start : start + length] for start, length in every}) == len(every)
+    shared = sum(length for _, length in places["prefill"] & places["decode"])
+    assert shared > 0.9 * referred_bytes(bundle.read("decode"))
+    for role, info in bundle.manifest.graphs.items():
+        assert info.weights_bytes == referred_bytes(bundle.read(role))
+        assert info.bytes < (folder.parent / FILE).stat().st_size
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+        lambda content: bytes([content[0] ^ 1]) + content[1:],
+        lambda content: content[:-1],
+        lambda content: content + b"x",
+        lambda content: b"",
+    ],
+)
+def test_altered_weights_are_refused(folder: Path, change, capsys: pytest.CaptureFixture[str]):
+    (folder / FILE).write_bytes(change((folder / FILE).read_bytes()))
+    with pytest.raises(BundleRefused, match=r"weights\.bin"):
+        load_bundle(folder)
+    assert cli.main(["bundle", "verify", str(folder)]) == 6
+    assert "weights.bin" in capsys.readouterr().err
+
+
+def test_missing_weights_are_refused(folder: Path):
+    (folder / FILE).unlink()
+    with pytest.raises(BundleRefused, match="cannot read"):
+        load_bundle(folder)
+    (folder / FILE).symlink_to(folder / "vision.onnx")
+    with pytest.raises(BundleRefused, match="cannot read"):
+        load_bundle(folder)
+
+
+def test_weights_by_another_role_are_refused(folder: Path):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["other"] = manifest["files"].pop("weights")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleRefused, match="for weights alone"):
+        load_bundle(folder)
+
+
+def test_large_bundles_are_verified_shown_packed_and_unpacked(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert cli.main(["bundle", "verify", str(folder)]) == 0
+    assert cli.main(["bundle", "show", str(folder)]) == 0
+    assert "weights.bin" in capsys.readouterr().out
+    assert cli.main(["bundle", "pack", str(folder), str(tmp_path / "b.zip")]) == 0
+    assert cli.main(["bundle", "pack", str(folder), str(tmp_path / "again.zip")]) == 0
+    assert (tmp_path / "b.zip").read_bytes() == (tmp_path / "again.zip").read_bytes()
+    assert cli.main(["bundle", "unpack", str(tmp_path / "b.zip"), str(tmp_path / "c")]) == 0
+    assert load_bundle(tmp_path / "c") == load_bundle(folder)
+    damaged = bytearray((tmp_path / "b.zip").read_bytes())
+    damaged[damaged.index((folder / FILE).read_bytes()[:64])] ^= 1
+    (tmp_path / "b.zip").write_bytes(damaged)
+    assert cli.main(["bundle", "unpack", str(tmp_path / "b.zip"), str(tmp_path / "d")]) == 6
+    assert not (tmp_path / "d").exists()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.sampled_from([*TYPES, ml_dtypes.int4]), min_size=1, max_size=6), st.data())
+def test_what_is_put_is_read(types: list, data: st.DataObject):
+    with tempfile.TemporaryDirectory() as name:
+        store = WeightStore(Path(name), least_bytes=1)
+        arrays, tensors = [], []
+        with weights_in(store):
+            for index, dtype in enumerate(types):
+                shape = data.draw(npst.array_shapes(max_dims=3, max_side=9))
+                numbers = data.draw(npst.arrays(np.int8, shape, elements=st.integers(-8, 7)))
+                arrays += [numbers.astype(dtype)] * 2
+                tensors += [constant(f"{index}{end}", arrays[-1]) for end in "ab"]
+            for array, tensor in zip(arrays, tensors, strict=True):
+                assert is_outside(tensor)
+                assert values(tensor).dtype == array.dtype
+                np.testing.assert_array_equal(values(tensor), array)
+        graph = onnx.helper.make_graph([], "g", [], [], tensors)
+        model = onnx.helper.make_model(graph).SerializeToString()
+        moved = parse(gather({"g": model}, store.file, Path(name) / "moved.bin")["g"])
+        content = (Path(name) / "moved.bin").read_bytes()
+        for tensor in moved.graph.initializer:
+            start, length = place(tensor)
+            assert content[start : start + length] == store.file.read_bytes()[slice(*_span(tensors, tensor))]
+        assert len({place(tensor) for tensor in tensors}) <= len(types)
+
+
+def _span(tensors: list, moved: onnx.TensorProto) -> tuple[int, int]:
+    start, length = place(next(tensor for tensor in tensors if tensor.name == moved.name))
+    return start, start + length
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Writing more than 64 kB into one file fails, as where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_leaves_the_store_as_it_was(tmp_path: Path):
+    store = WeightStore(tmp_path)
+    first = store.put("a", np.ones(64 << 10, np.int8))
+    with pytest.raises(OSError):
+        store.put("b", np.ones(20_000, np.float32))
+    assert store.file.stat().st_size == 64 << 10
+    np.testing.assert_array_equal(store.read(first), 1)
+
+
+def test_a_full_disk_leaves_no_bundle(bundle: Bundle, tmp_path: Path, small_files: None):
+    assert len(bundle.contents["weights"]) > 64 << 10
+    with pytest.raises(UsageError, match="cannot write") as refusal:
+        write_bundle(tmp_path / "new", bundle)
+    assert refusal.value.exit_code == 2
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_tensorrt_builds_graphs_with_weights_outside(graphs: Graphs, bundle: Bundle, tmp_path: Path):
+    pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx (x86-64 Linux)")
+    weights = bundle.weights
+    assert weights is not None
+    info = bundle.manifest.graphs["decode"]
+    plan = build_plan("decode", bundle.read("decode"), RTX, tmp_path / "kept", weights, info.weights_bytes)
+    plan.check("decode")
+    assert plan.onnx_bytes == info.bytes + info.weights_bytes
+    assert len(list((tmp_path / "kept").glob("*.plan"))) == 1
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(weights.file, other / FILE)
+    with (other / FILE).open("r+b") as file:
+        file.write(b"other")
+    changed = type(weights).of(other / FILE)
+    build_plan("decode", bundle.read("decode"), RTX, tmp_path / "kept", changed, info.weights_bytes)
+    assert len(list((tmp_path / "kept").glob("*.plan"))) == 2
+
+
+def test_numbers_outside_without_their_store_are_an_error(graphs: Graphs):
+    (tensor, *_) = outside(parse(graphs.files["vision"]))
+    with pytest.raises(ValueError, match="lie outside"):
+        values(tensor)
