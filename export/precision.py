@@ -60,7 +60,6 @@ def change_precision(
     if parity.failures and not force:
         raise GateRefused(
             parity,
-            f"{wish.precision} does not pass the gate: {'; '.join(parity.failures)}",
             "calibrate with more pictures (--frames, --held-out), take another --precision or --method, "
             "or give --force",
         )

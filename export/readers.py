@@ -178,6 +178,15 @@ class KosmosReader(Reader):
 class FlamingoReader(Reader):
     """Every few layers its tokens look at the image, those before the image at nothing."""
 
+    def embed(self, ids: Tensor) -> Tensor:
+        # Ids that were added to the vocabulary have a table of their own; which those are, must not change
+        # shapes.
+        if not self.embedding.num_additional_embeddings:
+            return self.embedding(ids)
+        added, first = self.embedding.additional_embedding, self.embedding.num_embeddings
+        table = nn.functional.embedding(ids.clamp(max=first - 1), self.embedding.weight)
+        return torch.where((ids < first)[..., None], table, added((ids - first).clamp(min=0)))
+
     def layers(
         self, hidden: Tensor, visible: Tensor, slots: Tensor, cache: StaticCache, extra: Extra
     ) -> Tensor:
