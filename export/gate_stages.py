@@ -74,7 +74,7 @@ def worst_layers(base: bytes, other: bytes, feeds: Sequence[Feed], count: int = 
         after = [errors[name] for name in node.output if name in errors]
         before = max((errors[name] for name in node.input if name in errors), default=0.0)
         if not after:
-            # The other graph has another name for it, such as where it is scaled: it passes on what it takes in.
+            # The other graph has another name for it, as where it is scaled: it passes on what it takes in.
             errors |= dict.fromkeys(node.output, before)
             continue
         if np.isfinite(before):

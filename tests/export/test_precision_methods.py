@@ -197,7 +197,7 @@ def test_a_scale_goes_into_norms_linears_and_biases_and_else_into_a_product():
 @pytest.mark.parametrize("kind", ["int8", "fp8", "nvfp4"])
 def test_twins_of_mixed_graphs_come_near_the_fp32_one(kind: Low):
     ranges = compute_ranges(net(), feeds(), "minmax")
-    low = dict.fromkeys(holds(net(), kind), kind)
+    low: dict[str, Low] = dict.fromkeys(holds(net(), kind), kind)
     assert list(low) == FIXED
     least_db = {"int8": 35, "fp8": 24, "nvfp4": 12}[kind]
     twin = to_mixed(net(), low, ranges, rounded=True)
