@@ -29,15 +29,17 @@ class Blocks:
     dtype: np.dtype
     size: int  # numbers that share a scale
     most: float  # that the largest number of a block becomes
-    clips: tuple[float, ...]  # that are tried; below 0: with the sign of the scale turned
+    clips: tuple[float, ...]  # shares of the largest number that are tried as such
     round: Callable[[np.ndarray], np.ndarray]  # to the nearest number of the type
-    two_scales: bool  # E4M3 for a block, and fp32 for all
     opset: int  # the first that has it
-    transposed: bool  # the input channels are the last axis in the file
-    partial: bool  # the last block may be shorter
+    signed: bool = False  # scales may be below 0, which makes use of -8; a clip below 0 turns the sign
+    two_scales: bool = False  # E4M3 for a block, and fp32 for all
+    transposed: bool = False  # the input channels are the last axis in the file
+    partial: bool = False  # the last block may be shorter
 
 
 def round_int4(numbers: np.ndarray) -> np.ndarray:
+    """To whole numbers from -8 to 7."""
     return np.clip(np.rint(numbers), -8, 7)
 
 
@@ -49,13 +51,12 @@ def round_e2m1(numbers: np.ndarray) -> np.ndarray:
 
 
 _INT4 = np.dtype(ml_dtypes.int4)
-# What ONNX Runtime's CPU kernel is fastest with; a scale below 0 makes use of -8.
-INT4_CPU = Blocks(_INT4, 32, 8.0, (*_CLIPS, *(-c for c in _CLIPS)), round_int4, False, 21, False, True)
+# Of a size that ONNX Runtime's CPU kernel is fastest with.
+INT4_CPU = Blocks(_INT4, 32, 8.0, (*_CLIPS, *(-c for c in _CLIPS)), round_int4, 21, signed=True, partial=True)
 # TensorRT documents blocks of 64 and 128, and its parser refuses scales below 0.
-INT4_TENSORRT = Blocks(
-    _INT4, 64, 7.0, (*_CLIPS, 0.875), round_int4, False, 21, transposed=False, partial=False
-)
-NVFP4 = Blocks(E2M1, 16, E2M1_MAX, (*_CLIPS, 1.5), round_e2m1, True, 23, transposed=True, partial=False)
+INT4_TENSORRT = Blocks(_INT4, 64, 7.0, (*_CLIPS, 0.875), round_int4, 21)
+# As nvidia-modelopt writes it.
+NVFP4 = Blocks(E2M1, 16, E2M1_MAX, (*_CLIPS, 1.5), round_e2m1, 23, two_scales=True, transposed=True)
 
 
 def fits(node: NodeProto, weight: TensorProto, blocks: Blocks) -> bool:
@@ -176,7 +177,7 @@ def _search(
     """Codes and scales (B, N) of blocks (B, size, N)."""
     highest, lowest = numbers.max(1, keepdims=True), numbers.min(1, keepdims=True)
     largest = np.where(highest >= -lowest, -highest, -lowest)  # with the sign that makes it -8
-    if min(blocks.clips) > 0:
+    if not blocks.signed:
         largest = np.abs(largest)
     best = np.full(largest.shape, np.inf, np.float32)
     codes, scales = np.zeros(numbers.shape, blocks.dtype), np.ones(largest.shape, dtype)

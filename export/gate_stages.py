@@ -77,9 +77,11 @@ def worst_layers(base: bytes, other: bytes, feeds: Sequence[Feed], count: int = 
     found: list[LayerError] = []
     for node in model.graph.node:
         after = [errors[name] for name in node.output if name in errors]
-        if not after:
-            continue
         before = max((errors[name] for name in node.input if name in errors), default=0.0)
+        if not after:
+            # The other graph has another name for it, as where it is scaled: it passes on what it takes in.
+            errors |= dict.fromkeys(node.output, before)
+            continue
         if np.isfinite(before):
             found.append(LayerError(layer_name(node), max(after) - before))
     # Sorting is stable: of several infinite ones, the first in the order of computation stays first.

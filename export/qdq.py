@@ -78,7 +78,8 @@ class _Inserter:
         self, model: ModelProto, kind: Kind, ranges: Ranges, chosen: Collection[str], rounded: bool
     ) -> None:
         graph = model.graph
-        self._model, self._kind, self._ranges, self._chosen = model, kind, ranges, chosen
+        self._kind: Kind = kind
+        self._model, self._ranges, self._chosen = model, ranges, chosen
         self._only_round = rounded
         self._weights = {weight.name: weight for weight in graph.initializer}
         self._outputs = {value.name for value in graph.output}

@@ -19,7 +19,7 @@ from export.qdq import round_weight
 from export.scaling import Scaler
 
 _ALPHAS = (0.25, 0.5, 0.75)  # how much of the spread goes from the activations into the weights
-_BETTER = 0.9  # of the error before: what a change must come below to be made
+_BETTER = 0.8  # of the error before: what a change must come below to be made
 _ROWS = 512  # of a tensor that errors are computed on
 _LIMITS = 1e-4, 1e4  # of the numbers that channels are divided by
 

@@ -12,7 +12,10 @@ from edge.bundle import load_bundle
 from edge.errors import BundleRefused, HardwareMissing
 from export.layers import Layer, count_types
 from export.plans import Place, Plan, build_plan
+from export.precision_mixed import Low, holds, to_mixed
+from export.ranges import compute_ranges
 from sim.bundles import default
+from tests.export.precision_net import feeds, net
 from tests.export.rtx import RTX, fp8_matmul, graph, int4_matmul, int8_matmul, node_named, retyped
 
 pytest.importorskip(
@@ -174,3 +177,45 @@ def test_a_child_that_dies_is_told(
     with pytest.raises(error, match=says):
         build_plan("head", b"", Place("87", "none", "dying_tensorrt"), tmp_path)
     assert not list(tmp_path.glob("*.plan"))
+
+
+MIXED = [  # precision, whether only weights are in it, the GPU, and what a product's inputs are then
+    ("int8", False, "SM86", ("int8", "int8")),
+    ("fp8", False, "SM89", ("fp8", "fp8")),
+    ("fp8", False, "SM120", ("fp8", "fp8")),
+    ("nvfp4", False, "SM120", ("fp4", "fp4")),
+    ("nvfp4", True, "SM121", ("fp16", "fp4")),
+    ("int4", True, "SM86", ("fp16", "int4")),
+]
+
+
+@pytest.mark.parametrize(("kind", "weight_only", "gpu", "inputs"), MIXED)
+def test_mixed_graphs_build_with_their_types(
+    kind: Low, weight_only: bool, gpu: str, inputs: tuple[str, str], kept: Path
+):
+    low: dict[str, Low] = dict.fromkeys(holds(net(), kind), kind)
+    content = to_mixed(net(), low, compute_ranges(net(), feeds(), "minmax"), weight_only)
+    plan = build_plan("block", content, replace(RTX, compute_capability=gpu), kept)
+    plan.check("block")
+    found = {layer.name: layer for layer in products(plan)}
+    assert {layer.outputs for layer in found.values()} == {("fp16",)}
+    assert low
+    for name, layer in found.items():
+        assert layer.inputs == (inputs if name in low else ("fp16", "fp16")), name
+    (norm,) = (layer for layer in plan.network if layer.kind == "NORMALIZATION" and "norm1" in layer.nodes)
+    assert norm.types == {"fp32"}
+
+
+def test_a_graph_of_several_precisions_builds(kept: Path):
+    low: dict[str, Low] = {"q": "nvfp4", "k": "fp8", "v": "int8", "down": "int4"}
+    content = to_mixed(net(), low, compute_ranges(net(), feeds(), "minmax"))
+    plan = build_plan("block", content, replace(RTX, compute_capability="SM120"), kept)
+    found = {layer.name: layer.inputs[1] for layer in products(plan)}
+    assert [found[name] for name in ("q", "k", "v", "down", "up")] == ["fp4", "fp8", "int8", "int4", "fp16"]
+
+
+@pytest.mark.parametrize(("kind", "gpu"), [("fp8", "SM86"), ("nvfp4", "SM89")])
+def test_gpus_without_a_precision_refuse_its_graphs(kind: Low, gpu: str, kept: Path):
+    content = to_mixed(net(), {"up": kind}, compute_ranges(net(), feeds(), "minmax"))
+    with pytest.raises(BundleRefused, match=r"(?i)refuses the block graph: .*fp[48]"):
+        build_plan("block", content, replace(RTX, compute_capability=gpu), kept)
