@@ -59,12 +59,7 @@ def unpack_bundle(file: Path, folder: Path) -> Bundle:
     _check_absent(folder)
     files = _read_zip(file)
     bundle = parse_bundle(file, files)
-    try:
-        write_files(folder, files)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
-        ) from error
+    write_files(folder, files)
     return bundle
 
 

@@ -5,15 +5,23 @@ from collections.abc import Iterable
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from edge.errors import BundleRefused
 
 COMPUTE = ("MatMul", "Gemm", "Conv")
 LARGE = 4096  # numbers
 
 
 def parse(graph: bytes) -> ModelProto:
-    """The model of an ONNX file."""
-    return onnx.load_from_string(graph)
+    """The model of an ONNX file. Raises BundleRefused for bytes that are none."""
+    try:
+        return onnx.load_from_string(graph)
+    except DecodeError as error:
+        raise BundleRefused(
+            f"a graph is no ONNX file, cut short or damaged: {error}", "export or download the bundle again"
+        ) from error
 
 
 def finish(model: ModelProto) -> bytes:
