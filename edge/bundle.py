@@ -87,28 +87,31 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
 
 
 def write_files(folder: Path, files: Mapping[str, Content]) -> None:
-    """As `write_bundle`, the files of a bundle by their names."""
-    folder = folder.absolute()
+    """As `write_bundle`, the files of a bundle by their names. Raises UsageError where they can't be written;
+    an old bundle stays then."""
     try:
-        _write_files(folder, files)
+        _replace_folder(folder.absolute(), files)
     except OSError as error:
         raise UsageError(
             f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
         ) from error
 
 
-def _write_files(folder: Path, files: Mapping[str, Content]) -> None:
+def _replace_folder(folder: Path, files: Mapping[str, Content]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    old = temporary / "old"
     try:
         new = temporary / "new"
         new.mkdir()
         for name, content in files.items():
             _write_file(new / name, content)
         if folder.exists():
-            folder.rename(temporary / "old")
+            folder.rename(old)
         new.rename(folder)
     finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)  # it was the second rename that failed
         shutil.rmtree(temporary)
 
 

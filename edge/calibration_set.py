@@ -9,6 +9,7 @@
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,14 +84,23 @@ def write_set(
     pictures: Sequence[tuple[Part, Image, Sequence[Question]]],
 ) -> str:
     """Write a set to a folder that is not there yet or empty; returns its digest. Raises UsageError for a
-    folder that holds something or can't be written, and when a picture has no question."""
+    folder that holds something or can't be written, and when a picture has no question; nothing is left
+    there then, nor where it was interrupted."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder", "give another --out, or remove it first")
+    new: Path | None = None
     try:
-        return _write(folder, family, source, pictures)
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
+        new.chmod(0o755)
+        digest = _write(new, family, source, pictures)
+        new.rename(folder)  # also onto an empty folder
+        return digest
     except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
         raise UsageError(f"cannot write {folder}: {error.strerror}", "give another --out") from error
+    finally:
+        if new is not None:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def _write(

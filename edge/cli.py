@@ -3,6 +3,7 @@
 Nothing heavy may be imported here; `vla-edge --help` answers in under 0.2 s.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from edge.errors import EdgeError, UsageError
 
 REPORT_TO = "please report it with the output of `VLA_EDGE_DEBUG=1 vla-edge ...`"
 OWN_PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "sim")
+NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # no bug of ours
 INTERRUPTED = 130  # 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -76,6 +78,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError as error:
         return PIPE_CLOSED if _stdout_is_closed() else _report_bug(error, arguments)
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            return _report_bug(error, arguments)
+        where = error.filename or "a temporary file (TMPDIR says where those are)"
+        hint = "free some space, or write where you may"
+        return _report(f"{where}: {error.strerror}", hint, UsageError.exit_code, arguments)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug is reported, in one line
         return _report_bug(error, arguments)
 

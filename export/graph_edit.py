@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from edge.errors import BundleRefused
 from export.weights import current_store, is_outside, without_outside
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules of the net that it stands in
@@ -16,8 +18,13 @@ _CHANGED = {"GroupNormalization", "GridSample", "DFT", "AffineGrid"}  # in meani
 
 
 def parse(graph: bytes) -> ModelProto:
-    """The model of an ONNX file."""
-    return onnx.load_from_string(graph)
+    """The model of an ONNX file. Raises BundleRefused for bytes that are none."""
+    try:
+        return onnx.load_from_string(graph)
+    except DecodeError as error:
+        raise BundleRefused(
+            f"a graph is no ONNX file, cut short or damaged: {error}", "export or download the bundle again"
+        ) from error
 
 
 def finish(model: ModelProto) -> bytes:

@@ -15,10 +15,10 @@ import psutil
 
 import edge
 from edge.engines.tensorrt import load_tensorrt
-from edge.errors import BundleRefused, EdgeError, HardwareMissing
+from edge.errors import BundleRefused, EdgeError, HardwareMissing, UsageError
 from edge.weights import Weights
 from export.layers import Layer, widened
-from export.tensorrt import Job
+from export.tensorrt import NO_PLACE, Job
 
 _OWN_BYTES = 1 << 30  # of TensorRT itself: its libraries' code on both sides, a CUDA context
 _COPIES = 3  # of the weights while building: the file, the parsed network, the plan
@@ -88,15 +88,18 @@ def build_plan(
     `weights_bytes` is what it refers to in `weights`.
 
     Raises HardwareMissing where TensorRT is not installed or there is too little memory, BundleRefused where
-    TensorRT refuses the graph or dies of it.
+    TensorRT refuses the graph or dies of it, UsageError where `folder` can't be written.
     """
     sources = [hashlib.sha256(onnx).hexdigest(), *([weights.sha256] if weights and weights_bytes else [])]
     key = _digest([*sources, *_place(place), edge.__version__])
     plan_file, report_file = folder / f"{key}.plan", folder / f"{key}.json"
     if not (plan_file.is_file() and report_file.is_file()):
-        folder.mkdir(parents=True, exist_ok=True)
         beside = weights.file.parent if weights and weights_bytes else None
-        _build(role, onnx, weights_bytes, beside, place, folder, plan_file, report_file)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _build(role, onnx, weights_bytes, beside, place, folder, plan_file, report_file)
+        except OSError as error:
+            raise _no_place(role, folder, error.strerror or str(error)) from error
     content, report = plan_file.read_bytes(), json.loads(report_file.read_text())
     if hashlib.sha256(content).hexdigest() != report["sha256"]:
         plan_file.unlink()
@@ -188,9 +191,18 @@ def _run_child(role: str, work: Path) -> int:
             f"TensorRT crashed on the {role} graph ({signal.Signals(-code).name}); last words: {last}",
             "the bundle still runs on ONNX Runtime",
         )
+    if code == NO_PLACE:
+        raise _no_place(role, work.parent, last)
     if code != 0:
         raise EdgeError(f"the builder of the {role} plan failed; last words: {last}")
     return peak_bytes
+
+
+def _no_place(role: str, folder: Path, why: str) -> UsageError:
+    return UsageError(
+        f"cannot write the {role} plan to {folder}: {why}",
+        "free some space, or give another --cache",
+    )
 
 
 def _place(place: Place) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
 
+from edge.errors import UsageError
 from export.feeds import Feed
 from export.graph_edit import COMPUTE
 
@@ -44,12 +45,31 @@ def kept_ranges(
     key = hashlib.sha256(f"{digest} {hashlib.sha256(graph).hexdigest()} {method}".encode()).hexdigest()
     path = folder / f"ranges-{key[:16]}.json"
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["key"] == key:
-            return {name: (low, high) for name, (low, high) in found["ranges"].items()}
+        return _read_ranges(path, key)
     ranges = compute_ranges(graph, feeds(), method)
-    path.write_text(json.dumps({"key": key, "method": method, "ranges": ranges}, indent=1), encoding="utf-8")
+    draft = path.with_suffix(".new")
+    try:
+        draft.write_text(json.dumps({"key": key, "method": method, "ranges": ranges}, indent=1), "utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise UsageError(
+            f"cannot keep what was computed in {path}: {error.strerror}",
+            "free some space, or copy the calibration set to where you may write",
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
     return ranges
+
+
+def _read_ranges(path: Path, key: str) -> Ranges:
+    """Raises UsageError for a file that does not hold these ranges."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if found["key"] != key:
+            raise ValueError("of something else")
+        return {name: (float(low), float(high)) for name, (low, high) in found["ranges"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged: {error}", "remove it; it is computed again") from error
 
 
 def compute_ranges(

@@ -5,6 +5,7 @@ it. Networks are strongly typed: every type is the ONNX file's, and there are no
 TensorRT 11 has no more. Names of `trt` are only those that TensorRT 10.3 to 11 share.
 """
 
+import errno
 import json
 import sys
 import time
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from export.layers import PRODUCTS, Layer, engine_layers, onnx_nodes, type_name
+
+NO_PLACE = 3  # this process's exit code where it can't write
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 @dataclass(frozen=True)
@@ -163,10 +167,16 @@ def main(argv: list[str]) -> int:
     with suppress(OSError):  # where memory runs out, this process is to go, not a robot's
         Path("/proc/self/oom_score_adj").write_text("900")
     try:
-        report = build(import_module(job.edition), job)
-    except (Refused, ValueError) as error:
-        report = {"error": str(error)}
-    Path(job.report).write_text(json.dumps(report))
+        try:
+            report = build(import_module(job.edition), job)
+        except (Refused, ValueError) as error:
+            report = {"error": str(error)}
+        Path(job.report).write_text(json.dumps(report))
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        print(error.strerror, file=sys.stderr)
+        return NO_PLACE
     return 0
 
 

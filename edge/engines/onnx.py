@@ -54,7 +54,9 @@ class OnnxEngine:
         try:
             self._session: Any = _ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base but this
-            raise BundleRefused(f"ONNX Runtime cannot load the graph: {error}") from error
+            raise BundleRefused(
+                f"ONNX Runtime cannot load the graph: {error}", "export or download the bundle again"
+            ) from error
         self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
         self.outputs = tuple(_spec(value) for value in self._session.get_outputs())
         self._binding: Any = self._session.io_binding()

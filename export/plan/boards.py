@@ -42,6 +42,12 @@ class Board:
     source: str
     measured: bool = False
     sm: str = ""  # its GPU's compute capability; "" of one that is not known by name
+    spread: float = 1.0  # where measured: the fastest of its runs over the slowest
+
+    @property
+    def was_busy(self) -> bool:
+        """Whether other work made the measurement doubtful."""
+        return self.spread > BUSY_SPREAD
 
 
 def _orin(tensor_cores: int, clock_hz: float) -> dict[str, float]:
@@ -119,7 +125,8 @@ def check_board(name: str, precision: str) -> None:
 
 # Of the measurement: more than most caches hold is as good as any more.
 _LEAST_BYTES, _MOST_BYTES, _BLOCK_BYTES = 2**20, 2**27, 2**23
-_ROUNDS = 20
+_RUNS, _ROUNDS, _PAUSE_S = 5, 4, 0.05
+BUSY_SPREAD = 1.5
 
 _JETSONS = {  # what /proc/device-tree/model says -> board
     "Orin Nano": "orin-nano",
@@ -147,16 +154,20 @@ def this_machine(model_bytes: float, proc: Path = Path("/proc")) -> Board:
     model = proc / "device-tree/model"
     title = model.read_text().strip("\0\n ") if model.is_file() else ""
     if "Jetson" not in title:
-        bandwidth_bytes_s, flops_s = measure(model_bytes)
+        runs = measure(model_bytes)
+        bandwidths, rates = zip(*runs, strict=True)
+        spread = max(max(bandwidths) / min(bandwidths), max(rates) / min(rates))
         return Board(
             "this",
             "this machine's CPU",
             total_bytes,
             total_bytes - free_bytes,
-            bandwidth_bytes_s,
-            {"fp32": flops_s},
-            "measured just now: float32 matrix times vector and matrix times matrix in numpy",
+            max(bandwidths),
+            {"fp32": max(rates)},
+            "measured just now: float32 matrix times vector and matrix times matrix in numpy, the best of "
+            f"{len(runs)} runs that differ by {spread:.1f} times",
             measured=True,
+            spread=spread,
         )
     for words, name in _JETSONS.items():
         if words in title:
@@ -171,13 +182,13 @@ def _memory(meminfo: Path) -> tuple[float, float]:
     return total, free
 
 
-def measure(model_bytes: float) -> tuple[float, float]:
-    """Bytes and float32 operations a second of this CPU as numpy's BLAS uses it.
+def measure(model_bytes: float) -> list[tuple[float, float]]:
+    """Bytes and float32 operations a second of this CPU as numpy's BLAS uses it, in each of some short runs.
 
     It reads as much as the model has, for a small one stays in caches. The best of many short rounds counts:
-    some of them are left alone even on a busy machine.
+    some of them are left alone even on a busy machine, and how far the runs differ tells whether it was one.
     """
-    from time import perf_counter  # of a computation, not of a drive
+    from time import perf_counter, sleep  # of a computation, not of a drive
 
     import numpy as np
 
@@ -186,11 +197,13 @@ def measure(model_bytes: float) -> tuple[float, float]:
         np.dot(left, right)
         return perf_counter() - start
 
-    vector = np.ones(4096, np.float32)
+    vector, square = np.ones(4096, np.float32), np.ones((512, 512), np.float32)
     rows = round(min(max(model_bytes, _LEAST_BYTES), _MOST_BYTES) / vector.nbytes)
     blocks = np.array_split(np.ones((rows, 4096), np.float32), -(-rows * vector.nbytes // _BLOCK_BYTES))
-    # The first pass also starts threads and touches memory.
-    speeds = [[block.nbytes / time_s(block, vector) for block in blocks] for _ in range(_ROUNDS)][1:]
-    square = np.ones((512, 512), np.float32)
-    multiplied_s = min([time_s(square, square) for _ in range(_ROUNDS)][1:])
-    return max(map(max, speeds)), 2 * 512**3 / multiplied_s
+    runs: list[tuple[float, float]] = []
+    for _ in range(_RUNS + 1):  # the first also starts threads and touches memory
+        sleep(_PAUSE_S)
+        speeds = [block.nbytes / time_s(block, vector) for _ in range(_ROUNDS) for block in blocks]
+        multiplied_s = min(time_s(square, square) for _ in range(_ROUNDS))
+        runs.append((max(speeds), 2 * 512**3 / multiplied_s))
+    return runs[1:]

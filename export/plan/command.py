@@ -83,6 +83,7 @@ def _document(one: Plan) -> dict[str, object]:
         "board_title": board.title,
         "board_figures": board.source,
         "measured": board.measured,
+        "measured_spread": board.spread if board.measured else None,
         "precision": one.precision,
         "precisions": [each for each in BITS if each in board.flops_s],
         "parameters": one.parameters,

@@ -36,6 +36,7 @@ def print_stages(one: Plan, ask: Ask) -> None:
     rates = ", ".join(f"{each} {board.flops_s[each] / 1e12:.3g}" for each in BITS if each in board.flops_s)
     console.print(f"board     {board.bandwidth_bytes_s / 1e9:.4g} GB/s; dense T/s: {rates}", soft_wrap=True)
     console.print(f"          {board.source}", soft_wrap=True)
+    _warn(console, one)
     console.print(f"memory    {'fits' if memory.fits else 'does not fit'}: {_parts(memory)}")
     console.print(
         f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)} GB"
@@ -66,8 +67,21 @@ def print_boards(plans: Sequence[Plan], refused: Sequence[dict[str, str]], ask: 
             "no" if not memory.fits else "yes" if memory.builds else "to run",
         )
     console.print(table)
+    for one in plans:
+        _warn(console, one)
     for each in refused:
         console.print(each["refused"])
+
+
+def _warn(console: Console, one: Plan) -> None:
+    """Where a measured board can't be trusted."""
+    if one.board.was_busy:
+        console.print(
+            f"warning: runs of the measurement differ by {one.board.spread:.1f} times; this machine is busy, "
+            "and its floors may be too high: plan again when it is idle",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def _asked(one: Plan, ask: Ask) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from edge import cli
 from edge.bundle import load_bundle
+from export.plan import boards
 from export.plan.boards import BOARDS, this_machine
 
 ABSENT = {"torch", "transformers", "onnx", "onnxruntime", "safetensors", "vla"}
@@ -133,6 +134,21 @@ def test_this_machine_is_measured_and_says_so(capsys):
     assert 0.01 < plan["floor_ms"] < 10_000
     assert cli.main(["plan", "--model", "default", "--board", "this", "--precision", "int8"]) == 2
     assert "was not measured in int8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("slowest", "warned"), [(0.9, False), (0.5, True)])
+def test_the_best_run_counts_and_runs_that_differ_are_warned_of(
+    slowest: float, warned: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    runs = [(8e9 * slowest, 5e10), (8e9, 4.5e10), (7.9e9, 5e10)]
+    monkeypatch.setattr(boards, "measure", lambda model_bytes: runs)
+    plan = said(capsys, "--model", "default", "--board", "this")
+    assert plan["measured_spread"] == pytest.approx(1 / slowest)
+    board = this_machine(1e6)
+    assert (board.bandwidth_bytes_s, board.flops_s["fp32"]) == (8e9, 5e10)
+    assert cli.main(["plan", "--model", "default", "--board", "this"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert ("this machine is busy" in told) == warned and "the best of 3 runs" in told
 
 
 def test_a_jetson_is_known_by_its_device_tree(tmp_path: Path):
