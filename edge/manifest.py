@@ -39,7 +39,7 @@ class GraphInfo(FileInfo):
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
-    precision: Literal["fp32", "fp16", "bf16", "int8", "fp8", "int4"]
+    precision: Literal["fp32", "fp16", "bf16", "int8", "fp8", "int4", "nvfp4"]
     weights_bytes: int = Field(default=0, ge=0)  # that it refers to in the bundle's weights file
 
 

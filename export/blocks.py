@@ -1,105 +1,205 @@
-"""Weights in blocks of 4-bit numbers along the input channels, a scale for each block.
+"""Weights in blocks of 4-bit numbers along the input channels, a scale for each block: int4 and NVFP4.
 
-Our own, because onnxruntime's rounds to the nearest alone, and nvidia-modelopt, which knows more, pins older
-packages and wants torch modules. A scale is searched: one that clips a block's largest numbers may leave less
-error in the rest.
+Our own, because onnxruntime's only rounds to the nearest, with scales below 0 that TensorRT's parser refuses,
+and nvidia-modelopt, which knows more, pins older packages and wants torch modules. A scale is searched: one
+that clips a block's largest numbers may leave less error in the rest.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
-from onnx import ModelProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from export.graph_edit import constant, fixed_products, raise_opset, swap_constant, values
-from export.qdq import channel_axis, safe_scale
+from export.qdq import E4M3, E4M3_MAX, channel_axis, safe_scale
 
-INT4_BLOCK = 32  # weights that share a scale; what ONNX Runtime's CPU kernel is fastest with
-CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of a block's largest number that become 7
-_INT4 = np.dtype(ml_dtypes.int4)
-_INT4_OPSET = 21  # the first with int4 and blocks
+E2M1 = np.dtype(ml_dtypes.float4_e2m1fn)
+E2M1_MAX = 6.0
+LEAST_E4M3 = 2.0**-9  # above 0
+_CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of a block's largest number that are still held
 _CHUNK = 1 << 20  # numbers that are searched at once
 
 
-def insert_int4(model: ModelProto, names: Collection[str], clips: Sequence[float] = CLIPS) -> ModelProto:
-    """The same model with the weights of these products, by node name, in int4."""
-    raise_opset(model, _INT4_OPSET)
+@dataclass(frozen=True)
+class Blocks:
+    """A way to hold weights."""
+
+    dtype: np.dtype
+    size: int  # numbers that share a scale
+    most: float  # that the largest number of a block becomes
+    clips: tuple[float, ...]  # that are tried; below 0: with the sign of the scale turned
+    round: Callable[[np.ndarray], np.ndarray]  # to the nearest number of the type
+    two_scales: bool  # E4M3 for a block, and fp32 for all
+    opset: int  # the first that has it
+    transposed: bool  # the input channels are the last axis in the file
+    partial: bool  # the last block may be shorter
+
+
+def round_int4(numbers: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(numbers), -8, 7)
+
+
+def round_e2m1(numbers: np.ndarray) -> np.ndarray:
+    """To 0, 0.5, 1, 1.5, 2, 3, 4, 6 or their negatives, of two as near the even mantissa."""
+    size = np.abs(numbers)
+    step = np.where(size < 2, np.float32(0.5), np.where(size < 4, np.float32(1), np.float32(2)))
+    return np.clip(np.rint(numbers / step) * step, -E2M1_MAX, E2M1_MAX)
+
+
+_INT4 = np.dtype(ml_dtypes.int4)
+# What ONNX Runtime's CPU kernel is fastest with; a scale below 0 makes use of -8.
+INT4_CPU = Blocks(_INT4, 32, 8.0, (*_CLIPS, *(-c for c in _CLIPS)), round_int4, False, 21, False, True)
+# TensorRT documents blocks of 64 and 128, and its parser refuses scales below 0.
+INT4_TENSORRT = Blocks(
+    _INT4, 64, 7.0, (*_CLIPS, 0.875), round_int4, False, 21, transposed=False, partial=False
+)
+NVFP4 = Blocks(E2M1, 16, E2M1_MAX, (*_CLIPS, 1.5), round_e2m1, True, 23, transposed=True, partial=False)
+
+
+def fits(node: NodeProto, weight: TensorProto, blocks: Blocks) -> bool:
+    """Whether a product's weight can be held so."""
+    if len(weight.dims) != 2:
+        return False
+    return blocks.partial or weight.dims[1 - channel_axis(node) % 2] % blocks.size == 0
+
+
+def insert_blocks(
+    model: ModelProto,
+    names: Collection[str],
+    blocks: Blocks,
+    importance: Mapping[str, np.ndarray] | None = None,
+    rounded: bool = False,
+) -> ModelProto:
+    """The same model with the weights of these products, by node name, in blocks, where they fit.
+
+    `importance` (K,) of what goes into a product, by the tensor's name, weights the error that is searched
+    for. `rounded` puts the numbers that the blocks stand for in their place, for a machine without the type.
+    """
+    raise_opset(model, blocks.opset)
     initializers = {weight.name: weight for weight in model.graph.initializer}
-    restored: dict[tuple[str, int], str] = {}
-    nodes = []
+    copies: dict[tuple[str, int], str] = {}
+    nodes: list[NodeProto] = []
     for node in fixed_products(model):
-        if node.name not in names:
+        weight, axis = initializers[node.input[1]], 1 - channel_axis(node) % 2
+        if node.name not in names or not fits(node, weight, blocks):
             continue
-        weight = initializers[node.input[1]]
-        axis = 1 - channel_axis(node) % 2
         key = weight.name, axis
-        if key not in restored:
-            numbers = values(weight)
-            codes, scale = round_int4(numbers if axis == 0 else numbers.T, clips)
-            end = f"{weight.name}_{axis}"
-            restored[key] = f"{end}_restored"
-            for name, array in ((f"{end}_int4", codes.astype(_INT4)), (f"{end}_scale", scale)):
-                model.graph.initializer.append(constant(name, array if axis == 0 else array.T))
-            nodes.append(
-                helper.make_node(
-                    "DequantizeLinear",
-                    [f"{end}_int4", f"{end}_scale"],
-                    [restored[key]],
-                    f"{end}_dequantize",
-                    axis=axis,
-                    block_size=INT4_BLOCK,
-                )
-            )
-        swap_constant(model, node, restored[key])
+        if key not in copies:
+            numbers = values(weight) if axis == 0 else values(weight).T
+            codes, scales, scale = round_blocks(numbers, blocks, (importance or {}).get(node.input[0]))
+            copies[key] = f"{weight.name}_{axis}_{blocks.dtype.name}"
+            if rounded:
+                made = restore(codes, scales, scale, blocks).astype(numbers.dtype)
+                model.graph.initializer.append(constant(copies[key], made if axis == 0 else made.T))
+            else:
+                parts, made_by = _write(copies[key], axis, weight.data_type, codes, scales, scale, blocks)
+                model.graph.initializer.extend(parts)
+                nodes.extend(made_by)
+        swap_constant(model, node, copies[key])
     nodes.extend(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     return model
 
 
-def round_int4(
-    numbers: np.ndarray,
-    clips: Sequence[float] = CLIPS,
-    importance: np.ndarray | None = None,
-    block: int = INT4_BLOCK,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Codes int8 (K, N) from -8 to 7 of numbers (K, N), and scales (ceil(K / block), N) in their type.
+def _write(
+    name: str, axis: int, kind: int, codes: np.ndarray, scales: np.ndarray, scale: np.ndarray, blocks: Blocks
+) -> tuple[list[TensorProto], list[NodeProto]]:
+    """Constants and nodes that give out the weight in the ONNX type `kind`, input channels along `axis`."""
+    turned = axis == 1 or blocks.transposed
+    parts = [
+        constant(f"{name}_codes", codes.T if turned else codes),
+        constant(f"{name}_scales", scales.T if turned else scales),
+    ]
+    nodes: list[NodeProto] = []
+    block_scales = f"{name}_scales"
+    if blocks.two_scales:
+        parts.append(constant(f"{name}_scale", scale))
+        block_scales = f"{name}_wide_scales"
+        inputs = [f"{name}_scales", f"{name}_scale"]
+        nodes.append(
+            helper.make_node("DequantizeLinear", inputs, [block_scales], f"{name}_dequantize_scales")
+        )
+        if kind != TensorProto.FLOAT:
+            block_scales = f"{name}_half_scales"
+            wide = f"{name}_wide_scales"
+            nodes.append(helper.make_node("Cast", [wide], [block_scales], f"{name}_cast_scales", to=kind))
+    whole = f"{name}_turned" if turned and axis == 0 else name
+    nodes.append(
+        helper.make_node(
+            "DequantizeLinear",
+            [f"{name}_codes", block_scales],
+            [whole],
+            f"{name}_dequantize",
+            axis=1 if turned else 0,
+            block_size=blocks.size,
+        )
+    )
+    if whole != name:
+        nodes.append(helper.make_node("Transpose", [whole], [name], f"{name}_turn", perm=[1, 0]))
+    return parts, nodes
 
-    Of each block's clips that is taken whose squared error is least, weighted by `importance` (K,).
+
+def round_blocks(
+    numbers: np.ndarray, blocks: Blocks, importance: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Codes (K, N) of numbers (K, N), the scales of blocks (ceil(K / size), N), and the scale of all ().
+
+    Of the clips, each block takes the one whose squared error is least, weighted by `importance` (K,).
     """
     inputs, outputs = numbers.shape
     weight = np.ones(inputs, np.float32) if importance is None else importance.astype(np.float32)
-    missing = -inputs % block
+    missing = -inputs % blocks.size
     if missing:
-        numbers = np.pad(numbers, ((0, missing), (0, 0)))
-        weight = np.pad(weight, (0, missing))
-    blocks = numbers.reshape(-1, block, outputs)
-    weight = weight.reshape(-1, block, 1)
-    codes = np.empty(blocks.shape, np.int8)
-    scales = np.empty((len(blocks), outputs), numbers.dtype)
-    step = max(1, _CHUNK // (block * outputs))
-    for start in range(0, len(blocks), step):
+        numbers, weight = np.pad(numbers, ((0, missing), (0, 0))), np.pad(weight, (0, missing))
+    shaped = numbers.reshape(-1, blocks.size, outputs)
+    weight = weight.reshape(-1, blocks.size, 1)
+    scale = np.ones((), np.float32)
+    if blocks.two_scales:
+        scale = safe_scale(float(np.abs(numbers).max()), blocks.most * E4M3_MAX)
+    codes = np.empty(shaped.shape, blocks.dtype)
+    scales = np.empty((len(shaped), outputs), E4M3 if blocks.two_scales else numbers.dtype)
+    step = max(1, _CHUNK // (blocks.size * outputs))
+    for start in range(0, len(shaped), step):
         part = slice(start, start + step)
         codes[part], scales[part] = _search(
-            blocks[part].astype(np.float32), weight[part], clips, numbers.dtype
+            shaped[part].astype(np.float32), weight[part], scale, blocks, scales.dtype
         )
-    return codes.reshape(-1, outputs)[:inputs], scales
+    return codes.reshape(-1, outputs)[:inputs], scales, scale
 
 
 def _search(
-    blocks: np.ndarray, weight: np.ndarray, clips: Sequence[float], dtype: np.dtype
+    numbers: np.ndarray, weight: np.ndarray, scale: np.ndarray, blocks: Blocks, dtype: np.dtype
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Codes of blocks (B, block, N) and scales (B, N)."""
-    largest = np.abs(blocks).max(1, keepdims=True)
+    """Codes and scales (B, N) of blocks (B, size, N)."""
+    highest, lowest = numbers.max(1, keepdims=True), numbers.min(1, keepdims=True)
+    largest = np.where(highest >= -lowest, -highest, -lowest)  # with the sign that makes it -8
+    if min(blocks.clips) > 0:
+        largest = np.abs(largest)
     best = np.full(largest.shape, np.inf, np.float32)
-    codes, scales = np.zeros(blocks.shape, np.int8), np.ones(largest.shape, dtype)
-    for clip in clips:
-        scale = safe_scale(largest * np.float32(clip), 7.0, dtype)
-        wide = scale.astype(np.float32)
-        found = np.clip(np.rint(blocks / wide), -8, 7)
-        error = (weight * (blocks - found * wide) ** 2).sum(1, keepdims=True)
+    codes, scales = np.zeros(numbers.shape, blocks.dtype), np.ones(largest.shape, dtype)
+    for clip in blocks.clips:
+        wide = largest * np.float32(clip) / np.float32(blocks.most) / scale
+        if blocks.two_scales:
+            wide = np.clip(wide, LEAST_E4M3, E4M3_MAX)  # a scale of 0 is refused
+        narrow = np.where(np.abs(wide) < _least(dtype), np.float32(1), wide).astype(dtype)
+        step = narrow.astype(np.float32) * scale
+        found = blocks.round(numbers / step)
+        error = (weight * (numbers - found * step) ** 2).sum(1, keepdims=True)
         better = error < best
         best = np.where(better, error, best)
-        scales = np.where(better, scale, scales)
-        codes = np.where(better, found, codes).astype(np.int8)
+        np.copyto(scales, narrow, where=better)
+        np.copyto(codes, found.astype(blocks.dtype), where=better)
     return codes, scales[:, 0]
+
+
+def restore(codes: np.ndarray, scales: np.ndarray, scale: np.ndarray, blocks: Blocks) -> np.ndarray:
+    """The fp32 numbers (K, N) that blocks stand for."""
+    wide = np.repeat(scales.astype(np.float32) * scale, blocks.size, axis=0)[: len(codes)]
+    return codes.astype(np.float32) * wide
+
+
+def _least(dtype: np.dtype) -> float:
+    return float(ml_dtypes.finfo(dtype).smallest_subnormal)

@@ -15,10 +15,11 @@ from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec
 from edge.manifest import Target
 from export.layers import count_types
+from export.plan.boards import LEAST_SM
 from export.plans import Place, Plan, build_plan
 
 _CACHE = Path.home() / ".cache/vla-edge/plans"
-_NOT_ON_CPU = ("bf16", "fp8")  # ONNX Runtime's CPU provider does not load these
+_NOT_ON_CPU = ("bf16", "fp8", "nvfp4")  # ONNX Runtime's CPU provider does not load these
 _MAX_ERROR = 0.1  # of a plan's outputs against ONNX Runtime's, relative in the 2-norm
 
 
@@ -38,6 +39,7 @@ def main(argv: list[str]) -> int:
     bundle = load_bundle(a.bundle, whole=True)
     version = str(load_tensorrt().__version__)
     machine = this_machine()
+    check_machine(bundle, machine.sm)
     place = Place(machine.sm, machine.jetpack)
     plans: dict[str, Plan] = {}
     for role, info in bundle.manifest.graphs.items():
@@ -62,6 +64,18 @@ def main(argv: list[str]) -> int:
     else:
         print(f"{a.out or a.bundle}: errors against ONNX Runtime {parity}")
     return 0
+
+
+def check_machine(bundle: Bundle, sm: str) -> None:
+    """Raises BundleRefused where a GPU of compute capability `sm` ("87") lacks a graph's precision."""
+    for role, info in bundle.manifest.graphs.items():
+        least = LEAST_SM.get(info.precision, 0)
+        if int(sm) < least:
+            raise BundleRefused(
+                f"{role} of '{bundle.manifest.name}' is {info.precision}, this machine's SM {sm} has none "
+                f"(it begins with SM {least})",
+                "export the bundle again with --precision int8, int4 or fp16",
+            )
 
 
 def _sentence(plan: Plan) -> str:

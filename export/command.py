@@ -16,9 +16,12 @@ from edge.bundle import MANIFEST, Bundle, bundle_names, find_bundle, load_bundle
 from edge.calibration_set import read_set
 from edge.errors import UsageError
 from edge.records import Image
+from export.auto import Choice
 from export.gate import Parity, Say
-from export.gate_report import print_report
-from export.precision import BUDGET_DB, PRECISIONS, change_precision, check_precision
+from export.gate_report import print_choices, print_report
+from export.plan.boards import BOARDS
+from export.precision import change_precision, check_base, check_wish
+from export.precision_make import BUDGETS_DB, PRECISIONS, Wish
 from export.ranges import METHODS
 
 _CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --out DIR`"
@@ -33,17 +36,20 @@ def main(argv: list[str]) -> int:
         )
     if a.precision == "fp32" and (a.calibration or a.method or a.force or a.engine != "onnxruntime"):
         raise UsageError("--calibration, --method, --force and --engine are for other precisions than fp32")
+    wish = Wish(a.precision, a.engine, a.method, a.budget_db, a.smooth, a.board or "")
+    check_wish(wish)  # before what takes long
     parity: Parity | None = None
+    choices: list[Choice] = []
     with _progress(a.json) as say:
         say("reading and exporting in fp32", 0, 1)
         bundle = _fp32(a)
         if a.precision != "fp32":
-            check_precision(bundle, a.precision, a.engine)
+            check_base(bundle)
             calibration = read_set(a.calibration, bundle.manifest.family)
-            bundle, parity = change_precision(
-                bundle, a.precision, a.engine, calibration, a.method, a.budget_db or None, a.force, say
-            )
+            bundle, parity, choices = change_precision(bundle, wish, calibration, a.force, say)
     write_bundle(a.out, bundle)
+    if choices and not a.json:
+        print_choices(choices)
     _print(a, bundle, parity)
     return 0
 
@@ -62,10 +68,14 @@ def _arguments() -> ArgumentParser:
     p.add_argument(
         "--budget-db",
         type=non_negative_float,
-        default=BUDGET_DB,
-        help="of int8: layers stay fp32 until the noise of a graph is so far below its signal; "
-        "0: none does (%(default)g)",
+        help="layers stay as they are until the noise of a graph is so far below its signal; 0: none does ("
+        + ", ".join(f"{kind}: {db:g}" for kind, db in BUDGETS_DB.items())
+        + ")",
     )
+    p.add_argument(
+        "--smooth", choices=("auto", "off"), default="auto", help="SmoothQuant of int8, where it is better"
+    )
+    p.add_argument("--board", choices=tuple(BOARDS), help="that it is for: what it lacks is refused")
     p.add_argument("--force", action="store_true", help="write it even when it is too far from fp32")
     p.add_argument(
         "--images", type=Path, help="folder of images to compare with torch on, besides random ones"

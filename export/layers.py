@@ -17,7 +17,7 @@ _TYPES = {
     "INT8": "int8", "UINT8": "uint8", "FP8": "fp8", "E4M3": "fp8", "INT4": "int4", "FP4": "fp4",
     "E8M0": "e8m0", "INT32": "int32", "INT64": "int64", "BOOL": "bool",
 }  # fmt: skip
-_QUANTIZED = frozenset({"int8", "fp8"})
+_QUANTIZED = frozenset({"int8", "fp8", "fp4"})
 PRODUCTS = ("MATRIX_MULTIPLY", "CONVOLUTION")  # of TensorRT's LayerType
 _NODE = re.compile(r"\[ONNX Layer: (.*?)\](?=\s*(?:[\x1e\x1f,]|\[|$))")
 
@@ -67,7 +67,7 @@ def engine_layers(dump: str) -> list[Layer]:
 
 def widened(network: Iterable[Layer], engine: Iterable[Layer]) -> list[Layer]:
     """Layers of the engine that compute in wider types than the ONNX file means: in FP32 though none of their
-    nodes has any, or not in int8 or fp8 though they are products of quantized tensors.
+    nodes has any, or not in int8, fp8 or fp4 though they are products of quantized tensors.
 
     A layer that fuses several nodes is judged by all of them together; where it quantizes by itself, its
     inputs may be wide. One without nodes only carries values, and is not judged.

@@ -10,13 +10,15 @@ Profiles, because no one file is both fast in ONNX Runtime and accepted by Tenso
     tensorrt     activations int8 around 0, no integer biases (its parser refuses both)
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
-from export.blocks import insert_int4
+from export.blocks import INT4_CPU, INT4_TENSORRT, fits, insert_blocks
+from export.feeds import Feed
 from export.graph_edit import finish, fixed_products, parse, store_as_fp16
 from export.qdq import Kind, insert_qdq
 from export.ranges import Ranges
+from export.smoothing import Change, aware
 
 Profile = Literal["onnxruntime", "tensorrt"]
 
@@ -33,9 +35,17 @@ def to_int8(graph: bytes, ranges: Ranges, profile: Profile, keep: Collection[str
     return finish(store_as_fp16(insert_qdq(model, [node.name for node in layers], kind, ranges)))
 
 
-def to_int4(graph: bytes, keep: Collection[str] = ()) -> bytes:
+def to_int4(graph: bytes, profile: Profile, feeds: Sequence[Feed]) -> tuple[bytes, list[Change]]:
     """The file of an fp32 graph with block-wise int4 weights in its matrix products, symmetric around 0, as
-    DequantizeLinear: ONNX Runtime makes its own 4-bit product of it, and TensorRT's parser takes it."""
+    DequantizeLinear, and how they were scaled: ONNX Runtime makes its own 4-bit product of it, and TensorRT's
+    parser takes it."""
+    blocks = INT4_TENSORRT if profile == "tensorrt" else INT4_CPU
     model = parse(graph)
-    chosen = {n.name for n in fixed_products(model) if n.op_type == "MatMul" and n.name not in keep}
-    return finish(store_as_fp16(insert_int4(model, chosen)))
+    held = {weight.name: weight for weight in model.graph.initializer}
+    names = [
+        node.name
+        for node in fixed_products(model)
+        if node.op_type == "MatMul" and fits(node, held[node.input[1]], blocks)
+    ]
+    scaled, importance, changes = aware(graph, names, blocks, feeds)
+    return finish(store_as_fp16(insert_blocks(parse(scaled), names, blocks, importance))), changes

@@ -33,12 +33,18 @@ _WEIGHT_MAX: dict[Kind, float] = {"uint8": 127.0, "int8": 127.0, "fp8": E4M3_MAX
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-def insert_qdq(model: ModelProto, names: Collection[str], kind: Kind, ranges: Ranges) -> ModelProto:
+def insert_qdq(
+    model: ModelProto, names: Collection[str], kind: Kind, ranges: Ranges, rounded: bool = False
+) -> ModelProto:
     """The same model with these products quantized, by node name; `ranges` of what goes into them and, for
-    uint8, what comes out. Raises KeyError where a range lacks, which means that they are another graph's."""
+    uint8, what comes out. Raises KeyError where a range lacks, which means that they are another graph's.
+
+    With `rounded`, fp8 is its twin for ONNX Runtime's CPU, which has no product of fp8: numbers are rounded
+    to E4M3 and multiplied in the type that they had.
+    """
     raise_opset(model, _OPSETS[kind])
     chosen = {node.name for node in fixed_products(model) if node.name in set(names)}
-    return _Inserter(model, kind, ranges, chosen).done()
+    return _Inserter(model, kind, ranges, chosen, rounded and kind == "fp8").done()
 
 
 def channel_axis(node: NodeProto) -> int:
@@ -68,9 +74,12 @@ def safe_scale(largest: np.ndarray | float, most: float, dtype: Any = np.float32
 class _Inserter:
     """One pass over a graph, in its order of computation."""
 
-    def __init__(self, model: ModelProto, kind: Kind, ranges: Ranges, chosen: Collection[str]) -> None:
+    def __init__(
+        self, model: ModelProto, kind: Kind, ranges: Ranges, chosen: Collection[str], rounded: bool
+    ) -> None:
         graph = model.graph
         self._model, self._kind, self._ranges, self._chosen = model, kind, ranges, chosen
+        self._only_round = rounded
         self._weights = {weight.name: weight for weight in graph.initializer}
         self._outputs = {value.name for value in graph.output}
         products = [node for node in graph.node if node.name in chosen]
@@ -124,28 +133,46 @@ class _Inserter:
         """Puts the quantizers of an activation here, where it is one of those to round."""
         if name not in self._types:
             return
+        at = f"{name}_{self._kind}"
         scale, zero = _activation(self._kind, self._ranges[name], self._types[name])
-        s, z = self._add(f"{name}_scale", scale), self._add(f"{name}_zero", zero)
-        exact, restored = name, f"{name}_restored"
+        if self._only_round:
+            self._rounded[name] = self._cast(name, self._add(f"{at}_scale", scale))
+            return
+        s, z = self._add(f"{at}_scale", scale), self._add(f"{at}_zero", zero)
+        exact, restored = name, f"{at}_restored"
         if name in self._outputs and self._kind == "uint8":
             exact, restored = f"{name}_exact", name
             node = self._nodes[-1]
             node.output[list(node.output).index(name)] = exact
-        self._append("QuantizeLinear", [exact, s, z], f"{name}_quantized")
-        self._rounded[name] = self._append("DequantizeLinear", [f"{name}_quantized", s, z], restored)
+        self._append("QuantizeLinear", [exact, s, z], f"{at}_quantized")
+        self._rounded[name] = self._append("DequantizeLinear", [f"{at}_quantized", s, z], restored)
         self._scales[restored] = scale
 
     def _weight(self, weight: TensorProto, axis: int) -> str:
         """The name of a weight's rounded copy, which takes its place; products that share it share that."""
         name, axis = weight.name, axis % len(weight.dims)
         if (name, axis) not in self._restored:
-            end = f"{name}_{axis}"
-            codes, scale = round_weight(values(weight), axis, self._kind)
+            end = f"{name}_{axis}_{self._kind}"
+            numbers = values(weight)
+            codes, scale = round_weight(numbers, axis, self._kind)
+            if self._only_round:
+                shape = [-1 if i == axis else 1 for i in range(numbers.ndim)]
+                made = (codes.astype(np.float32) * scale.reshape(shape)).astype(numbers.dtype)
+                self._restored[name, axis] = self._add(f"{end}_restored", made)
+                return self._restored[name, axis]
             q, s = self._add(f"{end}_quantized", codes), self._add(f"{end}_scale", scale)
             z = self._add(f"{end}_zero", np.zeros(scale.shape, codes.dtype))
             restored = self._append("DequantizeLinear", [q, s, z], f"{end}_restored", axis=axis)
             self._restored[name, axis], self._scales[restored] = restored, scale
         return self._restored[name, axis]
+
+    def _cast(self, name: str, scale: str) -> str:
+        """What an activation is after E4M3."""
+        at = f"{name}_{self._kind}"
+        scaled = self._append("Div", [name, scale], f"{at}_scaled")
+        narrow = self._append("Cast", [scaled], f"{at}_e4m3", to=TensorProto.FLOAT8E4M3FN)
+        wide = self._append("Cast", [narrow], f"{at}_wide", to=TensorProto.FLOAT)
+        return self._append("Mul", [wide, scale], f"{at}_restored")
 
     def _bias(self, node: NodeProto) -> None:
         """A constant bias as int32, in the steps of the product's integer sums."""

@@ -1,5 +1,5 @@
-"""Which layers of a graph stay in fp32: those whose int8 alone harms its outputs most, until the rest is good
-enough."""
+"""Which layers of a graph stay as they are: those that, quantized alone, harm its outputs most, until the
+rest is good enough."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,13 @@ import numpy as np
 from edge.engines.onnx import OnnxEngine
 from export.feeds import Feed
 from export.graph_edit import fixed_products, layer_name, parse
-from export.precision_int8 import Profile, to_int8
-from export.ranges import Ranges
 
 _FEEDS = 6  # that each layer is tried on
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What int8 in one layer alone does to the graph's outputs."""
+    """What a layer that is quantized alone does to the graph's outputs."""
 
     node: str
     layer: str  # the same for people
@@ -26,21 +24,24 @@ class Sensitivity:
 
 
 def sensitivities(
-    graph: bytes, ranges: Ranges, profile: Profile, feeds: Sequence[Feed], told: Callable[[int, int], None]
+    graph: bytes,
+    names: Sequence[str],
+    alone: Callable[[str], bytes],
+    feeds: Sequence[Feed],
+    told: Callable[[int, int], None],
 ) -> list[Sensitivity]:
-    """Of every layer that int8 can hold, most sensitive first. `told` hears how many are done, of all."""
+    """Of these products of an fp32 graph, by node name, most sensitive first. `alone` makes the graph in
+    which only one of them is quantized; `told` hears how many are done, of all."""
     model = parse(graph)
-    layers = fixed_products(model)
-    names = [node.name for node in layers]
+    nodes = {node.name: node for node in fixed_products(model)}
     sizes = {weight.name: int(np.prod(weight.dims)) for weight in model.graph.initializer}
     chosen = feeds[:: max(1, len(feeds) // _FEEDS)][:_FEEDS]
     wanted = _outputs(graph, chosen)
     found: list[Sensitivity] = []
-    for done, node in enumerate(layers):
-        told(done, len(layers))
-        others = [name for name in names if name != node.name]
-        noise = _noise(wanted, _outputs(to_int8(graph, ranges, profile, others), chosen))
-        found.append(Sensitivity(node.name, layer_name(node), noise, sizes[node.input[1]]))
+    for done, name in enumerate(names):
+        told(done, len(names))
+        noise = _noise(wanted, _outputs(alone(name), chosen))
+        found.append(Sensitivity(name, layer_name(nodes[name]), noise, sizes[nodes[name].input[1]]))
     return sorted(found, key=lambda one: -one.noise)
 
 

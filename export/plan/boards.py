@@ -20,6 +20,9 @@ BITS = {
     "int4": 4.125,
 }
 
+# The first compute capability whose tensor cores have a precision that not all have.
+LEAST_SM = {"fp8": 89, "nvfp4": 100}
+
 # The system without a desktop and CUDA with TensorRT's libraries, which take the same memory: an estimate.
 RESERVED_BYTES = 2e9
 
@@ -38,6 +41,7 @@ class Board:
     ]  # dense, by the precision of the weights; a precision that is missing, it lacks
     source: str
     measured: bool = False
+    sm: str = ""  # its GPU's compute capability; "" of one that is not known by name
 
 
 def _orin(tensor_cores: int, clock_hz: float) -> dict[str, float]:
@@ -59,6 +63,7 @@ BOARDS = {
             102e9,  # 68 GB/s before JetPack 6.1's super mode
             _orin(32, 1.020e9),
             "Jetson Orin Nano Super Developer Kit data sheet: 102 GB/s, 67 sparse INT8 TOPS",
+            sm="87",
         ),
         Board(
             "orin-nx-16",
@@ -68,6 +73,7 @@ BOARDS = {
             102.4e9,
             _orin(32, 1.173e9),  # of its 157 sparse TOPS, 80 are the two DLAs'
             "Jetson Orin NX Series data sheet: 102.4 GB/s, 32 tensor cores at up to 1173 MHz",
+            sm="87",
         ),
         Board(
             "agx-orin-64",
@@ -77,6 +83,7 @@ BOARDS = {
             204.8e9,
             _orin(64, 1.300e9),  # of its 275 sparse TOPS, 105 are the two DLAs'
             "Jetson AGX Orin Series data sheet: 204.8 GB/s, 170 sparse INT8 TOPS of the GPU",
+            sm="87",
         ),
         Board(
             "thor",
@@ -96,9 +103,19 @@ BOARDS = {
                 "int4": 258.75e12,
             },
             "Jetson Thor Series data sheet: 273 GB/s, 2070 sparse FP4 TFLOPS",
+            sm="110",
         ),
     )
 }
+
+
+def check_board(name: str, precision: str) -> None:
+    """Raises UsageError where the board of this name lacks the precision."""
+    board = BOARDS[name]
+    if precision in BITS and precision not in board.flops_s:
+        has = ", ".join(each for each in BITS if each in board.flops_s)
+        raise UsageError(f"{name} (SM {board.sm}) has no {precision}; it has {has}", "give one of those")
+
 
 # Of the measurement: more than most caches hold is as good as any more.
 _LEAST_BYTES, _MOST_BYTES, _BLOCK_BYTES = 2**20, 2**27, 2**23

@@ -81,7 +81,8 @@ def test_too_far_from_fp32_writes_nothing_and_force_says_so(
     assert precisions == {"vision": "int8", "prefill": "int8", "decode": "int4"}
     about = json.loads(forced.read("calibration"))
     assert about["digest"] == calibration.digest
-    assert set(about["graphs"]) == {"vision", "prefill"}
+    assert set(about["graphs"]) == {"vision", "prefill", "decode"}
+    assert about["graphs"]["decode"]["ranges"] == {}
 
 
 @pytest.mark.parametrize("kind", ["LayerNormalization", "Softmax"])

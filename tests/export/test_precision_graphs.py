@@ -117,7 +117,7 @@ def test_ranges_are_computed_once_for_a_set_a_graph_and_a_method(tmp_path: Path)
 
 
 def test_int4_holds_blocks_of_weights_and_computes_about_the_same():
-    content = to_int4(net())
+    content, _ = to_int4(net(), "onnxruntime", feeds())
     weights = parse(content).graph.initializer
     assert sum(weight.data_type in (TensorProto.INT4, TensorProto.UINT4) for weight in weights) >= len(FIXED)
     assert compare_stage(net(), content, feeds()).sqnr_db > 12
@@ -127,7 +127,11 @@ def test_the_layer_that_harms_is_found_and_kept():
     ranges = compute_ranges(net(), feeds(), "minmax")
     low, high = ranges["n2"]
     ranges["n2"] = (low * 30, high * 30)  # what feeds `up` gets 30 times coarser steps
-    found = sensitivities(net(), ranges, "onnxruntime", feeds(), lambda done, of: None)
+
+    def alone(name: str) -> bytes:
+        return to_int8(net(), ranges, "onnxruntime", FIXED - {name})
+
+    found = sensitivities(net(), sorted(FIXED), alone, feeds(), lambda done, of: None)
     assert found[0].node == "up"
     assert {one.node for one in found} == FIXED
     good = sum(one.noise for one in found[1:])
@@ -163,7 +167,9 @@ def test_tensorrts_parser_takes_every_precision(precision: str):
     if precision == "int8":
         content = to_int8(net(), compute_ranges(net(), feeds(), "minmax"), "tensorrt")
     else:
-        content = to_int4(net()) if precision == "int4" else to_half(net(), precision)  # type: ignore[arg-type]
+        content = (
+            to_int4(net(), "tensorrt", feeds())[0] if precision == "int4" else to_half(net(), precision)  # type: ignore[arg-type]
+        )
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))

@@ -1,0 +1,267 @@
+"""A bundle's graphs in another precision, each by the means that its calibration pictures show to be best."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edge.bundle import Bundle
+from edge.calibration_set import CalibrationSet
+from export.auto import Choice, Rung, choose, climb
+from export.feeds import ROLES, Feed, collect_feeds
+from export.gate import Say
+from export.gate_stages import compare_stage
+from export.graph_edit import fixed_products, parse
+from export.layer_times import floors_ms, measured_ms
+from export.plan.boards import BOARDS
+from export.precision_half import to_half
+from export.precision_int8 import Profile, to_int4, to_int8
+from export.precision_mixed import Low, holds, to_mixed
+from export.ranges import METHODS, Method, Ranges, kept_ranges
+from export.sensitivity import Sensitivity, sensitivities, to_keep
+from export.smoothing import Change, smooth
+
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto")
+# How far below the signal the noise of a graph is expected to be; E4M3 and E2M1 have 3 and 1 bits of mantissa
+# in every layer, and no choice of layers reaches what int8 does.
+BUDGETS_DB = {"int8": 40.0, "int4": 40.0, "fp8": 30.0, "nvfp4": 24.0}
+AUTO_BUDGETS_DB = (34.0, 37.0, 40.0, 43.0)  # in turn, until the gate is content
+Smooth = Literal["auto", "off"]
+_TRIAL_FEEDS = 24  # that ways of calibration are compared on
+
+
+@dataclass(frozen=True)
+class Made:
+    """A graph in its precision."""
+
+    precision: Precision
+    content: bytes  # for the engine that the bundle is for
+    computed: bytes  # for the gate: the same, or its twin that this machine can compute
+    method: str = ""  # of calibration
+    ranges: Ranges = field(default_factory=dict)
+    kept: list[Sensitivity] = field(default_factory=list)  # layers that stay fp32, or fp16 with fp8 and nvfp4
+    changes: list[Change] = field(default_factory=list)  # of SmoothQuant or AWQ
+    choices: list[Choice] = field(default_factory=list)  # of auto
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for."""
+
+    precision: Precision
+    profile: Profile
+    method: Method | None = None  # None: for each graph the one with the least error
+    budget_db: float | None = None  # None: see BUDGETS_DB; 0: no layer is kept
+    smooth: Smooth = "auto"
+    board: str = ""
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """What auto found out about a graph."""
+
+    graph: bytes  # fp32, maybe smoothed
+    method: Method
+    ranges: Ranges
+    changes: list[Change]
+    ladders: dict[str, list[Rung]]
+    layers: dict[str, str]  # names for people
+
+
+class Maker:
+    """Makes the graphs of a bundle; what goes into them is collected at its first use only."""
+
+    def __init__(self, base: Bundle, wish: Wish, calibration: CalibrationSet, say: Say) -> None:
+        self._base, self._wish, self._calibration, self._say = base, wish, calibration, say
+        self._feeds: dict[str, list[Feed]] | None = None
+        self._trials: dict[str, _Trial] = {}
+        self.budget_db = AUTO_BUDGETS_DB[0] if wish.budget_db is None else wish.budget_db
+        self.roles = [role for role in ROLES if role in base.manifest.graphs]
+
+    def make(self) -> dict[str, Made]:
+        """By role. Raises UsageError where pictures' prompts do not suit the bundle."""
+        made: dict[str, Made] = {}
+        for done, role in enumerate(self.roles):
+            self._say(f"calibrating {role}", done, len(self.roles))
+            made[role] = self._make(role)
+        return made
+
+    def feeds(self, role: str) -> list[Feed]:
+        if self._feeds is None:
+            self._feeds = collect_feeds(self._base, self._calibration.calibrate)
+        return self._feeds[role]
+
+    def _make(self, role: str) -> Made:
+        graph, precision = self._base.read(role), self._wish.precision
+        if precision in ("fp16", "bf16"):
+            return self._half(graph, precision)
+        if precision == "int4" and role == "decode":
+            return self._int4(graph, role)
+        if precision in ("fp8", "nvfp4"):
+            return self._float(graph, role, precision)
+        if precision == "auto":
+            return self._auto(graph, role)
+        return self._int8(graph, role)
+
+    def tighten(self) -> bool:
+        """The next budget for auto, after the gate refused this one; whether there is one."""
+        tighter = [db for db in AUTO_BUDGETS_DB if db > self.budget_db]
+        if self._wish.precision != "auto" or self._wish.budget_db is not None or not tighter:
+            return False
+        self.budget_db = tighter[0]
+        return True
+
+    def _auto(self, graph: bytes, role: str) -> Made:
+        if role not in self._trials:
+            self._trials[role] = self._try(graph, role)
+        trial = self._trials[role]
+        chosen = choose(trial.ladders, self.budget_db)
+        choices = [
+            _choice(role, name, trial.layers[name], trial.ladders[name], *found)
+            for name, found in chosen.items()
+        ]
+        low: dict[str, Any] = {name: r.precision for name, (r, _) in chosen.items() if r.noise}
+        label = max(set(low.values()), key=list(low.values()).count) if low else ""
+        about = trial.method, trial.ranges, [], trial.changes, choices
+        if self._wish.profile == "onnxruntime":
+            content = to_int8(trial.graph, trial.ranges, "onnxruntime", set(chosen).difference(low))
+            return Made(label or "fp32", content, content, *about)
+        content = to_mixed(trial.graph, low, trial.ranges)
+        computed = to_mixed(trial.graph, low, trial.ranges, rounded=True)
+        return Made(label or "fp16", content, computed, *about)
+
+    def _try(self, graph: bytes, role: str) -> _Trial:
+        graph, method, ranges, changes = self.calibrated(graph, role)
+        names = [node.name for node in fixed_products(parse(graph))]
+        if self._wish.profile == "onnxruntime":
+            all_int8 = to_int8(graph, ranges, "onnxruntime")
+            ms = measured_ms(graph, {"fp32": graph, "int8": all_int8}, self._trial(role))
+            noises = {"int8": self._noises(graph, role, ranges, "int8")}
+        else:
+            board = BOARDS[self._wish.board]
+            # fp8 is as fast as int8 and as large, and has less mantissa.
+            kinds: list[Low] = ["nvfp4", "int8"] if "nvfp4" in board.flops_s else ["int8"]
+            if role == "decode":
+                kinds.append("int4")
+            ms = floors_ms(graph, ("fp16", *kinds), board)
+            noises = {kind: self._noises(graph, role, ranges, kind) for kind in kinds}
+        exact = "fp32" if self._wish.profile == "onnxruntime" else "fp16"
+        ladders = {name: [Rung(exact, 0.0, ms[exact][name])] for name in names}
+        layers: dict[str, str] = {}
+        for kind, found in noises.items():
+            for one in found:
+                ladders[one.node].insert(0, Rung(kind, one.noise, ms[kind][one.node]))
+                layers[one.node] = one.layer
+        return _Trial(graph, method, ranges, changes, ladders, layers)
+
+    def _noises(self, graph: bytes, role: str, ranges: Ranges, kind: Low) -> list[Sensitivity]:
+        names = [node.name for node in fixed_products(parse(graph))]
+        if self._wish.profile == "onnxruntime":
+            return self.sensitivities(
+                graph, role, names, lambda n: to_int8(graph, ranges, "onnxruntime", set(names) - {n})
+            )
+        alone = lambda n: to_mixed(graph, {n: kind}, ranges, rounded=True, half=False)  # noqa: E731
+        return self.sensitivities(graph, role, holds(graph, kind), alone)
+
+    def _half(self, graph: bytes, precision: Literal["fp16", "bf16"]) -> Made:
+        content = to_half(graph, precision)
+        real = self._wish.profile == "onnxruntime"
+        return Made(precision, content, content if real else to_half(graph, precision, rounded=True))
+
+    def _int4(self, graph: bytes, role: str) -> Made:
+        content, changes = to_int4(graph, self._wish.profile, self.feeds(role))
+        return Made("int4", content, content, changes=changes)
+
+    def _int8(self, graph: bytes, role: str) -> Made:
+        graph, method, ranges, changes = self.calibrated(graph, role)
+        profile = self._wish.profile
+        layers = [node.name for node in fixed_products(parse(graph))]
+
+        def only(names: Collection[str]) -> bytes:
+            return to_int8(graph, ranges, profile, set(layers).difference(names))
+
+        kept = self._kept(graph, role, layers, lambda name: only([name]), "int8")
+        content = to_int8(graph, ranges, profile, [one.node for one in kept])
+        return Made("int8", content, content, method, ranges, kept, changes)
+
+    def _float(self, graph: bytes, role: str, kind: Literal["fp8", "nvfp4"]) -> Made:
+        """For a token at a time, which waits for memory alone, only weights are nvfp4."""
+        layers, weight_only = holds(graph, kind), role == "decode"
+        method, ranges = self._best_ranges(
+            graph,
+            role,
+            lambda found: to_mixed(graph, dict.fromkeys(layers, kind), found, weight_only, rounded=True),
+        )
+
+        def alone(name: str) -> bytes:
+            return to_mixed(graph, {name: kind}, ranges, weight_only, rounded=True, half=False)
+
+        kept = self._kept(graph, role, layers, alone, kind)
+        low: dict[str, Low] = dict.fromkeys([n for n in layers if n not in {one.node for one in kept}], kind)
+        content = to_mixed(graph, low, ranges, weight_only)
+        return Made(
+            kind, content, to_mixed(graph, low, ranges, weight_only, rounded=True), method, ranges, kept
+        )
+
+    def _kept(
+        self, graph: bytes, role: str, layers: Sequence[str], alone: Callable[[str], bytes], kind: str
+    ) -> list[Sensitivity]:
+        budget_db = BUDGETS_DB[kind] if self._wish.budget_db is None else self._wish.budget_db
+        if not budget_db:
+            return []
+        return to_keep(self.sensitivities(graph, role, layers, alone), budget_db)
+
+    def sensitivities(
+        self, graph: bytes, role: str, layers: Sequence[str], alone: Callable[[str], bytes]
+    ) -> list[Sensitivity]:
+        told = lambda done, of: self._say(f"trying each layer of {role}", done, of)  # noqa: E731
+        return sensitivities(graph, layers, alone, self.feeds(role), told)
+
+    def calibrated(self, graph: bytes, role: str) -> tuple[bytes, Method, Ranges, list[Change]]:
+        """The graph, smoothed where that is better all in all, with its ranges."""
+        profile = self._wish.profile
+        names = [node.name for node in fixed_products(parse(graph))]
+        method, ranges = self._best_ranges(graph, role, lambda found: to_int8(graph, found, profile))
+        if self._wish.smooth == "off":
+            return graph, method, ranges, []
+        other, changes = smooth(graph, names, profile == "onnxruntime", self.feeds(role))
+        if not changes:
+            return graph, method, ranges, []
+        found = self._best_ranges(other, role, lambda found: to_int8(other, found, profile))
+        plain, smoothed = to_int8(graph, ranges, profile), to_int8(other, found[1], profile)
+        if self._noise_db(graph, role, smoothed) <= self._noise_db(graph, role, plain):
+            return graph, method, ranges, []
+        return other, *found, changes
+
+    def _noise_db(self, graph: bytes, role: str, other: bytes) -> float:
+        return compare_stage(graph, other, self._trial(role)).sqnr_db
+
+    def _trial(self, role: str) -> list[Feed]:
+        feeds = self.feeds(role)
+        return feeds[:: max(1, len(feeds) // _TRIAL_FEEDS)]
+
+    def _best_ranges(
+        self, graph: bytes, role: str, quantized: Callable[[Ranges], bytes]
+    ) -> tuple[Method, Ranges]:
+        """By the method that was asked for, or else the one whose lowest cosine is highest."""
+        folder, digest = self._calibration.folder, self._calibration.digest
+        feeds = lambda: self.feeds(role)  # noqa: E731
+        if self._wish.method is not None:
+            return self._wish.method, kept_ranges(folder, digest, graph, feeds, self._wish.method)
+        found = {name: kept_ranges(folder, digest, graph, feeds, name) for name in METHODS}
+        cosines = {
+            name: compare_stage(graph, quantized(ranges), self._trial(role)).cosine
+            for name, ranges in found.items()
+        }
+        best = max(METHODS, key=lambda name: cosines[name])
+        return best, found[best]
+
+
+def _choice(role: str, node: str, layer: str, ladder: Sequence[Rung], found: Rung, why: str) -> Choice:
+    fastest, exact = climb(ladder)[0], ladder[-1]
+    if fastest.precision == exact.precision:
+        fastest = min(ladder[:-1], key=lambda one: one.ms)
+    gained_ms = exact.ms - fastest.ms
+    return Choice(
+        role, node, layer, found.precision, found.noise, fastest.precision, fastest.noise, gained_ms, why
+    )
