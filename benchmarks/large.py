@@ -182,12 +182,14 @@ def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, say: Any
     manifest = _manifest(a.out.name, side, parameters, summary, failures)
     (work / "bundle").mkdir()
     bundle = large_bundle(manifest, changed, files, work / "bundle" / FILE, a.precision)
+    fp32_bytes = store.file.stat().st_size
+    store.file.unlink()  # before there is yet another copy on the disk
     say("writing the bundle")
     write_bundle(a.out, bundle)
     return {
         "parameters": parameters,
         "precision": a.precision,
-        "fp32_bytes": store.file.stat().st_size,
+        "fp32_bytes": fp32_bytes,
         "bundle_bytes": sum(map(len, bundle.contents.values())),
         "failures": failures,
         **summary,

@@ -9,7 +9,7 @@ from edge.calibration_set import Sample
 from edge.grounding import Answer, Net, Prefix, StopWatch
 from edge.interfaces import Engine, Tensor
 from edge.manifest import StateInput
-from edge.text import LOC_COUNT, OpenText
+from edge.text import LOC_COUNT, Text
 
 Feed = dict[str, Tensor]  # inputs of one call, by name
 ROLES = ("vision", "prefill", "decode")  # what precision is about; heads and the floor stay as they are
@@ -69,7 +69,7 @@ def _may_be_said(net: Net, bundle: Bundle, sample: Sample) -> np.ndarray:
     head = bundle.manifest.head
     if head is not None and head.tokens is not None:
         return np.arange(head.tokens.first_id, head.tokens.first_id + head.tokens.bins)
-    if isinstance(net.text, OpenText):
+    if not isinstance(net.text, Text):
         return np.arange(net.length_of("logits", 1))
     if not sample.question.target:
         return np.append(net.text.words, net.text.eos)

@@ -35,12 +35,10 @@ def to_int8(graph: bytes, ranges: Ranges, profile: Profile, keep: Collection[str
     return finish(store_as_fp16(insert_qdq(model, [node.name for node in layers], kind, ranges)))
 
 
-def to_int4(
-    graph: bytes, profile: Profile, feeds: Sequence[Feed] | None = None
-) -> tuple[bytes, list[Change]]:
+def to_int4(graph: bytes, profile: Profile, feeds: Sequence[Feed]) -> tuple[bytes, list[Change]]:
     """The file of an fp32 graph with block-wise int4 weights in its matrix products, symmetric around 0, as
     DequantizeLinear, and how they were scaled: ONNX Runtime makes its own 4-bit product of it, and TensorRT's
-    parser takes it. Without `feeds` each block is rounded by itself: AWQ looks at what goes into a product."""
+    parser takes it."""
     blocks = INT4_TENSORRT if profile == "tensorrt" else INT4_CPU
     model = parse(graph)
     held = {weight.name: weight for weight in model.graph.initializer}
@@ -49,7 +47,5 @@ def to_int4(
         for node in fixed_products(model)
         if node.op_type == "MatMul" and fits(node, held[node.input[1]], blocks)
     ]
-    if feeds is None:
-        return finish(store_as_fp16(insert_blocks(model, names, blocks))), []
     scaled, importance, changes = aware(graph, names, blocks, feeds)
     return finish(store_as_fp16(insert_blocks(parse(scaled), names, blocks, importance))), changes

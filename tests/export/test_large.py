@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto
 from transformers import PaliGemmaForConditionalGeneration
 
 from benchmarks.large import questions, small
@@ -16,12 +17,12 @@ from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from export.graph_edit import parse
 from export.graphs import Sizes, export_graphs
-from export.large import Graphs, change_large, large_bundle
-from export.precision_int8 import to_int4, to_int8
+from export.large import Graphs, change_large, large_bundle, nearest_int4
+from export.precision_int8 import to_int8
 from export.ranges import compute_ranges
 from export.stages import Observer, tokens, walk
 from export.stream import hollow
-from export.weights import FILE, WeightStore, outside, weights_in
+from export.weights import FILE, WeightStore, is_outside, outside, weights_in
 from tests.export.precision_net import feeds, net
 
 IMAGE_TOKENS = 16
@@ -77,7 +78,9 @@ def _numbers(model):
 def test_a_change_of_precision_is_the_same_wherever_weights_lie(kind: str, tmp_path: Path):
     ranges = compute_ranges(net(), feeds(), "minmax")
     change: Callable[[bytes], bytes] = (
-        to_int4 if kind == "int4" else lambda graph: to_int8(graph, ranges, "onnxruntime")
+        (lambda graph: nearest_int4(graph, "onnxruntime"))
+        if kind == "int4"
+        else (lambda graph: to_int8(graph, ranges, "onnxruntime"))
     )
     graph, store = outside_of(net(), tmp_path)
     with weights_in(store):
@@ -176,7 +179,7 @@ def test_a_stage_that_is_off_is_named(config, base: Graphs, monkeypatch: pytest.
     asked = questions(config, 2, 0)
 
     def far(graph, ranges, profile):
-        return to_int8(graph, dict.fromkeys(ranges, (-1000000.0, 1000000.0)), profile)
+        return to_int8(graph, dict.fromkeys(ranges, (-1e6, 1e6)), profile)
 
     monkeypatch.setattr("export.large.to_int8", far)
     _, _, judged = change_large(base, "int8", "onnxruntime", asked[:1], asked[1:], say, 1)
@@ -188,10 +191,10 @@ def test_no_questions_are_bad_usage(base: Graphs):
         change_large(base, "int8", "onnxruntime", [], [], say)
 
 
-def test_tables_that_are_looked_up_stay_fp16_in_memory(tmp_path: Path, base: Graphs):
+def test_tables_that_are_looked_up_are_cast_row_by_row(base: Graphs):
     with weights_in(base.store):
-        graph = parse(to_int4(base.files["decode"])).graph
-    (table,) = [
-        node.input[0] for node in graph.node if node.op_type == "Gather" and "embed" in node.input[0]
-    ] or [""]
-    assert table.endswith("_fp16")
+        graph = parse(nearest_int4(base.files["decode"], "onnxruntime")).graph
+    halves = {tensor.name for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+    large = {tensor.name for tensor in graph.initializer if is_outside(tensor)}
+    read = {name: node.op_type for node in graph.node for name in node.input if name in halves & large}
+    assert set(read.values()) == {"Gather"}
