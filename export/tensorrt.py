@@ -172,10 +172,10 @@ def main(argv: list[str]) -> int:
         except (Refused, ValueError) as error:
             report = {"error": str(error)}
         Path(job.report).write_text(json.dumps(report))
-    except OSError as error:
-        if error.errno not in _UNWRITABLE:
+    except OSError as failure:
+        if failure.errno not in _UNWRITABLE:
             raise
-        print(error.strerror, file=sys.stderr)
+        print(failure.strerror, file=sys.stderr)
         return NO_PLACE
     return 0
 
