@@ -22,7 +22,7 @@ from export.auto_report import print_choices
 from export.gate import GateRefused, Parity, Say
 from export.gate_drive import find_episodes
 from export.gate_plot import check_plot, plot_parity
-from export.model_source import find_source
+from export.model_source import POLICY, find_source
 from export.plan.boards import BOARDS
 from export.precision import change_precision, check_base, check_wish
 from export.precision_make import BUDGETS_DB, PRECISIONS, Wish
@@ -43,11 +43,14 @@ def main(argv: list[str]) -> int:
     wish = Wish(a.precision, a.engine, a.method, a.budget_db, a.smooth, a.board or "")
     check_wish(wish)  # before what takes long
     _check_gate_options(a)
+    folder = find_source(a.given, a.model, a.head)
+    if _is_large(folder):
+        return _export_large(a, folder, wish)
     parity: Parity | None = None
     choices: list[Choice] = []
     with _told(a), _progress(a.json) as say:
         say("reading and exporting in fp32", 0, 1)
-        bundle = _fp32(a)
+        bundle = _fp32(a, folder)
         if a.precision != "fp32":
             check_base(bundle)
             calibration = read_set(a.calibration, bundle.manifest.family)
@@ -148,9 +151,41 @@ def _arguments() -> ArgumentParser:
     return p
 
 
-def _fp32(a: argparse.Namespace) -> Bundle:
+def _is_large(folder: Path) -> bool:
+    """Whether it is a checkpoint of the hub's that does not fit into memory twice."""
+    if any((folder / name).is_file() for name in (MANIFEST, POLICY, "tiny.json")):
+        return False
+    from export.large_family import is_large
+
+    return is_large(folder)
+
+
+def _export_large(a: argparse.Namespace, folder: Path, wish: Wish) -> int:
+    """The same of a large checkpoint; its gate compares stages, of few questions."""
+    if a.plot or a.against_seed or a.episodes or a.images or a.method or a.budget_db is not None:
+        raise UsageError(
+            "--plot, --against-seed, --episodes, --images, --method and --budget-db are for small models"
+        )
+    from export.large_family import Order, large_family_bundle
+
+    order = Order(
+        folder, a.name or a.out.name, a.precision, wish.profile, a.camera, a.prompt_tokens, a.answer_tokens,
+        _read_floor(a.floor), a.force,
+    )  # fmt: skip
+    with _progress(a.json) as say:
+        calibration = read_set(a.calibration, order.family()) if a.calibration else None
+        with large_family_bundle(order, a.out, calibration, say) as (bundle, judged):
+            say("writing the bundle", 0, 1)
+            write_bundle(a.out, bundle)
+    for role, stage in (judged.stages if judged and not a.json else {}).items():
+        print(f"{role}: {stage.summary}")
+    _print(a, bundle, None)
+    return 0
+
+
+def _fp32(a: argparse.Namespace, folder: Path) -> Bundle:
     """The bundle that was given, or that of the checkpoint."""
-    name, folder = a.name or a.out.name, find_source(a.given, a.model, a.head)
+    name = a.name or a.out.name
     if (folder / MANIFEST).is_file():
         if a.images or a.floor or a.precision == "fp32":
             raise UsageError(
@@ -161,7 +196,7 @@ def _fp32(a: argparse.Namespace) -> Bundle:
         return Bundle(found.manifest.model_copy(update={"name": name}), found.contents, found.sha256)
     images, floor = _read_images(a.images), _read_floor(a.floor)
     # torch takes seconds to import, and a bundle does not need it.
-    if (folder / "vla.json").is_file():
+    if (folder / POLICY).is_file():
         from export.policy import build_policy_bundle
 
         return build_policy_bundle(folder, name, images, floor=floor)

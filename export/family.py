@@ -26,11 +26,11 @@ from edge.records import BASE_ACTION, Goal, Image
 from export.family_graphs import Source, family_sources
 from export.grounding import check_floor_graph, graph_info, provenance, random_patches
 from vla.backbone import Backbone
-from vla.loading import load_backbone
+from vla.loading import family_of, load_backbone
 from vla.preprocessor import one_size, read_image_spec
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 
-_FREE = 24  # tokens that a target gets, where nobody says how many
+FREE = 24  # tokens that a target gets, where nobody says how many
 _SAID = 12  # tokens that are compared for each image
 _MAX_ERROR = 1e-3  # of a logit, as a share of the largest
 _MIN_EQUAL = 0.99  # share of tokens that must be the same; the rest are near-ties
@@ -57,7 +57,7 @@ def build_family_bundle(
     backbone = load_backbone(folder)
     image = one_size(read_image_spec(folder), camera)
     tokenizer = (folder / "tokenizer.json").read_bytes()
-    prompt_tokens = prompt_tokens or longest_prompt(tokenizer, manifest_family(backbone)) + _FREE
+    prompt_tokens = prompt_tokens or longest_prompt(tokenizer, manifest_family(backbone)) + FREE
     sources = answering_sources(backbone, image, tokenizer, prompt_tokens, answer_tokens)
     contents = {role: source.to_onnx() for role, source in sources.items()}
     if floor is not None:
@@ -95,7 +95,12 @@ def goals_of(family: str) -> tuple[str, ...]:
 
 def manifest_family(backbone: Backbone) -> str:
     """As prompts and parsers call it."""
-    return _MANIFEST_FAMILY.get(backbone.model.config.model_type, backbone.family)
+    return family_name(backbone.model.config.model_type)
+
+
+def family_name(model_type: str) -> str:
+    """The same of config.json's "model_type". Raises UsageError for one that no family reads."""
+    return _MANIFEST_FAMILY.get(model_type, family_of(model_type).family)
 
 
 def family_manifest(
@@ -159,7 +164,7 @@ def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict
         for index, image in enumerate(images):
             kind = kinds[index % len(kinds)]
             words = prompt(family, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
-            wanted = torch_answer(backbone, bundle, image, words)
+            wanted = torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words)
             answer = Answer(net)
             logits = answer.start(image, words).copy()
             for place, one in enumerate(wanted):
@@ -181,13 +186,13 @@ def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict
 
 @torch.inference_mode()
 def torch_answer(
-    backbone: Backbone, bundle: Bundle, image: Image, words: str, said: int = _SAID
+    backbone: Backbone, manifest: Manifest, tokenizer_json: bytes, image: Image, words: str, said: int = _SAID
 ) -> list[Tensor]:
     """Logits (V,) of `said` tokens, each the most probable after those before, by `vla`'s own sequence and
-    cache. It shares no code with the exported graphs."""
-    manifest = bundle.manifest
-    tokenizer = Tokenizer.from_str(bundle.read("tokenizer").decode())
-    picture = backbone.encode(torch.from_numpy(image_to_tensor(image, manifest.image)))
+    cache, in the backbone's own type. It shares no code with the exported graphs."""
+    tokenizer = Tokenizer.from_str(tokenizer_json.decode())
+    pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
+    picture = backbone.encode(pixels.to(backbone.dtype))
     before = ids_before_picture(tokenizer, manifest.family)
     if picture.memory is not None:
         before = before[:-1]  # the image's own token is the picture's

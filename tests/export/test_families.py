@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from edge.action_model import ActionModel
 from edge.bundle import load_bundle
+from edge.calibration_set import Question, write_set
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from edge.goals import GOALS
@@ -20,7 +21,7 @@ from edge.prompt_ids import ids_before_picture
 from edge.prompts import prompt
 from edge.records import Goal, Odometry, Velocity
 from export.command import main
-from export.family import torch_answer
+from export.family import family_name, torch_answer
 from export.family_graphs import family_sources
 from export.grounding import random_patches
 from export.policy import build_policy_bundle
@@ -90,7 +91,10 @@ def test_32_tokens_are_said_as_torch_says_them(name: str, made: Callable[[str], 
     image = random_patches(7, bundle.manifest.image.height, bundle.manifest.image.width)
     kind = bundle.manifest.goals[0]
     words = prompt(bundle.manifest.family, Goal(kind, "red cup" if GOALS[kind].needs_target else ""))
-    wanted = [int(logits.argmax()) for logits in torch_answer(backbone, bundle, image, words, said=32)]
+    wanted = [
+        int(logits.argmax())
+        for logits in torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words, 32)
+    ]
     net = Net(bundle, 1)
     answer = Answer(net)
     found = [int(answer.start(image, words).argmax())]
@@ -175,3 +179,39 @@ def test_policies_on_every_family_become_bundles_that_drive_the_same(
         still = Odometry(0, 0.0, 0.0, 0.5, Velocity(0.0, 0.0, 0.0))
         said = model.step(random_patches(3, 40, 60), "find the red cup", still).actions
     assert said.shape == (4, 3) and np.isfinite(said).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("qwen3_vl", "int8"),
+        ("florence2", "int4"),
+        pytest.param("idefics", "int8", marks=pytest.mark.slow),
+        pytest.param("paligemma", "fp32", marks=pytest.mark.slow),
+    ],
+)
+def test_a_checkpoint_too_large_for_memory_is_exported_piece_by_piece(
+    name: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("export.large_family.LARGE_FP32_BYTES", 0)
+    monkeypatch.setattr("export.weights.LEAST_BYTES", 1 << 10)
+    folder = write_folder(name, tmp_path / "model")
+    backbone = load_backbone(folder)
+    family = family_name(backbone.model.config.model_type)
+    samples = [random_patches(seed, 48, 64) for seed in range(4)]
+    asked = Question(goal="describe_scene", target="", prompt=prompt(family, Goal("describe_scene")))
+    write_set(
+        tmp_path / "set",
+        family,
+        "random patches",
+        [(part, image, [asked]) for part, image in zip(("calibrate", "held-out") * 2, samples, strict=True)],
+    )
+    arguments = ["--model", str(folder), "--out", str(tmp_path / "out"), "--precision", precision, "--json"]
+    given = [] if precision == "fp32" else ["--calibration", str(tmp_path / "set"), "--force"]
+    assert main([*arguments, *given]) == 0
+    bundle = load_bundle(tmp_path / "out", allow_unproved=True)
+    assert bundle.weights is not None and bundle.manifest.parity["logits_cosine"] > 0.9999
+    assert {graph.precision for graph in bundle.manifest.graphs.values()} <= {precision, "int8"}
+    with GroundingModel(bundle) as model:
+        assert model.caption(samples[0], asked.prompt).stages_ms["decode"] > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out", "set"]  # no work is left

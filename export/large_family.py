@@ -1,0 +1,242 @@
+"""A checkpoint's folder whose fp32 weights do not fit into memory twice, to a bundle in any precision that
+`export.large` makes. Its weights go to a work folder one by one, and no two engines are open at once."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+
+from edge.bundle import Bundle
+from edge.calibration_set import CalibrationSet, Sample
+from edge.errors import BundleRefused, UsageError
+from edge.manifest import ImageSpec, Manifest
+from edge.preprocess import image_to_tensor
+from edge.prompt_ids import ids_after_picture
+from edge.prompts import prompt
+from edge.records import Goal
+from export.family import (
+    FREE,
+    answering_sources,
+    family_manifest,
+    family_name,
+    longest_prompt,
+    manifest_family,
+    torch_answer,
+)
+from export.feeds import Feed
+from export.gate import Say
+from export.grounding import check_floor_graph, random_patches
+from export.large import METHOD, Graphs, Judged, LargePrecision, change_large, large_bundle
+from export.precision_int8 import Profile
+from export.stages import walk
+from export.stream import hollow
+from export.weights import FILE, WeightStore, weights_in
+from vla.backbone import Backbone
+from vla.loading import load_backbone
+from vla.preprocessor import one_size, read_image_spec
+
+LARGE_FP32_BYTES = 1 << 30  # of weights; with more a model is exported in here
+_QUESTIONS = 6  # of a calibration set, to calibrate on, and as many to judge by: each takes seconds
+_TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+# The first token's logits against torch, which computes in the checkpoint's own type.
+_LEAST_COSINE = {torch.float32: 0.9999, torch.bfloat16: 0.99, torch.float16: 0.99}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked for."""
+
+    folder: Path
+    name: str
+    precision: str
+    profile: Profile
+    camera: tuple[int, int]
+    prompt_tokens: int | None
+    answer_tokens: int
+    floor: bytes | None
+    force: bool
+
+    def family(self) -> str:
+        """As prompts and parsers call it. Raises UsageError for none that is known."""
+        found = json.loads((self.folder / "config.json").read_text())
+        return family_name(str(found.get("model_type")))
+
+
+def is_large(folder: Path) -> bool:
+    """Whether a checkpoint's weights take more than LARGE_FP32_BYTES in fp32."""
+    try:
+        return 4 * sum(count for _, count in _tensors(folder)) > LARGE_FP32_BYTES
+    except (OSError, SafetensorError) as error:
+        raise UsageError(
+            f"the weights in {folder} can't be read: {error}", "get the checkpoint again"
+        ) from error
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, int]]:
+    """Type and count of numbers of each tensor; only headers are read."""
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118, it is no dict
+                found = file.get_slice(name)
+                yield found.get_dtype(), int(np.prod(found.get_shape()))
+
+
+@contextmanager
+def large_family_bundle(
+    order: Order, out: Path, calibration: CalibrationSet | None, say: Say
+) -> Iterator[tuple[Bundle, Judged | None]]:
+    """The bundle, and what the gate says of it; its weights lie in a work folder beside `out` until the end.
+
+    Raises UsageError where the checkpoint is incomplete or the precision can't be made of one so large,
+    BundleRefused where ONNX Runtime and torch disagree, or the bundle is too far from fp32 and not forced.
+    """
+    if order.precision not in get_args(LargePrecision):
+        raise UsageError(
+            f"a model of more than {LARGE_FP32_BYTES >> 30} GiB does not become {order.precision} yet",
+            f"give --precision {', '.join(get_args(LargePrecision))}",
+        )
+    if order.floor is not None:
+        check_floor_graph(order.floor)
+    beside = out.absolute().parent
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".export-", dir=beside))
+    except OSError as error:
+        raise UsageError(f"cannot write to {beside}: {error.strerror}", "give another --out") from error
+    try:
+        yield _build(order, work, calibration, say)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {work}: {error.strerror}", "free some space, or write elsewhere"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _build(
+    order: Order, work: Path, calibration: CalibrationSet | None, say: Say
+) -> tuple[Bundle, Judged | None]:
+    say("reading the checkpoint", 0, 1)
+    types = {_TYPES.get(kind, torch.bfloat16) for kind, _ in _tensors(order.folder)}
+    real = load_backbone(
+        order.folder, dtype=torch.float32 if types == {torch.float32} else min(types, key=str)
+    )
+    image = one_size(read_image_spec(order.folder), order.camera)
+    tokenizer = (order.folder / "tokenizer.json").read_bytes()
+    prompt_tokens = order.prompt_tokens or longest_prompt(tokenizer, manifest_family(real)) + FREE
+    graphs = _graphs(real, image, tokenizer, prompt_tokens, order.answer_tokens, work, say)
+    manifest = family_manifest(order.folder, order.name, real, image, {}, tokenizer, order.answer_tokens)
+    parity = _compare(real, manifest, tokenizer, graphs, prompt_tokens, say)
+    del real
+    judged, files = None, {"tokenizer": tokenizer}
+    if calibration is not None:
+        calibrate, held_out = (
+            [_question(s, manifest, tokenizer, prompt_tokens) for s in _some(part)]
+            for part in (calibration.calibrate, calibration.held_out)
+        )
+        precision: Any = order.precision
+        graphs, ranges, judged = change_large(graphs, precision, order.profile, calibrate, held_out, say)
+        if judged.failures and not order.force:
+            raise BundleRefused(
+                f"{order.precision} does not pass the gate: {'; '.join(judged.failures)}",
+                "take another --precision, calibrate with other pictures, or give --force",
+            )
+        parity |= judged.summary()
+        about = {
+            "digest": calibration.digest,
+            "source": calibration.source,
+            "method": METHOD,
+            "graphs": ranges,
+        }
+        files |= {"parity": judged.to_json(), "calibration": json.dumps(about).encode()}
+    say("gathering the weights", 0, 1)
+    if order.floor is not None:
+        graphs = Graphs({**graphs.files, "floor": order.floor}, graphs.store)
+    manifest = manifest.model_copy(
+        update={
+            "parity": parity,
+            "unproved": tuple(judged.failures) if judged else (),
+            "target": manifest.target.model_copy(update={"engine": order.profile}),
+        }
+    )
+    (work / "bundle").mkdir()
+    bundle = large_bundle(manifest, graphs, files, work / "bundle" / FILE, order.precision)  # type: ignore[arg-type]
+    graphs.store.file.unlink()  # before there is yet another copy on the disk
+    return bundle, judged
+
+
+def _graphs(
+    real: Backbone,
+    image: ImageSpec,
+    tokenizer: bytes,
+    prompt_tokens: int,
+    answer_tokens: int,
+    work: Path,
+    say: Say,
+) -> Graphs:
+    """The fp32 graphs, their weights in the work folder, where each comes from the real net one by one."""
+    net: Any = type(real.model)
+    empty = hollow(
+        lambda: net(real.model.config).float().eval(), lambda name: real.model.get_parameter(name).float()
+    )
+    backbone = type(real)(empty, real.layout, {})
+    store = WeightStore(work)
+    files: dict[str, bytes] = {}
+    with weights_in(store):
+        sources = answering_sources(backbone, image, tokenizer, prompt_tokens, answer_tokens)
+        for done, (role, source) in enumerate(sources.items()):
+            say(f"exporting {role} in fp32", done, len(sources))
+            files[role] = source.to_onnx()
+    return Graphs(files, store)
+
+
+def _compare(
+    real: Backbone, manifest: Manifest, tokenizer: bytes, graphs: Graphs, prompt_tokens: int, say: Say
+) -> dict[str, float]:
+    """What the fp32 graphs and torch say first of a picture. Raises BundleRefused when that differs by more
+    than torch's own type explains."""
+    say("comparing with torch", 0, 1)
+    words = prompt(manifest.family, Goal("describe_scene"))
+    image = random_patches(0, manifest.image.height, manifest.image.width)
+    wanted = torch_answer(real, manifest, tokenizer, image, words, said=1)[0].float().numpy()
+    feed = _feed(manifest, tokenizer, image_to_tensor(image, manifest.image), words, prompt_tokens)
+    calls = walk(graphs.open, [feed], 0, lambda role: None, ("vision", "prefill"))
+    found = calls["prefill"][0][0].outputs["logits"][0]
+    cosine = float(found @ wanted / max(float(np.linalg.norm(found) * np.linalg.norm(wanted)), 1e-12))
+    least = _LEAST_COSINE[real.dtype]
+    if not cosine >= least:
+        raise BundleRefused(
+            f"ONNX Runtime and torch disagree: cosine of the first logits {cosine:.5f} (limit {least})",
+            "check the export with random inputs",
+        )
+    return {"logits_cosine": cosine}
+
+
+def _some(samples: Sequence[Sample]) -> Sequence[Sample]:
+    return samples[:: max(1, len(samples) // _QUESTIONS)][:_QUESTIONS]
+
+
+def _question(sample: Sample, manifest: Manifest, tokenizer: bytes, prompt_tokens: int) -> Feed:
+    pixels = image_to_tensor(sample.image, manifest.image)
+    return _feed(manifest, tokenizer, pixels, sample.question.prompt, prompt_tokens)
+
+
+def _feed(manifest: Manifest, tokenizer: bytes, pixels: np.ndarray, words: str, prompt_tokens: int) -> Feed:
+    """Raises UsageError for a prompt of too many tokens."""
+    ids = ids_after_picture(Tokenizer.from_str(tokenizer.decode()), manifest.family, words, 1)
+    if len(ids) > prompt_tokens:
+        raise UsageError(
+            f"the prompt '{words}' has {len(ids)} tokens, at most {prompt_tokens} fit", "give --prompt-tokens"
+        )
+    padded = np.zeros((1, prompt_tokens), np.int64)
+    padded[0, : len(ids)] = ids
+    return {"pixel_values": pixels, "ids": padded, "length": np.array([len(ids)], np.int64)}
