@@ -6,6 +6,8 @@ from edge.manifest import ImageSpec
 from edge.parsing import Detections, parse_detections
 from edge.records import Box, Image
 
+_IN_PIXELS = "qwen2.5-vl"  # of what it sees; the Qwens before and after it count to 1000
+
 
 @dataclass(frozen=True, slots=True)
 class BoxReader:
@@ -17,7 +19,9 @@ class BoxReader:
     def read(self, text: str, confidence: float, target: str, image: Image) -> Detections:
         """What the model said of an image. `target` is the label of boxes without one. Never raises: what
         can't be read is no detection."""
-        seen = (self.image.height, self.image.width) if self.image is not None else None
+        seen = None
+        if self.image is not None and self.family == _IN_PIXELS:
+            seen = self.image.height, self.image.width
         found = parse_detections(text, self.family, target=target, image_size=seen, confidence=confidence)
         if self.image is None or self.image.fit != "crop":
             return found

@@ -88,6 +88,10 @@ def test_pixels_are_those_of_the_image_that_the_model_sees() -> None:
         BoxReader("qwen2.5-vl", spec).read('[{"bbox_2d": [14, 7, 28, 14]}]', 0.9, "cup", image).detections
     )
     assert found.box == Box(0.25, 0.25, 0.5, 0.5)
+    for family in ("qwen-vl", "qwen3-vl"):
+        said = '[{"bbox_2d": [250, 250, 500, 500]}]'
+        (found,) = BoxReader(family, spec).read(said, 0.9, "cup", image).detections
+        assert found.box == Box(0.25, 0.25, 0.5, 0.5)
 
 
 class Script:
