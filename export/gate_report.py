@@ -23,10 +23,10 @@ def print_report(parity: Parity, console: Console | None = None) -> None:
         stages.add_row(role, *(numbers if stage.finite else ("NaN or infinity", "", "")), worst)
     console.print(stages)
     if parity.kept:
-        kept = Table("stays fp32", "its int8 alone", title="layers that would harm most")
+        kept = Table("stays wider", "its noise", title="layers that would harm most, each alone")
         for role, layers in parity.kept.items():
             for layer in layers:
-                kept.add_row(f"{role}: {layer.layer}", f"{layer.noise:.2%} noise")
+                kept.add_row(f"{role}: {layer.layer}", f"{layer.noise:.3%}")
         console.print(kept)
     answers = Table("answers", "measured", "limit")
     for name, measured, limit in _rows(parity):
