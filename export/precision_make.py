@@ -1,12 +1,15 @@
 """A bundle's graphs in another precision, each by the means that its calibration pictures show to be best."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 from edge.bundle import Bundle
 from edge.calibration_set import CalibrationSet
 from export.auto import Choice, Rung, choose, climb
+from export.blocks import NVFP4
 from export.feeds import ROLES, Feed, collect_feeds
 from export.gate import Say
 from export.gate_stages import compare_stage
@@ -18,7 +21,7 @@ from export.precision_int8 import Profile, to_int4, to_int8
 from export.precision_mixed import Low, holds, to_mixed
 from export.ranges import METHODS, Method, Ranges, kept_ranges
 from export.sensitivity import Sensitivity, sensitivities, to_keep
-from export.smoothing import Change, smooth
+from export.smoothing import Change, aware, smooth
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto")
@@ -135,7 +138,7 @@ class Maker:
         names = [node.name for node in fixed_products(parse(graph))]
         if self._wish.profile == "onnxruntime":
             all_int8 = to_int8(graph, ranges, "onnxruntime")
-            ms = measured_ms(graph, {"fp32": graph, "int8": all_int8}, self._trial(role))
+            ms = measured_ms(graph, {"fp32": graph, "int8": all_int8}, self._few(role))
             noises = {"int8": self._noises(graph, role, ranges, "int8")}
         else:
             board = BOARDS[self._wish.board]
@@ -187,21 +190,27 @@ class Maker:
     def _float(self, graph: bytes, role: str, kind: Literal["fp8", "nvfp4"]) -> Made:
         """For a token at a time, which waits for memory alone, only weights are nvfp4."""
         layers, weight_only = holds(graph, kind), role == "decode"
-        method, ranges = self._best_ranges(
-            graph,
-            role,
-            lambda found: to_mixed(graph, dict.fromkeys(layers, kind), found, weight_only, rounded=True),
-        )
+        every: dict[str, Low] = dict.fromkeys(layers, kind)
+        changes: list[Change] = []
+        importance: dict[str, np.ndarray] = {}
 
-        def alone(name: str) -> bytes:
-            return to_mixed(graph, {name: kind}, ranges, weight_only, rounded=True, half=False)
+        def twin(low: Mapping[str, Low], ranges: Ranges, half: bool = True) -> bytes:
+            return to_mixed(graph, low, ranges, weight_only, True, half, importance)
 
-        kept = self._kept(graph, role, layers, alone, kind)
-        low: dict[str, Low] = dict.fromkeys([n for n in layers if n not in {one.node for one in kept}], kind)
-        content = to_mixed(graph, low, ranges, weight_only)
-        return Made(
-            kind, content, to_mixed(graph, low, ranges, weight_only, rounded=True), method, ranges, kept
-        )
+        base = graph
+        method, ranges = self._best_ranges(graph, role, lambda found: twin(every, found))
+        if kind == "nvfp4" and self._wish.smooth == "auto":
+            before_db = self._noise_db(base, role, twin(every, ranges))
+            plain = graph, importance, changes, method, ranges
+            graph, importance, changes = aware(graph, layers, NVFP4, self.feeds(role))
+            method, ranges = self._best_ranges(graph, role, lambda found: twin(every, found))
+            if self._noise_db(base, role, twin(every, ranges)) <= before_db:
+                graph, importance, changes, method, ranges = plain
+        kept = self._kept(graph, role, layers, lambda name: twin({name: kind}, ranges, half=False), kind)
+        wide = {one.node for one in kept}
+        low: dict[str, Low] = {name: kind for name in layers if name not in wide}
+        content = to_mixed(graph, low, ranges, weight_only, importance=importance)
+        return Made(kind, content, twin(low, ranges), method, ranges, kept, changes)
 
     def _kept(
         self, graph: bytes, role: str, layers: Sequence[str], alone: Callable[[str], bytes], kind: str
@@ -234,9 +243,9 @@ class Maker:
         return other, *found, changes
 
     def _noise_db(self, graph: bytes, role: str, other: bytes) -> float:
-        return compare_stage(graph, other, self._trial(role)).sqnr_db
+        return compare_stage(graph, other, self._few(role)).sqnr_db
 
-    def _trial(self, role: str) -> list[Feed]:
+    def _few(self, role: str) -> list[Feed]:
         feeds = self.feeds(role)
         return feeds[:: max(1, len(feeds) // _TRIAL_FEEDS)]
 
@@ -250,7 +259,7 @@ class Maker:
             return self._wish.method, kept_ranges(folder, digest, graph, feeds, self._wish.method)
         found = {name: kept_ranges(folder, digest, graph, feeds, name) for name in METHODS}
         cosines = {
-            name: compare_stage(graph, quantized(ranges), self._trial(role)).cosine
+            name: compare_stage(graph, quantized(ranges), self._few(role)).cosine
             for name, ranges in found.items()
         }
         best = max(METHODS, key=lambda name: cosines[name])

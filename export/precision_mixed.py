@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 from onnx import NodeProto, TensorProto
 
 from export.blocks import INT4_TENSORRT, NVFP4, fits, insert_blocks
-from export.graph_edit import finish, fixed_products, parse
+from export.graph_edit import finish, fixed_products, parse, store_as_fp16
 from export.nvfp4 import insert_dynamic
 from export.precision_half import to_half
 from export.qdq import insert_qdq
@@ -22,32 +23,34 @@ def to_mixed(
     weight_only: bool = False,
     rounded: bool = False,
     half: bool = True,
+    importance: Mapping[str, np.ndarray] | None = None,
 ) -> bytes:
     """The file of an fp32 graph with these products quantized, by node name; the others are fp16, and norms,
     softmax and residual sums fp32. Raises KeyError where a range lacks.
 
     `weight_only` leaves what goes into products of nvfp4 as it is, as int4 always does. With `rounded` it is
     the twin that ONNX Runtime's CPU can compute; without `half` what would be fp16 is fp32.
+    `importance` (K,) of input channels, by tensor, is for the search of scales of nvfp4 and int4.
     """
     before = {node.name: node.input[0] for node in fixed_products(parse(graph))}
     model = parse(to_half(graph, "fp16", rounded=rounded) if half else graph)
     # What goes into a product goes by another name as fp16.
-    renamed = {
-        n.input[0]: ranges[before[n.name]] for n in fixed_products(model) if low.get(n.name, "int4") != "int4"
-    }
+    sources = {node.name: (node.input[0], before[node.name]) for node in fixed_products(model)}
+    weights = {now: importance[was] for now, was in sources.values() if importance and was in importance}
+    renamed = {now: ranges[was] for name, (now, was) in sources.items() if low.get(name, "int4") != "int4"}
     names: dict[Low, set[str]] = {
         kind: {n for n, k in low.items() if k == kind} for kind in set(low.values())
     }
     for kind, chosen in names.items():
         if kind == "int4":
-            insert_blocks(model, chosen, INT4_TENSORRT, rounded=rounded)
+            insert_blocks(model, chosen, INT4_TENSORRT, weights, rounded)
         elif kind == "nvfp4":
             if not weight_only:
                 insert_dynamic(model, chosen, renamed, rounded)
-            insert_blocks(model, chosen, NVFP4, rounded=rounded)
+            insert_blocks(model, chosen, NVFP4, weights, rounded)
         else:
             insert_qdq(model, chosen, kind, renamed, rounded)
-    return finish(model)
+    return finish(store_as_fp16(model))
 
 
 def holds(graph: bytes, kind: Low) -> list[str]:
