@@ -208,7 +208,7 @@ def slowed(values: Floats, share: float) -> Floats:
     used = np.maximum(
         np.hypot(values[:, 0], values[:, 1]) / LIMITS.linear_m_s, np.abs(values[:, 2]) / LIMITS.angular_rad_s
     )
-    return values * np.minimum(1.0, share / np.maximum(used, 1e-9))[:, None]
+    return values if share >= 1 else values * np.minimum(1.0, share / np.maximum(used, 1e-9))[:, None]
 
 
 def without_jumps(chunk: ActionChunk, earlier: Sequence[ActionChunk | None]) -> NDArray[np.float32]:
