@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import onnx_ir as ir
 import torch
+from onnx import TensorProto
 from onnxscript import optimizer
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
@@ -53,7 +54,7 @@ def serialize(model: ir.Model, module: nn.Module) -> bytes:
     _turn_weights(graph, later)
     for value in list(graph.initializers.values()):
         if value.is_graph_output() or value.uses():
-            value.const_value = _put(str(value.name), _numbers(value, later))
+            value.const_value = _put(str(value.name), value, later)
         else:
             del graph.initializers[str(value.name)]
     return ir.to_proto(model).SerializeToString()
@@ -75,32 +76,41 @@ def _turn_weights(graph: ir.Graph, later: dict[int, Any]) -> None:
         axes = tuple(node.attributes["perm"].as_ints())
         key = str(source.name), axes
         if key not in turned:
-            numbers = np.ascontiguousarray(_numbers(source, later).transpose(axes))
             turned[key] = ir.Value(name=f"{source.name}_turned", const_value=None)
-            turned[key].const_value = _put(f"{source.name}_turned", numbers)
+            turned[key].const_value = _put(f"{source.name}_turned", source, later, axes)
             turned[key].shape, turned[key].type = result.shape, result.type
             graph.register_initializer(turned[key])
         result.replace_all_uses_with(turned[key])
         graph.remove(node, safe=True)
 
 
-def _numbers(value: ir.Value, later: dict[int, Any]) -> np.ndarray:
-    tensor: Any = value.const_value
-    raw = getattr(tensor, "raw", None)
-    if isinstance(raw, Tensor) and raw.data_ptr() in later:
-        fetch, dtype = later[raw.data_ptr()]
+def _put(
+    name: str, value: ir.Value, later: dict[int, Any], axes: tuple[int, ...] | None = None
+) -> ir.TensorProtocol:
+    """A weight as a constant of this name, in the store where it is large, its axes in this order."""
+    store = current_store()
+    assert store is not None
+    found: Any = value.const_value
+    raw: Any = getattr(found, "raw", None)
+    fetch, dtype = later.get(raw.data_ptr(), (None, None)) if isinstance(raw, Tensor) else (None, None)
+    if (fetch, axes) in store.fetched:
+        return _constant(name, store.fetched[fetch, axes])
+    if fetch is not None:
         fetched = fetch()
         if fetched.shape != raw.shape:
             raise ValueError(f"{value.name}: want {tuple(raw.shape)}, got {tuple(fetched.shape)}")
-        return fetched.detach().to(dtype).numpy()
-    return tensor.numpy()
+        numbers = fetched.detach().to(dtype).numpy()
+    else:
+        numbers = found.numpy()
+    tensor = store.put(name, np.asarray(numbers if axes is None else numbers.transpose(axes), order="C"))
+    if fetch is not None:
+        store.fetched[fetch, axes] = tensor  # the next graph has it too
+    return _constant(name, tensor)
 
 
-def _put(name: str, numbers: np.ndarray) -> ir.TensorProtocol:
-    """The numbers as a constant, in the store where they are many."""
+def _constant(name: str, tensor: TensorProto) -> ir.TensorProtocol:
     store = current_store()
     assert store is not None
-    tensor = store.put(name, np.asarray(numbers, order="C"))
     if not is_outside(tensor):
         return ir.serde.deserialize_tensor(tensor)
     offset, length = place(tensor)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import onnx
@@ -31,6 +31,7 @@ class WeightStore:
         self.file, self.least_bytes = folder / FILE, least_bytes
         self._end = 0
         self._offsets: dict[bytes, int] = {}  # by the digest of the content
+        self.fetched: dict[tuple[Any, Any], TensorProto] = {}  # what `export.stream` need not fetch again
         self.file.touch(exist_ok=False)
 
     def put(self, name: str, array: np.ndarray) -> TensorProto:
