@@ -66,10 +66,10 @@ def _stage(stage: Mapping[str, Any] | None) -> str:
 def _kept(parity: Mapping[str, Any]) -> list[Table]:
     if not parity["kept"]:
         return []
-    table = Table("stays fp32", "its int8 alone", title="layers that would harm most")
+    table = Table("stays wider", "its noise", title="layers that would harm most, each alone")
     for role, layers in parity["kept"].items():
         for layer in layers:
-            table.add_row(escape(f"{role}: {layer['layer']}"), f"{layer['noise']:.2%} noise")
+            table.add_row(escape(f"{role}: {layer['layer']}"), f"{layer['noise']:.3%}")
     return [table]
 
 

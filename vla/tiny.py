@@ -167,11 +167,26 @@ _LAYOUTS = {
     "idefics3": Layout(before=(2,), image_start=(3, 7), image_end=(3,)),
     "florence2": Layout(after=(2,)),
 }
+# With as many more heads, so that these stay as they are.
+_WIDTHS = frozenset(
+    "hidden_size intermediate_size embed_dim ffn_dim d_model projection_dim out_hidden_size encoder_ffn_dim "
+    "decoder_ffn_dim num_attention_heads attention_heads num_heads encoder_attention_heads "
+    "decoder_attention_heads num_groups".split()
+)
 
 
-def tiny_backbone(name: str) -> Backbone:
-    """One of CONFIGS with random weights; seed torch before for the same ones."""
-    return backbone_from_config(CONFIGS[name], _LAYOUTS[name])
+def tiny_backbone(name: str, wider: int = 1) -> Backbone:
+    """One of CONFIGS with random weights, so many times as wide; seed torch before for the same ones."""
+    return backbone_from_config(_wider(CONFIGS[name], wider), _LAYOUTS[name])
+
+
+def _wider(value: Any, times: int, key: str = "") -> Any:
+    if isinstance(value, dict):
+        fields: dict[str, Any] = value
+        return {name: _wider(item, times, name) for name, item in fields.items()}
+    if key not in _WIDTHS:
+        return value
+    return [times * item for item in value] if isinstance(value, list) else times * value
 
 
 def image_side(backbone: Backbone) -> int:

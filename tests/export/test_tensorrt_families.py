@@ -1,56 +1,41 @@
-"""Graphs of other families and of all heads, from random weights, in NVIDIA's parser and builder."""
+"""Graphs of every family and all heads, in every precision, in NVIDIA's parser and builder."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-from torch import Tensor, nn
-from torch.onnx._internal.exporter._errors import TorchExportError
 
+from benchmarks.tensorrt_builds import builds
 from export.checkpoint import read_checkpoint
-from export.graphs import to_onnx
 from export.plans import build_plan
 from export.policy_graphs import policy_sources
 from tests.export.rtx import RTX
-from vla.tiny import CONFIGS, image_side, tiny_backbone
+from vla.tiny import CONFIGS
 
 pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx (x86-64 Linux)")
-
-
-class Vision(nn.Module):
-    def __init__(self, backbone: Any) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.backbone.encode(images).tokens
-
-
-_QWEN = pytest.mark.xfail(
-    raises=TorchExportError,
-    strict=True,
-    reason="Qwen's vision computes places and windows from the image's size",
-)
+_NAMED = {"nvfp4": "fp4"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=_QWEN if name.startswith("qwen") else ()) for name in CONFIGS]
-)
-def test_vision_encoders_build(name: str, tmp_path: Path):
-    torch.manual_seed(0)
-    backbone = tiny_backbone(name).eval()
-    side = image_side(backbone)
-    onnx = to_onnx(Vision(backbone), {"images": torch.randn(1, 3, side, side)}, ["features"])
-    plan = build_plan("vision", onnx, RTX, tmp_path)
-    plan.check("vision")  # raises where a type is not the graph's
-    assert plan.content
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_graph_builds_in_every_precision_with_its_types(name: str) -> None:
+    for build in builds(name):
+        quantized = build.precision in ("int8", "int4", "fp8", "nvfp4")
+        least = 0.6 if quantized else 1.0  # attention's products are not quantized
+        kind = _NAMED.get(build.precision, build.precision)
+        share = sum(count for types, count in build.products.items() if kind in types.split("+"))
+        assert share >= least * sum(build.products.values()), build
+        assert build.plan_bytes > 0
+
+
+def test_int8_products_take_int8_in_the_network() -> None:
+    found = {build.graph: build.products for build in builds("smolvlm", ("int8",))}
+    assert found.keys() == {"vision", "prefill", "decode"}
+    assert all(products["int8"] >= 8 for products in found.values()), found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fc", "lstm", "gpt", "discrete"])
-def test_heads_build(kind: str, checkpoints: dict[str, Path], tmp_path: Path):
+def test_heads_build(kind: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
     checkpoint = read_checkpoint(checkpoints[kind])
     size = checkpoint.image.height, checkpoint.image.width
     for role, source in policy_sources(checkpoint.policy, *size, 8).items():
