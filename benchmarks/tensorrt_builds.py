@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,7 +23,7 @@ from export.layers import PRODUCTS
 from export.plans import Place, Plan, build_plan
 from export.precision_half import to_half
 from export.precision_int8 import to_int4, to_int8
-from export.precision_mixed import holds, to_mixed
+from export.precision_mixed import Low, holds, to_mixed
 from export.ranges import compute_ranges
 from vla.tiny import CONFIGS, image_side, tiny_backbone
 
@@ -101,7 +100,8 @@ def change(graph: bytes, precision: str, feeds: list[Feed], role: str) -> bytes:
     ranges = compute_ranges(graph, feeds, "minmax")
     if precision == "int8":
         return to_int8(graph, ranges, "tensorrt")
-    kind: Any = precision
+    kind: Low = "fp8" if precision == "fp8" else "nvfp4"
+    low: dict[str, Low] = dict.fromkeys(holds(graph, kind), kind)
     return to_mixed(graph, dict.fromkeys(holds(graph, kind), kind), ranges, role == "decode")
 
 

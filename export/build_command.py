@@ -18,7 +18,7 @@ from export.layers import count_types
 from export.plan.boards import LEAST_SM
 from export.plans import Place, Plan, build_plan
 
-_CACHE = Path.home() / ".cache/vla-edge/plans"
+CACHE = Path.home() / ".cache/vla-edge/plans"
 _NOT_ON_CPU = ("bf16", "fp8", "nvfp4")  # ONNX Runtime's CPU provider does not load these
 _MAX_ERROR = 0.1  # of a plan's outputs against ONNX Runtime's, relative in the 2-norm
 
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     p = ArgumentParser("build", "adds TensorRT plans to a bundle, on the device that will run them")
     p.add_argument("bundle", help="its folder; a known name needs --out")
     p.add_argument("--out", type=Path, help="folder of the bundle with plans; default: the same, replaced")
-    p.add_argument("--cache", type=Path, default=_CACHE, help="keeps plans and timings; default %(default)s")
+    p.add_argument("--cache", type=Path, default=CACHE, help="keeps plans and timings; default %(default)s")
     p.add_argument("--accept-wider", action="store_true", help="also where layers became FP32, say")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)

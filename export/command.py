@@ -38,12 +38,17 @@ def main(argv: list[str]) -> int:
         raise UsageError(
             f"{a.precision} needs --calibration DIR: its gate looks at those pictures", _CALIBRATE
         )
-    if a.precision == "fp32" and (a.calibration or a.method or a.force or a.engine != "onnxruntime"):
+    if a.precision == "fp32" and (a.calibration or a.method or a.force or a.engine == "tensorrt"):
         raise UsageError("--calibration, --method, --force and --engine are for other precisions than fp32")
-    wish = Wish(a.precision, a.engine, a.method, a.budget_db, a.smooth, a.board or "")
+    torch2trt = a.engine == "torch2trt"
+    wish = Wish(
+        a.precision, "tensorrt" if torch2trt else a.engine, a.method, a.budget_db, a.smooth, a.board or ""
+    )
     check_wish(wish)  # before what takes long
     _check_gate_options(a)
     folder = find_source(a.given, a.model, a.head)
+    if torch2trt:
+        _check_torch2trt(a, folder)
     if _is_large(folder):
         return _export_large(a, folder, wish)
     parity: Parity | None = None
@@ -58,6 +63,10 @@ def main(argv: list[str]) -> int:
             bundle, parity, choices = change_precision(
                 bundle, wish, calibration, a.force, say, other, a.episodes
             )
+    if torch2trt:
+        from export.torch2trt import with_plans
+
+        bundle = with_plans(bundle, folder)
     write_bundle(a.out, bundle)
     if parity is not None and a.plot:
         plot_parity(a.plot, parity)
@@ -101,7 +110,10 @@ def _arguments() -> ArgumentParser:
     p.add_argument("--name", help="in the manifest; default: the name of --out")
     p.add_argument("--precision", choices=PRECISIONS, default="fp32", help="(%(default)s)")
     p.add_argument(
-        "--engine", choices=("onnxruntime", "tensorrt"), default="onnxruntime", help="(%(default)s)"
+        "--engine",
+        choices=("onnxruntime", "tensorrt", "torch2trt"),
+        default="onnxruntime",
+        help="(%(default)s); torch2trt builds plans at once, on the device that they are for",
     )
     p.add_argument("--calibration", type=Path, help="folder of `vla-edge calibrate activations`")
     p.add_argument("--method", choices=METHODS, help="of calibration; default: for each graph the best")
@@ -149,6 +161,15 @@ def _arguments() -> ArgumentParser:
     p.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
     p.add_argument("--json", action="store_true")
     return p
+
+
+def _check_torch2trt(a: argparse.Namespace, folder: Path) -> None:
+    """Raises UsageError for what would only fail after the long work, HardwareMissing without TensorRT."""
+    if (folder / MANIFEST).is_file() or _is_large(folder):
+        raise UsageError("torch2trt takes small checkpoints, no bundles", "give --engine tensorrt")
+    from export.torch2trt import check_torch2trt
+
+    check_torch2trt(a.precision)
 
 
 def _is_large(folder: Path) -> bool:

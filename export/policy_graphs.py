@@ -147,7 +147,7 @@ def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[st
         prefill = Source(FirstToken(policy, reader, before), inputs, ["logits", "position", "cache"])
         return {"vision": seen.source, **with_decode(prefill, reader, seen)}
     prefill = Source(Features(policy, reader, before), inputs, ["features"])
-    return {"vision": seen.source, "prefill": prefill, **_head_sources(policy.head, config.window)}
+    return {"vision": seen.source, "prefill": prefill, **head_sources(policy.head, config.window)}
 
 
 def image_id(policy: VLA) -> int:
@@ -156,7 +156,8 @@ def image_id(policy: VLA) -> int:
     return config.vocab_size + config.additional_vocab_size - 1
 
 
-def _head_sources(head: Head, window: int) -> dict[str, Source]:
+def head_sources(head: Head, window: int) -> dict[str, Source]:
+    """Of a continuous head that sees `window` steps, by role."""
     features, recent = torch.randn(1, head.inputs), torch.randn(1, window, head.inputs)
     if isinstance(head, FCHead):
         return {"head": Source(Stateless(head), {"features": features}, ["actions"])}

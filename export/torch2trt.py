@@ -6,15 +6,71 @@ small nets, on machines that have it. Everything else goes through ONNX and `vla
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from edge.bundle import Bundle
+from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
+from edge.manifest import ImageSpec, Target
+from export.build_command import CACHE, add_plans, compare_plans
+from export.family_graphs import Source, see
+from export.model_source import POLICY
+from export.plans import Place, build_plan
+from export.policy_graphs import head_sources
+from vla.checkpoint import load_vla
+from vla.heads import FCHead
+from vla.loading import load_backbone
 
 _MAX_ERROR = 0.05  # against torch, relative to the largest value
+
+
+def check_torch2trt(precision: str) -> None:
+    """Raises HardwareMissing without TensorRT, UsageError without torch2trt or for a precision that it can't
+    do: before anything that takes long."""
+    if precision not in ("fp32", "fp16"):
+        raise UsageError(f"torch2trt is for fp32 and fp16, not {precision}", "give --engine tensorrt")
+    _load()
+
+
+def with_plans(bundle: Bundle, folder: Path, cache: Path = CACHE) -> Bundle:
+    """A bundle of the checkpoint in `folder` with plans for this machine: the vision encoder's and a head's
+    that remembers nothing by torch2trt, the others' from their ONNX graphs.
+
+    Raises HardwareMissing without TensorRT or a GPU, UsageError without torch2trt, BundleRefused where a plan
+    is not what its graph says.
+    """
+    machine = this_machine()
+    place, half = Place(machine.sm, machine.jetpack), bundle.manifest.graphs["vision"].precision == "fp16"
+    nets = small_nets(folder, bundle.manifest.image)
+    plans: dict[str, bytes] = {}
+    for role, info in bundle.manifest.graphs.items():
+        if role in nets:
+            net = nets[role]
+            inputs = {name: value.cuda() for name, value in net.inputs.items()}
+            plans[role] = convert(net.module.cuda(), inputs, net.outputs, half and role == "vision")
+        else:
+            plan = build_plan(role, bundle.read(role), place, cache, bundle.weights, info.weights_bytes)
+            plan.check(role)
+            plans[role] = plan.content
+    version = str(load_tensorrt().__version__)
+    target = Target(engine="tensorrt", device=machine.device, tensorrt=version, jetpack=machine.jetpack)
+    built = add_plans(bundle, plans, target)
+    compare_plans(built)
+    return built
+
+
+def small_nets(folder: Path, image: ImageSpec) -> dict[str, Source]:
+    """What torch2trt is good for, by role, out of a checkpoint."""
+    if not (folder / POLICY).is_file():
+        return {"vision": see(load_backbone(folder), image.height, image.width).source}
+    policy = load_vla(folder).float()
+    nets = {"vision": see(policy.backbone, image.height, image.width).source}
+    return nets | (head_sources(policy.head, 1) if isinstance(policy.head, FCHead) else {})
 
 
 def convert(module: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str], fp16: bool = False) -> bytes:
@@ -23,11 +79,9 @@ def convert(module: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str],
     Raises HardwareMissing without TensorRT, UsageError without torch2trt or with a TensorRT that is too new
     for it, BundleRefused where the plan and torch disagree.
     """
-    version = str(load_tensorrt().__version__)
-    if int(version.partition(".")[0]) > 10:
-        raise UsageError(f"torch2trt knows TensorRT up to 10, this is {version}", "use `vla-edge build`")
+    torch2trt = _load()
     values = [value.clone() for value in inputs.values()]  # the same one twice would become one input
-    net: Any = _torch2trt().torch2trt(
+    net: Any = torch2trt.torch2trt(
         module.eval(), values, fp16_mode=fp16, input_names=list(inputs), output_names=outputs
     )
     with torch.inference_mode():
@@ -41,7 +95,10 @@ def convert(module: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str],
     return bytes(net.engine.serialize())
 
 
-def _torch2trt() -> Any:
+def _load() -> Any:
+    version = str(load_tensorrt().__version__)
+    if int(version.partition(".")[0]) > 10:
+        raise UsageError(f"torch2trt knows TensorRT up to 10, this is {version}", "use `vla-edge build`")
     try:
         return import_module("torch2trt")
     except ImportError as error:

@@ -18,6 +18,7 @@ from edge.errors import BundleRefused, HardwareMissing, UsageError
 from edge.grounding import GroundingModel
 from export import build_command, torch2trt
 from export.build_command import compare
+from export.checkpoint import read_checkpoint
 from export.layers import Layer
 from export.plans import Plan
 from tests.edge.fake_gpu import FakeGpu
@@ -118,6 +119,14 @@ def test_without_tensorrt_the_hint_says_what_to_install(folder: Path, capsys: py
 def test_a_bundle_by_name_is_not_replaced(capsys: pytest.CaptureFixture[str]):
     assert main(["build", "default"]) == UsageError.exit_code
     assert "--out" in capsys.readouterr().err
+
+
+def test_torch2trt_gets_small_nets_alone(checkpoints: dict[str, Path]):
+    image = read_checkpoint(checkpoints["fc"]).image
+    assert torch2trt.small_nets(checkpoints["fc"], image).keys() == {"vision", "head"}
+    assert torch2trt.small_nets(checkpoints["lstm"], image).keys() == {"vision"}
+    with pytest.raises(UsageError, match="for fp32 and fp16, not int8"):
+        torch2trt.check_torch2trt("int8")
 
 
 @pytest.mark.parametrize(
