@@ -102,7 +102,7 @@ def change(graph: bytes, precision: str, feeds: list[Feed], role: str) -> bytes:
         return to_int8(graph, ranges, "tensorrt")
     kind: Low = "fp8" if precision == "fp8" else "nvfp4"
     low: dict[str, Low] = dict.fromkeys(holds(graph, kind), kind)
-    return to_mixed(graph, dict.fromkeys(holds(graph, kind), kind), ranges, role == "decode")
+    return to_mixed(graph, low, ranges, role == "decode")
 
 
 def products(plan: Plan) -> dict[str, int]:
