@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from edge.errors import UsageError
 from vla.backbone import Backbone, Layout
@@ -77,9 +79,16 @@ def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = 
         tiny: Any
         tiny, sizes, _ = load(folder)
         return cls(tiny.to(dtype), layout, {"model_type": model_type, "tiny": asdict(sizes)})
-    model = cls.classes[model_type].from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=dtype
-    )
+    disable_progress_bar()  # commands show their own
+    try:
+        model = cls.classes[model_type].from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=dtype
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UsageError(
+            f"the checkpoint in {folder} can't be read: {' '.join(str(error).split())[:300]}",
+            "get it again, all of its files",
+        ) from error
     return cls(model.eval(), layout)
 
 

@@ -134,11 +134,16 @@ def test_a_prompt_and_an_answer_that_do_not_fit_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no weights": (lambda f: [w.unlink() for w in f.glob("*.safetensors")], "no \\*.safetensors"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json is missing"),
     "no images": (lambda f: (f / "preprocessor_config.json").unlink(), "does not say what its images are"),
     "another": (lambda f: (f / "config.json").write_text(json.dumps({"model_type": "blip"})), "'blip'"),
+    "cut weights": (lambda f: cut(next(f.glob("*.safetensors"))), "can't be read"),
     "no model": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
 }  # fmt: skip
 
