@@ -193,6 +193,7 @@ def _print(run: Run, outcome: Outcome, as_json: bool) -> None:
     print(
         f"{summary['seconds']:.1f} s, {summary['distance_m']:.2f} m, {summary['decisions']} decisions"
         + (f", {summary['detections']} of them saw the target" if summary["detections"] else "")
+        + (f", {summary['cut_answers']} answers cut off" if summary["cut_answers"] else "")
     )
     if (p99_ms := summary["frame_to_motor_ms"]["p99"]) is not None:
         missed = f"{summary['missed_ticks']} of {summary['ticks']} motor ticks missed"
