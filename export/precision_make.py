@@ -27,9 +27,10 @@ Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "aut
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto")
 # How far below the signal the noise of a graph is expected to be; E4M3 and E2M1 have 3 and 1 bits of mantissa
 # in every layer, and no choice of layers reaches what int8 does.
-BUDGETS_DB = {"int8": 40.0, "int4": 40.0, "fp8": 30.0, "nvfp4": 24.0}
+BUDGETS_DB = {"int8": 40.0, "int4": 40.0, "fp8": 30.0, "nvfp4": 30.0}
 AUTO_BUDGETS_DB = (34.0, 37.0, 40.0, 43.0)  # in turn, until the gate is content
 Smooth = Literal["auto", "off"]
+_EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # what auto leaves a layer in
 _TRIAL_FEEDS = 24  # that ways of calibration are compared on
 
 
@@ -123,15 +124,17 @@ class Maker:
             _choice(role, name, trial.layers[name], trial.ladders[name], *found)
             for name, found in chosen.items()
         ]
-        low: dict[str, Any] = {name: r.precision for name, (r, _) in chosen.items() if r.noise}
-        label = max(set(low.values()), key=list(low.values()).count) if low else ""
+        exact = _EXACT[self._wish.profile]
+        low: dict[str, Any] = {n: r.precision for n, (r, _) in chosen.items() if r.precision != exact}
+        # A graph of several precisions is called by the one that most layers have.
+        label = max(set(low.values()), key=list(low.values()).count) if low else exact
         about = trial.method, trial.ranges, [], trial.changes, choices
         if self._wish.profile == "onnxruntime":
             content = to_int8(trial.graph, trial.ranges, "onnxruntime", set(chosen).difference(low))
-            return Made(label or "fp32", content, content, *about)
+            return Made(label, content, content, *about)
         content = to_mixed(trial.graph, low, trial.ranges)
         computed = to_mixed(trial.graph, low, trial.ranges, rounded=True)
-        return Made(label or "fp16", content, computed, *about)
+        return Made(label, content, computed, *about)
 
     def _try(self, graph: bytes, role: str) -> _Trial:
         graph, method, ranges, changes = self.calibrated(graph, role)
@@ -148,7 +151,7 @@ class Maker:
                 kinds.append("int4")
             ms = floors_ms(graph, ("fp16", *kinds), board)
             noises = {kind: self._noises(graph, role, ranges, kind) for kind in kinds}
-        exact = "fp32" if self._wish.profile == "onnxruntime" else "fp16"
+        exact = _EXACT[self._wish.profile]
         ladders = {name: [Rung(exact, 0.0, ms[exact][name])] for name in names}
         layers: dict[str, str] = {}
         for kind, found in noises.items():
