@@ -200,13 +200,18 @@ class Maker:
         def twin(low: Mapping[str, Low], ranges: Ranges, half: bool = True) -> bytes:
             return to_mixed(graph, low, ranges, weight_only, True, half, importance)
 
+        def calibrated() -> tuple[Method | Literal[""], Ranges]:
+            if weight_only and kind == "nvfp4":
+                return "", {}
+            return self._best_ranges(graph, role, lambda found: twin(every, found))
+
         base = graph
-        method, ranges = self._best_ranges(graph, role, lambda found: twin(every, found))
+        method, ranges = calibrated()
         if kind == "nvfp4" and self._wish.smooth == "auto":
             before_db = self._noise_db(base, role, twin(every, ranges))
             plain = graph, importance, changes, method, ranges
             graph, importance, changes = aware(graph, layers, NVFP4, self.feeds(role))
-            method, ranges = self._best_ranges(graph, role, lambda found: twin(every, found))
+            method, ranges = calibrated()
             if self._noise_db(base, role, twin(every, ranges)) <= before_db:
                 graph, importance, changes, method, ranges = plain
         kept = self._kept(graph, role, layers, lambda name: twin({name: kind}, ranges, half=False), kind)
