@@ -9,15 +9,15 @@ import numpy as np
 from edge.bundle import Bundle
 from edge.calibration_set import CalibrationSet
 from export.auto import Choice, Rung, choose, climb
-from export.blocks import NVFP4
+from export.blocks import NVFP4, insert_blocks
 from export.feeds import ROLES, Feed, collect_feeds
 from export.gate import Say
 from export.gate_stages import compare_stage
-from export.graph_edit import fixed_products, parse
+from export.graph_edit import finish, fixed_products, parse
 from export.layer_times import floors_ms, measured_ms
 from export.plan.boards import BOARDS
 from export.precision_half import to_half
-from export.precision_int8 import Profile, to_int4, to_int8
+from export.precision_int8 import Profile, int4_blocks, int4_layers, to_int4, to_int8
 from export.precision_mixed import Low, holds, to_mixed
 from export.ranges import METHODS, Method, Ranges, kept_ranges
 from export.sensitivity import Sensitivity, sensitivities, to_keep
@@ -25,9 +25,9 @@ from export.smoothing import Change, aware, smooth
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto")
-# How far below the signal the noise of a graph is expected to be; E4M3 and E2M1 have 3 and 1 bits of mantissa
-# in every layer, and no choice of layers reaches what int8 does.
-BUDGETS_DB = {"int8": 40.0, "int4": 40.0, "fp8": 30.0, "nvfp4": 30.0}
+# How far below the signal the noise of a graph is expected to be; int4 is of decode's. E4M3 and E2M1 have 3
+# and 1 bits of mantissa in every layer, and no choice of layers reaches what int8 does.
+BUDGETS_DB = {"int8": 40.0, "int4": 28.0, "fp8": 30.0, "nvfp4": 30.0}
 AUTO_BUDGETS_DB = (34.0, 37.0, 40.0, 43.0)  # in turn, until the gate is content
 Smooth = Literal["auto", "off"]
 _EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # what auto leaves a layer in
@@ -175,8 +175,12 @@ class Maker:
         return Made(precision, content, content if real else to_half(graph, precision, rounded=True))
 
     def _int4(self, graph: bytes, role: str) -> Made:
-        content, changes = to_int4(graph, self._wish.profile, self.feeds(role))
-        return Made("int4", content, content, changes=changes)
+        profile = self._wish.profile
+        layers, blocks = int4_layers(graph, profile), int4_blocks(profile)
+        alone = lambda name: finish(insert_blocks(parse(graph), [name], blocks))  # noqa: E731
+        kept = self._kept(graph, role, layers, alone, "int4")
+        content, changes = to_int4(graph, profile, self.feeds(role), [one.node for one in kept])
+        return Made("int4", content, content, kept=kept, changes=changes)
 
     def _int8(self, graph: bytes, role: str) -> Made:
         graph, method, ranges, changes = self.calibrated(graph, role)
