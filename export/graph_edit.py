@@ -130,9 +130,18 @@ def weights(graph: GraphProto) -> set[str]:
 
 
 def fixed_products(model: ModelProto) -> list[NodeProto]:
-    """Matrix products and convolutions with a constant as their second input: layers, not attention."""
+    """Matrix products and convolutions with a constant as their second input: layers, not attention. One whose
+    first input does not depend on what goes into the graph either is none: it is computed at loading."""
     constant = weights(model.graph)
-    return [n for n in model.graph.node if n.op_type in COMPUTE and n.input[1] in constant]
+    moving = {value.name for value in model.graph.input} - constant
+    for node in model.graph.node:
+        if moving.intersection(node.input):
+            moving.update(node.output)
+    return [
+        n
+        for n in model.graph.node
+        if n.op_type in COMPUTE and n.input[1] in constant and n.input[0] in moving
+    ]
 
 
 def layer_name(node: NodeProto) -> str:

@@ -17,7 +17,7 @@ from export.feeds import Feed
 from export.graph_edit import fixed_products, parse
 from export.plan.boards import BITS, Board
 
-_CALLS, _WARM_UP, _TURNS = 20, 3, 5
+_CALLS, _WARM_UP, _TURNS = 12, 3, 3
 # What ONNX Runtime adds to the name of a node, or of the tensor that it gives out, where it fuses.
 _FUSED = re.compile(r"(_nchwc|_token_\d+|/.*)$")
 _QUANTIZER = re.compile(r"(.*)_uint8_(quantized_QuantizeLinear|restored_DequantizeLinear)$")

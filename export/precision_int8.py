@@ -13,7 +13,7 @@ Profiles, because no one file is both fast in ONNX Runtime and accepted by Tenso
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from export.blocks import INT4_CPU, INT4_TENSORRT, fits, insert_blocks
+from export.blocks import INT4_CPU, INT4_TENSORRT, Blocks, fits, insert_blocks
 from export.feeds import Feed
 from export.graph_edit import finish, fixed_products, parse, store_as_fp16
 from export.qdq import Kind, insert_qdq
@@ -35,17 +35,29 @@ def to_int8(graph: bytes, ranges: Ranges, profile: Profile, keep: Collection[str
     return finish(store_as_fp16(insert_qdq(model, [node.name for node in layers], kind, ranges)))
 
 
-def to_int4(graph: bytes, profile: Profile, feeds: Sequence[Feed]) -> tuple[bytes, list[Change]]:
-    """The file of an fp32 graph with block-wise int4 weights in its matrix products, symmetric around 0, as
-    DequantizeLinear, and how they were scaled: ONNX Runtime makes its own 4-bit product of it, and TensorRT's
-    parser takes it."""
-    blocks = INT4_TENSORRT if profile == "tensorrt" else INT4_CPU
-    model = parse(graph)
-    held = {weight.name: weight for weight in model.graph.initializer}
-    names = [
-        node.name
-        for node in fixed_products(model)
-        if node.op_type == "MatMul" and fits(node, held[node.input[1]], blocks)
-    ]
+def to_int4(
+    graph: bytes, profile: Profile, feeds: Sequence[Feed], keep: Collection[str] = ()
+) -> tuple[bytes, list[Change]]:
+    """The file of an fp32 graph with block-wise int4 weights in its matrix products but those in `keep`,
+    symmetric around 0, as DequantizeLinear, and how they were scaled: ONNX Runtime makes its own 4-bit
+    product of it, and TensorRT's parser takes it."""
+    blocks = int4_blocks(profile)
+    names = [name for name in int4_layers(graph, profile) if name not in keep]
     scaled, importance, changes = aware(graph, names, blocks, feeds)
     return finish(store_as_fp16(insert_blocks(parse(scaled), names, blocks, importance))), changes
+
+
+def int4_blocks(profile: Profile) -> Blocks:
+    """How an engine takes int4."""
+    return INT4_TENSORRT if profile == "tensorrt" else INT4_CPU
+
+
+def int4_layers(graph: bytes, profile: Profile) -> list[str]:
+    """Names of the matrix products that can be int4."""
+    model = parse(graph)
+    held = {weight.name: weight for weight in model.graph.initializer}
+    return [
+        node.name
+        for node in fixed_products(model)
+        if node.op_type == "MatMul" and fits(node, held[node.input[1]], int4_blocks(profile))
+    ]

@@ -9,15 +9,15 @@ import numpy as np
 from edge.bundle import Bundle
 from edge.calibration_set import CalibrationSet
 from export.auto import Choice, Rung, choose, climb
-from export.blocks import NVFP4
+from export.blocks import NVFP4, insert_blocks
 from export.feeds import ROLES, Feed, collect_feeds
 from export.gate import Say
 from export.gate_stages import compare_stage
-from export.graph_edit import fixed_products, parse
+from export.graph_edit import finish, fixed_products, parse
 from export.layer_times import floors_ms, measured_ms
 from export.plan.boards import BOARDS
 from export.precision_half import to_half
-from export.precision_int8 import Profile, to_int4, to_int8
+from export.precision_int8 import Profile, int4_blocks, int4_layers, to_int4, to_int8
 from export.precision_mixed import Low, holds, to_mixed
 from export.ranges import METHODS, Method, Ranges, kept_ranges
 from export.sensitivity import Sensitivity, sensitivities, to_keep
@@ -25,11 +25,12 @@ from export.smoothing import Change, aware, smooth
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto")
-# How far below the signal the noise of a graph is expected to be; E4M3 and E2M1 have 3 and 1 bits of mantissa
-# in every layer, and no choice of layers reaches what int8 does.
-BUDGETS_DB = {"int8": 40.0, "int4": 40.0, "fp8": 30.0, "nvfp4": 24.0}
+# How far below the signal the noise of a graph is expected to be; int4 is of decode's. E4M3 and E2M1 have 3
+# and 1 bits of mantissa in every layer, and no choice of layers reaches what int8 does.
+BUDGETS_DB = {"int8": 40.0, "int4": 28.0, "fp8": 30.0, "nvfp4": 30.0}
 AUTO_BUDGETS_DB = (34.0, 37.0, 40.0, 43.0)  # in turn, until the gate is content
 Smooth = Literal["auto", "off"]
+_EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # what auto leaves a layer in
 _TRIAL_FEEDS = 24  # that ways of calibration are compared on
 
 
@@ -123,15 +124,17 @@ class Maker:
             _choice(role, name, trial.layers[name], trial.ladders[name], *found)
             for name, found in chosen.items()
         ]
-        low: dict[str, Any] = {name: r.precision for name, (r, _) in chosen.items() if r.noise}
-        label = max(set(low.values()), key=list(low.values()).count) if low else ""
+        exact = _EXACT[self._wish.profile]
+        low: dict[str, Any] = {n: r.precision for n, (r, _) in chosen.items() if r.precision != exact}
+        # A graph of several precisions is called by the one that most layers have.
+        label = max(set(low.values()), key=list(low.values()).count) if low else exact
         about = trial.method, trial.ranges, [], trial.changes, choices
         if self._wish.profile == "onnxruntime":
             content = to_int8(trial.graph, trial.ranges, "onnxruntime", set(chosen).difference(low))
-            return Made(label or "fp32", content, content, *about)
+            return Made(label, content, content, *about)
         content = to_mixed(trial.graph, low, trial.ranges)
         computed = to_mixed(trial.graph, low, trial.ranges, rounded=True)
-        return Made(label or "fp16", content, computed, *about)
+        return Made(label, content, computed, *about)
 
     def _try(self, graph: bytes, role: str) -> _Trial:
         graph, method, ranges, changes = self.calibrated(graph, role)
@@ -148,7 +151,7 @@ class Maker:
                 kinds.append("int4")
             ms = floors_ms(graph, ("fp16", *kinds), board)
             noises = {kind: self._noises(graph, role, ranges, kind) for kind in kinds}
-        exact = "fp32" if self._wish.profile == "onnxruntime" else "fp16"
+        exact = _EXACT[self._wish.profile]
         ladders = {name: [Rung(exact, 0.0, ms[exact][name])] for name in names}
         layers: dict[str, str] = {}
         for kind, found in noises.items():
@@ -172,8 +175,12 @@ class Maker:
         return Made(precision, content, content if real else to_half(graph, precision, rounded=True))
 
     def _int4(self, graph: bytes, role: str) -> Made:
-        content, changes = to_int4(graph, self._wish.profile, self.feeds(role))
-        return Made("int4", content, content, changes=changes)
+        profile = self._wish.profile
+        layers, blocks = int4_layers(graph, profile), int4_blocks(profile)
+        alone = lambda name: finish(insert_blocks(parse(graph), [name], blocks))  # noqa: E731
+        kept = self._kept(graph, role, layers, alone, "int4")
+        content, changes = to_int4(graph, profile, self.feeds(role), [one.node for one in kept])
+        return Made("int4", content, content, kept=kept, changes=changes)
 
     def _int8(self, graph: bytes, role: str) -> Made:
         graph, method, ranges, changes = self.calibrated(graph, role)
@@ -197,13 +204,18 @@ class Maker:
         def twin(low: Mapping[str, Low], ranges: Ranges, half: bool = True) -> bytes:
             return to_mixed(graph, low, ranges, weight_only, True, half, importance)
 
+        def calibrated() -> tuple[Method | Literal[""], Ranges]:
+            if weight_only and kind == "nvfp4":
+                return "", {}
+            return self._best_ranges(graph, role, lambda found: twin(every, found))
+
         base = graph
-        method, ranges = self._best_ranges(graph, role, lambda found: twin(every, found))
+        method, ranges = calibrated()
         if kind == "nvfp4" and self._wish.smooth == "auto":
             before_db = self._noise_db(base, role, twin(every, ranges))
             plain = graph, importance, changes, method, ranges
             graph, importance, changes = aware(graph, layers, NVFP4, self.feeds(role))
-            method, ranges = self._best_ranges(graph, role, lambda found: twin(every, found))
+            method, ranges = calibrated()
             if self._noise_db(base, role, twin(every, ranges)) <= before_db:
                 graph, importance, changes, method, ranges = plain
         kept = self._kept(graph, role, layers, lambda name: twin({name: kind}, ranges, half=False), kind)

@@ -37,7 +37,10 @@ def to_mixed(
     # What goes into a product goes by another name as fp16.
     sources = {node.name: (node.input[0], before[node.name]) for node in fixed_products(model)}
     weights = {now: importance[was] for now, was in sources.values() if importance and was in importance}
-    renamed = {now: ranges[was] for name, (now, was) in sources.items() if low.get(name, "int4") != "int4"}
+    moving = {
+        n for n, kind in low.items() if kind in ("int8", "fp8") or (kind == "nvfp4" and not weight_only)
+    }
+    renamed = {now: ranges[was] for name, (now, was) in sources.items() if name in moving}
     names: dict[Low, set[str]] = {
         kind: {n for n, k in low.items() if k == kind} for kind in set(low.values())
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from edge.bundle import load_bundle, write_bundle
 from edge.calibration_set import CalibrationSet, Question, read_set, write_set
@@ -16,9 +16,10 @@ from export import gate as gate_module
 from export.command import main
 from export.feeds import collect_feeds
 from export.gate import Limits, judge
-from export.graph_edit import parse
+from export.graph_edit import fixed_products, parse
 from export.precision import _with_graphs
 from export.precision_half import to_half
+from export.precision_make import AUTO_BUDGETS_DB, Maker, Wish
 from export.ranges import compute_ranges
 from tests.calibration.test_activations import picture
 from tests.export.broken import quantize_any
@@ -148,3 +149,48 @@ def test_what_can_not_be_made_is_bad_usage(tiny_bundle: Path, calibration: Calib
     with pytest.raises(UsageError, match="is not fp32"):
         export(tmp_path / "half", tmp_path / "out", calibration, "--precision", "int8")
     assert not (tmp_path / "out").exists()
+
+
+def test_auto_says_what_it_chose_and_why(
+    tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    options = ["--precision", "auto", "--method", "minmax", "--budget-db", "35", "--force"]
+    assert export(tiny_bundle, tmp_path / "out", calibration, *options) == 0
+    assert "layers kept high" in capsys.readouterr().out
+    bundle = load_bundle(tmp_path / "out", allow_unproved=True)
+    base = load_bundle(tiny_bundle)
+    graphs = json.loads(bundle.read("calibration"))["graphs"]
+    assert set(graphs) == set(bundle.manifest.graphs) == {"vision", "prefill", "decode"}
+    for role, about in graphs.items():
+        chosen = about["chosen"]
+        assert {one["node"] for one in chosen} == {n.name for n in fixed_products(parse(base.read(role)))}
+        assert sum(one["noise"] for one in chosen) <= 10**-3.5
+        assert all((one["precision"] == "int8") == (one["why"] == "") for one in chosen)
+
+
+def test_auto_tightens_its_budget_a_few_times(tiny_bundle: Path, calibration: CalibrationSet):
+    maker = Maker(load_bundle(tiny_bundle), Wish("auto", "onnxruntime"), calibration, quiet)
+    budgets = [maker.budget_db]
+    while maker.tighten():
+        budgets.append(maker.budget_db)
+    assert budgets == list(AUTO_BUDGETS_DB) == sorted(budgets)
+    given = Maker(load_bundle(tiny_bundle), Wish("auto", "onnxruntime", budget_db=30.0), calibration, quiet)
+    assert not given.tighten()
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("fp8", "FLOAT8E4M3FN"), ("nvfp4", "FLOAT4E2M1")])
+def test_floats_of_8_and_4_bits_are_judged_by_their_twin(
+    precision: str, kind: str, tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path
+):
+    options = ["--precision", precision, "--engine", "tensorrt", "--board", "thor", "--method", "minmax"]
+    assert export(tiny_bundle, tmp_path / "out", calibration, *options, "--budget-db", "0", "--force") == 0
+    bundle = load_bundle(tmp_path / "out", allow_unproved=True)
+    assert {graph.precision for graph in bundle.manifest.graphs.values()} == {precision}
+    assert bundle.manifest.target.engine == "tensorrt"
+    assert bundle.manifest.provenance["for_board"] == "thor"
+    said = json.loads(bundle.read("parity"))
+    assert "rounded tensors" in said["computed"]
+    assert min(stage["cosine"] for stage in said["stages"].values()) > 0.5
+    for role in bundle.manifest.graphs:
+        held = {weight.data_type for weight in parse(bundle.read(role)).graph.initializer}
+        assert getattr(TensorProto, kind) in held

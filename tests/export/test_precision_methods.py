@@ -207,6 +207,7 @@ def test_twins_of_mixed_graphs_come_near_the_fp32_one(kind: Low):
 def test_mixed_graphs_lack_no_range():
     with pytest.raises(KeyError):
         to_mixed(net(), {"up": "fp8"}, {"other": (0.0, 1.0)})
+    assert to_mixed(net(), {"up": "nvfp4", "down": "int4"}, {}, weight_only=True)
 
 
 def test_operators_that_mean_something_else_later_are_refused():
