@@ -48,6 +48,7 @@ MIN_SHARE = 0.2  # of full speed; an answer that is too late even for it stops t
 # outlier (linear_jump_m_s 0.6, angular_jump_rad_s 1.5): a sharper turn takes two answers. The base itself
 # changes by 0.2 m/s and 0.4 rad/s in that time. A stop from full speed is within it.
 STEP_M_S, STEP_RAD_S = 0.55, 1.4
+AGAIN = 0.95  # of a step: how near to an outlier a plan comes, so that the next one like it is no jump
 _CHANGE = 0.01  # m/s and rad/s; a smaller change by the shield is not worth a new chunk
 
 Floats = NDArray[np.float64]
@@ -132,7 +133,7 @@ class ActionPolicy:
         self._look(observation)
         if self._chunk is None or observation.frame.stamp_ns >= self._chunk.valid_until_ns:
             return None
-        values = self._chunk.values.astype(np.float64)
+        values = settled(self._chunk, self._before)
         if self._see_floor is not None:
             values = self._shield.limit(values)
         values = slowed(values, self._share())
@@ -211,6 +212,17 @@ def slowed(values: Floats, share: float) -> Floats:
     return values if share >= 1 else values * np.minimum(1.0, share / np.maximum(used, 1e-9))[:, None]
 
 
+def settled(chunk: ActionChunk, before: ActionChunk | None) -> Floats:
+    """The chunk's rows (T, 3). One that jumps away from what the answer before says for the same time may be
+    an outlier: that answer goes on there, so slow that an answer like this one can take over next."""
+    values = np.array(chunk.values, np.float64)
+    for row, new in enumerate(values):
+        old = _at_same_time(chunk, row, before)
+        if any((_shares(new, [other]) < 1).any() for other in old):
+            values[row] = old[0] * _shares(old[0], [new], AGAIN)
+    return values
+
+
 def without_jumps(chunk: ActionChunk, earlier: Sequence[ActionChunk | None]) -> NDArray[np.float32]:
     """The chunk's rows (T, 3), slower where they would jump by STEP_M_S or STEP_RAD_S: from row to row, and
     away from what an earlier chunk says for the same time, whenever the guard looks.
@@ -218,18 +230,25 @@ def without_jumps(chunk: ActionChunk, earlier: Sequence[ActionChunk | None]) -> 
     Only ever slower in the same direction: a standing row jumps away from none.
     """
     values = np.array(chunk.values, np.float64)
-    for row, old in enumerate(values):
+    for row in range(len(values)):
         near = [values[row - 1]] if row else []
-        for other in filter(None, earlier):
+        for other in earlier:
             near += _at_same_time(chunk, row, other)
-        ways = [_share_within(old[:2], np.array(a)[:2], STEP_M_S) for a in near]
-        turns = [_share_within(old[2:], np.array(a)[2:], STEP_RAD_S) for a in near]
-        values[row] *= (*[min(ways, default=1.0)] * 2, min(turns, default=1.0))
+        values[row] *= _shares(values[row], near)
     return values.astype(np.float32)
 
 
-def _at_same_time(chunk: ActionChunk, row: int, other: ActionChunk) -> list[Floats]:
+def _shares(row: Floats, near: Sequence[Floats], step: float = 1.0) -> Floats:
+    """How much of a row (3,) is within a step of all the others: of its way, twice, and of its turn."""
+    way = min((_share_within(row[:2], other[:2], step * STEP_M_S) for other in near), default=1.0)
+    turn = min((_share_within(row[2:], other[2:], step * STEP_RAD_S) for other in near), default=1.0)
+    return np.array([way, way, turn])
+
+
+def _at_same_time(chunk: ActionChunk, row: int, other: ActionChunk | None) -> list[Floats]:
     """The rows of the other chunk that hold while `row` of the chunk does."""
+    if other is None:
+        return []
     start_s = (chunk.t0_ns - other.t0_ns) / 1e9 + row * chunk.dt_s
     first = math.floor(start_s / other.dt_s + 1e-6)
     last = math.ceil((start_s + chunk.dt_s) / other.dt_s - 1e-6)

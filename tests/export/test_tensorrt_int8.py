@@ -15,8 +15,9 @@ pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx (x86-64 Lin
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_default_bundle_in_the_tensorrt_profile_builds_in_int8(tmp_path: Path):
-    pictures = ["--frames", "16", "--held-out", "60", "--seed", "2"]
+    pictures = ["--frames", "8", "--held-out", "6", "--questions", "1", "--seed", "2"]
     assert calibrate(["--robot", "sim", *pictures, "--out", str(tmp_path / "set"), "--json"]) == 0
     how = ["--precision", "int8", "--engine", "tensorrt", "--method", "minmax", "--budget-db", "0", "--force"]
     out = tmp_path / "int8"
