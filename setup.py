@@ -25,7 +25,7 @@ RUNTIME = [
     "mujoco>=3.2,<5",
 ]
 TORCH = ["torch>=2.6,<3", "transformers>=5.20,<6"]
-EXPORT = [*TORCH, "onnx>=1.18,<2", "onnxscript>=0.5,<1", "ml_dtypes>=0.5,<1"]
+EXPORT = [*TORCH, "onnx>=1.18,<2", "onnx-ir>=0.1,<2", "onnxscript>=0.5,<1", "ml_dtypes>=0.5,<1"]
 TRAIN = [
     *TORCH,
     "safetensors>=0.5,<1",
