@@ -20,29 +20,31 @@ _COPY_BYTES = 4 << 20
 def write_files(folder: Path, files: Mapping[str, Content]) -> None:
     """Write files by their names so that `folder` is at all times absent, what it was, or whole.
 
-    Raises UsageError when it cannot be written.
+    Raises UsageError when they can't be written; what was there stays then.
     """
-    folder = folder.absolute()
     try:
-        _write_files(folder, files)
+        _replace_folder(folder.absolute(), files)
     except OSError as error:
         raise UsageError(
             f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
         ) from error
 
 
-def _write_files(folder: Path, files: Mapping[str, Content]) -> None:
+def _replace_folder(folder: Path, files: Mapping[str, Content]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    old = temporary / "old"
     try:
         new = temporary / "new"
         new.mkdir()
         for name, content in files.items():
             write_file(new / name, content)
         if folder.exists():
-            folder.rename(temporary / "old")
+            folder.rename(old)
         new.rename(folder)
     finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)  # it was the second rename that failed
         shutil.rmtree(temporary)
 
 
