@@ -26,7 +26,16 @@ RUNTIME = [
 ]
 TORCH = ["torch>=2.6,<3", "transformers>=5.20,<6"]
 PLOT = ["matplotlib>=3.8,<4"]
-EXPORT = [*TORCH, *PLOT, "onnx>=1.18,<2", "onnxscript>=0.5,<1", "ml_dtypes>=0.5,<1"]
+EXPORT = [
+    *TORCH,
+    *PLOT,
+    "onnx>=1.18,<2",
+    "onnx-ir>=0.1,<2",
+    "onnxscript>=0.5,<1",
+    "ml_dtypes>=0.5,<1",
+    "safetensors>=0.5,<1",
+    "huggingface_hub>=0.30,<3",
+]
 TRAIN = [
     *TORCH,
     "safetensors>=0.5,<1",

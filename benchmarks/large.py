@@ -7,9 +7,7 @@ stage is from fp32. Random weights answer nothing that means anything: stages ca
 import argparse
 import json
 import resource
-import shutil
 import sys
-import tempfile
 import time
 import zlib
 from pathlib import Path
@@ -30,7 +28,7 @@ from export.graphs import Sizes, export_graphs
 from export.large import METHOD, Graphs, change_large, large_bundle
 from export.stages import tokens, walk
 from export.stream import hollow
-from export.weights import FILE, WeightStore, weights_in
+from export.weights import FILE, WeightStore, weights_in, work_folder
 
 PATCH = 14  # pixels
 PROMPT = 8  # tokens
@@ -105,7 +103,7 @@ def random_weights(model: torch.nn.Module) -> Any:
     return weight
 
 
-def questions(config: PaliGemmaConfig, count: int, seed: int) -> list[Feed]:
+def questions(config: Any, count: int, seed: int) -> list[Feed]:
     """Coarse random pictures, and random tokens."""
     rng = np.random.default_rng(seed)
     side, vocabulary = config.vision_config.image_size, config.text_config.vocab_size
@@ -139,12 +137,8 @@ def main(argv: list[str]) -> int:
         laps[what] = time.perf_counter() - started_s
         console.print(f"{laps[what]:7.1f} s  {_peak_bytes() / 1e9:5.2f} GB  {what}")
 
-    a.out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".large-", dir=a.out.absolute().parent))
-    try:
+    with work_folder(a.out) as work:
         figures = _export(config, a, work, say)
-    finally:
-        shutil.rmtree(work)
     say("reading the bundle, and answering")
     answers = _answer(a.out, config, a.steps)
     seconds = time.perf_counter() - started_s
@@ -154,7 +148,8 @@ def main(argv: list[str]) -> int:
 
 def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, say: Any) -> dict[str, Any]:
     torch.set_num_threads(a.threads)
-    side = config.vision_config.image_size
+    vision: Any = config.vision_config
+    side = vision.image_size
     sizes = Sizes(image=(side // PATCH) ** 2, prompt=PROMPT)
     store = WeightStore(work)
     say("building")
@@ -207,7 +202,7 @@ def _manifest(
         goals=("find_object",),
         prompts={},
         vocabulary=Vocabulary(),
-        image=ImageSpec(height=side, width=side, resize="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3),
+        image=ImageSpec(height=side, width=side, resize="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
         action=BASE_ACTION,
         graphs={},
         files={},

@@ -16,12 +16,11 @@ from edge.bundle import (
     MANIFEST,
     SIGNATURE,
     Bundle,
-    Content,
     load_with_manifest,
     parse_bundle,
     read_signature,
-    write_files,
 )
+from edge.bundle_files import Content, write_files
 from edge.errors import BundleRefused, UsageError
 from edge.weights import Weights
 

@@ -8,17 +8,15 @@ their graphs share in a weights file, see `edge.weights`.
 import hashlib
 import json
 import os
-import shutil
-import stat
-import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import IO, Any, TypeAlias, cast
+from typing import Any, cast
 
 from pydantic import ValidationError
 
+from edge.bundle_files import REEXPORT, Content, read_file, read_weights, sha256_of, write_file, write_files
 from edge.errors import BundleRefused, UsageError
 from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.weights import ROLE, Weights
@@ -28,10 +26,7 @@ SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.sig
 _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_SIGNATURE_BYTES = 1_000
 _SUFFIXES = (".onnx", ".plan", ".json", ".safetensors", ".bin")  # what engines read; never a pickle
-_COPY_BYTES = 4 << 20
 _TEXTS = (".md", ".txt")  # for people
-Content: TypeAlias = bytes | Weights
-_REEXPORT = "export or download the bundle again"
 _REMOVE = "remove it, or get the bundle from a source that you trust"
 
 
@@ -46,7 +41,7 @@ class Bundle:
     def read(self, role: str) -> bytes:
         """The verified bytes of a graph or file. Raises BundleRefused when the bundle has no such role."""
         if role not in self.contents:
-            raise BundleRefused(f"bundle '{self.manifest.name}' has no {role}", _REEXPORT)
+            raise BundleRefused(f"bundle '{self.manifest.name}' has no {role}", REEXPORT)
         content = self.contents[role]
         if isinstance(content, Weights):
             raise TypeError("weights are not held as bytes: engines map their file")
@@ -66,7 +61,7 @@ class Bundle:
 
 def file_info(file: str, content: Content) -> FileInfo:
     """The manifest's entry for a file with this content."""
-    return FileInfo(file=file, bytes=len(content), sha256=_sha256(content))
+    return FileInfo(file=file, bytes=len(content), sha256=sha256_of(content))
 
 
 def make_bundle(manifest: Manifest, contents: Mapping[str, Content]) -> Bundle:
@@ -86,35 +81,6 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
     write_files(folder, {**listed, MANIFEST: _manifest_bytes(bundle.manifest)})
 
 
-def write_files(folder: Path, files: Mapping[str, Content]) -> None:
-    """As `write_bundle`, the files of a bundle by their names. Raises UsageError where they can't be written;
-    an old bundle stays then."""
-    try:
-        _replace_folder(folder.absolute(), files)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
-        ) from error
-
-
-def _replace_folder(folder: Path, files: Mapping[str, Content]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    old = temporary / "old"
-    try:
-        new = temporary / "new"
-        new.mkdir()
-        for name, content in files.items():
-            _write_file(new / name, content)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)  # it was the second rename that failed
-        shutil.rmtree(temporary)
-
-
 def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unproved: bool = False) -> Bundle:
     """Find, read and verify a bundle: a folder, or a name from the entry points `vla_edge.bundles`.
 
@@ -125,7 +91,7 @@ def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unprov
     """
     folder = find_bundle(name_or_folder)
     _check_strangers(folder)
-    raw = _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
+    raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     manifest = _parse_manifest(folder, raw)
     if manifest.unproved and not allow_unproved:
         raise BundleRefused(
@@ -136,7 +102,7 @@ def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unprov
     planned = {*manifest.plans, ROLE} if manifest.plans else set[str]()
     for role, info in _listed_files(manifest).items():
         if whole or role not in planned:
-            read = _read_weights if role == ROLE else _read_file
+            read = read_weights if role == ROLE else read_file
             contents[role] = read(folder / info.file, info.bytes)
             _check_content(info, contents[role])
     return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest())
@@ -147,7 +113,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
 
     Raises BundleRefused as `load_bundle`.
     """
-    raw = _read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
+    raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     return _parse_manifest(folder, raw), raw
 
 
@@ -163,7 +129,7 @@ def read_signature(folder: Path) -> bytes | None:
     """The bytes of a bundle's signature, None where it has none. Raises BundleRefused as `load_bundle`."""
     if not os.path.lexists(folder / SIGNATURE):
         return None
-    return _read_file(folder / SIGNATURE, _MAX_SIGNATURE_BYTES)
+    return read_file(folder / SIGNATURE, _MAX_SIGNATURE_BYTES)
 
 
 def write_signature(folder: Path, signature: bytes) -> Path:
@@ -171,7 +137,7 @@ def write_signature(folder: Path, signature: bytes) -> Path:
     when it cannot be written."""
     file, new = folder / SIGNATURE, folder / f".{SIGNATURE}.txt"
     try:
-        _write_file(new, signature)
+        write_file(new, signature)
         new.rename(file)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error
@@ -187,16 +153,16 @@ def parse_bundle(where: Path, files: Mapping[str, Content]) -> Bundle:
     """
     raw = files.get(MANIFEST)
     if not isinstance(raw, bytes):
-        raise BundleRefused(f"{where} lacks {MANIFEST}", _REEXPORT)
+        raise BundleRefused(f"{where} lacks {MANIFEST}", REEXPORT)
     for name, limit_bytes in ((MANIFEST, _MAX_MANIFEST_BYTES), (SIGNATURE, _MAX_SIGNATURE_BYTES)):
         if len(files.get(name, b"")) > limit_bytes:
-            raise BundleRefused(f"{name} in {where} is larger than {limit_bytes} bytes", _REEXPORT)
+            raise BundleRefused(f"{name} in {where} is larger than {limit_bytes} bytes", REEXPORT)
     manifest = _parse_manifest(where, raw)
     listed = _listed_files(manifest)
     names = {info.file for info in listed.values()} | {MANIFEST}
     _check_names(where, manifest, files.keys())
     if names - files.keys():
-        raise BundleRefused(f"{where} lacks {', '.join(sorted(names - files.keys()))}", _REEXPORT)
+        raise BundleRefused(f"{where} lacks {', '.join(sorted(names - files.keys()))}", REEXPORT)
     for info in listed.values():
         _check_content(info, files[info.file])
     contents = {role: files[info.file] for role, info in listed.items()}
@@ -238,7 +204,7 @@ def find_bundle(name_or_folder: str | Path) -> Path:
         )
     folder = Path(known[str(name_or_folder)].load()())
     if not folder.is_dir():
-        raise BundleRefused(f"bundle '{name_or_folder}' should be in {folder}, which is not there", _REEXPORT)
+        raise BundleRefused(f"bundle '{name_or_folder}' should be in {folder}, which is not there", REEXPORT)
     return folder
 
 
@@ -255,7 +221,7 @@ def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
     try:
         document: object = json.loads(raw)
     except ValueError as error:
-        raise BundleRefused(f"{where} is not JSON: {error}", _REEXPORT) from error
+        raise BundleRefused(f"{where} is not JSON: {error}", REEXPORT) from error
     version = cast("dict[str, Any]", document).get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
         raise BundleRefused(
@@ -265,12 +231,12 @@ def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(raw)
     except ValidationError as error:
-        raise BundleRefused(f"{where}: {first_problem(error)}", _REEXPORT) from error
+        raise BundleRefused(f"{where}: {first_problem(error)}", REEXPORT) from error
     for role, info in _listed_files(manifest).items():
         if Path(info.file).suffix not in _SUFFIXES:
-            raise BundleRefused(f"{where} lists {info.file}; only {', '.join(_SUFFIXES)} are read", _REEXPORT)
+            raise BundleRefused(f"{where} lists {info.file}; only {', '.join(_SUFFIXES)} are read", REEXPORT)
         if (Path(info.file).suffix == ".bin") != (role == ROLE):
-            raise BundleRefused(f"{where} lists {info.file} as {role}: .bin is for weights alone", _REEXPORT)
+            raise BundleRefused(f"{where} lists {info.file} as {role}: .bin is for weights alone", REEXPORT)
     return manifest
 
 
@@ -281,59 +247,9 @@ def _listed_files(manifest: Manifest) -> dict[str, FileInfo]:
 
 def _check_content(info: FileInfo, content: Content) -> None:
     if len(content) != info.bytes:
-        raise BundleRefused(
-            f"{info.file} has {len(content)} bytes, the manifest says {info.bytes}", _REEXPORT
-        )
-    if _sha256(content) != info.sha256:
-        raise BundleRefused(f"{info.file} was altered: its SHA-256 is not the manifest's", _REEXPORT)
-
-
-def _sha256(content: Content) -> str:
-    return content.sha256 if isinstance(content, Weights) else hashlib.sha256(content).hexdigest()
-
-
-def _read_file(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of a regular file, one more than the limit at most. Links are refused, not followed."""
-    with _open_file(path) as file:
-        content = file.read(limit_bytes + 1)
-    _check_size(path, len(content), limit_bytes)
-    return content
-
-
-def _read_weights(path: Path, limit_bytes: int) -> Weights:
-    """As `_read_file`. Raises HardwareMissing where there is no room for them."""
-    with _open_file(path) as file:
-        weights = Weights.copied(file, path.name, limit_bytes)
-    _check_size(path, len(weights), limit_bytes)
-    return weights
-
-
-def _open_file(path: Path) -> IO[bytes]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise BundleRefused(f"cannot read {path}: {error.strerror}", _REEXPORT) from error
-    file = os.fdopen(descriptor, "rb")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
-        raise BundleRefused(f"{path} is not a regular file", _REEXPORT)
-    return file
-
-
-def _check_size(path: Path, size_bytes: int, limit_bytes: int) -> None:
-    if size_bytes > limit_bytes:
-        raise BundleRefused(f"{path} is larger than {limit_bytes} bytes", _REEXPORT)
-
-
-def _write_file(path: Path, content: Content) -> None:
-    with path.open("wb") as file:
-        if isinstance(content, Weights):
-            with content.file.open("rb") as source:
-                shutil.copyfileobj(source, file, _COPY_BYTES)
-        else:
-            file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        raise BundleRefused(f"{info.file} has {len(content)} bytes, the manifest says {info.bytes}", REEXPORT)
+    if sha256_of(content) != info.sha256:
+        raise BundleRefused(f"{info.file} was altered: its SHA-256 is not the manifest's", REEXPORT)
 
 
 def _manifest_bytes(manifest: Manifest) -> bytes:

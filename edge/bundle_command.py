@@ -120,7 +120,8 @@ def _print_manifest(manifest: "Manifest") -> None:
             f"history {head.history} of {head.window}"
         )
     for role, graph in manifest.graphs.items():
-        print(f"graph       {role}: {graph.file}, {graph.precision}, {graph.bytes / 1e6:.1f} MB")
+        apart = f" and {graph.weights_bytes / 1e6:.1f} MB of the weights" if graph.weights_bytes else ""
+        print(f"graph       {role}: {graph.file}, {graph.precision}, {graph.bytes / 1e6:.1f} MB{apart}")
         for line in _tensors(graph):
             print(f"            {line}")
     for role, info in manifest.files.items():

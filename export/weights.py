@@ -4,7 +4,10 @@ While graphs are made, `weights_in(store)` says where `graph_edit.values` reads 
 writes. In the end `gather` takes what the finished graphs refer to into a bundle's weights file.
 """
 
+import errno
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,11 +18,14 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from edge.errors import UsageError
+
 FILE = "weights.bin"
 LARGE_BYTES = 64 << 20  # of the weights of a bundle's graphs; with more they leave the graphs
 LEAST_BYTES = 64 << 10  # of a tensor; smaller ones stay in their graph
 _ALIGNMENT_BYTES = 64
 _COPY_BYTES = 16 << 20
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 _PACKED = (TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1)  # two numbers in a byte
 
 
@@ -73,6 +79,25 @@ class WeightStore:
                     raise
             self._offsets[digest], self._end = start, start + len(content)
         return self._offsets[digest]
+
+
+@contextmanager
+def work_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` for what an export makes on its way; nothing of it stays. Raises UsageError where
+    the disk is full."""
+    parent = out.absolute().parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=parent) as folder:
+            yield Path(folder)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        free_bytes = shutil.disk_usage(parent).free
+        raise UsageError(
+            f"cannot write {out}: {error.strerror}, {free_bytes / 1e9:.1f} GB are free",
+            "an export takes about six times the bytes of a bf16 checkpoint on its way: free some space",
+        ) from error
 
 
 _current: ContextVar[WeightStore | None] = ContextVar("weights", default=None)

@@ -26,7 +26,17 @@ from export.graphs import Sizes, export_graphs
 from export.grounding import random_patches
 from export.large import Graphs, large_bundle
 from export.plans import build_plan
-from export.weights import FILE, WeightStore, gather, is_outside, outside, place, referred_bytes, weights_in
+from export.weights import (
+    FILE,
+    WeightStore,
+    gather,
+    is_outside,
+    outside,
+    place,
+    referred_bytes,
+    weights_in,
+    work_folder,
+)
 from tests.export.rtx import RTX
 from vla.paligemma import load
 
@@ -192,6 +202,16 @@ def test_a_full_disk_leaves_the_store_as_it_was(tmp_path: Path):
         store.put("b", np.ones(20_000, np.float32))
     assert store.file.stat().st_size == 64 << 10
     np.testing.assert_array_equal(store.read(first), 1)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_on_the_way_is_told_and_leaves_nothing(tmp_path: Path):
+    with (
+        pytest.raises(UsageError, match=r"cannot write .* GB are free"),
+        work_folder(tmp_path / "out") as work,
+    ):
+        WeightStore(work).put("a", np.ones(20_000, np.float32))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_leaves_no_bundle(bundle: Bundle, tmp_path: Path, small_files: None):

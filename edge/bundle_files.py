@@ -1,0 +1,98 @@
+"""The files of a bundle: read whole and without following links, written whole or not at all."""
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, TypeAlias
+
+from edge.errors import BundleRefused, UsageError
+from edge.weights import Weights
+
+Content: TypeAlias = bytes | Weights
+REEXPORT = "export or download the bundle again"
+_COPY_BYTES = 4 << 20
+
+
+def write_files(folder: Path, files: Mapping[str, Content]) -> None:
+    """Write files by their names so that `folder` is at all times absent, what it was, or whole.
+
+    Raises UsageError when they can't be written; what was there stays then.
+    """
+    try:
+        _replace_folder(folder.absolute(), files)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
+        ) from error
+
+
+def _replace_folder(folder: Path, files: Mapping[str, Content]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    old = temporary / "old"
+    try:
+        new = temporary / "new"
+        new.mkdir()
+        for name, content in files.items():
+            write_file(new / name, content)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)  # it was the second rename that failed
+        shutil.rmtree(temporary)
+
+
+def sha256_of(content: Content) -> str:
+    """Of bytes, or as it was when the weights were read."""
+    return content.sha256 if isinstance(content, Weights) else hashlib.sha256(content).hexdigest()
+
+
+def read_file(path: Path, limit_bytes: int) -> bytes:
+    """The bytes of a regular file. Raises BundleRefused where it is none, or larger than the limit."""
+    with _open_file(path) as file:
+        content = file.read(limit_bytes + 1)
+    _check_size(path, len(content), limit_bytes)
+    return content
+
+
+def read_weights(path: Path, limit_bytes: int) -> Weights:
+    """A private copy, as `read_file`. Raises HardwareMissing where there is no room for it."""
+    with _open_file(path) as file:
+        weights = Weights.copied(file, path.name, limit_bytes)
+    _check_size(path, len(weights), limit_bytes)
+    return weights
+
+
+def _open_file(path: Path) -> IO[bytes]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise BundleRefused(f"cannot read {path}: {error.strerror}", REEXPORT) from error
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise BundleRefused(f"{path} is not a regular file", REEXPORT)
+    return file
+
+
+def _check_size(path: Path, size_bytes: int, limit_bytes: int) -> None:
+    if size_bytes > limit_bytes:
+        raise BundleRefused(f"{path} is larger than {limit_bytes} bytes", REEXPORT)
+
+
+def write_file(path: Path, content: Content) -> None:
+    """Writes a file and waits until it is on the disk. Raises OSError where it can't."""
+    with path.open("wb") as file:
+        if isinstance(content, Weights):
+            with content.file.open("rb") as source:
+                shutil.copyfileobj(source, file, _COPY_BYTES)
+        else:
+            file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
