@@ -23,8 +23,8 @@ from edge.bundle import load_bundle, write_bundle
 from edge.engines.factory import open_engine
 from edge.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.records import BASE_ACTION
+from export.family_graphs import paligemma_sources
 from export.feeds import Feed
-from export.graphs import Sizes, export_graphs
 from export.large import METHOD, Graphs, change_large, large_bundle
 from export.stages import tokens, walk
 from export.stream import hollow
@@ -150,7 +150,6 @@ def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, say: Any
     torch.set_num_threads(a.threads)
     vision: Any = config.vision_config
     side = vision.image_size
-    sizes = Sizes(image=(side // PATCH) ** 2, prompt=PROMPT)
     store = WeightStore(work)
     say("building")
     build = lambda: PaliGemmaForConditionalGeneration(config).eval()  # noqa: E731
@@ -161,7 +160,8 @@ def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, say: Any
     parameters = sum(p.numel() for p in model.parameters())
     say("exporting in fp32")
     with weights_in(store):
-        graphs = export_graphs(model, (side, side), sizes)
+        sources = paligemma_sources(model, side, side, PROMPT)
+        graphs = {role: source.to_onnx() for role, source in sources.items()}
     del model
     base = Graphs(graphs, store, a.threads)
     changed, failures, summary, files = base, [], {}, {}

@@ -14,12 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import PaliGemmaForConditionalGeneration
 
 from export.graphs import to_onnx
 from export.qwen_vision import QwenVision
 from export.readers import READERS, Extra, Reader, Slots, StaticCache
 from export.weights import current_store
-from vla.backbone import Backbone
+from vla.backbone import Backbone, Layout
+from vla.families import PaliGemma
 from vla.qwen import QwenVL
 from vla.sequence import Picture
 
@@ -153,6 +155,13 @@ def family_sources(
     reader = reader_of(backbone, Slots(len(before), seen.slots, prompt, answer=answer), seen.picture)
     prefill = Source(Prefill(reader, before), question(seen, prompt), ["logits", "position", "cache"])
     return {"vision": seen.source, **with_decode(prefill, reader, seen)}
+
+
+def paligemma_sources(
+    model: PaliGemmaForConditionalGeneration, height: int, width: int, prompt: int = 8, answer: int = 16
+) -> dict[str, Source]:
+    """The same of a bare PaliGemma, such as the default model's."""
+    return family_sources(PaliGemma(model, Layout(), {}), height, width, (), prompt, answer)
 
 
 def question(seen: Seen, prompt: int) -> dict[str, Tensor]:

@@ -131,7 +131,7 @@ def weights(graph: GraphProto) -> set[str]:
 
 def fixed_products(model: ModelProto) -> list[NodeProto]:
     """Matrix products and convolutions with a constant as their second input: layers, not attention. One
-    whose first input does not depend on what goes into the graph either is none: it is computed at loading."""
+    whose first input does not depend on what goes into the graph is none: it is computed at loading."""
     constant = weights(model.graph)
     moving = {value.name for value in model.graph.input} - constant
     for node in model.graph.node:

@@ -24,7 +24,7 @@ from edge.interfaces import TensorSpec
 from edge.manifest import SCHEMA_VERSION, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
 from edge.preprocess import image_to_tensor
 from edge.records import BASE_ACTION, Image
-from export.graphs import Sizes, export_graphs
+from export.family_graphs import paligemma_sources
 from export.weights import referred_bytes
 from vla.paligemma import TinyConfig, load, prompt_ids
 from vla.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer
@@ -71,7 +71,8 @@ def build_grounding(
     if not (checkpoint / "tiny.json").is_file():
         raise UsageError(f"{checkpoint} is no checkpoint: it has no tiny.json", "train one first")
     model, config, tokenizer = load(checkpoint)
-    graphs = export_graphs(model, (config.image_height, config.image_width), Sizes(config.image_tokens))
+    sources = paligemma_sources(model, config.image_height, config.image_width)
+    graphs = {role: source.to_onnx() for role, source in sources.items()}
     if floor is not None:
         graphs["floor"] = floor
         check_floor_graph(floor)

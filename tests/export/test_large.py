@@ -15,8 +15,8 @@ from edge.bundle import load_bundle, write_bundle
 from edge.engines.factory import open_engine
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
+from export.family_graphs import paligemma_sources
 from export.graph_edit import parse
-from export.graphs import Sizes, export_graphs
 from export.large import Graphs, change_large, large_bundle, nearest_int4
 from export.precision_int8 import to_int8
 from export.ranges import compute_ranges
@@ -45,7 +45,7 @@ def exported(model, config, folder: Path) -> Graphs:
     side = config.vision_config.image_size
     store = WeightStore(folder, 1024)
     with weights_in(store):
-        return Graphs(export_graphs(model, (side, side), Sizes(IMAGE_TOKENS)), store)
+        return Graphs({r: s.to_onnx() for r, s in paligemma_sources(model, side, side).items()}, store)
 
 
 @pytest.fixture(scope="module")

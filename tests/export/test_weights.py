@@ -21,8 +21,8 @@ from edge import cli
 from edge.bundle import Bundle, load_bundle, write_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import GroundingModel
+from export.family_graphs import paligemma_sources
 from export.graph_edit import constant, parse, values
-from export.graphs import Sizes, export_graphs
 from export.grounding import random_patches
 from export.large import Graphs, large_bundle
 from export.plans import build_plan
@@ -51,7 +51,7 @@ def graphs(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> G
     store = WeightStore(tmp_path_factory.mktemp("store"), LEAST_BYTES)
     size = config.image_height, config.image_width
     with weights_in(store):
-        return Graphs(export_graphs(model, size, Sizes(config.image_tokens)), store)
+        return Graphs({r: s.to_onnx() for r, s in paligemma_sources(model, *size).items()}, store)
 
 
 @pytest.fixture
