@@ -57,7 +57,9 @@ def channel_axis(node: NodeProto) -> int:
 def round_weight(numbers: np.ndarray, axis: int, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
     """The numbers in their type, and the scale of each channel along the axis, in the numbers' own type."""
     others = tuple(i for i in range(numbers.ndim) if i != axis % numbers.ndim)
-    scale = safe_scale(np.abs(numbers).max(axis=others, keepdims=True), _WEIGHT_MAX[kind], numbers.dtype)
+    # Not np.abs, which would be one more copy of a weight that may have gigabytes.
+    high, low = numbers.max(axis=others, keepdims=True), numbers.min(axis=others, keepdims=True)
+    scale = safe_scale(np.maximum(high, -low), _WEIGHT_MAX[kind], numbers.dtype)
     scaled = np.divide(numbers, scale, dtype=np.float32)
     np.clip(scaled, -_WEIGHT_MAX[kind], _WEIGHT_MAX[kind], out=scaled)
     if kind != "fp8":
