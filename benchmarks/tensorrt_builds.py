@@ -11,9 +11,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 
@@ -22,12 +23,12 @@ from export.feeds import Feed
 from export.layers import PRODUCTS
 from export.plans import Place, Plan, build_plan
 from export.precision_half import to_half
-from export.precision_int8 import to_int4, to_int8
 from export.precision_mixed import Low, holds, to_mixed
 from export.ranges import compute_ranges
 from vla.tiny import CONFIGS, image_side, tiny_backbone
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4")
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 # Jetsons are SM 87 and 110, which TensorRT-RTX does not build for: the nearest that has the precision.
 _TARGETS = {"fp8": "SM89", "nvfp4": "SM120"}
 _WIDER = 8  # times: blocks of int4 and nvfp4 do not fit into the tiny widths
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def builds(name: str, precisions: tuple[str, ...] = PRECISIONS) -> Iterator[Build]:
+def builds(name: str, precisions: Sequence[Precision] = PRECISIONS) -> Iterator[Build]:
     """All graphs of one of CONFIGS. Raises BundleRefused where TensorRT refuses one, HardwareMissing where
     tensorrt-rtx is not installed."""
     torch.manual_seed(0)
@@ -89,19 +90,14 @@ def builds(name: str, precisions: tuple[str, ...] = PRECISIONS) -> Iterator[Buil
                 )
 
 
-def change(graph: bytes, precision: str, feeds: list[Feed], role: str) -> bytes:
+def change(graph: bytes, precision: Precision, feeds: list[Feed], role: str) -> bytes:
     """The fp32 graph in another precision, for TensorRT, all layers that can hold it."""
     if precision == "fp32":
         return graph
     if precision == "fp16" or precision == "bf16":
         return to_half(graph, precision)
-    if precision == "int4":
-        return to_int4(graph, "tensorrt", feeds)[0]
     ranges = compute_ranges(graph, feeds, "minmax")
-    if precision == "int8":
-        return to_int8(graph, ranges, "tensorrt")
-    kind: Low = "fp8" if precision == "fp8" else "nvfp4"
-    low: dict[str, Low] = dict.fromkeys(holds(graph, kind), kind)
+    low: dict[str, Low] = {name: precision for name in holds(graph, precision)}  # noqa: C420
     return to_mixed(graph, low, ranges, role == "decode")
 
 

@@ -179,8 +179,16 @@ class Maker:
         layers, blocks = int4_layers(graph, profile), int4_blocks(profile)
         alone = lambda name: finish(insert_blocks(parse(graph), [name], blocks))  # noqa: E731
         kept = self._kept(graph, role, layers, alone, "int4")
-        content, changes = to_int4(graph, profile, self.feeds(role), [one.node for one in kept])
-        return Made("int4", content, content, kept=kept, changes=changes)
+        wide = [one.node for one in kept]
+        if profile == "onnxruntime":
+            content, changes = to_int4(graph, profile, self.feeds(role), wide)
+            return Made("int4", content, content, kept=kept, changes=changes)
+        low: dict[str, Low] = {name: "int4" for name in layers if name not in wide}
+        scaled, importance, changes = aware(graph, list(low), blocks, self.feeds(role))
+        content, computed = (
+            to_mixed(scaled, low, {}, rounded=r, importance=importance) for r in (False, True)
+        )
+        return Made("int4", content, computed, kept=kept, changes=changes)
 
     def _int8(self, graph: bytes, role: str) -> Made:
         graph, method, ranges, changes = self.calibrated(graph, role)
@@ -191,8 +199,14 @@ class Maker:
             return to_int8(graph, ranges, profile, set(layers).difference(names))
 
         kept = self._kept(graph, role, layers, lambda name: only([name]), "int8")
-        content = to_int8(graph, ranges, profile, [one.node for one in kept])
-        return Made("int8", content, content, method, ranges, kept, changes)
+        wide = [one.node for one in kept]
+        if profile == "onnxruntime":
+            content = to_int8(graph, ranges, profile, wide)
+            return Made("int8", content, content, method, ranges, kept, changes)
+        # Beside int8 a GPU computes in fp16: what stays wide, attention, and what lies between.
+        low: dict[str, Low] = {name: "int8" for name in layers if name not in wide}
+        content, computed = (to_mixed(graph, low, ranges, rounded=twin) for twin in (False, True))
+        return Made("int8", content, computed, method, ranges, kept, changes)
 
     def _float(self, graph: bytes, role: str, kind: Literal["fp8", "nvfp4"]) -> Made:
         """For a token at a time, which waits for memory alone, only weights are nvfp4."""
