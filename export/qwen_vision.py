@@ -29,12 +29,11 @@ class QwenVision(nn.Module):
 
     def __init__(self, backbone: QwenVL, height: int, width: int) -> None:
         super().__init__()
-        self.backbone = backbone
         visual: Any = backbone.model.model.visual
         self.visual = visual
         config = backbone.model.config.vision_config
         self.depth: int = config.temporal_patch_size
-        merge, patch = config.spatial_merge_size, config.patch_size
+        self.merge, self.patch = merge, patch = config.spatial_merge_size, config.patch_size
         grid = torch.tensor([[1, height // patch, width // patch]])
         count = int(grid.prod())
         self.whole = [count]
@@ -64,10 +63,9 @@ class QwenVision(nn.Module):
         self.register_buffer("back", torch.argsort(order), persistent=False)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        rows, _ = self.backbone.patches(pixel_values[:, None].expand(-1, self.depth, -1, -1, -1))
         projection = self.visual.patch_embed.proj  # a convolution whose every window is a row
         hidden = nn.functional.linear(
-            rows[self.order], projection.weight.flatten(1), getattr(projection, "bias", None)
+            self._rows(pixel_values), projection.weight.flatten(1), getattr(projection, "bias", None)
         )
         if self.learned:
             hidden = hidden + (self.visual.pos_embed(self.places) * self.shares[:, :, None]).sum(1)
@@ -81,6 +79,15 @@ class QwenVision(nn.Module):
                 deep.append(mergers[self.deep_after.index(index)](hidden))
         features = self.visual.merger(hidden)[self.back][None]
         return (features, torch.stack(deep, dim=1)[None]) if deep else (features,)
+
+    def _rows(self, pixel_values: Tensor) -> Tensor:
+        """Patches in the order of the windows, as `vla.qwen` cuts them, of an image that is all frames. No
+        tensor has more than TensorRT's 8 dimensions."""
+        merge, patch = self.merge, self.patch
+        _, channels, height, width = pixel_values.shape
+        cut = (channels, height // patch // merge, merge, patch, width // patch // merge, merge, patch)
+        rows = pixel_values.reshape(cut).permute(1, 4, 2, 5, 0, 3, 6).reshape(-1, channels, 1, patch * patch)
+        return rows[self.order].expand(-1, -1, self.depth, -1).flatten(1)
 
     def _attend(self, attention: Any, hidden: Tensor, lengths: list[int]) -> Tensor:
         count = hidden.shape[0]
