@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PaliGemmaForConditionalGeneration
+from transformers.utils import logging as hf_logging
 
 from export.graphs import to_onnx
 from export.qwen_vision import QwenVision
@@ -132,7 +133,10 @@ class Seen:
 @torch.inference_mode()
 def see(backbone: Backbone, height: int, width: int) -> Seen:
     """For images of one size in pixels."""
+    before = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()  # it warns of parts that have no attention
     backbone.model.set_attn_implementation("eager")  # plain products and sums
+    hf_logging.set_verbosity(before)
     pixels = torch.randn(1, 3, height, width)
     picture = backbone.encode(pixels)
     qwen = isinstance(backbone, QwenVL)

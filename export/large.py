@@ -73,7 +73,9 @@ class Judged:
 
     def to_json(self) -> bytes:
         """The content of a bundle's parity.json."""
-        return (json.dumps(asdict(self) | {"limits": asdict(LIMITS)}, indent=1) + "\n").encode()
+        limits = {"stage_cosine": LIMITS.stage_cosine, "stage_sqnr_db": _least_db(self.precision)}
+        limits["equal_tokens"] = LIMITS.words_equal
+        return (json.dumps(asdict(self) | {"limits": limits}, indent=1) + "\n").encode()
 
 
 def change_large(
@@ -112,7 +114,7 @@ def change_large(
     wanted = walk(base.open, held_out, steps, lambda role: say(f"running {role} in fp32", 0, 1))
     twin = replace(base, files=twins)
     stages, equal = _compare(twin, wanted, held_out, steps, say)
-    judged = Judged(precision, len(held_out), steps, stages, equal, _failures(precision, stages))
+    judged = Judged(precision, len(held_out), steps, stages, equal, _failures(precision, stages, equal))
     return replace(base, files=made), ranges, judged
 
 
@@ -184,11 +186,16 @@ def _compare(
     return errors, float(np.mean(np.array(tokens(wanted)) == np.array(tokens(found))))
 
 
-def _failures(precision: LargePrecision, stages: Mapping[str, StageError]) -> list[str]:
-    least_db = _INT4_SQNR_DB if precision == "int4" else LIMITS.stage_sqnr_db
+def _failures(precision: LargePrecision, stages: Mapping[str, StageError], equal: float) -> list[str]:
+    least_db = _least_db(precision)
     limit = f"limits {LIMITS.stage_cosine}, {least_db:g} dB"
-    return [
+    said = f"share of equal tokens: {equal:.2f}, at least {LIMITS.words_equal:g} wanted"
+    return [said] * (equal < LIMITS.words_equal) + [
         f"stage {role} has {stage.summary} ({limit})"
         for role, stage in stages.items()
         if not stage.finite or stage.cosine < LIMITS.stage_cosine or stage.sqnr_db < least_db
     ]
+
+
+def _least_db(precision: LargePrecision) -> float:
+    return _INT4_SQNR_DB if precision == "int4" else LIMITS.stage_sqnr_db

@@ -2,8 +2,6 @@
 `export.large` makes. Its weights go to a work folder one by one, and no two engines are open at once."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,7 +37,7 @@ from export.large import METHOD, Graphs, Judged, LargePrecision, change_large, l
 from export.precision_int8 import Profile
 from export.stages import walk
 from export.stream import hollow
-from export.weights import FILE, WeightStore, weights_in
+from export.weights import FILE, WeightStore, weights_in, work_folder
 from vla.backbone import Backbone
 from vla.loading import load_backbone
 from vla.preprocessor import one_size, read_image_spec
@@ -106,20 +104,8 @@ def large_family_bundle(
         )
     if order.floor is not None:
         check_floor_graph(order.floor)
-    beside = out.absolute().parent
-    try:
-        beside.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".export-", dir=beside))
-    except OSError as error:
-        raise UsageError(f"cannot write to {beside}: {error.strerror}", "give another --out") from error
-    try:
+    with work_folder(out) as work:
         yield _build(order, work, calibration, say)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {work}: {error.strerror}", "free some space, or write elsewhere"
-        ) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _build(
@@ -188,6 +174,9 @@ def _graphs(
     empty = hollow(
         lambda: net(real.model.config).float().eval(), lambda name: real.model.get_parameter(name).float()
     )
+    with torch.no_grad():
+        for name, buffer in real.model.named_buffers():
+            empty.get_buffer(name).copy_(buffer)
     backbone = type(real)(empty, real.layout, {})
     store = WeightStore(work)
     files: dict[str, bytes] = {}

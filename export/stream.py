@@ -12,7 +12,7 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
-from export.weights import FILE, LARGE_BYTES, current_store, is_outside, place
+from export.weights import FILE, current_store, is_outside, place
 
 LATER_BYTES = 1 << 20  # of a matrix that is fetched when its graph is written
 _FETCH = "fetch"  # attribute of such a parameter
@@ -37,11 +37,6 @@ def hollow(build: Callable[[], _Module], source: Source) -> _Module:
             else:
                 parameter.copy_(source(name))
     return module
-
-
-def is_large(module: nn.Module) -> bool:
-    """Whether the weights of a module's graphs should leave them."""
-    return sum(parameter.nbytes for parameter in module.parameters()) > LARGE_BYTES
 
 
 def serialize(model: ir.Model, module: nn.Module) -> bytes:

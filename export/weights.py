@@ -21,7 +21,6 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edge.errors import UsageError
 
 FILE = "weights.bin"
-LARGE_BYTES = 64 << 20  # of the weights of a bundle's graphs; with more they leave the graphs
 LEAST_BYTES = 64 << 10  # of a tensor; smaller ones stay in their graph
 _ALIGNMENT_BYTES = 64
 _COPY_BYTES = 16 << 20
