@@ -72,10 +72,12 @@ class Judged:
         return {**cosines, "gate_equal_tokens": self.equal_tokens, "gate_questions": float(self.questions)}
 
     def to_json(self) -> bytes:
-        """The content of a bundle's parity.json."""
+        """The content of a bundle's parity.json, of the same form as a small model's."""
         limits = {"stage_cosine": LIMITS.stage_cosine, "stage_sqnr_db": _least_db(self.precision)}
         limits["equal_tokens"] = LIMITS.words_equal
-        return (json.dumps(asdict(self) | {"limits": limits}, indent=1) + "\n").encode()
+        none = {"kept": {}, "answers": None, "noise": [], "worst": {role: [] for role in self.stages}}
+        about = {"samples": self.questions, "computed": "ONNX Runtime on the CPU", "limits": limits}
+        return (json.dumps(asdict(self) | none | about, indent=1) + "\n").encode()
 
 
 def change_large(

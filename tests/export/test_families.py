@@ -17,6 +17,7 @@ from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from edge.goals import GOALS
 from edge.grounding import Answer, GroundingModel, Net
+from edge.parity_report import print_parity
 from edge.prompt_ids import ids_before_picture
 from edge.prompts import prompt
 from edge.records import Goal, Odometry, Velocity
@@ -196,7 +197,11 @@ def test_policies_on_every_family_become_bundles_that_drive_the_same(
     ],
 )
 def test_a_checkpoint_too_large_for_memory_is_exported_piece_by_piece(
-    name: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    precision: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("export.large_family.LARGE_FP32_BYTES", 0)
     monkeypatch.setattr("export.weights.LEAST_BYTES", 1 << 10)
@@ -217,6 +222,9 @@ def test_a_checkpoint_too_large_for_memory_is_exported_piece_by_piece(
     bundle = load_bundle(tmp_path / "out", allow_unproved=True)
     assert bundle.weights is not None and bundle.manifest.parity["logits_cosine"] > 0.9999
     assert {graph.precision for graph in bundle.manifest.graphs.values()} <= {precision, "int8"}
+    if given:
+        print_parity(bundle.read("parity"))
+        assert f"{precision} against fp32" in capsys.readouterr().out
     with GroundingModel(bundle) as model:
         assert model.caption(samples[0], asked.prompt).stages_ms["decode"] > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out", "set"]  # no work is left
