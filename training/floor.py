@@ -9,7 +9,6 @@ obstacle that is taken for nearer costs a detour, one that is taken for farther 
 """
 
 import argparse
-import io
 import json
 import math
 import time
@@ -18,7 +17,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -211,9 +209,11 @@ def export_floor(net: FloorNet, quantile: float) -> bytes:
         verbose=False,
     )
     assert program is not None  # dynamo=True always returns one
-    buffer = io.BytesIO()
-    onnx.save(program.model_proto, buffer)
-    engine = OnnxEngine(buffer.getvalue())
+    model = program.model_proto
+    for item in (*model.graph.node, *model.graph.initializer):
+        del item.metadata_props[:]  # the exporter's notes name the files of this machine
+    content: bytes = model.SerializeToString()
+    engine = OnnxEngine(content)
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for _ in range(8):
@@ -225,7 +225,7 @@ def export_floor(net: FloorNet, quantile: float) -> bytes:
     engine.close()
     if worst > 1e-4:
         raise BundleRefused(f"ONNX Runtime and torch disagree about the floor by {worst}")
-    return buffer.getvalue()
+    return content
 
 
 def main(argv: list[str] | None = None) -> int:
