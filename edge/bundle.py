@@ -16,12 +16,20 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from edge.bundle_files import REEXPORT, Content, read_file, read_weights, sha256_of, write_file, write_files
+from edge.bundle_files import (
+    MANIFEST,
+    REEXPORT,
+    Content,
+    read_file,
+    read_weights,
+    sha256_of,
+    write_file,
+    write_files,
+)
 from edge.errors import BundleRefused, UsageError
 from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.weights import ROLE, Weights
 
-MANIFEST = "manifest.json"
 SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.signing`
 _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_SIGNATURE_BYTES = 1_000

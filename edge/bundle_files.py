@@ -13,15 +13,34 @@ from edge.errors import BundleRefused, UsageError
 from edge.weights import Weights
 
 Content: TypeAlias = bytes | Weights
+MANIFEST = "manifest.json"
 REEXPORT = "export or download the bundle again"
 _COPY_BYTES = 4 << 20
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises UsageError unless a folder can be written that is absent, empty, or a bundle: what else lies
+    there would be lost."""
+    folder = folder.absolute()
+    found = list(folder.iterdir()) if folder.is_dir() else []
+    strange = [path.name for path in found if path.is_dir() or path.is_symlink()]
+    whole = not found or (MANIFEST in {path.name for path in found} and not strange)
+    if (folder.exists() or folder.is_symlink()) and not (folder.is_dir() and whole):
+        raise UsageError(f"{folder} is there, and no bundle: it would be lost", "give another --out")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent).cleanup()
+    except OSError as error:
+        raise UsageError(f"cannot write {folder}: {error.strerror}", "give another --out") from error
 
 
 def write_files(folder: Path, files: Mapping[str, Content]) -> None:
     """Write files by their names so that `folder` is at all times absent, what it was, or whole.
 
-    Raises UsageError when they can't be written; what was there stays then.
+    Raises UsageError when they can't be written, or would replace what is no bundle; what was there stays
+    then.
     """
+    check_replaceable(folder)
     try:
         _replace_folder(folder.absolute(), files)
     except OSError as error:

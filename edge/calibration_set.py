@@ -26,7 +26,7 @@ from edge.records import Image
 SET_FILE = "set.json"
 SCHEMA_VERSION = 1
 Part = Literal["calibrate", "held-out"]
-_AGAIN = "make one with `vla-edge calibrate activations --robot sim --out DIR`"
+_AGAIN = "make one with `vla-edge calibrate activations --robot sim --bundle FP32_BUNDLE --out DIR`"
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 

@@ -28,6 +28,10 @@ def print_parity(content: bytes, console: Console | None = None) -> None:
         ) from error
     for table in tables:
         console.print(table)
+    if "equal_tokens" in parity:
+        console.print(
+            f"tokens that are the same: {_percent(parity['equal_tokens'])}, of {parity['samples']} questions"
+        )
     for failure in failures:
         console.print(f"too far from fp32: {escape(failure)}", style="red", highlight=False)
     if not failures:

@@ -5,11 +5,14 @@ into a private folder in memory, where ONNX Runtime maps it: graphs share its pa
 copy.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO
 
@@ -52,14 +55,24 @@ class Weights:
         own = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_place(name, size_bytes))
         digest, left = hashlib.sha256(), size_bytes + 1
         file = Path(own.name) / name
-        with file.open("xb") as copy:
+        # Nobody else looks for copies that are left behind before this one has its lock.
+        with _alone(Path(own.name).parent):
+            copy = file.open("xb")
             fcntl.flock(copy, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            while left and (block := source.read(min(_BLOCK_BYTES, left))):
-                digest.update(block)
-                copy.write(block)
-                left -= len(block)
-            copy.flush()
-            return cls(file, digest.hexdigest(), own)
+        try:
+            with copy:
+                while left and (block := source.read(min(_BLOCK_BYTES, left))):
+                    digest.update(block)
+                    copy.write(block)
+                    left -= len(block)
+                copy.flush()
+                return cls(file, digest.hexdigest(), own)
+        except OSError as error:
+            own.cleanup()
+            raise HardwareMissing(
+                f"{name} can't be copied to {own.name}: {error.strerror}",
+                "close other programs, or set TMPDIR to a folder on a larger disk",
+            ) from error
 
     def __len__(self) -> int:
         return self._bytes
@@ -103,11 +116,32 @@ def _place(name: str, size_bytes: int) -> Path:
 
 def _remove_left_behind(folder: Path) -> None:
     """Copies of processes that were killed."""
-    for left in folder.glob(f"{_PREFIX}*"):
-        for file in left.glob("*.bin") if os.access(left, os.W_OK | os.X_OK) else ():
-            with file.open("rb") as opened:
-                try:
-                    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue  # in use
-                shutil.rmtree(left, ignore_errors=True)
+    with contextlib.suppress(OSError), _alone(folder):  # in a folder that can't be written there is none
+        for left in folder.glob(f"{_PREFIX}*"):
+            with contextlib.suppress(OSError):  # another's, in use, or gone by now
+                if left.lstat().st_uid == os.getuid() and left.is_dir() and not left.is_symlink():
+                    for file in left.glob("*.bin"):
+                        _check_unused(file)
+                    shutil.rmtree(left, ignore_errors=True)
+
+
+def _check_unused(file: Path) -> None:
+    """Raises OSError where a process maps the file, or it is no plain one."""
+    opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            raise OSError(f"{file} is no plain file")
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(opened)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """One process of this user at a time."""
+    lock = os.open(folder / f".{_PREFIX}lock-{os.getuid()}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

@@ -1,4 +1,4 @@
-"""`vla-edge export`: what training wrote, the default model or a policy, to a bundle in any precision."""
+"""`vla-edge export`: a checkpoint, of the hub or of training, or a bundle, to a bundle in any precision."""
 
 import argparse
 import contextlib
@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_int
 from edge.bundle import MANIFEST, Bundle, load_bundle, write_bundle
-from edge.calibration_set import read_set
+from edge.bundle_files import check_replaceable
+from edge.calibration_set import CalibrationSet, read_set
 from edge.errors import UsageError
 from edge.parity_report import print_parity
 from edge.records import Image
@@ -22,13 +23,13 @@ from export.auto_report import print_choices
 from export.gate import GateRefused, Parity, Say
 from export.gate_drive import find_episodes
 from export.gate_plot import check_plot, plot_parity
-from export.model_source import POLICY, find_source
+from export.model_source import POLICY, family_at, find_source
 from export.plan.boards import BOARDS
 from export.precision import change_precision, check_base, check_wish
 from export.precision_make import BUDGETS_DB, PRECISIONS, Wish
 from export.ranges import METHODS
 
-_CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --out DIR`"
+_CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --bundle FP32_BUNDLE --out DIR`"
 
 
 def main(argv: list[str]) -> int:
@@ -38,6 +39,8 @@ def main(argv: list[str]) -> int:
         raise UsageError(
             f"{a.precision} needs --calibration DIR: its gate looks at those pictures", _CALIBRATE
         )
+    if a.precision in ("fp16", "bf16") and (a.method or a.budget_db is not None):
+        raise UsageError("--method and --budget-db are for precisions that are calibrated")
     if a.precision == "fp32" and (a.calibration or a.method or a.force or a.engine == "tensorrt"):
         raise UsageError("--calibration, --method, --force and --engine are for other precisions than fp32")
     torch2trt = a.engine == "torch2trt"
@@ -47,19 +50,19 @@ def main(argv: list[str]) -> int:
     check_wish(wish)  # before what takes long
     _check_gate_options(a)
     folder = find_source(a.given, a.model, a.head)
+    _check_out(a.out, folder)
+    calibration = read_set(a.calibration, family_at(folder)) if a.calibration else None
+    other = load_bundle(a.against_seed) if a.against_seed else None
     if torch2trt:
         _check_torch2trt(a, folder)
     if _is_large(folder):
-        return _export_large(a, folder, wish)
+        return _export_large(a, folder, wish, calibration)
     parity: Parity | None = None
     choices: list[Choice] = []
     with _told(a), _progress(a.json) as say:
         say("reading and exporting in fp32", 0, 1)
         bundle = _fp32(a, folder)
-        if a.precision != "fp32":
-            check_base(bundle)
-            calibration = read_set(a.calibration, bundle.manifest.family)
-            other = load_bundle(a.against_seed) if a.against_seed else None
+        if calibration is not None:
             bundle, parity, choices = change_precision(
                 bundle, wish, calibration, a.force, say, other, a.episodes
             )
@@ -74,6 +77,13 @@ def main(argv: list[str]) -> int:
         print_choices(choices)
     _print(a, bundle, parity)
     return 0
+
+
+def _check_out(out: Path, source: Path) -> None:
+    """Raises UsageError for a folder that can't be written, or whose content would be lost."""
+    if out.resolve() == source.resolve():
+        raise UsageError(f"{out} is the model itself, which would be lost", "give another --out")
+    check_replaceable(out)
 
 
 def _check_gate_options(a: argparse.Namespace) -> None:
@@ -100,7 +110,7 @@ def _told(a: argparse.Namespace) -> Iterator[None]:
 
 
 def _arguments() -> ArgumentParser:
-    p = ArgumentParser("export", "a folder that training wrote to a bundle, compared with torch")
+    p = ArgumentParser("export", "a checkpoint, of the hub or of training, to a bundle, compared with torch")
     p.add_argument(
         "given", nargs="?", metavar="MODEL", help="a checkpoint's folder, ORG/NAME on the hub, an fp32 bundle"
     )
@@ -122,7 +132,7 @@ def _arguments() -> ArgumentParser:
         type=non_negative_float,
         help="layers stay as they are until the noise of a graph is so far below its signal; 0: none does ("
         + ", ".join(f"{kind}: {db:g}" for kind, db in BUDGETS_DB.items())
-        + ")",
+        + "; auto: 34, then what the gate asks for)",
     )
     p.add_argument(
         "--plot", type=Path, help="draw what the gate measured into this .png, also when it refuses"
@@ -181,25 +191,32 @@ def _is_large(folder: Path) -> bool:
     return is_large(folder)
 
 
-def _export_large(a: argparse.Namespace, folder: Path, wish: Wish) -> int:
+def _export_large(a: argparse.Namespace, folder: Path, wish: Wish, calibration: CalibrationSet | None) -> int:
     """The same of a large checkpoint; its gate compares stages, of few questions."""
     if a.plot or a.against_seed or a.episodes or a.images or a.method or a.budget_db is not None:
         raise UsageError(
             "--plot, --against-seed, --episodes, --images, --method and --budget-db are for small models"
         )
+    from export.large import LargeRefused
     from export.large_family import Order, large_family_bundle
 
     order = Order(
         folder, a.name or a.out.name, a.precision, wish.profile, a.camera, a.prompt_tokens, a.answer_tokens,
-        _read_floor(a.floor), a.force,
+        _read_floor(a.floor), a.force, wish.board,
     )  # fmt: skip
-    with _progress(a.json) as say:
-        calibration = read_set(a.calibration, order.family()) if a.calibration else None
-        with large_family_bundle(order, a.out, calibration, say) as (bundle, judged):
+    try:
+        with (
+            _progress(a.json) as say,
+            large_family_bundle(order, a.out, calibration, say) as (bundle, judged),
+        ):
             say("writing the bundle", 0, 1)
             write_bundle(a.out, bundle)
-    for role, stage in (judged.stages if judged and not a.json else {}).items():
-        print(f"{role}: {stage.summary}")
+    except LargeRefused as refusal:
+        if not a.json:
+            print_parity(refusal.parity.to_json())
+        raise
+    if judged is not None and not a.json:
+        print_parity(judged.to_json())
     _print(a, bundle, None)
     return 0
 
@@ -214,6 +231,7 @@ def _fp32(a: argparse.Namespace, folder: Path) -> Bundle:
                 "give a checkpoint, or --precision without --images and --floor",
             )
         found = load_bundle(folder)
+        check_base(found)
         return Bundle(found.manifest.model_copy(update={"name": name}), found.contents, found.sha256)
     images, floor = _read_images(a.images), _read_floor(a.floor)
     # torch takes seconds to import, and a bundle does not need it.

@@ -4,7 +4,6 @@ The bundle is made only when ONNX Runtime says the same as torch.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from edge.bundle import Bundle, file_info, make_bundle
-from edge.errors import BundleRefused
+from edge.errors import BundleRefused, UsageError
 from edge.goals import GOALS
 from edge.grounding import Answer, Net
 from edge.manifest import SCHEMA_VERSION, AnswerSpec, GraphInfo, ImageSpec, Manifest, Target, Vocabulary
@@ -26,7 +25,7 @@ from edge.records import BASE_ACTION, Goal, Image
 from export.family_graphs import Source, family_sources
 from export.grounding import check_floor_graph, graph_info, provenance, random_patches
 from vla.backbone import Backbone
-from vla.loading import family_of, load_backbone
+from vla.loading import family_of, load_backbone, read_json
 from vla.preprocessor import one_size, read_image_spec
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 
@@ -57,7 +56,7 @@ def build_family_bundle(
     backbone = load_backbone(folder)
     image = one_size(read_image_spec(folder), camera)
     tokenizer = (folder / "tokenizer.json").read_bytes()
-    prompt_tokens = prompt_tokens or longest_prompt(tokenizer, manifest_family(backbone)) + FREE
+    prompt_tokens = room_for_prompts(tokenizer, manifest_family(backbone), prompt_tokens)
     sources = answering_sources(backbone, image, tokenizer, prompt_tokens, answer_tokens)
     contents = {role: source.to_onnx() for role, source in sources.items()}
     if floor is not None:
@@ -80,11 +79,18 @@ def answering_sources(
     return family_sources(backbone, image.height, image.width, tuple(before), prompt_tokens, answer_tokens)
 
 
-def longest_prompt(tokenizer: bytes, family: str) -> int:
-    """Tokens behind the image of the longest prompt of a goal, without its target."""
+def room_for_prompts(tokenizer: bytes, family: str, wanted: int | None) -> int:
+    """Tokens behind the image: what is wanted, or what the longest prompt of a goal takes and a few words for
+    its target. Raises UsageError where that prompt does not fit."""
     found = Tokenizer.from_str(tokenizer.decode())
     prompts = [prompt(family, Goal(kind)) for kind in goals_of(family)]
-    return max(len(ids_after_picture(found, family, words, 1)) for words in prompts)
+    least = max(len(ids_after_picture(found, family, words, 1)) for words in prompts)
+    if wanted is not None and wanted < least:
+        raise UsageError(
+            f"--prompt-tokens {wanted}: the prompts of {family} take {least} without a target",
+            f"give {least + FREE}, or leave it out",
+        )
+    return wanted or least + FREE
 
 
 def goals_of(family: str) -> tuple[str, ...]:
@@ -148,7 +154,7 @@ def _end_ids(folder: Path, backbone: Backbone) -> tuple[int, ...]:
     found: Any = None
     file = folder / "generation_config.json"
     if file.is_file():
-        found = json.loads(file.read_text()).get("eos_token_id")
+        found = read_json(file).get("eos_token_id")
     own = found if isinstance(found, list) else [found]
     return tuple(sorted({backbone.layout.end, *(index for index in own if isinstance(index, int))}))
 

@@ -34,6 +34,7 @@ class Limits:
     min_detections: int = 20  # fewer prove nothing
     words_equal: float = 0.8  # share of answers in words; near-ties may fall either way
     equal_tokens: float = 0.9  # of discrete policies
+    said_equal: float = 0.8  # share of tokens that a large model says, on few questions
     action_share: float = 0.05  # p99 error of any column, as a share of what it spans
     success_points: float = 0.02  # share of the same simulated rooms that fewer goals are reached in
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.bundle import Bundle, Content, file_info, make_bundle
 from edge.engines.onnx import OnnxEngine
-from edge.errors import EngineFault, UsageError
+from edge.errors import BundleRefused, EngineFault, UsageError
 from edge.manifest import Manifest
 from edge.weights import ROLE, Weights
 from export.blocks import INT4_CPU, INT4_TENSORRT, Blocks, insert_blocks
@@ -65,6 +65,7 @@ class Judged:
     stages: dict[str, StageError]
     equal_tokens: float  # share of what was said; of random weights it tells nothing
     failures: list[str]
+    computed: str = "ONNX Runtime on the CPU"
 
     def summary(self) -> dict[str, float]:
         """The figures for the manifest."""
@@ -74,10 +75,18 @@ class Judged:
     def to_json(self) -> bytes:
         """The content of a bundle's parity.json, of the same form as a small model's."""
         limits = {"stage_cosine": LIMITS.stage_cosine, "stage_sqnr_db": _least_db(self.precision)}
-        limits["equal_tokens"] = LIMITS.words_equal
+        limits["said_equal"] = LIMITS.said_equal
         none = {"kept": {}, "answers": None, "noise": [], "worst": {role: [] for role in self.stages}}
-        about = {"samples": self.questions, "computed": "ONNX Runtime on the CPU", "limits": limits}
+        about = {"samples": self.questions, "computed": self.computed, "limits": limits}
         return (json.dumps(asdict(self) | none | about, indent=1) + "\n").encode()
+
+
+class LargeRefused(BundleRefused):
+    """A bundle is too far from the fp32 graphs."""
+
+    def __init__(self, judged: Judged, hint: str) -> None:
+        super().__init__(f"{judged.precision} does not pass the gate: {'; '.join(judged.failures)}", hint)
+        self.parity = judged
 
 
 def change_large(
@@ -117,6 +126,8 @@ def change_large(
     twin = replace(base, files=twins)
     stages, equal = _compare(twin, wanted, held_out, steps, say)
     judged = Judged(precision, len(held_out), steps, stages, equal, _failures(precision, stages, equal))
+    if made != twins:
+        judged = replace(judged, computed="ONNX Runtime on the CPU, fp32 sums of rounded tensors")
     return replace(base, files=made), ranges, judged
 
 
@@ -191,8 +202,8 @@ def _compare(
 def _failures(precision: LargePrecision, stages: Mapping[str, StageError], equal: float) -> list[str]:
     least_db = _least_db(precision)
     limit = f"limits {LIMITS.stage_cosine}, {least_db:g} dB"
-    said = f"share of equal tokens: {equal:.2f}, at least {LIMITS.words_equal:g} wanted"
-    return [said] * (equal < LIMITS.words_equal) + [
+    said = f"share of equal tokens: {equal:.2f}, at least {LIMITS.said_equal:g} wanted"
+    return [said] * (equal < LIMITS.said_equal) + [
         f"stage {role} has {stage.summary} ({limit})"
         for role, stage in stages.items()
         if not stage.finite or stage.cosine < LIMITS.stage_cosine or stage.sqnr_db < least_db

@@ -22,18 +22,16 @@ from edge.prompt_ids import ids_after_picture
 from edge.prompts import prompt
 from edge.records import Goal
 from export.family import (
-    FREE,
     answering_sources,
     family_manifest,
-    family_name,
-    longest_prompt,
     manifest_family,
+    room_for_prompts,
     torch_answer,
 )
 from export.feeds import Feed
 from export.gate import Say
 from export.grounding import check_floor_graph, random_patches
-from export.large import METHOD, Graphs, Judged, LargePrecision, change_large, large_bundle
+from export.large import METHOD, Graphs, Judged, LargePrecision, LargeRefused, change_large, large_bundle
 from export.precision_int8 import Profile
 from export.stages import walk
 from export.stream import hollow
@@ -62,11 +60,7 @@ class Order:
     answer_tokens: int
     floor: bytes | None
     force: bool
-
-    def family(self) -> str:
-        """As prompts and parsers call it. Raises UsageError for none that is known."""
-        found = json.loads((self.folder / "config.json").read_text())
-        return family_name(str(found.get("model_type")))
+    board: str = ""
 
 
 def is_large(folder: Path) -> bool:
@@ -118,7 +112,7 @@ def _build(
     )
     image = one_size(read_image_spec(order.folder), order.camera)
     tokenizer = (order.folder / "tokenizer.json").read_bytes()
-    prompt_tokens = order.prompt_tokens or longest_prompt(tokenizer, manifest_family(real)) + FREE
+    prompt_tokens = room_for_prompts(tokenizer, manifest_family(real), order.prompt_tokens)
     graphs = _graphs(real, image, tokenizer, prompt_tokens, order.answer_tokens, work, say)
     manifest = family_manifest(order.folder, order.name, real, image, {}, tokenizer, order.answer_tokens)
     parity = _compare(real, manifest, tokenizer, graphs, prompt_tokens, say)
@@ -132,9 +126,8 @@ def _build(
         precision: Any = order.precision
         graphs, ranges, judged = change_large(graphs, precision, order.profile, calibrate, held_out, say)
         if judged.failures and not order.force:
-            raise BundleRefused(
-                f"{order.precision} does not pass the gate: {'; '.join(judged.failures)}",
-                "take another --precision, calibrate with other pictures, or give --force",
+            raise LargeRefused(
+                judged, "take another --precision, calibrate with other pictures, or give --force"
             )
         parity |= judged.summary()
         about = {
@@ -151,6 +144,11 @@ def _build(
         update={
             "parity": parity,
             "unproved": tuple(judged.failures) if judged else (),
+            "provenance": {
+                **manifest.provenance,
+                **_calibrated(calibration),
+                **({"for_board": order.board} if order.board else {}),
+            },
             "target": manifest.target.model_copy(update={"engine": order.profile}),
         }
     )
@@ -208,6 +206,12 @@ def _compare(
             "check the export with random inputs",
         )
     return {"logits_cosine": cosine}
+
+
+def _calibrated(calibration: CalibrationSet | None) -> dict[str, str]:
+    if calibration is None:
+        return {}
+    return {"calibration_sha256": calibration.digest, "calibration_source": calibration.source}
 
 
 def _some(samples: Sequence[Sample]) -> Sequence[Sample]:

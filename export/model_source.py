@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import bundle_names, find_bundle
+from edge.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
 from edge.errors import UsageError
 
 POLICY = "vla.json"  # of a checkpoint that training wrote
@@ -37,7 +37,7 @@ def _download(repository: str) -> Path:
         return Path(snapshot_download(repository, allow_patterns=list(_FILES)))
     except (OSError, ValueError) as error:  # what its errors and those of the network have in common
         raise UsageError(
-            f"cannot get {repository} from the Hugging Face hub: {' '.join(str(error).split())[:200]}",
+            f"there is no folder {repository}, and the hub gives none: {' '.join(str(error).split())[:200]}",
             "check the name and the network, or download it elsewhere and give the folder",
         ) from error
 
@@ -69,6 +69,18 @@ def _check_family(head: Path, model: Path) -> None:
             f"{head} was trained on a {trained}, {model} is a {found}",
             "leave --model out: a policy brings its own backbone",
         )
+
+
+def family_at(folder: Path) -> str:
+    """The family of a checkpoint or bundle, as prompts and parsers call it. Raises UsageError for none that
+    is known, BundleRefused for a damaged bundle."""
+    if (folder / MANIFEST).is_file():
+        return read_manifest(folder)[0].family
+    from export.family import family_name  # torch takes seconds to import
+
+    about = _json(folder / POLICY).get("backbone", {}) if (folder / POLICY).is_file() else None
+    found = about if about is not None else _json(folder / "config.json")
+    return family_name(str(found.get("model_type")))
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -34,7 +34,10 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
     """The ids of the family's markers in `tokenizer.json`. Raises UsageError if the tokenizer lacks one."""
     if not file.is_file():
         raise UsageError(f"{file} is missing", "save the family's fast tokenizer beside its weights")
-    tokenizer = Tokenizer.from_file(str(file))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise UsageError(f"{file} can't be read: {error}", "get the checkpoint again") from error
 
     def ids(names: tuple[str, ...]) -> tuple[int, ...]:
         return tuple(index(name) for name in names)
@@ -55,11 +58,23 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
     )
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """What config.json says. Raises UsageError where it is missing or damaged."""
     file = folder / "config.json"
     if not file.is_file():
-        raise UsageError(f"{file} is missing", "give the local folder of a checkpoint; nothing is downloaded")
-    return json.loads(file.read_text())
+        raise UsageError(f"{file} is missing", "give the folder of a checkpoint, with all of its files")
+    return read_json(file)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The keys of a JSON file. Raises UsageError where it holds none."""
+    try:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} can't be read: {error}", "get the checkpoint again") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{file} holds no keys", "get the checkpoint again")
+    return found
 
 
 def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = torch.float32) -> Backbone:
@@ -68,7 +83,7 @@ def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = 
     Our own tiny PaliGemma (`vla.paligemma.save`) is read too. Raises UsageError if the folder is incomplete
     or holds another family than `family`.
     """
-    model_type = str(_config(folder).get("model_type"))
+    model_type = str(read_config(folder).get("model_type"))
     cls = family_of(model_type)
     if family is not None and cls.family != family:
         raise UsageError(f"{folder} holds a {cls.family} checkpoint, not {family}")

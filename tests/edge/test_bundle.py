@@ -192,3 +192,22 @@ def test_near_names_are_offered(tiny_bundle: Path):
 def test_goals_that_the_bundle_cannot_do_are_refused(tiny_bundle: Path):
     with pytest.raises(BundleRefused, match="cannot do instruct"):
         check_target(load_bundle(tiny_bundle), Goal("instruct", "cup"))
+
+
+def test_what_is_no_bundle_is_never_replaced(tiny_bundle: Path, tmp_path: Path):
+    bundle = load_bundle(tiny_bundle)
+    home = tmp_path / "home"
+    (home / "sub").mkdir(parents=True)
+    (home / "sub" / "thesis.txt").write_text("years of work")
+    (tmp_path / "file").write_text("a file")
+    shutil.copytree(tiny_bundle, tmp_path / "more")
+    (tmp_path / "more" / "mine").mkdir()
+    (tmp_path / "link").symlink_to(home)
+    for name in ("home", "file", "more", "link"):
+        with pytest.raises(UsageError, match="would be lost"):
+            write_bundle(tmp_path / name, bundle)
+    assert (home / "sub" / "thesis.txt").read_text() == "years of work"
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new", "new"):
+        write_bundle(tmp_path / name, bundle)
+        assert load_bundle(tmp_path / name).sha256 == bundle.sha256

@@ -21,6 +21,7 @@ from edge.calibration_set import CalibrationSet
 from edge.cli import main
 from edge.errors import BundleRefused, UsageError
 from export import plans
+from export.command import main as export_main
 from export.ranges import kept_ranges
 from tests.calibration.test_activations import picture
 from tests.export.precision_net import feeds, net
@@ -200,3 +201,24 @@ def test_a_plan_that_can_not_be_kept_is_said(most_bytes: int, tmp_path: Path):
         plans.build_plan("vision", int8_matmul(), RTX, tmp_path / "cache")
     assert "--cache" in refusal.value.hint
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_what_would_fail_late_is_found_before_anything_is_exported(
+    tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("export.command._fp32", None)  # nothing is exported
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("years of work")
+    out = str(tmp_path / "out")
+    for arguments, message in (
+        ([str(tiny_checkpoint), "--out", str(tmp_path / "full")], "would be lost"),
+        ([str(tiny_checkpoint), "--out", str(tiny_checkpoint)], "is the model itself"),
+        ([str(tiny_checkpoint), "--out", "/proc/nope/out"], "cannot write"),
+        (
+            [str(tiny_checkpoint), "--precision", "int8", "--calibration", "nowhere", "--out", out],
+            "no calibration set",
+        ),
+    ):
+        with pytest.raises(UsageError, match=message):
+            export_main(arguments)
+    assert not (tmp_path / "out").exists()

@@ -228,3 +228,14 @@ def test_a_checkpoint_too_large_for_memory_is_exported_piece_by_piece(
     with GroundingModel(bundle) as model:
         assert model.caption(samples[0], asked.prompt).stages_ms["decode"] > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "out", "set"]  # no work is left
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("config.json", "{"), ("config.json", "[]"), ("tokenizer.json", "{"), ("generation_config.json", "[")],
+)
+def test_damaged_json_is_no_bug(file: str, content: str, tmp_path: Path) -> None:
+    folder = write_folder("llava", tmp_path / "model")
+    (folder / file).write_text(content)
+    with pytest.raises(UsageError, match=file):
+        main([str(folder), "--out", str(tmp_path / "out")])

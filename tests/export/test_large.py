@@ -137,15 +137,15 @@ def test_answers_go_from_stage_to_stage_as_in_torch(model, config, base: Graphs)
         ids = [config.image_token_id] * IMAGE_TOKENS + question["ids"][0][
             : int(question["length"][0])
         ].tolist()
+        asked_for = len(ids)
         for token in said:
             logits = model(
                 input_ids=torch.tensor([ids]),
                 pixel_values=torch.from_numpy(question["pixel_values"]),
-                token_type_ids=torch.tensor([[0] * (len(ids))]),
+                token_type_ids=torch.tensor([[0] * asked_for + [1] * (len(ids) - asked_for)]),
                 attention_mask=torch.ones(1, len(ids)),
             ).logits
-            if token is said[0]:
-                assert int(logits[0, -1].argmax()) == token
+            assert int(logits[0, -1].argmax()) == token
             ids.append(token)
 
 
@@ -156,7 +156,7 @@ def test_a_large_bundle_in_another_precision_answers_and_shares(
     asked = questions(config, 3, 0)
     changed, ranges, judged = change_large(base, precision, "onnxruntime", asked[:2], asked[2:], say, STEPS)
     assert set(judged.stages) == {"vision", "prefill", "decode"}
-    assert all(stage.cosine > 0.9 for stage in judged.stages.values())
+    assert not [failure for failure in judged.failures if "stage" in failure]
     assert set(ranges) == ({"vision"} if precision == "int4" else {"vision", "prefill", "decode"})
     manifest = load_bundle(tiny_bundle).manifest
     bundle = large_bundle(manifest, changed, {"parity": judged.to_json()}, tmp_path / FILE, precision)
