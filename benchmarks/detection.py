@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_int
+from edge.boxes import BoxReader
 from edge.bundle import load_bundle
 from edge.grounding import GroundingModel
-from edge.parsing import parse_detections
-from edge.records import Box, Image
+from edge.records import Box, Goal, Image
 from edge.seeker import MIN_CONFIDENCE
+from edge.vocabulary import asked
 from sim.dataset import KIND_NAMES, label, view
 from sim.objects import COLOURS
 from sim.render import CameraSpec, Renderer, degrade
@@ -59,6 +60,7 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
     false: dict[str, list[bool]] = {"wrong colour": [], "absent": []}
     times_ms: list[float] = []
     loaded = load_bundle(bundle)
+    reader = BoxReader(loaded.manifest.family, loaded.manifest.image)
     size = loaded.manifest.image
     with GroundingModel(loaded) as model:
         model.warm_up()
@@ -66,13 +68,14 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
             image, rows = picture(seed + i, renderer)
             for q in questions(rows, np.random.default_rng((seed + i, 3))):
                 start = time.perf_counter()
-                said = model.ground(image, q.prompt, q.words)
+                said = model.ground(image, asked(loaded, Goal("find_object", q.words)), q.words)
                 times_ms.append((time.perf_counter() - start) * 1e3)
-                boxes = [d.box for d in parse_detections(said.text, loaded.manifest.family).detections]
+                seen = reader.read(said.text, said.confidence, q.words, image)
+                boxes = [detection.box for detection in seen.detections]
                 if said.confidence < MIN_CONFIDENCE:
                     boxes = []
                 if q.box is None:
-                    colour = len(q.prompt.split()) == 3
+                    colour = len(q.words.split()) == 2
                     false["wrong colour" if colour else "absent"].append(bool(boxes))
                     continue
                 truth = Box(*(float(v) for v in q.box))
