@@ -198,6 +198,7 @@ def _print(run: Run, outcome: Outcome, as_json: bool) -> None:
     if (p99_ms := summary["frame_to_motor_ms"]["p99"]) is not None:
         missed = f"{summary['missed_ticks']} of {summary['ticks']} motor ticks missed"
         print(f"frame to motor {p99_ms:.0f} ms (99 %), {missed}")
-    if refused := [f"{count} {reason}" for reason, count in summary["refused_chunks"].items() if count]:
+    counts = {**summary["refused_chunks"], "early": 0}  # every run begins with frames from before arming
+    if refused := [f"{count} {reason}" for reason, count in counts.items() if count]:
         print(f"chunks that the motor process refused: {', '.join(refused)}")
     print(f"{run.folder.path}/ has {', '.join(run.folder.names())}")
