@@ -148,11 +148,15 @@ class Reader(nn.Module):
 
 
 class PaliGemmaReader(Reader):
+    """Its context sees itself both ways, and it counts from 1."""
+
     first_position = 1
     both_ways = True
 
 
 class QwenReader(Reader):
+    """Each token has three positions: in time, height and width."""
+
     def rotary_positions(self, positions: Tensor) -> Tensor:
         return positions[:, None]  # time, height, width
 
