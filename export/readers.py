@@ -53,7 +53,8 @@ class StaticCache:
         self.cross: list[Tensor] = []
         self.cross_mask: Tensor | None = None  # (1, 1, 1, tokens)
 
-    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+    def update(self, keys: Tensor, values: Tensor, layer: int, **_: Any) -> tuple[Tensor, Tensor]:
+        # From 5.24 on, transformers' layers hand on more that only its own caches read.
         if len(self.layers) > 2 * layer:  # asked again by the same layer: it looks at the encoder
             if self.given is not None:
                 return self.given[2 * layer], self.given[2 * layer + 1]
