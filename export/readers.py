@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edge.errors import UsageError
 from vla.backbone import Backbone
+from vla.cache import CACHE
 from vla.sequence import Picture
 
 HIDDEN = -1e4  # added to the attention to what must not be seen; also fits into fp16
@@ -133,7 +134,7 @@ class Reader(nn.Module):
         rotary = self.model.rotary_emb(hidden, position_ids=self.rotary_positions(positions))
         deep = extra.get("deep")
         for index, layer in enumerate(self.model.layers):
-            hidden = layer(hidden, attention_mask=mask, past_key_values=cache, position_embeddings=rotary)
+            hidden = layer(hidden, attention_mask=mask, **{CACHE: cache}, position_embeddings=rotary)
             if deep is not None and index < deep.shape[2] and hidden.shape[1] > 1:
                 after = hidden.shape[1] - self.slots.before - self.slots.image
                 hidden = hidden + nn.functional.pad(deep[:, :, index], (0, 0, self.slots.before, after))
@@ -173,7 +174,7 @@ class KosmosReader(Reader):
         hidden = hidden * self.model.embed_scale + embedding.weights.index_select(0, places)[None]
         mask = mask_of(visible)
         for layer in self.model.layers:
-            hidden = layer(hidden, mask, past_key_values=cache)
+            hidden = layer(hidden, mask, **{CACHE: cache})
         return hidden
 
     def norm(self, hidden: Tensor) -> Tensor:
@@ -204,7 +205,7 @@ class FlamingoReader(Reader):
                 hidden = self.model.gated_cross_attn_layers[index // every](
                     hidden, mask, memory, image_attention_mask=None, cross_attention_gate=sees
                 )
-            hidden = layer(hidden, attention_mask=mask, position_ids=positions, past_key_values=cache)
+            hidden = layer(hidden, attention_mask=mask, position_ids=positions, **{CACHE: cache})
         return hidden
 
 
@@ -255,7 +256,7 @@ class FlorenceReader(Reader):
                 mask_of(visible),
                 memory,
                 encoder_attention_mask=seen,
-                past_key_values=cache,
+                **{CACHE: cache},
             )
         return hidden
 

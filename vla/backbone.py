@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedModel
 
+from vla.cache import CACHE
 from vla.sequence import Picture, Sequence
 
 
@@ -56,6 +57,9 @@ class Backbone(nn.Module, ABC):
     def __init__(self, model: PreTrainedModel, layout: Layout, config: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.model: Any = model
+        if getattr(self.text_config, "attn_logit_softcapping", None) is not None:
+            # Gemma 2 caps its attention, which other implementations leave out without a word.
+            self.model.get_decoder().set_attn_implementation("eager")
         self.layout = layout
         # What `vla.loading.backbone_from_config` builds the same net from.
         if config is None:
@@ -111,7 +115,7 @@ class Backbone(nn.Module, ABC):
             inputs_embeds=sequence.embeds,
             attention_mask=sequence.mask.long(),
             position_ids=sequence.positions[0],
-            past_key_values=cache,
+            **{CACHE: cache},
             use_cache=cache is not None,
         ).last_hidden_state
 

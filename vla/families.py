@@ -20,6 +20,7 @@ from transformers import (
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
 from vla.backbone import Backbone, Markers
+from vla.cache import CACHE
 from vla.qwen import QwenVL
 from vla.sequence import ANSWER, END, Picture, Sequence, read
 
@@ -39,7 +40,7 @@ class PaliGemma(Backbone):
             "config": self.text_config,
             "inputs_embeds": sequence.embeds,
             "attention_mask": sequence.mask,
-            "past_key_values": cache,
+            CACHE: cache,
         }
         if sequence.embeds.shape[1] > 1:  # a single token after a cache belongs to no block
             arguments["block_sequence_ids"] = sequence.blocks
@@ -53,7 +54,7 @@ class PaliGemma(Backbone):
             inputs_embeds=sequence.embeds,
             attention_mask=mask,
             position_ids=sequence.positions[0] + 1,  # PaliGemma counts from 1
-            past_key_values=cache,
+            **{CACHE: cache},
             use_cache=cache is not None,
         ).last_hidden_state
 
@@ -158,7 +159,7 @@ class Flamingo(Backbone):
             inputs_embeds=sequence.embeds,
             attention_mask=sequence.mask.long(),
             position_ids=sequence.positions[0],
-            past_key_values=cache,
+            **{CACHE: cache},
             use_cache=cache is not None,
             image_attention_mask=sequence.seen,
             **{given: sequence.memory},
@@ -201,7 +202,7 @@ class Florence2(Backbone):
             inputs_embeds=embeds,
             encoder_hidden_states=sequence.memory,
             encoder_attention_mask=sequence.seen[:, 0].long(),
-            past_key_values=cache,
+            **{CACHE: cache},
             use_cache=cache is not None,
         ).last_hidden_state
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from transformers import Cache, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
 
 from vla.backbone import Backbone, Markers
+from vla.cache import CACHE
 from vla.sequence import IMAGE, Picture, Sequence
 
 
@@ -103,7 +104,7 @@ class QwenVL(Backbone):
             inputs_embeds=sequence.embeds,
             attention_mask=sequence.mask.long(),
             position_ids=sequence.positions,
-            past_key_values=cache,
+            **{CACHE: cache},
             use_cache=cache is not None,
             **extra,
         ).last_hidden_state

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from tokenizers import Tokenizer, models
 from torch import Tensor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -75,7 +77,24 @@ def _own_logits(backbone: Backbone, inputs: Inputs, tokens: int) -> Tensor:
     elif backbone.family == "smolvlm":
         extra = {"pixel_values": images[:, None]}
     logits = own(input_ids=ids, attention_mask=mask, **extra).logits
+    cap = getattr(backbone.text_config, "final_logit_softcapping", None)
+    if cap is not None and Version(transformers.__version__) < Version(
+        "5.23"
+    ):  # which leave Gemma 2's cap out
+        logits = torch.tanh(logits / cap) * cap
     return read(logits, starts[:, None] + torch.arange(-1, 3))
+
+
+def test_attention_of_gemma_2_is_capped():
+    torch.manual_seed(0)
+    backbone = tiny_backbone("paligemma2").eval()
+    fusion, inputs = Fusion(backbone, None, hand_camera=False), tiny_inputs(backbone, rows=2, steps=1)
+    with torch.no_grad():
+        sequence = fusion.steps(inputs, [backbone.embed(ANSWER)], ended=True)
+        capped = backbone(sequence)
+        for layer in backbone.decoder.layers:
+            layer.self_attn.attn_logit_softcapping = 1e-3
+        assert (backbone(sequence) - capped).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("model_type", CONFIGS)
