@@ -1,5 +1,5 @@
 # `make run` and `make test` do all their own set-up in .venv; a second call starts at once.
-# PYTHON=python3.12 picks another interpreter; PIP_FLAGS="..." is handed to pip.
+# PYTHON=python3.12 picks another interpreter; PIP_FLAGS="..." is handed to pip for torch.
 export PYTHON PIP_FLAGS
 
 .PHONY: run test clean
@@ -10,7 +10,7 @@ run: .venv/.runtime-ready
 test: .venv/.dev-ready
 	@scripts/check
 
-.venv/.runtime-ready .venv/.dev-ready: .venv/.%-ready: setup.py constraints.txt scripts/setup
+.venv/.runtime-ready .venv/.dev-ready: .venv/.%-ready: setup.py scripts/setup $(wildcard lock/*.txt)
 	@scripts/setup $*
 
 clean:

@@ -22,9 +22,9 @@ RUNTIME = [
     "pyserial>=3.5,<4",
     "pymavlink>=2.4.41,<3",
     # The simulated robot is the default robot: `vla-edge run` works right after `pip install`.
-    "mujoco>=3.2,<5",
+    "mujoco>=3.3.3,<5",
 ]
-TORCH = ["torch>=2.6,<3", "transformers>=5.20,<6"]
+TORCH = ["torch>=2.9,<2.15", "transformers>=5.20,<6"]
 PLOT = ["matplotlib>=3.8,<4"]
 EXPORT = [
     *TORCH,
@@ -39,7 +39,7 @@ EXPORT = [
 TRAIN = [
     *TORCH,
     "safetensors>=0.5,<1",
-    "peft>=0.17,<1",
+    "peft>=0.18,<1",
     "accelerate>=1.10,<2",
     "pyarrow>=17,<27",
     "pyyaml>=6,<7",
@@ -60,6 +60,7 @@ DEV = [
     "ruff>=0.14,<1",
     "pyright[nodejs]>=1.1.400,<2",
     "import-linter>=2.3,<3",
+    "uv>=0.9,<1",  # resolves scripts/lock and scripts/check-versions
     # Nothing of it runs without a GPU; it parses and builds what TensorRT will get.
     "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",
     "cuda-bindings>=12.8,<14",

@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import tempfile
+import weakref
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO
@@ -30,11 +31,11 @@ class Weights:
     """A file that only this process writes. `close` it, or drop it, once the engines are built: what these
     have mapped stays theirs."""
 
-    def __init__(self, file: Path, sha256: str, own: tempfile.TemporaryDirectory[str] | None = None) -> None:
+    def __init__(self, file: Path, sha256: str, own: Path | None = None) -> None:
         """`file` as it is; with `own`, the folder that it is alone in goes with this object."""
         self.file, self.sha256 = file, sha256
-        self._bytes, self._own = file.stat().st_size, own
-        self._lock: IO[bytes] | None = _locked(file) if own is not None else None
+        self._bytes = file.stat().st_size
+        self._remove = weakref.finalize(self, _remove, _locked(file), own) if own is not None else None
 
     @classmethod
     def of(cls, file: Path) -> "Weights":
@@ -52,11 +53,11 @@ class Weights:
         Raises HardwareMissing where there is room for it neither in memory nor in the folder for temporary
         files.
         """
-        own = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_place(name, size_bytes))
+        own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_place(name, size_bytes)))
         digest, left = hashlib.sha256(), size_bytes + 1
-        file = Path(own.name) / name
+        file = own / name
         # Nobody else looks for copies that are left behind before this one has its lock.
-        with _alone(Path(own.name).parent):
+        with _alone(own.parent):
             copy = file.open("xb")
             fcntl.flock(copy, fcntl.LOCK_SH | fcntl.LOCK_NB)
         try:
@@ -67,10 +68,12 @@ class Weights:
                     left -= len(block)
                 copy.flush()
                 return cls(file, digest.hexdigest(), own)
-        except OSError as error:
-            own.cleanup()
+        except BaseException as error:
+            shutil.rmtree(own, ignore_errors=True)
+            if not isinstance(error, OSError):
+                raise
             raise HardwareMissing(
-                f"{name} can't be copied to {own.name}: {error.strerror}",
+                f"{name} can't be copied to {own}: {error.strerror}",
                 "close other programs, or set TMPDIR to a folder on a larger disk",
             ) from error
 
@@ -85,10 +88,13 @@ class Weights:
 
     def close(self) -> None:
         """Removes the private copy."""
-        if self._lock is not None:
-            self._lock.close()
-        if self._own is not None:
-            self._own.cleanup()
+        if self._remove is not None:
+            self._remove()
+
+
+def _remove(lock: IO[bytes], folder: Path) -> None:
+    lock.close()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _locked(file: Path) -> IO[bytes]:
