@@ -56,6 +56,7 @@ JETSON = [
 DEV = [
     "pytest>=8.2,<10",
     "pytest-timeout>=2.3,<3",
+    "pytest-xdist>=3.6,<4",
     "hypothesis>=6.100,<7",
     "ruff>=0.14,<1",
     "pyright[nodejs]>=1.1.400,<2",

@@ -17,6 +17,8 @@ from edge.clock import MonotonicClock, VirtualClock
 from edge.errors import HardwareMissing, StaleFrame
 from edge.records import Frame
 
+pytestmark = pytest.mark.realtime
+
 HEIGHT, WIDTH = 48, 64
 MS = 1_000_000
 

@@ -31,6 +31,8 @@ from edge.records import ActionChunk, MotorState, MotorStatus, Refusals
 from tests.edge.motor_runtime import arm, plan
 from tests.sim.rover import REPO, Rover
 
+pytestmark = pytest.mark.realtime
+
 SLACK_MS = 40
 RAMP_MS = 250
 FIRMWARE_LIMIT_MS = 300

@@ -19,6 +19,8 @@ from edge.prompts import prompt
 from edge.records import Goal
 from tests.edge.open_bundles import open_bundle
 
+pytestmark = pytest.mark.realtime
+
 REPO = Path(__file__).parents[2]
 
 

@@ -33,6 +33,8 @@ from sim.robot import SimRobot, open_robot
 from sim.targets import make_scene
 from sim.world import World
 
+pytestmark = pytest.mark.realtime
+
 REPO = Path(__file__).parents[2]
 CUP = Goal("find_object", "red cup")
 PATIENCE_S = 30
