@@ -43,7 +43,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
     "no config": (lambda f: (f / "config.yaml").unlink(), "config.yaml is missing"),
     "no statistics": (lambda f: (f / "statistics.json").unlink(), "statistics.json is missing"),
-    "cut": (lambda f: (f / "model.safetensors").write_bytes(b"cut short"), "can be read"),
+    "cut": (lambda f: (f / "model.safetensors").write_bytes(b"cut short"), "can't be read"),
     "no shape": (lambda f: (f / "vla.json").write_text("[1]"), "holds no keys"),
     "no json": (lambda f: (f / "statistics.json").write_text("{"), "cannot read"),
     "robot": (lambda f: edit_statistics(f, names=["a", "b", "c"]), "do not fit"),

@@ -1,0 +1,191 @@
+"""A checkpoint's weights: all that a net has a place for, and nothing else, or a refusal that names them."""
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_model
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.utils import logging
+
+from edge.errors import UsageError
+from edge.published import read_json
+
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+_AGAIN = "get the checkpoint again, all of its files"
+_FLOATS = ("F64", "F32", "BF16", "F16")
+# Numbers that older programs stored although they follow from the configuration, and a counter.
+_COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|num_batches_tracked)$")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of one tensor."""
+
+    kind: str  # as safetensors names types
+    shape: tuple[int, ...]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that a checkpoint's weights are read from: one, or those of an index. Raises UsageError where
+    one is missing, and where there are two sets of weights."""
+    whole, index = folder / WHOLE, folder / INDEX
+    if not index.is_file():
+        if whole.is_file():
+            return [whole]
+        found = next(iter(sorted(folder.glob("*.safetensors"))), None)
+        if found is None:
+            raise UsageError(
+                f"{folder} has no *.safetensors", "convert the weights: pickled ones are not read"
+            )
+        raise UsageError(f"{folder} has {found.name}, but neither {WHOLE} nor {INDEX}", _AGAIN)
+    names = _shards(index)
+    lost = [name for name in names if not (folder / name).is_file()]
+    if whole.is_file() and names != [WHOLE]:
+        if len(lost) == len(names):
+            return [whole]
+        raise UsageError(
+            f"{folder} holds two sets of weights: {WHOLE}, and {names[0]} of {INDEX}", "take one of them away"
+        )
+    if lost:
+        raise UsageError(
+            f"{folder} lacks {len(lost)} of the {len(names)} files of its weights, the first is {lost[0]}",
+            _AGAIN,
+        )
+    return [folder / name for name in names]
+
+
+def _shards(index: Path) -> list[str]:
+    """The names of an index's files. Raises UsageError where it names none, or one that is elsewhere."""
+    found: Any = read_json(index).get("weight_map")
+    names = sorted({str(name) for name in found.values()}) if isinstance(found, dict) else []
+    if not names or any(Path(name).name != name or not name.endswith(".safetensors") for name in names):
+        raise UsageError(f"{index} names no files beside it", _AGAIN)
+    return names
+
+
+def read_headers(files: Iterable[Path]) -> dict[str, Header]:
+    """Type and shape of each tensor; no numbers are read. Raises UsageError for a file that is cut short or
+    damaged, and for a tensor that is in two of them."""
+    found: dict[str, Header] = {}
+    for path in files:
+        try:
+            with safe_open(path, "pt") as file:
+                for name in file.keys():  # noqa: SIM118, it is no dict
+                    if name in found:
+                        raise UsageError(f"{path}: {name} is in another file of the weights, too", _AGAIN)
+                    part = file.get_slice(name)
+                    found[name] = Header(part.get_dtype(), tuple(part.get_shape()))
+        except (OSError, SafetensorError) as error:
+            raise UsageError(f"the weights in {path} can't be read: {error}", _AGAIN) from error
+    return found
+
+
+def check_types(where: Path, headers: dict[str, Header]) -> None:
+    """Raises UsageError for weights of a type that no net was trained in."""
+    odd = [n for n, head in headers.items() if head.kind not in _FLOATS and not _COMPUTED.search(n)]
+    if odd:
+        raise UsageError(
+            f"{where} holds {_count(odd, 'tensor')} of packed or quantized numbers, "
+            f"the first is {odd[0]} ({headers[odd[0]].kind})",
+            "give the checkpoint that it was made from; vla-edge quantizes itself, with --precision",
+        )
+
+
+def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """The net of a published checkpoint's folder, in evaluation mode. Raises UsageError where its weights are
+    not exactly those that the net of config.json has, as `transformers` itself names and ties them."""
+    headers = read_headers(weight_files(folder))
+    check_types(folder, headers)
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # its table of what is missing would say the same in a hundred lines
+    load: Any = net.from_pretrained
+    try:
+        model, found = load(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=dtype,
+            ignore_mismatched_sizes=True,  # they are refused here, by name
+            output_loading_info=True,
+        )
+    except Exception as error:  # a configuration that fits no net fails in any layer, in any way
+        raise UsageError(
+            f"the checkpoint in {folder} can't be read: {type(error).__name__} "
+            f"{' '.join(str(error).split())[:300]}",
+            _AGAIN,
+        ) from error
+    finally:
+        logging.set_verbosity(verbosity)
+    strange = [name for name in found["unexpected_keys"] if not _COMPUTED.search(name)]
+    check_complete(folder, model, found["missing_keys"], strange, found["mismatched_keys"])
+    stored = [name for name in headers if not _COMPUTED.search(name)]
+    if len(stored) > len(model.state_dict()):
+        raise UsageError(
+            f"{folder} holds {len(stored)} tensors for a net of {len(model.state_dict())}: some twice", _AGAIN
+        )
+    return model.eval()
+
+
+def load_exactly(model: nn.Module, file: Path) -> None:
+    """Weights that `safetensors.torch.save_model` wrote, into the same net. Raises UsageError where one is
+    missing, too many, or of another shape or a quantized type."""
+    if not file.is_file():
+        raise UsageError(f"{file} is missing", "give the folder that training wrote")
+    headers = read_headers([file])
+    check_types(file, headers)
+    own = model.state_dict()
+    both = [name for name in headers if name in own]
+    unlike = [(n, headers[n].shape, tuple(own[n].shape)) for n in both if headers[n].shape != own[n].shape]
+    # Tied weights are stored once, so they are known by where they lie.
+    filled = {own[name].data_ptr() for name in both}
+    missing = [name for name, value in own.items() if value.data_ptr() not in filled and value.numel()]
+    check_complete(file, model, missing, [name for name in headers if name not in own], unlike)
+    load_model(model, str(file))
+
+
+def check_complete(
+    where: Path,
+    model: nn.Module,
+    missing: Collection[str],
+    strange: Collection[str],
+    unlike: Collection[tuple[str, Any, Any]],
+) -> None:
+    """Raises UsageError where a net lacks weights, has no place for some (`strange`), or some have another
+    shape (name, shape in the file, shape of the net). It names the first of each, and how many."""
+    if not (missing or strange or unlike):
+        return
+    order = {name: place for place, name in enumerate(model.state_dict())}
+    parts: list[str] = []
+    if missing:
+        first = min(missing, key=lambda name: order.get(name, 0))
+        parts.append(f"{_count(missing, 'tensor')} of {len(order)} missing, the first is {first}")
+    if unlike:
+        first, stored, own = min(unlike, key=lambda one: order.get(one[0], 0))
+        shapes = f"{tuple(stored)}, not {tuple(own)}"
+        parts.append(f"{_count(unlike, 'tensor')} of another shape, the first is {first}: {shapes}")
+    if strange:
+        parts.append(f"{_count(strange, 'tensor')} that it has no place for, the first is {min(strange)}")
+    prefix = _prefix(missing, strange)
+    raise UsageError(
+        f"the weights in {where} are not those of its net: {'; '.join(parts)}",
+        f"each name begins with {prefix!r}: write the weights without it"
+        if prefix
+        else "give all files of one checkpoint: its weights, and the config.json they were trained with",
+    )
+
+
+def _prefix(missing: Collection[str], strange: Collection[str]) -> str:
+    """What all names that fit nowhere have before a name that is missing; "" where there is no such thing."""
+    name = min(strange, default="")
+    found = next((name[: -len(lost)] for lost in missing if name.endswith(f".{lost}")), "")
+    return found if found and all(one.startswith(found) for one in strange) else ""
+
+
+def _count(names: Collection[Any], what: str) -> str:
+    return f"{len(names)} {what}{'s' if len(names) != 1 else ''}"
