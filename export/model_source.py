@@ -17,8 +17,8 @@ _FILES = ("*.json", "*.safetensors")  # no pickles, and nothing that runs
 
 def find_model(given: str) -> Path:
     """Its folder: the one that was given, that of the bundle installed under the name, or, of ORG/NAME, the
-    hub's, downloaded where it is not here yet. Raises UsageError where there is none, and where a checkpoint's
-    files say that its weights can't be taken as they are."""
+    hub's, downloaded where it is not here yet. Raises UsageError where there is none, and for a checkpoint
+    whose files say that its weights can't be taken as they are."""
     folder = Path(given)
     if folder.is_dir():
         if given in bundle_names():

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype
     finally:
         logging.set_verbosity(verbosity)
     strange = [name for name in found["unexpected_keys"] if not _COMPUTED.search(name)]
-    check_complete(folder, model, found["missing_keys"], strange, found["mismatched_keys"])
+    check_complete(folder, model, headers, found["missing_keys"], strange, found["mismatched_keys"])
     stored = [name for name in headers if not _COMPUTED.search(name)]
     if len(stored) > len(model.state_dict()):
         raise UsageError(
@@ -145,19 +146,20 @@ def load_exactly(model: nn.Module, file: Path) -> None:
     # Tied weights are stored once, so they are known by where they lie.
     filled = {own[name].data_ptr() for name in both}
     missing = [name for name, value in own.items() if value.data_ptr() not in filled and value.numel()]
-    check_complete(file, model, missing, [name for name in headers if name not in own], unlike)
+    check_complete(file, model, headers, missing, [name for name in headers if name not in own], unlike)
     load_model(model, str(file))
 
 
 def check_complete(
     where: Path,
     model: nn.Module,
+    stored: Collection[str],
     missing: Collection[str],
     strange: Collection[str],
     unlike: Collection[tuple[str, Any, Any]],
 ) -> None:
-    """Raises UsageError where a net lacks weights, has no place for some (`strange`), or some have another
-    shape (name, shape in the file, shape of the net). It names the first of each, and how many."""
+    """Raises UsageError where of the stored weights a net lacks some, has no place for some (`strange`), or
+    some have another shape (name, shape in the file, the net's). It names the first of each, and how many."""
     if not (missing or strange or unlike):
         return
     order = {name: place for place, name in enumerate(model.state_dict())}
@@ -166,12 +168,12 @@ def check_complete(
         first = min(missing, key=lambda name: order.get(name, 0))
         parts.append(f"{_count(missing, 'tensor')} of {len(order)} missing, the first is {first}")
     if unlike:
-        first, stored, own = min(unlike, key=lambda one: order.get(one[0], 0))
-        shapes = f"{tuple(stored)}, not {tuple(own)}"
+        first, given, own = min(unlike, key=lambda one: order.get(one[0], 0))
+        shapes = f"{tuple(given)}, not {tuple(own)}"
         parts.append(f"{_count(unlike, 'tensor')} of another shape, the first is {first}: {shapes}")
     if strange:
         parts.append(f"{_count(strange, 'tensor')} that it has no place for, the first is {min(strange)}")
-    prefix = _prefix(missing, strange)
+    prefix = _prefix(stored, order)
     raise UsageError(
         f"the weights in {where} are not those of its net: {'; '.join(parts)}",
         f"each name begins with {prefix!r}: write the weights without it"
@@ -180,11 +182,12 @@ def check_complete(
     )
 
 
-def _prefix(missing: Collection[str], strange: Collection[str]) -> str:
-    """What all names that fit nowhere have before a name that is missing; "" where there is no such thing."""
-    name = min(strange, default="")
-    found = next((name[: -len(lost)] for lost in missing if name.endswith(f".{lost}")), "")
-    return found if found and all(one.startswith(found) for one in strange) else ""
+def _prefix(stored: Collection[str], own: Collection[str]) -> str:
+    """What all stored names begin with before a name of the net's begins; "" where that is nothing."""
+    each = zip(*(name.split(".") for name in stored), strict=False)
+    common = [same[0] for same in takewhile(lambda parts: len(set(parts)) == 1, each)]
+    tops = {name.partition(".")[0] for name in own}
+    return "".join(f"{part}." for part in takewhile(lambda part: part not in tops, common))
 
 
 def _count(names: Collection[Any], what: str) -> str:

@@ -35,8 +35,8 @@ class Source:
 
 
 def find_model(name: str) -> Source:
-    """A folder is preferred to a model that is known by the same name. Raises UsageError when there is no such
-    model, and BundleRefused for a bundle that cannot be read."""
+    """A folder is preferred to what is known by the same name. Raises UsageError when there is no such model,
+    and BundleRefused for a bundle that cannot be read."""
     folder = Path(name)
     if name in KNOWN and not folder.is_dir():
         return Source(name, KNOWN[name].ask, KNOWN[name].build)
