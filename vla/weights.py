@@ -100,37 +100,44 @@ def check_types(where: Path, headers: dict[str, Header]) -> None:
 
 def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """The net of a published checkpoint's folder, in evaluation mode. Raises UsageError where its weights are
-    not exactly those that the net of config.json has, as `transformers` itself names and ties them."""
+    not exactly those that the net of config.json has, as transformers itself names and ties them."""
     headers = read_headers(weight_files(folder))
     check_types(folder, headers)
+    model, found = _read(net, folder, dtype)
+    strange = [name for name in found["unexpected_keys"] if not _COMPUTED.search(name)]
+    check_complete(folder, model, headers, found["missing_keys"], strange, found["mismatched_keys"])
+    for name, other in model.get_expanded_tied_weights_keys(all_submodels=True).items():
+        if model.get_parameter(name) is not model.get_parameter(other):
+            raise UsageError(
+                f"{folder}: for config.json {name} and {other} are one matrix, the weights hold two that differ",
+                "nobody can tell which was trained: take one away, or set tie_word_embeddings to false",
+            )
+    stored, places = sum(not _COMPUTED.search(name) for name in headers), len(model.state_dict())
+    if stored > places:
+        raise UsageError(f"{folder} holds {stored} tensors for a net of {places}: some twice", _AGAIN)
+    return model.eval()
+
+
+def _read(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+    """The net, and what transformers says of its weights; where they fit nowhere it has random ones. Raises
+    UsageError for what it can't read at all."""
+    load: Any = net.from_pretrained
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # its table of what is missing would say the same in a hundred lines
-    load: Any = net.from_pretrained
     try:
-        model, found = load(
+        return load(
             folder,
             local_files_only=True,
             use_safetensors=True,
             dtype=dtype,
-            ignore_mismatched_sizes=True,  # they are refused here, by name
+            ignore_mismatched_sizes=True,  # they are refused later, by name
             output_loading_info=True,
         )
     except Exception as error:  # a configuration that fits no net fails in any layer, in any way
-        raise UsageError(
-            f"the checkpoint in {folder} can't be read: {type(error).__name__} "
-            f"{' '.join(str(error).split())[:300]}",
-            _AGAIN,
-        ) from error
+        what = f"{type(error).__name__} {' '.join(str(error).split())[:300]}"
+        raise UsageError(f"the checkpoint in {folder} can't be read: {what}", _AGAIN) from error
     finally:
         logging.set_verbosity(verbosity)
-    strange = [name for name in found["unexpected_keys"] if not _COMPUTED.search(name)]
-    check_complete(folder, model, headers, found["missing_keys"], strange, found["mismatched_keys"])
-    stored = [name for name in headers if not _COMPUTED.search(name)]
-    if len(stored) > len(model.state_dict()):
-        raise UsageError(
-            f"{folder} holds {len(stored)} tensors for a net of {len(model.state_dict())}: some twice", _AGAIN
-        )
-    return model.eval()
 
 
 def load_exactly(model: nn.Module, file: Path) -> None:
@@ -141,12 +148,14 @@ def load_exactly(model: nn.Module, file: Path) -> None:
     headers = read_headers([file])
     check_types(file, headers)
     own = model.state_dict()
-    both = [name for name in headers if name in own]
+    both = [name for name in headers if name in own and own[name].numel()]
     unlike = [(n, headers[n].shape, tuple(own[n].shape)) for n in both if headers[n].shape != own[n].shape]
     # Tied weights are stored once, so they are known by where they lie.
     filled = {own[name].data_ptr() for name in both}
     missing = [name for name, value in own.items() if value.data_ptr() not in filled and value.numel()]
     check_complete(file, model, headers, missing, [name for name in headers if name not in own], unlike)
+    if len({own[name].data_ptr() for name in both}) < len(both):
+        raise UsageError(f"{file} holds two matrices where its net has one", "train the policy again")
     load_model(model, str(file))
 
 

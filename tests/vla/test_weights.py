@@ -168,6 +168,19 @@ def test_a_head_that_is_tied_may_be_absent_and_one_that_is_not_may_not(folder: P
     assert torch.equal(model.lm_head.weight, model.model.language_model.embed_tokens.weight)
 
 
+def test_two_matrices_where_the_configuration_has_one_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"tie_word_embeddings": True}))
+    with pytest.raises(
+        UsageError, match=r"lm_head\.weight and model\.language_model\.embed_tokens\.weight are"
+    ):
+        load_backbone(folder)
+    weights = stored(folder)
+    head, words = "language_model.lm_head.weight", "language_model.model.embed_tokens.weight"
+    store(folder, weights | {head: weights[words].clone()})
+    assert load_backbone(folder).model.lm_head.weight is not None
+
+
 def test_two_sets_of_names_in_one_file_are_refused(folder: Path) -> None:
     weights = stored(folder)
     again = {n: w + 1 for n, w in load_backbone(folder).model.state_dict().items()}
@@ -226,6 +239,10 @@ def test_a_net_that_is_loaded_exactly_has_its_own_shapes_and_types(tmp_path: Pat
     save_file({n: w.to(torch.int8) for n, w in load_file(file).items()}, file)
     with pytest.raises(UsageError, match="packed or quantized"):
         load_exactly(Net(4), file)
+    save_model(Net(), str(file))
+    save_file(load_file(file) | {"second.weight": torch.ones(3, 3)}, file)
+    with pytest.raises(UsageError, match="two matrices where its net has one"):
+        load_exactly(Net(), file)
     file.write_bytes(b"no file of tensors")
     with pytest.raises(UsageError, match="can't be read"):
         load_exactly(Net(4), file)
