@@ -109,7 +109,7 @@ def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype
     for name, other in model.get_expanded_tied_weights_keys(all_submodels=True).items():
         if model.get_parameter(name) is not model.get_parameter(other):
             raise UsageError(
-                f"{folder}: for config.json {name} and {other} are one matrix, the weights hold two that differ",
+                f"{folder}: {name} and {other} are one matrix in config.json, and two in the weights",
                 "nobody can tell which was trained: take one away, or set tie_word_embeddings to false",
             )
     stored, places = sum(not _COMPUTED.search(name) for name in headers), len(model.state_dict())
