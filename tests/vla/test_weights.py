@@ -119,14 +119,25 @@ def test_packed_numbers_are_refused_by_their_type(kind: torch.dtype, folder: Pat
         load_backbone(folder)
 
 
-def test_numbers_that_old_programs_stored_are_no_strangers(folder: Path) -> None:
-    whole, weights = load_backbone(folder), stored(folder)
-    old = {
+OLD_NUMBERS = {
+    "llava": {
         "language_model.model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(8),
         "vision_tower.vision_model.embeddings.position_ids": torch.arange(5)[None],
-    }
-    store(folder, weights | old)
+    },
+    "qwen2_5_vl": {"visual.rotary_pos_emb.inv_freq": torch.ones(8)},
+}
+
+
+@pytest.mark.parametrize("name", OLD_NUMBERS)
+def test_numbers_that_old_programs_stored_are_no_strangers(name: str, tmp_path: Path) -> None:
+    folder = write_folder(name, tmp_path / "model")
+    whole = load_backbone(folder)
+    store(folder, stored(folder) | OLD_NUMBERS[name])
     assert same(load_backbone(folder), whole)
+
+
+def test_a_tensor_that_nobody_takes_is_a_stranger(folder: Path) -> None:
+    weights = stored(folder)
     store(folder, weights | {"model.image_newline": torch.ones(32)})
     with pytest.raises(
         UsageError, match=r"1 tensor that it has no place for, the first is model\.image_newline"
