@@ -38,6 +38,8 @@ def find_model(name: str) -> Source:
     """A folder is preferred to what is known by the same name. Raises UsageError when there is no such model,
     and BundleRefused for a bundle that cannot be read."""
     folder = Path(name)
+    if folder.name == "config.json" and folder.is_file():
+        folder = folder.parent
     if name in KNOWN and not folder.is_dir():
         return Source(name, KNOWN[name].ask, KNOWN[name].build)
     names = [*KNOWN, *(entry.name for entry in entry_points(group="vla_edge.bundles"))]

@@ -107,6 +107,7 @@ def test_a_folder_with_a_config_is_planned(capsys, tmp_path: Path):
     (tmp_path / "config.json").write_text('{"model_type": "kosmos-2"}')
     plan = said(capsys, "--model", str(tmp_path), "--board", "orin-nx-16")
     assert plan["family"] == "kosmos-2" and plan["parameters"] == pytest.approx(1.66e9, rel=0.03)
+    assert said(capsys, "--model", str(tmp_path / "config.json"), "--board", "orin-nx-16") == plan
     short = said(capsys, "--model", str(tmp_path), "--board", "orin-nx-16", "--tokens", "0")
     assert short["floor_ms"] < plan["floor_ms"]
     (tmp_path / "config.json").write_text("{")
