@@ -16,7 +16,7 @@ from edge.published import check_checkpoint, read_config
 from vla.backbone import Backbone, Layout
 from vla.families import FAMILIES
 from vla.paligemma import TinyConfig, build_paligemma, load
-from vla.weights import load_pretrained, weight_files
+from vla.weights import load_pretrained
 
 PINNED_FAMILIES = ("moondream", "uform")  # transformers has no modelling code for them
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
@@ -69,7 +69,6 @@ def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = 
     cls = family_of(model_type)
     if family is not None and cls.family != family:
         raise UsageError(f"{folder} holds a {cls.family} checkpoint, not {family}")
-    weight_files(folder)  # before the tokenizer: without weights there is no checkpoint at all
     layout = layout_from_tokenizer(cls, folder / "tokenizer.json")
     if (folder / "tiny.json").is_file():
         tiny: Any

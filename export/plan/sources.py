@@ -42,7 +42,7 @@ def find_model(name: str) -> Source:
         folder = folder.parent
     if name in KNOWN and not folder.is_dir():
         return Source(name, KNOWN[name].ask, KNOWN[name].build)
-    names = [*KNOWN, *(entry.name for entry in entry_points(group="vla_edge.bundles"))]
+    names = [*KNOWN, *sorted(entry.name for entry in entry_points(group="vla_edge.bundles"))]
     if folder.is_dir() and name in names:
         _say(f"{name} is the folder here, and not the known model or bundle of that name")
     if folder.is_dir() and not (folder / "manifest.json").is_file():
@@ -53,7 +53,7 @@ def find_model(name: str) -> Source:
         )
     from edge.bundle import find_bundle, read_manifest  # a third of a second: only for bundles
 
-    manifest, _ = read_manifest(find_bundle(name))
+    manifest, _ = read_manifest(find_bundle(folder))
     prompt = _numbers(manifest.graphs["prefill"], "ids") if "prefill" in manifest.graphs else 0
     return Source(manifest.name, Ask(prompt=prompt), lambda ask: bundle_net(manifest, ask), is_fixed=True)
 

@@ -1,6 +1,7 @@
 """What `vla-edge export` takes for a model: which folder, and what in it is refused before any work."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,15 @@ def test_what_is_not_what_was_trained_is_refused_on_both_paths(
     (folder / file).write_text(json.dumps(before | content))
     assert export(folder, tmp_path / "out") == 2
     assert message in capsys.readouterr().err and not (tmp_path / "out").exists()
-    with pytest.raises(UsageError):  # training reads it, too
+    with pytest.raises(UsageError, match=re.escape(message)):  # training reads it, too
         load_backbone(folder)
+
+
+def test_an_adapter_alone_is_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/base"}))
+    save_file({"lora_A.weight": torch.ones(2)}, tmp_path / "adapter_model.safetensors")
+    assert export(tmp_path, tmp_path / "out") == 2
+    assert "holds only an adapter of org/base (adapter_config.json)" in capsys.readouterr().err
 
 
 def test_florence_in_microsofts_names_is_refused_by_its_config_or_else_by_its_weights(
