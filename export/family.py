@@ -21,11 +21,12 @@ from edge.manifest import SCHEMA_VERSION, AnswerSpec, GraphInfo, ImageSpec, Mani
 from edge.preprocess import image_to_tensor
 from edge.prompt_ids import ids_after_picture, ids_before_picture
 from edge.prompts import TEMPLATES, asks_for_boxes, prompt
+from edge.published import read_json
 from edge.records import BASE_ACTION, Goal, Image
 from export.family_graphs import Source, family_sources
 from export.grounding import check_floor_graph, graph_info, provenance, random_patches
 from vla.backbone import Backbone
-from vla.loading import family_of, load_backbone, read_json
+from vla.loading import family_of, load_backbone
 from vla.preprocessor import one_size, read_image_spec
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 

@@ -2,6 +2,7 @@
 `export.large` makes. Its weights go to a work folder one by one, and no two engines are open at once."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 
 from edge.bundle import Bundle
@@ -39,10 +39,11 @@ from export.weights import FILE, WeightStore, weights_in, work_folder
 from vla.backbone import Backbone
 from vla.loading import load_backbone
 from vla.preprocessor import one_size, read_image_spec
+from vla.weights import read_headers, weight_files
 
 LARGE_FP32_BYTES = 1 << 30  # of weights; with more a model is exported in here
 _QUESTIONS = 6  # of a calibration set, to calibrate on, and as many to judge by: each takes seconds
-_TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+_TYPES = {"F64": torch.float32, "F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
 # The first token's logits against torch, which computes in the checkpoint's own type.
 _LEAST_COSINE = {torch.float32: 0.9999, torch.bfloat16: 0.99, torch.float16: 0.99}
 
@@ -64,22 +65,16 @@ class Order:
 
 
 def is_large(folder: Path) -> bool:
-    """Whether a checkpoint's weights take more than LARGE_FP32_BYTES in fp32."""
-    try:
-        return 4 * sum(count for _, count in _tensors(folder)) > LARGE_FP32_BYTES
-    except (OSError, SafetensorError) as error:
-        raise UsageError(
-            f"the weights in {folder} can't be read: {error}", "get the checkpoint again"
-        ) from error
+    """Whether a checkpoint's weights take more than LARGE_FP32_BYTES in fp32. Raises UsageError where one of
+    their files is missing or damaged."""
+    headers = read_headers(weight_files(folder))
+    return 4 * sum(math.prod(head.shape) for head in headers.values()) > LARGE_FP32_BYTES
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, int]]:
-    """Type and count of numbers of each tensor; only headers are read."""
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            for name in file.keys():  # noqa: SIM118, it is no dict
-                found = file.get_slice(name)
-                yield found.get_dtype(), int(np.prod(found.get_shape()))
+def _own_type(folder: Path) -> torch.dtype:
+    """The type that holds all weights exactly, and takes the least memory."""
+    kinds = {head.kind for head in read_headers(weight_files(folder)).values()} & _TYPES.keys()
+    return _TYPES[kinds.pop()] if len(kinds) == 1 else torch.float32
 
 
 @contextmanager
@@ -106,10 +101,7 @@ def _build(
     order: Order, work: Path, calibration: CalibrationSet | None, say: Say
 ) -> tuple[Bundle, Judged | None]:
     say("reading the checkpoint", 0, 1)
-    types = {_TYPES.get(kind, torch.bfloat16) for kind, _ in _tensors(order.folder)}
-    real = load_backbone(
-        order.folder, dtype=torch.float32 if types == {torch.float32} else min(types, key=str)
-    )
+    real = load_backbone(order.folder, dtype=_own_type(order.folder))
     image = one_size(read_image_spec(order.folder), order.camera)
     tokenizer = (order.folder / "tokenizer.json").read_bytes()
     prompt_tokens = room_for_prompts(tokenizer, manifest_family(real), order.prompt_tokens)

@@ -2,11 +2,13 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from edge.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
 from edge.errors import UsageError
+from edge.published import check_checkpoint
 
 POLICY = "vla.json"  # of a checkpoint that training wrote
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -15,19 +17,31 @@ _FILES = ("*.json", "*.safetensors")  # no pickles, and nothing that runs
 
 def find_model(given: str) -> Path:
     """Its folder: the one that was given, that of the bundle installed under the name, or, of ORG/NAME, the
-    hub's, downloaded where it is not here yet. Raises UsageError where there is none."""
+    hub's, downloaded where it is not here yet. Raises UsageError where there is none, and for a checkpoint
+    whose files say that its weights can't be taken as they are."""
     folder = Path(given)
-    if folder.exists():
-        return folder
+    if folder.is_dir():
+        if given in bundle_names():
+            print(f"note: {given} is the folder here, and not the bundle of that name", file=sys.stderr)
+        return _checked(folder)
     if given in bundle_names():
         return find_bundle(given)
+    if folder.exists():
+        raise UsageError(f"{folder} is a file", "give the folder that it lies in")
     if _HUB_ID.fullmatch(given):
-        return _download(given)
+        return _checked(_download(given))
     names = ", ".join(bundle_names())
     raise UsageError(
         f"there is no folder {given}",
         f"give a checkpoint's folder, ORG/NAME of the Hugging Face hub, or a bundle: {names}",
     )
+
+
+def _checked(folder: Path) -> Path:
+    """It, where it is a bundle, a policy, or a checkpoint whose weights can be taken."""
+    if not any((folder / name).is_file() for name in (MANIFEST, POLICY)):
+        check_checkpoint(folder)
+    return folder
 
 
 def _download(repository: str) -> Path:

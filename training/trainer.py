@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from safetensors.torch import load_model
 from torch import Tensor, nn
 
 from edge.errors import EdgeError, UsageError
@@ -30,6 +29,7 @@ from training.schedule import learning_rate, make_optimiser
 from training.stream import Batch, Batches, RobotTask, Task, WordsTask, load, move, open_robot, weight
 from vla.losses import Losses, multi_task_loss
 from vla.model import VLA
+from vla.weights import load_exactly
 
 
 class Net(nn.Module):
@@ -272,7 +272,7 @@ class Trainer:
         if folder is None:
             raise UsageError(f"there is no checkpoint in {self.config.out} to go on from")
         state = torch.load(folder / RESUME, weights_only=True, map_location="cpu")
-        load_model(self.policy, str(folder / "model.safetensors"))
+        load_exactly(self.policy, folder / "model.safetensors")
         return state
 
     def _resume(self, state: dict[str, Any]) -> None:

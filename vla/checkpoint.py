@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 
 from edge.errors import UsageError
 from vla.backbone import Backbone, Layout
@@ -15,6 +15,7 @@ from vla.loading import PINNED_FAMILIES, backbone_from_config
 from vla.losses import LossConfig
 from vla.model import VLA, VLAConfig
 from vla.training_modes import TrainableConfig
+from vla.weights import load_exactly
 
 
 def save_vla(policy: VLA, folder: Path) -> None:
@@ -53,7 +54,8 @@ def load_vla(folder: Path, backbone: Backbone | None = None) -> VLA:
     """What `save_vla` wrote, in eval mode.
 
     A family from a pinned folder can't be rebuilt from numbers: give its `backbone` (`load_pinned`).
-    Raises UsageError if a file is missing or the backbone is of another family.
+    Raises UsageError if a file is missing, the backbone is of another family, or the weights are not exactly
+    the policy's.
     """
     for name in ("vla.json", "model.safetensors"):
         if not (folder / name).is_file():
@@ -67,5 +69,5 @@ def load_vla(folder: Path, backbone: Backbone | None = None) -> VLA:
         raise UsageError(f"{folder} is a policy on {shape['family']}, not on {backbone.family}")
     backbone.to(getattr(torch, shape["dtype"]))
     policy = VLA(backbone, config_from_json(shape["vla"]))
-    load_model(policy, str(folder / "model.safetensors"))
+    load_exactly(policy, folder / "model.safetensors")
     return policy.eval()

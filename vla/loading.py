@@ -2,21 +2,21 @@
 
 import hashlib
 import importlib.util
-import json
 import stat
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from edge.errors import UsageError
+from edge.published import check_checkpoint, read_config
 from vla.backbone import Backbone, Layout
 from vla.families import FAMILIES
 from vla.paligemma import TinyConfig, build_paligemma, load
+from vla.weights import load_pretrained
 
 PINNED_FAMILIES = ("moondream", "uform")  # transformers has no modelling code for them
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
@@ -58,53 +58,24 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
     )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """What config.json says. Raises UsageError where it is missing or damaged."""
-    file = folder / "config.json"
-    if not file.is_file():
-        raise UsageError(f"{file} is missing", "give the folder of a checkpoint, with all of its files")
-    return read_json(file)
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """The keys of a JSON file. Raises UsageError where it holds none."""
-    try:
-        found: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{file} can't be read: {error}", "get the checkpoint again") from error
-    if not isinstance(found, dict):
-        raise UsageError(f"{file} holds no keys", "get the checkpoint again")
-    return found
-
-
 def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = torch.float32) -> Backbone:
     """A family's checkpoint folder: config.json, tokenizer.json, *.safetensors. None of its code runs.
 
-    Our own tiny PaliGemma (`vla.paligemma.save`) is read too. Raises UsageError if the folder is incomplete
-    or holds another family than `family`.
+    Our own tiny PaliGemma (`vla.paligemma.save`) is read too. Raises UsageError if the folder is incomplete,
+    holds another family than `family`, or weights that are not exactly those of its net.
     """
-    model_type = str(read_config(folder).get("model_type"))
+    check_checkpoint(folder)
+    model_type = str(read_config(folder)["model_type"])
     cls = family_of(model_type)
     if family is not None and cls.family != family:
         raise UsageError(f"{folder} holds a {cls.family} checkpoint, not {family}")
-    if not any(folder.glob("*.safetensors")):
-        raise UsageError(f"{folder} has no *.safetensors", "convert the weights: pickled ones are not read")
     layout = layout_from_tokenizer(cls, folder / "tokenizer.json")
     if (folder / "tiny.json").is_file():
         tiny: Any
         tiny, sizes, _ = load(folder)
         return cls(tiny.to(dtype), layout, {"model_type": model_type, "tiny": asdict(sizes)})
     disable_progress_bar()  # commands show their own
-    try:
-        model = cls.classes[model_type].from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=dtype
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise UsageError(
-            f"the checkpoint in {folder} can't be read: {' '.join(str(error).split())[:300]}",
-            "get it again, all of its files",
-        ) from error
-    return cls(model.eval(), layout)
+    return cls(load_pretrained(cls.classes[model_type], folder, dtype), layout)
 
 
 def backbone_from_config(config: dict[str, Any], layout: Layout) -> Backbone:

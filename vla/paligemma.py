@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import save_model
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
 
 from edge.errors import UsageError
+from edge.published import read_json
 from vla.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, PAD, loc_token
+from vla.weights import load_exactly
+
+_AGAIN = "get the checkpoint again, all of its files"
 
 
 @dataclass(frozen=True)
@@ -205,17 +209,25 @@ def save(
 
 
 def load(folder: Path) -> tuple[PaliGemmaForConditionalGeneration, TinyConfig, Tokenizer]:
-    """What `save` wrote, in evaluation mode. Raises UsageError for a tiny.json with other keys than ours."""
+    """What `save` wrote, in evaluation mode. Raises UsageError for a tiny.json with other keys than ours, for
+    sizes of no net, for weights that are not exactly its net's, and for a damaged tokenizer."""
     file = folder / "tiny.json"
-    fields: dict[str, Any] = json.loads(file.read_text())
+    fields = read_json(file)
     wanted = TinyConfig.__dataclass_fields__.keys()
     odd = [f"key {k!r} is missing" for k in wanted if k not in fields]
     odd += [f"unknown key {k!r}" for k in fields if k not in wanted]
     if odd:
         raise UsageError(f"{file}: {odd[0]}", "the folder is of another version: train or fetch it anew")
-    for name in ("stem_widths", "stem_blocks"):
-        fields[name] = tuple(fields[name])
-    config = TinyConfig(**fields)
-    model = build_paligemma(config)
-    load_model(model, str(folder / "model.safetensors"))
-    return model.eval(), config, Tokenizer.from_file(str(folder / "tokenizer.json"))
+    try:
+        for name in ("stem_widths", "stem_blocks"):
+            fields[name] = tuple(fields[name])
+        config = TinyConfig(**fields)
+        model = build_paligemma(config)
+    except Exception as error:  # sizes that fit no net fail in any layer, in any way
+        raise UsageError(f"{file} describes no net: {error}", _AGAIN) from error
+    load_exactly(model, folder / "model.safetensors")
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise UsageError(f"{folder / 'tokenizer.json'} can't be read: {error}", _AGAIN) from error
+    return model.eval(), config, tokenizer

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge.errors import UsageError
+from edge.published import is_microsofts
 from export.plan.fields import Fields
 from export.plan.layers import Ask, Layers, Net, Stage, Work, lookup, matrix
 
 SIDE = 768  # px, of its processor; the net takes any
+_MICROSOFTS_WIDTHS = [256, 512, 1024, 2048]  # where Microsoft's config.json leaves dim_embed out
 
 
 def florence2(config: Mapping[str, Any], ask: Ask) -> Net:
     """As `export.plan.families.read_config`."""
-    vision = Fields(config.get("vision_config") or {}, "florence_vision")
+    vision = Fields(_vision(config), "florence_vision")
     text = Fields(config.get("text_config") or {}, "bart")
     width = text.number("d_model")
     work, tables, tokens = _davit(vision)
@@ -34,6 +36,17 @@ def florence2(config: Mapping[str, Any], ask: Ask) -> Net:
         stages.append(Stage("decode", step, ask.tokens - 1, shares=True))
     cache = (rows + ask.tokens) * decoder.cached_per_token
     return Net("florence-2", tuple(stages), tables, cache=cache)
+
+
+def _vision(config: Mapping[str, Any]) -> Any:
+    """The section of the images, Microsoft's names in it turned into those of transformers."""
+    vision: Any = config.get("vision_config") or {}
+    if not isinstance(vision, Mapping) or not is_microsofts(config):
+        return vision
+    positions: Any = vision.get("image_pos_embed")
+    count = positions.get("max_pos_embeddings", 50) if isinstance(positions, Mapping) else 50
+    widths = vision.get("dim_embed", _MICROSOFTS_WIDTHS)
+    return {**vision, "embed_dim": widths, "max_position_embeddings": count}
 
 
 def _layers(text: Fields, part: str, width: int) -> Layers:

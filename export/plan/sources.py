@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import UsageError
+from edge.published import NATIVE_FLORENCE, check_adapter, check_kind, is_microsofts
 from export.plan.boards import BITS
 from export.plan.families import read_config
 from export.plan.known import KNOWN
@@ -32,25 +35,47 @@ class Source:
 
 
 def find_model(name: str) -> Source:
-    """Raises UsageError when there is no such model, and BundleRefused for a bundle that cannot be read."""
-    if name in KNOWN:
-        return Source(name, KNOWN[name].ask, KNOWN[name].build)
+    """A folder is preferred to what is known by the same name. Raises UsageError when there is no such model,
+    and BundleRefused for a bundle that cannot be read."""
     folder = Path(name)
-    if (folder / "config.json").is_file() and not (folder / "manifest.json").is_file():
-        config = _read_json(folder / "config.json")
-        return Source(folder.resolve().name, Ask(), lambda ask: read_config(config, ask))
+    if folder.name == "config.json" and folder.is_file():
+        folder = folder.parent
+    if name in KNOWN and not folder.is_dir():
+        return Source(name, KNOWN[name].ask, KNOWN[name].build)
+    names = [*KNOWN, *sorted(entry.name for entry in entry_points(group="vla_edge.bundles"))]
+    if folder.is_dir() and name in names:
+        _say(f"{name} is the folder here, and not the known model or bundle of that name")
     if folder.is_dir() and not (folder / "manifest.json").is_file():
+        return _checkpoint(folder)
+    if not folder.is_dir() and name not in names:
+        raise UsageError(
+            f"no model {name!r}: neither a name nor a folder", f"known names: {', '.join(names)}"
+        )
+    from edge.bundle import find_bundle, read_manifest  # a third of a second: only for bundles
+
+    manifest, _ = read_manifest(find_bundle(folder))
+    prompt = _numbers(manifest.graphs["prefill"], "ids") if "prefill" in manifest.graphs else 0
+    return Source(manifest.name, Ask(prompt=prompt), lambda ask: bundle_net(manifest, ask), is_fixed=True)
+
+
+def _checkpoint(folder: Path) -> Source:
+    """Of a folder with config.json. Raises UsageError where it has none, or one of no model that is known."""
+    file = folder / "config.json"
+    if not file.is_file():
+        check_adapter(folder)
         raise UsageError(
             f"{folder} has neither config.json nor manifest.json", "give a Hugging Face folder or a bundle's"
         )
-    from edge.bundle import bundle_names, find_bundle, read_manifest  # a third of a second: only for bundles
+    config = _read_json(file)
+    check_kind(config, file)
+    if is_microsofts(config):
+        _say(f"this is Microsoft's naming of Florence-2; to export it, take {NATIVE_FLORENCE} of the hub")
+    return Source(folder.resolve().name, Ask(), lambda ask: read_config(config, ask))
 
-    if not folder.is_dir() and name not in bundle_names():
-        known = ", ".join((*KNOWN, *bundle_names()))
-        raise UsageError(f"no model {name!r}: neither a name nor a folder", f"known names: {known}")
-    manifest, _ = read_manifest(find_bundle(name))
-    prompt = _numbers(manifest.graphs["prefill"], "ids") if "prefill" in manifest.graphs else 0
-    return Source(manifest.name, Ask(prompt=prompt), lambda ask: bundle_net(manifest, ask), is_fixed=True)
+
+def _say(note: str) -> None:
+    """For people, beside what --json prints."""
+    print(f"note: {note}", file=sys.stderr)
 
 
 def _read_json(file: Path) -> dict[str, object]:
@@ -58,7 +83,7 @@ def _read_json(file: Path) -> dict[str, object]:
         raise UsageError(f"{file} is larger than {_MAX_CONFIG_BYTES} bytes")
     try:
         config: object = json.loads(file.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{file} is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise UsageError(f"{file} is not a JSON object")

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from edge.errors import BundleRefused, UsageError
 from export import policy as policy_module
@@ -34,6 +36,20 @@ def edit_statistics(folder: Path, **changes: Any) -> None:
     (folder / "statistics.json").write_text(json.dumps(fields))
 
 
+OF_THE_HEAD = "head.net.weight_hh_l1"
+
+
+def edit_weights(folder: Path, edit: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+    file = folder / "model.safetensors"
+    save_file(edit(load_file(file)), file)
+
+
+def wider_head(folder: Path) -> dict[str, Any]:
+    """The shape of another head than the one that was trained."""
+    head = json.loads((folder / "vla.json").read_text())["vla"]["head"]
+    return head | {"hidden": 2 * head["hidden"]}
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "pre": (lambda f: edit_vla(f, history="pre"), "history pre; only none and post"),
     "video": (lambda f: edit_vla(f, history="video"), "history video"),
@@ -43,7 +59,17 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "model.safetensors is missing"),
     "no config": (lambda f: (f / "config.yaml").unlink(), "config.yaml is missing"),
     "no statistics": (lambda f: (f / "statistics.json").unlink(), "statistics.json is missing"),
-    "cut": (lambda f: (f / "model.safetensors").write_bytes(b"cut short"), "can be read"),
+    "cut": (lambda f: (f / "model.safetensors").write_bytes(b"cut short"), "can't be read"),
+    "lacks one": (
+        lambda f: edit_weights(f, lambda w: {n: v for n, v in w.items() if n != OF_THE_HEAD}),
+        f"1 tensor of [0-9]+ missing, the first is {OF_THE_HEAD}",
+    ),
+    "lacks vision": (
+        lambda f: edit_weights(f, lambda w: {n: v for n, v in w.items() if "vision_tower" not in n}),
+        r"[0-9]+ tensors of [0-9]+ missing, the first is backbone\.model\.model\.vision_tower",
+    ),
+    "prefix": (lambda f: edit_weights(f, lambda w: {f"module.{n}": v for n, v in w.items()}), "no place for"),
+    "wider": (lambda f: edit_vla(f, head=wider_head(f)), r"of another shape, the first is head\."),
     "no shape": (lambda f: (f / "vla.json").write_text("[1]"), "holds no keys"),
     "no json": (lambda f: (f / "statistics.json").write_text("{"), "cannot read"),
     "robot": (lambda f: edit_statistics(f, names=["a", "b", "c"]), "do not fit"),

@@ -107,11 +107,85 @@ def test_a_folder_with_a_config_is_planned(capsys, tmp_path: Path):
     (tmp_path / "config.json").write_text('{"model_type": "kosmos-2"}')
     plan = said(capsys, "--model", str(tmp_path), "--board", "orin-nx-16")
     assert plan["family"] == "kosmos-2" and plan["parameters"] == pytest.approx(1.66e9, rel=0.03)
+    assert said(capsys, "--model", str(tmp_path / "config.json"), "--board", "orin-nx-16") == plan
     short = said(capsys, "--model", str(tmp_path), "--board", "orin-nx-16", "--tokens", "0")
     assert short["floor_ms"] < plan["floor_ms"]
     (tmp_path / "config.json").write_text("{")
     assert cli.main(["plan", "--model", str(tmp_path)]) == 2
     assert "is not JSON" in capsys.readouterr().err
+
+
+# What Microsoft's config.json of its two sizes says: published totals are 0.23 and 0.77 billion.
+MICROSOFTS = {
+    "base": ([128, 256, 512, 1024], 768, 6, 0.23e9),
+    "large": ([256, 512, 1024, 2048], 1024, 12, 0.77e9),
+}
+
+
+@pytest.mark.parametrize("size", MICROSOFTS)
+def test_florence_in_microsofts_naming_is_counted_and_told_what_serves(size: str, capsys, tmp_path: Path):
+    widths, width, depth, published = MICROSOFTS[size]
+    vision = {
+        "model_type": "davit", "dim_embed": widths, "depths": [1, 1, 9, 1], "patch_size": [7, 3, 3, 3],
+        "patch_stride": [4, 2, 2, 2], "window_size": 12, "projection_dim": width,
+        "image_pos_embed": {"type": "learned_abs_2d", "max_pos_embeddings": 50},
+    }  # fmt: skip
+    text = {"vocab_size": 51289, "d_model": width, "max_position_embeddings": 1024}
+    for part in ("encoder", "decoder"):
+        heads = {"attention_heads": width // 64, "ffn_dim": 4 * width, "layers": depth}
+        text |= {f"{part}_{key}": value for key, value in heads.items()}
+    config = {"model_type": "florence2", "vision_config": vision, "text_config": text}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert cli.main(["plan", "--json", "--model", str(tmp_path), "--board", "thor"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["parameters"] == pytest.approx(published, rel=0.01)
+    assert "florence-community/Florence-2-base, -base-ft, -large" in err
+    if size == "large":  # what is left out is Microsoft's default, which is the large one's
+        config["vision_config"] = {"model_type": "davit", "image_pos_embed": 3}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        again = said(capsys, "--model", str(tmp_path), "--board", "thor")
+        assert again["parameters"] == json.loads(out)["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        ({"type": "pi0"}, "a LeRobot policy, 'pi0'", "`vla-edge plan --model pi0.5`"),
+        ({"type": "smolvla"}, "a LeRobot policy, 'smolvla'", "`vla-edge plan --model smolvla`"),
+        ({"model_type": "openvla"}, "another project, 'openvla'", "`vla-edge plan --model openvla`"),
+        ({"text_config": {"model_type": "gemma"}}, "has no model_type, only a text_config", "published"),
+        ({"model_type": "gpt2"}, "no family reads model type 'gpt2'", "known: paligemma"),
+    ],
+)
+def test_a_config_of_something_else_says_what_it_is_and_what_to_type(
+    content: dict, message: str, hint: str, capsys, tmp_path: Path
+):
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert cli.main(["plan", "--model", str(tmp_path)]) == 2
+    err = capsys.readouterr().err
+    assert message in err and hint in err
+
+
+def test_a_folder_with_only_an_adapter_is_no_model(capsys, tmp_path: Path):
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
+    assert cli.main(["plan", "--model", str(tmp_path)]) == 2
+    assert "only an adapter of org/base" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["pi0.5", "default"])
+def test_a_folder_is_preferred_to_what_is_known_by_its_name(
+    name: str, capsys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert said(capsys, "--model", name, "--board", "thor")["family"] in ("pi0.5", "paligemma")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "config.json").write_text('{"model_type": "kosmos-2"}')
+    assert cli.main(["plan", "--json", "--model", name, "--board", "thor"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["family"] == "kosmos-2"
+    assert err == f"note: {name} is the folder here, and not the known model or bundle of that name\n"
+    assert cli.main(["plan", "--json", "--model", f"./{name}", "--board", "thor"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_bundle_is_planned_by_its_graphs(capsys, tiny_bundle: Path):
