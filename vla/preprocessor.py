@@ -26,7 +26,7 @@ def read_image_spec(folder: Path) -> ImageSpec:
     file = folder / (_PREPROCESSOR if _nested(folder) is None else _PROCESSOR)
     try:
         return published_spec(_nested(folder) or json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise UsageError(
             f"{file} does not say what its images are ({type(error).__name__}: {error})",
             "give inputs.image: height, width, resize, mean, std",
