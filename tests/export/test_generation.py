@@ -120,7 +120,7 @@ def test_without_the_file_the_configuration_of_the_net_is_taken_as_transformers_
     said = RULES | {"eos_token_id": 9, "forced_bos_token_id": None}
     outer = {"no_repeat_ngram_size": 3}
     folder = folder_of(tmp_path, {}, {"text_config": said, **outer} if inside else said)
-    spec, left = answer_spec(folder, 8, 2, (), 64)
+    spec, left = answer_spec(folder, 8, {2}, (), 64)
     theirs = GenerationConfig.from_pretrained(folder, config_file_name="config.json", _from_model_config=True)
     assert spec.rules is not None and not left
     for name in RULES:
@@ -131,7 +131,7 @@ def test_without_the_file_the_configuration_of_the_net_is_taken_as_transformers_
 
 def test_the_file_is_taken_alone_where_there_is_one(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, {"eos_token_id": [4, 3]}, RULES | {"eos_token_id": 9, "num_beams": 3})
-    spec, left = answer_spec(folder, 8, 2, (), 64)
+    spec, left = answer_spec(folder, 8, {2}, (), 64)
     assert spec.rules is None and spec.end_ids == (2, 3, 4) and not left
 
 
@@ -144,7 +144,7 @@ def test_defaults_that_are_written_down_are_no_rules(tmp_path: Path) -> None:
         "exponential_decay_length_penalty": None, "guidance_scale": 1.0, "encoder_repetition_penalty": 1.0,
         "forced_eos_token_id": None, "eos_token_id": None, "length_penalty": 1.0, "max_length": 20,
     }  # fmt: skip
-    spec, left = answer_spec(folder_of(tmp_path, neutral, {}), 8, 2, (), 64)
+    spec, left = answer_spec(folder_of(tmp_path, neutral, {}), 8, {2}, (), 64)
     assert spec.rules is None and spec.end_ids == (2,) and not left
 
 
@@ -158,7 +158,7 @@ def test_defaults_that_are_written_down_are_no_rules(tmp_path: Path) -> None:
     ],
 )
 def test_what_greedy_answers_do_not_know_is_named(said: dict[str, Any], named: str, tmp_path: Path) -> None:
-    assert answer_spec(folder_of(tmp_path, said, {}), 8, 2, (), 64)[1] == named
+    assert answer_spec(folder_of(tmp_path, said, {}), 8, {2}, (), 64)[1] == named
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,13 @@ def test_what_can_not_be_followed_is_refused_by_name(
     said: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        answer_spec(folder_of(tmp_path, said, {}), 8, 2, (1,), 64)
+        answer_spec(folder_of(tmp_path, said, {}), 8, {2}, (1,), 64)
     assert message in str(caught.value) and "generation_config.json" in str(caught.value)
 
 
 def test_every_rule_of_a_manifest_is_read(tmp_path: Path) -> None:
     spec, _ = answer_spec(
-        folder_of(tmp_path, RULES | {"forced_bos_token_id": 7, "min_length": 4}, {}), 8, 2, (1,), 64
+        folder_of(tmp_path, RULES | {"forced_bos_token_id": 7, "min_length": 4}, {}), 8, {2}, (1,), 64
     )
     assert spec.rules is not None and spec.rules.model_fields_set == set(TokenRules.model_fields)
 
