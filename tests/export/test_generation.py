@@ -21,6 +21,7 @@ from export.command import main
 from export.family import Chooser, family_manifest, torch_answer
 from export.generation import answer_spec
 from export.grounding import random_patches
+from tests.edge.family_processors import LLAVA_CHAT
 from tests.export.hf_folders import write_folder
 from vla.backbone import Backbone
 from vla.loading import load_backbone
@@ -48,9 +49,8 @@ def generated(backbone: Backbone, folder: Path, manifest: Manifest, image: Image
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
     tokens = backbone.encode(pixels).tokens.shape[1]
-    ids = torch.tensor(
-        [prompt_ids(tokenizer, manifest.family, words, tokens_of_one(manifest.family, tokens))]
-    )
+    picture = tokens_of_one(manifest.family, tokens)
+    ids = torch.tensor([prompt_ids(tokenizer, manifest.family, words, picture, manifest.chat)])
     given: dict[str, Any] = {"pixel_values": pixels, "attention_mask": torch.ones_like(ids)}
     if manifest.family == "smolvlm":
         given["pixel_values"] = pixels[:, None]
@@ -90,16 +90,20 @@ def test_tokens_by_rules_are_those_of_generate(name: str, tmp_path: Path) -> Non
     assert choose.said != [int(logits.argmax()) for logits in raw], "the rules change nothing here"
 
 
-def test_a_bundle_says_what_generate_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = write_folder("florence2", tmp_path / "model")
-    rules = RULES | {"forced_bos_token_id": 7, "decoder_start_token_id": 1, "num_beams": 3}
-    say(folder, rules)
+def test_a_bundle_asks_by_its_template_and_says_what_generate_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = say(write_folder("llava", tmp_path / "model"), RULES | {"num_beams": 3})
+    template = "Be brief. " + LLAVA_CHAT.replace("'ASSISTANT:'", "' ROBOT:'")
+    (folder / "chat_template.jinja").write_text(template)
     arguments = ["--prompt-tokens", "120", "--answer-tokens", str(SAID)]
     assert main(["--model", str(folder), "--out", str(tmp_path / "out"), *arguments]) == 0
-    assert "the checkpoint also asks for num_beams 3" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "not the usual one of llava, and is followed: 'Be brief. USER: '" in told
+    assert "the checkpoint also asks for num_beams 3" in told
     bundle = load_bundle(tmp_path / "out")
     assert bundle.manifest.provenance["not_followed"] == "num_beams 3"
-    image, words = random_patches(7, 32, 32), prompt("florence-2", Goal("describe_scene"))
+    image, words = random_patches(7, 16, 16), prompt("llava", Goal("describe_scene"))
     wanted = generated(load_backbone(folder), folder, bundle.manifest, image, words)
     with GroundingModel(bundle) as model:
         found = model.caption(image, words)
