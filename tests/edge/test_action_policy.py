@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.action_model import Said, pipeline, state_of
+from edge.action_model import STATE_COLUMNS, Said, pipeline, state_of
 from edge.action_policy import AGAIN, ARRIVED_NS, STEP_M_S, ActionPolicy
 from edge.errors import BundleRefused
 from edge.freespace import COLUMNS, Scan
@@ -298,3 +298,12 @@ def test_the_state_is_the_odometrys_in_the_order_that_was_trained():
     wanted = StateInput(columns=("yaw_rad", "x_m"), mean=(0.0, 1.0), std=(1.0, 2.0))
     found = state_of(Odometry(0, 5.0, 6.0, 0.5, ZERO), wanted)
     np.testing.assert_allclose(found, [[0.5, 2.0]], atol=1e-5)
+
+
+def test_every_number_of_the_odometry_stands_in_its_own_column():
+    odometry = Odometry(0, 1.0, 2.0, 3.0, Velocity(4.0, 5.0, 6.0))
+    wanted = StateInput(columns=STATE_COLUMNS, mean=(0.0,) * 6, std=(1.0,) * 6)
+    assert STATE_COLUMNS == (
+        "x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s",
+    )  # fmt: skip
+    np.testing.assert_allclose(state_of(odometry, wanted), [[1, 2, 3, 4, 5, 6]], rtol=1e-5)

@@ -24,7 +24,7 @@ HEADS: dict[str, dict[str, Any]] = {
     },
     "discrete": {"head": {"kind": "discrete", "bins": 64}, "history": "none", "window": 1},
 }
-STATE = ["x_m", "yaw_rad", "angular_z_rad_s"]
+STATE = ["x_m", "yaw_rad", "linear_y_m_s", "linear_x_m_s", "angular_z_rad_s"]
 
 
 def statistics() -> dict[str, Any]:

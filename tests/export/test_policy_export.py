@@ -3,16 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from edge.action_model import ActionModel
+from edge.action_model import ActionModel, state_of
 from edge.bundle import load_bundle, make_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import Answer, GroundingModel
+from edge.manifest import StateInput
 from edge.parsing import parse_detections
 from edge.policy import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
@@ -55,7 +57,7 @@ def bundle_of(
 
 
 def odometry(step: int) -> Odometry:
-    return Odometry(0, 0.1 * step, 0.0, 0.2 * step, Velocity(0.0, 0.0, 0.3))
+    return Odometry(0, 0.1 * step, 0.0, 0.2 * step, Velocity(0.1 * step, -0.2, 0.3))
 
 
 @pytest.mark.parametrize("kind", ["fc", "lstm", "gpt", "discrete"])
@@ -161,6 +163,21 @@ def test_other_weights_are_found_out(checkpoints: dict[str, Path], bundle_of: Ca
                     weight += 0.05
         with pytest.raises(BundleRefused, match="disagree"):
             compare(checkpoint, load_bundle(bundle_of(kind)), [random_patches(0, 32, 48)])
+
+
+def test_a_runtime_that_takes_one_speed_for_the_other_is_found_out(
+    checkpoints: dict[str, Path], bundle_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swapped(odometry: Odometry, wanted: StateInput) -> np.ndarray:
+        v = odometry.velocity
+        wrong = Velocity(v.linear_y_m_s, v.linear_x_m_s, v.angular_z_rad_s)
+        return state_of(replace(odometry, velocity=wrong), wanted)
+
+    checkpoint, bundle = read_checkpoint(checkpoints["fc"]), load_bundle(bundle_of("fc"))
+    compare(checkpoint, bundle, [random_patches(0, 32, 48)])
+    monkeypatch.setattr("edge.action_model.state_of", swapped)
+    with pytest.raises(BundleRefused, match="disagree"):
+        compare(checkpoint, bundle, [random_patches(0, 32, 48)])
 
 
 def test_a_head_of_another_shape_than_its_graphs_is_refused(bundle_of: Callable[[str], Path]) -> None:
