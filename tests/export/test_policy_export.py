@@ -191,15 +191,7 @@ def test_a_head_of_another_shape_than_its_graphs_is_refused(bundle_of: Callable[
         GroundingModel(bundle)
 
 
-def test_an_old_bundle_loads_and_one_without_its_head_does_not(
-    tiny_bundle: Path, bundle_of: Callable[[str], Path], tmp_path: Path
-) -> None:
-    shutil.copytree(tiny_bundle, tmp_path / "old")
-    file = tmp_path / "old" / "manifest.json"
-    fields = json.loads(file.read_text())
-    del fields["head"]  # as it was written before there were such policies
-    file.write_text(json.dumps(fields))
-    assert load_bundle(tmp_path / "old").manifest.head is None
+def test_a_bundle_without_its_head_is_refused(bundle_of: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(bundle_of("fc"), tmp_path / "headless")
     file = tmp_path / "headless" / "manifest.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "head": None}))

@@ -124,7 +124,8 @@ def test_a_bundle_is_planned_by_its_graphs(capsys, tiny_bundle: Path):
         ("decode", 5),
     ]
     assert plan["parameters"] * 4 == pytest.approx(sum(map(len, bundle.contents.values())), rel=0.2)
-    assert said(capsys, "--model", "default", "--board", "orin-nano")["family"] == "paligemma"
+    for name in ("default", "default-int8"):
+        assert said(capsys, "--model", name, "--board", "orin-nano")["family"] == "paligemma"
     assert cli.main(["plan", "--model", str(tiny_bundle / "nothing")]) == 2
 
 
