@@ -20,13 +20,15 @@ THING = (1.4, 0.1)  # its foot, metres in the odometry frame
 
 
 def seen(pose: Pose, confidence: float, frame: Frame) -> Inference:
-    """The true box of the thing's foot, as a model says it."""
+    """The true box of the thing's foot, as a model says it, or that it is out of view."""
     x, y = pose.to_base(*THING)
-    slope = (x - MOUNT.forward_m) / MOUNT.height_m
     c, s = math.cos(MOUNT.pitch_rad), math.sin(MOUNT.pitch_rad)
+    slope = (x - MOUNT.forward_m) / MOUNT.height_m
     up = (slope * s - c) / (s + slope * c)
     left = y / (x - MOUNT.forward_m) * (c + up * s)
     u, v = 0.5 - left / (2 * VIEW.tan_u), 0.5 - up / (2 * VIEW.tan_v)
+    if slope <= 0 or not 0.05 < u < 0.95:
+        return Inference(frame, "none", confidence, {})
     assert VIEW.floor_point(u, v) == pytest.approx((x, y))
     box = np.clip([v - 0.3, u - 0.05, v, u + 0.05], 0, 1)
     text = "".join(f"<loc{min(1023, round(1024 * part)):04d}>" for part in box)
@@ -134,3 +136,19 @@ def test_a_wall_that_is_seen_in_between_is_not_driven_into(wall_x_m: float, arri
     base.drive(150)
     assert base.seeker.status.reached is arrives
     assert base.pose.x_m <= wall_x_m - MOUNT.radius_m
+
+
+@pytest.mark.parametrize(("confidence", "circles"), [(0.87, True), (0.97, False)])
+def test_what_is_not_quite_like_it_is_looked_at_from_another_side_before_it_is_believed(
+    confidence: float, circles: bool
+) -> None:
+    base = Base(wall_x_m=3.0)
+    base.drive(115, confidence)
+    assert base.seeker.status.state == ("circle" if circles else "arrived")
+
+
+def test_a_chunk_is_as_sure_as_the_answers_and_standing_is_always_sure() -> None:
+    base = Base()
+    chunk = base.drive(40, 0.6)
+    assert base.seeker.status.state == "approach" and chunk.confidence == pytest.approx(0.6, abs=0.01)
+    assert Base().drive(1, 0.6).confidence == 1.0
