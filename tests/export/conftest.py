@@ -37,7 +37,7 @@ def statistics() -> dict[str, Any]:
         "robot": "rover",
         "rate_hz": 10,
         "count": 100,
-        "state": span(STATE_NAMES, [-1.0] * 6, [2.0] * 6),
+        "state": span(STATE_NAMES, [-1.0, -2.0, -3.0, -0.5, -0.4, -1.0], [2.0, 1.0, 3.0, 0.6, 0.3, 1.5]),
         "action": span(BASE_ACTION.names, [-0.1, -0.2, -0.8], [0.45, 0.2, 0.9]),
     }
 

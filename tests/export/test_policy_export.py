@@ -23,7 +23,7 @@ from edge.vocabulary import check_target
 from export.checkpoint import read_checkpoint
 from export.family_graphs import Source, Vision
 from export.grounding import random_patches
-from export.policy import compare, export_policy, torch_step
+from export.policy import compare, export_policy, torch_state, torch_step
 from training.policy import load_policy
 
 PROMPT = "detect red cup"
@@ -106,6 +106,18 @@ def test_the_action_numbers_are_those_of_training(
     with ActionModel(load_bundle(bundle_of("lstm"))) as model:
         ours = model.pipeline.decode(actions)
     np.testing.assert_allclose(ours, processing.decode(torch.from_numpy(actions)))
+
+
+def test_the_state_numbers_are_those_of_training(checkpoints: dict[str, Path]) -> None:
+    """By training's own names and scaling; the gate takes both sides' numbers from the checkpoint."""
+    _, processing = load_policy(checkpoints["fc"])
+    told = Odometry(0, 0.1, 0.2, 0.3, Velocity(0.4, 0.5, 0.6))
+    row = np.array([[[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]]], np.float32)  # as a dataset has it, STATE_NAMES
+    wanted = read_checkpoint(checkpoints["fc"]).head.state
+    assert wanted is not None
+    trained = processing._states(row)
+    torch.testing.assert_close(torch_state(told, wanted), trained)
+    np.testing.assert_allclose(state_of(told, wanted), trained[0, :, :-1], rtol=1e-5)
 
 
 def test_a_token_policy_says_nothing_but_actions(
