@@ -262,6 +262,11 @@ def test_a_frame_slightly_in_the_future_is_followed() -> None:
     assert guard.frame_to_motor_ns == 0
 
 
+def test_a_frame_more_than_20_ms_in_the_future_is_not() -> None:
+    assert armed().follow(chunk(START + 20 * MS), START)
+    assert not armed().follow(chunk(START + 20 * MS + 1), START)
+
+
 def test_repeated_chunks_are_ignored_and_do_not_refresh_the_age() -> None:
     guard = armed()
     now_ns, _ = drive(guard, START, 40, row=(0.5, 0, 0), decision=5)

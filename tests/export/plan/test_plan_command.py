@@ -93,6 +93,8 @@ def test_people_get_a_table(capsys):
         (["--model", "no-such-model"], "no model 'no-such-model'"),
         (["--model", "pi0.5", "--board", "rpi"], "rpi"),
         (["--model", "default", "--views", "2"], "shapes are fixed"),
+        (["--model", "default-int8", "--views", "2"], "shapes are fixed"),
+        (["--model", "default-int8", "--board", "this"], "was not measured in int8"),
         (["--model", "."], "neither config.json nor manifest.json"),
         ([], "--model"),
     ],
