@@ -3,12 +3,12 @@
 Graphs (static shapes; N image tokens, P prompt tokens at most, S cache slots, V words):
 
     vision   pixel_values (1,3,H,W)                                   -> image_features (1,N,D), ...
-    prefill  image_features, ids (1,P) padded, length (1,), ...       -> logits (1,V), cache, ...
+    prefill  image_features, ids (1,P) padded, length (1,), ...       -> logits (1,V), position, cache, ...
     decode   token (1,1), position (1,) = its slot, past cache, ...   -> logits (1,V), cache
 
-What else prefill and decode take is the output of that name of vision or prefill, or `length`. Where prefill
-gives `position` (1,), that is the slot of the answer's first token. Else it is the one behind the prompt: the
-answer overwrites the prompt's padding, so that the cache is one unbroken sequence.
+What else prefill and decode take is the output of that name of vision or prefill, or `length`. The `position`
+(1,) that prefill gives is the slot of the answer's first token: behind the prompt, whose padding the answer
+overwrites, so that the cache is one unbroken sequence.
 """
 
 import time
@@ -19,6 +19,7 @@ from types import TracebackType
 import numpy as np
 
 from edge.bundle import Bundle
+from edge.bundle_files import REEXPORT
 from edge.engines.factory import open_engine
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec
@@ -103,9 +104,8 @@ class Prefix:
         self.vision = open_engine(bundle, "vision", threads)
         self.prefill = open_engine(bundle, "prefill", threads)
         self._shapes = {spec.name: spec.shape for spec in self.prefill.inputs + self.prefill.outputs}
-        self.image_tokens = self.length_of("image_features", 1)
         self.prompt_tokens = self.length_of("ids", 1)
-        self.text = text_of(manifest, bundle.read("tokenizer"), self.image_tokens)
+        self.text = text_of(manifest, bundle.read("tokenizer"), self.length_of("image_features", 1))
         pixels = TensorSpec("pixel_values", np.dtype(np.float32), (1, 3, self.image.height, self.image.width))
         _check_inputs("vision", self.vision, (pixels,), ())
         _check_inputs("prefill", self.prefill, self.vision.outputs, ("ids", "length", "state"))
@@ -114,7 +114,7 @@ class Prefix:
         """A side of a tensor of the prefill graph. Raises BundleRefused when there is none."""
         shape = self._shapes.get(tensor, ())
         if axis >= len(shape):
-            raise BundleRefused(f"the prefill graph has no '{tensor}' with axis {axis}")
+            raise BundleRefused(f"the prefill graph has no '{tensor}' with axis {axis}", REEXPORT)
         return shape[axis]
 
     def prompt(self, prompt: str) -> dict[str, Tensor]:
@@ -154,6 +154,7 @@ class Net(Prefix):
         super().__init__(bundle, threads)
         self.decode = open_engine(bundle, "decode", threads)
         self.slots = self.length_of("cache", 3)
+        self.length_of("position", 0)  # a bundle from before graphs gave it is refused
         given = (*self.vision.outputs, *self.prefill.outputs)
         past = tuple(
             TensorSpec("past", spec.dtype, spec.shape)
@@ -210,13 +211,10 @@ class Answer:
         token of the answer."""
         question = self._net.prompt(prompt)
         self.prompt = prompt
-        self.position = self._net.image_tokens + int(question["length"][0])
         if state is not None:
             question["state"] = state
-            self.position += 1
         outputs = self._net.read(image, question, self._watch)
-        if "position" in outputs:
-            self.position = int(outputs["position"][0])
+        self.position = int(outputs["position"][0])
         self._cache = outputs["cache"]
         outputs = {**question, **outputs}
         self._carried = {name: outputs[name] for name in self._net.carried}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edge.action_model import STATE_COLUMNS, ActionModel, pipeline, state_of
+from edge.action_model import ActionModel, pipeline
 from edge.bundle import Bundle, file_info, make_bundle, write_bundle
 from edge.errors import BundleRefused
 from edge.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
@@ -150,15 +150,13 @@ def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> 
 def torch_step(
     checkpoint: Checkpoint, text: Text | PolicyText, image: Image, prompt: str, odometry: Odometry
 ) -> np.ndarray:
-    """What `VLA.step` says, (T, A) in [-1, 1]. It shares no code with the exported graphs."""
+    """What `VLA.step` says, (T, A) in [-1, 1]. It shares no code with the exported graphs, nor with what the
+    runtime makes of the odometry."""
     layout, head = checkpoint.policy.backbone.layout, checkpoint.head
     # The fusion itself puts there what a family writes behind the image.
     ahead = len(layout.after) if checkpoint.spec is None else len(checkpoint.spec.after_image)
     ids = torch.tensor([text.prompt_ids(prompt)[ahead:]])
-    state = None
-    if head.state is not None:
-        found = state_of(odometry, head.state)
-        state = torch.from_numpy(np.pad(found, ((0, 0), (0, 1))))[None]
+    state = None if head.state is None else torch_state(odometry, head.state)
     inputs = Inputs(
         images=torch.from_numpy(image_to_tensor(image, checkpoint.image))[None],
         ids=ids,
@@ -169,11 +167,35 @@ def torch_step(
     return checkpoint.policy.step(inputs)[0].double().numpy()
 
 
+def torch_state(odometry: Odometry, wanted: StateInput) -> torch.Tensor:
+    """What a policy is told of the odometry, (1, 1, S + 1): scaled as in training, and 0 for the bit of a
+    gripper, which a base has not."""
+    velocity = odometry.velocity
+    measured = {
+        "x_m": odometry.x_m,
+        "y_m": odometry.y_m,
+        "yaw_rad": odometry.yaw_rad,
+        "linear_x_m_s": velocity.linear_x_m_s,
+        "linear_y_m_s": velocity.linear_y_m_s,
+        "angular_z_rad_s": velocity.angular_z_rad_s,
+    }
+    scaled = [
+        (measured[name] - mean) / (std + 1e-6)
+        for name, mean, std in zip(wanted.columns, wanted.mean, wanted.std, strict=True)
+    ]
+    return torch.tensor([[[*scaled, 0.0]]], dtype=torch.float32)
+
+
 def _random_odometry(state: StateInput | None, rng: np.random.Generator) -> Odometry:
-    """Such as the policy was trained with."""
-    values = dict.fromkeys(STATE_COLUMNS, 0.0)
+    """Such as the policy was trained with, and no two numbers alike: one in another's place is seen."""
+    names = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")
+    drawn = dict(zip(names, rng.normal(0.0, 1.0, len(names)).tolist(), strict=True))
     if state is not None:
-        drawn = rng.normal(state.mean, state.std)
-        values |= dict(zip(state.columns, drawn.tolist(), strict=True))
-    x, y, yaw, *velocity = (values[name] for name in STATE_COLUMNS)
-    return Odometry(0, x, y, yaw, Velocity(*velocity))
+        drawn |= dict(zip(state.columns, rng.normal(state.mean, state.std).tolist(), strict=True))
+    return Odometry(
+        0,
+        drawn["x_m"],
+        drawn["y_m"],
+        drawn["yaw_rad"],
+        Velocity(drawn["linear_x_m_s"], drawn["linear_y_m_s"], drawn["angular_z_rad_s"]),
+    )

@@ -69,16 +69,14 @@ def _ask(engine: Engine, role: str, question: Feed, before: Sequence[Call], step
         known |= call.outputs
     if role != "decode":
         return [_run(engine, {spec.name: known[spec.name] for spec in engine.inputs})]
-    vision, prefill = before
-    position = known.get("position")
-    if position is None:
-        position = vision.outputs["image_features"].shape[1] + question["length"]
+    _, prefill = before
+    first = known["position"]
     said: list[Call] = []
     for step in range(steps):
         last = said[-1] if said else prefill
         known |= {
             "token": np.array([[_said(last)]], np.int64),
-            "position": position + step,
+            "position": first + step,
             "past": last.outputs["cache"],
         }
         said.append(_run(engine, {spec.name: known[spec.name] for spec in engine.inputs}))

@@ -37,7 +37,7 @@ class Family:
     fit: str = "stretch"
     more: tuple[str, ...] = ()  # outputs of vision that prefill takes
     handed: tuple[str, ...] = ()  # what decode takes of vision, prefill or the caller
-    first: int | None = 7  # slot of the answer's first token, behind the prompt's; None: no output `position`
+    first: int = 7  # slot of the answer's first token, behind the prompt's
     begins: bool = False  # does the decoder begin by itself, with an <s> that it says first?
     places: tuple[str, ...] = ()  # tokens that the tiny tokenizers lack
 
@@ -53,7 +53,7 @@ FAMILIES = {
             family_processors.paligemma,
             "<loc0256><loc0256><loc0768><loc0768> red cup",
             "<eos>",
-            first=None,
+            first=4,
             places=_LOCS,
         ),
         Family(
@@ -113,12 +113,11 @@ class Net:
         self.out = weights(WIDTH, words)
         self.script = np.zeros((max(len(script), 1), words), np.float32)
         self.script[np.arange(len(script)), script] = SCRIPTED
-        self.offset = family.tokens if family.first is None else family.first
         self.first = self.first_slot(asked)
 
     def first_slot(self, length: int) -> int:
         """Of the answer to a prompt of that length."""
-        return 1 if self.family.begins else self.offset + length
+        return 1 if self.family.begins else self.family.first + length
 
     def say(self, pixels: np.ndarray, ids: list[int], count: int) -> tuple[list[int], list[float]]:
         """The `count` most probable tokens, one after the other, and the probability of each."""
@@ -177,6 +176,8 @@ class Net:
             helper.make_node("MatMul", ["state", "out"], ["plain"]),
             helper.make_node("Add", ["plain", "script"], ["logits"]),
             helper.make_node("Expand", ["state", "cache_shape"], ["cache"]),
+            helper.make_node("Mul", ["length", "times"], ["read_length"]),
+            helper.make_node("Add", ["read_length", "offset"], ["position"]),
         ]
         constants = {
             "embedding": self.embedding,
@@ -186,16 +187,14 @@ class Net:
             "out": self.out,
             "script": self.script[:1],
             "cache_shape": np.array(self._cache),
+            "times": np.array([0 if self.family.begins else 1]),
+            "offset": np.array([self.first_slot(0)]),
         }
-        outputs = {"logits": (FLOAT, [1, self.words]), "cache": (FLOAT, self._cache)}
-        if self.family.first is not None:
-            outputs["position"] = (INT64, [1])
-            times = 0 if self.family.begins else 1
-            constants |= {"times": np.array([times]), "offset": np.array([self.first_slot(0)])}
-            nodes += [
-                helper.make_node("Mul", ["length", "times"], ["read_length"]),
-                helper.make_node("Add", ["read_length", "offset"], ["position"]),
-            ]
+        outputs = {
+            "logits": (FLOAT, [1, self.words]),
+            "position": (INT64, [1]),
+            "cache": (FLOAT, self._cache),
+        }
         if "cross" in self.family.handed:
             outputs["cross"] = (FLOAT, [1, 1, WIDTH])
             nodes.append(helper.make_node("Identity", ["states"], ["cross"]))
@@ -279,7 +278,7 @@ def open_bundle(
     asked = len(ids_after_picture(tokenizer, name, to, family.tokens))
     net = Net(family, tokenizer.get_vocab_size(), slots, script, asked)
     contents = {role: graph.SerializeToString() for role, graph in net.graphs().items()}
-    infos = {role: _graph_info(role, content) for role, content in contents.items()}
+    infos = {role: graph_info(role, content) for role, content in contents.items()}
     contents["tokenizer"] = tokenizer.to_str().encode()
     manifest = Manifest(
         schema_version=1,
@@ -301,7 +300,8 @@ def open_bundle(
     return make_bundle(manifest.model_copy(update=changes), contents), net, tokenizer
 
 
-def _graph_info(role: str, content: bytes) -> GraphInfo:
+def graph_info(role: str, content: bytes) -> GraphInfo:
+    """The manifest's entry for a graph."""
     engine = OnnxEngine(content)
     inputs, outputs = (
         tuple(TensorInfo(name=spec.name, dtype=str(spec.dtype), shape=spec.shape) for spec in specs)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.action_model import Said, pipeline, state_of
-from edge.action_policy import AGAIN, ARRIVED_NS, STEP_M_S, ActionPolicy
+from edge.action_model import STATE_COLUMNS, Said, pipeline, state_of
+from edge.action_policy import AGAIN, ARRIVED_NS, STEP_M_S, ActionPolicy, slowed, still
 from edge.errors import BundleRefused
 from edge.freespace import COLUMNS, Scan
 from edge.geometry import View
@@ -208,6 +208,36 @@ def test_what_the_policy_hands_on_never_jumps_for_the_guard(answers):
     assert guard.counts.jumps == 0
 
 
+def test_each_row_is_slowed_by_what_is_most_of_full_speed_in_it():
+    rows = np.array([[0.3, 0.4, 0.1], [0.0, 0.1, -1.0], [0.1, 0.0, 0.1], [0.0, 0.0, 0.0]])
+    wanted = [[0.15, 0.2, 0.05], [0.0, 0.05, -0.5], [0.1, 0.0, 0.1], [0.0, 0.0, 0.0]]
+    np.testing.assert_allclose(slowed(rows, 0.5), wanted)
+    np.testing.assert_allclose(slowed(rows, 1.0), rows)
+
+
+def test_one_late_answer_makes_the_next_ones_slow():
+    driver, speeds = policy(Says()), []
+    for step, late_ms in enumerate([40] * 4 + [200] + [40] * 4):
+        stamp_ns = step * 3 * STEP_NS
+        chunk = driver.act(observe(stamp_ns + late_ms * MS), driver.infer(observe(stamp_ns)))
+        assert chunk is not None
+        speeds.append(chunk.values[0, 0])
+    np.testing.assert_allclose(speeds, [0.5] * 4 + [0.1] * 5)
+
+
+def test_less_than_5_cm_or_a_tenth_of_a_radian_a_second_is_standing():
+    rows = np.array([[0.03, 0.035, 0.09], [0.04, 0.04, 0.0], [0.0, 0.0, -0.11], [0.0, 0.055, 0.0]])
+    np.testing.assert_allclose(still(rows), [[0, 0, 0], *rows[1:].tolist()])
+
+
+def test_without_odometry_what_was_asked_for_tells_whether_it_moved():
+    driver = policy(model := Says())
+    for step in range(30):
+        model.actions = (1.0, 0.0) if step in (5, 6) else (0.0, 0.0)
+        driver.act(observe(step * STEP_NS, None), driver.infer(observe(step * STEP_NS, None)))
+        assert driver.status.reached is (step >= 7 + ARRIVED_NS // STEP_NS)
+
+
 def test_it_asks_at_the_rate_of_its_demonstrations():
     driver = policy(Says(head(rate_hz=5.0)))
     assert isinstance(driver, Paced) and driver.period_ns == 200 * MS
@@ -298,3 +328,12 @@ def test_the_state_is_the_odometrys_in_the_order_that_was_trained():
     wanted = StateInput(columns=("yaw_rad", "x_m"), mean=(0.0, 1.0), std=(1.0, 2.0))
     found = state_of(Odometry(0, 5.0, 6.0, 0.5, ZERO), wanted)
     np.testing.assert_allclose(found, [[0.5, 2.0]], atol=1e-5)
+
+
+def test_every_number_of_the_odometry_stands_in_its_own_column():
+    odometry = Odometry(0, 1.0, 2.0, 3.0, Velocity(4.0, 5.0, 6.0))
+    wanted = StateInput(columns=STATE_COLUMNS, mean=(0.0,) * 6, std=(1.0,) * 6)
+    assert STATE_COLUMNS == (
+        "x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s",
+    )  # fmt: skip
+    np.testing.assert_allclose(state_of(odometry, wanted), [[1, 2, 3, 4, 5, 6]], rtol=1e-5)

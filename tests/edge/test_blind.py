@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.blind import BLIND_M, BlindWay
+from edge.blind import BlindWay
 from edge.records import Velocity
 
 PERIOD_S = 0.033
@@ -23,7 +23,7 @@ def test_never_more_than_that_is_driven_beyond_the_frame_that_was_answered(answe
         for velocity in drive(way, wait, frame):
             speed_m_s = (velocity.linear_x_m_s**2 + velocity.linear_y_m_s**2) ** 0.5
             ways_m.append(ways_m[-1] + speed_m_s * PERIOD_S)
-            assert ways_m[-1] - ways_m[answered] < BLIND_M + 1e-6
+            assert ways_m[-1] - ways_m[answered] < 0.6 + 1e-6
         frame += wait
         answered = max(answered, frame - 1 - back, 0)
         way.hear(round(answered * PERIOD_S * 1e9))
@@ -38,6 +38,15 @@ def test_quick_answers_cost_nothing_and_slow_ones_speed_but_no_turn():
     assert 0 < last.linear_x_m_s < 0.1
     assert last.linear_x_m_s / last.linear_y_m_s == pytest.approx(0.36 / 0.27)
     assert last.angular_z_rad_s == 0.5
+
+
+def test_the_speed_is_what_is_left_of_0_6_m_in_a_second():
+    way_m = 0.0
+    for velocity in drive(BlindWay(), 60):
+        speed_m_s = (velocity.linear_x_m_s**2 + velocity.linear_y_m_s**2) ** 0.5
+        assert speed_m_s == pytest.approx(min(0.45, 0.6 - way_m))
+        way_m += speed_m_s * PERIOD_S
+    assert way_m > 0.4
 
 
 def test_a_camera_turns_by_half_of_what_it_sees_between_two_answers():

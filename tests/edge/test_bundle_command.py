@@ -50,7 +50,19 @@ def test_a_whole_bundle_is_verified(folder: Path, capsys):
     code, out, _ = run(capsys, "verify", folder)
     assert code == 0 and load_bundle(folder).sha256 in out and "not signed" in out
     assert json.loads(run(capsys, "verify", folder, "--json")[1])["signed_by"] is None
-    assert run(capsys, "verify", "default")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["default", "default-int8", "head", "token"])
+def test_what_ships_is_whole(name: str, capsys):
+    code, out, _ = run(capsys, "verify", name)
+    assert code == 0 and "whole" in out
+
+
+def test_int8_was_made_of_the_default_that_ships_and_passed_its_gate():
+    default, int8 = load_bundle("default"), load_bundle("default-int8")
+    assert int8.manifest.provenance["fp32_sha256"] == default.sha256
+    assert int8.manifest.provenance["weights_sha256"] == default.manifest.provenance["weights_sha256"]
+    assert json.loads(int8.read("parity"))["failures"] == [] and not int8.manifest.unproved
 
 
 def test_a_signed_bundle_is_verified_and_still_loads(folder: Path, keys: Path, capsys):

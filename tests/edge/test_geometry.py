@@ -68,3 +68,44 @@ def test_a_pose_after_the_last_report_is_carried_on_for_a_short_time_only() -> N
 
 def test_without_odometry_the_base_is_at_the_origin() -> None:
     assert PoseHistory().at(123) == Pose()
+
+
+def test_a_base_that_looks_left_has_what_is_ahead_on_the_left_of_the_world() -> None:
+    assert Pose(1.0, 2.0, math.pi / 2).to_world(0.5, 0.1) == pytest.approx((0.9, 2.5))
+
+
+def test_every_part_of_a_pose_is_interpolated() -> None:
+    history = PoseHistory()
+    history.add(Odometry(0, 1.0, 2.0, 0.1, Velocity()))
+    history.add(Odometry(100, 2.0, 6.0, 0.3, Velocity()))
+    middle = history.at(25)
+    assert (middle.x_m, middle.y_m, middle.yaw_rad) == pytest.approx((1.25, 3.0, 0.15))
+
+
+def test_every_part_of_a_pose_is_carried_on_in_the_bases_own_axes() -> None:
+    history = PoseHistory()
+    history.add(Odometry(0, 1.0, 2.0, math.pi / 2, Velocity(0.4, 0.1, 0.5)))
+    later = history.at(100_000_000)
+    assert (later.x_m, later.y_m, later.yaw_rad) == pytest.approx((0.99, 2.04, math.pi / 2 + 0.05))
+
+
+def test_half_the_field_of_view_is_above_the_middle_and_half_below() -> None:
+    level = View(CameraMount(math.radians(60), 0.3, 0.0, 0.0), 2.0)
+    for v, up_deg in ((0.0, 30), (0.5, 0), (1.0, -30)):
+        forward, left, up = level.ray(0.5, v)
+        assert left == 0 and math.degrees(math.atan2(up, forward)) == pytest.approx(up_deg)
+    forward, left, _ = level.ray(0.0, 0.5)
+    assert (
+        math.atan2(left, forward) == pytest.approx(level.half_fov_rad) == math.atan(2 * math.tan(math.pi / 6))
+    )
+
+
+@pytest.mark.parametrize("foot", [VIEW.horizon_v - 0.1, VIEW.horizon_v + 0.01])
+def test_a_foot_at_the_horizon_is_8_m_off_where_the_box_is(foot: float) -> None:
+    box = Box(0.0, 0.1, foot, 0.2)
+    x, y = VIEW.place(box)
+    assert math.hypot(x, y) == pytest.approx(8.0)
+    forward, left, _ = VIEW.ray(0.15, foot / 2)
+    assert math.atan2(y, x) == pytest.approx(math.atan2(left, forward))
+    near = Box(0.0, 0.1, 0.9, 0.2)
+    assert VIEW.place(near) == VIEW.floor_point(0.15, 0.9)

@@ -5,6 +5,7 @@ stall, 53 e-stop, 57 start with a non-zero command, 62/63 limits out of range.
 """
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -261,6 +262,11 @@ def test_a_frame_slightly_in_the_future_is_followed() -> None:
     assert guard.frame_to_motor_ns == 0
 
 
+def test_a_frame_more_than_20_ms_in_the_future_is_not() -> None:
+    assert armed().follow(chunk(START + 20 * MS), START)
+    assert not armed().follow(chunk(START + 20 * MS + 1), START)
+
+
 def test_repeated_chunks_are_ignored_and_do_not_refresh_the_age() -> None:
     guard = armed()
     now_ns, _ = drive(guard, START, 40, row=(0.5, 0, 0), decision=5)
@@ -431,6 +437,24 @@ def test_guards_only_a_base() -> None:
 def test_limits_may_only_become_stricter(fields: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         MotorLimits(**fields)
+
+
+def test_the_limits_are_those_of_the_page_about_safety() -> None:
+    assert asdict(LIMITS) == {
+        "linear_m_s": 0.5,
+        "angular_rad_s": 1.0,
+        "linear_accel_m_s2": 1.0,
+        "angular_accel_rad_s2": 3.0,
+        "linear_decel_m_s2": 2.0,
+        "angular_decel_rad_s2": 4.0,
+        "linear_jerk_m_s3": 20.0,
+        "angular_jerk_rad_s3": 60.0,
+        "follow_age_s": 0.25,
+        "zero_age_s": 0.5,
+        "min_confidence": 0.3,
+        "linear_jump_m_s": 0.6,
+        "angular_jump_rad_s": 1.5,
+    }
 
 
 def test_limits_travel_as_json() -> None:

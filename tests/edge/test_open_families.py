@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from pydantic import ValidationError
 
 from edge.boxes import BoxReader
+from edge.bundle import make_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import GroundingModel
 from edge.interfaces import Inference
@@ -20,7 +22,7 @@ from edge.records import ZERO, CameraMount, Frame, Goal, Observation, Odometry
 from edge.text import OpenText, text_of
 from edge.token_rules import ruled
 from edge.vocabulary import asked, check_target
-from tests.edge.open_bundles import BOXED, FAMILIES, open_bundle
+from tests.edge.open_bundles import BOXED, FAMILIES, graph_info, open_bundle
 
 GOAL = Goal("find_object", "red cup")
 LOOK = Goal("describe_scene")
@@ -190,6 +192,24 @@ def test_graphs_that_do_not_fit_together_are_refused() -> None:
         )
         with pytest.raises(BundleRefused, match=said):
             GroundingModel(mixed)
+
+
+def test_a_prefill_graph_that_gives_no_slot_for_the_answer_is_refused() -> None:
+    bundle, _, _ = open_bundle("paligemma")
+    model = onnx.load_from_string(bundle.read("prefill"))
+    kept = [output for output in model.graph.output if output.name != "position"]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    content = model.SerializeToString()
+    older = make_bundle(
+        bundle.manifest.model_copy(
+            update={"graphs": {**bundle.manifest.graphs, "prefill": graph_info("prefill", content)}}
+        ),
+        {**bundle.contents, "prefill": content},
+    )
+    with pytest.raises(BundleRefused, match="no 'position'") as refusal:
+        GroundingModel(older)
+    assert "export" in refusal.value.hint
 
 
 def test_an_open_answer_belongs_to_grounding_and_ends() -> None:

@@ -68,6 +68,13 @@ def test_a_target_on_the_left_is_turned_to() -> None:
     assert Drive().steps(LEFT, 5).values[0, 2] > 0.1
 
 
+def test_where_it_was_is_remembered_while_the_base_turns() -> None:
+    drive = Drive()
+    drive.steps(LEFT, 3)
+    assert drive.step(None).values[0, 2] > 0.1
+    assert drive.step(None, yaw=0.8).values[0, 2] < -0.1
+
+
 def test_an_unsure_answer_is_no_detection() -> None:
     drive = Drive()
     for _ in range(6):

@@ -1,10 +1,12 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.servo import MAX_SPEED_M_S, MAX_TURN_RAD_S, Steering, drive_to, free_length, turn_rate
+from edge.records import Odometry, Velocity
+from edge.servo import MAX_SPEED_M_S, MAX_TURN_RAD_S, Steering, drive_to, free_length, standing, turn_rate
 
 NOTHING = np.empty((0, 2))
 RADIUS_M = 0.2
@@ -70,3 +72,65 @@ def test_it_looks_before_it_leaves_its_heading_for_places_that_it_knows_nothing_
     aside = drive_to(0.9, 0.4, 0.0, 1.0, NOTHING, RADIUS_M, known=lambda places: False).velocity
     assert ahead.linear_x_m_s > 0
     assert aside.linear_x_m_s == aside.linear_y_m_s == 0 and aside.angular_z_rad_s > 0
+
+
+@pytest.mark.parametrize(
+    ("velocity", "still"),
+    [
+        (Velocity(), True),
+        (Velocity(0.02, 0.02, -0.05), True),
+        (Velocity(0.024, -0.024, 0.0), False),
+        (Velocity(-0.035), False),
+        (Velocity(angular_z_rad_s=-0.07), False),
+    ],
+)
+def test_a_base_stands_below_3_cm_a_second_and_0_06_rad_a_second(velocity: Velocity, still: bool) -> None:
+    assert standing(Odometry(0, 0.0, 0.0, 0.0, velocity)) is still
+
+
+def test_without_odometry_nobody_knows_that_it_moves() -> None:
+    assert standing(None)
+
+
+@pytest.mark.parametrize(
+    ("remaining_m", "speed_m_s"), [(2.0, 0.45), (0.3, 0.3), (0.2, 0.2), (0.05, 0.08), (0.0, 0.0), (-0.1, 0.0)]
+)
+def test_it_slows_toward_its_stop(remaining_m: float, speed_m_s: float) -> None:
+    v = toward(0.5 + remaining_m, 0.0, 0.5, NOTHING).velocity
+    assert (v.linear_x_m_s, v.linear_y_m_s) == pytest.approx((speed_m_s, 0.0))
+
+
+@pytest.mark.parametrize("distance_m", [0.32, 0.34, 0.4])
+def test_toward_a_wall_it_is_no_faster_than_what_brakes_before_it(distance_m: float) -> None:
+    """With 0.6 m/s2, 0.04 m before the hull touches."""
+    v = toward(2.0, 0.0, 0.5, wall(distance_m, -3, 3)).velocity
+    assert v.linear_y_m_s == 0
+    free_m = distance_m - 0.24  # the hull, and what is kept of it
+    assert v.linear_x_m_s == pytest.approx(math.sqrt(1.2 * free_m))
+
+
+def test_a_way_that_is_too_short_is_none() -> None:
+    assert toward(2.0, 0.0, 0.5, wall(0.26, -3, 3)).blocked
+    assert not toward(2.0, 0.0, 0.5, wall(0.4, -3, 3)).blocked
+
+
+@pytest.mark.parametrize("face_rad", [-0.5, 0.3])
+def test_it_is_slower_while_it_looks_elsewhere(face_rad: float) -> None:
+    v = drive_to(2.0, 0.0, face_rad, 1.5, NOTHING, RADIUS_M).velocity
+    assert v.linear_x_m_s == pytest.approx(0.45 * math.cos(face_rad) ** 2)
+
+
+def test_turns_are_1_8_times_the_bearing_and_0_9_rad_a_second_at_most() -> None:
+    assert turn_rate(0.2) == pytest.approx(0.36) and turn_rate(-0.2) == pytest.approx(-0.36)
+    assert turn_rate(3.0) == 0.9 and turn_rate(-3.0) == -0.9
+
+
+def test_both_edges_of_a_way_aside_must_be_known() -> None:
+    asked: list[np.ndarray] = []
+    drive_to(0.9, 0.45, 0.0, 1.0, NOTHING, RADIUS_M, known=lambda places: bool(asked.append(places)) or True)
+    direction = math.atan2(0.45, 0.9)
+    along = asked[0] @ np.array([math.cos(direction), math.sin(direction)])
+    across = asked[0] @ np.array([-math.sin(direction), math.cos(direction)])
+    assert sorted(zip(along.round(6), across.round(6), strict=True)) == [
+        (0.55, -0.24), (0.55, 0.24), (0.8, -0.24), (0.8, 0.24),
+    ]  # fmt: skip

@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.freespace import COLUMNS, Scan
 from edge.geometry import Pose
 from edge.servo import BRAKING_M_S2, CLEARANCE_M
-from edge.shield import REACTION_S, Shield, safe_speed_m_s, safe_velocity
+from edge.shield import Shield, safe_speed_m_s, safe_velocity
 
 RADIUS_M = 0.2
 NOTHING = np.zeros((0, 2))
@@ -29,8 +31,9 @@ def test_free_floor_changes_nothing():
 
 @pytest.mark.parametrize("free_m", [0.0, 0.01, 0.1, 0.5, 1.5])
 def test_reaction_and_braking_fit_into_the_free_way(free_m: float):
+    """0.12 s, then 0.6 m/s2."""
     speed = safe_speed_m_s(free_m)
-    assert speed * REACTION_S + speed**2 / (2 * BRAKING_M_S2) == pytest.approx(free_m)
+    assert speed * 0.12 + speed**2 / (2 * 0.6) == pytest.approx(free_m)
 
 
 def test_what_is_behind_or_beside_the_way_does_not_slow():
@@ -50,6 +53,43 @@ def test_a_corner_that_touches_lets_nothing_into_it():
     assert safe_velocity(0.3, 0.3, corner, RADIUS_M) == pytest.approx((0.0, 0.0))
     wedge = np.array([[0.2, 0.08], [0.2, -0.08]])
     assert safe_velocity(0.3, 0.05, wedge, RADIUS_M) == (0.0, 0.0)
+
+
+def test_a_way_to_the_side_is_braked_for_what_stands_there_and_nowhere_else():
+    post = np.array([[0.0, 0.5]])
+    left = safe_velocity(0.0, 0.5, post, RADIUS_M)
+    free_m = 0.5 - RADIUS_M - CLEARANCE_M
+    assert left == pytest.approx((0.0, safe_speed_m_s(free_m)))
+    assert safe_velocity(0.0, -0.5, post, RADIUS_M) == pytest.approx((0.0, -0.5))
+    assert safe_velocity(0.5, 0.0, post, RADIUS_M) == pytest.approx((0.5, 0.0))
+    aside = np.array([[0.3, 0.3]])  # in the way of a slanting course alone
+    slanting = safe_velocity(0.35, 0.35, aside, RADIUS_M)
+    assert 0 < slanting[0] == pytest.approx(slanting[1]) and slanting[0] < 0.34
+    assert safe_velocity(0.35, 0.0, aside, RADIUS_M) == pytest.approx((0.35, 0.0))
+
+
+@given(
+    st.floats(-0.5, 0.5), st.floats(-0.5, 0.5), st.lists(st.floats(-math.pi, math.pi), min_size=1, max_size=3)
+)
+def test_what_touches_leaves_the_velocity_that_is_nearest_to_the_asked_one(x, y, bearings_rad):
+    """Of all that lead toward nothing that touches, as tried out on a grid."""
+    normals = np.array([(math.cos(b), math.sin(b)) for b in bearings_rad])
+    safe = np.array(safe_velocity(x, y, 0.21 * normals, RADIUS_M))
+    assert (normals @ safe).max() < 1e-6
+    steps = np.linspace(-0.5, 0.5, 41)
+    tried = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+    tried = tried[(tried @ normals.T).max(1) <= 0]
+    assert math.dist(safe, (x, y)) <= np.hypot(*(tried - (x, y)).T).min() + 1e-6
+
+
+def test_each_axis_keeps_its_place():
+    shield = Shield(RADIUS_M)
+    rows = np.array([[0.3, -0.2, 0.9], [-0.1, 0.4, -0.7]])
+    np.testing.assert_allclose(shield.limit(rows), rows)
+    shield.see(wall_ahead(0.3), Pose(), 0)
+    safe = shield.limit(rows)
+    assert safe[0, 0] < 0.2 and safe[0, 2] == 0.9
+    np.testing.assert_allclose(safe[1], rows[1])
 
 
 def test_it_never_makes_a_velocity_faster():
@@ -76,7 +116,7 @@ def test_a_base_that_is_driven_at_a_wall_stops_before_it_and_still_turns():
         x_m += speed * step_s
     gap_m = 1.2 - x_m - RADIUS_M
     assert 0.0 < gap_m < 0.15, "it gets near, and does not touch"
-    assert gap_m > CLEARANCE_M - 0.05
+    assert gap_m > CLEARANCE_M - 0.01
 
 
 def test_it_remembers_what_left_the_view():

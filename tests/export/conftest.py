@@ -24,7 +24,7 @@ HEADS: dict[str, dict[str, Any]] = {
     },
     "discrete": {"head": {"kind": "discrete", "bins": 64}, "history": "none", "window": 1},
 }
-STATE = ["x_m", "yaw_rad", "angular_z_rad_s"]
+STATE = ["x_m", "yaw_rad", "linear_y_m_s", "linear_x_m_s", "angular_z_rad_s"]
 
 
 def statistics() -> dict[str, Any]:
@@ -37,7 +37,7 @@ def statistics() -> dict[str, Any]:
         "robot": "rover",
         "rate_hz": 10,
         "count": 100,
-        "state": span(STATE_NAMES, [-1.0] * 6, [2.0] * 6),
+        "state": span(STATE_NAMES, [-1.0, -2.0, -3.0, -0.5, -0.4, -1.0], [2.0, 1.0, 3.0, 0.6, 0.3, 1.5]),
         "action": span(BASE_ACTION.names, [-0.1, -0.2, -0.8], [0.45, 0.2, 0.9]),
     }
 

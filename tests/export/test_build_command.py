@@ -116,8 +116,9 @@ def test_without_tensorrt_the_hint_says_what_to_install(folder: Path, capsys: py
     assert load_bundle(folder).manifest.target.engine == "onnxruntime"
 
 
-def test_a_bundle_by_name_is_not_replaced(capsys: pytest.CaptureFixture[str]):
-    assert main(["build", "default"]) == UsageError.exit_code
+@pytest.mark.parametrize("name", ["default", "default-int8"])
+def test_a_bundle_by_name_is_not_replaced(name: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["build", name]) == UsageError.exit_code
     assert "--out" in capsys.readouterr().err
 
 

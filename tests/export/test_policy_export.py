@@ -3,16 +3,18 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from edge.action_model import ActionModel
+from edge.action_model import ActionModel, state_of
 from edge.bundle import load_bundle, make_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import Answer, GroundingModel
+from edge.manifest import StateInput
 from edge.parsing import parse_detections
 from edge.policy import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
@@ -21,7 +23,7 @@ from edge.vocabulary import check_target
 from export.checkpoint import read_checkpoint
 from export.family_graphs import Source, Vision
 from export.grounding import random_patches
-from export.policy import compare, export_policy, torch_step
+from export.policy import compare, export_policy, torch_state, torch_step
 from training.policy import load_policy
 
 PROMPT = "detect red cup"
@@ -55,7 +57,7 @@ def bundle_of(
 
 
 def odometry(step: int) -> Odometry:
-    return Odometry(0, 0.1 * step, 0.0, 0.2 * step, Velocity(0.0, 0.0, 0.3))
+    return Odometry(0, 0.1 * step, 0.0, 0.2 * step, Velocity(0.1 * step, -0.2, 0.3))
 
 
 @pytest.mark.parametrize("kind", ["fc", "lstm", "gpt", "discrete"])
@@ -104,6 +106,18 @@ def test_the_action_numbers_are_those_of_training(
     with ActionModel(load_bundle(bundle_of("lstm"))) as model:
         ours = model.pipeline.decode(actions)
     np.testing.assert_allclose(ours, processing.decode(torch.from_numpy(actions)))
+
+
+def test_the_state_numbers_are_those_of_training(checkpoints: dict[str, Path]) -> None:
+    """By training's own names and scaling; the gate takes both sides' numbers from the checkpoint."""
+    _, processing = load_policy(checkpoints["fc"])
+    told = Odometry(0, 0.1, 0.2, 0.3, Velocity(0.4, 0.5, 0.6))
+    row = np.array([[[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]]], np.float32)  # as a dataset has it, STATE_NAMES
+    wanted = read_checkpoint(checkpoints["fc"]).head.state
+    assert wanted is not None
+    trained = processing._states(row)
+    torch.testing.assert_close(torch_state(told, wanted), trained)
+    np.testing.assert_allclose(state_of(told, wanted), trained[0, :, :-1], rtol=1e-5)
 
 
 def test_a_token_policy_says_nothing_but_actions(
@@ -163,6 +177,21 @@ def test_other_weights_are_found_out(checkpoints: dict[str, Path], bundle_of: Ca
             compare(checkpoint, load_bundle(bundle_of(kind)), [random_patches(0, 32, 48)])
 
 
+def test_a_runtime_that_takes_one_speed_for_the_other_is_found_out(
+    checkpoints: dict[str, Path], bundle_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swapped(odometry: Odometry, wanted: StateInput) -> np.ndarray:
+        v = odometry.velocity
+        wrong = Velocity(v.linear_y_m_s, v.linear_x_m_s, v.angular_z_rad_s)
+        return state_of(replace(odometry, velocity=wrong), wanted)
+
+    checkpoint, bundle = read_checkpoint(checkpoints["fc"]), load_bundle(bundle_of("fc"))
+    compare(checkpoint, bundle, [random_patches(0, 32, 48)])
+    monkeypatch.setattr("edge.action_model.state_of", swapped)
+    with pytest.raises(BundleRefused, match="disagree"):
+        compare(checkpoint, bundle, [random_patches(0, 32, 48)])
+
+
 def test_a_head_of_another_shape_than_its_graphs_is_refused(bundle_of: Callable[[str], Path]) -> None:
     bundle = load_bundle(bundle_of("lstm"))
     head = bundle.manifest.head
@@ -174,15 +203,7 @@ def test_a_head_of_another_shape_than_its_graphs_is_refused(bundle_of: Callable[
         GroundingModel(bundle)
 
 
-def test_an_old_bundle_loads_and_one_without_its_head_does_not(
-    tiny_bundle: Path, bundle_of: Callable[[str], Path], tmp_path: Path
-) -> None:
-    shutil.copytree(tiny_bundle, tmp_path / "old")
-    file = tmp_path / "old" / "manifest.json"
-    fields = json.loads(file.read_text())
-    del fields["head"]  # as it was written before there were such policies
-    file.write_text(json.dumps(fields))
-    assert load_bundle(tmp_path / "old").manifest.head is None
+def test_a_bundle_without_its_head_is_refused(bundle_of: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(bundle_of("fc"), tmp_path / "headless")
     file = tmp_path / "headless" / "manifest.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "head": None}))

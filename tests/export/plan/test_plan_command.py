@@ -93,6 +93,8 @@ def test_people_get_a_table(capsys):
         (["--model", "no-such-model"], "no model 'no-such-model'"),
         (["--model", "pi0.5", "--board", "rpi"], "rpi"),
         (["--model", "default", "--views", "2"], "shapes are fixed"),
+        (["--model", "default-int8", "--views", "2"], "shapes are fixed"),
+        (["--model", "default-int8", "--board", "this"], "was not measured in int8"),
         (["--model", "."], "neither config.json nor manifest.json"),
         ([], "--model"),
     ],
@@ -198,7 +200,8 @@ def test_a_bundle_is_planned_by_its_graphs(capsys, tiny_bundle: Path):
         ("decode", 5),
     ]
     assert plan["parameters"] * 4 == pytest.approx(sum(map(len, bundle.contents.values())), rel=0.2)
-    assert said(capsys, "--model", "default", "--board", "orin-nano")["family"] == "paligemma"
+    for name in ("default", "default-int8"):
+        assert said(capsys, "--model", name, "--board", "orin-nano")["family"] == "paligemma"
     assert cli.main(["plan", "--model", str(tiny_bundle / "nothing")]) == 2
 
 

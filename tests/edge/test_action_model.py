@@ -1,0 +1,30 @@
+"""How sure a model is that says its actions as tokens."""
+
+import numpy as np
+import pytest
+
+from edge.action_model import ActionModel
+from edge.bundle import load_bundle
+from edge.grounding import Answer
+
+IMAGE = np.zeros((24, 32, 3), np.uint8)
+
+
+def test_it_is_sure_of_all_actions_within_5_cm_a_second_of_what_it_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 256 bins those up to 13 away count, on both sides; words that it may not say don't."""
+    bundle = load_bundle("token")
+    head = bundle.manifest.head
+    assert head is not None and head.tokens is not None and head.tokens.bins == 256
+    logits = np.full(1068, -50, np.float32)
+    for place, probability in {100: 0.4, 87: 0.1, 113: 0.25, 86: 0.05, 114: 0.2}.items():
+        logits[head.tokens.first_id + place] = np.log(probability)
+    logits[5] = 20.0
+    monkeypatch.setattr(Answer, "start", lambda *_: logits)
+    monkeypatch.setattr(Answer, "step", lambda *_: logits)
+    with ActionModel(bundle) as model:
+        said = model.step(IMAGE, "detect red cup")
+    assert said.confidence == pytest.approx(0.4 + 0.1 + 0.25)
+    # The highest id is the lowest action: 155 bins of 2 / 255 above -1, and half of one.
+    np.testing.assert_allclose(said.actions, -1 + 155.5 * 2 / 255)
