@@ -42,11 +42,11 @@ def test_other_weights_are_found_out(tiny_bundle: Path, tiny_checkpoint: Path):
         compare(model, config, load_bundle(tiny_bundle), [random_image(0, config)])
 
 
-def test_what_is_not_there_is_bad_usage(tmp_path: Path):
+def test_what_is_not_there_is_bad_usage(tiny_checkpoint: Path, tmp_path: Path):
     with pytest.raises(UsageError, match="no checkpoint"):
         export_grounding(tmp_path, tmp_path / "out")
     with pytest.raises(UsageError, match="not a folder of images"):
-        main([str(tmp_path), "--out", str(tmp_path / "out"), "--images", str(tmp_path / "none")])
+        main([str(tiny_checkpoint), "--out", str(tmp_path / "out"), "--images", str(tmp_path / "none")])
 
 
 @pytest.mark.slow
