@@ -26,6 +26,7 @@ class _Layout:
     text: str  # with {picture} and {prompt}
     image: str = "<image>"  # one image token
     special: bool = False  # whether the tokenizer adds what its post-processor wants
+    starts: tuple[str, ...] = ()  # ahead of the text, the first of these that the tokenizer has
 
 
 _QWEN_ASKS = (
@@ -43,7 +44,11 @@ _LAYOUTS = {
     "qwen3-vl": _Layout(_QWEN_ASKS, "<|image_pad|>", special=True),
     "llava": _Layout("USER: {picture}\n{prompt} ASSISTANT:", special=True),
     "flamingo": _Layout(f"<s>User:{_FAKE}{{picture}}{_FAKE}{{prompt}}\nAssistant:"),
-    "smolvlm": _Layout("<|im_start|>User:{picture}{prompt}<end_of_utterance>\nAssistant:", special=True),
+    "smolvlm": _Layout(
+        "User:{picture}{prompt}<end_of_utterance>\nAssistant:",
+        special=True,
+        starts=("<|im_start|>", "<|begin_of_text|>"),  # of SmolLM2, and of Llama 3 in Idefics 3
+    ),
 }
 
 # Of Florence2Processor, which tells the model these words and not the task's name.
@@ -57,7 +62,8 @@ _FLORENCE_TASKS = {
 def prompt_ids(tokenizer: Tokenizer, family: str, prompt: str, picture: Picture) -> list[int]:
     """Ids (N,) of a prompt of `edge.prompts` with its picture.
 
-    Raises UsageError for a family without a layout, BundleRefused for a tokenizer without the image token.
+    Raises UsageError for a family without a layout, BundleRefused for a tokenizer without the image token or
+    what the prompt begins with.
     """
     layout = _LAYOUTS.get(family)
     if layout is None:
@@ -67,7 +73,7 @@ def prompt_ids(tokenizer: Tokenizer, family: str, prompt: str, picture: Picture)
     before, _, after = layout.text.partition("{picture}")
     shown = _shown(family, layout.image, picture)
     # The prompt last, as it stands: a target may hold braces.
-    text = before + shown + after.replace("{prompt}", _worded(family, prompt))
+    text = _start(tokenizer, layout) + before + shown + after.replace("{prompt}", _worded(family, prompt))
     ids: list[int] = tokenizer.encode(text, add_special_tokens=layout.special).ids
     return _kosmos_places(tokenizer, ids, picture.tokens) if family == "kosmos-2" else ids
 
@@ -99,6 +105,13 @@ def _around_picture(
     image: int | None = tokenizer.token_to_id(_LAYOUTS[family].image)
     assert image is not None  # prompt_ids has looked
     return ids, 2 if family == "kosmos-2" else ids.index(image), shown
+
+
+def _start(tokenizer: Tokenizer, layout: _Layout) -> str:
+    found = [token for token in layout.starts if tokenizer.token_to_id(token) is not None]
+    if layout.starts and not found:
+        raise BundleRefused(f"the tokenizer has none of {', '.join(layout.starts)}, which its prompts begin with")
+    return found[0] if found else ""
 
 
 def _shown(family: str, image: str, picture: Picture) -> str:
