@@ -196,6 +196,7 @@ class Answer:
         self._watch = StopWatch("preprocess", "vision", "prefill", "decode")
         self.stages_ms = self._watch.stages_ms
         self.position = 0
+        self.prompt = ""
         self._cache: Tensor = np.empty(0)
         self._carried: dict[str, Tensor] = {}
 
@@ -208,6 +209,7 @@ class Answer:
         """Reads image and prompt, and where the model takes one a state (1, S); the logits (V,) of the first
         token of the answer."""
         question = self._net.prompt(prompt)
+        self.prompt = prompt
         self.position = self._net.image_tokens + int(question["length"][0])
         if state is not None:
             question["state"] = state

@@ -8,6 +8,7 @@ from typing_extensions import Self
 from edge.records import BASE_ACTION, ActionSpec
 
 SCHEMA_VERSION = 1
+MAX_ANSWER_TOKENS = 4096
 
 # No separators and no leading dot: a listed file always lies directly in the folder.
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
@@ -148,19 +149,50 @@ class ActionHead(_Model):
         return self
 
 
+TokenId = Annotated[int, Field(ge=0)]
+
+
+class TokenRules(_Model):
+    """What a checkpoint's generation_config.json says of the tokens of its answers, in its own words.
+
+    Ids seen are those of the whole prompt, its picture included, and of what was said; of a decoder with an
+    encoder, `start` and what was said.
+    """
+
+    repetition_penalty: float = Field(default=1.0, gt=0, allow_inf_nan=False)  # of each id seen
+    no_repeat_ngram_size: int = Field(default=0, ge=0)  # so many ids in a row are not said twice
+    bad_words_ids: tuple[Annotated[tuple[TokenId, ...], Field(min_length=1)], ...] = ()
+    min_length: int = Field(default=0, ge=0)  # ids seen, before which no end is said
+    min_new_tokens: int = Field(default=0, ge=0)  # the same, of what was said
+    forced_bos_token_id: TokenId | None = None  # said where one id was seen
+    suppress_tokens: tuple[TokenId, ...] = ()  # never said
+    begin_suppress_tokens: tuple[TokenId, ...] = ()  # not said first
+    start: tuple[TokenId, ...] = ()  # what a decoder with an encoder goes on from; of others empty
+
+
 class AnswerSpec(_Model):
     """How a model of open words answers: the most probable token, over and over, until that is an end."""
 
-    max_tokens: int = Field(ge=1, le=4096)  # of the answer; one that has more is cut off
-    end_ids: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)  # each ends an answer
+    max_tokens: int = Field(ge=1, le=MAX_ANSWER_TOKENS)  # of the answer; one that has more is cut off
+    end_ids: tuple[TokenId, ...] = Field(min_length=1)  # each ends an answer
     prefix: str = ""  # what the family's parser wants ahead of what was said about a target
+    rules: TokenRules | None = None  # None: any token may be said at any time
+
+
+class ChatTemplate(_Model):
+    """What a checkpoint's chat template writes around one picture and one question."""
+
+    before: str  # the picture
+    between: str  # the picture and the words
+    after: str  # the words
+    special: bool  # whether the tokenizer adds what its post-processor wants
 
 
 class PromptSpec(_Model):
     """How a policy's prompt becomes ids, where its vocabulary is open: `after_image`, then the words with
     their end, in the tokenizer's plain ids."""
 
-    after_image: tuple[Annotated[int, Field(ge=0)], ...]
+    after_image: tuple[TokenId, ...]
     end: str  # of every prompt
 
 
@@ -186,6 +218,7 @@ class Manifest(_Model):
     parity: dict[str, float]
     head: ActionHead | None = None  # of policies token and head
     answer: AnswerSpec | None = None  # of policy grounding; None: only places and known words can be said
+    chat: ChatTemplate | None = None  # the checkpoint's own; None: the family's, see `edge.prompt_ids`
     prompt: PromptSpec | None = None  # of policies token and head; None: the words of a closed vocabulary
     unproved: tuple[str, ...] = ()  # what an export found too far from fp32 and was told to write anyway
 
@@ -196,6 +229,8 @@ class Manifest(_Model):
             raise ValueError(f"a {self.policy} policy with a section head that says {kind}")
         if self.answer is not None and self.policy != "grounding":
             raise ValueError(f"a {self.policy} policy with a section answer")
+        if self.chat is not None and self.answer is None:
+            raise ValueError("a section chat without a section answer")
         if self.prompt is not None and self.policy == "grounding":
             raise ValueError("a grounding policy with a section prompt")
         wanted = self.graphs.keys() if self.target.engine == "tensorrt" else set[str]()

@@ -1,8 +1,9 @@
 """Prompts to the ids that a family's HF processor would make of them: markers, image tokens and all.
 
 The tokenizer is the checkpoint's `tokenizer.json` with the processor's own tokens in it, as
-`processor.tokenizer.save_pretrained` writes it. Source of each layout: the processor in transformers, and the
-chat template of the checkpoint where it has one.
+`processor.tokenizer.save_pretrained` writes it. What stands around picture and words is the checkpoint's own
+chat template where its bundle has one, else the family's: that of its processor in transformers, and of
+families that chat the template of their published checkpoints.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from edge.errors import BundleRefused, UsageError
+from edge.manifest import ChatTemplate
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,35 +23,27 @@ class Picture:
     columns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    text: str  # with {picture} and {prompt}
-    image: str = "<image>"  # one image token
-    special: bool = False  # whether the tokenizer adds what its post-processor wants
-    starts: tuple[str, ...] = ()  # ahead of the text, the first of these that the tokenizer has
+def _layout(before: str, between: str, after: str, special: bool = False) -> ChatTemplate:
+    return ChatTemplate(before=before, between=between, after=after, special=special)
 
 
-_QWEN_ASKS = (
-    "<|im_start|>user\n<|vision_start|>{picture}<|vision_end|>{prompt}<|im_end|>\n<|im_start|>assistant\n"
-)
 _QWEN_SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+_QWEN_ASKS = ("<|im_start|>user\n<|vision_start|>", "<|vision_end|>", "<|im_end|>\n<|im_start|>assistant\n")
+_QWEN = _layout(_QWEN_SYSTEM + _QWEN_ASKS[0], *_QWEN_ASKS[1:], special=True)
 _FAKE = "<fake_token_around_image>"
 
 _LAYOUTS = {
-    "paligemma": _Layout("{picture}<bos>{prompt}\n"),
-    "kosmos-2": _Layout("<s><image> {picture} </image> {prompt}"),
-    "florence-2": _Layout("{picture}<s>{prompt}</s>"),
-    "qwen-vl": _Layout(_QWEN_SYSTEM + _QWEN_ASKS, "<|image_pad|>", special=True),
-    "qwen2.5-vl": _Layout(_QWEN_SYSTEM + _QWEN_ASKS, "<|image_pad|>", special=True),
-    "qwen3-vl": _Layout(_QWEN_ASKS, "<|image_pad|>", special=True),
-    "llava": _Layout("USER: {picture}\n{prompt} ASSISTANT:", special=True),
-    "flamingo": _Layout(f"<s>User:{_FAKE}{{picture}}{_FAKE}{{prompt}}\nAssistant:"),
-    "smolvlm": _Layout(
-        "User:{picture}{prompt}<end_of_utterance>\nAssistant:",
-        special=True,
-        starts=("<|im_start|>", "<|begin_of_text|>"),  # of SmolLM2, and of Llama 3 in Idefics 3
-    ),
+    "paligemma": _layout("", "<bos>", "\n"),
+    "kosmos-2": _layout("<s><image> ", " </image> ", ""),
+    "florence-2": _layout("", "<s>", "</s>"),
+    "qwen-vl": _QWEN,
+    "qwen2.5-vl": _QWEN,
+    "qwen3-vl": _layout(*_QWEN_ASKS, special=True),
+    "llava": _layout("USER: ", "\n", " ASSISTANT:", special=True),
+    "flamingo": _layout(f"<s>User:{_FAKE}", _FAKE, "\nAssistant:"),
+    "smolvlm": _layout("<|im_start|>User:", "", "<end_of_utterance>\nAssistant:", special=True),
 }
+_CHATS = ("qwen-vl", "qwen2.5-vl", "qwen3-vl", "llava", "smolvlm")  # whose processors render a template
 
 # Of Florence2Processor, which tells the model these words and not the task's name.
 _FLORENCE_TASKS = {
@@ -59,59 +53,69 @@ _FLORENCE_TASKS = {
 }
 
 
-def prompt_ids(tokenizer: Tokenizer, family: str, prompt: str, picture: Picture) -> list[int]:
-    """Ids (N,) of a prompt of `edge.prompts` with its picture.
+def family_chat(family: str) -> ChatTemplate | None:
+    """The chat template of a family's published checkpoints; None of families whose processors have none."""
+    return _LAYOUTS[family] if family in _CHATS else None
 
-    Raises UsageError for a family without a layout, BundleRefused for a tokenizer without the image token or
-    what the prompt begins with.
+
+def image_token(family: str) -> str:
+    """One of the tokens that show the image in the family's prompts."""
+    return "<|image_pad|>" if family.startswith("qwen") else "<image>"
+
+
+def prompt_ids(
+    tokenizer: Tokenizer, family: str, prompt: str, picture: Picture, chat: ChatTemplate | None = None
+) -> list[int]:
+    """Ids (N,) of a prompt of `edge.prompts` with its picture, as the checkpoint's chat template writes them;
+    None: the family's.
+
+    Raises UsageError for a family without a layout, BundleRefused for a tokenizer without the image token.
     """
-    layout = _LAYOUTS.get(family)
-    if layout is None:
+    if family not in _LAYOUTS:
         raise UsageError(f"no prompt layout for family '{family}'", f"choose one of {', '.join(_LAYOUTS)}")
-    if tokenizer.token_to_id(layout.image) is None:
-        raise BundleRefused(f"the tokenizer has no {layout.image}, which {family} shows images by")
-    before, _, after = layout.text.partition("{picture}")
-    shown = _shown(family, layout.image, picture)
-    # The prompt last, as it stands: a target may hold braces.
-    text = _start(tokenizer, layout) + before + shown + after.replace("{prompt}", _worded(family, prompt))
+    layout, image = chat or _LAYOUTS[family], image_token(family)
+    if tokenizer.token_to_id(image) is None:
+        raise BundleRefused(f"the tokenizer has no {image}, which {family} shows images by")
+    shown = _shown(family, image, picture)
+    text = layout.before + shown + layout.between + _worded(family, prompt) + layout.after
     ids: list[int] = tokenizer.encode(text, add_special_tokens=layout.special).ids
     return _kosmos_places(tokenizer, ids, picture.tokens) if family == "kosmos-2" else ids
 
 
-def ids_after_picture(tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int) -> list[int]:
+def ids_after_picture(
+    tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int, chat: ChatTemplate | None = None
+) -> list[int]:
     """What of a prompt's ids follows its image, shown by `image_tokens` ids in a row.
 
     Raises as `prompt_ids`.
     """
-    ids, first, shown = _around_picture(tokenizer, family, prompt, image_tokens)
+    ids, first, shown = _around_picture(tokenizer, family, prompt, image_tokens, chat)
     return ids[first + shown :]
 
 
-def ids_before_picture(tokenizer: Tokenizer, family: str) -> list[int]:
+def ids_before_picture(tokenizer: Tokenizer, family: str, chat: ChatTemplate | None = None) -> list[int]:
     """What of a prompt's ids stands ahead of its image, whatever is asked; of flamingo the image's own too.
 
     Raises as `prompt_ids`.
     """
-    ids, first, shown = _around_picture(tokenizer, family, "", 1)
+    ids, first, shown = _around_picture(tokenizer, family, "", 1, chat)
     return ids[: first + (shown if family == "flamingo" else 0)]
 
 
 def _around_picture(
-    tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int
+    tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int, chat: ChatTemplate | None
 ) -> tuple[list[int], int, int]:
     """A prompt's ids, where the image's begin, and how many those are."""
-    shown = 1 if family == "flamingo" else image_tokens  # its tokens look at the image from beside it
-    ids = prompt_ids(tokenizer, family, prompt, Picture(shown))
-    image: int | None = tokenizer.token_to_id(_LAYOUTS[family].image)
+    shown = tokens_of_one(family, image_tokens).tokens
+    ids = prompt_ids(tokenizer, family, prompt, Picture(shown), chat)
+    image: int | None = tokenizer.token_to_id(image_token(family))
     assert image is not None  # prompt_ids has looked
     return ids, 2 if family == "kosmos-2" else ids.index(image), shown
 
 
-def _start(tokenizer: Tokenizer, layout: _Layout) -> str:
-    found = [token for token in layout.starts if tokenizer.token_to_id(token) is not None]
-    if layout.starts and not found:
-        raise BundleRefused(f"the tokenizer has none of {', '.join(layout.starts)}, which its prompts begin with")
-    return found[0] if found else ""
+def tokens_of_one(family: str, image_tokens: int) -> Picture:
+    """An uncut image that the vision graph makes so many tokens of, as the prompt shows it."""
+    return Picture(1 if family == "flamingo" else image_tokens)  # whose tokens look at it from beside it
 
 
 def _shown(family: str, image: str, picture: Picture) -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.text import LOC_COUNT, OpenText, Text
+from edge.token_rules import Logits, ruled
 
-Logits = NDArray[np.float32]
 NEAR_BINS = 16  # bins that count as the same place: 1/64 of the image to each side
 WORDS = 8  # tokens of a plain sentence, where nobody says how many
 _COORDINATES = 4  # y0, x0, y1, x1
@@ -19,6 +18,11 @@ _COORDINATES = 4  # y0, x0, y1, x1
 
 class Answering(Protocol):
     """An answer in the making."""
+
+    @property
+    def prompt(self) -> str:
+        """What was asked."""
+        ...
 
     @property
     def room(self) -> int:
@@ -88,7 +92,8 @@ class Constrained:
 
 
 class Open:
-    """A model of any family: it says what it finds most probable of all that it knows.
+    """A model of any family: it says what it finds most probable of all that it knows and its bundle's rules
+    leave.
 
     Confidence is the geometric mean of the probabilities of what it said, the end included.
     """
@@ -113,7 +118,9 @@ class Open:
         """Ids without the end, the confidence, and whether it was cut off at the limit or the cache's end."""
         said: list[int] = []
         log_probability = 0.0
+        before = [] if self._spec.rules is None else self._text.seen_ids(answer.prompt)
         while True:
+            logits = ruled(logits, [*before, *said], len(before), self._spec)
             token = int(logits.argmax())
             log_probability -= float(np.log(np.exp((logits - logits[token]).astype(np.float64)).sum()))
             if token in self._spec.end_ids:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import AnswerSpec, Manifest, PromptSpec
-from edge.prompt_ids import ids_after_picture
+from edge.manifest import AnswerSpec, ChatTemplate, Manifest, PromptSpec
+from edge.prompt_ids import ids_after_picture, prompt_ids, tokens_of_one
 
 LOC_COUNT = 1024
 _SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<image>")
@@ -66,18 +66,34 @@ class OpenText:
 
     pad = 0  # any id will do behind the prompt's end
 
-    def __init__(self, tokenizer_json: bytes, family: str, spec: AnswerSpec, image_tokens: int) -> None:
-        """`image_tokens` as the vision graph gives. Raises BundleRefused when it is no tokenizer or lacks the
-        token that the family shows images by, UsageError for a family that is not known."""
+    def __init__(
+        self,
+        tokenizer_json: bytes,
+        family: str,
+        spec: AnswerSpec,
+        image_tokens: int,
+        chat: ChatTemplate | None = None,
+    ) -> None:
+        """`image_tokens` as the vision graph gives; `chat` None: the family's. Raises BundleRefused when it
+        is no tokenizer or lacks the token that the family shows images by, UsageError for a family that is
+        not known."""
         self._tokenizer = _read(tokenizer_json)
         self.spec = spec
-        self._family, self._image_tokens = family, image_tokens
+        self._family, self._image_tokens, self._chat = family, image_tokens, chat
         self._begins = {self._tokenizer.token_to_id(token) for token in _BEGINS}
         self.prompt_ids("")
 
     def prompt_ids(self, prompt: str) -> list[int]:
         """What follows the image; what stands ahead of it is the graph's own business."""
-        return ids_after_picture(self._tokenizer, self._family, prompt, self._image_tokens)
+        return ids_after_picture(self._tokenizer, self._family, prompt, self._image_tokens, self._chat)
+
+    def seen_ids(self, prompt: str) -> list[int]:
+        """What an answer goes on from, as the rules of its tokens count it: the whole prompt with its image,
+        or the start of a decoder that has an encoder."""
+        if self.spec.rules is not None and self.spec.rules.start:
+            return list(self.spec.rules.start)
+        picture = tokens_of_one(self._family, self._image_tokens)
+        return prompt_ids(self._tokenizer, self._family, prompt, picture, self._chat)
 
     def last_words(self, prompt: str, count: int) -> str:
         """The end of a prompt, `count` tokens of it."""
@@ -118,7 +134,7 @@ def text_of(manifest: Manifest, tokenizer_json: bytes, image_tokens: int) -> Tex
     if manifest.prompt is not None:
         return PolicyText(tokenizer_json, manifest.prompt)
     if manifest.answer is not None:
-        return OpenText(tokenizer_json, manifest.family, manifest.answer, image_tokens)
+        return OpenText(tokenizer_json, manifest.family, manifest.answer, image_tokens, manifest.chat)
     return Text(tokenizer_json)
 
 

@@ -24,6 +24,7 @@ from export.gate import GateRefused, Parity, Say
 from export.gate_drive import find_episodes
 from export.gate_plot import check_plot, plot_parity
 from export.model_source import POLICY, family_at, find_source
+from export.notes import notes_of
 from export.plan.boards import BOARDS
 from export.precision import change_precision, check_base, check_wish
 from export.precision_make import BUDGETS_DB, PRECISIONS, Wish
@@ -259,13 +260,16 @@ def _size(text: str) -> tuple[int, int]:
 def _print(a: argparse.Namespace, bundle: Bundle, parity: Parity | None) -> None:
     size = sum(map(len, bundle.contents.values()))
     figures = bundle.manifest.parity
+    notes = notes_of(bundle.manifest)
     if a.json:
         said = {"out": str(a.out), "bytes": size, "parity": figures, "precision": a.precision}
-        print(json.dumps(said | {"unproved": bundle.manifest.unproved}))
+        print(json.dumps(said | {"unproved": bundle.manifest.unproved, "notes": notes}))
         return
     if parity is not None:
         print_parity(parity.to_json())
     print(f"{a.out}: {size / 1e6:.1f} MB, {a.precision}{'' if parity else f', parity {figures}'}")
+    for note in notes:
+        print(f"note: {note}")
 
 
 @contextlib.contextmanager

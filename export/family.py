@@ -17,15 +17,20 @@ from edge.bundle import Bundle, file_info, make_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.goals import GOALS
 from edge.grounding import Answer, Net
-from edge.manifest import SCHEMA_VERSION, AnswerSpec, GraphInfo, ImageSpec, Manifest, Target, Vocabulary
+from edge.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.preprocess import image_to_tensor
-from edge.prompt_ids import ids_after_picture, ids_before_picture
+from edge.prompt_ids import ids_after_picture, ids_before_picture, image_token
 from edge.prompts import TEMPLATES, asks_for_boxes, prompt
 from edge.records import BASE_ACTION, Goal, Image
+from edge.text import OpenText
+from edge.token_rules import ruled
+from export.chat import chat_template
 from export.family_graphs import Source, family_sources
+from export.generation import answer_spec
 from export.grounding import check_floor_graph, graph_info, provenance, random_patches
+from export.notes import NOT_FOLLOWED
 from vla.backbone import Backbone
-from vla.loading import family_of, load_backbone, read_json
+from vla.loading import family_of, load_backbone, read_config
 from vla.preprocessor import one_size, read_image_spec
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 
@@ -56,15 +61,16 @@ def build_family_bundle(
     backbone = load_backbone(folder)
     image = one_size(read_image_spec(folder), camera)
     tokenizer = (folder / "tokenizer.json").read_bytes()
-    prompt_tokens = room_for_prompts(tokenizer, manifest_family(backbone), prompt_tokens)
-    sources = answering_sources(backbone, image, tokenizer, prompt_tokens, answer_tokens)
+    manifest = family_manifest(folder, name, backbone, image, tokenizer, answer_tokens)
+    prompt_tokens = room_for_prompts(tokenizer, manifest, prompt_tokens)
+    sources = answering_sources(backbone, manifest, tokenizer, prompt_tokens, answer_tokens)
     contents = {role: source.to_onnx() for role, source in sources.items()}
     if floor is not None:
         check_floor_graph(floor)
         contents["floor"] = floor
     graphs = {role: graph_info(role, content) for role, content in contents.items()}
     contents["tokenizer"] = tokenizer
-    manifest = family_manifest(folder, name, backbone, image, graphs, contents["tokenizer"], answer_tokens)
+    manifest = manifest.model_copy(update={"graphs": graphs})
     size = image.height, image.width
     pictures = [*images, *(random_patches(seed, *size) for seed in range(4))]
     parity = compare(backbone, make_bundle(manifest, contents), pictures)
@@ -72,22 +78,24 @@ def build_family_bundle(
 
 
 def answering_sources(
-    backbone: Backbone, image: ImageSpec, tokenizer: bytes, prompt_tokens: int, answer_tokens: int
+    backbone: Backbone, manifest: Manifest, tokenizer: bytes, prompt_tokens: int, answer_tokens: int
 ) -> dict[str, Source]:
     """The graphs of a model that answers prompts, by role."""
-    before = ids_before_picture(Tokenizer.from_str(tokenizer.decode()), manifest_family(backbone))
+    image = manifest.image
+    found = Tokenizer.from_str(tokenizer.decode())
+    before = ids_before_picture(found, manifest.family, manifest.chat)
     return family_sources(backbone, image.height, image.width, tuple(before), prompt_tokens, answer_tokens)
 
 
-def room_for_prompts(tokenizer: bytes, family: str, wanted: int | None) -> int:
+def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -> int:
     """Tokens behind the image: what is wanted, or what the longest prompt of a goal takes and a few words for
     its target. Raises UsageError where that prompt does not fit."""
     found = Tokenizer.from_str(tokenizer.decode())
-    prompts = [prompt(family, Goal(kind)) for kind in goals_of(family)]
-    least = max(len(ids_after_picture(found, family, words, 1)) for words in prompts)
+    prompts = [prompt(manifest.family, Goal(kind)) for kind in manifest.goals]
+    least = max(len(ids_after_picture(found, manifest.family, words, 1, manifest.chat)) for words in prompts)
     if wanted is not None and wanted < least:
         raise UsageError(
-            f"--prompt-tokens {wanted}: the prompts of {family} take {least} without a target",
+            f"--prompt-tokens {wanted}: the prompts of {manifest.family} take {least} without a target",
             f"give {least + FREE}, or leave it out",
         )
     return wanted or least + FREE
@@ -114,12 +122,16 @@ def family_manifest(
     name: str,
     backbone: Backbone,
     image: ImageSpec,
-    graphs: dict[str, GraphInfo],
     tokenizer: bytes,
     answer_tokens: int,
 ) -> Manifest:
-    """Of a bundle with these graphs, in fp32, not yet compared with torch."""
+    """Of a bundle in fp32, still without graphs, and not yet compared with torch. Raises UsageError where the
+    folder's files contradict each other, or ask for what a bundle can't do."""
     family = manifest_family(backbone)
+    _check_ids(folder, backbone, tokenizer)
+    config = backbone.model.config
+    start = (backbone.text_config.decoder_start_token_id,) if config.is_encoder_decoder else ()
+    answer, left = answer_spec(folder, answer_tokens, backbone.layout.end, start, backbone.vocabulary)
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,
@@ -130,12 +142,13 @@ def family_manifest(
         vocabulary=Vocabulary(),
         image=image,
         action=BASE_ACTION,
-        graphs=graphs,
+        graphs={},
         files={"tokenizer": file_info("tokenizer.json", tokenizer)},
         target=Target(engine="onnxruntime"),
-        provenance=provenance(weights_digest(folder)),
+        provenance=provenance(weights_digest(folder)) | ({NOT_FOLLOWED: left} if left else {}),
         parity={},
-        answer=AnswerSpec(max_tokens=answer_tokens, end_ids=_end_ids(folder, backbone)),
+        answer=answer,
+        chat=chat_template(folder, family),
     )
 
 
@@ -149,19 +162,31 @@ def weights_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _end_ids(folder: Path, backbone: Backbone) -> tuple[int, ...]:
-    """The family's, and those that the checkpoint names itself."""
-    found: Any = None
-    file = folder / "generation_config.json"
-    if file.is_file():
-        found = read_json(file).get("eos_token_id")
-    own = found if isinstance(found, list) else [found]
-    return tuple(sorted({backbone.layout.end, *(index for index in own if isinstance(index, int))}))
+def _check_ids(folder: Path, backbone: Backbone, tokenizer_json: bytes) -> None:
+    """Raises UsageError where config.json and tokenizer.json tell different things of the same tokens."""
+    tokenizer = Tokenizer.from_str(tokenizer_json.decode())
+    config, image = read_config(folder), image_token(manifest_family(backbone))
+    there = tokenizer.token_to_id(image)
+    for name in ("image_token_id", "image_token_index"):
+        if config.get(name) not in (None, there):
+            raise UsageError(
+                f"{image} is {there} in tokenizer.json, and {name} is {config[name]} in config.json",
+                "get the checkpoint again, all of its files",
+            )
+    most = max(tokenizer.get_vocab().values(), default=0)
+    embedding: Any = backbone.model.get_input_embeddings()
+    rows = embedding.weight.shape[0] + getattr(embedding, "num_additional_embeddings", 0)
+    if most >= rows:
+        raise UsageError(
+            f"tokenizer.json has tokens up to {most}, and the net has {rows}",
+            "get the checkpoint again, all of its files",
+        )
 
 
 def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict[str, float]:
-    """Ask torch and the bundle about each image, and compare the logits of what torch says greedily, token by
-    token. Raises BundleRefused when a logit is 0.001 off, or fewer than 99 % of the tokens are the same."""
+    """Ask torch and the bundle about each image, and compare token by token the logits along what torch says,
+    and which token the bundle's rules leave as the most probable. Raises BundleRefused when a logit is 0.001
+    off, or fewer than 99 % of the tokens are the same."""
     family = bundle.manifest.family
     kinds = bundle.manifest.goals
     error, equal = 0.0, []
@@ -171,13 +196,15 @@ def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict
             kind = kinds[index % len(kinds)]
             words = prompt(family, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
             wanted = torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words)
+            choose = Chooser(bundle.manifest, bundle.read("tokenizer"), words, net.image_tokens)
             answer = Answer(net)
             logits = answer.start(image, words).copy()
             for place, one in enumerate(wanted):
                 scale = max(float(one.abs().max()), 1e-6)
                 error = max(error, float(np.abs(logits - one.numpy()).max()) / scale)
-                token = int(one.argmax())
-                equal.append(token == int(logits.argmax()))
+                token = choose.best(one.numpy())
+                equal.append(token == choose.best(logits))
+                choose.said.append(token)
                 if place < len(wanted) - 1:
                     logits = answer.step(token)
     finally:
@@ -190,19 +217,35 @@ def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict
     return parity
 
 
+class Chooser:
+    """Which token comes next by the rules of a bundle, after those in `said`."""
+
+    def __init__(self, manifest: Manifest, tokenizer_json: bytes, words: str, image_tokens: int) -> None:
+        assert manifest.answer is not None  # of a model that answers
+        text = OpenText(tokenizer_json, manifest.family, manifest.answer, image_tokens, manifest.chat)
+        self._spec, self._asked = manifest.answer, text.seen_ids(words)
+        self.said: list[int] = []
+
+    def best(self, logits: np.ndarray) -> int:
+        """The most probable of logits (V,)."""
+        return int(ruled(logits, [*self._asked, *self.said], len(self._asked), self._spec).argmax())
+
+
 @torch.inference_mode()
 def torch_answer(
     backbone: Backbone, manifest: Manifest, tokenizer_json: bytes, image: Image, words: str, said: int = _SAID
 ) -> list[Tensor]:
-    """Logits (V,) of `said` tokens, each the most probable after those before, by `vla`'s own sequence and
-    cache, in the backbone's own type. It shares no code with the exported graphs."""
+    """Logits (V,) of `said` tokens, each the most probable after those before that the bundle's rules leave,
+    by `vla`'s own sequence and cache, in the backbone's own type. It shares no code with the exported graphs.
+    """
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
     picture = backbone.encode(pixels.to(backbone.dtype))
-    before = ids_before_picture(tokenizer, manifest.family)
+    before = ids_before_picture(tokenizer, manifest.family, manifest.chat)
     if picture.memory is not None:
         before = before[:-1]  # the image's own token is the picture's
-    after = ids_after_picture(tokenizer, manifest.family, words, picture.tokens.shape[1])
+    shown = picture.tokens.shape[1]
+    after = ids_after_picture(tokenizer, manifest.family, words, shown, manifest.chat)
     there = torch.ones(picture.tokens.shape[:2], dtype=torch.bool)
     segments = [
         *_segment(backbone, before),
@@ -212,9 +255,10 @@ def torch_answer(
     hidden, sequence, cache = backbone.prefill(assemble(segments))
     last = read(hidden, sequence.lengths[:, None] - 1)
     logits = [backbone.logits(last)[0, 0]]
+    choose = Chooser(manifest, tokenizer_json, words, shown)
     while len(logits) < said:
-        token = logits[-1].argmax()[None, None]
-        sequence = extend(sequence, backbone.embed(token))
+        choose.said.append(choose.best(logits[-1].float().numpy()))
+        sequence = extend(sequence, backbone.embed(torch.tensor([choose.said[-1:]])))
         logits.append(backbone.logits(backbone(sequence, cache))[0, -1])
     return logits
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from edge.bundle import Bundle
 from edge.calibration_set import CalibrationSet, Sample
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import ImageSpec, Manifest
+from edge.manifest import Manifest
 from edge.preprocess import image_to_tensor
 from edge.prompt_ids import ids_after_picture
 from edge.prompts import prompt
@@ -24,7 +24,6 @@ from edge.records import Goal
 from export.family import (
     answering_sources,
     family_manifest,
-    manifest_family,
     room_for_prompts,
     torch_answer,
 )
@@ -112,9 +111,9 @@ def _build(
     )
     image = one_size(read_image_spec(order.folder), order.camera)
     tokenizer = (order.folder / "tokenizer.json").read_bytes()
-    prompt_tokens = room_for_prompts(tokenizer, manifest_family(real), order.prompt_tokens)
-    graphs = _graphs(real, image, tokenizer, prompt_tokens, order.answer_tokens, work, say)
-    manifest = family_manifest(order.folder, order.name, real, image, {}, tokenizer, order.answer_tokens)
+    manifest = family_manifest(order.folder, order.name, real, image, tokenizer, order.answer_tokens)
+    prompt_tokens = room_for_prompts(tokenizer, manifest, order.prompt_tokens)
+    graphs = _graphs(real, manifest, tokenizer, prompt_tokens, order.answer_tokens, work, say)
     parity = _compare(real, manifest, tokenizer, graphs, prompt_tokens, say)
     del real
     judged, files = None, {"tokenizer": tokenizer}
@@ -160,7 +159,7 @@ def _build(
 
 def _graphs(
     real: Backbone,
-    image: ImageSpec,
+    manifest: Manifest,
     tokenizer: bytes,
     prompt_tokens: int,
     answer_tokens: int,
@@ -179,7 +178,7 @@ def _graphs(
     store = WeightStore(work)
     files: dict[str, bytes] = {}
     with weights_in(store):
-        sources = answering_sources(backbone, image, tokenizer, prompt_tokens, answer_tokens)
+        sources = answering_sources(backbone, manifest, tokenizer, prompt_tokens, answer_tokens)
         for done, (role, source) in enumerate(sources.items()):
             say(f"exporting {role} in fp32", done, len(sources))
             files[role] = source.to_onnx()
@@ -225,7 +224,8 @@ def _question(sample: Sample, manifest: Manifest, tokenizer: bytes, prompt_token
 
 def _feed(manifest: Manifest, tokenizer: bytes, pixels: np.ndarray, words: str, prompt_tokens: int) -> Feed:
     """Raises UsageError for a prompt of too many tokens."""
-    ids = ids_after_picture(Tokenizer.from_str(tokenizer.decode()), manifest.family, words, 1)
+    found = Tokenizer.from_str(tokenizer.decode())
+    ids = ids_after_picture(found, manifest.family, words, 1, manifest.chat)
     if len(ids) > prompt_tokens:
         raise UsageError(
             f"the prompt '{words}' has {len(ids)} tokens, at most {prompt_tokens} fit", "give --prompt-tokens"

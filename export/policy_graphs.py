@@ -135,7 +135,7 @@ def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[st
     config, backbone = policy.config, policy.backbone
     seen = see(backbone, height, width)
     layout = backbone.layout
-    before = (*layout.before, *layout.image_start, *((image_id(policy),) if not seen.slots else ()))
+    before = (*layout.before, *layout.image_start, *((backbone.image_id,) if not seen.slots else ()))
     told = bool(config.state_pose_dims)
     tokens = config.head.horizon * config.head.action_dims if config.discrete else 0
     said = told + (0 if config.discrete else config.action_tokens)
@@ -148,12 +148,6 @@ def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[st
         return {"vision": seen.source, **with_decode(prefill, reader, seen)}
     prefill = Source(Features(policy, reader, before), inputs, ["features"])
     return {"vision": seen.source, "prefill": prefill, **head_sources(policy.head, config.window)}
-
-
-def image_id(policy: VLA) -> int:
-    """IDEFICS's `<image>`: the last of its added vocabulary."""
-    config = policy.backbone.model.config
-    return config.vocab_size + config.additional_vocab_size - 1
 
 
 def head_sources(head: Head, window: int) -> dict[str, Source]:

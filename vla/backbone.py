@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedModel
 
+from edge.errors import UsageError
 from vla.sequence import Picture, Sequence
 
 
@@ -25,6 +26,7 @@ class Layout:
     image_end: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
     end: int = 1  # ends an answer
+    image: int | None = None  # of families whose images are one token each
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -46,6 +48,7 @@ class Markers:
     after: tuple[str, ...] = ()
     instead: Mapping[str, str] = field(default_factory=dict)  # where a tokenizer lacks one, this is its like
     spelled: tuple[str, ...] = ()  # those that a tokenizer may write out, as several tokens
+    image: str | None = None
 
 
 class Backbone(nn.Module, ABC):
@@ -92,6 +95,16 @@ class Backbone(nn.Module, ABC):
     def embed(self, ids: Tensor) -> Tensor:
         """Ids (B, n) to tokens (B, n, D), as `forward` takes them."""
         return self.model.get_input_embeddings()(ids)
+
+    @property
+    def image_id(self) -> int:
+        """The id of the token that stands for an image. Raises UsageError where the layout names none."""
+        if self.layout.image is None:
+            raise UsageError(
+                f"the layout of this {self.family} names no image token",
+                'give its id in the tokenizer, as "image" of "layout" in vla.json',
+            )
+        return self.layout.image
 
     @abstractmethod
     def encode(self, images: Tensor) -> Picture:

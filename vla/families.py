@@ -140,6 +140,7 @@ class Flamingo(Backbone):
         before=("<s>",),
         image_start=("<fake_token_around_image>",),
         image_end=("<fake_token_around_image>",),
+        image="<image>",
     )
 
     @property
@@ -151,9 +152,7 @@ class Flamingo(Backbone):
         memory = model.vision_model(pixel_values=images).last_hidden_state
         if model.config.use_resampler:
             memory = model.perceiver_resampler(memory)
-        # The last of the added vocabulary is <image>: IDEFICS adds <fake_token_around_image> and <image>.
-        added = model.config.additional_vocab_size
-        ids = torch.full((len(images), 1), model.config.vocab_size + added - 1, device=images.device)
+        ids = torch.full((len(images), 1), self.image_id, device=images.device)
         return Picture(self.embed(ids), memory=memory)
 
     def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:

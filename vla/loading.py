@@ -63,6 +63,7 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
         image_end=ids(marks.image_end),
         after=ids(marks.after),
         end=index(marks.end),
+        image=None if marks.image is None else index(marks.image),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint's preprocessor_config.json says of its images."""
+"""What a checkpoint's processor_config.json or preprocessor_config.json says of its images."""
 
 import json
 from pathlib import Path
@@ -11,6 +11,8 @@ from edge.manifest import ImageSpec
 from edge.vision_input import smart_size
 
 _FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's; 0, nearest, is no family's
+_PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
+_CLIP: dict[str, Any] = {"do_center_crop": True, "crop_size": 224}  # where such a class is told nothing
 
 
 def read_image_spec(folder: Path) -> ImageSpec:
@@ -21,19 +23,40 @@ def read_image_spec(folder: Path) -> ImageSpec:
         return ImageSpec(
             height=tiny["image_height"], width=tiny["image_width"], resize="area", mean=half, std=half
         )
-    file = folder / "preprocessor_config.json"
+    file = folder / (_PREPROCESSOR if _nested(folder) is None else _PROCESSOR)
     try:
-        return published_spec(json.loads(file.read_text()))
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        return published_spec(_nested(folder) or json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise UsageError(
             f"{file} does not say what its images are ({type(error).__name__}: {error})",
             "give inputs.image: height, width, resize, mean, std",
         ) from error
 
 
-def published_spec(found: dict[str, Any]) -> ImageSpec:
-    """A preprocessor_config.json of the families of `vla`. Raises KeyError and ValueError for others."""
+def _nested(folder: Path) -> dict[str, Any] | None:
+    """What transformers 5 writes into processor_config.json, and reads there before it looks into
+    preprocessor_config.json. Raises UsageError where it can't be read."""
+    file = folder / _PROCESSOR
+    if not file.is_file():
+        return None
+    try:
+        found: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} can't be read: {error}", "get the checkpoint again") from error
+    return found.get("image_processor") if isinstance(found, dict) else None
+
+
+def published_spec(saved: dict[str, Any]) -> ImageSpec:
+    """What an image processor of the families of `vla` saved. Raises KeyError, TypeError and ValueError for
+    others, and for steps that the runtime does not take."""
+    found = {key: value for key, value in dict(saved).items() if value is not None}
+    kind = str(found.get("image_processor_type", ""))
+    if kind.startswith("CLIP"):
+        found = _CLIP | found
+    _check_steps(found)
     size = found.get("size", {})
+    if isinstance(size, int):
+        size = {"shortest_edge": size} if kind.startswith("CLIP") else {"height": size, "width": size}
     said: dict[str, Any] = {"fit": "stretch", "height": size.get("height"), "width": size.get("width")}
     if "image_size" in found:  # IDEFICS
         said |= {"height": found["image_size"], "width": found["image_size"]}
@@ -53,8 +76,11 @@ def published_spec(found: dict[str, Any]) -> ImageSpec:
             raise ValueError("a shorter edge and no crop leaves the width open")
     if found.get("do_center_crop") and "merge_size" not in found:
         crop = found.get("crop_size", {})
+        crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
         if (crop.get("height"), crop.get("width")) != (said["height"], said["width"]):
             raise ValueError(f"it crops {crop} of {size}")
+    if not found.get("do_normalize", True):
+        found |= {"image_mean": (0, 0, 0), "image_std": (1, 1, 1)}
     filter_number = found.get("resample", 1 if "longest_edge" in said else 3)  # the classes' own
     return ImageSpec(
         **said,
@@ -62,6 +88,20 @@ def published_spec(found: dict[str, Any]) -> ImageSpec:
         mean=tuple(found["image_mean"]),
         std=tuple(found["image_std"]),
     )
+
+
+def _check_steps(found: dict[str, Any]) -> None:
+    """Raises ValueError for what is done to an image that `edge.vision_input` does not do."""
+    for step in ("do_resize", "do_rescale"):
+        if not found.get(step, True):
+            raise ValueError(f"{step} is false")
+    if abs(found.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-6:
+        raise ValueError(f"rescale_factor is {found['rescale_factor']} and not 1/255")
+    if found.get("do_pad") and "max_image_size" not in found:  # Idefics3 pads images to others beside them
+        raise ValueError("do_pad pads images to squares")
+    for count in ("merge_size", "temporal_patch_size"):
+        if found.get(count, 2) != 2:
+            raise ValueError(f"{count} is {found[count]} and not 2")
 
 
 def one_size(spec: ImageSpec, camera: tuple[int, int]) -> ImageSpec:

@@ -162,7 +162,9 @@ _LAYOUTS = {
     "qwen2_5_vl": Layout(image_start=(3,), image_end=(4,)),
     "qwen3_vl": Layout(image_start=(3,), image_end=(4,)),
     "llava": Layout(before=(2,)),
-    "idefics": Layout(before=(2,), image_start=(VOCABULARY - 2,), image_end=(VOCABULARY - 2,)),
+    "idefics": Layout(
+        before=(2,), image_start=(VOCABULARY - 2,), image_end=(VOCABULARY - 2,), image=VOCABULARY - 1
+    ),
     "smolvlm": Layout(before=(2,), image_start=(3, 7), image_end=(3,)),
     "idefics3": Layout(before=(2,), image_start=(3, 7), image_end=(3,)),
     "florence2": Layout(after=(2,)),

@@ -98,7 +98,7 @@ class Script:
     """Says what is asked of it, and counts."""
 
     def __init__(self, logits: np.ndarray, room: int) -> None:
-        self.logits, self.room, self.said = logits, room, []
+        self.prompt, self.logits, self.room, self.said = "", logits, room, []
 
     def step(self, token: int) -> np.ndarray:
         self.room -= 1

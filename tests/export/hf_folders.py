@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from edge.prompt_ids import image_token
 from tests.edge.family_processors import florence, idefics, kosmos, llava, paligemma, qwen, smolvlm
 from vla.loading import family_of
 from vla.tiny import CONFIGS
@@ -51,6 +52,11 @@ def write_folder(name: str, folder: Path) -> Path:
         config["vocab_size"] = size - config["additional_vocab_size"]
     else:
         config["text_config"]["vocab_size"] = size
+    for place in ("image_token_id", "image_token_index"):
+        if place in config:
+            config[place] = processor.tokenizer.convert_tokens_to_ids(image_token(config["model_type"]))
+    if name == "kosmos-2":  # which counts places of what is no padding
+        config["text_config"]["pad_token_id"] = tokenizer.token_to_id("<pad>")
     _room(config)
     model_class: Any = family_of(config["model_type"]).classes[config["model_type"]]
     model_class(model_class.config_class.from_dict(config)).save_pretrained(folder)

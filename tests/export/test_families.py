@@ -129,9 +129,11 @@ def test_a_prompt_and_an_answer_that_do_not_fit_are_refused(
     made: Callable[[str], tuple[Path, Path]], tmp_path: Path
 ) -> None:
     folder, _ = made("llava")
-    arguments = ["--model", str(folder), "--out", str(tmp_path / "out"), "--answer-tokens", "9000"]
+    arguments = ["--model", str(folder), "--out", str(tmp_path / "out"), "--answer-tokens", "4096"]
     with pytest.raises(UsageError, match="positions, llava has 512"):
         main(arguments)
+    with pytest.raises(UsageError, match="4097 is more than a bundle answers"):
+        main([*arguments, "--answer-tokens", "4097"])
     assert not (tmp_path / "out").exists()
 
 
