@@ -31,6 +31,7 @@ _QWEN_SYSTEM = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
 _QWEN_ASKS = ("<|im_start|>user\n<|vision_start|>", "<|vision_end|>", "<|im_end|>\n<|im_start|>assistant\n")
 _QWEN = _layout(_QWEN_SYSTEM + _QWEN_ASKS[0], *_QWEN_ASKS[1:], special=True)
 _FAKE = "<fake_token_around_image>"
+_FLAMINGO_ASKS = (f"<s>User:{_FAKE}", _FAKE)
 
 _LAYOUTS = {
     "paligemma": _layout("", "<bos>", "\n"),
@@ -40,7 +41,7 @@ _LAYOUTS = {
     "qwen2.5-vl": _QWEN,
     "qwen3-vl": _layout(*_QWEN_ASKS, special=True),
     "llava": _layout("USER: ", "\n", " ASSISTANT:", special=True),
-    "flamingo": _layout(f"<s>User:{_FAKE}", _FAKE, "\nAssistant:"),
+    "flamingo": _layout(*_FLAMINGO_ASKS, "\nAssistant:"),
     "smolvlm": _layout("<|im_start|>User:", "", "<end_of_utterance>\nAssistant:", special=True),
 }
 _CHATS = ("qwen-vl", "qwen2.5-vl", "qwen3-vl", "llava", "smolvlm")  # whose processors render a template
@@ -56,6 +57,10 @@ _FLORENCE_TASKS = {
 def family_chat(family: str) -> ChatTemplate | None:
     """The chat template of a family's published checkpoints; None of families whose processors have none."""
     return _LAYOUTS[family] if family in _CHATS else None
+
+
+END_OF_UTTERANCE = "<end_of_utterance>"  # of a flamingo that was taught to chat
+FLAMINGO_CHAT = _layout(*_FLAMINGO_ASKS, f"{END_OF_UTTERANCE}\nAssistant:")
 
 
 def image_token(family: str) -> str:

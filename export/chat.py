@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from edge.errors import UsageError
 from edge.manifest import ChatTemplate
-from edge.prompt_ids import family_chat, image_token
+from edge.prompt_ids import END_OF_UTTERANCE, FLAMINGO_CHAT, family_chat, image_token
 from vla.loading import read_json
 
 # The second holds what templates escape or cut.
@@ -29,7 +31,7 @@ def chat_template(folder: Path, family: str) -> ChatTemplate | None:
     """
     where, template = _find(folder)
     if template is None:
-        return None
+        return FLAMINGO_CHAT if family == "flamingo" and ends_utterances(folder) is not None else None
     if family_chat(family) is None:
         raise UsageError(
             f"{where} has a chat template, and a {family} is asked by its family's own prompts",
@@ -45,6 +47,12 @@ def chat_template(folder: Path, family: str) -> ChatTemplate | None:
     # As a processor of transformers calls its tokenizer.
     special = not (first and before.startswith(first))
     return ChatTemplate(before=before, between=between, after=after, special=special)
+
+
+def ends_utterances(folder: Path) -> int | None:
+    """The id of what ends a turn of IDEFICS's instructed checkpoints; None where the tokenizer has none."""
+    index: int | None = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(END_OF_UTTERANCE)
+    return index
 
 
 def _find(folder: Path) -> tuple[Path, str | None]:

@@ -24,7 +24,7 @@ from edge.prompts import TEMPLATES, asks_for_boxes, prompt
 from edge.records import BASE_ACTION, Goal, Image
 from edge.text import OpenText
 from edge.token_rules import ruled
-from export.chat import chat_template
+from export.chat import chat_template, ends_utterances
 from export.family_graphs import Source, family_sources
 from export.generation import answer_spec
 from export.grounding import check_floor_graph, graph_info, provenance, random_patches
@@ -131,7 +131,10 @@ def family_manifest(
     _check_ids(folder, backbone, tokenizer)
     config = backbone.model.config
     start = (backbone.text_config.decoder_start_token_id,) if config.is_encoder_decoder else ()
-    answer, left = answer_spec(folder, answer_tokens, backbone.layout.end, start, backbone.vocabulary)
+    ends = {backbone.layout.end}
+    if family == "flamingo" and (turn := ends_utterances(folder)) is not None:
+        ends.add(turn)
+    answer, left = answer_spec(folder, answer_tokens, ends, start, backbone.vocabulary)
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,

@@ -31,12 +31,12 @@ _SAMPLING = ("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "ep
 
 
 def answer_spec(
-    folder: Path, max_tokens: int, end: int, start: tuple[int, ...], vocabulary: int
+    folder: Path, max_tokens: int, own: set[int], start: tuple[int, ...], vocabulary: int
 ) -> tuple[AnswerSpec, str]:
     """How a model of `vocabulary` words answers, and what of its configuration is not followed, in words.
 
-    `end` is the family's own end of an answer, `start` what its decoder goes on from where it has an encoder.
-    Raises UsageError where following the rest would be needed to say what the model says.
+    `own` are the family's own ends of an answer, `start` what a decoder with an encoder goes on from. Raises
+    UsageError where what is said depends on something that the runtime does not do.
     """
     if max_tokens > MAX_ANSWER_TOKENS:
         raise UsageError(
@@ -58,7 +58,7 @@ def answer_spec(
     try:
         rules = _rules(said, start)
         ends = _ids(said.get("eos_token_id"))
-        spec = AnswerSpec(max_tokens=max_tokens, end_ids=tuple(sorted({end, *ends})), rules=rules)
+        spec = AnswerSpec(max_tokens=max_tokens, end_ids=tuple(sorted({*own, *ends})), rules=rules)
     except (ValidationError, TypeError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise UsageError(f"{file} can't be followed: {problem}", "get the checkpoint again") from error

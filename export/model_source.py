@@ -10,7 +10,7 @@ from edge.errors import UsageError
 
 POLICY = "vla.json"  # of a checkpoint that training wrote
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_FILES = ("*.json", "*.safetensors")  # no pickles, and nothing that runs
+_FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles; chat templates run in a sandbox
 
 
 def find_model(given: str) -> Path:

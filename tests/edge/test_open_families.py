@@ -2,19 +2,23 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from edge.boxes import BoxReader
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import GroundingModel
 from edge.interfaces import Inference
-from edge.manifest import Manifest
+from edge.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.policy import make_policy
 from edge.preprocess import image_to_tensor
-from edge.prompt_ids import ids_after_picture
+from edge.prompt_ids import Picture, ids_after_picture, prompt_ids
 from edge.records import ZERO, CameraMount, Frame, Goal, Observation, Odometry
+from edge.text import OpenText, text_of
+from edge.token_rules import ruled
 from edge.vocabulary import asked, check_target
 from tests.edge.open_bundles import BOXED, FAMILIES, open_bundle
 
@@ -122,6 +126,46 @@ def test_a_prompt_that_does_not_fit_is_bad_usage_that_names_its_last_words(name:
     ):
         model.ground(IMAGE, "the red cup " * 300, "cup")
     assert "cup' is too many" in refusal.value.hint
+
+
+@pytest.mark.parametrize("name", ["llava", "florence-2"])
+def test_what_it_says_keeps_the_rules_of_its_bundle(name: str) -> None:
+    """A net that says one thing over and over: forced to begin otherwise, held from its end, and then cut."""
+    said = "red red red" if name == "llava" else "cup"
+    words = prompt_of(name)
+    _, net, tokenizer = open_bundle(name, said, words, max_tokens=6)
+    end = tokenizer.token_to_id(net.family.end)
+    rules: dict[str, Any] = {"no_repeat_ngram_size": 1, "min_new_tokens": 4}
+    start = (end,) if name == "florence-2" else ()
+    if start:
+        rules["forced_bos_token_id"] = 9
+    spec = AnswerSpec(max_tokens=6, end_ids=(end,), rules=TokenRules(start=start, **rules))
+    bundle, _, _ = open_bundle(name, said, words, answer=spec)
+    with GroundingModel(bundle) as model:
+        answer = model.answer()
+        text = OpenText(bundle.read("tokenizer"), name, spec, net.family.tokens)
+        seen = text.seen_ids(words)
+        assert seen == list(start) or prompt_ids(tokenizer, name, words, Picture(net.family.tokens)) == seen
+        logits, ids = answer.start(IMAGE, words).copy(), []
+        while len(ids) < 6:
+            ids.append(int(ruled(logits, [*seen, *ids], len(seen), spec).argmax()))
+            if ids[-1] == end:
+                break
+            logits = answer.step(ids[-1]).copy()
+        assert len(set(ids) - {end}) == len(ids) - (ids[-1] == end) >= 4
+        assert not start or ids[0] == 9
+        assert model.caption(IMAGE, words).text == text.plain([i for i in ids if i != end])
+
+
+def test_a_bundle_s_own_chat_template_is_what_it_asks_with() -> None:
+    chat = ChatTemplate(before="USER: ", between=" red ", after=" cup", special=False)
+    bundle, net, tokenizer = open_bundle("llava", chat=chat)
+    text = text_of(bundle.manifest, bundle.read("tokenizer"), net.family.tokens)
+    ids = prompt_ids(tokenizer, "llava", "box", Picture(net.family.tokens), chat)
+    assert text.prompt_ids("box") == ids[-len(text.prompt_ids("box")) :]
+    assert tokenizer.decode(text.prompt_ids("box")).strip() == "red box cup"
+    with pytest.raises(ValidationError, match="a section chat without a section answer"):
+        Manifest.model_validate_json(bundle.manifest.model_copy(update={"answer": None}).model_dump_json())
 
 
 def test_what_the_parser_wants_ahead_is_put_there() -> None:

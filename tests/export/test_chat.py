@@ -188,6 +188,25 @@ def test_a_chat_template_of_a_family_that_does_not_chat_is_refused(
         chat_template(put(tmp_path / "plain", tmp_path / "chat", "<image>hello"), family)
 
 
+def test_an_idefics_that_was_taught_to_chat_ends_its_turns(tmp_path: Path) -> None:
+    processor, picture = idefics()
+    assert chat_template(saved_at(processor, tmp_path / "base"), "flamingo") is None
+    processor.tokenizer.add_tokens(["<end_of_utterance>"], special_tokens=True)
+    folder = saved_at(processor, tmp_path / "instructed")
+    chat = chat_template(folder, "flamingo")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for words in WORDS:
+        # As the published example asks.
+        asked = ["User:", IMAGE, words, "<end_of_utterance>", "\nAssistant:"]
+        found = processor(text=asked, add_end_of_utterance_token=False)
+        assert prompt_ids(tokenizer, "flamingo", words, picture, chat) == found["input_ids"][0].tolist()
+
+
+def saved_at(processor: Any, folder: Path) -> Path:
+    processor.tokenizer.save_pretrained(folder)
+    return folder
+
+
 def test_every_family_with_prompts_chats_or_does_not() -> None:
     chats = {family for family in TEMPLATES if family not in ("moondream", "uform") and family_chat(family)}
     assert chats == {"qwen-vl", *BUILD}

@@ -21,6 +21,7 @@ from export.command import main
 from export.family import Chooser, family_manifest, torch_answer
 from export.generation import answer_spec
 from export.grounding import random_patches
+from tests.edge.family_processors import LLAVA_CHAT
 from tests.export.hf_folders import write_folder
 from vla.backbone import Backbone
 from vla.loading import load_backbone
@@ -48,9 +49,8 @@ def generated(backbone: Backbone, folder: Path, manifest: Manifest, image: Image
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
     tokens = backbone.encode(pixels).tokens.shape[1]
-    ids = torch.tensor(
-        [prompt_ids(tokenizer, manifest.family, words, tokens_of_one(manifest.family, tokens))]
-    )
+    picture = tokens_of_one(manifest.family, tokens)
+    ids = torch.tensor([prompt_ids(tokenizer, manifest.family, words, picture, manifest.chat)])
     given: dict[str, Any] = {"pixel_values": pixels, "attention_mask": torch.ones_like(ids)}
     if manifest.family == "smolvlm":
         given["pixel_values"] = pixels[:, None]
@@ -90,16 +90,20 @@ def test_tokens_by_rules_are_those_of_generate(name: str, tmp_path: Path) -> Non
     assert choose.said != [int(logits.argmax()) for logits in raw], "the rules change nothing here"
 
 
-def test_a_bundle_says_what_generate_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = write_folder("florence2", tmp_path / "model")
-    rules = RULES | {"forced_bos_token_id": 7, "decoder_start_token_id": 1, "num_beams": 3}
-    say(folder, rules)
+def test_a_bundle_asks_by_its_template_and_says_what_generate_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = say(write_folder("llava", tmp_path / "model"), RULES | {"num_beams": 3})
+    template = "Be brief. " + LLAVA_CHAT.replace("'ASSISTANT:'", "' ROBOT:'")
+    (folder / "chat_template.jinja").write_text(template)
     arguments = ["--prompt-tokens", "120", "--answer-tokens", str(SAID)]
     assert main(["--model", str(folder), "--out", str(tmp_path / "out"), *arguments]) == 0
-    assert "the checkpoint also asks for num_beams 3" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "not the usual one of llava, and is followed: 'Be brief. USER: '" in told
+    assert "the checkpoint also asks for num_beams 3" in told
     bundle = load_bundle(tmp_path / "out")
     assert bundle.manifest.provenance["not_followed"] == "num_beams 3"
-    image, words = random_patches(7, 32, 32), prompt("florence-2", Goal("describe_scene"))
+    image, words = random_patches(7, 16, 16), prompt("llava", Goal("describe_scene"))
     wanted = generated(load_backbone(folder), folder, bundle.manifest, image, words)
     with GroundingModel(bundle) as model:
         found = model.caption(image, words)
@@ -120,7 +124,7 @@ def test_without_the_file_the_configuration_of_the_net_is_taken_as_transformers_
     said = RULES | {"eos_token_id": 9, "forced_bos_token_id": None}
     outer = {"no_repeat_ngram_size": 3}
     folder = folder_of(tmp_path, {}, {"text_config": said, **outer} if inside else said)
-    spec, left = answer_spec(folder, 8, 2, (), 64)
+    spec, left = answer_spec(folder, 8, {2}, (), 64)
     theirs = GenerationConfig.from_pretrained(folder, config_file_name="config.json", _from_model_config=True)
     assert spec.rules is not None and not left
     for name in RULES:
@@ -131,7 +135,7 @@ def test_without_the_file_the_configuration_of_the_net_is_taken_as_transformers_
 
 def test_the_file_is_taken_alone_where_there_is_one(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, {"eos_token_id": [4, 3]}, RULES | {"eos_token_id": 9, "num_beams": 3})
-    spec, left = answer_spec(folder, 8, 2, (), 64)
+    spec, left = answer_spec(folder, 8, {2}, (), 64)
     assert spec.rules is None and spec.end_ids == (2, 3, 4) and not left
 
 
@@ -144,7 +148,7 @@ def test_defaults_that_are_written_down_are_no_rules(tmp_path: Path) -> None:
         "exponential_decay_length_penalty": None, "guidance_scale": 1.0, "encoder_repetition_penalty": 1.0,
         "forced_eos_token_id": None, "eos_token_id": None, "length_penalty": 1.0, "max_length": 20,
     }  # fmt: skip
-    spec, left = answer_spec(folder_of(tmp_path, neutral, {}), 8, 2, (), 64)
+    spec, left = answer_spec(folder_of(tmp_path, neutral, {}), 8, {2}, (), 64)
     assert spec.rules is None and spec.end_ids == (2,) and not left
 
 
@@ -158,7 +162,7 @@ def test_defaults_that_are_written_down_are_no_rules(tmp_path: Path) -> None:
     ],
 )
 def test_what_greedy_answers_do_not_know_is_named(said: dict[str, Any], named: str, tmp_path: Path) -> None:
-    assert answer_spec(folder_of(tmp_path, said, {}), 8, 2, (), 64)[1] == named
+    assert answer_spec(folder_of(tmp_path, said, {}), 8, {2}, (), 64)[1] == named
 
 
 @pytest.mark.parametrize(
@@ -191,13 +195,13 @@ def test_what_can_not_be_followed_is_refused_by_name(
     said: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        answer_spec(folder_of(tmp_path, said, {}), 8, 2, (1,), 64)
+        answer_spec(folder_of(tmp_path, said, {}), 8, {2}, (1,), 64)
     assert message in str(caught.value) and "generation_config.json" in str(caught.value)
 
 
 def test_every_rule_of_a_manifest_is_read(tmp_path: Path) -> None:
     spec, _ = answer_spec(
-        folder_of(tmp_path, RULES | {"forced_bos_token_id": 7, "min_length": 4}, {}), 8, 2, (1,), 64
+        folder_of(tmp_path, RULES | {"forced_bos_token_id": 7, "min_length": 4}, {}), 8, {2}, (1,), 64
     )
     assert spec.rules is not None and spec.rules.model_fields_set == set(TokenRules.model_fields)
 

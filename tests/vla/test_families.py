@@ -1,6 +1,8 @@
 """Our sequences against each family's own forward, and checkpoints that are not what they should be."""
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from edge.errors import UsageError
+from tests.export.hf_folders import write_folder
 from vla.backbone import Backbone
 from vla.fusion import Fusion, Inputs
 from vla.loading import family_of, load_backbone
@@ -25,10 +28,32 @@ ANSWER = torch.tensor([[41, 42, 43], [44, 45, 46]])
 def _rows(backbone: Backbone, inputs: Inputs, tokens: int) -> list[list[int]]:
     """What the family's processor would write: ids with a placeholder for each image token."""
     layout = backbone.layout
-    image = [backbone.model.config.vocab_size + 1] if backbone.family == "flamingo" else [IMAGE_ID] * tokens
+    image = [backbone.image_id] if backbone.family == "flamingo" else [IMAGE_ID] * tokens
     front = [*layout.before, *layout.image_start, *image, *layout.image_end, *layout.after]
     words = [ids[mask].tolist() for ids, mask in zip(inputs.ids, inputs.ids_mask, strict=True)]
     return [front + ids for ids in words]
+
+
+def test_an_image_s_token_is_the_tokenizer_s_wherever_that_has_it(tmp_path: Path) -> None:
+    """Instructed checkpoints of IDEFICS added one more token behind it."""
+    folder = write_folder("idefics", tmp_path / "model")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    config = json.loads((folder / "config.json").read_text())
+    swapped = json.loads(tokenizer.to_str())
+    first, last = (token for token in swapped["added_tokens"] if token["id"] >= config["vocab_size"])
+    first["content"], last["content"] = last["content"], first["content"]
+    (folder / "tokenizer.json").write_text(json.dumps(swapped))
+    backbone = load_backbone(folder)
+    assert last["content"] != "<image>" and backbone.image_id == first["id"]
+    token = backbone.encode(torch.zeros(1, 3, 16, 16)).tokens
+    torch.testing.assert_close(token, backbone.embed(torch.tensor([[first["id"]]])))
+
+
+def test_a_layout_without_the_image_s_token_is_refused() -> None:
+    backbone = tiny_backbone("idefics")
+    backbone.layout = replace(backbone.layout, image=None)
+    with pytest.raises(UsageError, match="names no image token"):
+        backbone.encode(torch.zeros(1, 3, 16, 16))
 
 
 def _padded(rows: list[list[int]]) -> tuple[Tensor, Tensor]:
@@ -127,6 +152,8 @@ def _checkpoint(backbone: Backbone, folder: Path) -> None:
     names = {marks.end: layout.end}
     for part in ("before", "image_start", "image_end", "after"):
         names |= dict(zip(getattr(marks, part), getattr(layout, part), strict=True))
+    if marks.image is not None and layout.image is not None:
+        names[marks.image] = layout.image
     vocabulary = names | {f"word{index}": index for index in range(64) if index not in names.values()}
     Tokenizer(models.WordLevel(vocabulary, unk_token="word10")).save(str(folder / "tokenizer.json"))
 
