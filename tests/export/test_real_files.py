@@ -1,4 +1,4 @@
-"""Published files around tiny nets: prompts, pixels and answers of bundles are transformers' own, id for id."""
+"""Published files around tiny nets: prompts, pixels and answers are those of transformers, id for id."""
 
 import json
 from collections.abc import Callable
@@ -66,7 +66,7 @@ def test_prompts_are_the_ids_of_the_checkpoint_s_processor(
     name: str, files: Callable[[str], tuple[Path, Any]]
 ) -> None:
     folder, processor = files(name)
-    family, image = family_at(name), picture(96, 128)
+    family, image = family_at(name), picture(16, 128)  # of few tiles
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     chat = chat_template(folder, family)
     kinds = TEMPLATES[family]
@@ -105,6 +105,7 @@ def test_pixels_are_those_of_the_checkpoint_s_processor(
         assert error <= MAX_ERROR, (height, width)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", some({"smolvlm-256m"}))
 def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: str, tmp_path: Path) -> None:
     folder, out = write_folder(name, tmp_path / "model"), tmp_path / "out"
@@ -123,9 +124,9 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
         image, words = picture(height, width, seed), prompt(family, goal)
         given = asked(name, processor, Pillow.fromarray(image), words)
         pixels = image_to_tensor(image, bundle.manifest.image)
-        if family != "qwen-vl" and not family.startswith("qwen"):  # whose pixels come as patches
-            error = np.abs(pixels.ravel() - given["pixel_values"].numpy().ravel()).max()
-            assert error * max(bundle.manifest.image.std) <= MAX_ERROR
+        theirs = given["pixel_values"].numpy()
+        if pixels.size == theirs.size:  # Qwen's come as patches, each for two frames
+            assert np.abs(pixels.ravel() - theirs.ravel()).max() * max(bundle.manifest.image.std) <= MAX_ERROR
         asks = given["input_ids"][0].tolist()
         after = ours.text.prompt_ids(words)
         assert asks[len(asks) - len(after) :] == after

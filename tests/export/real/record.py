@@ -32,7 +32,7 @@ VISION: Json = {
 
 @dataclass(frozen=True)
 class Published:
-    """A checkpoint's files, by name; `words` names its tokenizer to `tests.export.real.words`, and behind that
+    """A checkpoint's files, by name; `words` names its tokenizer to `tests.export.real.words`, and behind it
     come tokens of the checkpoint's own."""
 
     words: str
@@ -44,6 +44,6 @@ class Published:
     ids: dict[str, int] = field(default_factory=dict)  # what some of its tokens must come to
     template: str | None = None
     camera: str = "640x480"
-    # Whether transformers 5 makes another tokenizer of vocabulary and merges than the file's, which transformers
-    # 4 followed and the nets learnt with: IDEFICS' spaces behind special tokens, SmolVLM's digits.
+    # Whether transformers 5 makes another tokenizer of vocabulary and merges than the file's, which
+    # transformers 4 followed and nets learnt with: IDEFICS' spaces behind special tokens, SmolVLM's digits.
     rebuilt: bool = False
