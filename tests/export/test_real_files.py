@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 from tokenizers import Tokenizer
+from transformers import GenerationConfig
 
 from edge.bundle import load_bundle
 from edge.grounding import Answer, Net
@@ -133,7 +134,7 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
         choose = Chooser(bundle.manifest, bundle.read("tokenizer"), words, ours.image_tokens)
         answer = Answer(ours)
         logits = answer.start(image, words)
-        wanted = generated(net, given)
+        wanted = generated(net, folder, given)
         while len(choose.said) < len(wanted):
             choose.said.append(choose.best(logits))
             logits = answer.step(choose.said[-1])
@@ -150,9 +151,11 @@ def own_net(folder: Path) -> Any:
 
 
 @torch.inference_mode()
-def generated(net: Any, given: dict[str, Any]) -> list[int]:
+def generated(net: Any, folder: Path, given: dict[str, Any]) -> list[int]:
     """Ids that transformers says by the folder's own generation_config.json, but for sampling and beams."""
-    # One more than wanted: Florence-2 ends at the limit, whatever it has to say.
-    said = net.generate(**given, do_sample=False, num_beams=1, max_new_tokens=SAID + 1)[0].tolist()
+    limits = GenerationConfig.from_pretrained(folder)  # Kosmos-2's text model would take another
+    limits.do_sample, limits.num_beams = False, 1
+    limits.max_new_tokens = SAID + 1  # one more than wanted: Florence-2 ends at the limit, whatever it says
+    said = net.generate(**given, generation_config=limits)[0].tolist()
     start = 1 if net.config.is_encoder_decoder else given["input_ids"].shape[1]
     return said[start : start + SAID]
