@@ -109,7 +109,12 @@ def _print_manifest(manifest: "Manifest") -> None:
         print(f"prompt      {goal}: {prompt!r}")
     print(f"targets     {', '.join(words.kinds) or 'any words'}")
     if manifest.answer is not None:
-        print(f"answer      in open words, at most {manifest.answer.max_tokens} tokens")
+        rules = manifest.answer.rules
+        said = "" if rules is None else f", {', '.join(rules.model_dump(exclude_defaults=True))}"
+        print(f"answer      in open words, at most {manifest.answer.max_tokens} tokens{said}")
+    if manifest.chat is not None:
+        chat = manifest.chat
+        print(f"asked       {chat.before!r}, the picture, {chat.between!r}, the words, {chat.after!r}")
     if words.colours:
         print(f"colours     {', '.join(words.colours)}")
     print(f"image       {image.width} x {image.height} px, {image.resize}, {image.fit}")

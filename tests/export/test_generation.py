@@ -206,6 +206,18 @@ def test_every_rule_of_a_manifest_is_read(tmp_path: Path) -> None:
     assert spec.rules is not None and spec.rules.model_fields_set == set(TokenRules.model_fields)
 
 
+def test_an_idefics_that_was_taught_to_chat_ends_with_its_turn(tmp_path: Path) -> None:
+    folder = write_folder("idefics", tmp_path / "model")
+    backbone, spec, file = load_backbone(folder), read_image_spec(folder), folder / "tokenizer.json"
+    base = family_manifest(folder, "base", backbone, spec, file.read_bytes(), SAID)
+    file.write_text(file.read_text().replace("<unk>", "<end_of_utterance>"))
+    told = family_manifest(folder, "instructed", backbone, spec, file.read_bytes(), SAID)
+    assert base.answer is not None and told.answer is not None
+    turn = Tokenizer.from_file(str(file)).token_to_id("<end_of_utterance>")
+    assert {*told.answer.end_ids} - {*base.answer.end_ids} == {turn}
+    assert base.chat is None and told.chat is not None and "<end_of_utterance>" in told.chat.after
+
+
 @pytest.mark.parametrize("name", ["llava", "smolvlm"])
 def test_ids_that_two_files_say_differently_are_refused(name: str, tmp_path: Path) -> None:
     folder = write_folder(name, tmp_path / "model")

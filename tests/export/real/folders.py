@@ -79,7 +79,8 @@ def _shake(net: torch.nn.Module) -> None:
         elif id(weight) in embeddings:
             weight.normal_(0, 0.02)
         elif weight.ndim > 1:
-            weight.normal_(0, 1.2 / weight[0].numel() ** 0.5)
+            sharp = 4 if "q_proj" in name or "k_proj" in name else 1.2  # attention that tells tokens apart
+            weight.normal_(0, sharp / weight[0].numel() ** 0.5)
         elif name.endswith("bias"):
             weight.normal_(0, 0.2)
 
