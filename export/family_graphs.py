@@ -20,9 +20,10 @@ from transformers.utils import logging as hf_logging
 from export.graphs import to_onnx
 from export.qwen_vision import QwenVision
 from export.readers import READERS, Extra, Reader, Slots, StaticCache
+from export.tile_vision import TileVision
 from export.weights import current_store
 from vla.backbone import Backbone, Layout
-from vla.families import PaliGemma
+from vla.families import PaliGemma, SmolVLM
 from vla.qwen import QwenVL
 from vla.sequence import Picture
 
@@ -139,11 +140,19 @@ def see(backbone: Backbone, height: int, width: int) -> Seen:
     hf_logging.set_verbosity(before)
     pixels = torch.randn(1, 3, height, width)
     picture = backbone.encode(pixels)
-    qwen = isinstance(backbone, QwenVL)
-    module = QwenVision(backbone, height, width) if qwen else Vision(backbone)
+    module = _vision(backbone, height, width)
     names: list[str] = ["image_features", "deep"]
     outputs: dict[str, Tensor] = dict(zip(names, module(pixels), strict=False))
     return Seen(Source(module, {"pixel_values": pixels}, list(outputs)), picture, outputs)
+
+
+def _vision(backbone: Backbone, height: int, width: int) -> nn.Module:
+    """The vision graph's module, of images of one size in pixels."""
+    if isinstance(backbone, QwenVL):
+        return QwenVision(backbone, height, width)
+    if isinstance(backbone, SmolVLM):
+        return TileVision(backbone, height, width)
+    return Vision(backbone)
 
 
 def family_sources(

@@ -5,7 +5,8 @@ Families are the classes of `vla.families`; to add one, write such a class (docs
 
 import json
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -46,6 +47,8 @@ class Markers:
     image_start: tuple[str, ...] = ()
     image_end: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    instead: Mapping[str, str] = field(default_factory=dict)  # where a tokenizer lacks one, this is its like
+    spelled: tuple[str, ...] = ()  # those that a tokenizer may write out, as several tokens
     image: str | None = None
 
 

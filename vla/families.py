@@ -95,7 +95,10 @@ class Llava(Backbone):
 
 
 class SmolVLM(Backbone):
-    """SmolVLM, whose first version is an Idefics 3. An image is one tile."""
+    """SmolVLM, whose first version is an Idefics 3. An image is one tile.
+
+    Idefics 3 begins as Llama 3 does, and it and the large SmolVLM write `<global-img>` as plain text.
+    """
 
     family = "smolvlm"
     classes: ClassVar = {
@@ -107,6 +110,8 @@ class SmolVLM(Backbone):
         before=("<|im_start|>",),
         image_start=("<fake_token_around_image>", "<global-img>"),
         image_end=("<fake_token_around_image>",),
+        instead={"<|im_start|>": "<|begin_of_text|>"},
+        spelled=("<global-img>",),
     )
 
     @property
@@ -153,16 +158,22 @@ class Flamingo(Backbone):
 
     def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
         assert sequence.memory is not None and sequence.seen is not None
-        given = "perceiver_embeddings" if self.model.config.use_resampler else "image_encoder_embeddings"
-        return self.decoder(
-            inputs_embeds=sequence.embeds,
-            attention_mask=sequence.mask.long(),
-            position_ids=sequence.positions[0],
-            **{CACHE: cache},
-            use_cache=cache is not None,
-            image_attention_mask=sequence.seen,
-            **{given: sequence.memory},
-        ).last_hidden_state
+        # `encode` has resampled. The argument for that, perceiver_embeddings, has another shape from
+        # transformers 5.24 on; this one is the same in all.
+        config = self.model.config
+        resamples, config.use_resampler = config.use_resampler, False
+        try:
+            return self.decoder(
+                inputs_embeds=sequence.embeds,
+                attention_mask=sequence.mask.long(),
+                position_ids=sequence.positions[0],
+                **{CACHE: cache},
+                use_cache=cache is not None,
+                image_attention_mask=sequence.seen,
+                image_encoder_embeddings=sequence.memory,
+            ).last_hidden_state
+        finally:
+            config.use_resampler = resamples
 
 
 class Florence2(Backbone):

@@ -39,16 +39,24 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
     except Exception as error:  # tokenizers raises plain Exception
         raise UsageError(f"{file} can't be read: {error}", "get the checkpoint again") from error
 
+    marks = cls.markers
+
     def ids(names: tuple[str, ...]) -> tuple[int, ...]:
-        return tuple(index(name) for name in names)
+        return tuple(one for name in names for one in written(name))
+
+    def written(name: str) -> list[int]:
+        if tokenizer.token_to_id(name) is None and name in marks.spelled:
+            return tokenizer.encode(name, add_special_tokens=False).ids
+        return [index(name)]
 
     def index(name: str) -> int:
         found = tokenizer.token_to_id(name)
+        if found is None and name in marks.instead:
+            found = tokenizer.token_to_id(marks.instead[name])
         if found is None:
             raise UsageError(f"{file}: no token {name!r}, so it is not a tokenizer of {cls.family}")
         return found
 
-    marks = cls.markers
     return Layout(
         before=ids(marks.before),
         image_start=ids(marks.image_start),

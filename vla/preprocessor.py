@@ -12,6 +12,7 @@ from edge.vision_input import smart_size
 
 _FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's; 0, nearest, is no family's
 _PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
+_KINDS = ("CLIP", "Idefics", "Idefics3", "Qwen2VL", "Siglip", "SmolVLM")  # image processors of the families
 _CLIP: dict[str, Any] = {"do_center_crop": True, "crop_size": 224}  # where such a class is told nothing
 
 
@@ -92,6 +93,9 @@ def published_spec(saved: dict[str, Any]) -> ImageSpec:
 
 def _check_steps(found: dict[str, Any]) -> None:
     """Raises ValueError for what is done to an image that `edge.vision_input` does not do."""
+    kind = str(found.get("image_processor_type", ""))
+    if kind and kind.partition("ImageProcessor")[0] not in _KINDS:  # Kosmos-2's first had code of its own
+        raise ValueError(f"image_processor_type is {kind}, which is none of {', '.join(_KINDS)}")
     for step in ("do_resize", "do_rescale"):
         if not found.get(step, True):
             raise ValueError(f"{step} is false")

@@ -19,7 +19,7 @@ from edge.errors import UsageError
 from tests.export.hf_folders import write_folder
 from vla.backbone import Backbone
 from vla.fusion import Fusion, Inputs
-from vla.loading import family_of, load_backbone
+from vla.loading import backbone_from_config, family_of, layout_from_tokenizer, load_backbone
 from vla.sequence import extend, read
 from vla.tiny import CONFIGS, tiny_backbone, tiny_inputs
 
@@ -125,7 +125,27 @@ def test_attention_of_gemma_2_is_capped():
 @pytest.mark.parametrize("model_type", CONFIGS)
 def test_fused_sequence_is_the_familys_own(model_type: str):
     torch.manual_seed(0)
-    backbone = tiny_backbone(model_type).eval()
+    _check_fused(tiny_backbone(model_type).eval())
+
+
+def test_idefics_looks_at_what_its_resampler_made():
+    perceiver = {
+        "resampler_depth": 1,
+        "resampler_n_heads": 2,
+        "resampler_head_dim": 8,
+        "resampler_n_latents": 3,
+    }
+    config = CONFIGS["idefics"] | {"use_resampler": True, "perceiver_config": perceiver}
+    torch.manual_seed(0)
+    backbone = backbone_from_config(config, tiny_backbone("idefics").layout).eval()
+    memory = backbone.encode(torch.randn(1, 3, 16, 16)).memory
+    assert memory is not None and memory.shape[1] == 3
+    _check_fused(backbone)
+    assert backbone.model.config.use_resampler
+
+
+def _check_fused(backbone: Backbone) -> None:
+    """Our sequence, at once and token by token, says what the family's own forward says."""
     inputs = tiny_inputs(backbone, rows=2, steps=1)
     fusion = Fusion(backbone, None, hand_camera=False)
     with torch.no_grad():
@@ -186,6 +206,26 @@ def test_checkpoint_folder_loads_with_its_layout(model_type: str, tmp_path: Path
     assert loaded.layout == backbone.layout
     weights = backbone.model.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in loaded.model.state_dict().items())
+
+
+def _bytes(*specials: str) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE({letter: i for i, letter in enumerate("<>-globalim")}, []))
+    tokenizer.add_special_tokens(list(specials))
+    return tokenizer
+
+
+def test_idefics_3_begins_as_llama_3_and_spells_its_tile(tmp_path: Path):
+    marks = ("<fake_token_around_image>", "<end_of_utterance>")
+    tokenizer = _bytes("<|begin_of_text|>", *marks)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    layout = layout_from_tokenizer(family_of("idefics3"), tmp_path / "tokenizer.json")
+    fake = tokenizer.token_to_id("<fake_token_around_image>")
+    assert layout.before == (tokenizer.token_to_id("<|begin_of_text|>"),)
+    assert layout.image_start == (fake, *tokenizer.encode("<global-img>").ids)
+    assert len(layout.image_start) == 13
+    _bytes(*marks).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(UsageError, match=r"no token '<\|im_start\|>'"):
+        layout_from_tokenizer(family_of("idefics3"), tmp_path / "tokenizer.json")
 
 
 def test_default_models_checkpoint_loads(tiny_checkpoint: Path):
