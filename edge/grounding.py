@@ -105,7 +105,8 @@ class Prefix:
         self.prefill = open_engine(bundle, "prefill", threads)
         self._shapes = {spec.name: spec.shape for spec in self.prefill.inputs + self.prefill.outputs}
         self.prompt_tokens = self.length_of("ids", 1)
-        self.text = text_of(manifest, bundle.read("tokenizer"), self.length_of("image_features", 1))
+        self.image_tokens = self.length_of("image_features", 1)
+        self.text = text_of(manifest, bundle.read("tokenizer"), self.image_tokens)
         pixels = TensorSpec("pixel_values", np.dtype(np.float32), (1, 3, self.image.height, self.image.width))
         _check_inputs("vision", self.vision, (pixels,), ())
         _check_inputs("prefill", self.prefill, self.vision.outputs, ("ids", "length", "state"))
