@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from training.augment import augment_actions, augment_pictures, instruct
-from training.config import AugmentSettings, InstructionSettings
+from training.config import AugmentSettings
+from training.config_data import InstructionSettings
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from training.config import Config, parse_config
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrator import to_jpeg
 from training.policy import load_policy
+from training.stream import move
 from training.train import main, run
 from training.trainer import Trainer
 
@@ -48,6 +49,7 @@ def settings(out: Path, dataset: Path, checkpoint: Path, **changes: Any) -> dict
         "out": str(out),
         "steps": 6,
         "log_every": 1,
+        "workers": 0,  # of so small a net none is faster
         "backbone": {"path": str(checkpoint)},
         "policy": {
             "window": 3, "horizon": 2,
@@ -92,7 +94,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
         run(Trainer(parted), killed)
     assert curve(parted.out)[-1]["step"] == 3
     # How data is loaded makes no difference.
-    run(Trainer(parted.model_copy(update={"workers": 1}), resume=True))
+    run(Trainer(parted.model_copy(update={"workers": 2}), resume=True))
     whole, again = (load_policy(tmp_path / name / "last")[0] for name in ("whole", "parted"))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
@@ -151,7 +153,8 @@ def test_a_discrete_policy_reproduces_64_chunks_token_by_token(
     policy, _ = load_policy(tmp_path / "run" / "best")
     task = trainer.tasks["sim"]
     assert task.train == 64
-    inputs, targets = task.batch(range(64), [np.random.default_rng(0)] * 64)
+    batch = task.batch(range(64), [np.random.default_rng(0)] * 64)
+    inputs, targets = move(batch, torch.device("cpu"), trainer.processing.image)
     there = targets.mask[:, 0]  # what would follow an episode's end is not learned
     assert there[:, 0].all() and there.sum() == 64 * 2 - 4
     assert torch.equal(policy.generate(inputs, [])[there], targets.actions[:, 0][there])

@@ -26,6 +26,7 @@ class MadeUp:
     robot: str = "rover"
     rate_hz: float = 10.0
     cameras: tuple[str, ...] = ("front",)
+    tasks: tuple[str, ...] = ("task 0", "task 1", "task 2")
     state_names: tuple[str, ...] = ("x", "y", "z")
     action_names: tuple[str, ...] = ("v", "w")
     episodes: Sequence[Episode] = tuple(
