@@ -53,7 +53,7 @@ class _Video:
         try:
             self._container = av.open(str(file))
             self._stream = self._container.streams.video[0]
-            # A loader's workers share the cores; and a decoder's threads would not survive a fork.
+            # A loader's workers share the cores; and a fork that ends a decoder waits for its threads for ever.
             self._stream.codec_context.thread_count = 1
             self._stream.codec_context.thread_type = "NONE"
         except FileNotFoundError as error:
@@ -81,7 +81,7 @@ class _Video:
                 _AGAIN,
             )
         if self._picture is None or self._picture[0] != at_s:
-            self._picture = at_s, frame.to_ndarray(format="rgb24")
+            self._picture = at_s, frame.to_ndarray(format="rgb24", threads=1)
         return self._picture[1]
 
     def _nearest(self, time_s: float, period_s: float) -> tuple[float, Any] | None:
