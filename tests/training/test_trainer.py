@@ -287,6 +287,15 @@ def test_the_command_trains_and_goes_on(
         ({"inputs__state": ["z"]}, "inputs.state: no column 'z'; the dataset has x, y"),
         ({"actions__columns": ["u"]}, "actions.columns: no column 'u'; the dataset has v, w"),
         ({"actions": {"scaling": "limits", "low": [-1], "high": [1]}}, "1 numbers for 2 columns"),
+        (
+            {"inputs__instruction__paraphrases": {"find a red cup": ["detect cup"]}},
+            "inputs.instruction.paraphrases: no task is 'find a red cup'; the nearest is 'find the red cup'",
+        ),
+        (
+            {"inputs__instruction__replace": {"seek the": "detect"}},
+            "inputs.instruction.replace: no task has 'seek the' in it; one is 'find the blue cup'",
+        ),
+        ({"sources__sim__action_keys": ["actions"]}, r"no feature 'actions' of numbers; it has 'observation"),
         ({"inputs__instruction": {}}, "does not know all words of 'find the"),
         ({"backbone__path": "nowhere"}, "nowhere/tokenizer.json is missing"),
         ({"backbone__family": "llava"}, "holds a paligemma checkpoint, not llava"),
