@@ -42,6 +42,7 @@ TRAIN = [
     "peft>=0.18,<1",
     "accelerate>=1.10,<2",
     "pyarrow>=17,<27",
+    "av>=17,<20",  # videos of datasets, most of which are in AV1
     "pyyaml>=6,<7",
     *PLOT,
     "tensorboard>=2.17,<3",

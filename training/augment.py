@@ -1,9 +1,14 @@
 """Random changes to a training sample that leave what it asks for true."""
 
+from collections.abc import Collection
+from difflib import get_close_matches
+
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config import AugmentSettings, InstructionSettings
+from edge.errors import UsageError
+from training.config import AugmentSettings
+from training.config_data import InstructionSettings
 from training.datasets.source import Pictures
 
 Floats = NDArray[np.float64]
@@ -59,3 +64,22 @@ def instruct(task: str, settings: InstructionSettings, rng: np.random.Generator 
     """A task's prompt: with `rng` any of them, without it the plain one."""
     found = prompts(task, settings)
     return found[0 if rng is None else int(rng.integers(len(found)))]
+
+
+def check_instruction(settings: InstructionSettings, tasks: Collection[str]) -> None:
+    """Raises UsageError for paraphrases of a task, and for parts to replace, that no dataset has."""
+    for task in settings.paraphrases:
+        if task not in tasks:
+            nearest = get_close_matches(task, tasks, n=1, cutoff=0)
+            raise UsageError(
+                f"inputs.instruction.paraphrases: no task is {task!r}; the nearest is {nearest[0]!r}",
+                "its keys are whole tasks in the words of the dataset",
+            )
+    words = {w for task in tasks for w in (task, *settings.paraphrases.get(task, ()))}
+    for part, instead in settings.replace.items():
+        if not any(part in each for each in words):
+            raise UsageError(
+                f"inputs.instruction.replace: no task has {part!r} in it; one is {min(words)!r}",
+                "take it out, or write it as the dataset does",
+            )
+        words = {each.replace(part, instead) for each in words}

@@ -1,6 +1,6 @@
 """The folder of a training run: its config, curve and checkpoints, of which none is ever half-written.
 
-config.yaml  statistics.json  curve.jsonl  tensorboard/
+config.yaml  statistics.json  data.json  curve.jsonl  tensorboard/
 step-00000500/   a policy (see training.policy) and resume.pt
 last -> step-00000500, best -> step-00000400
 """
@@ -51,6 +51,10 @@ class RunFolder:
                 f"{key} is {new.get(key)!r}, but the run in {self.path} has {old.get(key)!r}",
                 "a run goes on as it began; for another one change `out`, and `start` from this one",
             )
+
+    def write_data(self, losses: dict[str, dict[str, int]]) -> None:
+        """What became of each source's frames, see `training.stream.RobotTask.losses`."""
+        (self.path / "data.json").write_text(json.dumps(losses, indent=1) + "\n")
 
     def checkpoint(self, name: str) -> Path | None:
         """The folder of `last` or `best`, if there is one."""

@@ -6,24 +6,26 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from edge.errors import UsageError
 from edge.manifest import ImageSpec
+from training.config_data import (
+    Count,
+    Fraction,
+    InputSettings,
+    Positive,
+    RobotSource,
+    Section,
+    Source,
+    WordsSource,
+)
 from training.datasets.windows import Mode
 from vla.training_modes import TrainableConfig
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class BackboneSettings(_Section):
+class BackboneSettings(Section):
     """The vision-language model, and how much of it learns."""
 
     path: Path  # a checkpoint folder with tokenizer.json
@@ -44,7 +46,7 @@ class BackboneSettings(_Section):
         return self
 
 
-class HeadSettings(_Section):
+class HeadSettings(Section):
     """See vla.heads.HeadConfig."""
 
     kind: Literal["fc", "lstm", "gpt", "discrete"] = "lstm"
@@ -56,7 +58,7 @@ class HeadSettings(_Section):
     bins: Annotated[int, Field(ge=2)] = 256  # of the discrete head
 
 
-class LossSettings(_Section):
+class LossSettings(Section):
     """See vla.losses.LossConfig."""
 
     pose: Literal["huber", "mse"] = "huber"
@@ -64,7 +66,7 @@ class LossSettings(_Section):
     step_weights: tuple[Annotated[float, Field(ge=0)], ...] = ()
 
 
-class PolicySettings(_Section):
+class PolicySettings(Section):
     """The shape of the policy, see vla.model.VLAConfig."""
 
     history: Literal["none", "post", "pre", "video"] = "post"
@@ -85,7 +87,7 @@ class PolicySettings(_Section):
         return self
 
 
-class ActionSettings(_Section):
+class ActionSettings(Section):
     """Which columns of the dataset's actions are learned, and how they get into [-1, 1]."""
 
     columns: tuple[str, ...] = ()  # empty: all; a gripper only as the last
@@ -101,51 +103,7 @@ class ActionSettings(_Section):
         return self
 
 
-class InstructionSettings(_Section):
-    """From the task's words to the prompt. Random choices are made in training only; else the first holds."""
-
-    replace: dict[str, str] = {}  # parts of the task's words and what stands there instead
-    templates: tuple[Annotated[str, Field(pattern=r"\{task\}")], ...] = ("{task}",)
-    paraphrases: dict[str, tuple[str, ...]] = {}  # by whole task, as the dataset has it
-    end: str = ""  # what the family's prompts end in; PaliGemma's in "\n"
-
-
-class InputSettings(_Section):
-    """What the policy sees."""
-
-    camera: str
-    hand_camera: str | None = None
-    image: ImageSpec | None = None  # None: as the backbone's folder says
-    state: tuple[str, ...] = ()  # columns of the state token, a gripper only as the last; empty: no token
-    encode_once: Literal["none", "pictures", "steps"] = "none"  # see training.encode
-    encoded: Path | None = None  # the folder for it, which runs may share; None: "encoded" in `out`
-    instruction: InstructionSettings = InstructionSettings()
-
-
-class RobotSource(_Section):
-    """Demonstrations."""
-
-    kind: Literal["lerobot", "calvin"]
-    path: Path
-    split: str = "train"  # of a LeRobotDataset
-    batch_size: Annotated[int, Field(ge=0)] = 16  # a process; 0: only says what the actions are
-    weight: Annotated[float, Field(ge=0)] = 1.0  # of its loss
-    episodes: Count | None = None  # only so many
-
-
-class WordsSource(_Section):
-    """Questions about images: a folder with metadata.jsonl, see training.datasets.words."""
-
-    kind: Literal["words"]
-    path: Path
-    batch_size: Count = 16
-    weight: Annotated[float, Field(ge=0)] = 1.0
-
-
-Source = Annotated[RobotSource | WordsSource, Field(discriminator="kind")]
-
-
-class AugmentSettings(_Section):
+class AugmentSettings(Section):
     """Of training samples. One draw holds for a whole window."""
 
     shift_px: Annotated[int, Field(ge=0)] = 0  # of the model's image, in any direction
@@ -155,7 +113,7 @@ class AugmentSettings(_Section):
     action_noise: Annotated[float, Field(ge=0)] = 0.0  # deviation, of actions in [-1, 1]; not of a gripper
 
 
-class OptimiserSettings(_Section):
+class OptimiserSettings(Section):
     """AdamW and its schedule. A step is one update of the weights."""
 
     learning_rate: Positive = 1e-4
@@ -170,7 +128,7 @@ class OptimiserSettings(_Section):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # autocast
 
 
-class ValidationSettings(_Section):
+class ValidationSettings(Section):
     """Which episodes are kept apart, and what "best" means."""
 
     fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of the episodes; 0: none, then the last is best
@@ -179,14 +137,14 @@ class ValidationSettings(_Section):
     success: str | None = None  # "module:function" from a checkpoint's folder to its success rate
 
 
-class Config(_Section):
+class Config(Section):
     """A run."""
 
     out: Path
     seed: Annotated[int, Field(ge=0)] = 0
     steps: Count = 10000
     log_every: Count = 20
-    workers: Annotated[int, Field(ge=0)] = 0  # processes that load data
+    workers: Annotated[int, Field(ge=0)] | None = None  # processes that load data; None: as there are cores
     start: Path | None = None  # a policy's folder whose weights are the first ones
     backbone: BackboneSettings
     policy: PolicySettings = PolicySettings()

@@ -17,18 +17,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 from safetensors import safe_open
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from edge.errors import EdgeError, UsageError
 from training.augment import prompts
 from training.datasets.encoded import Encoded, Rows, WithoutPictures, open_rows
 from training.datasets.source import Source
 from training.datasets.windows import Windows
-from training.processing import Processing
-from training.stream import move
+from training.loading import choose_workers, load
+from training.processing import Processing, to_device
+from training.stream import size_bytes
+from vla.fusion import Inputs
 from vla.model import VLA
 
 BATCH = 32  # frames
@@ -36,42 +40,54 @@ _KEY = "inputs.encode_once"
 _LAYOUT = 1  # of the files: counts up when what they hold changes
 
 
-class Encoder:
+class Encoder(Dataset[Inputs]):
     """Encodes some episodes of one source, `episodes` by their places in it."""
 
-    def __init__(self, policy: VLA, processing: Processing, source: Source, episodes: Sequence[int]) -> None:
-        """Raises UsageError where a frame can't be encoded once and for all with this policy."""
+    def __init__(self, policy: VLA, processing: Processing, source: Source, episodes: Sequence[int],
+                 workers: int | None = None) -> None:  # fmt: skip
+        """workers: processes that prepare frames; None: as there are cores.
+
+        Raises UsageError where a frame can't be encoded once and for all with this policy.
+        """
         self._policy, self._processing, self._source = policy, processing, source
         self._episodes = sorted(episodes)
         self._windows = Windows(source, 1, 1, "segment", self._episodes)
         self._whole = processing.config.inputs.encode_once == "steps"
         self._tokens: Rows | None = None  # of every frame's pictures, where another run has left them
+        self._wanted = workers
         policy.eval()
         if self._whole:
             _check_start(processing.config.start, policy)
             policy.action_token.requires_grad_(False)
             if policy.state is not None:
                 policy.state.requires_grad_(False)
-        row = self._compute(0, 1)
+        row = self._compute(self[0, 1])
         if row.requires_grad:
             mode = processing.config.backbone.trainable
             raise UsageError(f"{_KEY}: backbone.trainable {mode} trains what encodes the frames", _LEAVE_OUT)
         self.shape = (len(self._windows), *row.shape[1:])
         self.size_bytes = 2 * int(np.prod(self.shape))
-        lengths = [source.episodes[i].length for i in self._episodes]
-        starts = np.cumsum([0, *lengths]).tolist()
-        self._first_rows = dict(zip(self._episodes, starts, strict=False))
+        self._frame_rows: dict[int, NDArray[np.int64]] = {}  # of episodes; -1 where there is no such frame
+        first = 0
+        for i in self._episodes:
+            usable = source.episodes[i].usable
+            self._frame_rows[i] = np.where(usable, first + np.cumsum(usable) - 1, -1)
+            first += int(usable.sum())
 
-    def _compute(self, first: int, end: int) -> Tensor:
+    def __getitem__(self, part: tuple[int, int]) -> Inputs:
+        """Of the windows from one to another, which it leaves out: the same in a loader's workers."""
+        first, end = part
+        inputs = self._processing.inputs([self._windows[i] for i in range(first, end)])
+        if self._tokens is None:
+            return inputs
+        rows = torch.from_numpy(np.array(self._tokens[first:end]))[:, None]  # (n, 1, cameras, P, D)
+        hand = rows[:, :, 0] if self._processing.config.inputs.hand_camera is not None else None
+        return replace(inputs, tokens=rows[:, :, -1], hand_tokens=hand)
+
+    def _compute(self, inputs: Inputs) -> Tensor:
         """Frames to (n, cameras, P, D), the hand's camera first, or (n, L, D)."""
         policy = self._policy
-        samples = [self._windows[i] for i in range(first, end)]
-        inputs = self._processing.inputs(samples)
-        if self._tokens is not None:
-            rows = torch.from_numpy(np.array(self._tokens[first:end]))[:, None]  # (n, 1, cameras, P, D)
-            hand = rows[:, :, 0] if self._processing.config.inputs.hand_camera is not None else None
-            inputs = replace(inputs, tokens=rows[:, :, -1], hand_tokens=hand)
-        inputs = move(inputs, next(policy.parameters()).device)
+        inputs = to_device(inputs, next(policy.parameters()).device, self._processing.image)
         if self._whole:
             return policy.features(inputs)[:, 0]
         pictures = policy.fusion.pictures(inputs)
@@ -81,8 +97,8 @@ class Encoder:
         return torch.stack([picture.tokens for picture in pictures], dim=1)
 
     @torch.no_grad()
-    def _rows(self, first: int, end: int) -> Rows:
-        rows = self._compute(first, end).to(torch.float16)
+    def _rows(self, inputs: Inputs) -> Rows:
+        rows = self._compute(inputs).to(torch.float16)
         if not torch.isfinite(rows).all():
             family = self._policy.backbone.family
             raise UsageError(f"{_KEY}: the numbers of {family} don't fit float16", _LEAVE_OUT)
@@ -94,15 +110,15 @@ class Encoder:
 
     def encoded(self, file: Path) -> Encoded:
         """What `write` wrote."""
-        return Encoded(file, self._first_rows)
+        return Encoded(file, self._frame_rows)
 
     def rehearse(self) -> tuple[Encoded, float]:
         """A stand-in that has one frame's row for all of them, and the seconds that `write` will take."""
         count = min(BATCH, self.shape[0])
         started = time.monotonic()
-        rows = self._rows(0, count)
+        rows = self._rows(self[0, count])
         seconds = (time.monotonic() - started) * self.shape[0] / count
-        return Encoded(rows[:1], self._first_rows), seconds
+        return Encoded(rows[:1], self._frame_rows), seconds
 
     def write(self, file: Path) -> None:
         """Encode all frames into `file`, unless it is there. Raises UsageError when the disk is too full."""
@@ -143,6 +159,8 @@ class Encoder:
             )
 
     def _fill(self, out: Any, file: Path) -> None:
+        count = self.shape[0]
+        parts = [(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
         console = Console(stderr=True)
         console.print(
             f"encoding {self.shape[0]} frames into {file} ({self.size_bytes / 2**20:.0f} MiB)",
@@ -153,8 +171,8 @@ class Encoder:
         )
         with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
             task = bar.add_task("encoding", total=self.shape[0])
-            for first in range(0, self.shape[0], BATCH):
-                rows = self._rows(first, min(first + BATCH, self.shape[0]))
+            for inputs in load(self, parts, choose_workers(self._wanted, size_bytes(self[parts[0]]))):
+                rows = self._rows(inputs)
                 out.write(rows.astype("<f2").tobytes())
                 bar.update(task, advance=len(rows))
         out.flush()

@@ -4,19 +4,22 @@ One object holds everything about that which belongs to a checkpoint: it is made
 statistics and the backbone's tokenizer, and made again from the folder that the trainer wrote.
 """
 
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from torch.utils.data import get_worker_info
 
 from edge.actions import GRIPPER, ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
 from edge.errors import UsageError
 from edge.manifest import ImageSpec
-from edge.preprocess import image_to_tensor
+from edge.preprocess import image_to_planes
 from training.augment import augment_actions, augment_pictures, instruct, prompts
-from training.config import ActionSettings, AugmentSettings, Config
+from training.config import ActionSettings, Config
 from training.datasets.source import Pictures, Source
 from training.datasets.statistics import Span, Statistics
 from training.datasets.windows import Sample
@@ -24,7 +27,7 @@ from vla.fusion import Inputs
 from vla.model import Targets, Words
 from vla.preprocessor import read_image_spec
 
-STILL = AugmentSettings()  # changes nothing
+Tensors = TypeVar("Tensors", bound=Inputs | Targets | Words)
 
 
 def image_spec(folder: Path) -> ImageSpec:
@@ -70,6 +73,24 @@ def choose(span: Span, columns: tuple[str, ...], key: str) -> Span:
     return Span(**{name: tuple(getattr(span, name)[i] for i in at) for name in figures})
 
 
+def to_device(tensors: Tensors, device: torch.device, spec: ImageSpec) -> Tensors:
+    """A copy on the device, where images of uint8 become those of the policy."""
+    found = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
+    moved = {name: value.to(device, non_blocking=True) for name, value in found.items() if value is not None}
+    for name in ("images", "hand_images"):
+        if name in moved and moved[name].dtype == torch.uint8:
+            moved[name] = _normalised(moved[name], spec)
+    return replace(tensors, **moved)
+
+
+def _normalised(planes: torch.Tensor, spec: ImageSpec) -> torch.Tensor:
+    """(..., 3, height, width), to the bit as `edge.preprocess.normalised` has it."""
+    std = torch.tensor(spec.std, dtype=torch.float32)
+    scale, offset = 1 / (255 * std), -torch.tensor(spec.mean, dtype=torch.float32) / std
+    scale, offset = (each[:, None, None].to(planes.device) for each in (scale, offset))
+    return planes.to(torch.float32).mul_(scale).add_(offset)
+
+
 class Processing:
     """Windows of samples to tensors. B rows, W steps, T horizon, A chosen action columns."""
 
@@ -95,17 +116,13 @@ class Processing:
             self._state_columns = [statistics.state.names.index(name) for name in self._state.names]
 
     def check_source(self, source: Source) -> None:
-        """Raises UsageError for a dataset without the cameras, or with tasks in words that are not known."""
-        for camera in (self.config.inputs.camera, self.config.inputs.hand_camera):
-            if camera is not None and camera not in source.cameras:
-                has = ", ".join(source.cameras) or "none"
-                raise UsageError(f"{source.path} has no camera {camera!r}; it has {has}")
+        """Raises UsageError for a dataset with tasks in words that are not known."""
         for task in sorted({episode.task for episode in source.episodes}):
             for prompt in prompts(task, self.config.inputs.instruction):
                 self.encode(prompt)
 
     def inputs(self, samples: list[Sample], rngs: list[np.random.Generator] | None = None) -> Inputs:
-        """What the policy sees; augmented when there is a generator for each sample."""
+        """What the policy sees, its images in bytes; augmented when there is a generator for each sample."""
         settings = self.config.inputs
         ids, mask = self.prompt_ids([s.task for s in samples], rngs)
         states = np.stack([s.states for s in samples])
@@ -150,7 +167,9 @@ class Processing:
         end: int,
         rngs: list[np.random.Generator] | None = None,
     ) -> tuple[Inputs, Words]:
-        """Vision-language samples, pictures of (1, height, width, 3) each; answers end in the id `end`."""
+        """Vision-language samples, pictures of (1, height, width, 3) each; answers end in the id `end`.
+
+        Images are in bytes, as those of `inputs`."""
         ids, mask = self._pad([self.encode(p + self.config.inputs.instruction.end) for p in asked])
         said, counts = self._pad([[*self.encode(a), end] for a in answers])
         valid = torch.ones(len(asked), 1, dtype=torch.bool)
@@ -189,20 +208,21 @@ class Processing:
         return self._images([s.pictures[camera] for s in samples], rngs)
 
     def _images(self, windows: list[Pictures], rngs: list[np.random.Generator] | None) -> torch.Tensor:
-        """(B, W, 3, height, width)."""
-        spec, rows = self.image, []
-        plain = spec.model_copy(update={"mean": (0.0,) * 3, "std": (1.0,) * 3})
-        settings = self.config.augmentation
+        """(B, W, 3, height, width) uint8: a quarter of what they are when `to_device` has normalised them."""
+        size = (self.image.height, self.image.width)
+        images = torch.empty((len(windows), len(windows[0]), 3, *size), dtype=torch.uint8)
+        if get_worker_info() is not None:
+            images.share_memory_()  # where it has to be for the process that trains
+        planes = images.numpy()
         for i, window in enumerate(windows):
-            if rngs is None or settings == STILL:
-                rows.append(np.concatenate([image_to_tensor(frame, spec) for frame in window]))
-                continue
-            # Resized first, so that a shift is in pixels of what the net sees.
-            small = np.concatenate([image_to_tensor(frame, plain) for frame in window]).transpose(0, 2, 3, 1)
-            pixels = np.rint(small * 255).astype(np.uint8)
-            changed = augment_pictures(pixels, settings, rngs[i])
-            rows.append(np.concatenate([image_to_tensor(np.ascontiguousarray(f), spec) for f in changed]))
-        return torch.from_numpy(np.stack(rows))
+            for step, frame in enumerate(window):
+                planes[i, step] = image_to_planes(frame, self.image)
+            if rngs is not None:  # resized before, so that a shift is in pixels of what the net sees
+                plain = planes[i].transpose(0, 2, 3, 1)
+                changed = augment_pictures(plain, self.config.augmentation, rngs[i])
+                if changed is not plain:
+                    planes[i] = changed.transpose(0, 3, 1, 2)
+        return images
 
     def _states(self, states: NDArray[np.float32]) -> torch.Tensor:
         chosen = states[..., self._state_columns]

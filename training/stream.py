@@ -4,29 +4,31 @@ A batch is named by its number, so nothing of the stream needs to be saved: a ru
 next number, and N processes see together what one process with an N times larger batch sees.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from edge.errors import UsageError
-from training.config import Config, PolicySettings, RobotSource
+from edge.manifest import ImageSpec
+from training.config import Config, InputSettings, PolicySettings, RobotSource
 from training.datasets.calvin import CalvinSource
 from training.datasets.encoded import Encoded, WithoutPictures
 from training.datasets.lerobot import LeRobotSource
+from training.datasets.lerobot_meta import ACTION, STATE
 from training.datasets.source import Source
-from training.datasets.windows import Windows, history_rows
+from training.datasets.windows import Windows, history_rows, whole_windows
 from training.datasets.words import WordsFolder
-from training.processing import Processing
+from training.processing import Processing, Tensors, to_device
 from vla.fusion import Inputs
 from vla.model import Targets, Words
 
 Batch = tuple[Inputs, Targets | Words]
-_Tensors = TypeVar("_Tensors", bound=Inputs | Targets | Words)
 _SPLIT, _ORDER, _SAMPLE = range(3)  # so that no two uses of a seed draw the same numbers
 
 
@@ -45,16 +47,37 @@ class RobotTask:
     """Windows of demonstrations, whole episodes kept apart."""
 
     def __init__(self, source: Source, settings: RobotSource, config: Config, processing: Processing) -> None:
+        """Raises UsageError for a dataset that the config does not fit, or whose samples all drop out."""
         processing.check_source(source)
-        self.source = source
-        order = np.random.default_rng((config.seed, _SPLIT)).permutation(len(source.episodes)).tolist()
+        self.source, self._policy, self._processing = source, config.policy, processing
+        fitting = self._fitting()
+        order = fitting[np.random.default_rng((config.seed, _SPLIT)).permutation(len(fitting))].tolist()
         kept = _kept(len(order), config.validation.fraction, f"{source.path} has 1 episode")
         episodes = {True: order[kept:][: settings.episodes], False: order[:kept]}
         self._chosen = {train: sorted(chosen) for train, chosen in episodes.items() if chosen}
-        self._policy, self._processing = config.policy, processing
         self._windows = self._windows_of(source)
         self._encoded: Encoded | None = None
         self.train, self.kept = len(self._windows[True]), len(self._windows.get(False, ()))
+
+    def _fitting(self) -> NDArray[np.int64]:
+        """The episodes that have a sample. Raises UsageError where none has."""
+        p, episodes = self._policy, self.source.episodes
+        mask = [whole_windows(episode, p.window, p.horizon).any() for episode in episodes]
+        if not any(mask):
+            Windows(self.source, p.window, p.horizon, p.layout)  # which says why
+        return np.flatnonzero(mask)
+
+    def losses(self) -> dict[str, int]:
+        """What became of the frames of all episodes that were chosen, and of those that have no sample."""
+        lost = set(range(len(self.source.episodes))) - set(self._fitting().tolist())
+        episodes = [self.source.episodes[i] for i in sorted({*self.episodes, *lost})]
+        frames = sum(episode.length for episode in episodes)
+        return {
+            "samples": self.train + self.kept,
+            "dropped": frames - self.train - self.kept,
+            "late_frames": sum(len(episode.late) for episode in episodes),
+            "missing_frames": sum(len(episode.missing) for episode in episodes),
+        }
 
     @property
     def episodes(self) -> list[int]:
@@ -113,11 +136,13 @@ class WordsTask:
         return self._processing.questions(pictures, asked, answers, self._end, rngs)
 
 
-def open_robot(settings: RobotSource) -> Source:
+def open_robot(settings: RobotSource, inputs: InputSettings) -> Source:
     """Raises UsageError, naming file and episode."""
+    cameras = [camera for camera in (inputs.camera, inputs.hand_camera) if camera is not None]
     if settings.kind == "calvin":
-        return CalvinSource(settings.path)
-    return LeRobotSource(settings.path, settings.split)
+        return CalvinSource(settings.path, cameras)
+    state = settings.state_keys or ((STATE,) if inputs.state else None)
+    return LeRobotSource(settings.path, settings.split, cameras, state, settings.action_keys or (ACTION,))
 
 
 def _kept(count: int, fraction: float, one: str) -> int:
@@ -127,7 +152,19 @@ def _kept(count: int, fraction: float, one: str) -> int:
     return min(max(1, round(count * fraction)), count - 1) if fraction else 0
 
 
-class Batches(Dataset[dict[str, Batch]]):
+class Parts(dict[str, Batch]):
+    """A batch of every task, by its name."""
+
+    def pin_memory(self) -> "Parts":
+        """A copy from which a GPU can read by itself."""
+        return Parts({name: (_pinned(inputs), _pinned(said)) for name, (inputs, said) in self.items()})
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(size_bytes(each) for batch in self.values() for each in batch)
+
+
+class Batches(Dataset[Parts]):
     """By number, what one of some processes learns from: a batch of every task."""
 
     def __init__(
@@ -137,8 +174,8 @@ class Batches(Dataset[dict[str, Batch]]):
         self._tasks, self._sizes, self._seed = tasks, sizes, seed
         self._process, self._processes = process, processes
 
-    def __getitem__(self, number: int) -> dict[str, Batch]:
-        return {name: self._batch(name, number) for name, size in self._sizes.items() if size}
+    def __getitem__(self, number: int) -> Parts:
+        return Parts({name: self._batch(name, number) for name, size in self._sizes.items() if size})
 
     def _batch(self, name: str, number: int) -> Batch:
         task, size = self._tasks[name], self._sizes[name]
@@ -153,21 +190,6 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, _ORDER, epoch)).permutation(count)
 
 
-def load(batches: Batches, numbers: Iterable[int], workers: int) -> DataLoader[Any]:
-    """The batches of those numbers, one after the other; `workers` processes prepare them."""
-    return DataLoader(
-        batches,
-        batch_size=None,
-        sampler=numbers,
-        num_workers=workers,
-        worker_init_fn=_quiet if workers else None,
-    )
-
-
-def _quiet(worker: int) -> None:
-    torch.set_num_threads(1)  # the cores belong to the net
-
-
 def weight(batch: Batch, policy: PolicySettings) -> float:
     """The sum of weights that a batch's mean loss was divided by; see `vla.model.VLA.forward`."""
     inputs, target = batch
@@ -180,7 +202,20 @@ def weight(batch: Batch, policy: PolicySettings) -> float:
     return float((steps * weights[:, None]).sum())
 
 
-def move(tensors: _Tensors, device: torch.device) -> _Tensors:
-    """A copy on the device."""
-    values = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
-    return replace(tensors, **{k: v.to(device) for k, v in values.items() if v is not None})
+def _values(tensors: Inputs | Targets | Words) -> dict[str, torch.Tensor]:
+    found = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def size_bytes(tensors: Inputs | Targets | Words) -> int:
+    return sum(value.nbytes for value in _values(tensors).values())
+
+
+def _pinned(tensors: Tensors) -> Tensors:
+    return replace(tensors, **{name: value.pin_memory() for name, value in _values(tensors).items()})
+
+
+def move(batch: Batch, device: torch.device, spec: ImageSpec) -> Batch:
+    """A copy on the device, as the policy takes it."""
+    inputs, said = batch
+    return to_device(inputs, device, spec), to_device(said, device, spec)

@@ -75,7 +75,8 @@ class Log:
         for name, value in figures.items():
             self._board.add_scalar(name, value, step)
         if "loss" in figures:
-            self._bar.update(self._task, loss=f"loss {figures['loss']:.4g}")
+            waiting = f"waiting for data {figures['waiting_for_data']:.0%}"
+            self._bar.update(self._task, loss=f"loss {figures['loss']:.4g}  {waiting}")
 
     def rows(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self._folder.curve.read_text().splitlines()]
@@ -124,6 +125,7 @@ def _is_checked(trainer: Trainer) -> bool:
 
 def _train(trainer: Trainer, log: Log | None, success: Success | None, asked: list[bool]) -> bool:
     config, started, before = trainer.config, time.monotonic(), trainer.step
+    since, waited_s = started, trainer.waited_s
     for parts in trainer.batches():
         figures = trainer.update(parts)
         step, checked = trainer.step, _is_checked(trainer)
@@ -131,10 +133,13 @@ def _train(trainer: Trainer, log: Log | None, success: Success | None, asked: li
         if checked or step % config.log_every == 0:
             row = trainer.mean_figures(figures)
             row["learning_rate"] = learning_rate(step - 1, config.steps, config.optimiser)
-            row["seconds_per_step"] = (time.monotonic() - started) / (step - before)
+            now = time.monotonic()
+            row["seconds_per_step"] = (now - started) / (step - before)
+            row["waiting_for_data"] = (trainer.waited_s - waited_s) / (now - since)  # since the last row
             row |= trainer.validate() if checked else {}
             if log is not None:
                 log.write(step, row)
+            since, waited_s = time.monotonic(), trainer.waited_s
         folder = trainer.save() if checked or ends else None
         if log is not None and folder is not None and checked:
             _keep_best(trainer, log, folder, success)
@@ -165,11 +170,13 @@ def estimate(trainer: Trainer) -> dict[str, float]:
     parameters = list(trainer.policy.parameters())
     learning = sum(p.numel() for p in parameters if p.requires_grad)
     seconds: list[float] = []
+    data_s = trainer.time_batch()
     for parts, _ in zip(trainer.batches(), range(1 + TIMED_STEPS), strict=False):
         started = time.monotonic()
         trainer.mean_figures(trainer.update(parts))
         seconds.append(time.monotonic() - started)
-    step_s = sum(seconds[1:] or seconds) / len(seconds[1:] or seconds)
+    update_s = sum(seconds[1:] or seconds) / len(seconds[1:] or seconds)
+    step_s = max(update_s, data_s / trainer.workers) if trainer.workers else update_s + data_s
     samples = {n: t.train for n, t in trainer.tasks.items()}
     each = config.optimiser.accumulation * accelerator.num_processes
     on_gpu = accelerator.device.type == "cuda"
@@ -181,14 +188,27 @@ def estimate(trainer: Trainer) -> dict[str, float]:
         "peak_memory_bytes": peak,  # of the GPU, or of this process
         "processes": accelerator.num_processes,
         "steps": config.steps,
+        "workers": trainer.workers,
         "seconds_per_step": step_s,
+        "waiting_for_data": 1 - update_s / step_s,  # the share of it
         "hours": step_s * config.steps / 3600,  # without validation
         "encoding_hours": trainer.encoding_s / 3600,  # before, once
     }
     for name, count in samples.items():
         found[f"{name}_samples"] = count
+        if name in trainer.losses:
+            found[f"{name}_dropped"] = trainer.losses[name]["dropped"]
         found[f"{name}_epochs"] = config.steps * each * config.sources[name].batch_size / count
     return found
+
+
+def _tell_dropped(losses: dict[str, dict[str, int]]) -> None:
+    """Once, before a run: nobody looks for it in its folder."""
+    for name, lost in losses.items():
+        if lost["dropped"]:
+            every = lost["samples"] + lost["dropped"]
+            why = f"{lost['late_frames']} frames off their time, {lost['missing_frames']} missing"
+            print(f"{name}: {lost['dropped']} of {every} samples dropped: {why}", file=sys.stderr)
 
 
 def _peak_rss_bytes() -> int:
@@ -219,6 +239,8 @@ def main(argv: list[str] | None = None) -> int:
     success = None if target is None else find_success(target)
     trainer = Trainer(config, resume=a.resume and not a.dry_run, writes=not a.dry_run)
     first = trainer.accelerator.is_main_process
+    if first:
+        _tell_dropped(trainer.losses)
     whole = True
     if a.dry_run:
         found = estimate(trainer)

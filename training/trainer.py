@@ -5,6 +5,7 @@ process with all batches in one, because each mean is weighted by how many answe
 """
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,51 +17,26 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from edge.errors import EdgeError, UsageError
+from training.augment import check_instruction
 from training.checkpoints import RESUME, RunFolder
 from training.config import Config, RobotSource, WordsSource
 from training.datasets.source import Source
 from training.datasets.statistics import Statistics, compute_statistics, stored_statistics
 from training.datasets.words import WordsFolder
 from training.encode import Encoder
+from training.loading import choose_workers, load
+from training.net import Net, told
 from training.policy import STATISTICS, build_policy, dump_config, open_backbone, save_policy
 from training.processes import make_accelerator
 from training.processing import Processing, image_spec
 from training.schedule import learning_rate, make_optimiser
-from training.stream import Batch, Batches, RobotTask, Task, WordsTask, load, move, open_robot, weight
-from vla.losses import Losses, multi_task_loss
+from training.stream import Batches, Parts, RobotTask, Task, WordsTask, move, open_robot, weight
 from vla.model import VLA
 from vla.weights import load_exactly
 
 
-class Net(nn.Module):
-    """All tasks of a batch in one forward: distributed training allows one for each backward."""
-
-    def __init__(self, policy: VLA, weights: dict[str, float]) -> None:
-        super().__init__()
-        self.policy, self.weights = policy, weights
-
-    def forward(
-        self, batches: dict[str, Batch], shares: dict[str, float]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise, and figures by "task/what"; each task's times its share."""
-        losses: dict[str, Tensor] = {}
-        figures: dict[str, Tensor] = {}
-        for name, (inputs, targets) in batches.items():
-            found = self.policy(inputs, targets)
-            losses[name] = found.total * shares[name]
-            figures |= {f"{name}/{k}": v.detach() * shares[name] for k, v in told(found).items()}
-        return multi_task_loss(losses, self.weights), figures
-
-
-def told(losses: Losses) -> dict[str, Tensor]:
-    """What a batch has of losses and figures; the total is called loss."""
-    named = {"loss": losses.total, "pose": losses.pose, "gripper": losses.gripper}
-    named |= {"accuracy": losses.accuracy, "l1": losses.l1}
-    return {name: value for name, value in named.items() if value is not None}
-
-
 class Trainer:
-    """A run from its config. `step` counts updates of the weights."""
+    """A run from its config. `step` counts updates of the weights, `waited_s` the time without data."""
 
     def __init__(self, config: Config, resume: bool = False, writes: bool = True) -> None:
         """With `writes` False nothing is written, and only `update` may be called.
@@ -69,12 +45,15 @@ class Trainer:
         """
         self.accelerator = make_accelerator(config.optimiser.precision)
         torch.manual_seed(config.seed)  # every process begins with the same weights
-        robots = {n: open_robot(s) for n, s in config.sources.items() if isinstance(s, RobotSource)}
+        robots = {
+            n: open_robot(s, config.inputs) for n, s in config.sources.items() if isinstance(s, RobotSource)
+        }
+        check_instruction(config.inputs.instruction, {t for robot in robots.values() for t in robot.tasks})
         backbone, tokenizer = open_backbone(config.backbone)
         if config.inputs.image is None:
             seen = config.inputs.model_copy(update={"image": image_spec(config.backbone.path)})
             config = config.model_copy(update={"inputs": seen})
-        self.config, self.step = config, 0
+        self.config, self.step, self.waited_s = config, 0, 0.0
         statistics = self._statistics(list(robots.values()), resume)
         self.processing = Processing(config, statistics, tokenizer, backbone.vocabulary)
         self.policy = build_policy(config, backbone, self.processing)
@@ -87,11 +66,13 @@ class Trainer:
                 else RobotTask(robots[name], source, config, self.processing)
             )
         encoders = self._encoders()
+        self.losses = {n: task.losses() for n, task in self.tasks.items() if isinstance(task, RobotTask)}
         self.folder = RunFolder(config.out)
         if writes:  # only now, when nothing else can be wrong
             if self.accelerator.is_main_process:
                 self.folder.begin(dump_config(config), resume)
                 stored_statistics(config.out / STATISTICS, list(robots.values()))
+                self.folder.write_data(self.losses)
             self.accelerator.wait_for_everyone()
         state = self._load_last() if resume else None
         self.encoding_s = self._encode(encoders, writes)
@@ -103,7 +84,7 @@ class Trainer:
         """Of the sources whose frames are encoded once, before training."""
         tasks = self.tasks if self.config.inputs.encode_once != "none" else {}
         return {
-            name: Encoder(self.policy, self.processing, task.source, task.episodes)
+            name: Encoder(self.policy, self.processing, task.source, task.episodes, self.config.workers)
             for name, task in tasks.items()
             if isinstance(task, RobotTask) and self.config.sources[name].batch_size
         }
@@ -150,7 +131,9 @@ class Trainer:
         device = self.accelerator.device
         self._net.to(device)
         self._set_training()
-        part = {n: (move(x, device), move(y, device)) for n, (x, y) in self._batches[0].items()}
+        first = self._batches[0]
+        self.workers = choose_workers(self.config.workers, first.size_bytes)
+        part = {name: move(batch, device, self.processing.image) for name, batch in first.items()}
         with self.accelerator.autocast():
             total, _ = self._net(part, dict.fromkeys(part, 1.0))
         total.backward()
@@ -158,15 +141,26 @@ class Trainer:
             parameter.requires_grad_(parameter.grad is not None)
             parameter.grad = None
 
-    def batches(self) -> Iterator[list[dict[str, Batch]]]:
+    def batches(self) -> Iterator[list[Parts]]:
         """What each update from `step` on learns from: as many batches as are accumulated."""
-        each = self.config.optimiser.accumulation
+        each, on_gpu = self.config.optimiser.accumulation, self.accelerator.device.type == "cuda"
         numbers = range(self.step * each, self.config.steps * each)
-        stream = iter(load(self._batches, numbers, self.config.workers))
+        stream = load(self._batches, numbers, self.workers, pin=on_gpu)
         for _ in range(self.step, self.config.steps):
-            yield [next(stream) for _ in range(each)]
+            if on_gpu:
+                torch.cuda.synchronize()  # so that what follows is time in which nothing is computed
+            started = time.monotonic()
+            parts = [next(stream) for _ in range(each)]
+            self.waited_s += time.monotonic() - started
+            yield parts
 
-    def update(self, parts: list[dict[str, Batch]]) -> dict[str, Tensor]:
+    def time_batch(self) -> float:
+        """Seconds that one process needs to prepare what an update learns from."""
+        started = time.monotonic()
+        _ = self._batches[0]
+        return (time.monotonic() - started) * self.config.optimiser.accumulation
+
+    def update(self, parts: list[Parts]) -> dict[str, Tensor]:
         """One update of the weights. Returns this process's part of the figures, see `mean_figures`."""
         settings, accelerator = self.config.optimiser, self.accelerator
         rate = learning_rate(self.step, self.config.steps, settings)
@@ -175,10 +169,7 @@ class Trainer:
         self._set_training()
         figures: dict[str, Tensor] = {}
         for i, (part, shares) in enumerate(zip(parts, self._shares(parts), strict=True)):
-            moved = {
-                name: (move(inputs, accelerator.device), move(targets, accelerator.device))
-                for name, (inputs, targets) in part.items()
-            }
+            moved = {n: move(b, accelerator.device, self.processing.image) for n, b in part.items()}
             # Dropout draws from here on only: nothing of the generators needs to be saved.
             torch.manual_seed(_seed(self.config.seed, self.step, i, accelerator.process_index))
             with accelerator.no_sync(self._net) if i < len(parts) - 1 else nullcontext():
@@ -193,7 +184,7 @@ class Trainer:
         self.step += 1
         return figures
 
-    def _shares(self, parts: list[dict[str, Batch]]) -> list[dict[str, float]]:
+    def _shares(self, parts: list[Parts]) -> list[dict[str, float]]:
         """What each mean counts, so that the sum over parts and the mean over processes is right."""
         policy, accelerator = self.config.policy, self.accelerator
         weights = torch.tensor([[weight(batch, policy) for batch in part.values()] for part in parts])
@@ -240,7 +231,7 @@ class Trainer:
                 batch = task.batch(samples.tolist(), None)
                 share = weight(batch, self.config.policy)
                 with self.accelerator.autocast():
-                    losses = self.policy(*(move(each, self.accelerator.device) for each in batch))
+                    losses = self.policy(*move(batch, self.accelerator.device, self.processing.image))
                 sums["weight"] += share
                 for key, value in told(losses).items():
                     sums[key] = sums.get(key, 0.0) + share * float(value)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from training.augment import augment_actions, augment_pictures, instruct
-from training.config import AugmentSettings, InstructionSettings
+from edge.errors import UsageError
+from training.augment import augment_actions, augment_pictures, check_instruction, instruct
+from training.config import AugmentSettings
+from training.config_data import InstructionSettings
 
 
 @pytest.fixture
@@ -86,3 +88,22 @@ def test_an_instruction_is_paraphrased_in_training_only() -> None:
         "detect red cup\n", "seek red cup\n", "detect crimson mug\n", "seek crimson mug\n"
     }  # fmt: skip
     assert instruct("find the {task}", settings, None) == "detect {task}\n"
+
+
+def test_what_is_said_of_tasks_must_be_about_tasks_that_there_are() -> None:
+    tasks = ("find the red cup", "find the blue box")
+
+    def check(replace: dict[str, str], **paraphrases: tuple[str, ...]) -> None:
+        by_task = {key.replace("_", " "): words for key, words in paraphrases.items()}
+        check_instruction(InstructionSettings(replace=replace, paraphrases=by_task), tasks)
+
+    check({"find the": "detect", "detect red": "see red"}, find_the_red_cup=("seek a mug",))
+    check({"seek": "detect"}, find_the_red_cup=("seek a mug",))  # only a paraphrase has it
+    with pytest.raises(UsageError, match=r"no task is 'find red cup'; the nearest is 'find the red cup'"):
+        check({}, find_red_cup=("seek a mug",))
+    with pytest.raises(UsageError, match=r"no task is 'xyz'; the nearest is 'find the "):
+        check({}, xyz=("seek a mug",))
+    with pytest.raises(UsageError, match=r"replace: no task has 'find a' in it; one is 'find the blue box'"):
+        check({"find a": ""})
+    with pytest.raises(UsageError, match=r"replace: no task has 'find the' in it"):
+        check({"find ": "", "find the": ""})

@@ -52,7 +52,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(out: Path, dataset: Path, checkpoint: Path, once: str, **changes: Any) -> dict[str, Any]:
     steps = once == "steps"
     fields: dict[str, Any] = {
-        "out": str(out), "steps": 6, "log_every": 1,
+        "out": str(out), "steps": 6, "log_every": 1, "workers": 0,
         "backbone": {"path": str(checkpoint), "trainable": "frozen" if steps else "last", "last_layers": 2},
         "policy": {"history": "post", "window": 3, "horizon": 2, "action_tokens": 2, "head": LSTM},
         "inputs": {
@@ -186,11 +186,11 @@ def test_half_a_file_is_never_taken_for_a_whole_one(
     shared["inputs"]["encoded"] = str(folder)
     made, rows, count = parse_config(shared, "test"), Encoder._rows, []
 
-    def dies(self: Encoder, first: int, end: int) -> Any:
-        count.append(first)
-        if first:
+    def dies(self: Encoder, inputs: Any) -> Any:
+        count.append(inputs)
+        if len(count) > 1:
             raise KeyboardInterrupt
-        return rows(self, first, end)
+        return rows(self, inputs)
 
     with monkeypatch.context() as patch:
         patch.setattr(encode, "BATCH", 8)

@@ -14,69 +14,16 @@ import torch
 import yaml
 
 from edge.errors import UsageError
-from training.config import Config, parse_config
-from training.datasets.lerobot_writer import LeRobotWriter, Recording
-from training.demonstrator import to_jpeg
+from tests.training.small_run import ACTIONS, config, curve, settings, write_dataset
 from training.policy import load_policy
+from training.stream import move
 from training.train import main, run
 from training.trainer import Trainer
-
-STATES, ACTIONS = ("x", "y"), ("v", "w")
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four episodes of 16 frames; state and the picture's brightness tell the action."""
-    path = tmp_path_factory.mktemp("data") / "set"
-    rng = np.random.default_rng(0)
-    with LeRobotWriter(path, "rover", 10, "front", (32, 48), STATES, ACTIONS) as writer:
-        for episode in range(4):
-            frames = 16
-            light = rng.uniform(0, 1, (frames, 2)).astype(np.float32)
-            images = np.zeros((frames, 32, 48, 3), np.uint8)
-            images[:, :, :24] = (255 * light[:, :1, None, None]).astype(np.uint8)
-            images[:, :, 24:] = (255 * light[:, 1:, None, None]).astype(np.uint8)
-            task = f"find the {('red', 'blue')[episode % 2]} cup"
-            pictures = [to_jpeg(image) for image in images]
-            writer.add(Recording(task, pictures, images[0].reshape(-1, 3), light * 2, light - 0.5))
-        writer.finish({})
-    return path
-
-
-def settings(out: Path, dataset: Path, checkpoint: Path, **changes: Any) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "out": str(out),
-        "steps": 6,
-        "log_every": 1,
-        "backbone": {"path": str(checkpoint)},
-        "policy": {
-            "window": 3, "horizon": 2,
-            "head": {"kind": "lstm", "hidden": 16, "layers": 1, "mlp": [16]},
-        },
-        "inputs": {
-            "camera": "front",
-            "state": ["x", "y"],
-            "instruction": {"replace": {"find the": "detect"}, "end": "\n"},
-        },
-        "sources": {"sim": {"kind": "lerobot", "path": str(dataset), "batch_size": 4}},
-        "optimiser": {"learning_rate": 1e-3},
-        "validation": {"fraction": 0.25, "every": 3},
-    }  # fmt: skip
-    for key, value in changes.items():
-        place = fields
-        *sections, name = key.split("__")
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[name] = value
-    return fields
-
-
-def config(out: Path, dataset: Path, checkpoint: Path, **changes: Any) -> Config:
-    return parse_config(settings(out, dataset, checkpoint, **changes), "test")
-
-
-def curve(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    return write_dataset(tmp_path_factory.mktemp("data") / "set")
 
 
 def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
@@ -92,7 +39,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
         run(Trainer(parted), killed)
     assert curve(parted.out)[-1]["step"] == 3
     # How data is loaded makes no difference.
-    run(Trainer(parted.model_copy(update={"workers": 1}), resume=True))
+    run(Trainer(parted.model_copy(update={"workers": 2}), resume=True))
     whole, again = (load_policy(tmp_path / name / "last")[0] for name in ("whole", "parted"))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
@@ -151,7 +98,8 @@ def test_a_discrete_policy_reproduces_64_chunks_token_by_token(
     policy, _ = load_policy(tmp_path / "run" / "best")
     task = trainer.tasks["sim"]
     assert task.train == 64
-    inputs, targets = task.batch(range(64), [np.random.default_rng(0)] * 64)
+    batch = task.batch(range(64), [np.random.default_rng(0)] * 64)
+    inputs, targets = move(batch, torch.device("cpu"), trainer.processing.image)
     there = targets.mask[:, 0]  # what would follow an episode's end is not learned
     assert there[:, 0].all() and there.sum() == 64 * 2 - 4
     assert torch.equal(policy.generate(inputs, [])[there], targets.actions[:, 0][there])
@@ -339,6 +287,15 @@ def test_the_command_trains_and_goes_on(
         ({"inputs__state": ["z"]}, "inputs.state: no column 'z'; the dataset has x, y"),
         ({"actions__columns": ["u"]}, "actions.columns: no column 'u'; the dataset has v, w"),
         ({"actions": {"scaling": "limits", "low": [-1], "high": [1]}}, "1 numbers for 2 columns"),
+        (
+            {"inputs__instruction__paraphrases": {"find a red cup": ["detect cup"]}},
+            "inputs.instruction.paraphrases: no task is 'find a red cup'; the nearest is 'find the red cup'",
+        ),
+        (
+            {"inputs__instruction__replace": {"seek the": "detect"}},
+            "inputs.instruction.replace: no task has 'seek the' in it; one is 'find the blue cup'",
+        ),
+        ({"sources__sim__action_keys": ["actions"]}, r"no feature 'actions' of numbers; it has 'observation"),
         ({"inputs__instruction": {}}, "does not know all words of 'find the"),
         ({"backbone__path": "nowhere"}, "nowhere/tokenizer.json is missing"),
         ({"backbone__family": "llava"}, "holds a paligemma checkpoint, not llava"),

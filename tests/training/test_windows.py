@@ -26,6 +26,7 @@ class MadeUp:
     robot: str = "rover"
     rate_hz: float = 10.0
     cameras: tuple[str, ...] = ("front",)
+    tasks: tuple[str, ...] = ("task 0", "task 1", "task 2")
     state_names: tuple[str, ...] = ("x", "y", "z")
     action_names: tuple[str, ...] = ("v", "w")
     episodes: Sequence[Episode] = tuple(
@@ -33,7 +34,8 @@ class MadeUp:
     )
 
     def _rows(self, i: int, width: int) -> np.ndarray:
-        return (np.arange(LENGTHS[i])[:, None] + 100 * i + np.zeros((1, width))).astype(np.float32)
+        length = self.episodes[i].length
+        return (np.arange(length)[:, None] + 100 * i + np.zeros((1, width))).astype(np.float32)
 
     def states(self, i: int) -> np.ndarray:
         return self._rows(i, 3)
@@ -93,6 +95,40 @@ def test_windows_number_every_frame_once(source: MadeUp, chosen: list[int]) -> N
     assert [windows.place(n) for n in range(len(windows))] == wanted
     with pytest.raises(IndexError):
         windows.place(len(windows))
+
+
+def with_bad(bad: set[int], length: int = 9) -> MadeUp:
+    """One episode of which some frames are late and the others of them missing."""
+    late, missing = tuple(sorted(bad)[::2]), tuple(sorted(bad)[1::2])
+    return MadeUp(episodes=(Episode(1, "task 1", length, Path("made-up"), late, missing),))
+
+
+@given(st.sets(st.integers(0, 8), max_size=3), st.integers(1, 4), st.integers(1, 4), st.booleans())
+def test_a_window_with_a_frame_that_can_not_be_used_drops_out(
+    bad: set[int], window: int, horizon: int, interleaved: bool
+) -> None:
+    def seen(frame: int) -> set[int]:
+        """All frames whose picture, state or action the window that ends at one has."""
+        history = history_rows(frame, window)[0]
+        chunks = chunk_rows(history if interleaved else np.array(frame), 9, horizon)[0]
+        return {*history.tolist(), *chunks.ravel().tolist()}
+
+    wanted = [frame for frame in range(9) if not seen(frame) & bad]
+    mode = "interleave" if interleaved else "segment"
+    if not wanted:
+        with pytest.raises(UsageError, match="all 9 samples have a frame that can't be used: "):
+            Windows(with_bad(bad), window, horizon, mode)
+        return
+    windows = Windows(with_bad(bad), window, horizon, mode)
+    assert [windows.place(n) for n in range(len(windows))] == [(0, frame) for frame in wanted]
+    assert windows.dropped == 9 - len(wanted)
+
+
+def test_statistics_leave_out_frames_that_can_not_be_used() -> None:
+    found = compute_statistics([with_bad({0, 8, 4}, 9)])
+    assert (found.count, found.action.min, found.action.max) == (6, (1, 1), (7, 7))
+    with pytest.raises(UsageError, match=r"no frame can be used: 5 frames are more than 0\.050 s off"):
+        compute_statistics([with_bad(set(range(9)))])
 
 
 def test_impossible_windows_are_refused(source: MadeUp) -> None:

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from edge.errors import UsageError
-from training.datasets.source import Episode, Floats, Pictures, check_not_empty, check_numbers, where
+from training.datasets.source import (
+    Episode,
+    Floats,
+    Pictures,
+    check_not_empty,
+    check_numbers,
+    choose_cameras,
+    where,
+)
 
 RATE_HZ = 30.0
 CAMERAS = ("rgb_static", "rgb_gripper")
@@ -36,13 +44,15 @@ class CalvinSource:
 
     robot = "calvin"
     rate_hz = RATE_HZ
-    cameras = CAMERAS
     state_names = STATE_NAMES
     action_names = ACTION_NAMES
 
-    def __init__(self, path: Path) -> None:
-        """Raises UsageError, naming file and episode, when annotations and frames do not match."""
-        self.path = path
+    def __init__(self, path: Path, cameras: Sequence[str] | None = None) -> None:
+        """cameras: whose pictures are read; None: all.
+
+        Raises UsageError, naming file and episode, when annotations and frames do not match.
+        """
+        self.path, self.cameras = path, choose_cameras(path, CAMERAS, cameras)
         frames = {int(m[1]) for f in _files(path) if (m := re.fullmatch(r"episode_(\d{7})\.npz", f))}
         self._first: list[int] = []
         self.episodes: list[Episode] = []
@@ -56,6 +66,7 @@ class CalvinSource:
             self._first.append(first)
             self.episodes.append(Episode(number, task, last - first + 1, _frame_file(path, first)))
         check_not_empty(self.episodes, path, path.name)
+        self.tasks = tuple(dict.fromkeys(episode.task for episode in self.episodes))
         self._numbers: dict[int, tuple[Floats, Floats]] = {}
 
     def states(self, i: int) -> Floats:
@@ -65,9 +76,9 @@ class CalvinSource:
         return self._numbers_of(i)[1]
 
     def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
-        loaded = [self._load(i, frame, CAMERAS) for frame in frames]
+        loaded = [self._load(i, frame, self.cameras) for frame in frames]
         found: dict[str, Pictures] = {}
-        for c, camera in enumerate(CAMERAS):
+        for c, camera in enumerate(self.cameras):
             for frame, each in zip(frames, loaded, strict=True):
                 if each[c].dtype != np.uint8 or each[c].ndim != 3 or each[c].shape != loaded[0][c].shape:
                     raise UsageError(f"{self._place(i, frame)}: {camera} is {each[c].dtype} {each[c].shape}")
@@ -88,8 +99,10 @@ class CalvinSource:
             states, actions = (np.stack([row[k] for row in rows]) for k in (0, 1))
             file, number = self.episodes[i].file, self.episodes[i].number
             self._numbers[i] = (
-                check_numbers(states[:, _STATE_COLUMNS], STATE_NAMES, "robot_obs", file, number, length),
-                check_numbers(actions, ACTION_NAMES, "rel_actions", file, number, length),
+                check_numbers(
+                    states[:, _STATE_COLUMNS], STATE_NAMES, "robot_obs", file, number, range(length)
+                ),
+                check_numbers(actions, ACTION_NAMES, "rel_actions", file, number, range(length)),
             )
         return self._numbers[i]
 

@@ -19,11 +19,11 @@ class Encoded:
     """A row for every frame of some episodes. A loader's workers open the file anew: it is never copied."""
 
     values: Path | Rows  # a .npy of (frames, ...) float16; or (1, ...), which stands for every frame
-    first_rows: dict[int, int]  # of each episode, by its place in the source
+    rows: dict[int, NDArray[np.int64]]  # of each frame of an episode, by the episode's place in the source
 
     def read(self, places: Sequence[tuple[int, NDArray[np.int64]]]) -> Rows:
         """Frames (W,) of an episode for each of B windows: (B, W, ...). Raises UsageError."""
-        rows = np.stack([self.first_rows[episode] + frames for episode, frames in places])
+        rows = np.stack([self.rows[episode][frames] for episode, frames in places])
         if isinstance(self.values, Path):
             return np.asarray(open_rows(self.values)[rows])
         return self.values[np.zeros_like(rows)]
@@ -44,6 +44,7 @@ class WithoutPictures:
     def __init__(self, source: Source) -> None:
         self.path, self.robot, self.rate_hz = source.path, source.robot, source.rate_hz
         self.cameras: tuple[str, ...] = ()
+        self.tasks = source.tasks
         self.state_names, self.action_names = source.state_names, source.action_names
         self.episodes: Sequence[Episode] = source.episodes
         self._source = source

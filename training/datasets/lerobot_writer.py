@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from edge.errors import EdgeError, UsageError
-from training.datasets.lerobot import ACTION, IMAGES, STATE, VERSION
+from training.datasets.lerobot_meta import ACTION, IMAGES, STATE, VERSION
 from training.datasets.source import Floats
 from training.datasets.statistics import describe
 

@@ -22,6 +22,15 @@ class Episode:
     task: str  # in words
     length: int  # frames, > 0
     file: Path  # that holds it, or its first frame
+    late: tuple[int, ...] = ()  # frames taken more than half a period off their time
+    missing: tuple[int, ...] = ()  # frames that were never written; their numbers are NaN
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """(length,): the frame is there, and in time."""
+        usable = np.ones(self.length, np.bool_)
+        usable[[*self.late, *self.missing]] = False
+        return usable
 
 
 class Source(Protocol):
@@ -37,7 +46,14 @@ class Source(Protocol):
     def rate_hz(self) -> float: ...
 
     @property
-    def cameras(self) -> tuple[str, ...]: ...
+    def cameras(self) -> tuple[str, ...]:
+        """Those whose pictures are read."""
+        ...
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """In words, also those of other splits."""
+        ...
 
     @property
     def state_names(self) -> tuple[str, ...]: ...
@@ -49,16 +65,32 @@ class Source(Protocol):
     def episodes(self) -> Sequence[Episode]: ...
 
     def states(self, i: int) -> Floats:
-        """(length, len(state_names)), finite. Raises UsageError where the files are not what they claim."""
+        """(length, len(state_names)), finite where usable.
+
+        Raises UsageError where the files are not what they claim.
+        """
         ...
 
     def actions(self, i: int) -> Floats:
-        """(length, len(action_names)), finite; row t answers the pictures of frame t. Raises UsageError."""
+        """(length, len(action_names)), finite where usable; row t answers the pictures of frame t.
+
+        Raises UsageError.
+        """
         ...
 
     def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
-        """By camera, those frames of the episode. Raises UsageError."""
+        """By camera, those frames of the episode, all of them usable. Raises UsageError."""
         ...
+
+
+LATE = "record it again, or write frame_index and timestamp (in seconds, from 0) as they were"
+
+
+def count_unusable(source: Source, episodes: Sequence[int] | None = None) -> str:
+    """In words, what is wrong with frames of some episodes, by their place in the source; None: of all."""
+    chosen = [source.episodes[i] for i in range(len(source.episodes)) if episodes is None or i in episodes]
+    late, missing = sum(len(e.late) for e in chosen), sum(len(e.missing) for e in chosen)
+    return f"{late} frames are more than {0.5 / source.rate_hz:.3f} s off their time, {missing} are missing"
 
 
 def where(file: Path, episode: int) -> str:
@@ -66,22 +98,30 @@ def where(file: Path, episode: int) -> str:
     return f"{file}, episode {episode}"
 
 
+def choose_cameras(path: Path, there: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Those that are read: the wanted, or all. Raises UsageError for one that the dataset lacks."""
+    for camera in wanted or ():
+        if camera not in there:
+            raise UsageError(f"{path} has no camera {camera!r}; it has {', '.join(there) or 'none'}")
+    return tuple(there if wanted is None else wanted)
+
+
 def check_numbers(values: NDArray[np.generic], names: Sequence[str], what: str, file: Path, episode: int,
-                  length: int) -> Floats:  # fmt: skip
-    """(length, len(names)) float32. Raises UsageError for another shape, for NaN and for infinity."""
+                  frames: Sequence[int]) -> Floats:  # fmt: skip
+    """(len(frames), len(names)) float32. Raises UsageError for another shape, for NaN and for infinity."""
     values = np.asarray(values, np.float32)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or values.shape[1] != len(names):
         found = "x".join(map(str, values.shape[1:]))
         wanted = f"{len(names)} ({', '.join(names)})"
         raise UsageError(f"{where(file, episode)}: {what} has {found} values a frame, not {wanted}")
-    if len(values) != length:
-        raise UsageError(f"{where(file, episode)}: {what} has {len(values)} of {length} frames")
+    if len(values) != len(frames):
+        raise UsageError(f"{where(file, episode)}: {what} has {len(values)} of {len(frames)} frames")
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
-        frame, column = (int(v) for v in bad[0])
-        value = values[frame, column]
-        raise UsageError(f"{where(file, episode)}, frame {frame}: {what} {names[column]} is {value}")
+        row, column = (int(v) for v in bad[0])
+        value = values[row, column]
+        raise UsageError(f"{where(file, episode)}, frame {frames[row]}: {what} {names[column]} is {value}")
     return values
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import Source
+from training.datasets.source import LATE, Source, count_unusable
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 _FIGURES = ("min", "max", "mean", "std", "q01", "q99")
@@ -53,16 +53,18 @@ class Statistics:
 
 
 def compute_statistics(sources: Sequence[Source]) -> Statistics:
-    """Over all frames of all sources. Raises UsageError when they are not of one robot."""
+    """Over all usable frames of all sources. Raises UsageError when they are not of one robot."""
     first = sources[0]
     for other in sources[1:]:
         if _about(other) != _about(first):
             raise UsageError(
                 f"{other.path} and {first.path} are of different robots", _difference(other, first)
             )
-    every = [(source, i) for source in sources for i in range(len(source.episodes))]
-    states = np.concatenate([source.states(i) for source, i in every])
-    actions = np.concatenate([source.actions(i) for source, i in every])
+    every = [(source, i, e.usable) for source in sources for i, e in enumerate(source.episodes)]
+    states = np.concatenate([source.states(i)[usable] for source, i, usable in every])
+    actions = np.concatenate([source.actions(i)[usable] for source, i, usable in every])
+    if not len(actions):
+        raise UsageError(f"{first.path}: no frame can be used: {count_unusable(first)}", LATE)
     spans = [
         Span(names, **{key: tuple(describe(values)[key]) for key in _FIGURES})
         for names, values in ((first.state_names, states), (first.action_names, actions))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import Floats, Pictures, Source
+from training.datasets.source import LATE, Episode, Floats, Pictures, Source, count_unusable
 
 Mode = Literal["segment", "interleave"]
 Rows = NDArray[np.int64]
@@ -44,8 +44,19 @@ def chunk_rows(frames: Rows, length: int, horizon: int) -> tuple[Rows, Mask]:
     return np.minimum(rows, length - 1), rows < length
 
 
+def whole_windows(episode: Episode, window: int, horizon: int) -> Mask:
+    """(length,): the window that ends at a frame, and the chunks that answer its frames, are usable whole."""
+    broken = np.concatenate([[0], np.cumsum(~episode.usable)])
+    frames = np.arange(episode.length)
+    first, end = np.maximum(frames - window + 1, 0), np.minimum(frames + horizon, episode.length)
+    return broken[first] == broken[end]
+
+
 class Windows:
-    """All windows of a source, one for each frame; a map-style dataset, as torch's DataLoader takes it."""
+    """All windows of a source, one for each frame, without those that have a frame that is not usable.
+
+    A map-style dataset, as torch's DataLoader takes it.
+    """
 
     def __init__(self, source: Source, window: int, horizon: int, mode: Mode = "segment",
                  episodes: Sequence[int] | None = None) -> None:  # fmt: skip
@@ -55,20 +66,28 @@ class Windows:
         if mode not in get_args(Mode):
             raise UsageError(f"unknown window mode '{mode}'", f"choose one of {', '.join(get_args(Mode))}")
         self.source, self.window, self.horizon, self.mode = source, window, horizon, mode
-        self._episodes = list(range(len(source.episodes)) if episodes is None else episodes)
-        if not self._episodes:
+        chosen = list(range(len(source.episodes)) if episodes is None else episodes)
+        if not chosen:
             raise UsageError(f"{source.path}: no episodes were chosen")
-        self._ends = np.cumsum([source.episodes[i].length for i in self._episodes])
+        whole = [whole_windows(source.episodes[i], window, horizon) for i in chosen]
+        self._episodes = np.repeat(chosen, [mask.sum() for mask in whole])
+        self._frames = np.concatenate([np.flatnonzero(mask) for mask in whole])
+        self.dropped = sum(map(len, whole)) - len(self)
+        if not len(self):
+            raise UsageError(
+                f"{source.path}: all {self.dropped} samples have a frame that can't be used: "
+                f"{count_unusable(source, chosen)}",
+                LATE,
+            )
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return len(self._frames)
 
     def place(self, index: int) -> tuple[int, int]:
         """(episode in `source.episodes`, frame) of a window. Raises IndexError beyond the last one."""
         if not 0 <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")
-        i = int(np.searchsorted(self._ends, index, side="right"))
-        return self._episodes[i], index - (int(self._ends[i - 1]) if i else 0)
+        return int(self._episodes[index]), int(self._frames[index])
 
     def __getitem__(self, index: int) -> Sample:
         i, frame = self.place(index)
@@ -81,7 +100,7 @@ class Windows:
         fresh = history[history_mask]
         missing = self.window - len(fresh)
         pictures = {
-            camera: np.concatenate([seen[:1].repeat(missing, 0), seen])
+            camera: np.concatenate([seen[:1].repeat(missing, 0), seen]) if missing else seen
             for camera, seen in self.source.pictures(i, fresh.tolist()).items()
         }
         return Sample(

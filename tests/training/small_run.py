@@ -1,0 +1,67 @@
+"""A made-up dataset and runs of a few steps on it, for nets of a few thousand weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.config import Config, parse_config
+from training.datasets.lerobot_writer import LeRobotWriter, Recording
+from training.demonstrator import to_jpeg
+
+STATES, ACTIONS = ("x", "y"), ("v", "w")
+
+
+def write_dataset(path: Path) -> Path:
+    """Four episodes of 16 frames; state and the picture's brightness tell the action."""
+    rng = np.random.default_rng(0)
+    with LeRobotWriter(path, "rover", 10, "front", (32, 48), STATES, ACTIONS) as writer:
+        for episode in range(4):
+            frames = 16
+            light = rng.uniform(0, 1, (frames, 2)).astype(np.float32)
+            images = np.zeros((frames, 32, 48, 3), np.uint8)
+            images[:, :, :24] = (255 * light[:, :1, None, None]).astype(np.uint8)
+            images[:, :, 24:] = (255 * light[:, 1:, None, None]).astype(np.uint8)
+            task = f"find the {('red', 'blue')[episode % 2]} cup"
+            pictures = [to_jpeg(image) for image in images]
+            writer.add(Recording(task, pictures, images[0].reshape(-1, 3), light * 2, light - 0.5))
+        writer.finish({})
+    return path
+
+
+def settings(out: Path, dataset: Path, checkpoint: Path, **changes: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "out": str(out),
+        "steps": 6,
+        "log_every": 1,
+        "workers": 0,  # of so small a net none is faster
+        "backbone": {"path": str(checkpoint)},
+        "policy": {
+            "window": 3, "horizon": 2,
+            "head": {"kind": "lstm", "hidden": 16, "layers": 1, "mlp": [16]},
+        },
+        "inputs": {
+            "camera": "front",
+            "state": ["x", "y"],
+            "instruction": {"replace": {"find the": "detect"}, "end": "\n"},
+        },
+        "sources": {"sim": {"kind": "lerobot", "path": str(dataset), "batch_size": 4}},
+        "optimiser": {"learning_rate": 1e-3},
+        "validation": {"fraction": 0.25, "every": 3},
+    }  # fmt: skip
+    for key, value in changes.items():
+        place = fields
+        *sections, name = key.split("__")
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[name] = value
+    return fields
+
+
+def config(out: Path, dataset: Path, checkpoint: Path, **changes: Any) -> Config:
+    return parse_config(settings(out, dataset, checkpoint, **changes), "test")
+
+
+def curve(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]

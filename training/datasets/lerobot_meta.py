@@ -1,0 +1,154 @@
+"""What a LeRobotDataset says of itself in `meta`: features, tasks, splits, and where each episode lies."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from edge.errors import UsageError
+
+VERSION = "v3.0"
+STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
+WHOLE = "copy the dataset again: it is not whole"
+_CONVERTER = "lerobot.scripts.convert_dataset_v21_to_v30"
+_EPISODE_COLUMNS = ("episode_index", "length", "data/chunk_index", "data/file_index")
+_INDICES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """`meta/info.json`. Raises UsageError where it is missing, damaged or of another layout."""
+    file = path / "meta/info.json"
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+        version = str(info["codebase_version"])
+        _ = info["fps"] + 0, info["data_path"].format, info["splits"].keys()
+        _ = [(about["dtype"], about["shape"][0]) for about in info["features"].values()]
+    except OSError as error:
+        raise UsageError(
+            f"{path} is no LeRobotDataset: {file} can't be read: {error.strerror}",
+            f"`vla-edge collect --episodes N --out {path}` makes one",
+        ) from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UsageError(f"{file} does not describe a LeRobotDataset: {error!r}") from error
+    if version == "v2.1":
+        command = f"python -m {_CONVERTER} --repo-id=ORG/NAME --root={path} --push-to-hub=false"
+        raise UsageError(
+            f"{file}: the layout is {version}, this reads {VERSION}",
+            f"with the lerobot package: `{command}` (before its 0.4.2: lerobot.datasets.v30.…)",
+        )
+    if not version.startswith("v3."):
+        raise UsageError(
+            f"{file}: the layout is {version}, this reads {VERSION}",
+            "the lerobot package converts v2.1; take a version of the dataset that is not older",
+        )
+    return info
+
+
+def split_range(path: Path, info: dict[str, Any], split: str) -> range:
+    """The numbers of a split's episodes. Raises UsageError."""
+    splits = info["splits"]
+    if split not in splits:
+        raise UsageError(f"{path / 'meta/info.json'}: no split '{split}'", f"it has: {', '.join(splits)}")
+    first, _, end = str(splits[split]).partition(":")
+    try:
+        return range(int(first), int(end))
+    except ValueError:
+        raise UsageError(f"{path / 'meta/info.json'}: split '{split}' is {splits[split]!r}") from None
+
+
+def column_names(path: Path, features: dict[str, Any], keys: Sequence[str], setting: str) -> tuple[str, ...]:
+    """Of the numbers of some features, one after the other.
+
+    setting: the key of the config that chooses them. Raises UsageError for a feature that is not there, with
+    those that are.
+    """
+    numeric = {
+        key: about
+        for key, about in features.items()
+        if about["dtype"].startswith(("float", "int", "uint", "bool"))
+        and len(about["shape"]) == 1
+        and key not in _INDICES
+    }
+    for key in keys:
+        if key not in numeric:
+            found = ", ".join(f"{name!r} ({about['shape'][0]})" for name, about in numeric.items())
+            raise UsageError(
+                f"{path / 'meta/info.json'}: no feature {key!r} of numbers; it has {found or 'none'}",
+                f"say which are meant with `{setting}` of the source, such as {setting}: [{key}]",
+            )
+    each = [feature_names(key, numeric[key]["shape"][0], numeric[key].get("names")) for key in keys]
+    names = [name for names in each for name in names]
+    if len(set(names)) < len(names):  # left and right hands name their joints alike
+        names = [f"{key}.{name}" for key, names in zip(keys, each, strict=True) for name in names]
+    return tuple(names)
+
+
+def feature_names(key: str, width: int, given: Any) -> tuple[str, ...]:
+    """One for each of a feature's numbers: those that info.json gives, else the key's with a number.
+
+    `given` is a list, lists in a list or in a map ({"motors": [...]}), a map from names to places, or null.
+    """
+    names = _flat(given)
+    if len(names) == width == len(set(names)) and all(names):
+        return tuple(names)
+    return tuple(f"{key}_{n}" for n in range(width))
+
+
+def _flat(given: Any) -> list[str]:
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, dict):
+        places = list(given.values())
+        if all(type(place) is int for place in places):
+            return sorted(given, key=given.__getitem__) if sorted(places) == list(range(len(places))) else []
+        given = places
+    return [name for part in given for name in _flat(part)] if isinstance(given, list) else []
+
+
+def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
+    """Raises UsageError where the file is missing, damaged or lacks a column."""
+    try:
+        table = pq.ParquetFile(file).read(columns)
+    except FileNotFoundError as error:
+        raise UsageError(f"{file} is missing", WHOLE) from error
+    except (OSError, pa.ArrowException) as error:
+        raise UsageError(f"{file} can't be read: {' '.join(str(error).split())[:160]}") from error
+    check_columns(table, columns or (), file)
+    return table
+
+
+def check_columns(table: pa.Table, wanted: Sequence[str], file: Path) -> None:
+    """Raises UsageError for a column that the file lacks."""
+    if lacking := [name for name in wanted if name not in table.column_names]:
+        raise UsageError(f"{file}: it has no column {lacking[0]!r}", WHOLE)
+
+
+def read_tasks(path: Path) -> dict[int, str]:
+    """The words of tasks by their number. Raises UsageError."""
+    file = path / "meta/tasks.parquet"
+    table = read_table(file).to_pydict()
+    words = next((key for key in table if key != "task_index"), None)  # pandas' index, named or not
+    if words is None or "task_index" not in table:
+        raise UsageError(f"{file}: it has no tasks")
+    return dict(zip(table["task_index"], table[words], strict=True))
+
+
+def read_episodes(path: Path, numbers: range, videos: Sequence[str]) -> list[dict[str, Any]]:
+    """Where those episodes lie, also in the videos of those features. Raises UsageError."""
+    places = [f"videos/{key}/{name}" for key in videos for name in ("chunk_index", "file_index")]
+    columns = [*_EPISODE_COLUMNS, *places, *(f"videos/{key}/from_timestamp" for key in videos)]
+    rows: dict[int, dict[str, Any]] = {}
+    for file in sorted((path / "meta/episodes").glob("*/*.parquet")):
+        table = read_table(file)
+        check_columns(table, columns, file)
+        for row in table.select(columns).to_pylist():
+            if empty := [name for name in columns if row[name] is None]:
+                raise UsageError(f"{file}, episode {row['episode_index']}: {empty[0]} is empty", WHOLE)
+            rows[row["episode_index"]] = row
+    missing = [number for number in numbers if number not in rows]
+    if missing:
+        raise UsageError(f"{path / 'meta/episodes'}: episode {missing[0]} is missing")
+    return [rows[number] for number in numbers]

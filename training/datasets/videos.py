@@ -1,0 +1,135 @@
+"""Frames of a video file by their time, whatever its codec: AV1, H.264, HEVC, VP9, MPEG-4."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from edge.errors import UsageError
+from training.datasets.source import Pictures
+
+OPEN_FILES = 4
+_SAME_S = 1e-3  # times that differ by less are the same: containers round them
+_NEAR = 4  # frames ahead up to which decoding on is cheaper than going to a keyframe
+_AGAIN = "copy the dataset again: it is not whole"
+
+
+class Videos:
+    """Files that stay open while they are read. Copies and forks open them anew."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._open: OrderedDict[Path, _Video] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_process": 0, "_open": OrderedDict()}
+
+    def read(self, file: Path, times_s: Sequence[float], period_s: float, places: Sequence[str]) -> Pictures:
+        """(n, height, width, 3): of each time the nearest frame, which is at most half a period away.
+
+        places: of each time, how an error names it, with the file. Raises UsageError where the file is
+        missing, damaged or has no frame of that time.
+        """
+        if self._process != os.getpid():  # a fork shares its parent's place in the file
+            self._process, self._open = os.getpid(), OrderedDict()
+        video = self._open.pop(file, None) or _Video(file, places[0])
+        frames = [video.read(t, period_s, place) for t, place in zip(times_s, places, strict=True)]
+        self._open[file] = video
+        if len(self._open) > OPEN_FILES:
+            self._open.popitem(last=False)
+        return np.stack(frames)
+
+
+class _Video:
+    """One file and where it is being read."""
+
+    def __init__(self, file: Path, place: str) -> None:
+        """Raises UsageError."""
+        try:
+            self._container = av.open(str(file))
+            self._stream = self._container.streams.video[0]
+            # A loader's workers share the cores; and a fork that ends a decoder waits for its threads for ever.
+            self._stream.codec_context.thread_count = 1
+            self._stream.codec_context.thread_type = "NONE"
+        except FileNotFoundError as error:
+            raise UsageError(f"{file} is missing", _AGAIN) from error
+        except (FFmpegError, IndexError) as error:
+            raise UsageError(f"{place}: no readable video: {_said(error)}", _AGAIN) from error
+        self._frames: Iterator[Any] = iter(())
+        self._last: tuple[float, Any] | None = None  # the newest frame, by its time
+        self._picture: tuple[float, Pictures] | None = None  # the one that was asked for last
+
+    def read(self, time_s: float, period_s: float, place: str) -> Pictures:
+        """(height, width, 3). Raises UsageError."""
+        try:
+            found = self._nearest(time_s, period_s)
+        except (FFmpegError, EOFError, _Damaged) as error:
+            self._last = None
+            raise UsageError(f"{place}: the video can't be decoded: {_said(error)}", _AGAIN) from error
+        if found is None:
+            raise UsageError(f"{place}: the video has no pictures", _AGAIN)
+        at_s, frame = found
+        if abs(at_s - time_s) > period_s / 2:
+            raise UsageError(
+                f"{place}: the video has no picture at {time_s:.3f} s; the nearest is at {at_s:.3f} s "
+                f"(limit {period_s / 2:.3f} s away)",
+                _AGAIN,
+            )
+        if self._picture is None or self._picture[0] != at_s:
+            self._picture = at_s, frame.to_ndarray(format="rgb24", threads=1)
+        return self._picture[1]
+
+    def _nearest(self, time_s: float, period_s: float) -> tuple[float, Any] | None:
+        """The frame next to a time, decoding up to it and, unless it is met, one further."""
+        before = self._last
+        if before is None or not -_SAME_S <= time_s - before[0] <= _NEAR * period_s:
+            before = self._seek(time_s)
+        if before is None or before[0] >= time_s - _SAME_S:
+            return before
+        for after in self._decoded():
+            if after[0] >= time_s - _SAME_S:
+                return min(before, after, key=lambda each: abs(each[0] - time_s))
+            before = after
+        return before
+
+    def _seek(self, time_s: float) -> tuple[float, Any] | None:
+        """The first frame of the keyframe before a time. Containers count by another time than that of
+        showing, so that the first try may come out too late."""
+        back_s = 0.0
+        while True:
+            start_s = max(0.0, time_s - back_s)
+            assert self._stream.time_base is not None
+            self._container.seek(
+                int((start_s + _SAME_S) / self._stream.time_base), stream=self._stream, backward=True
+            )
+            self._frames, self._last = self._decode(), None
+            first = next(self._decoded(), None)
+            if start_s == 0 or (first is not None and first[0] <= time_s + _SAME_S):
+                return first
+            back_s = 2 * back_s + 1
+
+    def _decoded(self) -> Iterator[tuple[float, Any]]:
+        for frame in self._frames:
+            self._last = float(frame.pts * frame.time_base), frame
+            yield self._last
+
+    def _decode(self) -> Iterator[Any]:
+        """Raises _Damaged where the file ends in a packet, or the decoder had to make pixels up."""
+        for packet in self._container.demux(self._stream):
+            for frame in packet.decode():
+                if packet.is_corrupt or frame.is_corrupt:
+                    raise _Damaged("a part of it is lost")
+                yield frame
+
+
+class _Damaged(Exception):
+    """Pixels that nobody filmed."""
+
+
+def _said(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
