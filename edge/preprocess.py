@@ -27,7 +27,7 @@ def image_to_planes(image: Image, spec: ImageSpec) -> NDArray[np.uint8]:
     if (
         planes.dtype == np.uint8
     ):  # the channels of a picture, which OpenCV gathers six times faster than numpy
-        return np.array(cv2.split(np.ascontiguousarray(np.moveaxis(planes, 0, 2))))
+        return np.array(cv2.split(np.ascontiguousarray(np.moveaxis(planes, 0, 2))), np.uint8)
     return planes.astype(np.uint8)  # whole numbers, so nothing is rounded
 
 

@@ -53,7 +53,7 @@ class _Video:
         try:
             self._container = av.open(str(file))
             self._stream = self._container.streams.video[0]
-            # A loader's workers share the cores; and a fork that ends a decoder waits for its threads for ever.
+            # Workers share the cores; and a fork that ends a decoder waits for its threads for ever.
             self._stream.codec_context.thread_count = 1
             self._stream.codec_context.thread_type = "NONE"
         except FileNotFoundError as error:
