@@ -280,12 +280,8 @@ def _seed(*numbers: int) -> int:
 def _checkpointing(policy: VLA, wanted: bool) -> None:
     if not wanted:
         return
-    model = policy.backbone.model
-    # Its name from transformers 5.24 on, which warns of the old one, and before.
-    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
     try:
-        # Reentrant checkpoints know no graph without gradients at its inputs, as a frozen embedding's.
-        enable({"use_reentrant": False})
+        policy.backbone.checkpoint_activations()
     except ValueError as error:
         raise UsageError(
             f"backbone.gradient_checkpointing: {error}", "leave it out for this family"

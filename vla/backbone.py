@@ -143,6 +143,15 @@ class Backbone(nn.Module, ABC):
     def new_cache(self) -> Cache:
         return DynamicCache(config=self.text_config)
 
+    def checkpoint_activations(self) -> None:
+        """Compute activations again in the backward pass instead of keeping them. Raises ValueError if the
+        family can't."""
+        # Its name from transformers 5.24 on, which warns of the old one, and before.
+        new, old = "activation_checkpointing_enable", "gradient_checkpointing_enable"
+        enable = getattr(self.model, new if hasattr(self.model, new) else old)
+        # Reentrant checkpoints know no graph without gradients at its inputs, as a frozen embedding's.
+        enable({"use_reentrant": False})
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Of the next token, (..., D) -> (..., vocabulary)."""
         logits = self.model.get_output_embeddings()(hidden)

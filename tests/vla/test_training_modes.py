@@ -118,7 +118,7 @@ def test_checkpointing_and_half_precision_keep_the_loss(model_type: str):
         return loss.item(), [p.grad.clone() for p in policy.parameters() if p.grad is not None]
 
     loss, plain = gradients()
-    policy.backbone.model.activation_checkpointing_enable()
+    policy.backbone.checkpoint_activations()
     again, checkpointed = gradients()
     assert again == pytest.approx(loss, abs=1e-6)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(plain, checkpointed, strict=True))
