@@ -13,8 +13,8 @@ PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "s
 
 RUNTIME = [
     "numpy>=1.26,<3",
-    "opencv-python-headless>=4.9,<6",
-    "onnxruntime>=1.18,<2",
+    "opencv-python-headless>=4.10,<6",
+    "onnxruntime>=1.23,<2",
     "tokenizers>=0.20,<1",
     "pydantic>=2.7,<3",
     "rich>=13,<16",
@@ -29,9 +29,9 @@ PLOT = ["matplotlib>=3.8,<4"]
 EXPORT = [
     *TORCH,
     *PLOT,
-    "onnx>=1.18,<2",
-    "onnx-ir>=0.1,<2",
-    "onnxscript>=0.5,<1",
+    "onnx>=1.20,<2",
+    "onnx-ir>=0.1.16,<2",
+    "onnxscript>=0.6,<1",
     "ml_dtypes>=0.5,<1",
     "safetensors>=0.5,<1",
     "huggingface_hub>=0.30,<3",

@@ -15,11 +15,12 @@ from transformers import (
     Kosmos2ForConditionalGeneration,
     LlavaForConditionalGeneration,
     PaliGemmaForConditionalGeneration,
+    PreTrainedModel,
     SmolVLMForConditionalGeneration,
 )
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
-from vla.backbone import Backbone, Markers
+from vla.backbone import Backbone, Layout, Markers
 from vla.cache import CACHE
 from vla.qwen import QwenVL
 from vla.sequence import ANSWER, END, Picture, Sequence, read
@@ -65,6 +66,12 @@ class Kosmos2(Backbone):
     family = "kosmos-2"
     classes: ClassVar = {"kosmos-2": Kosmos2ForConditionalGeneration}
     markers = Markers(end="</s>", before=("<s>",), image_start=("<image>",), image_end=("</image>",))
+
+    def __init__(self, model: PreTrainedModel, layout: Layout, config: dict[str, Any] | None = None) -> None:
+        super().__init__(model, layout, config)
+        # Each query sees the whole picture. Up to 5.22 transformers' fast attention takes them for words in a
+        # row, of which each sees only what is before it.
+        self.model.image_to_text_projection.x_attn.is_causal = False
 
     @property
     def decoder(self) -> Any:

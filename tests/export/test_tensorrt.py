@@ -62,7 +62,9 @@ def types_by_node(plan: Plan) -> dict[str, tuple[str, str]]:
     return {layer.name: (layer.inputs[0], layer.outputs[0]) for layer in plan.network if layer.nodes}
 
 
-@pytest.mark.parametrize(("onnx", "narrow"), [(int8_matmul(), "int8"), (fp8_matmul(), "fp8")])
+@pytest.mark.parametrize(
+    ("onnx", "narrow"), [(int8_matmul(), "int8"), (fp8_matmul(), "fp8")], ids=["int8", "fp8"]
+)
 def test_quantizers_keep_their_types(onnx: bytes, narrow: str, kept: Path):
     types = types_by_node(build_plan("product", onnx, SM89, kept))
     assert types["quantize_x"] == ("fp32", narrow)
@@ -75,7 +77,7 @@ def test_int4_weights_keep_their_type(kept: Path):
     assert types_by_node(plan)["dequantize_w"] == ("int4", "fp32")
 
 
-@pytest.mark.parametrize("onnx", [int8_matmul(), int4_matmul()])
+@pytest.mark.parametrize("onnx", [int8_matmul(), int4_matmul()], ids=["int8", "int4"])
 def test_quantized_weights_are_as_small_in_the_plan(onnx: bytes, kept: Path):
     assert len(build_plan("product", onnx, RTX, kept).content) < 1.5 * len(onnx)
 

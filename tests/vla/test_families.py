@@ -122,6 +122,20 @@ def test_attention_of_gemma_2_is_capped():
         assert (backbone(sequence) - capped).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("model_type", [name for name in CONFIGS if name != "paligemma2"])  # has one way
+def test_what_is_attended_to_does_not_depend_on_how_it_is_computed(model_type: str):
+    torch.manual_seed(0)
+    backbone = tiny_backbone(model_type).eval()
+    fusion, inputs = Fusion(backbone, None, hand_camera=False), tiny_inputs(backbone, rows=2, steps=1)
+    hidden = []
+    for way in ("sdpa", "eager"):
+        backbone.model.set_attn_implementation(way)
+        with torch.no_grad():
+            sequence = fusion.steps(inputs, [backbone.embed(ANSWER)], ended=True)
+            hidden.append(read(backbone(sequence), sequence.answers))
+    torch.testing.assert_close(hidden[0], hidden[1], atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize("model_type", CONFIGS)
 def test_fused_sequence_is_the_familys_own(model_type: str):
     torch.manual_seed(0)
