@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 import edge
+from edge.engines.outside import check_outside
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, UsageError
 from edge.weights import Weights
@@ -27,7 +28,6 @@ _MOST_WORKSPACE_BYTES = 2 << 30  # more than any kernel of a graph for one image
 _PLAN_BYTES = 16 << 20  # that a plan may have besides its weights, such as kernels
 _PLAN_FACTOR = 1.5  # more than that of the ONNX file is a wider type than the file's
 _SHOWN = 5
-_OUTSIDE = b"\x0a\x08location\x12"  # in protobuf: the key, and that its value follows
 _ACCEPT = "`vla-edge build --accept-wider` takes the plans as they are"
 
 
@@ -91,7 +91,7 @@ def build_plan(
     Raises HardwareMissing where TensorRT is not installed or there is too little memory, BundleRefused where
     TensorRT refuses the graph or dies of it, UsageError where `folder` can't be written.
     """
-    _check_outside(role, onnx, weights)
+    check_outside(onnx, weights.file if weights else None)
     sources = [hashlib.sha256(onnx).hexdigest(), *([weights.sha256] if weights and weights_bytes else [])]
     key = _digest([*sources, *_place(place), edge.__version__])
     plan_file, report_file = folder / f"{key}.plan", folder / f"{key}.json"
@@ -114,21 +114,6 @@ def build_plan(
         _layers(report["network"]),
         None if report["engine"] is None else _layers(report["engine"]),
     )
-
-
-def _check_outside(role: str, onnx: bytes, weights: Weights | None) -> None:
-    """Raises BundleRefused where a graph may refer to another file than the bundle's weights: the parser
-    would read it. Looked for in the bytes, since a robot has no onnx package."""
-    allowed = (
-        0
-        if weights is None
-        else onnx.count(_OUTSIDE + bytes([len(weights.file.name)]) + weights.file.name.encode())
-    )
-    if onnx.count(_OUTSIDE[:-1]) != allowed:
-        raise BundleRefused(
-            f"the {role} graph refers to a file that is not the bundle's weights",
-            "get the bundle from a source that you trust, or export it again",
-        )
 
 
 def _build(

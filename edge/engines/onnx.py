@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
+from edge.engines.outside import check_outside
 from edge.errors import BundleRefused, EngineFault
 from edge.interfaces import Tensor, TensorSpec
 
@@ -38,8 +39,10 @@ class OnnxEngine:
         a file that nobody else writes; once this returns, its name may go. Without `prepack`, weights stay
         mapped from there, in place of a faster copy.
 
-        Raises BundleRefused when ONNX Runtime cannot read it or a shape is not static.
+        Raises BundleRefused when ONNX Runtime cannot read it, a shape is not static, or it refers to another
+        file than `weights`.
         """
+        check_outside(model, weights)
         options = _ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1

@@ -1,0 +1,91 @@
+"""The files that an ONNX graph keeps numbers in, read from its bytes: a robot has no onnx package.
+
+ONNX Runtime before 1.24, which is all that Python 3.10 has, and TensorRT's parser read whatever file a graph
+names, also `../../`. https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edge.errors import BundleRefused
+
+# message -> number of a field -> what lies there; all that leads to a tensor.
+FIELDS: dict[str, dict[int, str]] = {
+    "Model": {7: "Graph", 20: "TrainingInfo", 25: "Function"},
+    "TrainingInfo": {1: "Graph", 2: "Graph"},
+    "Function": {7: "Node", 11: "Attribute"},
+    "Graph": {1: "Node", 5: "Tensor", 15: "SparseTensor"},
+    "Node": {5: "Attribute"},
+    "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "SparseTensor", 23: "SparseTensor"},
+    "SparseTensor": {1: "Tensor", 2: "Tensor"},
+    "Tensor": {13: "StringStringEntry"},
+}
+_VARINT, _FIXED64, _BYTES, _GROUP, _GROUP_END, _FIXED32 = range(6)
+_MOST_LEVELS = 100  # protobuf's own limit
+
+
+def check_outside(onnx: bytes, weights: Path | None) -> None:
+    """Raises BundleRefused if a graph refers to another file than `weights`, beside it; None: to any."""
+    strange = sorted(name for name in outside_files(onnx) if weights is None or name != weights.name)
+    if strange:
+        raise BundleRefused(
+            f"cannot load a graph that refers to {strange[0]!r}, which is not the bundle's weights",
+            "get the bundle from a source that you trust, or export it again",
+        )
+
+
+def outside_files(onnx: bytes) -> set[str]:
+    """Names of all files that a serialized model's tensors lie in. Raises BundleRefused for a part of one."""
+    try:
+        return set(_locations(memoryview(onnx), "Model", 0))
+    except (IndexError, RecursionError) as error:
+        raise BundleRefused(
+            "cannot load a graph: it is no whole ONNX file", "export or download the bundle again"
+        ) from error
+
+
+def _locations(message: memoryview, kind: str, level: int) -> Iterator[str]:
+    if level > _MOST_LEVELS:
+        raise RecursionError
+    if kind == "StringStringEntry":
+        entry = list(_parts(message))
+        # protobuf takes the last of each; none of the others is trusted either.
+        if any(number == 1 and bytes(value) == b"location" for number, value in entry):
+            yield from (bytes(value).decode(errors="replace") for number, value in entry if number == 2)
+        return
+    inner = FIELDS[kind]
+    for number, value in _parts(message):
+        if number in inner:
+            yield from _locations(value, inner[number], level + 1)
+
+
+def _parts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Fields that hold bytes, by number. Raises IndexError where the message ends within one."""
+    at = 0
+    while at < len(message):
+        tag, at = _varint(message, at)
+        kind = tag & 7
+        if kind == _BYTES:
+            length, at = _varint(message, at)
+            if at + length > len(message):
+                raise IndexError
+            yield tag >> 3, message[at : at + length]
+            at += length
+        elif kind == _VARINT:
+            _, at = _varint(message, at)
+        elif kind in (_FIXED64, _FIXED32):
+            at += 8 if kind == _FIXED64 else 4
+        elif kind not in (_GROUP, _GROUP_END):  # what a group holds is looked at as if it stood outside of it
+            raise IndexError
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """The number that starts at `at`, and where the next field does."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+    raise IndexError
