@@ -2,12 +2,23 @@
 
 from pathlib import Path
 
+import PIL
 import pytest
 from hypothesis import settings
+from packaging.version import Version
+
+from edge import resample
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def passes_of_this_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processors are compared in the order of passes that their Pillow has (decision 8)."""
+    if Version(PIL.__version__) < Version("13"):
+        monkeypatch.setattr(resample, "height_first", lambda *_: False)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """A made-up dataset and runs of a few steps on it, for nets of a few thousand weights."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from training.config import Config, parse_config
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrator import to_jpeg
+from training.trainer import Trainer
 
 STATES, ACTIONS = ("x", "y"), ("v", "w")
 
@@ -65,3 +67,23 @@ def config(out: Path, dataset: Path, checkpoint: Path, **changes: Any) -> Config
 
 def curve(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+
+
+def learn_together(made: Config, process: int, port: int, answers: Any) -> None:
+    """One of two processes, as torchrun would start it: which samples it sees in the whole run."""
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "RANK": str(process),
+    }
+    os.environ |= {"LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": str(process)}
+    trainer = Trainer(made, writes=False)
+    task: Any = trainer.tasks["sim"]
+    seen: list[int] = []
+    make = task.batch
+    task.batch = lambda samples, rngs: seen.extend(samples) or make(samples, rngs)
+    for parts in trainer.batches():
+        trainer.update(parts)
+    answers.put((trainer.accelerator.num_processes, task.train, seen))
+    trainer.accelerator.wait_for_everyone()

@@ -1,6 +1,5 @@
 """What one update of the weights does: clipped, decayed, recomputed, and spread over processes."""
 
-import os
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,8 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.small_run import config, write_dataset
-from training.config import Config
+from tests.training.small_run import config, learn_together, write_dataset
 from training.stream import Batches, Task
 from training.trainer import Trainer
 
@@ -120,26 +118,6 @@ def test_processes_see_each_sample_once_an_epoch(processes: int, size: int, step
         assert sorted(sample for each in seen for sample in each) == list(range(train))
 
 
-def learn_together(made: Config, process: int, port: int, answers: Any) -> None:
-    """One of two processes, as torchrun would start it: which samples it sees in the whole run."""
-    os.environ |= {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-        "RANK": str(process),
-    }
-    os.environ |= {"LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": str(process)}
-    trainer = Trainer(made, writes=False)
-    task: Any = trainer.tasks["sim"]
-    seen: list[int] = []
-    make = task.batch
-    task.batch = lambda samples, rngs: seen.extend(samples) or make(samples, rngs)
-    for parts in trainer.batches():
-        trainer.update(parts)
-    answers.put((trainer.accelerator.num_processes, task.train, seen))
-    trainer.accelerator.wait_for_everyone()
-
-
 def test_two_processes_learn_from_different_samples(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
@@ -148,13 +126,13 @@ def test_two_processes_learn_from_different_samples(
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = get_context("fork")
+    context = get_context("spawn")  # a fork beside other tests' threads may hang
     answers = context.Queue()
     pair = [context.Process(target=learn_together, args=(made, n, port, answers)) for n in range(2)]
     try:
         for process in pair:
             process.start()
-        (count, train, one), (_, _, two) = (answers.get(timeout=60) for _ in pair)
+        (count, train, one), (_, _, two) = (answers.get(timeout=100) for _ in pair)
         for process in pair:
             process.join(30)
     finally:
