@@ -105,8 +105,11 @@ def test_a_refused_graph_names_its_node(node, says: str, kept: Path):
 
 
 def test_what_is_no_graph_is_refused(kept: Path):
-    with pytest.raises(BundleRefused, match="Failed to parse"):
+    with pytest.raises(BundleRefused, match="no whole ONNX file"):
         build_plan("head", b"not a graph", RTX, kept)
+    unknown = helper.make_graph([helper.make_node("Unknown", ["x"], ["y"])], "g", [], [])
+    with pytest.raises(BundleRefused, match="refuses the head graph"):
+        build_plan("head", helper.make_model(unknown).SerializeToString(), RTX, kept)
 
 
 def test_a_plan_is_built_once_for_each_place(kept: Path, monkeypatch: pytest.MonkeyPatch):
@@ -122,7 +125,7 @@ def test_a_plan_is_built_once_for_each_place(kept: Path, monkeypatch: pytest.Mon
         with pytest.raises(pytest.fail.Exception, match="built again"):
             build_plan("product", onnx, other, kept)
     with pytest.raises(pytest.fail.Exception, match="built again"):
-        build_plan("product", onnx + b" ", RTX, kept)
+        build_plan("product", onnx + b"\x1a\x00", RTX, kept)  # the same graph in other bytes
 
 
 def test_a_kept_plan_that_was_altered_is_refused(tmp_path: Path):
