@@ -90,7 +90,6 @@ def _default(file: Path, found: Any) -> str:
 
 def _renderer(folder: Path, where: Path, template: str) -> tuple[Callable[[str], str], str | None]:
     """A function that renders a question, and the tokenizer's first token if it has one."""
-    from jinja2 import TemplateError
     from transformers import AutoTokenizer
 
     try:
@@ -110,7 +109,7 @@ def _renderer(folder: Path, where: Path, template: str) -> tuple[Callable[[str],
                 add_generation_prompt=True,
                 tokenize=False,
             )
-        except (TemplateError, TypeError, ValueError, AttributeError, KeyError) as error:
+        except Exception as error:  # a template is a program, which may fail in any way
             raise UsageError(
                 f"the chat template in {where} can't be rendered for one question about one picture: {error}",
                 _HINT,

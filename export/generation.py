@@ -63,9 +63,11 @@ def answer_spec(
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
         raise UsageError(f"{file} can't be followed: {problem}", "get the checkpoint again") from error
     forced = rules.forced_bos_token_id if rules else None
-    if forced is not None and forced >= vocabulary:
+    strange = [index for index in (*ends, forced) if index is not None and index >= vocabulary]
+    if strange:
         raise UsageError(
-            f"{file} forces token {forced}, the net says {vocabulary}", "get the checkpoint again, all files"
+            f"{file} begins or ends answers with token {strange[0]}, and the net has {vocabulary}",
+            "get the checkpoint again, all of its files",
         )
     return spec, _not_followed(said)
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.errors import UsageError
-from edge.manifest import ImageSpec
+from edge.manifest import ImageSpec, first_problem
 from edge.vision_input import smart_size
 
 _FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's; 0, nearest, is no family's
@@ -25,13 +25,14 @@ def read_image_spec(folder: Path) -> ImageSpec:
             height=tiny["image_height"], width=tiny["image_width"], resize="area", mean=half, std=half
         )
     file = folder / (_PREPROCESSOR if _nested(folder) is None else _PROCESSOR)
+    hint = "get the checkpoint's own file again; a policy's training may say inputs.image instead"
+    if not file.is_file():
+        raise UsageError(f"{file} is missing, which says what the images are", hint)
     try:
         return published_spec(_nested(folder) or json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise UsageError(
-            f"{file} does not say what its images are ({type(error).__name__}: {error})",
-            "give inputs.image: height, width, resize, mean, std",
-        ) from error
+        problem = first_problem(error) if isinstance(error, ValidationError) else f"{error!r}"
+        raise UsageError(f"{file} does not say what its images are: {problem}", hint) from error
 
 
 def _nested(folder: Path) -> dict[str, Any] | None:
@@ -112,7 +113,10 @@ def one_size(spec: ImageSpec, camera: tuple[int, int]) -> ImageSpec:
     """The same for graphs, whose images are all of one size: that of a camera's image of (height, width)
     pixels where the family keeps its shape, and one tile where it would cut it."""
     if spec.fit == "multiple" and spec.pixels is not None:
-        height, width = smart_size(*camera, spec.height, *spec.pixels)
+        try:
+            height, width = smart_size(*camera, spec.height, *spec.pixels)
+        except ValueError as error:
+            raise UsageError(f"--camera: {error}", "give the camera's size, such as 640x480") from error
         sized = {"fit": "stretch", "height": height, "width": width, "pixels": None}
         return spec.model_copy(update=sized)
     return spec.model_copy(update={"fit": "single"}) if spec.fit == "tiles" else spec

@@ -35,6 +35,17 @@ class Header:
 def weight_files(folder: Path) -> list[Path]:
     """The files that a checkpoint's weights are read from: one, or those of an index. Raises UsageError where
     one is missing, and where there are two sets of weights."""
+    used = _files_in_use(folder)
+    other = next((path for path in sorted(folder.glob("*.safetensors")) if path not in used), None)
+    if other is not None:
+        raise UsageError(
+            f"{folder} holds {other.name} beside {used[0].name}, and nothing says what of",
+            "take one of them away",
+        )
+    return used
+
+
+def _files_in_use(folder: Path) -> list[Path]:
     whole, index = folder / WHOLE, folder / INDEX
     if not index.is_file():
         if whole.is_file():
@@ -115,7 +126,16 @@ def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype
     stored, places = sum(not _COMPUTED.search(name) for name in headers), len(model.state_dict())
     if stored > places:
         raise UsageError(f"{folder} holds {stored} tensors for a net of {places}: some twice", _AGAIN)
+    check_finite(folder, model)
     return model.eval()
+
+
+def check_finite(where: Path, model: nn.Module) -> None:
+    """Raises UsageError where a weight is NaN or infinite."""
+    odd = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
+    if odd:
+        what = f"{_count(odd, 'tensor')} with NaN or infinity, the first is {odd[0]}"
+        raise UsageError(f"{where} holds {what}", _AGAIN)
 
 
 def _read(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
@@ -157,6 +177,7 @@ def load_exactly(model: nn.Module, file: Path) -> None:
     if len({own[name].data_ptr() for name in both}) < len(both):
         raise UsageError(f"{file} holds two matrices where its net has one", "train the policy again")
     load_model(model, str(file))
+    check_finite(file, model)
 
 
 def check_complete(

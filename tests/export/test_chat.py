@@ -148,6 +148,7 @@ REFUSED = {
     "no template": ("{% for", "can't be rendered"),
     "an error of its own": ("{{ raise_exception('words only') }}", "words only"),
     "unsafe": ("{{ messages.__class__.__mro__[1].__subclasses__() }}", "can't be rendered"),
+    "no number": ("{{ 1 / 0 }}", "can't be rendered"),
     "words only": ("{{ messages[0].content + '' }}", "can't be rendered"),
 }
 

@@ -187,7 +187,8 @@ def test_what_greedy_answers_do_not_know_is_named(said: dict[str, Any], named: s
         ({"suppress_tokens": 7}, "suppress_tokens: "),
         ({"eos_token_id": "</s>"}, "eos_token_id '</s>' is no token"),
         ({"eos_token_id": [True]}, "is no token"),
-        ({"forced_bos_token_id": 64}, "forces token 64, the net says 64"),
+        ({"forced_bos_token_id": 64}, "begins or ends answers with token 64, and the net has 64"),
+        ({"eos_token_id": [2, 64]}, "begins or ends answers with token 64, and the net has 64"),
         ({"decoder_start_token_id": 5}, "starts answers with token 5, the net with 1"),
     ],
 )

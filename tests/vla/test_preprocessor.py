@@ -20,7 +20,7 @@ from tests.edge.family_processors import (
     qwen,
     smolvlm,
 )
-from vla.preprocessor import published_spec, read_image_spec
+from vla.preprocessor import one_size, published_spec, read_image_spec
 
 BUILD: dict[str, Any] = {
     "paligemma": paligemma,
@@ -139,3 +139,14 @@ def test_a_damaged_processor_config_is_named(content: str, tmp_path: Path) -> No
     (tmp_path / "preprocessor_config.json").write_text("[1]")
     with pytest.raises(UsageError, match="_config"):
         read_image_spec(tmp_path)
+
+
+def test_a_folder_that_says_nothing_of_its_images_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"preprocessor_config.json is missing"):
+        read_image_spec(tmp_path)
+
+
+def test_a_camera_that_no_picture_of_the_family_fits_is_bad_usage() -> None:
+    spec = published_spec(json.loads(qwen(14)[0].image_processor.to_json_string()))
+    with pytest.raises(UsageError, match="--camera: an image of 100000x1"):
+        one_size(spec, (1, 100_000))

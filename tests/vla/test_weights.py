@@ -85,7 +85,7 @@ SHARDS: dict[str, tuple[Callable[[Path, list[str]], Any], str]] = {
         lambda f, n: (f / "model.safetensors.index.json").write_text(
             json.dumps({"metadata": {}, "weight_map": {"a": n[0]}})
         ),
-        r"\d+ tensors of 64 missing",
+        r"holds model-.* beside model-.*, and nothing says",
     ),
 }  # fmt: skip
 
@@ -134,6 +134,22 @@ def test_numbers_that_old_programs_stored_are_no_strangers(name: str, tmp_path: 
     whole = load_backbone(folder)
     store(folder, stored(folder) | OLD_NUMBERS[name])
     assert same(load_backbone(folder), whole)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(value: float, folder: Path) -> None:
+    weights = stored(folder)
+    name = next(name for name in weights if name.endswith("q_proj.weight"))
+    weights[name][1, 2] = value
+    store(folder, weights)
+    with pytest.raises(UsageError, match=r"1 tensor with NaN or infinity, the first is .*q_proj.weight"):
+        load_backbone(folder)
+
+
+def test_another_file_of_weights_is_not_left_out_in_silence(folder: Path) -> None:
+    store(folder, stored(folder), "other.safetensors")
+    with pytest.raises(UsageError, match=r"holds other.safetensors beside model.safetensors"):
+        weight_files(folder)
 
 
 def test_a_tensor_that_nobody_takes_is_a_stranger(folder: Path) -> None:

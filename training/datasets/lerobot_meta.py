@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,10 @@ def column_names(path: Path, features: dict[str, Any], keys: Sequence[str], sett
     for key in keys:
         if key not in numeric:
             found = ", ".join(f"{name!r} ({about['shape'][0]})" for name, about in numeric.items())
+            near = next(iter([*get_close_matches(key, numeric, 1, 0), *numeric]), "NAME")
             raise UsageError(
                 f"{path / 'meta/info.json'}: no feature {key!r} of numbers; it has {found or 'none'}",
-                f"say which are meant with `{setting}` of the source, such as {setting}: [{key}]",
+                f"say which are meant with `{setting}` of the source, such as {setting}: [{near}]",
             )
     each = [feature_names(key, numeric[key]["shape"][0], numeric[key].get("names")) for key in keys]
     names = [name for names in each for name in names]
