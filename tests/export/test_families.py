@@ -144,7 +144,7 @@ def cut(file: Path) -> None:
 DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no weights": (lambda f: [w.unlink() for w in f.glob("*.safetensors")], "no \\*.safetensors"),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json is missing"),
-    "no images": (lambda f: (f / "preprocessor_config.json").unlink(), "does not say what its images are"),
+    "no images": (lambda f: (f / "preprocessor_config.json").unlink(), "preprocessor_config.json is missing"),
     "another": (lambda f: (f / "config.json").write_text(json.dumps({"model_type": "blip"})), "'blip'"),
     "cut weights": (lambda f: cut(next(f.glob("*.safetensors"))), "can't be read"),
     "no model": (lambda f: (f / "config.json").unlink(), "config.json is missing"),
