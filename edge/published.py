@@ -52,7 +52,7 @@ _ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.b
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The keys of a JSON file. Raises UsageError where it holds none."""
+    """The keys of a JSON file. Raises UsageError if it holds none."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -63,7 +63,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What config.json says. Raises UsageError where it is missing or damaged."""
+    """What config.json says. Raises UsageError if it is missing or damaged."""
     file = folder / CONFIG
     if not file.is_file():
         raise UsageError(f"{file} is missing", "give the folder of a checkpoint, with all of its files")
@@ -91,7 +91,7 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def check_kind(config: Mapping[str, Any], file: Path) -> str:
-    """The "model_type" of config.json. Raises UsageError where it says none, where it is another project's
+    """The "model_type" of config.json. Raises UsageError if it says none, where it is another project's
     policy, or has a part of another family; a type that no family reads is left to others."""
     kind = config.get("model_type")
     policy = config.get("type") if kind is None else kind
@@ -116,7 +116,7 @@ def check_kind(config: Mapping[str, Any], file: Path) -> str:
 
 
 def _check_part(config: Mapping[str, Any], kind: str, part: str, kinds: tuple[str, ...], file: Path) -> None:
-    """Raises UsageError where it is there and of another family's type."""
+    """Raises UsageError if it is there and of another family's type."""
     given: Any = config.get(part)
     if given is None:
         return

@@ -78,7 +78,7 @@ def _find(folder: Path) -> tuple[Path, str | None]:
 
 
 def _default(file: Path, found: Any) -> str:
-    """One of a name where there are several. Raises UsageError where it is none."""
+    """One of a name where there are several. Raises UsageError if it is none."""
     if isinstance(found, list):
         found = {each.get("name"): each.get("template") for each in found if isinstance(each, dict)}
     if isinstance(found, dict):
@@ -119,7 +119,7 @@ def _renderer(folder: Path, where: Path, template: str) -> tuple[Callable[[str],
 
 
 def _around(rendered: str, words: str, image: str, where: Path) -> tuple[str, str, str]:
-    """What stands before the picture, between it and the words, and after them. Raises UsageError where they
+    """What stands before the picture, between it and the words, and after them. Raises UsageError if they
     do not follow each other, once each."""
     if rendered.count(image) != 1 or rendered.count(words) != 1:
         raise UsageError(

@@ -126,7 +126,7 @@ def family_manifest(
     tokenizer: bytes,
     answer_tokens: int,
 ) -> Manifest:
-    """Of a bundle in fp32, still without graphs, and not yet compared with torch. Raises UsageError where the
+    """Of a bundle in fp32, still without graphs, and not yet compared with torch. Raises UsageError if the
     folder's files contradict each other, or ask for what a bundle can't do."""
     family = manifest_family(backbone)
     _check_ids(folder, backbone, tokenizer)
@@ -167,7 +167,7 @@ def weights_digest(folder: Path) -> str:
 
 
 def _check_ids(folder: Path, backbone: Backbone, tokenizer_json: bytes) -> None:
-    """Raises UsageError where config.json and tokenizer.json tell different things of the same tokens."""
+    """Raises UsageError if config.json and tokenizer.json tell different things of the same tokens."""
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     config, image = read_config(folder), image_token(manifest_family(backbone))
     there = tokenizer.token_to_id(image)

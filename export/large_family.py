@@ -64,7 +64,7 @@ class Order:
 
 
 def is_large(folder: Path) -> bool:
-    """Whether a checkpoint's weights take more than LARGE_FP32_BYTES in fp32. Raises UsageError where one of
+    """Whether a checkpoint's weights take more than LARGE_FP32_BYTES in fp32. Raises UsageError if one of
     their files is missing or damaged."""
     headers = read_headers(weight_files(folder))
     return 4 * sum(math.prod(head.shape) for head in headers.values()) > LARGE_FP32_BYTES

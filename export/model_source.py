@@ -17,7 +17,7 @@ _FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles; chat templates ru
 
 def find_model(given: str) -> Path:
     """Its folder: the one that was given, that of the bundle installed under the name, or, of ORG/NAME, the
-    hub's, downloaded where it is not here yet. Raises UsageError where there is none, and for a checkpoint
+    hub's, downloaded where it is not here yet. Raises UsageError if there is none, and for a checkpoint
     whose files say that its weights can't be taken as they are."""
     folder = Path(given)
     if folder.is_dir():

@@ -47,7 +47,7 @@ class Encoder(Dataset[Inputs]):
                  workers: int | None = None) -> None:  # fmt: skip
         """workers: processes that prepare frames; None: as there are cores.
 
-        Raises UsageError where a frame can't be encoded once and for all with this policy.
+        Raises UsageError if a frame can't be encoded once and for all with this policy.
         """
         self._policy, self._processing, self._source = policy, processing, source
         self._episodes = sorted(episodes)

@@ -20,7 +20,7 @@ _SHARED = Path("/dev/shm")  # through which they hand them over
 def choose_workers(wanted: int | None, batch_bytes: int) -> int:
     """How many prepare batches: as many as wanted, or as there are cores and room for what they prepare.
 
-    Raises UsageError where there is no room for what the wanted ones prepare.
+    Raises UsageError if there is no room for what the wanted ones prepare.
     """
     together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # training processes on this machine
     free_bytes = shutil.disk_usage(_SHARED).free // together if _SHARED.is_dir() else None

@@ -60,7 +60,7 @@ class RobotTask:
         self.train, self.kept = len(self._windows[True]), len(self._windows.get(False, ()))
 
     def _fitting(self) -> NDArray[np.int64]:
-        """The episodes that have a sample. Raises UsageError where none has."""
+        """The episodes that have a sample. Raises UsageError if none has."""
         p, episodes = self._policy, self.source.episodes
         mask = [whole_windows(episode, p.window, p.horizon).any() for episode in episodes]
         if not any(mask):

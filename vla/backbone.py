@@ -102,7 +102,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def image_id(self) -> int:
-        """The id of the token that stands for an image. Raises UsageError where the layout names none."""
+        """The id of the token that stands for an image. Raises UsageError if the layout names none."""
         if self.layout.image is None:
             raise UsageError(
                 f"the layout of this {self.family} names no image token",

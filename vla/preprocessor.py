@@ -37,7 +37,7 @@ def read_image_spec(folder: Path) -> ImageSpec:
 
 def _nested(folder: Path) -> dict[str, Any] | None:
     """What transformers 5 writes into processor_config.json, and reads there before it looks into
-    preprocessor_config.json. Raises UsageError where it can't be read."""
+    preprocessor_config.json. Raises UsageError if it can't be read."""
     file = folder / _PROCESSOR
     if not file.is_file():
         return None

@@ -33,7 +33,7 @@ class Header:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that a checkpoint's weights are read from: one, or those of an index. Raises UsageError where
+    """The files that a checkpoint's weights are read from: one, or those of an index. Raises UsageError if
     one is missing, and where there are two sets of weights."""
     used = _files_in_use(folder)
     other = next((path for path in sorted(folder.glob("*.safetensors")) if path not in used), None)
@@ -73,7 +73,7 @@ def _files_in_use(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[str]:
-    """The names of an index's files. Raises UsageError where it names none, or one that is elsewhere."""
+    """The names of an index's files. Raises UsageError if it names none, or one that is elsewhere."""
     found: Any = read_json(index).get("weight_map")
     names = sorted({str(name) for name in found.values()}) if isinstance(found, dict) else []
     if not names or any(Path(name).name != name or not name.endswith(".safetensors") for name in names):
@@ -110,7 +110,7 @@ def check_types(where: Path, headers: dict[str, Header]) -> None:
 
 
 def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The net of a published checkpoint's folder, in evaluation mode. Raises UsageError where its weights are
+    """The net of a published checkpoint's folder, in evaluation mode. Raises UsageError if its weights are
     not exactly those that the net of config.json has, as transformers itself names and ties them."""
     headers = read_headers(weight_files(folder))
     check_types(folder, headers)
@@ -131,7 +131,7 @@ def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype
 
 
 def check_finite(where: Path, model: nn.Module) -> None:
-    """Raises UsageError where a weight is NaN or infinite."""
+    """Raises UsageError if a weight is NaN or infinite."""
     odd = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
     if odd:
         what = f"{_count(odd, 'tensor')} with NaN or infinity, the first is {odd[0]}"
@@ -161,7 +161,7 @@ def _read(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> tuple
 
 
 def load_exactly(model: nn.Module, file: Path) -> None:
-    """Weights that `safetensors.torch.save_model` wrote, into the same net. Raises UsageError where one is
+    """Weights that `safetensors.torch.save_model` wrote, into the same net. Raises UsageError if one is
     missing, too many, or of another shape or a quantized type."""
     if not file.is_file():
         raise UsageError(f"{file} is missing", "give the folder that training wrote")
@@ -188,7 +188,7 @@ def check_complete(
     strange: Collection[str],
     unlike: Collection[tuple[str, Any, Any]],
 ) -> None:
-    """Raises UsageError where of the stored weights a net lacks some, has no place for some (`strange`), or
+    """Raises UsageError if of the stored weights a net lacks some, has no place for some (`strange`), or
     some have another shape (name, shape in the file, the net's). It names the first of each, and how many."""
     if not (missing or strange or unlike):
         return

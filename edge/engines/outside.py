@@ -60,7 +60,7 @@ def _locations(message: memoryview, kind: str, level: int) -> Iterator[str]:
 
 
 def _parts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Fields that hold bytes, by number. Raises IndexError where the message ends within one."""
+    """Fields that hold bytes, by number. Raises IndexError if the message ends within one."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)

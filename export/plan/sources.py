@@ -59,7 +59,7 @@ def find_model(name: str) -> Source:
 
 
 def _checkpoint(folder: Path) -> Source:
-    """Of a folder with config.json. Raises UsageError where it has none, or one of no model that is known."""
+    """Of a folder with config.json. Raises UsageError if it has none, or one of no model that is known."""
     file = folder / "config.json"
     if not file.is_file():
         check_adapter(folder)

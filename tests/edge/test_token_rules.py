@@ -60,7 +60,7 @@ def _processors(rules: dict[str, Any], asked: int) -> LogitsProcessorList:
     return LogitsProcessorList([makers[name](rules[name]) for name in RULES if name in rules])
 
 
-def _check(rules: dict[str, Any], logits: list[float], asked: list[int], said: list[int]) -> None:
+def assert_same(rules: dict[str, Any], logits: list[float], asked: list[int], said: list[int]) -> None:
     values = np.array(logits, np.float32)
     seen = [*asked, *said]
     ids: Any = torch.tensor([seen])
@@ -76,14 +76,14 @@ def _check(rules: dict[str, Any], logits: list[float], asked: list[int], said: l
 def test_each_rule_is_that_of_transformers(
     name: str, data: st.DataObject, logits: list[float], asked: list[int], said: list[int]
 ) -> None:
-    _check({name: data.draw(RULES[name])}, logits, asked, said)
+    assert_same({name: data.draw(RULES[name])}, logits, asked, said)
 
 
 @given(rules=st.fixed_dictionaries({}, optional=RULES), logits=LOGITS, asked=ASKED, said=SAID)
 def test_rules_together_are_those_of_transformers(
     rules: dict[str, Any], logits: list[float], asked: list[int], said: list[int]
 ) -> None:
-    _check(rules, logits, asked, said)
+    assert_same(rules, logits, asked, said)
 
 
 def test_ids_that_the_net_can_not_say_are_no_error() -> None:

@@ -20,7 +20,7 @@ _INDICES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
 def read_info(path: Path) -> dict[str, Any]:
-    """`meta/info.json`. Raises UsageError where it is missing, damaged or of another layout."""
+    """`meta/info.json`. Raises UsageError if it is missing, damaged or of another layout."""
     file = path / "meta/info.json"
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
@@ -111,7 +111,7 @@ def _flat(given: Any) -> list[str]:
 
 
 def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
-    """Raises UsageError where the file is missing, damaged or lacks a column."""
+    """Raises UsageError if the file is missing, damaged or lacks a column."""
     try:
         table = pq.ParquetFile(file).read(columns)
     except FileNotFoundError as error:

@@ -67,7 +67,7 @@ class Source(Protocol):
     def states(self, i: int) -> Floats:
         """(length, len(state_names)), finite where usable.
 
-        Raises UsageError where the files are not what they claim.
+        Raises UsageError if the files are not what they claim.
         """
         ...
 

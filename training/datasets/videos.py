@@ -32,7 +32,7 @@ class Videos:
     def read(self, file: Path, times_s: Sequence[float], period_s: float, places: Sequence[str]) -> Pictures:
         """(n, height, width, 3): of each time the nearest frame, which is at most half a period away.
 
-        places: of each time, how an error names it, with the file. Raises UsageError where the file is
+        places: of each time, how an error names it, with the file. Raises UsageError if the file is
         missing, damaged or has no frame of that time.
         """
         if self._process != os.getpid():  # a fork shares its parent's place in the file
@@ -119,7 +119,7 @@ class _Video:
             yield self._last
 
     def _decode(self) -> Iterator[Any]:
-        """Raises _Damaged where the file ends in a packet, or the decoder had to make pixels up."""
+        """Raises _Damaged if the file ends in a packet, or the decoder had to make pixels up."""
         for packet in self._container.demux(self._stream):
             for frame in packet.decode():
                 if packet.is_corrupt or frame.is_corrupt:
