@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.boxes import BoxReader
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.grounding import GroundingModel
 from edge.records import Box, Goal, Image
 from edge.seeker import MIN_CONFIDENCE

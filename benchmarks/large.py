@@ -19,9 +19,9 @@ from rich.console import Console
 from torch import Tensor
 from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
 
-from edge.bundle import load_bundle, write_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
+from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.engines.factory import open_engine
-from edge.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.records import BASE_ACTION
 from export.family_graphs import paligemma_sources
 from export.feeds import Feed

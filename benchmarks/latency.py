@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.detection import picture, questions
 from edge.arguments import ArgumentParser, positive_int
-from edge.bundle import Bundle, load_bundle
+from edge.bundle.bundle import Bundle, load_bundle
 from edge.goals import parse_goal
 from edge.policy import make_policy
 from edge.records import ZERO, Frame, Goal, Image, Observation, Odometry

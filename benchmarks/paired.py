@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.success import evaluate, measured_latency_s, targets
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.goals import parse_goal
 from edge.vocabulary import check_target
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.success import evaluate, summarize, targets
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.goals import parse_goal
 from edge.vocabulary import check_target
 from export.policy import export_policy

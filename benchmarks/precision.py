@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge.arguments import ArgumentParser, positive_int
-from edge.bundle import Bundle, load_bundle
+from edge.bundle.bundle import Bundle, load_bundle
 from edge.calibration_set import Question, Sample
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_float
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.errors import HardwareMissing
 from edge.motor.limits import MotorLimits
 

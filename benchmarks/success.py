@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_float, positive_int
-from edge.bundle import Bundle, load_bundle
+from edge.bundle.bundle import Bundle, load_bundle
 from edge.errors import UsageError
 from edge.goals import parse_goal
 from edge.policy import make_policy

@@ -12,10 +12,10 @@ import numpy as np
 
 from calibration.diverse import SAME, distance, most_different, thumbnail
 from edge.arguments import ArgumentParser, non_negative_int, positive_int
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
+from edge.bundle.manifest import Manifest
 from edge.calibration_set import Part, Question, write_set
 from edge.errors import UsageError
-from edge.manifest import Manifest
 from edge.prompts import prompt
 from edge.records import Goal, Image
 

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.actions import ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
+from edge.bundle.manifest import ActionHead, MeanStdScaling, StateInput
 from edge.engines.factory import open_engine
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import Answer, Net, Prefix, StopWatch, softmax
 from edge.interfaces import Engine, Tensor
-from edge.manifest import ActionHead, MeanStdScaling, StateInput
 from edge.records import ZERO, Image, Odometry
 
 Floats = NDArray[np.float64]

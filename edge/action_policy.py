@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from edge.action_model import Said
 from edge.actions import Pipeline
+from edge.bundle.manifest import ActionHead
 from edge.freespace import Scan
 from edge.geometry import PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
-from edge.manifest import ActionHead
 from edge.motor.limits import MotorLimits
 from edge.records import (
     BASE_ACTION,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from edge.manifest import ImageSpec
+from edge.bundle.manifest import ImageSpec
 from edge.parsing import Detections, parse_detections
 from edge.records import Box, Image
 

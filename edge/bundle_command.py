@@ -8,9 +8,9 @@ from edge.arguments import ArgumentParser
 from edge.errors import BundleRefused, UsageError
 
 if TYPE_CHECKING:
-    from edge.manifest import GraphInfo, Manifest, TensorInfo
+    from edge.bundle.manifest import GraphInfo, Manifest, TensorInfo
 
-# edge.bundle is imported by each command: --help answers without it.
+# edge.bundle.bundle is imported by each command: --help answers without it.
 
 
 def verify(argv: list[str]) -> int:
@@ -20,14 +20,14 @@ def verify(argv: list[str]) -> int:
     p.add_argument("--key", type=Path, help="PEM file of the public key that must have signed it")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)
-    from edge.bundle import check_folder, find_bundle, load_with_manifest, read_signature
+    from edge.bundle.bundle import check_folder, find_bundle, load_with_manifest, read_signature
 
     folder = find_bundle(a.bundle)
     bundle, raw = load_with_manifest(folder)
     check_folder(folder, bundle.manifest)
     signature, key = read_signature(folder), None
     if signature is not None:
-        from edge.signing import check_signature
+        from edge.bundle.signing import check_signature
 
         key = check_signature(raw, signature, a.key)
     elif a.key is not None:
@@ -68,7 +68,7 @@ def show(argv: list[str]) -> int:
         return _show_parity(a.bundle, a.json)
     import hashlib
 
-    from edge.bundle import SIGNATURE, find_bundle, read_manifest, read_signature
+    from edge.bundle.bundle import SIGNATURE, find_bundle, read_manifest, read_signature
 
     folder = find_bundle(a.bundle)
     manifest, raw = read_manifest(folder)
@@ -85,8 +85,8 @@ def show(argv: list[str]) -> int:
 
 
 def _show_parity(bundle: str, as_json: bool) -> int:
-    from edge.bundle import load_bundle
-    from edge.parity_report import print_parity
+    from edge.bundle.bundle import load_bundle
+    from edge.bundle.parity import print_parity
 
     found = load_bundle(bundle, allow_unproved=True)
     if "parity" not in found.contents:
@@ -152,7 +152,7 @@ def keygen(argv: list[str]) -> int:
     p.add_argument("name", metavar="NAME")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)
-    from edge.signing import make_keys
+    from edge.bundle.signing import make_keys
 
     private, public = Path(f"{a.name}.private.pem"), Path(f"{a.name}.public.pem")
     key = make_keys(private, public)
@@ -172,9 +172,15 @@ def sign(argv: list[str]) -> int:
     p.add_argument("--key", type=Path, required=True, help="PEM file of the private key")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)
-    from edge.bundle import bundle_names, check_folder, find_bundle, load_with_manifest, write_signature
-    from edge.signing import check_signature
-    from edge.signing import sign as sign_bytes
+    from edge.bundle.bundle import (
+        bundle_names,
+        check_folder,
+        find_bundle,
+        load_with_manifest,
+        write_signature,
+    )
+    from edge.bundle.signing import check_signature
+    from edge.bundle.signing import sign as sign_bytes
 
     if not a.bundle.is_dir():
         if str(a.bundle) in bundle_names():
@@ -201,8 +207,8 @@ def pack(argv: list[str]) -> int:
     p.add_argument("out", type=Path, metavar="OUT.zip")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)
-    from edge.archive import pack_bundle
-    from edge.bundle import find_bundle
+    from edge.bundle.archive import pack_bundle
+    from edge.bundle.bundle import find_bundle
 
     bundle = pack_bundle(find_bundle(a.bundle), a.out)
     return _told(a.out, bundle.sha256, a.out.stat().st_size, a.json)
@@ -217,7 +223,7 @@ def unpack(argv: list[str]) -> int:
     p.add_argument("out", type=Path, metavar="FOLDER")
     p.add_argument("--json", action="store_true")
     a = p.parse_args(argv)
-    from edge.archive import unpack_bundle
+    from edge.bundle.archive import unpack_bundle
 
     bundle = unpack_bundle(a.file, a.out)
     return _told(a.out, bundle.sha256, sum(map(len, bundle.contents.values())), a.json)

@@ -19,8 +19,8 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge.bundle.manifest import first_problem
 from edge.errors import UsageError
-from edge.manifest import first_problem
 from edge.records import Image
 
 SET_FILE = "set.json"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.bundle.manifest import ImageSpec
 from edge.geometry import Floats, View
 from edge.interfaces import Engine, TensorSpec
-from edge.manifest import ImageSpec
 from edge.preprocess import image_to_tensor
 from edge.records import Image
 

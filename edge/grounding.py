@@ -18,8 +18,8 @@ from types import TracebackType
 
 import numpy as np
 
-from edge.bundle import Bundle
-from edge.bundle_files import REEXPORT
+from edge.bundle.bundle import Bundle
+from edge.bundle.files import REEXPORT
 from edge.engines.factory import open_engine
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec

@@ -9,7 +9,7 @@ from typing_extensions import Self
 from edge.action_model import ActionModel
 from edge.action_policy import ActionPolicy
 from edge.boxes import BoxReader
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.engines.factory import open_engine
 from edge.errors import BundleRefused
 from edge.freespace import FloorScanner, Scan

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.manifest import ImageSpec
+from edge.bundle.manifest import ImageSpec
 from edge.records import Image
 from edge.resample import resize, resize_planes
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
+from edge.bundle.manifest import ChatTemplate
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import ChatTemplate
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.boxes import BoxReader
-from edge.bundle import Bundle, load_bundle
+from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras import open_camera
 from edge.clock import MonotonicClock
 from edge.drawing import RoomMap

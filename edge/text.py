@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, PromptSpec
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import AnswerSpec, ChatTemplate, Manifest, PromptSpec
 from edge.prompt_ids import ids_after_picture, prompt_ids, tokens_of_one
 
 LOC_COUNT = 1024

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.manifest import AnswerSpec, TokenRules
+from edge.bundle.manifest import AnswerSpec, TokenRules
 
 Logits = NDArray[np.float32]
 _NEVER = -np.inf

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.bundle.manifest import ImageSpec
 from edge.interfaces import Tensor
-from edge.manifest import ImageSpec
 from edge.preprocess import check_image, image_to_tensor, normalised, to_longest_edge
 from edge.records import Image
 from edge.resample import Kernel, resize, resize_planes

@@ -4,10 +4,10 @@ import difflib
 import unicodedata
 from dataclasses import replace
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
+from edge.bundle.manifest import Vocabulary
 from edge.errors import BundleRefused, UsageError
 from edge.goals import GOALS
-from edge.manifest import Vocabulary
 from edge.prompts import asks_for_boxes, prompt
 from edge.records import Goal
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from edge.arguments import ArgumentParser
-from edge.bundle import Bundle, bundle_names, file_info, load_bundle, make_bundle, write_bundle
+from edge.bundle.bundle import Bundle, bundle_names, file_info, load_bundle, make_bundle, write_bundle
+from edge.bundle.manifest import Target
 from edge.engines.cuda import this_machine
 from edge.engines.factory import graph_engine, open_engine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec
-from edge.manifest import Target
 from export.layers import count_types
 from export.plan.boards import LEAST_SM
 from export.plans import Place, Plan, build_plan

@@ -10,8 +10,8 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from edge.bundle.manifest import ChatTemplate
 from edge.errors import UsageError
-from edge.manifest import ChatTemplate
 from edge.prompt_ids import END_OF_UTTERANCE, FLAMINGO_CHAT, family_chat, image_token
 from edge.published import read_json
 

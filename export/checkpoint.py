@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 
 from edge.action_model import STATE_COLUMNS
-from edge.errors import UsageError
-from edge.manifest import (
+from edge.bundle.manifest import (
     ActionHead,
     ActionTokens,
     ImageSpec,
@@ -25,6 +24,7 @@ from edge.manifest import (
     StateInput,
     first_problem,
 )
+from edge.errors import UsageError
 from edge.records import BASE_ACTION
 from vla.checkpoint import load_vla
 from vla.families import FAMILIES

@@ -13,11 +13,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from edge.bundle import Bundle, file_info, make_bundle
+from edge.bundle.bundle import Bundle, file_info, make_bundle
+from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.errors import BundleRefused, UsageError
 from edge.goals import GOALS
 from edge.grounding import Answer, Net
-from edge.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.preprocess import image_to_tensor
 from edge.prompt_ids import ids_after_picture, ids_before_picture, image_token
 from edge.prompts import TEMPLATES, asks_for_boxes, prompt

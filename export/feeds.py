@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
+from edge.bundle.manifest import StateInput
 from edge.calibration_set import Sample
 from edge.grounding import Answer, Net, Prefix, StopWatch
 from edge.interfaces import Engine, Tensor
-from edge.manifest import StateInput
 from edge.text import LOC_COUNT, Text
 
 Feed = dict[str, Tensor]  # inputs of one call, by name

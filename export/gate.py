@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.calibration_set import Sample
 from edge.errors import BundleRefused
 from export.feeds import collect_feeds

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.action_model import STATE_COLUMNS, ActionModel
 from edge.boxes import BoxReader
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.calibration_set import Sample
 from edge.grounding import GroundingModel
 from edge.records import Box, Odometry, Velocity

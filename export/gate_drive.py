@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
-from edge.bundle import Bundle, write_bundle
+from edge.bundle.bundle import Bundle, write_bundle
 from edge.errors import UsageError
 from export.gate import LIMITS, Parity, Say
 

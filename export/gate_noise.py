@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.calibration_set import Sample
 from edge.errors import UsageError
 from export.feeds import ROLES, collect_feeds

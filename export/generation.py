@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from edge.bundle.manifest import MAX_ANSWER_TOKENS, AnswerSpec, TokenRules, first_problem
 from edge.errors import UsageError
-from edge.manifest import MAX_ANSWER_TOKENS, AnswerSpec, TokenRules, first_problem
 from edge.published import read_config, read_json
 
 _FILE = "generation_config.json"

@@ -15,13 +15,21 @@ import transformers
 from torch import Tensor
 from transformers import PaliGemmaForConditionalGeneration
 
-from edge.bundle import Bundle, file_info, make_bundle, write_bundle
+from edge.bundle.bundle import Bundle, file_info, make_bundle, write_bundle
+from edge.bundle.manifest import (
+    SCHEMA_VERSION,
+    GraphInfo,
+    ImageSpec,
+    Manifest,
+    Target,
+    TensorInfo,
+    Vocabulary,
+)
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.freespace import check_floor
 from edge.grounding import GroundingModel
 from edge.interfaces import TensorSpec
-from edge.manifest import SCHEMA_VERSION, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
 from edge.preprocess import image_to_tensor
 from edge.records import BASE_ACTION, Image
 from export.family_graphs import paligemma_sources

@@ -13,11 +13,11 @@ from typing import Literal
 
 import numpy as np
 
-from edge.bundle import Bundle, Content, file_info, make_bundle
+from edge.bundle.bundle import Bundle, Content, file_info, make_bundle
+from edge.bundle.manifest import Manifest
+from edge.bundle.weights import ROLE, Weights
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, EngineFault, UsageError
-from edge.manifest import Manifest
-from edge.weights import ROLE, Weights
 from export.blocks import INT4_CPU, INT4_TENSORRT, Blocks, insert_blocks
 from export.feeds import Feed
 from export.gate import LIMITS, Say

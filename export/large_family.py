@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
+from edge.bundle.manifest import Manifest
 from edge.calibration_set import CalibrationSet, Sample
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import Manifest
 from edge.preprocess import image_to_tensor
 from edge.prompt_ids import ids_after_picture
 from edge.prompts import prompt

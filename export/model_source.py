@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
+from edge.bundle.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
 from edge.errors import UsageError
 from edge.published import check_checkpoint
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 
 import edge
+from edge.bundle.weights import Weights
 from edge.engines.outside import check_outside
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, UsageError
-from edge.weights import Weights
 from export.layers import Layer, widened
 from export.tensorrt import NO_PLACE, Job
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from edge.action_model import ActionModel, pipeline
-from edge.bundle import Bundle, file_info, make_bundle, write_bundle
+from edge.bundle.bundle import Bundle, file_info, make_bundle, write_bundle
+from edge.bundle.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
 from edge.errors import BundleRefused
-from edge.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
 from edge.preprocess import image_to_tensor
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
 from edge.text import PolicyText, Text

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import onnxruntime
 
-from edge.bundle import Bundle, file_info, make_bundle
+from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.calibration_set import CalibrationSet
 from edge.errors import UsageError
 from export.auto import Choice

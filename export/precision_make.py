@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.calibration_set import CalibrationSet
 from export.auto import Choice, Rung, choose, climb
 from export.blocks import NVFP4, insert_blocks

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
+from edge.bundle.manifest import ImageSpec, Target
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import ImageSpec, Target
 from export.build_command import CACHE, add_plans, compare_plans
 from export.family_graphs import Source, see
 from export.model_source import POLICY

@@ -9,8 +9,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 from typing_extensions import Self
 
+from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from edge.manifest import ImageSpec
 from training.config_data import (
     Count,
     Fraction,

@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 from torch.utils.data import get_worker_info
 
 from edge.actions import GRIPPER, ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
+from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from edge.manifest import ImageSpec
 from edge.preprocess import image_to_planes
 from training.augment import augment_actions, augment_pictures, instruct, prompts
 from training.config import ActionSettings, Config

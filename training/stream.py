@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from edge.manifest import ImageSpec
 from training.config import Config, InputSettings, PolicySettings, RobotSource
 from training.datasets.calvin import CalvinSource
 from training.datasets.encoded import Encoded, WithoutPictures

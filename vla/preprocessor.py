@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from edge.bundle.manifest import ImageSpec, first_problem
 from edge.errors import UsageError
-from edge.manifest import ImageSpec, first_problem
 from edge.vision_input import smart_size
 
 _FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's; 0, nearest, is no family's

@@ -1,6 +1,6 @@
 """The engine of one of a bundle's graphs: TensorRT where the bundle has plans, else ONNX Runtime."""
 
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.engines.cuda import this_machine
 from edge.engines.onnx import OnnxEngine
 from edge.engines.tensorrt import TensorRTEngine, load_tensorrt

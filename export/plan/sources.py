@@ -19,7 +19,7 @@ from export.plan.known import KNOWN
 from export.plan.layers import Ask, Net, Stage, Work
 
 if TYPE_CHECKING:
-    from edge.manifest import GraphInfo, Manifest
+    from edge.bundle.manifest import GraphInfo, Manifest
 
 _MAX_CONFIG_BYTES = 10_000_000
 
@@ -51,7 +51,7 @@ def find_model(name: str) -> Source:
         raise UsageError(
             f"no model {name!r}: neither a name nor a folder", f"known names: {', '.join(names)}"
         )
-    from edge.bundle import find_bundle, read_manifest  # a third of a second: only for bundles
+    from edge.bundle.bundle import find_bundle, read_manifest  # a third of a second: only for bundles
 
     manifest, _ = read_manifest(find_bundle(folder))
     prompt = _numbers(manifest.graphs["prefill"], "ids") if "prefill" in manifest.graphs else 0

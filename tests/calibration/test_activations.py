@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from calibration.activations import ask, from_robot, main
 from calibration.diverse import SAME, distance, most_different
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.calibration_set import Question, read_set, write_set
 from edge.errors import UsageError
 

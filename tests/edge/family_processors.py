@@ -28,7 +28,7 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from edge.manifest import ImageSpec
+from edge.bundle.manifest import ImageSpec
 from edge.prompt_ids import Picture
 from edge.vision_input import vision_input
 

@@ -13,9 +13,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import AddedToken, Tokenizer
 
-from edge.bundle import Bundle, file_info, make_bundle
+from edge.bundle.bundle import Bundle, file_info, make_bundle
+from edge.bundle.manifest import AnswerSpec, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
 from edge.engines.onnx import OnnxEngine
-from edge.manifest import AnswerSpec, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
 from edge.prompt_ids import ids_after_picture
 from tests.edge import family_processors
 from tests.edge.family_processors import HALF

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.action_model import ActionModel
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.grounding import Answer
 
 IMAGE = np.zeros((24, 32, 3), np.uint8)

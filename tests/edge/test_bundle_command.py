@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import cli
-from edge.bundle import load_bundle, write_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
+from edge.bundle.signing import check_signature, make_keys, sign
 from edge.errors import BundleRefused
-from edge.signing import check_signature, make_keys, sign
 from tests.edge.open_bundles import open_bundle
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.bundle import Bundle, load_bundle, make_bundle
+from edge.bundle.bundle import Bundle, load_bundle, make_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import GroundingModel

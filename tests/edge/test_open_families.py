@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 from edge.boxes import BoxReader
-from edge.bundle import make_bundle
+from edge.bundle.bundle import make_bundle
+from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import GroundingModel
 from edge.interfaces import Inference
-from edge.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.policy import make_policy
 from edge.preprocess import image_to_tensor
 from edge.prompt_ids import Picture, ids_after_picture, prompt_ids

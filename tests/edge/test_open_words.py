@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.boxes import BoxReader
+from edge.bundle.manifest import AnswerSpec, ImageSpec
 from edge.errors import BundleRefused
-from edge.manifest import AnswerSpec, ImageSpec
 from edge.parsing import parse_detections
 from edge.preprocess import image_to_tensor
 from edge.records import Box

@@ -16,8 +16,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from edge import resample
+from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from edge.manifest import ImageSpec
 from edge.preprocess import image_to_tensor
 from edge.vision_input import vision_input
 from training.processing import image_spec

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from edge import cli
-from edge.bundle import write_bundle
+from edge.bundle.bundle import write_bundle
 from edge.prompts import prompt
 from edge.records import Goal
 from tests.edge.open_bundles import open_bundle

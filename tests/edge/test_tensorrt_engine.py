@@ -12,14 +12,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edge.bundle import Bundle, file_info, load_bundle, make_bundle, write_bundle
+from edge.bundle.bundle import Bundle, file_info, load_bundle, make_bundle, write_bundle
+from edge.bundle.manifest import Manifest, Target
 from edge.engines.cuda import cuda, this_machine
 from edge.engines.factory import open_engine
 from edge.engines.onnx import OnnxEngine
 from edge.engines.tensorrt import OnDevice, TensorRTEngine
 from edge.errors import BundleRefused, EngineFault, HardwareMissing
 from edge.grounding import GroundingModel
-from edge.manifest import Manifest, Target
 from edge.records import Image
 from tests.edge.fake_gpu import FakeGpu, Status
 from tests.edge.open_bundles import WIDTH, open_bundle

@@ -19,7 +19,7 @@ from transformers.generation import (
     SuppressTokensLogitsProcessor,
 )
 
-from edge.manifest import AnswerSpec, TokenRules
+from edge.bundle.manifest import AnswerSpec, TokenRules
 from edge.token_rules import ruled
 
 WORDS = 9

@@ -12,7 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from edge import cli
-from edge.bundle import Bundle
+from edge.bundle.bundle import Bundle
 from edge.grounding import GroundingModel
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, CameraMount, Goal, Observation

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.cli import main
 from edge.engines.onnx import OnnxEngine
 from edge.engines.tensorrt import TensorRTEngine

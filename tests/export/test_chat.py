@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from edge.bundle.manifest import ChatTemplate
 from edge.errors import UsageError
-from edge.manifest import ChatTemplate
 from edge.prompt_ids import family_chat, ids_after_picture, ids_before_picture, prompt_ids
 from edge.prompts import TEMPLATES
 from export.chat import chat_template

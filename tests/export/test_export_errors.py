@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.bundle import load_bundle, write_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
 from edge.calibration_set import CalibrationSet
 from edge.cli import main
 from edge.errors import BundleRefused, UsageError
@@ -111,7 +111,7 @@ def test_a_kill_while_a_bundle_is_written_keeps_the_old_one(place: Path):
     """SIGKILL, at the second file of the new bundle."""
     script = (
         "import os, signal, sys\n"
-        "from edge.bundle import load_bundle, write_bundle\n"
+        "from edge.bundle.bundle import load_bundle, write_bundle\n"
         "from pathlib import Path\n"
         "folder, synced, fsync = Path(sys.argv[1]), [], os.fsync\n"
         "def kill(descriptor):\n"

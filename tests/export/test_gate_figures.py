@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edge.bundle import load_bundle, write_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
+from edge.bundle.manifest import Manifest
+from edge.bundle.parity import print_parity
 from edge.bundle_command import show
 from edge.calibration_set import CalibrationSet
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import Manifest
-from edge.parity_report import print_parity
 from export import gate as gate_module
 from export import gate_drive
 from export.command import main

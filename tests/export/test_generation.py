@@ -9,10 +9,10 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
+from edge.bundle.manifest import Manifest, TokenRules
 from edge.errors import UsageError
 from edge.grounding import GroundingModel
-from edge.manifest import Manifest, TokenRules
 from edge.preprocess import image_to_tensor
 from edge.prompt_ids import prompt_ids, tokens_of_one
 from edge.prompts import prompt

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.errors import BundleRefused, UsageError
 from export.command import main
 from export.grounding import compare, export_grounding, random_image

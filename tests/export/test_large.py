@@ -11,7 +11,7 @@ from onnx import TensorProto
 from transformers import PaliGemmaForConditionalGeneration
 
 from benchmarks.large import questions, small
-from edge.bundle import load_bundle, write_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
 from edge.engines.factory import open_engine
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from edge.action_model import ActionModel, state_of
-from edge.bundle import load_bundle, make_bundle
+from edge.bundle.bundle import load_bundle, make_bundle
+from edge.bundle.manifest import StateInput
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import Answer, GroundingModel
-from edge.manifest import StateInput
 from edge.parsing import parse_detections
 from edge.policy import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from edge.bundle import load_bundle, write_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
+from edge.bundle.parity import print_parity
 from edge.calibration_set import CalibrationSet, Question, read_set, write_set
 from edge.errors import BundleRefused, UsageError
-from edge.parity_report import print_parity
 from edge.run import main as run_main
 from export import gate as gate_module
 from export.command import main

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import helper, numpy_helper
 
-from edge.bundle import load_bundle, make_bundle
+from edge.bundle.bundle import load_bundle, make_bundle
 from edge.errors import BundleRefused, UsageError
 from export.auto import Rung, choose, climb
 from export.blocks import (

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.grounding import Answer, Net
 from edge.preprocess import image_to_tensor
 from edge.prompt_ids import Picture, image_token, prompt_ids

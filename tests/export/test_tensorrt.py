@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.errors import BundleRefused, HardwareMissing
 from export.layers import Layer, count_types
 from export.plans import Place, Plan, build_plan

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from calibration.activations import main as calibrate
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from export.command import main
 from export.layers import count_types
 from export.plans import build_plan

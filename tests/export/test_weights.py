@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as npst
 from onnx import TensorProto
 
 from edge import cli
-from edge.bundle import Bundle, load_bundle, write_bundle
+from edge.bundle.bundle import Bundle, load_bundle, write_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.grounding import GroundingModel
 from export.family_graphs import paligemma_sources

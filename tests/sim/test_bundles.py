@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.goals import parse_goal
 from edge.policy import make_policy
 from edge.vocabulary import check_target

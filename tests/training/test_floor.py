@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.freespace import COLUMNS, FLOOR_INPUT, check_floor

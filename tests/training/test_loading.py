@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from edge.manifest import ImageSpec
 from edge.preprocess import image_to_planes, image_to_tensor
 from tests.training.small_run import config, curve, write_dataset
 from training import loading

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge import cli
-from edge.bundle import load_bundle
+from edge.bundle.bundle import load_bundle
 from export.plan import boards
 from export.plan.boards import BOARDS, this_machine
 

@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge.bundle import (
+from edge.bundle.bundle import (
     MANIFEST,
     SIGNATURE,
     Bundle,
@@ -20,9 +20,9 @@ from edge.bundle import (
     parse_bundle,
     read_signature,
 )
-from edge.bundle_files import Content, write_files
+from edge.bundle.files import Content, write_files
+from edge.bundle.weights import Weights
 from edge.errors import BundleRefused, UsageError
-from edge.weights import Weights
 
 _WEIGHTS = ".bin"  # the one file of a bundle that may be large
 _COPY_BYTES = 4 << 20

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import bundle as bundle_module
-from edge.bundle import load_bundle, make_bundle, write_bundle
+from edge.bundle import bundle as bundle_module
+from edge.bundle.bundle import load_bundle, make_bundle, write_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.records import BASE_ACTION, Goal
 from edge.vocabulary import check_target

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TypeAlias
 
+from edge.bundle.weights import Weights
 from edge.errors import BundleRefused, UsageError
-from edge.weights import Weights
 
 Content: TypeAlias = bytes | Weights
 MANIFEST = "manifest.json"

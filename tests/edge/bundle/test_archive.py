@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge import cli
-from edge.archive import pack_bundle, unpack_bundle
-from edge.bundle import Bundle, file_info, load_bundle, make_bundle, write_bundle, write_signature
+from edge.bundle.archive import pack_bundle, unpack_bundle
+from edge.bundle.bundle import Bundle, file_info, load_bundle, make_bundle, write_bundle, write_signature
+from edge.bundle.manifest import ImageSpec, Manifest, Target, Vocabulary
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import ImageSpec, Manifest, Target, Vocabulary
 
 
 def bundle_of(files: dict[str, bytes]) -> Bundle:

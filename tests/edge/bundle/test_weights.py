@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from edge import weights as weights_module
+from edge.bundle import weights as weights_module
+from edge.bundle.weights import Weights
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, HardwareMissing
-from edge.weights import Weights
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 `manifest.json` names every file with its size and SHA-256. Each file is read once into memory, its bytes are
 checked, and those very bytes are what the engines get: nothing can change in between. Large bundles keep what
-their graphs share in a weights file, see `edge.weights`.
+their graphs share in a weights file, see `edge.bundle.weights`.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from edge.bundle_files import (
+from edge.bundle.files import (
     MANIFEST,
     REEXPORT,
     Content,
@@ -26,11 +26,11 @@ from edge.bundle_files import (
     write_file,
     write_files,
 )
+from edge.bundle.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
+from edge.bundle.weights import ROLE, Weights
 from edge.errors import BundleRefused, UsageError
-from edge.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
-from edge.weights import ROLE, Weights
 
-SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.signing`
+SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.bundle.signing`
 _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_SIGNATURE_BYTES = 1_000
 _SUFFIXES = (".onnx", ".plan", ".json", ".safetensors", ".bin")  # what engines read; never a pickle
