@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_int
-from edge.boxes import BoxReader
 from edge.bundle.bundle import load_bundle
-from edge.grounding import GroundingModel
+from edge.model.boxes import BoxReader
+from edge.model.grounding import GroundingModel
 from edge.records import Box, Goal, Image
 from edge.seeker import MIN_CONFIDENCE
 from edge.vocabulary import asked

@@ -21,7 +21,7 @@ from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGe
 
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
-from edge.engines.factory import open_engine
+from edge.engines.open import open_engine
 from edge.records import BASE_ACTION
 from export.family_graphs import paligemma_sources
 from export.feeds import Feed

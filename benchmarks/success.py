@@ -69,8 +69,8 @@ def targets(count: int, seed: int, target: str | None) -> list[str]:
 
 def measured_latency_s(bundle: Bundle) -> float:
     """Median time of a whole answer on this machine, rounded up to 5 ms so that runs can be repeated."""
-    from edge.action_model import ActionModel
-    from edge.grounding import GroundingModel
+    from edge.model.actions import ActionModel
+    from edge.model.grounding import GroundingModel
 
     image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
     times: list[float] = []

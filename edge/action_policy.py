@@ -13,12 +13,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.action_model import Said
 from edge.actions import Pipeline
 from edge.bundle.manifest import ActionHead
 from edge.freespace import Scan
 from edge.geometry import PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
+from edge.model.actions import Said
 from edge.motor.limits import MotorLimits
 from edge.records import (
     BASE_ACTION,
@@ -55,7 +55,7 @@ Floats = NDArray[np.float64]
 
 
 class Model(Protocol):
-    """What `ActionPolicy` needs of `edge.action_model.ActionModel`."""
+    """What `ActionPolicy` needs of `edge.model.actions.ActionModel`."""
 
     head: ActionHead
     pipeline: Pipeline

@@ -9,7 +9,7 @@ import numpy as np
 from edge.bundle.manifest import ImageSpec
 from edge.geometry import Floats, View
 from edge.interfaces import Engine, TensorSpec
-from edge.preprocess import image_to_tensor
+from edge.model.images import image_to_tensor
 from edge.records import Image
 
 COLUMNS = 48

@@ -6,16 +6,16 @@ from typing import TypeAlias
 
 from typing_extensions import Self
 
-from edge.action_model import ActionModel
 from edge.action_policy import ActionPolicy
-from edge.boxes import BoxReader
 from edge.bundle.bundle import Bundle
-from edge.engines.factory import open_engine
+from edge.engines.open import open_engine
 from edge.errors import BundleRefused
 from edge.freespace import FloorScanner, Scan
 from edge.geometry import View
-from edge.grounding import GroundingModel
 from edge.interfaces import Engine, Inference, PolicyStatus
+from edge.model.actions import ActionModel
+from edge.model.boxes import BoxReader
+from edge.model.grounding import GroundingModel
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation
 from edge.seeker import Seeker
 from edge.vocabulary import asked, check_goal

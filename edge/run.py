@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
-from edge.boxes import BoxReader
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras import open_camera
 from edge.clock import MonotonicClock
@@ -18,6 +17,7 @@ from edge.drive import Drive, Interrupts, LiveLine, Outcome, Parts
 from edge.errors import EdgeError, UsageError
 from edge.goals import GOALS, parse_goal
 from edge.loop import ThreadWorker
+from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.records import Goal
 from edge.robot import PlainRobot, Robot, RobotOptions, find_robot

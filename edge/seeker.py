@@ -15,10 +15,10 @@ from collections.abc import Callable
 import numpy as np
 
 from edge.blind import BlindWay
-from edge.boxes import BoxReader
 from edge.freespace import Scan
 from edge.geometry import Pose, PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
+from edge.model.boxes import BoxReader
 from edge.pilot import Pilot
 from edge.records import (
     ZERO,

@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.boxes import BoxReader
 from edge.drawing import Shot
 from edge.interfaces import Inference
+from edge.model.boxes import BoxReader
 from edge.records import Goal, Image, MotorStatus, Odometry, Refusals
 
 MAX_SHOTS = 32

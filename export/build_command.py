@@ -10,7 +10,7 @@ from edge.arguments import ArgumentParser
 from edge.bundle.bundle import Bundle, bundle_names, file_info, load_bundle, make_bundle, write_bundle
 from edge.bundle.manifest import Target
 from edge.engines.cuda import this_machine
-from edge.engines.factory import graph_engine, open_engine
+from edge.engines.open import graph_engine, open_engine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec

@@ -13,7 +13,6 @@ import yaml
 from pydantic import ValidationError
 from safetensors import SafetensorError
 
-from edge.action_model import STATE_COLUMNS
 from edge.bundle.manifest import (
     ActionHead,
     ActionTokens,
@@ -25,13 +24,14 @@ from edge.bundle.manifest import (
     first_problem,
 )
 from edge.errors import UsageError
+from edge.model.actions import STATE_COLUMNS
 from edge.records import BASE_ACTION
 from vla.checkpoint import load_vla
 from vla.families import FAMILIES
 from vla.model import VLA
 
 TASK = "find the {target}"  # as `vla-edge collect` words a task
-END = "\n"  # PaliGemma's prompts end so, and `edge.text` adds it
+END = "\n"  # PaliGemma's prompts end so, and `edge.model.tokenizer` adds it
 _FILES = ("vla.json", "model.safetensors", "config.yaml", "statistics.json", "tokenizer.json")
 _AGAIN = "give a checkpoint's folder that training wrote, such as OUT/best"
 

@@ -7,9 +7,9 @@ import numpy as np
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import StateInput
 from edge.calibration_set import Sample
-from edge.grounding import Answer, Net, Prefix, StopWatch
 from edge.interfaces import Engine, Tensor
-from edge.text import LOC_COUNT, Text
+from edge.model.grounding import Answer, Net, Prefix, StopWatch
+from edge.model.tokenizer import LOC_COUNT, Text
 
 Feed = dict[str, Tensor]  # inputs of one call, by name
 ROLES = ("vision", "prefill", "decode")  # what precision is about; heads and the floor stay as they are

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.action_model import STATE_COLUMNS, ActionModel
-from edge.boxes import BoxReader
 from edge.bundle.bundle import Bundle
 from edge.calibration_set import Sample
-from edge.grounding import GroundingModel
+from edge.model.actions import STATE_COLUMNS, ActionModel
+from edge.model.boxes import BoxReader
+from edge.model.grounding import GroundingModel
 from edge.records import Box, Odometry, Velocity
 from edge.seeker import MIN_CONFIDENCE
 

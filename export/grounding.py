@@ -28,9 +28,9 @@ from edge.bundle.manifest import (
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.freespace import check_floor
-from edge.grounding import GroundingModel
 from edge.interfaces import TensorSpec
-from edge.preprocess import image_to_tensor
+from edge.model.grounding import GroundingModel
+from edge.model.images import image_to_tensor
 from edge.records import BASE_ACTION, Image
 from export.family_graphs import paligemma_sources
 from export.weights import referred_bytes
@@ -168,7 +168,7 @@ def torch_logits(
 def torch_ground(
     model: PaliGemmaForConditionalGeneration, config: TinyConfig, image: Image, label: str
 ) -> str:
-    """The answer to `detect label` in torch, under the grammar of `edge/grounding.py`.
+    """The answer to `detect label` in torch, under the grammar of `edge/model/grounding.py`.
 
     Slow: it has no cache, and shares no code with the exported graphs.
     """

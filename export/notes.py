@@ -1,7 +1,7 @@
 """What a person should know of an export: where a checkpoint is unlike its family, what is not followed."""
 
 from edge.bundle.manifest import Manifest
-from edge.prompt_ids import family_chat
+from edge.model.prompt_ids import family_chat
 
 NOT_FOLLOWED = "not_followed"  # of the provenance: what generation_config.json says and greedy answers ignore
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edge.action_model import ActionModel, pipeline
 from edge.bundle.bundle import Bundle, file_info, make_bundle, write_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
 from edge.errors import BundleRefused
-from edge.preprocess import image_to_tensor
+from edge.model.actions import ActionModel, pipeline
+from edge.model.images import image_to_tensor
+from edge.model.tokenizer import PolicyText, Text
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
-from edge.text import PolicyText, Text
 from export.checkpoint import Checkpoint, read_checkpoint
 from export.family import manifest_family
 from export.grounding import (

@@ -1,6 +1,6 @@
 """The graphs of a policy that says actions, on any family's backbone, as torch modules with static shapes.
 
-What goes in and out is described in `edge/action_model.py`; which tokens stand where, in `vla/fusion.py`.
+What goes in and out is described in `edge/model/actions.py`; which tokens stand where, in `vla/fusion.py`.
 """
 
 import torch

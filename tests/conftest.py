@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from packaging.version import Version
 
-from edge import resample
+from edge.model import resample
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("untimed", deadline=None)

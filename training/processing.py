@@ -17,7 +17,7 @@ from torch.utils.data import get_worker_info
 from edge.actions import GRIPPER, ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
 from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from edge.preprocess import image_to_planes
+from edge.model.images import image_to_planes
 from training.augment import augment_actions, augment_pictures, instruct, prompts
 from training.config import ActionSettings, Config
 from training.datasets.source import Pictures, Source
@@ -84,7 +84,7 @@ def to_device(tensors: Tensors, device: torch.device, spec: ImageSpec) -> Tensor
 
 
 def _normalised(planes: torch.Tensor, spec: ImageSpec) -> torch.Tensor:
-    """(..., 3, height, width), to the bit as `edge.preprocess.normalised` has it."""
+    """(..., 3, height, width), to the bit as `edge.model.images.normalised` has it."""
     std = torch.tensor(spec.std, dtype=torch.float32)
     scale, offset = 1 / (255 * std), -torch.tensor(spec.mean, dtype=torch.float32) / std
     scale, offset = (each[:, None, None].to(planes.device) for each in (scale, offset))

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from edge.bundle.manifest import ImageSpec, first_problem
 from edge.errors import UsageError
-from edge.vision_input import smart_size
+from edge.model.patches import smart_size
 
 _FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's; 0, nearest, is no family's
 _PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
@@ -93,7 +93,7 @@ def published_spec(saved: dict[str, Any]) -> ImageSpec:
 
 
 def _check_steps(found: dict[str, Any]) -> None:
-    """Raises ValueError for what is done to an image that `edge.vision_input` does not do."""
+    """Raises ValueError for what is done to an image that `edge.model.patches` does not do."""
     kind = str(found.get("image_processor_type", ""))
     if kind and kind.partition("ImageProcessor")[0] not in _KINDS:  # Kosmos-2's first had code of its own
         raise ValueError(f"image_processor_type is {kind}, which is none of {', '.join(_KINDS)}")

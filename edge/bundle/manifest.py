@@ -120,7 +120,7 @@ class ActionTokens(_Model):
 class StateInput(_Model):
     """What of the odometry a policy is told; each column is (value - mean) / std."""
 
-    columns: tuple[str, ...] = Field(min_length=1)  # names of `edge.action_model.STATE_COLUMNS`
+    columns: tuple[str, ...] = Field(min_length=1)  # names of `edge.model.actions.STATE_COLUMNS`
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -218,7 +218,7 @@ class Manifest(_Model):
     parity: dict[str, float]
     head: ActionHead | None = None  # of policies token and head
     answer: AnswerSpec | None = None  # of policy grounding; None: only places and known words can be said
-    chat: ChatTemplate | None = None  # the checkpoint's own; None: the family's, see `edge.prompt_ids`
+    chat: ChatTemplate | None = None  # the checkpoint's own; None: the family's, see `edge.model.prompt_ids`
     prompt: PromptSpec | None = None  # of policies token and head; None: the words of a closed vocabulary
     unproved: tuple[str, ...] = ()  # what an export found too far from fp32 and was told to write anyway
 

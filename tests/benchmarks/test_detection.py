@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.detection import measure
-from edge.grounding import Grounding, GroundingModel
+from edge.model.grounding import Grounding, GroundingModel
 from edge.records import Image
 
 

@@ -14,7 +14,7 @@ from edge import cli
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.signing import check_signature, make_keys, sign
 from edge.errors import BundleRefused
-from tests.edge.open_bundles import open_bundle
+from tests.edge.model.open_bundles import open_bundle
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from edge import cli
 from edge.bundle.bundle import write_bundle
 from edge.prompts import prompt
 from edge.records import Goal
-from tests.edge.open_bundles import open_bundle
+from tests.edge.model.open_bundles import open_bundle
 
 pytestmark = pytest.mark.realtime
 

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from edge.boxes import BoxReader
 from edge.interfaces import Inference
+from edge.model.boxes import BoxReader
 from edge.records import ActionChunk, CameraMount, Frame, Goal, Observation, Odometry, Velocity
 from edge.seeker import CHECK_HITS, Seeker
 

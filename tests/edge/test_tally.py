@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.boxes import BoxReader
 from edge.interfaces import Inference
+from edge.model.boxes import BoxReader
 from edge.records import Frame, Goal, MotorState, MotorStatus, Odometry, Velocity
 from edge.tally import MAX_SHOTS, Tally, Thinned
 

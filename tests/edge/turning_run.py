@@ -13,8 +13,8 @@ import numpy as np
 
 from edge import cli
 from edge.bundle.bundle import Bundle
-from edge.grounding import GroundingModel
 from edge.interfaces import Inference, PolicyStatus
+from edge.model.grounding import GroundingModel
 from edge.records import ActionChunk, CameraMount, Goal, Observation
 
 BREAK_AFTER = 20  # inferences

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from edge.prompt_ids import image_token
-from tests.edge.family_processors import florence, idefics, kosmos, llava, paligemma, qwen, smolvlm
+from edge.model.prompt_ids import image_token
+from tests.edge.model.family_processors import florence, idefics, kosmos, llava, paligemma, qwen, smolvlm
 from vla.loading import family_of
 from vla.tiny import CONFIGS
 

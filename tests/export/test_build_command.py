@@ -15,13 +15,13 @@ from edge.cli import main
 from edge.engines.onnx import OnnxEngine
 from edge.engines.tensorrt import TensorRTEngine
 from edge.errors import BundleRefused, HardwareMissing, UsageError
-from edge.grounding import GroundingModel
+from edge.model.grounding import GroundingModel
 from export import build_command, torch2trt
 from export.build_command import compare
 from export.checkpoint import read_checkpoint
 from export.layers import Layer
 from export.plans import Plan
-from tests.edge.fake_gpu import FakeGpu
+from tests.edge.engines.fake_gpu import FakeGpu
 
 PLAN = Plan(b"", 0, 1.5, 0, (), (Layer("gemm", "gemm", ("node",), ("fp16",), ("fp16",)),))
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from edge.action_model import ActionModel
 from edge.bundle.bundle import load_bundle
 from edge.bundle.parity import print_parity
 from edge.calibration_set import Question, write_set
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from edge.goals import GOALS
-from edge.grounding import Answer, GroundingModel, Net
-from edge.prompt_ids import ids_before_picture
+from edge.model.actions import ActionModel
+from edge.model.grounding import Answer, GroundingModel, Net
+from edge.model.prompt_ids import ids_before_picture
 from edge.prompts import prompt
 from edge.records import Goal, Odometry, Velocity
 from export.command import main

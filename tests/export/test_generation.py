@@ -12,16 +12,16 @@ from transformers import GenerationConfig
 from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest, TokenRules
 from edge.errors import UsageError
-from edge.grounding import GroundingModel
-from edge.preprocess import image_to_tensor
-from edge.prompt_ids import prompt_ids, tokens_of_one
+from edge.model.grounding import GroundingModel
+from edge.model.images import image_to_tensor
+from edge.model.prompt_ids import prompt_ids, tokens_of_one
 from edge.prompts import prompt
 from edge.records import Goal, Image
 from export.command import main
 from export.family import Chooser, family_manifest, torch_answer
 from export.generation import answer_spec
 from export.grounding import random_patches
-from tests.edge.family_processors import LLAVA_CHAT
+from tests.edge.model.family_processors import LLAVA_CHAT
 from tests.export.hf_folders import write_folder
 from vla.backbone import Backbone
 from vla.loading import load_backbone

@@ -12,8 +12,8 @@ from transformers import PaliGemmaForConditionalGeneration
 
 from benchmarks.large import questions, small
 from edge.bundle.bundle import load_bundle, write_bundle
-from edge.engines.factory import open_engine
 from edge.engines.onnx import OnnxEngine
+from edge.engines.open import open_engine
 from edge.errors import UsageError
 from export.family_graphs import paligemma_sources
 from export.graph_edit import parse

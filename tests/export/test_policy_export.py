@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from edge.action_model import ActionModel, state_of
 from edge.bundle.bundle import load_bundle, make_bundle
 from edge.bundle.manifest import StateInput
 from edge.errors import BundleRefused, UsageError
-from edge.grounding import Answer, GroundingModel
+from edge.model.actions import ActionModel, state_of
+from edge.model.grounding import Answer, GroundingModel
+from edge.model.tokenizer import Text
 from edge.parsing import parse_detections
 from edge.policy import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
-from edge.text import Text
 from edge.vocabulary import check_target
 from export.checkpoint import read_checkpoint
 from export.family_graphs import Source, Vision
@@ -187,7 +187,7 @@ def test_a_runtime_that_takes_one_speed_for_the_other_is_found_out(
 
     checkpoint, bundle = read_checkpoint(checkpoints["fc"]), load_bundle(bundle_of("fc"))
     compare(checkpoint, bundle, [random_patches(0, 32, 48)])
-    monkeypatch.setattr("edge.action_model.state_of", swapped)
+    monkeypatch.setattr("edge.model.actions.state_of", swapped)
     with pytest.raises(BundleRefused, match="disagree"):
         compare(checkpoint, bundle, [random_patches(0, 32, 48)])
 

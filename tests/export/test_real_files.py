@@ -13,12 +13,12 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from edge.bundle.bundle import load_bundle
-from edge.grounding import Answer, Net
-from edge.preprocess import image_to_tensor
-from edge.prompt_ids import Picture, image_token, prompt_ids
+from edge.model.grounding import Answer, Net
+from edge.model.images import image_to_tensor
+from edge.model.patches import vision_input
+from edge.model.prompt_ids import Picture, image_token, prompt_ids
 from edge.prompts import TEMPLATES, prompt
 from edge.records import Goal, Image
-from edge.vision_input import vision_input
 from export.chat import chat_template
 from export.command import main
 from export.family import Chooser, family_name

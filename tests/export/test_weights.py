@@ -21,7 +21,7 @@ from onnx import TensorProto
 from edge import cli
 from edge.bundle.bundle import Bundle, load_bundle, write_bundle
 from edge.errors import BundleRefused, UsageError
-from edge.grounding import GroundingModel
+from edge.model.grounding import GroundingModel
 from export.family_graphs import paligemma_sources
 from export.graph_edit import constant, parse, values
 from export.grounding import random_patches

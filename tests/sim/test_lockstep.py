@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edge.blind import BLIND_M
-from edge.boxes import BoxReader
 from edge.freespace import MAX_RANGE_M, Scan
 from edge.geometry import View, wrap
 from edge.interfaces import Inference
+from edge.model.boxes import BoxReader
 from edge.records import ActionChunk, Goal, Image, Observation
 from edge.seeker import Seeker
 from sim.lockstep import Episode, play

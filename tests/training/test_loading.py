@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from edge.preprocess import image_to_planes, image_to_tensor
+from edge.model.images import image_to_planes, image_to_tensor
 from tests.training.small_run import config, curve, write_dataset
 from training import loading
 from training.loading import choose_workers, load

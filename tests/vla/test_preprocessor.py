@@ -9,8 +9,8 @@ import pytest
 from transformers import AutoImageProcessor, CLIPImageProcessorPil
 
 from edge.errors import UsageError
-from edge.vision_input import vision_input
-from tests.edge.family_processors import (
+from edge.model.patches import vision_input
+from tests.edge.model.family_processors import (
     IMAGE,
     florence,
     idefics,

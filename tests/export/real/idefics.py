@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.edge.family_processors import SMOLVLM_CHAT
+from tests.edge.model.family_processors import SMOLVLM_CHAT
 from tests.export.real.record import CLIP, HALF, STEPS, TEXT, VISION, Json, Published
 
 _TILES = tuple(f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7))

@@ -1,6 +1,6 @@
 """LLaVA 1.5."""
 
-from tests.edge.family_processors import LLAVA_CHAT
+from tests.edge.model.family_processors import LLAVA_CHAT
 from tests.export.real.record import CLIP, STEPS, TEXT, VISION, Published
 
 LLAVA = Published(

@@ -1,6 +1,6 @@
 """Qwen2.5-VL and Qwen3-VL."""
 
-from tests.edge.family_processors import QWEN3_CHAT, QWEN25_CHAT
+from tests.edge.model.family_processors import QWEN3_CHAT, QWEN25_CHAT
 from tests.export.real.record import CLIP, HALF, TEXT, Json, Published
 
 _QWEN_TOKENIZER: Json = {

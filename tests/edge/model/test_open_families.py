@@ -9,20 +9,20 @@ import onnx
 import pytest
 from pydantic import ValidationError
 
-from edge.boxes import BoxReader
 from edge.bundle.bundle import make_bundle
 from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.errors import BundleRefused, UsageError
-from edge.grounding import GroundingModel
 from edge.interfaces import Inference
+from edge.model.boxes import BoxReader
+from edge.model.grounding import GroundingModel
+from edge.model.images import image_to_tensor
+from edge.model.prompt_ids import Picture, ids_after_picture, prompt_ids
+from edge.model.token_rules import ruled
+from edge.model.tokenizer import OpenText, text_of
 from edge.policy import make_policy
-from edge.preprocess import image_to_tensor
-from edge.prompt_ids import Picture, ids_after_picture, prompt_ids
 from edge.records import ZERO, CameraMount, Frame, Goal, Observation, Odometry
-from edge.text import OpenText, text_of
-from edge.token_rules import ruled
 from edge.vocabulary import asked, check_target
-from tests.edge.open_bundles import BOXED, FAMILIES, graph_info, open_bundle
+from tests.edge.model.open_bundles import BOXED, FAMILIES, graph_info, open_bundle
 
 GOAL = Goal("find_object", "red cup")
 LOOK = Goal("describe_scene")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from edge.bundle.manifest import ImageSpec
 from edge.interfaces import Tensor
-from edge.preprocess import check_image, image_to_tensor, normalised, to_longest_edge
+from edge.model.images import check_image, image_to_tensor, normalised, to_longest_edge
+from edge.model.resample import Kernel, resize, resize_planes
 from edge.records import Image
-from edge.resample import Kernel, resize, resize_planes
 
 # Of all published Qwen-VL checkpoints: a token is 2x2 patches, and a still image stands for two frames.
 _MERGE = 2

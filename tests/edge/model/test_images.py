@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from edge.bundle.manifest import ImageSpec
-from edge.preprocess import image_to_tensor
+from edge.model.images import image_to_tensor
 
 SPEC = ImageSpec(height=144, width=192, resize="area", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 

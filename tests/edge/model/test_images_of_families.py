@@ -15,11 +15,11 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
-from edge import resample
 from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from edge.preprocess import image_to_tensor
-from edge.vision_input import vision_input
+from edge.model import resample
+from edge.model.images import image_to_tensor
+from edge.model.patches import vision_input
 from training.processing import image_spec
 from vla.preprocessor import published_spec
 

@@ -15,14 +15,14 @@ from onnx import TensorProto, helper
 from edge.bundle.bundle import Bundle, file_info, load_bundle, make_bundle, write_bundle
 from edge.bundle.manifest import Manifest, Target
 from edge.engines.cuda import cuda, this_machine
-from edge.engines.factory import open_engine
 from edge.engines.onnx import OnnxEngine
+from edge.engines.open import open_engine
 from edge.engines.tensorrt import OnDevice, TensorRTEngine
 from edge.errors import BundleRefused, EngineFault, HardwareMissing
-from edge.grounding import GroundingModel
+from edge.model.grounding import GroundingModel
 from edge.records import Image
-from tests.edge.fake_gpu import FakeGpu, Status
-from tests.edge.open_bundles import WIDTH, open_bundle
+from tests.edge.engines.fake_gpu import FakeGpu, Status
+from tests.edge.model.open_bundles import WIDTH, open_bundle
 
 DEVICE = "Orin, sm_87"
 X = np.array([[1, 2, 4]], np.float32)

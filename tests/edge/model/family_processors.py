@@ -29,8 +29,8 @@ from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from edge.bundle.manifest import ImageSpec
-from edge.prompt_ids import Picture
-from edge.vision_input import vision_input
+from edge.model.patches import vision_input
+from edge.model.prompt_ids import Picture
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
 TEXT = [

@@ -20,7 +20,7 @@ from transformers.generation import (
 )
 
 from edge.bundle.manifest import AnswerSpec, TokenRules
-from edge.token_rules import ruled
+from edge.model.token_rules import ruled
 
 WORDS = 9
 ENDS = (1, 2)

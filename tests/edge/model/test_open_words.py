@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.boxes import BoxReader
 from edge.bundle.manifest import AnswerSpec, ImageSpec
 from edge.errors import BundleRefused
+from edge.model.boxes import BoxReader
+from edge.model.decoding import Open
+from edge.model.images import image_to_tensor
+from edge.model.tokenizer import OpenText
 from edge.parsing import parse_detections
-from edge.preprocess import image_to_tensor
 from edge.records import Box
-from edge.speech import Open
-from edge.text import OpenText
-from tests.edge.open_bundles import FAMILIES, tokenizer_of
+from tests.edge.model.open_bundles import FAMILIES, tokenizer_of
 
 SPEC = AnswerSpec(max_tokens=8, end_ids=(1,))
 TOKENIZERS = {

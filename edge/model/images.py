@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.manifest import ImageSpec
+from edge.model.resample import resize, resize_planes
 from edge.records import Image
-from edge.resample import resize, resize_planes
 
 Planes = NDArray[np.uint8] | NDArray[np.float64]
 
@@ -16,7 +16,7 @@ def image_to_tensor(image: Image, spec: ImageSpec) -> NDArray[np.float32]:
 
     With fit stretch and single the whole image is squeezed into the model's, so boxes in fractions of the
     image stay true; with crop they are fractions of its middle. Raises ValueError when it is not an RGB uint8
-    image, and for fits of which the tensor has another shape: those are `edge.vision_input`'s.
+    image, and for fits of which the tensor has another shape: those are `edge.model.patches`'s.
     """
     return normalised(_planes(image, spec), spec)[None]
 
@@ -75,7 +75,7 @@ def _planes(image: Image, spec: ImageSpec) -> Planes:
     """(3, height, width), whole numbers in [0, 255]."""
     check_image(image)
     if spec.fit in ("multiple", "tiles"):
-        raise ValueError(f"fit {spec.fit} is no single picture; use edge.vision_input")
+        raise ValueError(f"fit {spec.fit} is no single picture; use edge.model.patches")
     if spec.fit == "single":
         image = to_longest_edge(image, spec)
     height, width = image.shape[:2]

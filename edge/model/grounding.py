@@ -20,13 +20,13 @@ import numpy as np
 
 from edge.bundle.bundle import Bundle
 from edge.bundle.files import REEXPORT
-from edge.engines.factory import open_engine
+from edge.engines.open import open_engine
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec
-from edge.preprocess import image_to_tensor
+from edge.model.decoding import Constrained, Logits, Open, softmax
+from edge.model.images import image_to_tensor
+from edge.model.tokenizer import PolicyText, Text, text_of
 from edge.records import Image
-from edge.speech import Constrained, Logits, Open, softmax
-from edge.text import PolicyText, Text, text_of
 
 __all__ = ["Answer", "Grounding", "GroundingModel", "Logits", "Net", "Prefix", "StopWatch", "softmax"]
 
@@ -36,7 +36,7 @@ class Grounding:
     """What the model said. `stages_ms` has preprocess, vision, prefill and decode."""
 
     text: str
-    confidence: float  # [0, 1], see `edge.speech`
+    confidence: float  # [0, 1], see `edge.model.decoding`
     stages_ms: dict[str, float]
     cut: bool = False  # it had not done when it had to stop
 

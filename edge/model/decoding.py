@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.text import LOC_COUNT, OpenText, Text
-from edge.token_rules import Logits, ruled
+from edge.model.token_rules import Logits, ruled
+from edge.model.tokenizer import LOC_COUNT, OpenText, Text
 
 NEAR_BINS = 16  # bins that count as the same place: 1/64 of the image to each side
 WORDS = 8  # tokens of a plain sentence, where nobody says how many

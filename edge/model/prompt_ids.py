@@ -19,7 +19,7 @@ class Picture:
     """How the prompt shows the image."""
 
     tokens: int  # of the image, or of each tile
-    rows: int = 0  # of tiles, see `edge.vision_input.VisionInput`
+    rows: int = 0  # of tiles, see `edge.model.patches.VisionInput`
     columns: int = 0
 
 

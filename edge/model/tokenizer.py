@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, PromptSpec
 from edge.errors import BundleRefused, UsageError
-from edge.prompt_ids import ids_after_picture, prompt_ids, tokens_of_one
+from edge.model.prompt_ids import ids_after_picture, prompt_ids, tokens_of_one
 
 LOC_COUNT = 1024
 _SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<image>")
@@ -62,7 +62,7 @@ class Text:
 
 
 class OpenText:
-    """A tokenizer.json of any family of `edge.prompt_ids`, and the family's way to write a prompt."""
+    """A tokenizer.json of any family of `edge.model.prompt_ids`, and the family's way to write a prompt."""
 
     pad = 0  # any id will do behind the prompt's end
 

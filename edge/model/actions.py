@@ -9,7 +9,7 @@ Graphs (static shapes; N image tokens, P prompt tokens at most, F features, W wi
     window   features (1,W,F), oldest first                                  -> actions (1,T,A)   lstm
              features (1,W,F), oldest first, padded at the end, count (1,)   -> actions (1,T,A)   gpt
 
-A discrete head has vision, prefill and decode as in `edge/grounding.py`. Actions are in [-1, 1].
+A discrete head has vision, prefill and decode as in `edge/model/grounding.py`. Actions are in [-1, 1].
 """
 
 import math
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from edge.actions import ActionTokenizer, MeanStd, MinMax, MuLaw, Pipeline
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import ActionHead, MeanStdScaling, StateInput
-from edge.engines.factory import open_engine
+from edge.engines.open import open_engine
 from edge.errors import BundleRefused, UsageError
-from edge.grounding import Answer, Net, Prefix, StopWatch, softmax
 from edge.interfaces import Engine, Tensor
+from edge.model.grounding import Answer, Net, Prefix, StopWatch, softmax
 from edge.records import ZERO, Image, Odometry
 
 Floats = NDArray[np.float64]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from edge.action_model import ActionModel
 from edge.bundle.bundle import load_bundle
-from edge.grounding import Answer
+from edge.model.actions import ActionModel
+from edge.model.grounding import Answer
 
 IMAGE = np.zeros((24, 32, 3), np.uint8)
 

@@ -16,9 +16,9 @@ from tokenizers import AddedToken, Tokenizer
 from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.bundle.manifest import AnswerSpec, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
 from edge.engines.onnx import OnnxEngine
-from edge.prompt_ids import ids_after_picture
-from tests.edge import family_processors
-from tests.edge.family_processors import HALF
+from edge.model.prompt_ids import ids_after_picture
+from tests.edge.model import family_processors
+from tests.edge.model.family_processors import HALF
 
 SIDE, WIDTH, SLOTS, PROMPT = 16, 8, 200, 160  # pixels, features, of the cache, tokens of a prompt
 SCRIPTED = 50.0  # added to the logit of what the script says

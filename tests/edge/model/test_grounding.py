@@ -8,8 +8,8 @@ import pytest
 from edge.bundle.bundle import Bundle, load_bundle, make_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
-from edge.grounding import GroundingModel
-from edge.text import Text
+from edge.model.grounding import GroundingModel
+from edge.model.tokenizer import Text
 from export.grounding import random_image, torch_ground, torch_logits
 from vla.paligemma import load
 from vla.tokenizer import EOS, build_tokenizer
