@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.bundle.bundle import load_bundle
+from edge.goals.vocabulary import asked
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.records import Box, Goal, Image
 from edge.seeker import MIN_CONFIDENCE
-from edge.vocabulary import asked
 from sim.dataset import KIND_NAMES, label, view
 from sim.objects import COLOURS
 from sim.render import CameraSpec, Renderer, degrade

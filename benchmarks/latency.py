@@ -16,10 +16,10 @@ from rich.table import Table
 from benchmarks.detection import picture, questions
 from edge.arguments import ArgumentParser, positive_int
 from edge.bundle.bundle import Bundle, load_bundle
-from edge.goals import parse_goal
+from edge.goals.goals import parse_goal
+from edge.goals.vocabulary import check_target
 from edge.policy import make_policy
 from edge.records import ZERO, Frame, Goal, Image, Observation, Odometry
-from edge.vocabulary import check_target
 from sim.render import CameraSpec, Renderer
 
 TARGET = "cup"

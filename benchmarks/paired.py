@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmarks.success import evaluate, measured_latency_s, targets
 from edge.bundle.bundle import load_bundle
-from edge.goals import parse_goal
-from edge.vocabulary import check_target
+from edge.goals.goals import parse_goal
+from edge.goals.vocabulary import check_target
 
 MAX_S = 60.0  # simulated, per episode
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from benchmarks.success import evaluate, summarize, targets
 from edge.bundle.bundle import load_bundle
-from edge.goals import parse_goal
-from edge.vocabulary import check_target
+from edge.goals.goals import parse_goal
+from edge.goals.vocabulary import check_target
 from export.policy import export_policy
 
 EPISODES, SEED = 20, 3000  # rooms that neither demonstrations nor published figures use

@@ -18,10 +18,10 @@ import numpy as np
 from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_float, positive_int
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.errors import UsageError
-from edge.goals import parse_goal
+from edge.goals.goals import parse_goal
+from edge.goals.vocabulary import check_target
 from edge.policy import make_policy
 from edge.records import ZERO, Goal, Odometry
-from edge.vocabulary import check_target
 from sim.lockstep import Episode, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer

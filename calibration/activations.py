@@ -16,7 +16,7 @@ from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest
 from edge.calibration_set import Part, Question, write_set
 from edge.errors import UsageError
-from edge.prompts import prompt
+from edge.goals.prompts import prompt
 from edge.records import Goal, Image
 
 GROUP = "vla_edge.pictures"  # name = "module:function" of a seed, that yields (image, names in sight)

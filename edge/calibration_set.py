@@ -34,7 +34,7 @@ class Question(BaseModel):
     """What is asked about a picture."""
 
     model_config = _STRICT
-    goal: str  # of `edge.goals.GOALS`
+    goal: str  # of `edge.goals.goals.GOALS`
     target: str  # empty for goals without one
     prompt: str = Field(min_length=1, max_length=400)
 

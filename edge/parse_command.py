@@ -36,8 +36,8 @@ def main(argv: list[str]) -> int:
             "give one TEXT, or --stdin-json and no TEXT", 'for example: vla-edge parse "turn left slowly"'
         )
     # Only now: --help answers without numpy and the parser's tables.
+    from edge.goals.prompts import FAMILIES
     from edge.parsing import parse_action
-    from edge.prompts import FAMILIES
 
     if args.family not in ("", *FAMILIES):
         raise UsageError(

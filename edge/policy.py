@@ -12,13 +12,13 @@ from edge.engines.open import open_engine
 from edge.errors import BundleRefused
 from edge.freespace import FloorScanner, Scan
 from edge.geometry import View
+from edge.goals.vocabulary import asked, check_goal
 from edge.interfaces import Engine, Inference, PolicyStatus
 from edge.model.actions import ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation
 from edge.seeker import Seeker
-from edge.vocabulary import asked, check_goal
 
 CAPTION_TOKENS = 10
 
@@ -116,7 +116,7 @@ BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | WordsPolicy
 
 
 def make_policy(bundle: Bundle, goal: Goal, mount: CameraMount, threads: int = 1) -> BundlePolicy:
-    """The bundle's policy for a goal that `edge.vocabulary.check_target` has passed. Raises BundleRefused for
+    """The bundle's policy for a goal that `edge.goals.vocabulary.check_target` has passed. Raises BundleRefused for
     a goal that such a policy can't have."""
     moves = goal.kind in ("find_object", "follow_object")
     if bundle.manifest.policy == "grounding":

@@ -15,7 +15,8 @@ from edge.clock import MonotonicClock
 from edge.drawing import RoomMap
 from edge.drive import Drive, Interrupts, LiveLine, Outcome, Parts
 from edge.errors import EdgeError, UsageError
-from edge.goals import GOALS, parse_goal
+from edge.goals.goals import GOALS, parse_goal
+from edge.goals.vocabulary import asked, check_target
 from edge.loop import ThreadWorker
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
@@ -23,7 +24,6 @@ from edge.records import Goal
 from edge.robot import PlainRobot, Robot, RobotOptions, find_robot
 from edge.runfolder import RunFolder
 from edge.tally import Tally
-from edge.vocabulary import asked, check_target
 
 INTERRUPTED = 130
 

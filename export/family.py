@@ -16,13 +16,13 @@ from torch import Tensor
 from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.errors import BundleRefused, UsageError
-from edge.goals import GOALS
+from edge.goals.goals import GOALS
+from edge.goals.prompts import TEMPLATES, asks_for_boxes, prompt
 from edge.model.grounding import Answer, Net
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture, ids_before_picture, image_token
 from edge.model.token_rules import ruled
 from edge.model.tokenizer import OpenText
-from edge.prompts import TEMPLATES, asks_for_boxes, prompt
 from edge.published import read_config
 from edge.records import BASE_ACTION, Goal, Image
 from export.chat import chat_template, ends_utterances

@@ -17,9 +17,9 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Manifest
 from edge.calibration_set import CalibrationSet, Sample
 from edge.errors import BundleRefused, UsageError
+from edge.goals.prompts import prompt
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture
-from edge.prompts import prompt
 from edge.records import Goal
 from export.family import (
     answering_sources,

@@ -24,10 +24,10 @@ import numpy as np
 from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_float, positive_int
 from edge.bundle.bundle import load_bundle
 from edge.errors import UsageError
-from edge.goals import parse_goal
+from edge.goals.goals import parse_goal
+from edge.goals.vocabulary import check_target
 from edge.policy import make_policy
 from edge.records import BASE_ACTION
-from edge.vocabulary import check_target
 from sim.expert import Expert
 from sim.lockstep import play
 from sim.objects import COLOURS, KINDS

@@ -4,9 +4,10 @@ import re
 import unicodedata
 from dataclasses import replace
 
-from edge.parsing import read_en, read_ko
+from edge.parsing import english as read_en
+from edge.parsing import korean as read_ko
 from edge.parsing.cues import APPROACH_M_S, SPEED_M_S, TURN_RAD_S, Cue, Reading
-from edge.parsing.words_ko import POLITE_DO
+from edge.parsing.korean_words import POLITE_DO
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 MIN_CONFIDENCE = 0.3

@@ -15,7 +15,7 @@ import pytest
 
 from edge import cli
 from edge.bundle.bundle import write_bundle
-from edge.prompts import prompt
+from edge.goals.prompts import prompt
 from edge.records import Goal
 from tests.edge.model.open_bundles import open_bundle
 

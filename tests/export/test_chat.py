@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 
 from edge.bundle.manifest import ChatTemplate
 from edge.errors import UsageError
+from edge.goals.prompts import TEMPLATES
 from edge.model.prompt_ids import family_chat, ids_after_picture, ids_before_picture, prompt_ids
-from edge.prompts import TEMPLATES
 from export.chat import chat_template
 from tests.edge.model.family_processors import (
     IMAGE,

@@ -15,11 +15,11 @@ from edge.bundle.parity import print_parity
 from edge.calibration_set import Question, write_set
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
-from edge.goals import GOALS
+from edge.goals.goals import GOALS
+from edge.goals.prompts import prompt
 from edge.model.actions import ActionModel
 from edge.model.grounding import Answer, GroundingModel, Net
 from edge.model.prompt_ids import ids_before_picture
-from edge.prompts import prompt
 from edge.records import Goal, Odometry, Velocity
 from export.command import main
 from export.family import family_name, torch_answer

@@ -12,10 +12,10 @@ from transformers import GenerationConfig
 from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest, TokenRules
 from edge.errors import UsageError
+from edge.goals.prompts import prompt
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import prompt_ids, tokens_of_one
-from edge.prompts import prompt
 from edge.records import Goal, Image
 from export.command import main
 from export.family import Chooser, family_manifest, torch_answer

@@ -13,13 +13,13 @@ import torch
 from edge.bundle.bundle import load_bundle, make_bundle
 from edge.bundle.manifest import StateInput
 from edge.errors import BundleRefused, UsageError
+from edge.goals.vocabulary import check_target
 from edge.model.actions import ActionModel, state_of
 from edge.model.grounding import Answer, GroundingModel
 from edge.model.tokenizer import Text
 from edge.parsing import parse_detections
 from edge.policy import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
-from edge.vocabulary import check_target
 from export.checkpoint import read_checkpoint
 from export.family_graphs import Source, Vision
 from export.grounding import random_patches

@@ -13,11 +13,11 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from edge.bundle.bundle import load_bundle
+from edge.goals.prompts import TEMPLATES, prompt
 from edge.model.grounding import Answer, Net
 from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
 from edge.model.prompt_ids import Picture, image_token, prompt_ids
-from edge.prompts import TEMPLATES, prompt
 from edge.records import Goal, Image
 from export.chat import chat_template
 from export.command import main

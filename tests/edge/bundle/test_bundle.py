@@ -11,8 +11,8 @@ import pytest
 from edge.bundle import bundle as bundle_module
 from edge.bundle.bundle import load_bundle, make_bundle, write_bundle
 from edge.errors import BundleRefused, UsageError
+from edge.goals.vocabulary import check_target
 from edge.records import BASE_ACTION, Goal
-from edge.vocabulary import check_target
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from edge.bundle.bundle import make_bundle
 from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.errors import BundleRefused, UsageError
+from edge.goals.vocabulary import asked, check_target
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
@@ -21,7 +22,6 @@ from edge.model.token_rules import ruled
 from edge.model.tokenizer import OpenText, text_of
 from edge.policy import make_policy
 from edge.records import ZERO, CameraMount, Frame, Goal, Observation, Odometry
-from edge.vocabulary import asked, check_target
 from tests.edge.model.open_bundles import BOXED, FAMILIES, graph_info, open_bundle
 
 GOAL = Goal("find_object", "red cup")

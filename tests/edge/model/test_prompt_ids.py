@@ -8,8 +8,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
 from edge.errors import BundleRefused, UsageError
+from edge.goals.prompts import prompt
 from edge.model.prompt_ids import Picture, ids_after_picture, prompt_ids
-from edge.prompts import prompt
 from edge.records import Goal
 from tests.edge.model.family_processors import (
     IMAGE,

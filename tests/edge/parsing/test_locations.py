@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.goals.prompts import FAMILIES
 from edge.parsing import parse_action, parse_detections
-from edge.prompts import FAMILIES
 from edge.records import ActionType, Box
 
 PALI = "<loc0256><loc0512><loc0512><loc0768> cup"

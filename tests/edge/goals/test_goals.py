@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from edge.goals import GOALS, MAX_TARGET_CHARS, parse_goal
+from edge.goals.goals import GOALS, MAX_TARGET_CHARS, parse_goal
 
 
 @pytest.mark.parametrize("kind", [kind for kind, goal in GOALS.items() if goal.needs_target])

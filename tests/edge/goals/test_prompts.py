@@ -3,7 +3,7 @@
 import pytest
 
 from edge.errors import UsageError
-from edge.prompts import FAMILIES, TEMPLATES, asks_for_boxes, prompt
+from edge.goals.prompts import FAMILIES, TEMPLATES, asks_for_boxes, prompt
 from edge.records import Goal
 
 CUP = Goal("find_object", "red cup")

@@ -7,8 +7,8 @@ from dataclasses import replace
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Vocabulary
 from edge.errors import BundleRefused, UsageError
-from edge.goals import GOALS
-from edge.prompts import asks_for_boxes, prompt
+from edge.goals.goals import GOALS
+from edge.goals.prompts import asks_for_boxes, prompt
 from edge.records import Goal
 
 _ARTICLES = ("a", "an", "the")

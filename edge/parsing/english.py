@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from edge.parsing import words_en as words
+from edge.parsing import english_words as words
 from edge.parsing.cues import Cue, Reading
 from edge.records import ActionType
 
