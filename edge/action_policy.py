@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from edge.actions import Pipeline
 from edge.bundle.manifest import ActionHead
-from edge.freespace import Scan
-from edge.geometry import PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.actions import Said
 from edge.motor.limits import MotorLimits
+from edge.navigation.servo import standing
+from edge.navigation.shield import Shield
+from edge.perception.floor_scan import Scan
+from edge.perception.geometry import PoseHistory, View
 from edge.records import (
     BASE_ACTION,
     ActionChunk,
@@ -29,8 +31,6 @@ from edge.records import (
     Observation,
     Odometry,
 )
-from edge.servo import standing
-from edge.shield import Shield
 
 # Slower is meant as standing: the expert drives at 0.08 m/s or more and turns at 0.12 rad/s or more, or
 # stands, and a net that learnt from it says a little more or less than zero.

@@ -10,13 +10,13 @@ from edge.action_policy import ActionPolicy
 from edge.bundle.bundle import Bundle
 from edge.engines.open import open_engine
 from edge.errors import BundleRefused
-from edge.freespace import FloorScanner, Scan
-from edge.geometry import View
 from edge.goals.vocabulary import asked, check_goal
 from edge.interfaces import Engine, Inference, PolicyStatus
 from edge.model.actions import ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
+from edge.perception.floor_scan import FloorScanner, Scan
+from edge.perception.geometry import View
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation
 from edge.seeker import Seeker
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from edge.geometry import Pose, wrap
+from edge.perception.geometry import Pose, wrap
 
 TURN_RAD_S = 0.9
 FULL_TURN_RAD = 2 * math.pi + 0.3

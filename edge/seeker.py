@@ -15,11 +15,13 @@ from collections.abc import Callable
 import numpy as np
 
 from edge.blind import BlindWay
-from edge.freespace import Scan
-from edge.geometry import Pose, PoseHistory, View
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
-from edge.pilot import Pilot
+from edge.navigation.pilot import Pilot
+from edge.navigation.servo import DEADBAND, standing, turn_rate
+from edge.perception.floor_scan import Scan
+from edge.perception.geometry import Pose, PoseHistory, View
+from edge.perception.tracking import BoxTracker
 from edge.records import (
     ZERO,
     ActionChunk,
@@ -32,9 +34,7 @@ from edge.records import (
     Velocity,
 )
 from edge.search import TURN_RAD_S, Places, Search
-from edge.servo import DEADBAND, standing, turn_rate
 from edge.target import Target
-from edge.tracking import BoxTracker
 
 MIN_CONFIDENCE = 0.35  # of a detection that is worth a look
 SURE = 0.75  # of answers that count for arrival: near by, a true one has 0.86 or more three times in four

@@ -2,7 +2,7 @@
 
 import math
 
-from edge.geometry import Pose, View, wrap
+from edge.perception.geometry import Pose, View, wrap
 from edge.records import Detection
 
 BELIEF_S = 0.4  # time constant of the belief: the share of the newest answers that saw it

@@ -27,10 +27,10 @@ from edge.bundle.manifest import (
 )
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
-from edge.freespace import check_floor
 from edge.interfaces import TensorSpec
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
+from edge.perception.floor_scan import check_floor
 from edge.records import BASE_ACTION, Image
 from export.family_graphs import paligemma_sources
 from export.weights import referred_bytes

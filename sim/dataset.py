@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.freespace import COLUMNS
+from edge.perception.floor_scan import COLUMNS
 from edge.records import Image
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer, Visible, degrade

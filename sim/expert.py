@@ -13,11 +13,11 @@ import math
 import numpy as np
 
 from edge.errors import UsageError
-from edge.geometry import wrap
 from edge.interfaces import Inference, PolicyStatus
+from edge.navigation.servo import MAX_SPEED_M_S, turn_rate
+from edge.perception.geometry import wrap
 from edge.records import ZERO, ActionChunk, CameraMount, Goal, Observation, Velocity
 from edge.search import FULL_TURN_RAD, TURN_RAD_S
-from edge.servo import MAX_SPEED_M_S, turn_rate
 from sim.scene import SceneObject
 from sim.targets import matching
 from sim.waymap import SOFT_M, Way, WayMap

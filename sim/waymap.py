@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edge.geometry import Floats
+from edge.perception.geometry import Floats
 from sim.scene import ROBOT_RADIUS_M
 from sim.world import World
 

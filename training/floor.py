@@ -23,8 +23,8 @@ from torch.nn import functional as F
 
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
-from edge.freespace import FLOOR_IMAGE, FLOOR_INPUT, FLOOR_OUTPUT, scan_of
-from edge.geometry import View
+from edge.perception.floor_scan import FLOOR_IMAGE, FLOOR_INPUT, FLOOR_OUTPUT, scan_of
+from edge.perception.geometry import View
 from edge.records import CameraMount
 from sim.render import CameraSpec
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from edge.action_policy import AGAIN, ARRIVED_NS, STEP_M_S, ActionPolicy, slowed, still
 from edge.bundle.manifest import ActionHead, MeanStdScaling, MinMaxScaling, StateInput
 from edge.errors import BundleRefused
-from edge.freespace import COLUMNS, Scan
-from edge.geometry import View
 from edge.interfaces import Inference, Paced
 from edge.model.actions import STATE_COLUMNS, Said, pipeline, state_of
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
+from edge.perception.floor_scan import COLUMNS, Scan
+from edge.perception.geometry import View
 from edge.records import ZERO, CameraMount, Frame, Goal, Image, MotorState, Observation, Odometry, Velocity
 
 MOUNT = CameraMount(0.9, 0.3, 0.2, 0.1, 0.2)

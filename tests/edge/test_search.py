@@ -1,6 +1,6 @@
 import math
 
-from edge.geometry import Pose
+from edge.perception.geometry import Pose
 from edge.search import FULL_TURN_RAD, Places, Search
 
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from edge.freespace import COLUMNS, Scan
-from edge.geometry import Pose, View
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
+from edge.perception.floor_scan import COLUMNS, Scan
+from edge.perception.geometry import Pose, View
 from edge.records import ActionChunk, CameraMount, Frame, Goal, Image, Observation, Odometry, Velocity
 from edge.seeker import Seeker
 

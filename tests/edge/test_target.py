@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from edge.geometry import Pose, View
+from edge.perception.geometry import Pose, View
 from edge.records import Box, CameraMount, Detection
 from edge.target import Target
 

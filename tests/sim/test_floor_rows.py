@@ -6,8 +6,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from edge.freespace import COLUMNS
-from edge.geometry import View
+from edge.perception.floor_scan import COLUMNS
+from edge.perception.geometry import View
 from edge.records import CameraMount
 from sim.render import CameraSpec, Renderer
 from sim.scene import sample_scene, scene_mjcf

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from edge.blind import BLIND_M
-from edge.freespace import MAX_RANGE_M, Scan
-from edge.geometry import View, wrap
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
+from edge.perception.floor_scan import MAX_RANGE_M, Scan
+from edge.perception.geometry import View, wrap
 from edge.records import ActionChunk, Goal, Image, Observation
 from edge.seeker import Seeker
 from sim.lockstep import Episode, play

@@ -7,7 +7,7 @@ import torch
 from edge.bundle.bundle import load_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
-from edge.freespace import COLUMNS, FLOOR_INPUT, check_floor
+from edge.perception.floor_scan import COLUMNS, FLOOR_INPUT, check_floor
 from export.grounding import export_grounding
 from training.floor import (
     BINS,

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.floormap import CELL_M, SIDE, FloorMap
-from edge.geometry import Pose
-from edge.route import HARD_M, find_route, find_vantage
+from edge.navigation.route import HARD_M, find_route, find_vantage
+from edge.perception.floor_map import CELL_M, SIDE, FloorMap
+from edge.perception.geometry import Pose
 
 RADIUS_M = 0.2
 HERE = Pose()

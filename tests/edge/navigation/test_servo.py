@@ -5,8 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.navigation.servo import (
+    MAX_SPEED_M_S,
+    MAX_TURN_RAD_S,
+    Steering,
+    drive_to,
+    free_length,
+    standing,
+    turn_rate,
+)
 from edge.records import Odometry, Velocity
-from edge.servo import MAX_SPEED_M_S, MAX_TURN_RAD_S, Steering, drive_to, free_length, standing, turn_rate
 
 NOTHING = np.empty((0, 2))
 RADIUS_M = 0.2

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.geometry import Floats
+from edge.perception.geometry import Floats
 from edge.records import Odometry, Velocity
 
 MAX_SPEED_M_S = 0.45

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.bundle.manifest import ImageSpec
-from edge.geometry import Floats, View
 from edge.interfaces import Engine, TensorSpec
 from edge.model.images import image_to_tensor
+from edge.perception.geometry import Floats, View
 from edge.records import Image
 
 COLUMNS = 48

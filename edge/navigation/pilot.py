@@ -5,12 +5,12 @@ from functools import partial
 
 import numpy as np
 
-from edge.floormap import CELL_M, FloorMap
-from edge.freespace import Scan
-from edge.geometry import Pose, wrap
+from edge.navigation.route import Route, find_route, find_vantage
+from edge.navigation.servo import Steering, drive_to, turn_rate
+from edge.perception.floor_map import CELL_M, FloorMap
+from edge.perception.floor_scan import Scan
+from edge.perception.geometry import Pose, wrap
 from edge.records import ZERO, Velocity
-from edge.route import Route, find_route, find_vantage
-from edge.servo import Steering, drive_to, turn_rate
 
 PLAN_NS = 200_000_000
 SIDESTEP_RAD = math.radians(35)  # a way that leads off by more is faced, else the goal is

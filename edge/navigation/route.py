@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.floormap import BLOCKED, CELL_M, FREE, SIDE, FloorMap
-from edge.geometry import Floats, Pose
+from edge.perception.floor_map import BLOCKED, CELL_M, FREE, SIDE, FloorMap
+from edge.perception.geometry import Floats, Pose
 
 HARD_M = 0.04  # kept between hull and obstacles, whatever it costs
 SOFT_M = 0.25  # a gap below this costs extra

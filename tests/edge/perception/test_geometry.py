@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.geometry import Pose, PoseHistory, View, wrap
+from edge.perception.geometry import Pose, PoseHistory, View, wrap
 from edge.records import Box, CameraMount, Odometry, Velocity
 
 MOUNT = CameraMount(math.radians(55), 0.35, math.radians(12), 0.12)

@@ -2,8 +2,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.perception.tracking import BoxTracker
 from edge.records import Box, Detection, Frame
-from edge.tracking import BoxTracker
 
 
 def frame(seq: int, x: int, size: int = 40) -> Frame:

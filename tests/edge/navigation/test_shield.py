@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.freespace import COLUMNS, Scan
-from edge.geometry import Pose
-from edge.servo import BRAKING_M_S2, CLEARANCE_M
-from edge.shield import Shield, safe_speed_m_s, safe_velocity
+from edge.navigation.servo import BRAKING_M_S2, CLEARANCE_M
+from edge.navigation.shield import Shield, safe_speed_m_s, safe_velocity
+from edge.perception.floor_scan import COLUMNS, Scan
+from edge.perception.geometry import Pose
 
 RADIUS_M = 0.2
 NOTHING = np.zeros((0, 2))

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from edge.freespace import Scan
-from edge.geometry import Floats, Pose
+from edge.perception.floor_scan import Scan
+from edge.perception.geometry import Floats, Pose
 
 CELL_M = 0.08
 SIDE = 80  # cells: 6.4 m

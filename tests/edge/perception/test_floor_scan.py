@@ -4,9 +4,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from edge.freespace import COLUMNS, FLOOR_INPUT, FLOOR_OUTPUT, MAX_RANGE_M, FloorScanner, scan_of
-from edge.geometry import View
 from edge.interfaces import Tensor
+from edge.perception.floor_scan import COLUMNS, FLOOR_INPUT, FLOOR_OUTPUT, MAX_RANGE_M, FloorScanner, scan_of
+from edge.perception.geometry import View
 from edge.records import CameraMount
 
 VIEW = View(CameraMount(math.radians(55), 0.35, math.radians(12), 0.12), 4 / 3)

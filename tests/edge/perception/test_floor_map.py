@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.floormap import BLOCKED, CELL_M, FREE, SIDE, FloorMap
-from edge.freespace import Scan, scan_of
-from edge.geometry import Pose, View
+from edge.perception.floor_map import BLOCKED, CELL_M, FREE, SIDE, FloorMap
+from edge.perception.floor_scan import Scan, scan_of
+from edge.perception.geometry import Pose, View
 from edge.records import CameraMount
 
 MOUNT = CameraMount(

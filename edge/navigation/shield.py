@@ -9,10 +9,10 @@ import math
 
 import numpy as np
 
-from edge.floormap import FloorMap
-from edge.freespace import Scan
-from edge.geometry import Floats, Pose
-from edge.servo import BRAKING_M_S2, CLEARANCE_M, free_length
+from edge.navigation.servo import BRAKING_M_S2, CLEARANCE_M, free_length
+from edge.perception.floor_map import FloorMap
+from edge.perception.floor_scan import Scan
+from edge.perception.geometry import Floats, Pose
 
 REACTION_S = 0.12  # from an exposure to a slower base: 20 ms camera, 33 ms to the next frame, the guard
 REACH_M = 1.6  # beyond it, even full speed needs no braking
