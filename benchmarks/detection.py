@@ -13,8 +13,8 @@ from edge.bundle.bundle import load_bundle
 from edge.goals.vocabulary import asked
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
+from edge.policies.seeker import MIN_CONFIDENCE
 from edge.records import Box, Goal, Image
-from edge.seeker import MIN_CONFIDENCE
 from sim.dataset import KIND_NAMES, label, view
 from sim.objects import COLOURS
 from sim.render import CameraSpec, Renderer, degrade

@@ -18,7 +18,7 @@ from edge.arguments import ArgumentParser, positive_int
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from edge.policy import make_policy
+from edge.policies.open import make_policy
 from edge.records import ZERO, Frame, Goal, Image, Observation, Odometry
 from sim.render import CameraSpec, Renderer
 

@@ -20,7 +20,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from edge.policy import make_policy
+from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
 from sim.lockstep import Episode, play
 from sim.objects import COLOURS, KINDS

@@ -134,7 +134,7 @@ class Run:
             f"{robot.about}; loading {self._bundle.manifest.name}" if robot.about else "loading the model"
         )
         # Here, because it needs the inference engine.
-        from edge.policy import make_policy
+        from edge.policies.open import make_policy
 
         policy = make_policy(self._bundle, self._goal, robot.mount, options.threads)
         self._bundle.release()

@@ -11,8 +11,8 @@ from edge.calibration_set import Sample
 from edge.model.actions import STATE_COLUMNS, ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
+from edge.policies.seeker import MIN_CONFIDENCE
 from edge.records import Box, Odometry, Velocity
-from edge.seeker import MIN_CONFIDENCE
 
 SAME_IOU = 0.5  # of two boxes that are the same detection
 # From here on the fp32 bundle itself did not waver between a box and `none`, or between two things. What it
@@ -26,7 +26,7 @@ Progress = Callable[[int], None]  # told after each sample
 class BoxAnswers:
     """How a grounding bundle's answers differ.
 
-    A detection is what a robot would believe (`edge.seeker.MIN_CONFIDENCE`). It is lost when the other bundle
+    A detection is what a robot would believe (`edge.policies.seeker.MIN_CONFIDENCE`). It is lost when the other bundle
     has none there, with SAME_IOU, and gained when only the other has one.
     """
 

@@ -16,8 +16,8 @@ from edge.errors import UsageError
 from edge.interfaces import Inference, PolicyStatus
 from edge.navigation.servo import MAX_SPEED_M_S, turn_rate
 from edge.perception.geometry import wrap
+from edge.policies.search import FULL_TURN_RAD, TURN_RAD_S
 from edge.records import ZERO, ActionChunk, CameraMount, Goal, Observation, Velocity
-from edge.search import FULL_TURN_RAD, TURN_RAD_S
 from sim.scene import SceneObject
 from sim.targets import matching
 from sim.waymap import SOFT_M, Way, WayMap

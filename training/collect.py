@@ -26,7 +26,7 @@ from edge.bundle.bundle import load_bundle
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from edge.policy import make_policy
+from edge.policies.open import make_policy
 from edge.records import BASE_ACTION
 from sim.expert import Expert
 from sim.lockstep import play

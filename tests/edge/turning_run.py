@@ -58,9 +58,9 @@ class TurningPolicy:
 
 
 def main() -> int:
-    module = ModuleType("edge.policy")
+    module = ModuleType("edge.policies.open")
     module.make_policy = TurningPolicy
-    sys.modules["edge.policy"] = module
+    sys.modules["edge.policies.open"] = module
     return cli.main(["run", *sys.argv[1:]])
 
 

@@ -18,7 +18,7 @@ from edge.model.actions import ActionModel, state_of
 from edge.model.grounding import Answer, GroundingModel
 from edge.model.tokenizer import Text
 from edge.parsing import parse_detections
-from edge.policy import make_policy
+from edge.policies.open import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
 from export.checkpoint import read_checkpoint
 from export.family_graphs import Source, Vision

@@ -5,7 +5,7 @@ import pytest
 from edge.bundle.bundle import load_bundle
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from edge.policy import make_policy
+from edge.policies.open import make_policy
 from sim.lockstep import play
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene

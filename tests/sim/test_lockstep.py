@@ -7,13 +7,13 @@ import mujoco
 import numpy as np
 import pytest
 
-from edge.blind import BLIND_M
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.perception.floor_scan import MAX_RANGE_M, Scan
 from edge.perception.geometry import View, wrap
+from edge.policies.answer_age import BLIND_M
+from edge.policies.seeker import Seeker
 from edge.records import ActionChunk, Goal, Image, Observation
-from edge.seeker import Seeker
 from sim.lockstep import Episode, play
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching

@@ -20,7 +20,7 @@ from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import Picture, ids_after_picture, prompt_ids
 from edge.model.token_rules import ruled
 from edge.model.tokenizer import OpenText, text_of
-from edge.policy import make_policy
+from edge.policies.open import make_policy
 from edge.records import ZERO, CameraMount, Frame, Goal, Observation, Odometry
 from tests.edge.model.open_bundles import BOXED, FAMILIES, graph_info, open_bundle
 

@@ -9,8 +9,8 @@ from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.perception.floor_scan import COLUMNS, Scan
 from edge.perception.geometry import Pose, View
+from edge.policies.seeker import Seeker
 from edge.records import ActionChunk, CameraMount, Frame, Goal, Image, Observation, Odometry, Velocity
-from edge.seeker import Seeker
 
 MOUNT = CameraMount(math.radians(55), 0.35, math.radians(30), 0.12)
 VIEW = View(MOUNT, 320 / 240)

@@ -5,8 +5,8 @@ import math
 import pytest
 
 from edge.perception.geometry import Pose, View
+from edge.policies.target import Target
 from edge.records import Box, CameraMount, Detection
-from edge.target import Target
 
 VIEW = View(CameraMount(math.radians(55), 0.35, math.radians(12), 0.12), 320 / 240)
 AHEAD, BESIDE, FAR = Box(0.4, 0.4, 0.7, 0.6), Box(0.4, 0.42, 0.7, 0.62), Box(0.2, 0.4, 0.33, 0.6)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.action_policy import AGAIN, ARRIVED_NS, STEP_M_S, ActionPolicy, slowed, still
 from edge.bundle.manifest import ActionHead, MeanStdScaling, MinMaxScaling, StateInput
 from edge.errors import BundleRefused
 from edge.interfaces import Inference, Paced
@@ -16,6 +15,7 @@ from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.perception.floor_scan import COLUMNS, Scan
 from edge.perception.geometry import View
+from edge.policies.driver import AGAIN, ARRIVED_NS, STEP_M_S, ActionPolicy, slowed, still
 from edge.records import ZERO, CameraMount, Frame, Goal, Image, MotorState, Observation, Odometry, Velocity
 
 MOUNT = CameraMount(0.9, 0.3, 0.2, 0.1, 0.2)

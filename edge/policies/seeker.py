@@ -14,7 +14,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edge.blind import BlindWay
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
 from edge.navigation.pilot import Pilot
@@ -22,6 +21,9 @@ from edge.navigation.servo import DEADBAND, standing, turn_rate
 from edge.perception.floor_scan import Scan
 from edge.perception.geometry import Pose, PoseHistory, View
 from edge.perception.tracking import BoxTracker
+from edge.policies.answer_age import BlindWay
+from edge.policies.search import TURN_RAD_S, Places, Search
+from edge.policies.target import Target
 from edge.records import (
     ZERO,
     ActionChunk,
@@ -33,14 +35,16 @@ from edge.records import (
     Odometry,
     Velocity,
 )
-from edge.search import TURN_RAD_S, Places, Search
-from edge.target import Target
 
 MIN_CONFIDENCE = 0.35  # of a detection that is worth a look
 SURE = 0.75  # of answers that count for arrival: near by, a true one has 0.86 or more three times in four
 STOP_AT_M = 0.56  # from the base's centre to the target's foot
 ARRIVED_BEARING_RAD = math.radians(9)
-BELIEVED, DOUBTED, LOST = 0.45, 0.15, 0.08  # see edge.target: to drive at it, to look on, to give it up
+BELIEVED, DOUBTED, LOST = (
+    0.45,
+    0.15,
+    0.08,
+)  # see edge.policies.target: to drive at it, to look on, to give it up
 FORGET_NS = 12_000_000_000  # a turn and a bit
 SAME_M, SAME_SHARE = 0.4, 0.25  # so near to it, plus a share of the distance, it is the same thing
 LOOK_NS = 500_000_000  # a look takes at least this long

@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 from typing_extensions import Self
 
-from edge.action_policy import ActionPolicy
 from edge.bundle.bundle import Bundle
 from edge.engines.open import open_engine
 from edge.errors import BundleRefused
@@ -17,8 +16,9 @@ from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.perception.floor_scan import FloorScanner, Scan
 from edge.perception.geometry import View
+from edge.policies.driver import ActionPolicy
+from edge.policies.seeker import Seeker
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation
-from edge.seeker import Seeker
 
 CAPTION_TOKENS = 10
 

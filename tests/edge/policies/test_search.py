@@ -1,7 +1,7 @@
 import math
 
 from edge.perception.geometry import Pose
-from edge.search import FULL_TURN_RAD, Places, Search
+from edge.policies.search import FULL_TURN_RAD, Places, Search
 
 
 def turned(search: Search) -> None:

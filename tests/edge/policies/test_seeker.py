@@ -6,8 +6,8 @@ import numpy as np
 
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
+from edge.policies.seeker import CHECK_HITS, Seeker
 from edge.records import ActionChunk, CameraMount, Frame, Goal, Observation, Odometry, Velocity
-from edge.seeker import CHECK_HITS, Seeker
 
 MOUNT = CameraMount(math.radians(55), 0.35, math.radians(12), 0.12)
 FAR = "<loc0400><loc0480><loc0560><loc0544> red cup"  # ahead, about 1.5 m away

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.blind import BlindWay
+from edge.policies.answer_age import BlindWay
 from edge.records import Velocity
 
 PERIOD_S = 0.033
