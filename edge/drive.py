@@ -12,7 +12,7 @@ from types import FrameType
 
 import numpy as np
 
-from edge.cameras import EndOfFrames
+from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
 from edge.errors import MotorFault, SafetyStop, StaleFrame
 from edge.interfaces import Camera, Inference, Policy

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.bundle.bundle import Bundle, load_bundle
-from edge.cameras import open_camera
+from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.drawing import RoomMap
 from edge.drive import Drive, Interrupts, LiveLine, Outcome, Parts

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.clock import Clock, MonotonicClock
-from edge.motor.mavstream import MavMessage, MavStream, flipped, mav
+from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import ZERO, Odometry, Velocity
 
 SETPOINT_LIMIT_NS = 300_000_000  # no setpoint for this long: zero

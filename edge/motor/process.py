@@ -19,7 +19,7 @@ from types import FrameType
 from edge.clock import Ticker
 from edge.errors import EdgeError, SafetyStop, UsageError
 from edge.interfaces import Feedback, Motors
-from edge.motor.drivers import open_motors
+from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.watch import Watch, low_battery

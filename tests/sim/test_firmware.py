@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.clock import VirtualClock
-from edge.motor.mavstream import MavMessage, MavStream, flipped, mav
+from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import ZERO, Odometry, Velocity
 from sim.firmware import Firmware, open_pty
 

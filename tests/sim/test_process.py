@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.cameras import ShmCamera, open_camera
+from edge.cameras.open import ShmCamera, open_camera
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing, UsageError
-from edge.motor.mavstream import MavStream, mav
+from edge.motor.drivers.mavlink_stream import MavStream, mav
 from edge.records import Frame, Goal
 from edge.robot import RobotOptions, find_robot
 from sim.firmware import open_pty

@@ -23,12 +23,12 @@ import pytest
 
 from edge.errors import HardwareMissing, MotorFault, UsageError
 from edge.motor.client import MotorProcess
-from edge.motor.drivers import GROUP, NullMotors, open_motors
+from edge.motor.drivers.open import GROUP, NullMotors, open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.process import MotorLoop
 from edge.records import ActionChunk, MotorState, MotorStatus, Refusals
-from tests.edge.motor_runtime import arm, plan
+from tests.edge.motor.motor_runtime import arm, plan
 from tests.sim.rover import REPO, Rover
 
 pytestmark = pytest.mark.realtime
@@ -70,7 +70,7 @@ def rover(tmp_path: Path) -> Iterator[Rover]:
 @contextlib.contextmanager
 def runtime(rover: Rover) -> Iterator[tuple["subprocess.Popen[str]", int]]:
     """A runtime in a process group of its own, driving at full speed, and the id of its motor process."""
-    command = [sys.executable, "-m", "tests.edge.motor_runtime", rover.uri]
+    command = [sys.executable, "-m", "tests.edge.motor.motor_runtime", rover.uri]
     child = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert child.stdout is not None
@@ -483,8 +483,10 @@ def test_sleep_of_the_computer_latches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_installed_packages_add_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("wheels", "edge.motor.drivers:open_motors", GROUP)
-    monkeypatch.setattr("edge.motor.drivers.entry_points", lambda group: [entry] if group == GROUP else [])
+    entry = EntryPoint("wheels", "edge.motor.drivers.open:open_motors", GROUP)
+    monkeypatch.setattr(
+        "edge.motor.drivers.open.entry_points", lambda group: [entry] if group == GROUP else []
+    )
     monkeypatch.setattr(EntryPoint, "load", lambda _: lambda uri: (uri, NullMotors()))
     assert open_motors("wheels://2")[0] == "wheels://2"  # type: ignore[index]
     with pytest.raises(UsageError) as caught:

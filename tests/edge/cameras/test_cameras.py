@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras import EndOfFrames, FileCamera, FrameRing, LatestFrame, ShmCamera, open_camera
+from edge.cameras.open import EndOfFrames, FileCamera, FrameRing, LatestFrame, ShmCamera, open_camera
 from edge.clock import MonotonicClock, VirtualClock
 from edge.errors import HardwareMissing, StaleFrame
 from edge.records import Frame
@@ -186,7 +186,7 @@ def test_shared_camera_refuses_old_frames(ring_name):
 WRITER = """
 import sys, time
 import numpy as np
-from edge.cameras import FrameRing
+from edge.cameras.open import FrameRing
 ring = FrameRing.create(sys.argv[1], 240, 320, slots=2)
 images = [np.full((240, 320, 3), level, np.uint8) for level in range(256)]
 print("ready", flush=True)

@@ -1,7 +1,7 @@
 """A rover that speaks MAVLink 2 over a serial port: `mavlink:///dev/ttyACM0?baud=115200`.
 
 The base is x forward, y right, z down for MAVLink and x forward, y left, z up for us: y and yaw change sign.
-Imported by `edge.motor.drivers` only when asked for, since it needs pyserial and pymavlink.
+Imported by `edge.motor.drivers.open` only when asked for, since it needs pyserial and pymavlink.
 """
 
 import errno
@@ -14,7 +14,7 @@ import serial
 
 from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
 from edge.interfaces import Feedback
-from edge.motor.mavstream import MavMessage, MavStream, flipped, mav
+from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import Odometry, Velocity
 
 HEARTBEAT_PERIOD_NS = 1_000_000_000

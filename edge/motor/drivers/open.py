@@ -47,7 +47,7 @@ def open_motors(uri: str) -> Motors:
         return NullMotors()
     if scheme == "mavlink" and separator:
         # Here, so that pyserial and pymavlink are needed only by those who use them.
-        from edge.motor.mavlink import MavlinkMotors
+        from edge.motor.drivers.mavlink import MavlinkMotors
 
         return MavlinkMotors(uri)
     installed = {entry.name: entry for entry in entry_points(group=GROUP)}
