@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.bundle.bundle import load_bundle
+from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.goals.vocabulary import asked
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel

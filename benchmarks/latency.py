@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.detection import picture, questions
-from edge.arguments import ArgumentParser, positive_int
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.commands.arguments import ArgumentParser, positive_int
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
 from edge.policies.open import make_policy

@@ -9,9 +9,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from edge.arguments import ArgumentParser, positive_int
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.calibration_set import Question, Sample
+from edge.commands.arguments import ArgumentParser, positive_int
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from export.feeds import STEPS, Feed, collect_feeds

@@ -18,8 +18,8 @@ from typing import Any
 
 import psutil
 
-from edge.arguments import ArgumentParser, non_negative_int, positive_float
 from edge.bundle.bundle import load_bundle
+from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
 from edge.errors import HardwareMissing
 from edge.motor.limits import MotorLimits
 

@@ -15,8 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_float, positive_int
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.commands.arguments import (
+    ArgumentParser,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target

@@ -30,8 +30,8 @@ class Command:
 
 
 COMMANDS = {
-    "run": Command("edge.run:main", "drive to a goal: --goal find_object --target cup"),
-    "parse": Command("edge.parse_command:main", "read a model's text as an action for the robot"),
+    "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
+    "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects on fresh scenes"),
     "bench latency": Command("benchmarks.latency:main", "milliseconds a step of bundles, side by side"),
@@ -40,15 +40,15 @@ COMMANDS = {
     ),
     "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory and SIGKILL in real time"),
     "bundle verify": Command(
-        "edge.bundle_command:verify", "is a bundle whole, and who signed it", extra="sign"
+        "edge.commands.bundle:verify", "is a bundle whole, and who signed it", extra="sign"
     ),
-    "bundle show": Command("edge.bundle_command:show", "what a bundle holds and can do"),
+    "bundle show": Command("edge.commands.bundle:show", "what a bundle holds and can do"),
     "bundle keygen": Command(
-        "edge.bundle_command:keygen", "a pair of keys to sign bundles with", extra="sign"
+        "edge.commands.bundle:keygen", "a pair of keys to sign bundles with", extra="sign"
     ),
-    "bundle sign": Command("edge.bundle_command:sign", "sign a bundle", extra="sign"),
-    "bundle pack": Command("edge.bundle_command:pack", "a bundle as one file to carry"),
-    "bundle unpack": Command("edge.bundle_command:unpack", "the bundle in such a file"),
+    "bundle sign": Command("edge.commands.bundle:sign", "sign a bundle", extra="sign"),
+    "bundle pack": Command("edge.commands.bundle:pack", "a bundle as one file to carry"),
+    "bundle unpack": Command("edge.commands.bundle:unpack", "the bundle in such a file"),
     "plan": Command("export.plan.command:main", "does a model fit a board, and how fast could it be"),
     "collect": Command(
         "training.collect:main", "demonstrations by a scripted expert, as a LeRobotDataset", extra="train"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.arguments import ArgumentParser
 from edge.bundle.bundle import Bundle, bundle_names, file_info, load_bundle, make_bundle, write_bundle
 from edge.bundle.manifest import Target
+from edge.commands.arguments import ArgumentParser
 from edge.engines.cuda import this_machine
 from edge.engines.open import graph_engine, open_engine
 from edge.engines.tensorrt import load_tensorrt

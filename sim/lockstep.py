@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from edge.clock import VirtualClock
 from edge.interfaces import Inference, Policy
-from edge.loop import Loop
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.records import ZERO, Frame, Goal, Observation
+from edge.runtime.loop import Loop
 from sim.render import Renderer
 from sim.targets import matching
 from sim.world import TIMESTEP_NS, World, has_arrived

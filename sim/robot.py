@@ -13,10 +13,10 @@ from typing import Any
 
 import edge
 from edge.cameras.shm import FrameRing
-from edge.drawing import RoomMap
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
 from edge.records import CameraMount
-from edge.robot import RobotOptions
+from edge.runs.drawing import RoomMap
+from edge.runtime.robot import RobotOptions
 from sim.render import CameraSpec
 from sim.scene import ROBOT_RADIUS_M, Scene
 from sim.targets import make_scene, room_map

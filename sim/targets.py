@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from edge.drawing import Place, RoomMap
 from edge.errors import UsageError
+from edge.runs.drawing import Place, RoomMap
 from sim.objects import COLOURS, KINDS, KOREAN
 from sim.scene import Scene, SceneObject, sample_scene
 from sim.world import Pose, World, has_arrived, heading_error_rad, surface_distance_m

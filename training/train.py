@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from edge.arguments import ArgumentParser
+from edge.commands.arguments import ArgumentParser
 from edge.errors import UsageError
 from training.config import load_config
 from training.processes import any_says

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from edge.arguments import ArgumentParser, non_negative_int, positive_int
+from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.errors import UsageError
 from export.plan.boards import BITS, BOARDS, Board, find_board
 from export.plan.floors import Plan, plan

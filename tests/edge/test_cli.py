@@ -9,7 +9,13 @@ import sys
 import pytest
 
 from edge import cli
-from edge.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_float, positive_int
+from edge.commands.arguments import (
+    ArgumentParser,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
 from edge.errors import BundleRefused, StaleFrame
 
 HEAVY = ("torch", "transformers", "mujoco", "numpy", "cv2", "pydantic", "onnxruntime", "rich", "argparse")

@@ -11,8 +11,8 @@ import pytest
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.manifest import Manifest
 from edge.bundle.parity import print_parity
-from edge.bundle_command import show
 from edge.calibration_set import CalibrationSet
+from edge.commands.bundle import show
 from edge.errors import BundleRefused, UsageError
 from export import gate as gate_module
 from export import gate_drive

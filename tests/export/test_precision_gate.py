@@ -10,8 +10,8 @@ from onnx import TensorProto, numpy_helper
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.parity import print_parity
 from edge.calibration_set import CalibrationSet, Question, read_set, write_set
+from edge.commands.run import main as run_main
 from edge.errors import BundleRefused, UsageError
-from edge.run import main as run_main
 from export import gate as gate_module
 from export.command import main
 from export.feeds import collect_feeds

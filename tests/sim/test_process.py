@@ -25,7 +25,7 @@ from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing, UsageError
 from edge.motor.drivers.mavlink_stream import MavStream, mav
 from edge.records import Frame, Goal
-from edge.robot import RobotOptions, find_robot
+from edge.runtime.robot import RobotOptions, find_robot
 from sim.firmware import open_pty
 from sim.process import Base, Simulation
 from sim.render import CameraSpec
@@ -96,7 +96,7 @@ def moving(line: dict[str, Any]) -> bool:
 
 @contextlib.contextmanager
 def running(runs_dir: Path, bundle: Path, *arguments: str, mode: str = "") -> Iterator[Running]:
-    command = [sys.executable, "-m", "tests.edge.turning_run", "--json", "--goal", "find_object"]
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--json", "--goal", "find_object"]
     command += ["--target", "red cup", "--bundle", str(bundle), "--runs-dir", str(runs_dir), *arguments]
     child = subprocess.Popen(
         command,
@@ -232,7 +232,7 @@ def test_arriving_stops_the_base_and_exits_0(tmp_path: Path, tiny_bundle: Path):
 
 
 def test_goal_without_motion_answers_and_never_arms(tmp_path: Path, tiny_bundle: Path):
-    command = [sys.executable, "-m", "tests.edge.turning_run", "--goal", "describe_scene"]
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--goal", "describe_scene"]
     command += ["--bundle", str(tiny_bundle), "--runs-dir", str(tmp_path / "runs")]
     env = {**os.environ, "VLA_EDGE_TEST": "reach"}
     done = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True, timeout=60)

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from edge import cli
-from edge.parse_command import MAX_LINE_BYTES, main
+from edge.commands.parse import MAX_LINE_BYTES, main
 
 FIELDS = ["type", "linear_x", "linear_y", "angular_z", "target", "confidence", "reason"]
 COMMAND = [
     sys.executable,
     "-c",
-    "import sys; from edge.parse_command import main; sys.exit(main(sys.argv[1:]))",
+    "import sys; from edge.commands.parse import main; sys.exit(main(sys.argv[1:]))",
 ]
 
 

@@ -8,22 +8,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edge.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
-from edge.drawing import RoomMap
-from edge.drive import Drive, Interrupts, LiveLine, Outcome, Parts
+from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.errors import EdgeError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.vocabulary import asked, check_target
-from edge.loop import ThreadWorker
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.records import Goal
-from edge.robot import PlainRobot, Robot, RobotOptions, find_robot
-from edge.runfolder import RunFolder
-from edge.tally import Tally
+from edge.runs.drawing import RoomMap
+from edge.runs.folder import RunFolder
+from edge.runs.tally import Tally
+from edge.runtime.drive import Drive, Interrupts, LiveLine, Outcome, Parts
+from edge.runtime.loop import ThreadWorker
+from edge.runtime.robot import PlainRobot, Robot, RobotOptions, find_robot
 
 INTERRUPTED = 130
 

@@ -9,10 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.drawing import Shot
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.records import Goal, Image, MotorStatus, Odometry, Refusals
+from edge.runs.drawing import Shot
 
 MAX_SHOTS = 32
 MAX_PATH = 4000

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.drawing import Place, RoomMap, Shot, draw_path, draw_strip, latin, spread
 from edge.errors import UsageError
 from edge.records import ZERO, Box, Detection, Odometry
-from edge.runfolder import RunFolder
+from edge.runs.drawing import Place, RoomMap, Shot, draw_path, draw_strip, latin, spread
+from edge.runs.folder import RunFolder
 
 GREEN = (22, 150, 84)
 

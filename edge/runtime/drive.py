@@ -16,11 +16,11 @@ from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
 from edge.errors import MotorFault, SafetyStop, StaleFrame
 from edge.interfaces import Camera, Inference, Policy
-from edge.loop import Loop, ThreadWorker
 from edge.motor.client import MotorProcess
 from edge.records import ZERO, Frame, Goal, MotorState, MotorStatus, Observation, Odometry
-from edge.robot import Robot
-from edge.tally import Tally
+from edge.runs.tally import Tally
+from edge.runtime.loop import Loop, ThreadWorker
+from edge.runtime.robot import Robot
 
 MAX_FRAME_AGE_S = 0.25
 FIRST_FRAME_S = 5.0

@@ -1,4 +1,4 @@
-"""`vla-edge run` with a policy that only turns: `python -m tests.edge.turning_run ARGUMENTS`.
+"""`vla-edge run` with a policy that only turns: `python -m tests.edge.commands.turning_run ARGUMENTS`.
 
 The model is asked for real, and its answers are ignored. `VLA_EDGE_TEST` breaks it: `hang` and `raise` in the
 inference, `reach` claims arrival after 2 s.

@@ -6,10 +6,10 @@ import time
 import numpy as np
 import pytest
 
-from edge import loop as loop_module
 from edge.interfaces import Inference, PolicyStatus
-from edge.loop import Loop, ThreadWorker
 from edge.records import ActionChunk, Frame, Goal, Observation, Odometry, Velocity
+from edge.runtime import loop as loop_module
+from edge.runtime.loop import Loop, ThreadWorker
 
 GOAL = Goal("find_object", "red cup")
 ODOMETRY = Odometry(0, 1.0, 2.0, 0.0, Velocity())

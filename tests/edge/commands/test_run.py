@@ -21,7 +21,7 @@ from tests.edge.model.open_bundles import open_bundle
 
 pytestmark = pytest.mark.realtime
 
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -132,7 +132,7 @@ def turning_run(
     *arguments: str, runs_dir: Path, bundle: Path, **env: str
 ) -> tuple[int, dict[str, Any], str, Path]:
     """A whole run with the turning policy: exit code, summary from stdout, stderr, run folder."""
-    command = [sys.executable, "-m", "tests.edge.turning_run", "--json"]
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--json"]
     command += ["--runs-dir", str(runs_dir), "--bundle", str(bundle), *arguments]
     done = subprocess.run(
         command,

@@ -9,9 +9,9 @@ from typing import Any
 
 import cv2
 
-from edge.drawing import RoomMap, Shot, draw_path, draw_strip, spread
 from edge.errors import UsageError
 from edge.records import Image, Odometry
+from edge.runs.drawing import RoomMap, Shot, draw_path, draw_strip, spread
 
 MIN_FREE_BYTES = 16 * 2**20
 SHOTS_PER_STRIP = 8

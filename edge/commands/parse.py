@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
-from edge.arguments import ArgumentParser
+from edge.commands.arguments import ArgumentParser
 from edge.errors import UsageError
 
 if TYPE_CHECKING:

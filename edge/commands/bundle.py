@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.arguments import ArgumentParser
+from edge.commands.arguments import ArgumentParser
 from edge.errors import BundleRefused, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.records import Frame, Goal, MotorState, MotorStatus, Odometry, Velocity
-from edge.tally import MAX_SHOTS, Tally, Thinned
+from edge.runs.tally import MAX_SHOTS, Tally, Thinned
 
 GOAL = Goal("find_object", "red cup")
 BOX = "<loc0100><loc0200><loc0300><loc0400> red cup"
