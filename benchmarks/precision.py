@@ -9,8 +9,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from calibration.sample_set import Question, Sample
 from edge.bundle.bundle import Bundle, load_bundle
-from edge.calibration_set import Question, Sample
 from edge.commands.arguments import ArgumentParser, positive_int
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from calibration.diverse import SAME, distance, most_different, thumbnail
+from calibration.sample_set import Part, Question, write_set
 from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest
-from edge.calibration_set import Part, Question, write_set
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.errors import UsageError
 from edge.goals.prompts import prompt

@@ -11,10 +11,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from calibration.sample_set import CalibrationSet, read_set
 from edge.bundle.bundle import MANIFEST, Bundle, load_bundle, write_bundle
 from edge.bundle.files import check_replaceable
 from edge.bundle.parity import print_parity
-from edge.calibration_set import CalibrationSet, read_set
 from edge.commands.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_int
 from edge.errors import UsageError
 from edge.records import Image

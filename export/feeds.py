@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import StateInput
-from edge.calibration_set import Sample
 from edge.interfaces import Engine, Tensor
 from edge.model.grounding import Answer, Net, Prefix, StopWatch
 from edge.model.tokenizer import LOC_COUNT, Text

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
-from edge.calibration_set import Sample
 from edge.errors import BundleRefused
 from export.feeds import collect_feeds
 from export.gate_answers import ActionAnswers, BoxAnswers, compare_actions, compare_boxes

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
-from edge.calibration_set import Sample
 from edge.model.actions import STATE_COLUMNS, ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel

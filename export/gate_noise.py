@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
-from edge.calibration_set import Sample
 from edge.errors import UsageError
 from export.feeds import ROLES, collect_feeds
 from export.gate import Parity, Say

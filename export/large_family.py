@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from calibration.sample_set import CalibrationSet, Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Manifest
-from edge.calibration_set import CalibrationSet, Sample
 from edge.errors import BundleRefused, UsageError
 from edge.goals.prompts import prompt
 from edge.model.images import image_to_tensor

@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 import onnxruntime
 
+from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import Bundle, file_info, make_bundle
-from edge.calibration_set import CalibrationSet
 from edge.errors import UsageError
 from export.auto import Choice
 from export.feeds import ROLES

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import Bundle
-from edge.calibration_set import CalibrationSet
 from export.auto import Choice, Rung, choose, climb
 from export.blocks import NVFP4, insert_blocks
 from export.feeds import ROLES, Feed, collect_feeds

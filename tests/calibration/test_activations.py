@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from calibration.activations import ask, from_robot, main
 from calibration.diverse import SAME, distance, most_different
+from calibration.sample_set import Question, read_set, write_set
 from edge.bundle.bundle import load_bundle
-from edge.calibration_set import Question, read_set, write_set
 from edge.errors import UsageError
 
 ASKED = [Question(goal="find_object", target="cup", prompt="detect cup")]

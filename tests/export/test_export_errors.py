@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import load_bundle, write_bundle
-from edge.calibration_set import CalibrationSet
 from edge.cli import main
 from edge.errors import BundleRefused, UsageError
 from export import plans
@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_nothing(
             raise KeyboardInterrupt
 
     monkeypatch.setattr("os.fsync", lambda descriptor: interrupted("file"))
-    monkeypatch.setattr("edge.calibration_set.Picture", lambda **fields: interrupted("picture"))
+    monkeypatch.setattr("calibration.sample_set.Picture", lambda **fields: interrupted("picture"))
     before = sorted(place.iterdir())
     assert main(commands(place, calibration)[what]) == 130
     assert len(written) == 3 and sorted(place.iterdir()) == before

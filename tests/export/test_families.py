@@ -10,9 +10,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from calibration.sample_set import Question, write_set
 from edge.bundle.bundle import load_bundle
 from edge.bundle.parity import print_parity
-from edge.calibration_set import Question, write_set
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from edge.goals.goals import GOALS

@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 import pytest
 
+from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.manifest import Manifest
 from edge.bundle.parity import print_parity
-from edge.calibration_set import CalibrationSet
 from edge.commands.bundle import show
 from edge.errors import BundleRefused, UsageError
 from export import gate as gate_module

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from calibration.sample_set import CalibrationSet, Question, read_set, write_set
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.parity import print_parity
-from edge.calibration_set import CalibrationSet, Question, read_set, write_set
 from edge.commands.run import main as run_main
 from edge.errors import BundleRefused, UsageError
 from export import gate as gate_module
