@@ -25,7 +25,7 @@ from export.plans import Place, Plan, build_plan
 from export.precision_half import to_half
 from export.precision_mixed import Low, holds, to_mixed
 from export.ranges import compute_ranges
-from vla.tiny import CONFIGS, image_side, tiny_backbone
+from vla.backbones.tiny import CONFIGS, image_side, tiny_backbone
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -26,8 +26,8 @@ from edge.bundle.manifest import (
 from edge.errors import UsageError
 from edge.model.actions import STATE_COLUMNS
 from edge.records import BASE_ACTION
+from vla.backbones.families import FAMILIES
 from vla.checkpoint import load_vla
-from vla.families import FAMILIES
 from vla.model import VLA
 
 TASK = "find the {target}"  # as `vla-edge collect` words a task

@@ -23,16 +23,16 @@ from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture, ids_before_picture, image_token
 from edge.model.token_rules import ruled
 from edge.model.tokenizer import OpenText
-from edge.published import read_config
 from edge.records import BASE_ACTION, Goal, Image
 from export.chat import chat_template, ends_utterances
 from export.family_graphs import Source, family_sources
 from export.generation import answer_spec
 from export.grounding import check_floor_graph, graph_info, provenance, random_patches
 from export.notes import NOT_FOLLOWED
-from vla.backbone import Backbone
-from vla.loading import family_of, load_backbone
-from vla.preprocessor import one_size, read_image_spec
+from vla.backbones.backbone import Backbone
+from vla.backbones.loading import family_of, load_backbone
+from vla.backbones.preprocessor import one_size, read_image_spec
+from vla.published import read_config
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 
 FREE = 24  # tokens that a target gets, where nobody says how many

@@ -22,9 +22,9 @@ from export.qwen_vision import QwenVision
 from export.readers import READERS, Extra, Reader, Slots, StaticCache
 from export.tile_vision import TileVision
 from export.weights import current_store
-from vla.backbone import Backbone, Layout
-from vla.families import PaliGemma, SmolVLM
-from vla.qwen import QwenVL
+from vla.backbones.backbone import Backbone, Layout
+from vla.backbones.families import PaliGemma, SmolVLM
+from vla.backbones.qwen import QwenVL
 from vla.sequence import Picture
 
 

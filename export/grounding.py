@@ -34,8 +34,8 @@ from edge.perception.floor_scan import check_floor
 from edge.records import BASE_ACTION, Image
 from export.family_graphs import paligemma_sources
 from export.weights import referred_bytes
-from vla.paligemma import TinyConfig, load, prompt_ids
-from vla.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer
+from vla.backbones.paligemma import TinyConfig, load, prompt_ids
+from vla.backbones.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer
 
 GOALS = ("find_object", "follow_object", "describe_scene", "identify_main_object")
 _MIN_EQUAL = 0.99  # share of answers that must be the same word for word; the rest are near-ties
@@ -69,7 +69,7 @@ def build_grounding(
     random_images: int = 8,
     floor: bytes | None = None,
 ) -> Bundle:
-    """Export what `vla.paligemma.save` wrote to an fp32 bundle, and compare it with torch on `images` (RGB
+    """Export what `vla.backbones.paligemma.save` wrote to an fp32 bundle, and compare it with torch on `images` (RGB
     uint8) and random ones. `floor` is the ONNX file that sees where the floor ends; without it the robot
     drives without seeing obstacles.
 

@@ -35,10 +35,10 @@ from export.precision_int8 import Profile
 from export.stages import walk
 from export.stream import hollow
 from export.weights import FILE, WeightStore, weights_in, work_folder
-from vla.backbone import Backbone
-from vla.loading import load_backbone
-from vla.preprocessor import one_size, read_image_spec
-from vla.weights import read_headers, weight_files
+from vla.backbones.backbone import Backbone
+from vla.backbones.loading import load_backbone
+from vla.backbones.preprocessor import one_size, read_image_spec
+from vla.backbones.weights import read_headers, weight_files
 
 LARGE_FP32_BYTES = 1 << 30  # of weights; with more a model is exported in here
 _QUESTIONS = 6  # of a calibration set, to calibrate on, and as many to judge by: each takes seconds

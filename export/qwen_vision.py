@@ -15,7 +15,7 @@ from transformers.vision_utils import (
     get_vision_window_index,
 )
 
-from vla.qwen import QwenVL
+from vla.backbones.qwen import QwenVL
 
 
 class QwenVision(nn.Module):
@@ -81,7 +81,7 @@ class QwenVision(nn.Module):
         return (features, torch.stack(deep, dim=1)[None]) if deep else (features,)
 
     def _rows(self, pixel_values: Tensor) -> Tensor:
-        """Patches in the order of the windows, as `vla.qwen` cuts them, of an image that is all frames. No
+        """Patches in the order of the windows, as `vla.backbones.qwen` cuts them, of an image that is all frames. No
         tensor has more than TensorRT's 8 dimensions."""
         merge, patch = self.merge, self.patch
         _, channels, height, width = pixel_values.shape

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from edge.errors import UsageError
-from vla.backbone import Backbone
-from vla.cache import CACHE
+from vla.backbones.backbone import Backbone
+from vla.backbones.cache import CACHE
 from vla.sequence import Picture
 
 HIDDEN = -1e4  # added to the attention to what must not be seen; also fits into fp16

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vla.families import SmolVLM
+from vla.backbones.families import SmolVLM
 
 
 class TileVision(nn.Module):

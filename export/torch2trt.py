@@ -22,9 +22,9 @@ from export.family_graphs import Source, see
 from export.model_source import POLICY
 from export.plans import Place, build_plan
 from export.policy_graphs import head_sources
+from vla.backbones.loading import load_backbone
 from vla.checkpoint import load_vla
 from vla.heads import FCHead
-from vla.loading import load_backbone
 
 _MAX_ERROR = 0.05  # against torch, relative to the largest value
 

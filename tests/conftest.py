@@ -26,8 +26,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A net with 6 image tokens, and weights so large that its answers depend on the image."""
     import torch
 
-    from vla.paligemma import TinyConfig, build_paligemma, save
-    from vla.tokenizer import build_tokenizer
+    from vla.backbones.paligemma import TinyConfig, build_paligemma, save
+    from vla.backbones.tokenizer import build_tokenizer
 
     torch.manual_seed(0)
     torch.set_num_threads(1)  # more only get in each other's way at this size

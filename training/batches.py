@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from training.questions import Question
-from vla.paligemma import prompt_ids
-from vla.tokenizer import EOS, LOC_COUNT, PAD, loc_token
+from vla.backbones.paligemma import prompt_ids
+from vla.backbones.tokenizer import EOS, LOC_COUNT, PAD, loc_token
 
 MAX_PROMPT = 5  # bos, three words, newline
 MAX_ANSWER = 10

@@ -30,7 +30,7 @@ class BackboneSettings(Section):
 
     path: Path  # a checkpoint folder with tokenizer.json
     family: str | None = None  # checked against the folder; needed for one whose code lies in the folder
-    sha256: str | None = None  # of such a folder, see vla.loading.load_pinned
+    sha256: str | None = None  # of such a folder, see vla.backbones.loading.load_pinned
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights; bfloat16 only where they are frozen
     trainable: Literal["frozen", "last", "lora", "full"] = "full"
     last_layers: Count = TrainableConfig.last_layers

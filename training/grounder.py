@@ -9,8 +9,8 @@ from edge.records import Box
 from training.batches import Batch, Encoder
 from training.grounding_loss import DenseHead
 from training.questions import Question, find
-from vla.paligemma import TinyConfig, build_paligemma
-from vla.tokenizer import COLOURS, KINDS, LOC_COUNT
+from vla.backbones.paligemma import TinyConfig, build_paligemma
+from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT
 
 
 class Grounder(nn.Module):

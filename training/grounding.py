@@ -26,8 +26,8 @@ from training.batches import Encoder
 from training.grounder import Grounder, validate
 from training.grounding_loss import answer_loss, presence_loss
 from training.questions import sample_question
-from vla.paligemma import TinyConfig, load, save
-from vla.tokenizer import build_tokenizer
+from vla.backbones.paligemma import TinyConfig, load, save
+from vla.backbones.tokenizer import build_tokenizer
 
 
 @dataclass(frozen=True)

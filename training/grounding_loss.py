@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.batches import Batch
-from vla.tokenizer import COLOURS, KINDS, LOC_COUNT
+from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT
 
 
 class DenseHead(nn.Module):

@@ -12,10 +12,10 @@ from edge.errors import UsageError
 from training.config import BackboneSettings, Config, load_config
 from training.datasets.statistics import stored_statistics
 from training.processing import Processing
-from vla.backbone import Backbone
+from vla.backbones.backbone import Backbone
+from vla.backbones.loading import PINNED_FAMILIES, load_backbone, load_pinned
 from vla.checkpoint import load_vla, save_vla
 from vla.heads import HeadConfig
-from vla.loading import PINNED_FAMILIES, load_backbone, load_pinned
 from vla.losses import LossConfig
 from vla.model import VLA, VLAConfig
 from vla.training_modes import TrainableConfig

@@ -23,9 +23,9 @@ from training.config import ActionSettings, Config
 from training.datasets.source import Pictures, Source
 from training.datasets.statistics import Span, Statistics
 from training.datasets.windows import Sample
+from vla.backbones.preprocessor import read_image_spec
 from vla.fusion import Inputs
 from vla.model import Targets, Words
-from vla.preprocessor import read_image_spec
 
 Tensors = TypeVar("Tensors", bound=Inputs | Targets | Words)
 

@@ -31,8 +31,8 @@ from training.processes import make_accelerator
 from training.processing import Processing, image_spec
 from training.schedule import learning_rate, make_optimiser
 from training.stream import Batches, Parts, RobotTask, Task, WordsTask, move, open_robot, weight
+from vla.backbones.weights import load_exactly
 from vla.model import VLA
-from vla.weights import load_exactly
 
 
 class Trainer:

@@ -9,13 +9,13 @@ import torch
 from safetensors.torch import save_model
 
 from edge.errors import UsageError
-from vla.backbone import Backbone, Layout
+from vla.backbones.backbone import Backbone, Layout
+from vla.backbones.loading import PINNED_FAMILIES, backbone_from_config
+from vla.backbones.weights import load_exactly
 from vla.heads import HeadConfig
-from vla.loading import PINNED_FAMILIES, backbone_from_config
 from vla.losses import LossConfig
 from vla.model import VLA, VLAConfig
 from vla.training_modes import TrainableConfig
-from vla.weights import load_exactly
 
 
 def save_vla(policy: VLA, folder: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from vla.backbone import Backbone
+from vla.backbones.backbone import Backbone
 from vla.sequence import ANSWER, CONTEXT, END, IMAGE, Picture, Segment, Sequence, assemble
 
 _STEPWISE = ("images", "valid", "hand_images", "state", "tokens", "hand_tokens", "features")  # (B, W, ...)

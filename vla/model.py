@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.errors import UsageError
-from vla.backbone import Backbone
+from vla.backbones.backbone import Backbone
 from vla.fusion import Fusion, Inputs, StateToken, join_steps
 from vla.heads import HEADS, HeadConfig, build_head
 from vla.losses import LossConfig, Losses, continuous_loss, decode_bins, discrete_loss

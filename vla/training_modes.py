@@ -7,7 +7,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
 from edge.errors import UsageError
-from vla.backbone import Backbone
+from vla.backbones.backbone import Backbone
 
 MODES = ("frozen", "last", "lora", "full")
 

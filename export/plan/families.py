@@ -1,4 +1,4 @@
-"""The seven families of `vla.families`: config.json's dimensions to the work that a question makes.
+"""The seven families of `vla.backbones.families`: config.json's dimensions to the work that a question makes.
 
 Tests compare the parameters with transformers' own classes, matrix by matrix.
 """

@@ -10,8 +10,8 @@ import torch
 
 from edge.model.prompt_ids import image_token
 from tests.edge.model.family_processors import florence, idefics, kosmos, llava, paligemma, qwen, smolvlm
-from vla.loading import family_of
-from vla.tiny import CONFIGS
+from vla.backbones.loading import family_of
+from vla.backbones.tiny import CONFIGS
 
 _PROCESSORS: dict[str, Callable[[], Any]] = {
     "paligemma": paligemma,

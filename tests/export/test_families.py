@@ -28,9 +28,9 @@ from export.grounding import random_patches
 from export.policy import build_policy_bundle
 from tests.export.conftest import make_checkpoint
 from tests.export.hf_folders import write_folder
-from vla.backbone import Backbone
-from vla.loading import load_backbone
-from vla.tiny import CONFIGS
+from vla.backbones.backbone import Backbone
+from vla.backbones.loading import load_backbone
+from vla.backbones.tiny import CONFIGS
 
 PROMPT, ANSWER = 160, 40
 _AGAIN = ("paligemma2", "qwen3_vl", "idefics3")  # of a family that is tested already

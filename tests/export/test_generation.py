@@ -23,9 +23,9 @@ from export.generation import answer_spec
 from export.grounding import random_patches
 from tests.edge.model.family_processors import LLAVA_CHAT
 from tests.export.hf_folders import write_folder
-from vla.backbone import Backbone
-from vla.loading import load_backbone
-from vla.preprocessor import one_size, read_image_spec
+from vla.backbones.backbone import Backbone
+from vla.backbones.loading import load_backbone
+from vla.backbones.preprocessor import one_size, read_image_spec
 
 SAID = 32
 RULES: dict[str, Any] = {

@@ -9,7 +9,7 @@ from edge.bundle.bundle import load_bundle
 from edge.errors import BundleRefused, UsageError
 from export.command import main
 from export.grounding import compare, export_grounding, random_image
-from vla.paligemma import load
+from vla.backbones.paligemma import load
 
 
 def test_the_bundle_records_its_parity(tiny_bundle: Path):

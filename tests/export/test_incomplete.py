@@ -13,8 +13,8 @@ from torch import Tensor
 from edge.cli import main
 from edge.errors import UsageError
 from tests.export.hf_folders import write_folder
-from vla.loading import load_backbone
-from vla.tiny import CONFIGS
+from vla.backbones.loading import load_backbone
+from vla.backbones.tiny import CONFIGS
 
 Weights = dict[str, Tensor]
 _AGAIN = ("paligemma2", "qwen3_vl", "idefics3")  # of a family that is tested already

@@ -15,7 +15,7 @@ from edge.errors import UsageError
 from export.large_family import _own_type
 from export.model_source import find_model
 from tests.export.hf_folders import write_folder
-from vla.loading import load_backbone
+from vla.backbones.loading import load_backbone
 
 
 def export(model: Path | str, out: Path) -> int:

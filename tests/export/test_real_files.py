@@ -23,8 +23,8 @@ from export.chat import chat_template
 from export.command import main
 from export.family import Chooser, family_name
 from tests.export.real.folders import PUBLISHED, asked, processor_of, write_files, write_folder
-from vla.loading import family_of
-from vla.preprocessor import read_image_spec
+from vla.backbones.loading import family_of
+from vla.backbones.preprocessor import read_image_spec
 
 SAID = 32
 MAX_ERROR = 1 / 255

@@ -9,7 +9,7 @@ from export.checkpoint import read_checkpoint
 from export.plans import build_plan
 from export.policy_graphs import policy_sources
 from tests.export.rtx import RTX
-from vla.tiny import CONFIGS
+from vla.backbones.tiny import CONFIGS
 
 pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx (x86-64 Linux)")
 _NAMED = {"nvfp4": "fp4"}

@@ -8,9 +8,9 @@ import torch
 
 from edge.engines.onnx import OnnxEngine
 from export.family_graphs import see
-from vla.backbone import Backbone, Layout
-from vla.loading import backbone_from_config
-from vla.tiny import CONFIGS
+from vla.backbones.backbone import Backbone, Layout
+from vla.backbones.loading import backbone_from_config
+from vla.backbones.tiny import CONFIGS
 
 
 def of_side(name: str, patches: int) -> Backbone:

@@ -40,7 +40,7 @@ from export.weights import (
     work_folder,
 )
 from tests.export.rtx import RTX
-from vla.paligemma import load
+from vla.backbones.paligemma import load
 
 LEAST_BYTES = 256
 TYPES = [np.float32, np.float16, np.int8, np.uint8, np.int64, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn]

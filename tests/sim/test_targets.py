@@ -28,7 +28,7 @@ def test_what_no_room_can_have_is_refused(text: str):
 
 
 def test_korean_words_are_those_that_the_default_model_learns():
-    from vla.tokenizer import KOREAN as LEARNED
+    from vla.backbones.tokenizer import KOREAN as LEARNED
 
     assert KOREAN == LEARNED
 

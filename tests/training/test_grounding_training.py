@@ -12,8 +12,8 @@ from training.batches import Encoder
 from training.grounding import Grounder, Recipe, Trainer, augment, main
 from training.grounding_loss import DenseHead, answer_loss, presence_loss
 from training.questions import Question
-from vla.paligemma import TinyConfig
-from vla.tokenizer import build_tokenizer
+from vla.backbones.paligemma import TinyConfig
+from vla.backbones.tokenizer import build_tokenizer
 
 RECIPE = Recipe(vision_steps=2, vision_batch=4, steps=4, images=2, questions=2, warmup_steps=1)
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.questions import find, phrase, sample_question
-from vla.tokenizer import COLOURS, KINDS, build_tokenizer
+from vla.backbones.tokenizer import COLOURS, KINDS, build_tokenizer
 
 RED, BLUE = COLOURS.index("red"), COLOURS.index("blue")
 CUP, BOX = KINDS.index("cup"), KINDS.index("box")

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from vla.backbones.tiny import BINS, CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
 from vla.checkpoint import load_vla, save_vla
 from vla.fusion import Inputs, join_steps
 from vla.heads import HeadConfig
 from vla.model import HISTORIES, VLA, Targets, VLAConfig
-from vla.tiny import BINS, CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
 
 HORIZON, ROWS, WINDOW = 2, 2, 3
 SPACES = {"gripper": (3, True), "base": (2, False), "arm": (7, True)}  # dims, and is the last a gripper?

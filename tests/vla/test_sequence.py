@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from vla.backbones.tiny import CONFIGS, tiny_backbone, tiny_inputs
 from vla.fusion import Fusion, Inputs, StateToken, join_steps
 from vla.heads import HeadConfig
 from vla.model import VLA, VLAConfig
 from vla.sequence import ANSWER, CONTEXT, END, IMAGE, Picture, Segment, assemble
-from vla.tiny import CONFIGS, tiny_backbone, tiny_inputs
 
 GROWS = [
     (model, history)

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from edge.errors import UsageError
+from vla.backbones.loading import load_backbone
+from vla.backbones.tiny import CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
 from vla.checkpoint import load_vla, save_vla
 from vla.heads import HeadConfig
-from vla.loading import load_backbone
 from vla.model import VLA, Targets, VLAConfig, Words
-from vla.tiny import CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
 from vla.training_modes import TrainableConfig
 
 SIZES = HeadConfig("lstm", 2, 3, hidden=16, layers=1, mlp=(16,))

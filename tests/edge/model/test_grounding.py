@@ -11,8 +11,8 @@ from edge.errors import BundleRefused, UsageError
 from edge.model.grounding import GroundingModel
 from edge.model.tokenizer import Text
 from export.grounding import random_image, torch_ground, torch_logits
-from vla.paligemma import load
-from vla.tokenizer import EOS, build_tokenizer
+from vla.backbones.paligemma import load
+from vla.backbones.tokenizer import EOS, build_tokenizer
 
 BOX = re.compile(r"(<loc(\d{4})>){4} red cup")
 

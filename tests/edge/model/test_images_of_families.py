@@ -21,7 +21,7 @@ from edge.model import resample
 from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
 from training.processing import image_spec
-from vla.preprocessor import published_spec
+from vla.backbones.preprocessor import published_spec
 
 HALF = (0.5, 0.5, 0.5)
 IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from edge.errors import UsageError
 from export.plan.families import read_config
 from export.plan.layers import Ask
-from vla.loading import family_of
-from vla.tiny import CONFIGS
+from vla.backbones.loading import family_of
+from vla.backbones.tiny import CONFIGS
 
 
 def matrices_of(config: dict[str, Any]) -> int:

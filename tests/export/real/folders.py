@@ -24,7 +24,7 @@ from tests.export.real.paligemma import PALIGEMMA, PALIGEMMA2
 from tests.export.real.qwen import QWEN3, QWEN25
 from tests.export.real.record import Json, Published
 from tests.export.real.words import words_of
-from vla.loading import family_of
+from vla.backbones.loading import family_of
 
 PUBLISHED: dict[str, Published] = {
     "paligemma-3b-pt-224": PALIGEMMA,

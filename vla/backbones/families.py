@@ -20,9 +20,9 @@ from transformers import (
 )
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
-from vla.backbone import Backbone, Layout, Markers
-from vla.cache import CACHE
-from vla.qwen import QwenVL
+from vla.backbones.backbone import Backbone, Layout, Markers
+from vla.backbones.cache import CACHE
+from vla.backbones.qwen import QwenVL
 from vla.sequence import ANSWER, END, Picture, Sequence, read
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from edge.errors import UsageError
-from vla.paligemma import (
+from vla.backbones.paligemma import (
     TinyConfig,
     build_paligemma,
     load,
@@ -16,7 +16,7 @@ from vla.paligemma import (
     sine_positions,
     smooth_locations,
 )
-from vla.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, build_tokenizer
+from vla.backbones.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, build_tokenizer
 
 TOKENIZER = build_tokenizer()
 

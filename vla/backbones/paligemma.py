@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
 
 from edge.errors import UsageError
-from edge.published import read_json
-from vla.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, PAD, loc_token
-from vla.weights import load_exactly
+from vla.backbones.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, PAD, loc_token
+from vla.backbones.weights import load_exactly
+from vla.published import read_json
 
 _AGAIN = "get the checkpoint again, all of its files"
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from vla.backbone import Backbone, Layout
+from vla.backbones.backbone import Backbone, Layout
+from vla.backbones.loading import backbone_from_config
 from vla.fusion import Inputs
-from vla.loading import backbone_from_config
 
 VOCABULARY = 64
 WIDTH = 32

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from edge.errors import UsageError
-from edge.published import read_json
+from vla.published import read_json
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _AGAIN = "get the checkpoint again, all of its files"

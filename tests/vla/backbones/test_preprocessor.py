@@ -20,7 +20,7 @@ from tests.edge.model.family_processors import (
     qwen,
     smolvlm,
 )
-from vla.preprocessor import one_size, published_spec, read_image_spec
+from vla.backbones.preprocessor import one_size, published_spec, read_image_spec
 
 BUILD: dict[str, Any] = {
     "paligemma": paligemma,

@@ -3,7 +3,7 @@ import unicodedata
 import pytest
 from tokenizers import Tokenizer
 
-from vla.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer, loc_token
+from vla.backbones.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer, loc_token
 
 TOKENIZER = build_tokenizer()
 ANSWER = "<loc0500><loc0300><loc0700><loc0600> red cup"

@@ -17,11 +17,11 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from edge.errors import UsageError
 from tests.export.hf_folders import write_folder
-from vla.backbone import Backbone
+from vla.backbones.backbone import Backbone
+from vla.backbones.loading import backbone_from_config, family_of, layout_from_tokenizer, load_backbone
+from vla.backbones.tiny import CONFIGS, tiny_backbone, tiny_inputs
 from vla.fusion import Fusion, Inputs
-from vla.loading import backbone_from_config, family_of, layout_from_tokenizer, load_backbone
 from vla.sequence import extend, read
-from vla.tiny import CONFIGS, tiny_backbone, tiny_inputs
 
 IMAGE_ID = 5
 ANSWER = torch.tensor([[41, 42, 43], [44, 45, 46]])

@@ -1,6 +1,6 @@
 """What a vision-language model is to a policy: images and ids to tokens, a sequence to hidden states.
 
-Families are the classes of `vla.families`; to add one, write such a class (docs of the methods below).
+Families are the classes of `vla.backbones.families`; to add one, write such a class (docs of the methods below).
 """
 
 import json
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedModel
 
 from edge.errors import UsageError
-from vla.cache import CACHE
+from vla.backbones.cache import CACHE
 from vla.sequence import Picture, Sequence
 
 
@@ -67,7 +67,7 @@ class Backbone(nn.Module, ABC):
             # Gemma 2 caps its attention, which other implementations leave out without a word.
             self.model.get_decoder().set_attn_implementation("eager")
         self.layout = layout
-        # What `vla.loading.backbone_from_config` builds the same net from.
+        # What `vla.backbones.loading.backbone_from_config` builds the same net from.
         if config is None:
             config = json.loads(model.config.to_json_string(use_diff=False))
         self.config = config

@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from edge.errors import UsageError
-from edge.published import check_checkpoint, read_config
-from vla.backbone import Backbone, Layout
-from vla.families import FAMILIES
-from vla.paligemma import TinyConfig, build_paligemma, load
-from vla.weights import load_pretrained
+from vla.backbones.backbone import Backbone, Layout
+from vla.backbones.families import FAMILIES
+from vla.backbones.paligemma import TinyConfig, build_paligemma, load
+from vla.backbones.weights import load_pretrained
+from vla.published import check_checkpoint, read_config
 
 PINNED_FAMILIES = ("moondream", "uform")  # transformers has no modelling code for them
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
@@ -70,7 +70,7 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
 def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = torch.float32) -> Backbone:
     """A family's checkpoint folder: config.json, tokenizer.json, *.safetensors. None of its code runs.
 
-    Our own tiny PaliGemma (`vla.paligemma.save`) is read too. Raises UsageError if the folder is incomplete,
+    Our own tiny PaliGemma (`vla.backbones.paligemma.save`) is read too. Raises UsageError if the folder is incomplete,
     holds another family than `family`, or weights that are not exactly those of its net.
     """
     check_checkpoint(folder)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from edge.errors import UsageError
 from tests.export.hf_folders import write_folder
-from vla.loading import load_backbone
-from vla.weights import load_exactly, weight_files
+from vla.backbones.loading import load_backbone
+from vla.backbones.weights import load_exactly, weight_files
 
 Weights = dict[str, Tensor]
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from transformers import Cache, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
 
-from vla.backbone import Backbone, Markers
-from vla.cache import CACHE
+from vla.backbones.backbone import Backbone, Markers
+from vla.backbones.cache import CACHE
 from vla.sequence import IMAGE, Picture, Sequence
 
 

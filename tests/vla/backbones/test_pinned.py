@@ -4,17 +4,17 @@ import pytest
 import torch
 
 from edge.errors import UsageError
+from vla.backbones.loading import folder_digest, load_pinned
+from vla.backbones.tiny import tiny_inputs
 from vla.checkpoint import load_vla, save_vla
 from vla.heads import HeadConfig
-from vla.loading import folder_digest, load_pinned
 from vla.model import VLA, VLAConfig
-from vla.tiny import tiny_inputs
 
 CODE = """
 from pathlib import Path
 
-from vla.families import Llava
-from vla.tiny import tiny_backbone
+from vla.backbones.families import Llava
+from vla.backbones.tiny import tiny_backbone
 
 
 class Moondream(Llava):

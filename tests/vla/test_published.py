@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from edge.published import check_checkpoint, check_kind, is_microsofts
+from vla.published import check_checkpoint, check_kind, is_microsofts
 
 LLAVA = {
     "model_type": "llava",
