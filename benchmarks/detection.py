@@ -20,7 +20,7 @@ from sim.objects import COLOURS
 from sim.render import CameraSpec, Renderer, degrade
 from sim.scene import sample_scene
 from sim.world import World
-from training.questions import Question, find
+from training.recipes.questions import Question, find
 
 SEED_BASE = 50_000_000  # rooms that neither training nor episodes use
 LARGE_PX = 10.0  # short side at the model's input

@@ -51,10 +51,12 @@ COMMANDS = {
     "bundle unpack": Command("edge.commands.bundle:unpack", "the bundle in such a file"),
     "plan": Command("export.plan.command:main", "does a model fit a board, and how fast could it be"),
     "collect": Command(
-        "training.collect:main", "demonstrations by a scripted expert, as a LeRobotDataset", extra="train"
+        "training.demonstrations.collect:main",
+        "demonstrations by a scripted expert, as a LeRobotDataset",
+        extra="train",
     ),
     "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
-    "train-grounding": Command("training.grounding:main", "train the default model", extra="train"),
+    "train-grounding": Command("training.recipes.grounding:main", "train the default model", extra="train"),
     "calibrate activations": Command(
         "calibration.activations:main", "choose pictures and prompts that activation ranges are computed from"
     ),

@@ -169,7 +169,7 @@ def _arguments() -> ArgumentParser:
         "--prompt-tokens", type=positive_int, help="at most; default: what its prompts take, and a few words"
     )
     p.add_argument("--answer-tokens", type=positive_int, default=96, help="at most (%(default)s)")
-    p.add_argument("--floor", type=Path, help="ONNX file of python -m training.floor to put in")
+    p.add_argument("--floor", type=Path, help="ONNX file of python -m training.recipes.floor to put in")
     p.add_argument("--json", action="store_true")
     return p
 
@@ -292,7 +292,7 @@ def _progress(quiet: bool) -> Iterator[Say]:
 def _read_floor(path: Path | None) -> bytes | None:
     """The file's bytes. Raises UsageError when there is no such file."""
     if path is not None and not path.is_file():
-        raise UsageError(f"{path} is not a file", "python -m training.floor writes one")
+        raise UsageError(f"{path} is not a file", "python -m training.recipes.floor writes one")
     return path.read_bytes() if path is not None else None
 
 

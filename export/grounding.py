@@ -202,7 +202,7 @@ def check_floor_graph(content: bytes) -> None:
     try:
         check_floor(engine)
     except ValueError as error:
-        raise BundleRefused(str(error), "export it with python -m training.floor") from error
+        raise BundleRefused(str(error), "export it with python -m training.recipes.floor") from error
     finally:
         engine.close()
 

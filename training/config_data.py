@@ -36,7 +36,7 @@ class InputSettings(Section):
     hand_camera: str | None = None
     image: ImageSpec | None = None  # None: as the backbone's folder says
     state: tuple[str, ...] = ()  # columns of the state token, a gripper only as the last; empty: no token
-    encode_once: Literal["none", "pictures", "steps"] = "none"  # see training.encode
+    encode_once: Literal["none", "pictures", "steps"] = "none"  # see training.pipeline.encode
     encoded: Path | None = None  # the folder for it, which runs may share; None: "encoded" in `out`
     instruction: InstructionSettings = InstructionSettings()
 

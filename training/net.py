@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from training.stream import Parts
+from training.pipeline.stream import Parts
 from vla.losses import Losses, multi_task_loss
 from vla.model import VLA
 

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from edge.errors import UsageError
 from training.config import BackboneSettings, Config, load_config
 from training.datasets.statistics import stored_statistics
-from training.processing import Processing
+from training.pipeline.processing import Processing
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import PINNED_FAMILIES, load_backbone, load_pinned
 from vla.checkpoint import load_vla, save_vla

@@ -17,20 +17,20 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from edge.errors import EdgeError, UsageError
-from training.augment import check_instruction
 from training.checkpoints import RESUME, RunFolder
 from training.config import Config, RobotSource, WordsSource
 from training.datasets.source import Source
 from training.datasets.statistics import Statistics, compute_statistics, stored_statistics
 from training.datasets.words import WordsFolder
-from training.encode import Encoder
-from training.loading import choose_workers, load
 from training.net import Net, told
+from training.pipeline.augment import check_instruction
+from training.pipeline.encode import Encoder
+from training.pipeline.loading import choose_workers, load
+from training.pipeline.processing import Processing, image_spec
+from training.pipeline.stream import Batches, Parts, RobotTask, Task, WordsTask, move, open_robot, weight
 from training.policy import STATISTICS, build_policy, dump_config, open_backbone, save_policy
 from training.processes import make_accelerator
-from training.processing import Processing, image_spec
 from training.schedule import learning_rate, make_optimiser
-from training.stream import Batches, Parts, RobotTask, Task, WordsTask, move, open_robot, weight
 from vla.backbones.weights import load_exactly
 from vla.model import VLA
 

@@ -11,9 +11,9 @@ import torch
 from edge.records import BASE_ACTION
 from training.config import parse_config
 from training.datasets.statistics import stored_statistics
-from training.demonstrator import STATE_NAMES
+from training.demonstrations.demonstrator import STATE_NAMES
+from training.pipeline.processing import Processing
 from training.policy import build_policy, open_backbone, save_policy
-from training.processing import Processing
 
 HEADS: dict[str, dict[str, Any]] = {
     "fc": {"head": {"kind": "fc", "hidden": 16, "mlp": [16]}, "action_tokens": 2},  # and a state token

@@ -9,7 +9,7 @@ import numpy as np
 
 from training.config import Config, parse_config
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
-from training.demonstrator import to_jpeg
+from training.demonstrations.demonstrator import to_jpeg
 from training.trainer import Trainer
 
 STATES, ACTIONS = ("x", "y"), ("v", "w")

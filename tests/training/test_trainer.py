@@ -15,8 +15,8 @@ import yaml
 
 from edge.errors import UsageError
 from tests.training.small_run import ACTIONS, config, curve, settings, write_dataset
+from training.pipeline.stream import move
 from training.policy import load_policy
-from training.stream import move
 from training.train import main, run
 from training.trainer import Trainer
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.small_run import config, learn_together, write_dataset
-from training.stream import Batches, Task
+from training.pipeline.stream import Batches, Task
 from training.trainer import Trainer
 
 

@@ -20,7 +20,7 @@ from edge.errors import UsageError
 from edge.model import resample
 from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
-from training.processing import image_spec
+from training.pipeline.processing import image_spec
 from vla.backbones.preprocessor import published_spec
 
 HALF = (0.5, 0.5, 0.5)

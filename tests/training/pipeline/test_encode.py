@@ -16,14 +16,14 @@ import torch
 import yaml
 
 from edge.errors import UsageError
-from training import encode
 from training.config import Config, parse_config
 from training.datasets.encoded import open_rows
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.datasets.windows import Windows
-from training.demonstrator import to_jpeg
-from training.encode import Encoder
+from training.demonstrations.demonstrator import to_jpeg
+from training.pipeline import encode
+from training.pipeline.encode import Encoder
 from training.policy import load_policy
 from training.train import main, run
 from training.trainer import Trainer

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.questions import find, phrase, sample_question
+from training.recipes.questions import find, phrase, sample_question
 from vla.backbones.tokenizer import COLOURS, KINDS, build_tokenizer
 
 RED, BLUE = COLOURS.index("red"), COLOURS.index("blue")

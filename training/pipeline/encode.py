@@ -25,13 +25,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from edge.errors import EdgeError, UsageError
-from training.augment import prompts
 from training.datasets.encoded import Encoded, Rows, WithoutPictures, open_rows
 from training.datasets.source import Source
 from training.datasets.windows import Windows
-from training.loading import choose_workers, load
-from training.processing import Processing, to_device
-from training.stream import size_bytes
+from training.pipeline.augment import prompts
+from training.pipeline.loading import choose_workers, load
+from training.pipeline.processing import Processing, to_device
+from training.pipeline.stream import size_bytes
 from vla.fusion import Inputs
 from vla.model import VLA
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from edge.errors import UsageError
-from training.augment import augment_actions, augment_pictures, check_instruction, instruct
 from training.config import AugmentSettings
 from training.config_data import InstructionSettings
+from training.pipeline.augment import augment_actions, augment_pictures, check_instruction, instruct
 
 
 @pytest.fixture

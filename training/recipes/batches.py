@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.questions import Question
+from training.recipes.questions import Question
 from vla.backbones.paligemma import prompt_ids
 from vla.backbones.tokenizer import EOS, LOC_COUNT, PAD, loc_token
 

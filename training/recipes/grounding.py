@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge.errors import UsageError
-from training.batches import Encoder
-from training.grounder import Grounder, validate
-from training.grounding_loss import answer_loss, presence_loss
-from training.questions import sample_question
+from training.recipes.batches import Encoder
+from training.recipes.grounder import Grounder, validate
+from training.recipes.grounding_loss import answer_loss, presence_loss
+from training.recipes.questions import sample_question
 from vla.backbones.paligemma import TinyConfig, load, save
 from vla.backbones.tokenizer import build_tokenizer
 

@@ -16,10 +16,10 @@ from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
 from edge.model.images import image_to_planes, image_to_tensor
 from tests.training.small_run import config, curve, write_dataset
-from training import loading
-from training.loading import choose_workers, load
-from training.processing import to_device
-from training.stream import Parts, RobotTask
+from training.pipeline import loading
+from training.pipeline.loading import choose_workers, load
+from training.pipeline.processing import to_device
+from training.pipeline.stream import Parts, RobotTask
 from training.train import main, run
 from training.trainer import Trainer
 from vla.fusion import Inputs

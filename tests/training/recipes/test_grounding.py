@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from edge.errors import UsageError
-from training.batches import Encoder
-from training.grounding import Grounder, Recipe, Trainer, augment, main
-from training.grounding_loss import DenseHead, answer_loss, presence_loss
-from training.questions import Question
+from training.recipes.batches import Encoder
+from training.recipes.grounding import Grounder, Recipe, Trainer, augment, main
+from training.recipes.grounding_loss import DenseHead, answer_loss, presence_loss
+from training.recipes.questions import Question
 from vla.backbones.paligemma import TinyConfig
 from vla.backbones.tokenizer import build_tokenizer
 

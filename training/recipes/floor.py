@@ -2,7 +2,7 @@
 
     python -m sim.dataset data/floor --pictures 12000 --seed 20000000
     python -m sim.dataset data/floor_val --pictures 600 --seed 25000000
-    python -m training.floor --data data/floor --val data/floor_val --out checkpoints/floor
+    python -m training.recipes.floor --data data/floor --val data/floor_val --out checkpoints/floor
 
 For each image column the net gives a distribution over rows. What ships is a row below the median: an
 obstacle that is taken for nearer costs a detour, one that is taken for farther a collision.
@@ -229,9 +229,9 @@ def export_floor(net: FloorNet, quantile: float) -> bytes:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`python -m training.floor`."""
+    """`python -m training.recipes.floor`."""
     p = argparse.ArgumentParser(
-        prog="python -m training.floor", description="train the net that sees the floor"
+        prog="python -m training.recipes.floor", description="train the net that sees the floor"
     )
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--val", type=Path, required=True)

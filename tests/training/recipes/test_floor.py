@@ -9,7 +9,7 @@ from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.perception.floor_scan import COLUMNS, FLOOR_INPUT, check_floor
 from export.grounding import export_grounding
-from training.floor import (
+from training.recipes.floor import (
     BINS,
     TOP,
     FloorNet,

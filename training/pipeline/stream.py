@@ -24,7 +24,7 @@ from training.datasets.lerobot_meta import ACTION, STATE
 from training.datasets.source import Source
 from training.datasets.windows import Windows, history_rows, whole_windows
 from training.datasets.words import WordsFolder
-from training.processing import Processing, Tensors, to_device
+from training.pipeline.processing import Processing, Tensors, to_device
 from vla.fusion import Inputs
 from vla.model import Targets, Words
 

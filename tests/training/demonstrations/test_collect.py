@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from edge.errors import EdgeError, UsageError
 from edge.records import BASE_ACTION, Velocity
 from sim.expert import STAND_S
-from training import collect
-from training.collect import Job, main
 from training.datasets import lerobot_writer
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
-from training.demonstrator import STATE_NAMES, Pushes, to_jpeg
+from training.demonstrations import collect
+from training.demonstrations.collect import Job, main
+from training.demonstrations.demonstrator import STATE_NAMES, Pushes, to_jpeg
 
 ARGUMENTS = ["--jobs", "1", "--height", "24", "--target", "cup"]
 

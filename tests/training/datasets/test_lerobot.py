@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from edge.errors import UsageError
-from tests.training.filmed import RATE_HZ, film, number_of
+from tests.training.datasets.filmed import RATE_HZ, film, number_of
 from training.datasets import lerobot
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
-from training.demonstrator import to_jpeg
+from training.demonstrations.demonstrator import to_jpeg
 
 DATA, EPISODES = "data/chunk-000/file-000.parquet", "meta/episodes/chunk-000/file-000.parquet"
 LENGTHS = (3, 7, 5)

@@ -18,11 +18,11 @@ from edge.actions import GRIPPER, ActionTokenizer, MeanStd, MinMax, MuLaw, Pipel
 from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
 from edge.model.images import image_to_planes
-from training.augment import augment_actions, augment_pictures, instruct, prompts
 from training.config import ActionSettings, Config
 from training.datasets.source import Pictures, Source
 from training.datasets.statistics import Span, Statistics
 from training.datasets.windows import Sample
+from training.pipeline.augment import augment_actions, augment_pictures, instruct, prompts
 from vla.backbones.preprocessor import read_image_spec
 from vla.fusion import Inputs
 from vla.model import Targets, Words

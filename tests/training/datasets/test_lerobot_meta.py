@@ -16,8 +16,8 @@ from training.config_data import InputSettings, RobotSource
 from training.datasets.lerobot_meta import feature_names
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.datasets.statistics import compute_statistics, stored_statistics
-from training.demonstrator import to_jpeg
-from training.stream import open_robot
+from training.demonstrations.demonstrator import to_jpeg
+from training.pipeline.stream import open_robot
 
 DATA = "data/chunk-000/file-000.parquet"
 JSON = st.recursive(

@@ -41,7 +41,7 @@ from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene
 from sim.world import World
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
-from training.demonstrator import STATE_NAMES, Demonstrator, Pushes
+from training.demonstrations.demonstrator import STATE_NAMES, Demonstrator, Pushes
 
 ROBOT = "vla-edge-sim"
 CAMERA = "front"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from tests.training.filmed import CODECS, EARTH, RATE_HZ, film, number_of
+from tests.training.datasets.filmed import CODECS, EARTH, RATE_HZ, film, number_of
 from training.datasets.videos import OPEN_FILES, Videos
 
 FRAMES = 80

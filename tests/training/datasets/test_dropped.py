@@ -15,8 +15,8 @@ import yaml
 from edge.errors import UsageError
 from tests.training.small_run import config, curve, settings, write_dataset
 from training.datasets.windows import Windows
-from training.encode import Encoder
-from training.stream import move
+from training.pipeline.encode import Encoder
+from training.pipeline.stream import move
 from training.train import main, run
 from training.trainer import Trainer
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.batches import Batch
+from training.recipes.batches import Batch
 from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT
 
 

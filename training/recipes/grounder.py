@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge.records import Box
-from training.batches import Batch, Encoder
-from training.grounding_loss import DenseHead
-from training.questions import Question, find
+from training.recipes.batches import Batch, Encoder
+from training.recipes.grounding_loss import DenseHead
+from training.recipes.questions import Question, find
 from vla.backbones.paligemma import TinyConfig, build_paligemma
 from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT
 
