@@ -88,7 +88,7 @@ setup(
     },
     entry_points={
         "console_scripts": ["vla-edge = edge.cli:main"],
-        "vla_edge.robots": ["sim = sim.robot:open_robot"],
+        "vla_edge.robots": ["sim = sim.realtime.robot:open_robot"],
         "vla_edge.bundles": [
             "default = sim.bundles:default",
             "default-int8 = sim.bundles:default_int8",

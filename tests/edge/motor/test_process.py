@@ -29,7 +29,7 @@ from edge.motor.limits import MotorLimits
 from edge.motor.process import MotorLoop
 from edge.records import ActionChunk, MotorState, MotorStatus, Refusals
 from tests.edge.motor.motor_runtime import arm, plan
-from tests.sim.rover import REPO, Rover
+from tests.sim.realtime.rover import REPO, Rover
 
 pytestmark = pytest.mark.realtime
 

@@ -1,6 +1,6 @@
 """A base without physics, in a process of its own: the real firmware, a pseudo-terminal, perfect wheels.
 
-`python -m tests.sim.rover LOG` prints the port's path, then obeys lines on its input: `pull`, `mute`,
+`python -m tests.sim.realtime.rover LOG` prints the port's path, then obeys lines on its input: `pull`, `mute`,
 `reboot`, `manual 1`, `emergency 1`, `battery 0.05`, `stuck 1`, `noise`. It ends with its input.
 """
 
@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 from edge.records import ZERO, Odometry, Velocity
-from sim.firmware import Firmware, open_pty
+from sim.realtime.firmware import Firmware, open_pty
 
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[3]
 
 
 class Rover:
@@ -25,7 +25,7 @@ class Rover:
     def __init__(self, folder: Path) -> None:
         self.log = folder / "firmware.jsonl"
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tests.sim.rover", str(self.log)],
+            [sys.executable, "-m", "tests.sim.realtime.rover", str(self.log)],
             cwd=REPO,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

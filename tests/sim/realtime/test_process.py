@@ -26,16 +26,16 @@ from edge.errors import HardwareMissing, UsageError
 from edge.motor.drivers.mavlink_stream import MavStream, mav
 from edge.records import Frame, Goal
 from edge.runtime.robot import RobotOptions, find_robot
-from sim.firmware import open_pty
-from sim.process import Base, Simulation
+from sim.realtime.firmware import open_pty
+from sim.realtime.process import Base, Simulation
+from sim.realtime.robot import SimRobot, open_robot
 from sim.render import CameraSpec
-from sim.robot import SimRobot, open_robot
 from sim.targets import make_scene
 from sim.world import World
 
 pytestmark = pytest.mark.realtime
 
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[3]
 CUP = Goal("find_object", "red cup")
 PATIENCE_S = 30
 RAMP_MS = 250  # from 1 rad/s at 4 rad/s2

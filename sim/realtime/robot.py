@@ -1,4 +1,4 @@
-"""The simulated robot as a run sees it: starts `sim.process` and speaks with it."""
+"""The simulated robot as a run sees it: starts `sim.realtime.process` and speaks with it."""
 
 import contextlib
 import json
@@ -124,7 +124,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     here, there = socket.socketpair()
     shm = f"vla-edge-{os.getpid()}-{os.urandom(4).hex()}"
     log = options.folder / "sim.log"
-    command = [sys.executable, "-m", "sim.process", "--control", str(there.fileno()), "--shm", shm]
+    command = [sys.executable, "-m", "sim.realtime.process", "--control", str(there.fileno()), "--shm", shm]
     command += ["--log", str(options.folder / "firmware.jsonl"), "--seed", str(options.seed)]
     command += [f"--target={target}", *(["--absent"] if options.absent else [])]
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]

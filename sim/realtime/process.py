@@ -1,4 +1,4 @@
-"""The simulated robot in real time: `python -m sim.process --control FD ...`, started by `sim.robot`.
+"""The simulated robot in real time: `python -m sim.realtime.process --control FD ...`, started by `sim.realtime.robot`.
 
 One thread paces the physics to CLOCK_MONOTONIC and runs the base's firmware at the end of a pseudo-terminal;
 a second one renders what the camera sees. The socket `--control` carries one JSON line when all is up, and
@@ -22,8 +22,8 @@ from edge.cameras.shm import FrameRing
 from edge.clock import MonotonicClock
 from edge.errors import EdgeError
 from edge.records import ZERO, Odometry, Velocity
-from sim.camera import CameraThread, Optics
-from sim.firmware import Firmware, open_pty
+from sim.realtime.camera import CameraThread, Optics
+from sim.realtime.firmware import Firmware, open_pty
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
 from sim.world import TIMESTEP_NS, World
@@ -128,7 +128,9 @@ def _say(control: socket.socket, message: dict[str, Any]) -> None:
 
 def _arguments(argv: list[str]) -> argparse.Namespace:
     spec, optics = CameraSpec(), Optics()
-    parser = argparse.ArgumentParser(prog="python -m sim.process", description="The simulated robot.")
+    parser = argparse.ArgumentParser(
+        prog="python -m sim.realtime.process", description="The simulated robot."
+    )
     parser.add_argument("--control", type=int, required=True, help="the socket to the runtime, inherited")
     parser.add_argument("--shm", required=True, help="name of the shared memory for the frames")
     parser.add_argument("--log", type=Path, required=True, help="where the firmware writes its setpoints")
