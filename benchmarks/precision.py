@@ -109,7 +109,7 @@ def siglip() -> dict[str, Pair]:
     import torch
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
-    from export.graphs import to_onnx
+    from export.graphs.onnx import to_onnx
     from export.precision_int8 import to_int8
     from export.ranges import compute_ranges
 

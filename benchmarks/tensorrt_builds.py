@@ -18,8 +18,8 @@ from typing import Literal, get_args
 
 import torch
 
-from export.family_graphs import family_sources
 from export.feeds import Feed
+from export.graphs.family import family_sources
 from export.layers import PRODUCTS
 from export.plans import Place, Plan, build_plan
 from export.precision_half import to_half

@@ -49,7 +49,7 @@ COMMANDS = {
     "bundle sign": Command("edge.commands.bundle:sign", "sign a bundle", extra="sign"),
     "bundle pack": Command("edge.commands.bundle:pack", "a bundle as one file to carry"),
     "bundle unpack": Command("edge.commands.bundle:unpack", "the bundle in such a file"),
-    "plan": Command("export.plan.command:main", "does a model fit a board, and how fast could it be"),
+    "plan": Command("export.planner.command:main", "does a model fit a board, and how fast could it be"),
     "collect": Command(
         "training.demonstrations.collect:main",
         "demonstrations by a scripted expert, as a LeRobotDataset",

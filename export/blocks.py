@@ -12,7 +12,7 @@ import ml_dtypes
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from export.graph_edit import constant, fixed_products, raise_opset, swap_constant, values
+from export.graphs.edit import constant, fixed_products, raise_opset, swap_constant, values
 from export.qdq import E4M3, E4M3_MAX, channel_axis, safe_scale
 
 E2M1 = np.dtype(ml_dtypes.float4_e2m1fn)

@@ -15,7 +15,7 @@ from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec
 from export.layers import count_types
-from export.plan.boards import LEAST_SM
+from export.planner.boards import LEAST_SM
 from export.plans import Place, Plan, build_plan
 
 CACHE = Path.home() / ".cache/vla-edge/plans"

@@ -25,7 +25,7 @@ from export.gate_drive import find_episodes
 from export.gate_plot import check_plot, plot_parity
 from export.model_source import POLICY, family_at, find_source
 from export.notes import notes_of
-from export.plan.boards import BOARDS
+from export.planner.boards import BOARDS
 from export.precision import change_precision, check_base, check_wish
 from export.precision_make import BUDGETS_DB, PRECISIONS, Wish
 from export.ranges import METHODS

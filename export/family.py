@@ -25,8 +25,8 @@ from edge.model.token_rules import ruled
 from edge.model.tokenizer import OpenText
 from edge.records import BASE_ACTION, Goal, Image
 from export.chat import chat_template, ends_utterances
-from export.family_graphs import Source, family_sources
 from export.generation import answer_spec
+from export.graphs.family import Source, family_sources
 from export.grounding import check_floor_graph, graph_info, provenance, random_patches
 from export.notes import NOT_FOLLOWED
 from vla.backbones.backbone import Backbone

@@ -32,8 +32,8 @@ from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
 from edge.perception.floor_scan import check_floor
 from edge.records import BASE_ACTION, Image
-from export.family_graphs import paligemma_sources
-from export.weights import referred_bytes
+from export.graphs.family import paligemma_sources
+from export.graphs.weights import referred_bytes
 from vla.backbones.paligemma import TinyConfig, load, prompt_ids
 from vla.backbones.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer
 

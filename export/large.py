@@ -22,13 +22,13 @@ from export.blocks import INT4_CPU, INT4_TENSORRT, Blocks, insert_blocks
 from export.feeds import Feed
 from export.gate import LIMITS, Say
 from export.gate_stages import StageError, stage_error
-from export.graph_edit import finish, fixed_products, parse, store_as_fp16
+from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
+from export.graphs.weights import FILE, WeightStore, gather, weights_in
 from export.grounding import graph_info
 from export.precision_half import to_half
 from export.precision_int8 import Profile, to_int8
 from export.ranges import Ranges
 from export.stages import STAGES, Calls, Observer, tokens, walk
-from export.weights import FILE, WeightStore, gather, weights_in
 
 LargePrecision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 # A scale below 0 makes use of -8.

@@ -29,12 +29,12 @@ from export.family import (
 )
 from export.feeds import Feed
 from export.gate import Say
+from export.graphs.stream import hollow
+from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
 from export.grounding import check_floor_graph, random_patches
 from export.large import METHOD, Graphs, Judged, LargePrecision, LargeRefused, change_large, large_bundle
 from export.precision_int8 import Profile
 from export.stages import walk
-from export.stream import hollow
-from export.weights import FILE, WeightStore, weights_in, work_folder
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import load_backbone
 from vla.backbones.preprocessor import one_size, read_image_spec

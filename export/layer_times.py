@@ -14,8 +14,8 @@ import onnxruntime
 from onnx import ModelProto, NodeProto
 
 from export.feeds import Feed
-from export.graph_edit import fixed_products, parse
-from export.plan.boards import BITS, Board
+from export.graphs.edit import fixed_products, parse
+from export.planner.boards import BITS, Board
 
 _CALLS, _WARM_UP, _TURNS = 12, 3, 3
 # What ONNX Runtime adds to the name of a node, or of the tensor that it gives out, where it fuses.

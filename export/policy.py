@@ -19,6 +19,7 @@ from edge.model.tokenizer import PolicyText, Text
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
 from export.checkpoint import Checkpoint, read_checkpoint
 from export.family import manifest_family
+from export.graphs.policy import policy_sources
 from export.grounding import (
     check_floor_graph,
     graph_info,
@@ -26,7 +27,6 @@ from export.grounding import (
     random_patches,
     tiny_vocabulary,
 )
-from export.policy_graphs import policy_sources
 from vla.fusion import Inputs
 
 GOALS = ("find_object",)

@@ -14,7 +14,7 @@ from export.feeds import ROLES
 from export.gate import GateRefused, Parity, Say, judge
 from export.gate_drive import with_success
 from export.gate_noise import check_same_recipe, with_noise
-from export.plan.boards import BOARDS, check_board
+from export.planner.boards import BOARDS, check_board
 from export.precision_half import to_half
 from export.precision_make import Made, Maker, Wish
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from export.graph_edit import COMPUTE, constant, finish, parse, values
+from export.graphs.edit import COMPUTE, constant, finish, parse, values
 
 Half = Literal["fp16", "bf16"]
 _TYPES = {

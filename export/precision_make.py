@@ -13,9 +13,9 @@ from export.blocks import NVFP4, insert_blocks
 from export.feeds import ROLES, Feed, collect_feeds
 from export.gate import Say
 from export.gate_stages import compare_stage
-from export.graph_edit import finish, fixed_products, parse
+from export.graphs.edit import finish, fixed_products, parse
 from export.layer_times import floors_ms, measured_ms
-from export.plan.boards import BOARDS
+from export.planner.boards import BOARDS
 from export.precision_half import to_half
 from export.precision_int8 import Profile, int4_blocks, int4_layers, to_int4, to_int8
 from export.precision_mixed import Low, holds, to_mixed

@@ -7,7 +7,7 @@ import numpy as np
 from onnx import NodeProto, TensorProto
 
 from export.blocks import INT4_TENSORRT, NVFP4, fits, insert_blocks
-from export.graph_edit import finish, fixed_products, parse, store_as_fp16
+from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
 from export.nvfp4 import insert_dynamic
 from export.precision_half import to_half
 from export.qdq import insert_qdq

@@ -22,7 +22,7 @@ import ml_dtypes
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from export.graph_edit import constant, fixed_products, raise_opset, swap_constant, values
+from export.graphs.edit import constant, fixed_products, raise_opset, swap_constant, values
 from export.ranges import Ranges
 
 Kind = Literal["uint8", "int8", "fp8"]

@@ -15,7 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, c
 
 from edge.errors import UsageError
 from export.feeds import Feed
-from export.graph_edit import COMPUTE
+from export.graphs.edit import COMPUTE
 
 Method = Literal["minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")

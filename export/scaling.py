@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
-from export.graph_edit import constant, fixed_products, values
+from export.graphs.edit import constant, fixed_products, values
 from export.qdq import channel_axis
 
 _NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.engines.onnx import OnnxEngine
 from export.feeds import Feed
-from export.graph_edit import fixed_products, layer_name, parse
+from export.graphs.edit import fixed_products, layer_name, parse
 
 _FEEDS = 6  # that each layer is tried on
 

@@ -14,7 +14,7 @@ from onnx import ModelProto
 
 from export.blocks import Blocks, restore, round_blocks
 from export.feeds import Feed
-from export.graph_edit import parse, with_outputs
+from export.graphs.edit import parse, with_outputs
 from export.qdq import round_weight
 from export.scaling import Scaler
 

@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper
 from edge.engines.onnx import OnnxEngine
 from edge.interfaces import Engine, Tensor
 from export.feeds import Feed
-from export.graph_edit import fixed_products, parse
+from export.graphs.edit import fixed_products, parse
 from export.ranges import Ranges
 
 STAGES = ("vision", "prefill", "decode")

@@ -18,10 +18,10 @@ from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
 from export.build_command import CACHE, add_plans, compare_plans
-from export.family_graphs import Source, see
+from export.graphs.family import Source, see
+from export.graphs.policy import head_sources
 from export.model_source import POLICY
 from export.plans import Place, build_plan
-from export.policy_graphs import head_sources
 from vla.backbones.loading import load_backbone
 from vla.checkpoint import load_vla
 from vla.heads import FCHead

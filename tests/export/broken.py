@@ -6,7 +6,7 @@ import numpy as np
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
-from export.graph_edit import parse
+from export.graphs.edit import parse
 from export.ranges import Ranges
 
 

@@ -23,7 +23,7 @@ from edge.model.prompt_ids import ids_before_picture
 from edge.records import Goal, Odometry, Velocity
 from export.command import main
 from export.family import family_name, torch_answer
-from export.family_graphs import family_sources
+from export.graphs.family import family_sources
 from export.grounding import random_patches
 from export.policy import build_policy_bundle
 from tests.export.conftest import make_checkpoint
@@ -206,7 +206,7 @@ def test_a_checkpoint_too_large_for_memory_is_exported_piece_by_piece(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("export.large_family.LARGE_FP32_BYTES", 0)
-    monkeypatch.setattr("export.weights.LEAST_BYTES", 1 << 10)
+    monkeypatch.setattr("export.graphs.weights.LEAST_BYTES", 1 << 10)
     folder = write_folder(name, tmp_path / "model")
     backbone = load_backbone(folder)
     family = family_name(backbone.model.config.model_type)

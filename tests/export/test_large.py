@@ -15,14 +15,14 @@ from edge.bundle.bundle import load_bundle, write_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.engines.open import open_engine
 from edge.errors import UsageError
-from export.family_graphs import paligemma_sources
-from export.graph_edit import parse
+from export.graphs.edit import parse
+from export.graphs.family import paligemma_sources
+from export.graphs.stream import hollow
+from export.graphs.weights import FILE, WeightStore, is_outside, outside, weights_in
 from export.large import Graphs, change_large, large_bundle, nearest_int4
 from export.precision_int8 import to_int8
 from export.ranges import compute_ranges
 from export.stages import Observer, tokens, walk
-from export.stream import hollow
-from export.weights import FILE, WeightStore, is_outside, outside, weights_in
 from tests.export.precision_net import feeds, net
 
 IMAGE_TOKENS = 16
@@ -69,7 +69,7 @@ def outside_of(graph: bytes, folder: Path) -> tuple[bytes, WeightStore]:
 
 
 def _numbers(model):
-    from export.graph_edit import values
+    from export.graphs.edit import values
 
     return [(tensor, np.array(values(tensor))) for tensor in model.graph.initializer]
 
@@ -104,7 +104,7 @@ def test_ranges_are_those_of_onnxruntimes_calibrator(tmp_path: Path):
 def test_a_model_that_is_fetched_weight_by_weight_makes_the_same_graphs(
     model, config, base: Graphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("export.stream.LATER_BYTES", 1 << 14)
+    monkeypatch.setattr("export.graphs.stream.LATER_BYTES", 1 << 14)
     given = dict(model.named_parameters())
     fetched: list[str] = []
 

@@ -21,7 +21,7 @@ from edge.parsing import parse_detections
 from edge.policies.open import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
 from export.checkpoint import read_checkpoint
-from export.family_graphs import Source, Vision
+from export.graphs.family import Source, Vision
 from export.grounding import random_patches
 from export.policy import compare, export_policy, torch_state, torch_step
 from training.policy import load_policy

@@ -16,7 +16,7 @@ from export import gate as gate_module
 from export.command import main
 from export.feeds import collect_feeds
 from export.gate import Limits, judge
-from export.graph_edit import fixed_products, parse
+from export.graphs.edit import fixed_products, parse
 from export.precision import _with_graphs
 from export.precision_half import to_half
 from export.precision_make import AUTO_BUDGETS_DB, Maker, Wish

@@ -9,7 +9,7 @@ from onnx import TensorProto, numpy_helper
 
 from export import ranges as ranges_module
 from export.gate_stages import compare_stage, worst_layers
-from export.graph_edit import parse
+from export.graphs.edit import parse
 from export.precision_half import Half, to_half
 from export.precision_int8 import Profile, to_int4, to_int8
 from export.ranges import METHODS, compute_ranges, kept_ranges

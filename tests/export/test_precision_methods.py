@@ -27,9 +27,9 @@ from export.blocks import (
 from export.build_command import check_machine
 from export.command import main
 from export.gate_stages import compare_stage
-from export.graph_edit import constant, finish, parse, raise_opset, values
+from export.graphs.edit import constant, finish, parse, raise_opset, values
 from export.layer_times import floors_ms, measured_ms
-from export.plan.boards import BOARDS
+from export.planner.boards import BOARDS
 from export.precision_int8 import to_int4, to_int8
 from export.precision_mixed import Low, holds, to_mixed
 from export.qdq import E4M3_MAX, Kind, insert_qdq, round_weight

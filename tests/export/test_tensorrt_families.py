@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.tensorrt_builds import builds
 from export.checkpoint import read_checkpoint
+from export.graphs.policy import policy_sources
 from export.plans import build_plan
-from export.policy_graphs import policy_sources
 from tests.export.rtx import RTX
 from vla.backbones.tiny import CONFIGS
 

@@ -6,8 +6,8 @@ What goes in and out is described in `edge/model/actions.py`; which tokens stand
 import torch
 from torch import Tensor, nn
 
-from export.family_graphs import Prefill, Source, extra_of, question, reader_of, see, with_decode
-from export.readers import Reader, Slots, StaticCache
+from export.graphs.family import Prefill, Source, extra_of, question, reader_of, see, with_decode
+from export.graphs.readers import Reader, Slots, StaticCache
 from vla.heads import FCHead, GPTHead, Head, LSTMHead
 from vla.model import VLA
 

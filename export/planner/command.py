@@ -8,11 +8,11 @@ from dataclasses import asdict, replace
 
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.errors import UsageError
-from export.plan.boards import BITS, BOARDS, Board, find_board
-from export.plan.floors import Plan, plan
-from export.plan.known import KNOWN
-from export.plan.layers import Net
-from export.plan.sources import find_model
+from export.planner.boards import BITS, BOARDS, Board, find_board
+from export.planner.floors import Plan, plan
+from export.planner.known import KNOWN
+from export.planner.layers import Net
+from export.planner.sources import find_model
 
 
 def main(argv: list[str]) -> int:
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
         documents = [*map(_document, plans), *refused]
         print(json.dumps(documents[0] if len(names) == 1 else {"plans": documents}, ensure_ascii=False))
     else:
-        from export.plan.tables import print_boards, print_stages  # rich: not for --json and --help
+        from export.planner.tables import print_boards, print_stages  # rich: not for --json and --help
 
         print_stages(plans[0], ask) if len(names) == 1 else print_boards(plans, refused, ask)
     return 0

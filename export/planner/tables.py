@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from export.plan.boards import BITS
-from export.plan.floors import Memory, Plan
-from export.plan.layers import Ask
+from export.planner.boards import BITS
+from export.planner.floors import Memory, Plan
+from export.planner.layers import Ask
 
 
 def print_stages(one: Plan, ask: Ask) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge.errors import UsageError
-from export.plan.fields import Fields
-from export.plan.layers import Ask, Layers, Net, Stage, Work, lookup, matrix
+from export.planner.fields import Fields
+from export.planner.layers import Ask, Layers, Net, Stage, Work, lookup, matrix
 from vla.published import is_microsofts
 
 SIDE = 768  # px, of its processor; the net takes any
@@ -15,7 +15,7 @@ _MICROSOFTS_WIDTHS = [256, 512, 1024, 2048]  # where Microsoft's config.json lea
 
 
 def florence2(config: Mapping[str, Any], ask: Ask) -> Net:
-    """As `export.plan.families.read_config`."""
+    """As `export.planner.families.read_config`."""
     vision = Fields(_vision(config), "florence_vision")
     text = Fields(config.get("text_config") or {}, "bart")
     width = text.number("d_model")

@@ -12,7 +12,7 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
-from export.weights import FILE, current_store, is_outside, place
+from export.graphs.weights import FILE, current_store, is_outside, place
 
 LATER_BYTES = 1 << 20  # of a matrix that is fetched when its graph is written
 _FETCH = "fetch"  # attribute of such a parameter
@@ -21,7 +21,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 def hollow(build: Callable[[], _Module], source: Source) -> _Module:
-    """A module whose large matrices are fetched from `source`, by their names, when `export.graphs.to_onnx`
+    """A module whose large matrices are fetched from `source`, by their names, when `export.graphs.onnx.to_onnx`
     writes them, one at a time. It can be exported, but not run.
 
     `build` makes the module; until it is touched, its memory is not taken. Buffers are as `build` made them.
@@ -41,7 +41,7 @@ def hollow(build: Callable[[], _Module], source: Source) -> _Module:
 
 def serialize(model: ir.Model, module: nn.Module) -> bytes:
     """The ONNX file of a program that torch exported without optimizing it; its weights go to the store of
-    `export.weights.weights_in`."""
+    `export.graphs.weights.weights_in`."""
     store = current_store()
     assert store is not None
     optimizer.optimize_ir(model, should_fold=_small)

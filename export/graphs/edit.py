@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edge.errors import BundleRefused
-from export.weights import current_store, is_outside, without_outside
+from export.graphs.weights import current_store, is_outside, without_outside
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # of a node: the modules of the net that it stands in
 COMPUTE = ("MatMul", "Gemm", "Conv")
@@ -84,7 +84,7 @@ def _gather_stored(graph: GraphProto, name: str, stored: str) -> bool:
 
 def values(weight: TensorProto) -> np.ndarray:
     """The numbers of a constant; not to be written. Raises ValueError where they lie outside of the graph and
-    `export.weights.weights_in` does not say where."""
+    `export.graphs.weights.weights_in` does not say where."""
     if not is_outside(weight):
         return numpy_helper.to_array(weight)
     store = current_store()
@@ -95,7 +95,7 @@ def values(weight: TensorProto) -> np.ndarray:
 
 def constant(name: str, array: np.ndarray) -> TensorProto:
     """A constant of the array's own type; ml_dtypes has those that numpy lacks. Its numbers lie in the store
-    of `export.weights.weights_in`, where there is one."""
+    of `export.graphs.weights.weights_in`, where there is one."""
     array, store = np.asarray(array, order="C"), current_store()
     return numpy_helper.from_array(array, name) if store is None else store.put(name, array)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from export.plan.families import read_config, vit
-from export.plan.fields import Fields
-from export.plan.layers import Ask, Layers, Net, Stage, matrix
+from export.planner.families import read_config, vit
+from export.planner.fields import Fields
+from export.planner.layers import Ask, Layers, Net, Stage, matrix
 
 _SO400M = {
     "model_type": "siglip_vision_model",

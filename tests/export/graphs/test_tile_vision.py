@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edge.engines.onnx import OnnxEngine
-from export.family_graphs import see
+from export.graphs.family import see
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.loading import backbone_from_config
 from vla.backbones.tiny import CONFIGS

@@ -17,11 +17,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import PaliGemmaForConditionalGeneration
 from transformers.utils import logging as hf_logging
 
-from export.graphs import to_onnx
-from export.qwen_vision import QwenVision
-from export.readers import READERS, Extra, Reader, Slots, StaticCache
-from export.tile_vision import TileVision
-from export.weights import current_store
+from export.graphs.onnx import to_onnx
+from export.graphs.qwen_vision import QwenVision
+from export.graphs.readers import READERS, Extra, Reader, Slots, StaticCache
+from export.graphs.tile_vision import TileVision
+from export.graphs.weights import current_store
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.families import PaliGemma, SmolVLM
 from vla.backbones.qwen import QwenVL

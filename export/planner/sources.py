@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.errors import UsageError
-from export.plan.boards import BITS
-from export.plan.families import read_config
-from export.plan.known import KNOWN
-from export.plan.layers import Ask, Net, Stage, Work
+from export.planner.boards import BITS
+from export.planner.families import read_config
+from export.planner.known import KNOWN
+from export.planner.layers import Ask, Net, Stage, Work
 from vla.published import NATIVE_FLORENCE, check_adapter, check_kind, is_microsofts
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from export.plan.boards import BITS, BOARDS
-from export.plan.families import read_config
-from export.plan.floors import Plan, plan
-from export.plan.known import KNOWN
-from export.plan.layers import Ask, Net, Stage, Work
+from export.planner.boards import BITS, BOARDS
+from export.planner.families import read_config
+from export.planner.floors import Plan, plan
+from export.planner.known import KNOWN
+from export.planner.layers import Ask, Net, Stage, Work
 
 # config.json of google/paligemma2-3b-mix-448, at 224 px.
 PALIGEMMA2_3B = {

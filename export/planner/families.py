@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge.errors import UsageError
-from export.plan.fields import Fields
-from export.plan.florence import florence2
-from export.plan.layers import Ask, Layers, Net, Stage, Work, language_stages, lookup, matrix
+from export.planner.fields import Fields
+from export.planner.florence import florence2
+from export.planner.layers import Ask, Layers, Net, Stage, Work, language_stages, lookup, matrix
 
 Config = Mapping[str, Any]
 QWEN_SIDE = 448  # px; Qwen takes images of any size, a planner needs one

@@ -36,7 +36,9 @@ class WeightStore:
         self.file, self.least_bytes = folder / FILE, least_bytes
         self._end = 0
         self._offsets: dict[bytes, int] = {}  # by the digest of the content
-        self.fetched: dict[tuple[Any, Any], TensorProto] = {}  # what `export.stream` need not fetch again
+        self.fetched: dict[
+            tuple[Any, Any], TensorProto
+        ] = {}  # what `export.graphs.stream` need not fetch again
         self.file.touch(exist_ok=False)
 
     def put(self, name: str, array: np.ndarray) -> TensorProto:

@@ -22,12 +22,9 @@ from edge import cli
 from edge.bundle.bundle import Bundle, load_bundle, write_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.model.grounding import GroundingModel
-from export.family_graphs import paligemma_sources
-from export.graph_edit import constant, parse, values
-from export.grounding import random_patches
-from export.large import Graphs, large_bundle
-from export.plans import build_plan
-from export.weights import (
+from export.graphs.edit import constant, parse, values
+from export.graphs.family import paligemma_sources
+from export.graphs.weights import (
     FILE,
     WeightStore,
     gather,
@@ -39,6 +36,9 @@ from export.weights import (
     weights_in,
     work_folder,
 )
+from export.grounding import random_patches
+from export.large import Graphs, large_bundle
+from export.plans import build_plan
 from tests.export.rtx import RTX
 from vla.backbones.paligemma import load
 

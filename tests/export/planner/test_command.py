@@ -10,8 +10,8 @@ import pytest
 
 from edge import cli
 from edge.bundle.bundle import load_bundle
-from export.plan import boards
-from export.plan.boards import BOARDS, this_machine
+from export.planner import boards
+from export.planner.boards import BOARDS, this_machine
 
 ABSENT = {"torch", "transformers", "onnx", "onnxruntime", "safetensors", "vla"}
 PROBE = """

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from export.plan.families import read_config
-from export.plan.layers import Ask
+from export.planner.families import read_config
+from export.planner.layers import Ask
 from vla.backbones.loading import family_of
 from vla.backbones.tiny import CONFIGS
 

@@ -10,14 +10,14 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from export.graph_edit import SCOPES
-from export.stream import serialize
-from export.weights import current_store
+from export.graphs.edit import SCOPES
+from export.graphs.stream import serialize
+from export.graphs.weights import current_store
 
 
 def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> bytes:
     """An ONNX file, opset 18, with the inputs' shapes as the static ones. Its weights lie in the store of
-    `export.weights.weights_in`, else inside."""
+    `export.graphs.weights.weights_in`, else inside."""
     whole = current_store() is None
     with _quiet():
         program: Any = torch.onnx.export(

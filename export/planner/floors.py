@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edge.errors import UsageError
-from export.plan.boards import BITS, Board
-from export.plan.layers import Net, Stage
+from export.planner.boards import BITS, Board
+from export.planner.layers import Net, Stage
 
 
 @dataclass(frozen=True)
