@@ -23,12 +23,12 @@ from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.engines.open import open_engine
 from edge.records import BASE_ACTION
-from export.feeds import Feed
 from export.graphs.family import paligemma_sources
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
 from export.large import METHOD, Graphs, change_large, large_bundle
-from export.stages import tokens, walk
+from export.measure.feeds import Feed
+from export.measure.stages import tokens, walk
 
 PATCH = 14  # pixels
 PROMPT = 8  # tokens

@@ -7,7 +7,7 @@ from benchmarks.success import evaluate, summarize, targets
 from edge.bundle.bundle import load_bundle
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from export.policy import export_policy
+from export.sources.policy import export_policy
 
 EPISODES, SEED = 20, 3000  # rooms that neither demonstrations nor published figures use
 _LATENCY_S, _MAX_S = 0.02, 40.0

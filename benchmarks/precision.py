@@ -14,7 +14,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import ArgumentParser, positive_int
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
-from export.feeds import STEPS, Feed, collect_feeds
+from export.measure.feeds import STEPS, Feed, collect_feeds
 
 _PICTURES = 8
 _WARM_UP = 5
@@ -110,8 +110,8 @@ def siglip() -> dict[str, Pair]:
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
     from export.graphs.onnx import to_onnx
+    from export.measure.ranges import compute_ranges
     from export.precision_int8 import to_int8
-    from export.ranges import compute_ranges
 
     class Encoder(torch.nn.Module):
         def __init__(self) -> None:

@@ -23,12 +23,12 @@ from export.auto_report import print_choices
 from export.gate import GateRefused, Parity, Say
 from export.gate_drive import find_episodes
 from export.gate_plot import check_plot, plot_parity
-from export.model_source import POLICY, family_at, find_source
-from export.notes import notes_of
+from export.measure.ranges import METHODS
 from export.planner.boards import BOARDS
 from export.precision import change_precision, check_base, check_wish
 from export.precision_make import BUDGETS_DB, PRECISIONS, Wish
-from export.ranges import METHODS
+from export.sources.find import POLICY, family_at, find_source
+from export.sources.notes import notes_of
 
 _CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --bundle FP32_BUNDLE --out DIR`"
 
@@ -237,14 +237,14 @@ def _fp32(a: argparse.Namespace, folder: Path) -> Bundle:
     images, floor = _read_images(a.images), _read_floor(a.floor)
     # torch takes seconds to import, and a bundle does not need it.
     if (folder / POLICY).is_file():
-        from export.policy import build_policy_bundle
+        from export.sources.policy import build_policy_bundle
 
         return build_policy_bundle(folder, name, images, floor=floor)
     if (folder / "tiny.json").is_file():
-        from export.grounding import build_grounding
+        from export.sources.grounding import build_grounding
 
         return build_grounding(folder, name, images, floor=floor)
-    from export.family import build_family_bundle
+    from export.sources.family import build_family_bundle
 
     return build_family_bundle(folder, name, images, floor, a.camera, a.prompt_tokens, a.answer_tokens)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edge.engines.onnx import EngineFault, OnnxEngine
-from export.feeds import Feed
 from export.graphs.edit import float_outputs, layer_name, parse, weights, with_outputs
+from export.measure.feeds import Feed
 
 _LAYER_FEEDS = 4  # inputs that layers are compared on; each holds all tensors of the graph in memory
 MAX_DB = 120.0  # what an error of nothing counts as

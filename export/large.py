@@ -19,16 +19,16 @@ from edge.bundle.weights import ROLE, Weights
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, EngineFault, UsageError
 from export.blocks import INT4_CPU, INT4_TENSORRT, Blocks, insert_blocks
-from export.feeds import Feed
 from export.gate import LIMITS, Say
 from export.gate_stages import StageError, stage_error
 from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
 from export.graphs.weights import FILE, WeightStore, gather, weights_in
-from export.grounding import graph_info
+from export.measure.feeds import Feed
+from export.measure.ranges import Ranges
+from export.measure.stages import STAGES, Calls, Observer, tokens, walk
 from export.precision_half import to_half
 from export.precision_int8 import Profile, to_int8
-from export.ranges import Ranges
-from export.stages import STAGES, Calls, Observer, tokens, walk
+from export.sources.grounding import graph_info
 
 LargePrecision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 # A scale below 0 makes use of -8.
@@ -99,7 +99,7 @@ def change_large(
     steps: int = STEPS,
 ) -> tuple[Graphs, dict[str, Ranges], Judged]:
     """vision, prefill and decode of `base` in another precision, the ranges that it took, and how far they
-    are from fp32. Questions are those of `export.stages`; ranges are of `calibrate`, the rest of `held_out`.
+    are from fp32. Questions are those of `export.measure.stages`; ranges are of `calibrate`, the rest of `held_out`.
 
     int4 is of prefill and decode, which so share their weights; vision is int8 then. Raises UsageError where
     a set of questions is empty, OSError where the disk is full.

@@ -21,20 +21,20 @@ from edge.goals.prompts import prompt
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture
 from edge.records import Goal
-from export.family import (
+from export.gate import Say
+from export.graphs.stream import hollow
+from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
+from export.large import METHOD, Graphs, Judged, LargePrecision, LargeRefused, change_large, large_bundle
+from export.measure.feeds import Feed
+from export.measure.stages import walk
+from export.precision_int8 import Profile
+from export.sources.family import (
     answering_sources,
     family_manifest,
     room_for_prompts,
     torch_answer,
 )
-from export.feeds import Feed
-from export.gate import Say
-from export.graphs.stream import hollow
-from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
-from export.grounding import check_floor_graph, random_patches
-from export.large import METHOD, Graphs, Judged, LargePrecision, LargeRefused, change_large, large_bundle
-from export.precision_int8 import Profile
-from export.stages import walk
+from export.sources.grounding import check_floor_graph, random_patches
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import load_backbone
 from vla.backbones.preprocessor import one_size, read_image_spec

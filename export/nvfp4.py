@@ -12,8 +12,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from export.blocks import E2M1_MAX, LEAST_E4M3, NVFP4
 from export.graphs.edit import constant, fixed_products, raise_opset
+from export.measure.ranges import Ranges
 from export.qdq import E4M3_MAX, safe_scale
-from export.ranges import Ranges
 
 _DOMAIN = "trt"
 

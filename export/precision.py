@@ -10,10 +10,10 @@ from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.errors import UsageError
 from export.auto import Choice
-from export.feeds import ROLES
 from export.gate import GateRefused, Parity, Say, judge
 from export.gate_drive import with_success
 from export.gate_noise import check_same_recipe, with_noise
+from export.measure.feeds import ROLES
 from export.planner.boards import BOARDS, check_board
 from export.precision_half import to_half
 from export.precision_make import Made, Maker, Wish

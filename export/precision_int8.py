@@ -14,10 +14,10 @@ from collections.abc import Collection, Sequence
 from typing import Literal
 
 from export.blocks import INT4_CPU, INT4_TENSORRT, Blocks, fits, insert_blocks
-from export.feeds import Feed
 from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
+from export.measure.feeds import Feed
+from export.measure.ranges import Ranges
 from export.qdq import Kind, insert_qdq
-from export.ranges import Ranges
 from export.smoothing import Change, aware
 
 Profile = Literal["onnxruntime", "tensorrt"]

@@ -8,10 +8,10 @@ from onnx import NodeProto, TensorProto
 
 from export.blocks import INT4_TENSORRT, NVFP4, fits, insert_blocks
 from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
+from export.measure.ranges import Ranges
 from export.nvfp4 import insert_dynamic
 from export.precision_half import to_half
 from export.qdq import insert_qdq
-from export.ranges import Ranges
 
 Low = Literal["int8", "fp8", "nvfp4", "int4"]
 

@@ -23,7 +23,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from export.graphs.edit import constant, fixed_products, raise_opset, swap_constant, values
-from export.ranges import Ranges
+from export.measure.ranges import Ranges
 
 Kind = Literal["uint8", "int8", "fp8"]
 E4M3 = np.dtype(ml_dtypes.float8_e4m3fn)

@@ -13,8 +13,8 @@ import onnxruntime
 from onnx import ModelProto
 
 from export.blocks import Blocks, restore, round_blocks
-from export.feeds import Feed
 from export.graphs.edit import parse, with_outputs
+from export.measure.feeds import Feed
 from export.qdq import round_weight
 from export.scaling import Scaler
 

@@ -56,7 +56,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of that checkpoint's bundle. Copy it before changing anything in it."""
-    from export.grounding import export_grounding
+    from export.sources.grounding import export_grounding
 
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     export_grounding(tiny_checkpoint, folder, name="tiny")

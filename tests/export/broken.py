@@ -7,7 +7,7 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
 from export.graphs.edit import parse
-from export.ranges import Ranges
+from export.measure.ranges import Ranges
 
 
 def quantize_any(graph: bytes, nodes: list[str], ranges: Ranges) -> bytes:

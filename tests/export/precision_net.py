@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from export.feeds import Feed
+from export.measure.feeds import Feed
 
 TOKENS, WIDTH = 6, 32
 

@@ -18,9 +18,9 @@ from edge.errors import BundleRefused, HardwareMissing, UsageError
 from edge.model.grounding import GroundingModel
 from export import build_command, torch2trt
 from export.build_command import compare
-from export.checkpoint import read_checkpoint
 from export.layers import Layer
 from export.plans import Plan
+from export.sources.checkpoint import read_checkpoint
 from tests.edge.engines.fake_gpu import FakeGpu
 
 PLAN = Plan(b"", 0, 1.5, 0, (), (Layer("gemm", "gemm", ("node",), ("fp16",), ("fp16",)),))

@@ -22,7 +22,7 @@ from edge.cli import main
 from edge.errors import BundleRefused, UsageError
 from export import plans
 from export.command import main as export_main
-from export.ranges import kept_ranges
+from export.measure.ranges import kept_ranges
 from tests.calibration.test_activations import picture
 from tests.export.precision_net import feeds, net
 from tests.export.rtx import RTX, int8_matmul
@@ -180,7 +180,7 @@ def test_a_graph_cut_short_is_refused_whoever_vouches_for_it(
 
 
 def test_kept_ranges_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("export.ranges.compute_ranges", lambda *_: {"x": (-1.0, 1.0)})
+    monkeypatch.setattr("export.measure.ranges.compute_ranges", lambda *_: {"x": (-1.0, 1.0)})
     with full_disk(100), pytest.raises(UsageError, match="cannot keep what was computed"):
         kept_ranges(tmp_path, "digest", net(), lambda: feeds(2), "minmax")
     assert not list(tmp_path.iterdir())

@@ -20,9 +20,9 @@ from export.graphs.family import paligemma_sources
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, is_outside, outside, weights_in
 from export.large import Graphs, change_large, large_bundle, nearest_int4
+from export.measure.ranges import compute_ranges
+from export.measure.stages import Observer, tokens, walk
 from export.precision_int8 import to_int8
-from export.ranges import compute_ranges
-from export.stages import Observer, tokens, walk
 from tests.export.precision_net import feeds, net
 
 IMAGE_TOKENS = 16

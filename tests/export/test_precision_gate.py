@@ -14,13 +14,13 @@ from edge.commands.run import main as run_main
 from edge.errors import BundleRefused, UsageError
 from export import gate as gate_module
 from export.command import main
-from export.feeds import collect_feeds
 from export.gate import Limits, judge
 from export.graphs.edit import fixed_products, parse
+from export.measure.feeds import collect_feeds
+from export.measure.ranges import compute_ranges
 from export.precision import _with_graphs
 from export.precision_half import to_half
 from export.precision_make import AUTO_BUDGETS_DB, Maker, Wish
-from export.ranges import compute_ranges
 from tests.calibration.test_activations import picture
 from tests.export.broken import quantize_any
 

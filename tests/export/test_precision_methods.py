@@ -28,12 +28,12 @@ from export.build_command import check_machine
 from export.command import main
 from export.gate_stages import compare_stage
 from export.graphs.edit import constant, finish, parse, raise_opset, values
-from export.layer_times import floors_ms, measured_ms
+from export.measure.layer_times import floors_ms, measured_ms
+from export.measure.ranges import compute_ranges
 from export.planner.boards import BOARDS
 from export.precision_int8 import to_int4, to_int8
 from export.precision_mixed import Low, holds, to_mixed
 from export.qdq import E4M3_MAX, Kind, insert_qdq, round_weight
-from export.ranges import compute_ranges
 from export.scaling import Scaler
 from export.smoothing import aware, smooth
 from tests.export.precision_net import feeds, net

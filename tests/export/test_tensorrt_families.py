@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.tensorrt_builds import builds
-from export.checkpoint import read_checkpoint
 from export.graphs.policy import policy_sources
 from export.plans import build_plan
+from export.sources.checkpoint import read_checkpoint
 from tests.export.rtx import RTX
 from vla.backbones.tiny import CONFIGS
 

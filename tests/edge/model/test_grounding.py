@@ -10,7 +10,7 @@ from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.model.grounding import GroundingModel
 from edge.model.tokenizer import Text
-from export.grounding import random_image, torch_ground, torch_logits
+from export.sources.grounding import random_image, torch_ground, torch_logits
 from vla.backbones.paligemma import load
 from vla.backbones.tokenizer import EOS, build_tokenizer
 

@@ -36,9 +36,9 @@ from export.graphs.weights import (
     weights_in,
     work_folder,
 )
-from export.grounding import random_patches
 from export.large import Graphs, large_bundle
 from export.plans import build_plan
+from export.sources.grounding import random_patches
 from tests.export.rtx import RTX
 from vla.backbones.paligemma import load
 

@@ -8,7 +8,7 @@ from edge.bundle.bundle import load_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.perception.floor_scan import COLUMNS, FLOOR_INPUT, check_floor
-from export.grounding import export_grounding
+from export.sources.grounding import export_grounding
 from training.recipes.floor import (
     BINS,
     TOP,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.engines.onnx import OnnxEngine
-from export.feeds import Feed
 from export.graphs.edit import fixed_products, layer_name, parse
+from export.measure.feeds import Feed
 
 _FEEDS = 6  # that each layer is tried on
 

@@ -24,11 +24,11 @@ from edge.model.prompt_ids import ids_after_picture, ids_before_picture, image_t
 from edge.model.token_rules import ruled
 from edge.model.tokenizer import OpenText
 from edge.records import BASE_ACTION, Goal, Image
-from export.chat import chat_template, ends_utterances
-from export.generation import answer_spec
 from export.graphs.family import Source, family_sources
-from export.grounding import check_floor_graph, graph_info, provenance, random_patches
-from export.notes import NOT_FOLLOWED
+from export.sources.chat import chat_template, ends_utterances
+from export.sources.generation import answer_spec
+from export.sources.grounding import check_floor_graph, graph_info, provenance, random_patches
+from export.sources.notes import NOT_FOLLOWED
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import family_of, load_backbone
 from vla.backbones.preprocessor import one_size, read_image_spec

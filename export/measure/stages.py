@@ -13,9 +13,9 @@ from onnx import ModelProto, TensorProto, helper
 
 from edge.engines.onnx import OnnxEngine
 from edge.interfaces import Engine, Tensor
-from export.feeds import Feed
 from export.graphs.edit import fixed_products, parse
-from export.ranges import Ranges
+from export.measure.feeds import Feed
+from export.measure.ranges import Ranges
 
 STAGES = ("vision", "prefill", "decode")
 Open = Callable[[str], Engine]  # by role

@@ -13,7 +13,7 @@ from edge.bundle.manifest import ChatTemplate
 from edge.errors import UsageError
 from edge.goals.prompts import TEMPLATES
 from edge.model.prompt_ids import family_chat, ids_after_picture, ids_before_picture, prompt_ids
-from export.chat import chat_template
+from export.sources.chat import chat_template
 from tests.edge.model.family_processors import (
     IMAGE,
     LLAVA_CHAT,

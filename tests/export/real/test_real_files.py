@@ -19,9 +19,9 @@ from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
 from edge.model.prompt_ids import Picture, image_token, prompt_ids
 from edge.records import Goal, Image
-from export.chat import chat_template
 from export.command import main
-from export.family import Chooser, family_name
+from export.sources.chat import chat_template
+from export.sources.family import Chooser, family_name
 from tests.export.real.folders import PUBLISHED, asked, processor_of, write_files, write_folder
 from vla.backbones.loading import family_of
 from vla.backbones.preprocessor import read_image_spec

@@ -20,10 +20,10 @@ from edge.model.tokenizer import Text
 from edge.parsing import parse_detections
 from edge.policies.open import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
-from export.checkpoint import read_checkpoint
 from export.graphs.family import Source, Vision
-from export.grounding import random_patches
-from export.policy import compare, export_policy, torch_state, torch_step
+from export.sources.checkpoint import read_checkpoint
+from export.sources.grounding import random_patches
+from export.sources.policy import compare, export_policy, torch_state, torch_step
 from training.policy import load_policy
 
 PROMPT = "detect red cup"

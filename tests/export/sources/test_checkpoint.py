@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edge.errors import BundleRefused, UsageError
-from export import policy as policy_module
 from export.command import main
-from export.policy import export_policy
+from export.sources import policy as policy_module
+from export.sources.policy import export_policy
 
 
 def edit_vla(folder: Path, **changes: Any) -> None:

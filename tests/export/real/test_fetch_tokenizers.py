@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "fetch-tokenizers"
+SCRIPT = Path(__file__).parents[3] / "scripts" / "fetch-tokenizers"
 OTHER = """
 cd "$4"
 mkdir package

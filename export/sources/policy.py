@@ -17,10 +17,10 @@ from edge.model.actions import ActionModel, pipeline
 from edge.model.images import image_to_tensor
 from edge.model.tokenizer import PolicyText, Text
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
-from export.checkpoint import Checkpoint, read_checkpoint
-from export.family import manifest_family
 from export.graphs.policy import policy_sources
-from export.grounding import (
+from export.sources.checkpoint import Checkpoint, read_checkpoint
+from export.sources.family import manifest_family
+from export.sources.grounding import (
     check_floor_graph,
     graph_info,
     provenance,

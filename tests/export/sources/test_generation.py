@@ -18,9 +18,9 @@ from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import prompt_ids, tokens_of_one
 from edge.records import Goal, Image
 from export.command import main
-from export.family import Chooser, family_manifest, torch_answer
-from export.generation import answer_spec
-from export.grounding import random_patches
+from export.sources.family import Chooser, family_manifest, torch_answer
+from export.sources.generation import answer_spec
+from export.sources.grounding import random_patches
 from tests.edge.model.family_processors import LLAVA_CHAT
 from tests.export.hf_folders import write_folder
 from vla.backbones.backbone import Backbone

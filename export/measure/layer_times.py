@@ -13,8 +13,8 @@ import onnx
 import onnxruntime
 from onnx import ModelProto, NodeProto
 
-from export.feeds import Feed
 from export.graphs.edit import fixed_products, parse
+from export.measure.feeds import Feed
 from export.planner.boards import BITS, Board
 
 _CALLS, _WARM_UP, _TURNS = 12, 3, 3

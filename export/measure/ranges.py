@@ -14,8 +14,8 @@ import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
 
 from edge.errors import UsageError
-from export.feeds import Feed
 from export.graphs.edit import COMPUTE
+from export.measure.feeds import Feed
 
 Method = Literal["minmax", "percentile", "entropy"]
 METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")

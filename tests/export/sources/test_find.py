@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from edge.cli import main
 from edge.errors import UsageError
 from export.large_family import _own_type
-from export.model_source import find_model
+from export.sources.find import find_model
 from tests.export.hf_folders import write_folder
 from vla.backbones.loading import load_backbone
 

@@ -90,7 +90,7 @@ def family_at(folder: Path) -> str:
     is known, BundleRefused for a damaged bundle."""
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)[0].family
-    from export.family import family_name  # torch takes seconds to import
+    from export.sources.family import family_name  # torch takes seconds to import
 
     about = _json(folder / POLICY).get("backbone", {}) if (folder / POLICY).is_file() else None
     found = about if about is not None else _json(folder / "config.json")

@@ -22,10 +22,10 @@ from edge.model.grounding import Answer, GroundingModel, Net
 from edge.model.prompt_ids import ids_before_picture
 from edge.records import Goal, Odometry, Velocity
 from export.command import main
-from export.family import family_name, torch_answer
 from export.graphs.family import family_sources
-from export.grounding import random_patches
-from export.policy import build_policy_bundle
+from export.sources.family import family_name, torch_answer
+from export.sources.grounding import random_patches
+from export.sources.policy import build_policy_bundle
 from tests.export.conftest import make_checkpoint
 from tests.export.hf_folders import write_folder
 from vla.backbones.backbone import Backbone
