@@ -111,7 +111,7 @@ def siglip() -> dict[str, Pair]:
 
     from export.graphs.onnx import to_onnx
     from export.measure.ranges import compute_ranges
-    from export.precision_int8 import to_int8
+    from export.precision.int8 import to_int8
 
     class Encoder(torch.nn.Module):
         def __init__(self) -> None:

@@ -18,15 +18,15 @@ from edge.bundle.parity import print_parity
 from edge.commands.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_int
 from edge.errors import UsageError
 from edge.records import Image
-from export.auto import Choice
-from export.auto_report import print_choices
-from export.gate import GateRefused, Parity, Say
-from export.gate_drive import find_episodes
-from export.gate_plot import check_plot, plot_parity
+from export.change_precision import change_precision, check_base, check_wish
+from export.gate.drive import find_episodes
+from export.gate.judge import GateRefused, Parity, Say
+from export.gate.plot import check_plot, plot_parity
 from export.measure.ranges import METHODS
 from export.planner.boards import BOARDS
-from export.precision import change_precision, check_base, check_wish
-from export.precision_make import BUDGETS_DB, PRECISIONS, Wish
+from export.precision.auto import Choice
+from export.precision.auto_report import print_choices
+from export.precision.make import BUDGETS_DB, PRECISIONS, Wish
 from export.sources.find import POLICY, family_at, find_source
 from export.sources.notes import notes_of
 

@@ -1,6 +1,6 @@
 """Graphs whose weights lie in a work folder's file to another precision, and to a bundle.
 
-The same changes as `export.precision` makes, judged with less: no two engines fit into memory together, and
+The same changes as `export.change_precision` makes, judged with less: no two engines fit into memory together, and
 each call takes seconds. So there are few questions, ranges are the least and greatest numbers seen, no layer
 is tried alone, and what is compared is each stage's outputs and the tokens said.
 """
@@ -18,16 +18,16 @@ from edge.bundle.manifest import Manifest
 from edge.bundle.weights import ROLE, Weights
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, EngineFault, UsageError
-from export.blocks import INT4_CPU, INT4_TENSORRT, Blocks, insert_blocks
-from export.gate import LIMITS, Say
-from export.gate_stages import StageError, stage_error
+from export.gate.judge import LIMITS, Say
+from export.gate.stages import StageError, stage_error
 from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
 from export.graphs.weights import FILE, WeightStore, gather, weights_in
 from export.measure.feeds import Feed
 from export.measure.ranges import Ranges
 from export.measure.stages import STAGES, Calls, Observer, tokens, walk
-from export.precision_half import to_half
-from export.precision_int8 import Profile, to_int8
+from export.precision.blocks import INT4_CPU, INT4_TENSORRT, Blocks, insert_blocks
+from export.precision.half import to_half
+from export.precision.int8 import Profile, to_int8
 from export.sources.grounding import graph_info
 
 LargePrecision = Literal["fp32", "fp16", "bf16", "int8", "int4"]

@@ -21,13 +21,13 @@ from edge.goals.prompts import prompt
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture
 from edge.records import Goal
-from export.gate import Say
+from export.gate.judge import Say
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
 from export.large import METHOD, Graphs, Judged, LargePrecision, LargeRefused, change_large, large_bundle
 from export.measure.feeds import Feed
 from export.measure.stages import walk
-from export.precision_int8 import Profile
+from export.precision.int8 import Profile
 from export.sources.family import (
     answering_sources,
     family_manifest,

@@ -24,9 +24,9 @@ from export import plans
 from export.command import main as export_main
 from export.measure.ranges import kept_ranges
 from tests.calibration.test_activations import picture
-from tests.export.precision_net import feeds, net
+from tests.export.gate.test_gate import calibration as calibration_set
+from tests.export.precision.precision_net import feeds, net
 from tests.export.rtx import RTX, int8_matmul
-from tests.export.test_precision_gate import calibration as calibration_set
 
 calibration = calibration_set
 REPO = Path(__file__).parents[2]

@@ -22,8 +22,8 @@ from export.graphs.weights import FILE, WeightStore, is_outside, outside, weight
 from export.large import Graphs, change_large, large_bundle, nearest_int4
 from export.measure.ranges import compute_ranges
 from export.measure.stages import Observer, tokens, walk
-from export.precision_int8 import to_int8
-from tests.export.precision_net import feeds, net
+from export.precision.int8 import to_int8
+from tests.export.precision.precision_net import feeds, net
 
 IMAGE_TOKENS = 16
 STEPS = 2

@@ -13,9 +13,9 @@ from edge.errors import BundleRefused, HardwareMissing
 from export.layers import Layer, count_types
 from export.measure.ranges import compute_ranges
 from export.plans import Place, Plan, build_plan
-from export.precision_mixed import Low, holds, to_mixed
+from export.precision.mixed import Low, holds, to_mixed
 from sim.bundles import default
-from tests.export.precision_net import feeds, net
+from tests.export.precision.precision_net import feeds, net
 from tests.export.rtx import RTX, fp8_matmul, graph, int4_matmul, int8_matmul, node_named, retyped
 
 pytest.importorskip(

@@ -12,17 +12,17 @@ from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.parity import print_parity
 from edge.commands.run import main as run_main
 from edge.errors import BundleRefused, UsageError
-from export import gate as gate_module
+from export.change_precision import _with_graphs
 from export.command import main
-from export.gate import Limits, judge
+from export.gate import judge as gate_module
+from export.gate.judge import Limits, judge
 from export.graphs.edit import fixed_products, parse
 from export.measure.feeds import collect_feeds
 from export.measure.ranges import compute_ranges
-from export.precision import _with_graphs
-from export.precision_half import to_half
-from export.precision_make import AUTO_BUDGETS_DB, Maker, Wish
+from export.precision.half import to_half
+from export.precision.make import AUTO_BUDGETS_DB, Maker, Wish
 from tests.calibration.test_activations import picture
-from tests.export.broken import quantize_any
+from tests.export.gate.broken import quantize_any
 
 
 def quiet(what: str, done: int, total: int) -> None:

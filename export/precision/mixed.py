@@ -6,12 +6,12 @@ from typing import Literal
 import numpy as np
 from onnx import NodeProto, TensorProto
 
-from export.blocks import INT4_TENSORRT, NVFP4, fits, insert_blocks
 from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
 from export.measure.ranges import Ranges
-from export.nvfp4 import insert_dynamic
-from export.precision_half import to_half
-from export.qdq import insert_qdq
+from export.precision.blocks import INT4_TENSORRT, NVFP4, fits, insert_blocks
+from export.precision.half import to_half
+from export.precision.nvfp4 import insert_dynamic
+from export.precision.qdq import insert_qdq
 
 Low = Literal["int8", "fp8", "nvfp4", "int4"]
 

@@ -13,8 +13,15 @@ from onnx import helper, numpy_helper
 
 from edge.bundle.bundle import load_bundle, make_bundle
 from edge.errors import BundleRefused, UsageError
-from export.auto import Rung, choose, climb
-from export.blocks import (
+from export.build_command import check_machine
+from export.command import main
+from export.gate.stages import compare_stage
+from export.graphs.edit import constant, finish, parse, raise_opset, values
+from export.measure.layer_times import floors_ms, measured_ms
+from export.measure.ranges import compute_ranges
+from export.planner.boards import BOARDS
+from export.precision.auto import Rung, choose, climb
+from export.precision.blocks import (
     INT4_CPU,
     INT4_TENSORRT,
     NVFP4,
@@ -24,19 +31,12 @@ from export.blocks import (
     round_blocks,
     round_e2m1,
 )
-from export.build_command import check_machine
-from export.command import main
-from export.gate_stages import compare_stage
-from export.graphs.edit import constant, finish, parse, raise_opset, values
-from export.measure.layer_times import floors_ms, measured_ms
-from export.measure.ranges import compute_ranges
-from export.planner.boards import BOARDS
-from export.precision_int8 import to_int4, to_int8
-from export.precision_mixed import Low, holds, to_mixed
-from export.qdq import E4M3_MAX, Kind, insert_qdq, round_weight
-from export.scaling import Scaler
-from export.smoothing import aware, smooth
-from tests.export.precision_net import feeds, net
+from export.precision.int8 import to_int4, to_int8
+from export.precision.mixed import Low, holds, to_mixed
+from export.precision.qdq import E4M3_MAX, Kind, insert_qdq, round_weight
+from export.precision.scaling import Scaler
+from export.precision.smoothing import aware, smooth
+from tests.export.precision.precision_net import feeds, net
 
 FIXED = ["q", "k", "v", "up", "down"]
 E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)

@@ -14,13 +14,13 @@ from edge.bundle.manifest import Manifest
 from edge.bundle.parity import print_parity
 from edge.commands.bundle import show
 from edge.errors import BundleRefused, UsageError
-from export import gate as gate_module
-from export import gate_drive
 from export.command import main
-from export.gate import Limits
-from export.gate_drive import SEED
-from tests.export.test_precision_gate import calibration as calibration_set
-from tests.export.test_precision_gate import export
+from export.gate import drive as gate_drive
+from export.gate import judge as gate_module
+from export.gate.drive import SEED
+from export.gate.judge import Limits
+from tests.export.gate.test_gate import calibration as calibration_set
+from tests.export.gate.test_gate import export
 
 calibration = calibration_set
 
@@ -114,7 +114,7 @@ def test_two_points_of_success_less_are_refused_and_less_is_let_through(
     tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def run(out: str, after: list[bool], *more: str) -> Manifest:
-        monkeypatch.setattr("export.gate_drive.find_episodes", lambda: ("rooms", drives(after)))
+        monkeypatch.setattr("export.gate.drive.find_episodes", lambda: ("rooms", drives(after)))
         monkeypatch.setattr("export.command.find_episodes", lambda: None)
         options = ["--precision", "fp16", "--episodes", str(len(after)), *more]
         export(tiny_bundle, tmp_path / out, calibration, *options)

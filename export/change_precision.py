@@ -9,14 +9,14 @@ import onnxruntime
 from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.errors import UsageError
-from export.auto import Choice
-from export.gate import GateRefused, Parity, Say, judge
-from export.gate_drive import with_success
-from export.gate_noise import check_same_recipe, with_noise
+from export.gate.drive import with_success
+from export.gate.judge import GateRefused, Parity, Say, judge
+from export.gate.noise import check_same_recipe, with_noise
 from export.measure.feeds import ROLES
 from export.planner.boards import BOARDS, check_board
-from export.precision_half import to_half
-from export.precision_make import Made, Maker, Wish
+from export.precision.auto import Choice
+from export.precision.half import to_half
+from export.precision.make import Made, Maker, Wish
 
 _TENSORRT_ONLY = ("bf16", "fp8", "nvfp4")
 

@@ -8,7 +8,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
 from export.graphs.edit import constant, fixed_products, values
-from export.qdq import channel_axis
+from export.precision.qdq import channel_axis
 
 _NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from export.blocks import E2M1_MAX, LEAST_E4M3, NVFP4
 from export.graphs.edit import constant, fixed_products, raise_opset
 from export.measure.ranges import Ranges
-from export.qdq import E4M3_MAX, safe_scale
+from export.precision.blocks import E2M1_MAX, LEAST_E4M3, NVFP4
+from export.precision.qdq import E4M3_MAX, safe_scale
 
 _DOMAIN = "trt"
 

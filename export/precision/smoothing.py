@@ -12,11 +12,11 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto
 
-from export.blocks import Blocks, restore, round_blocks
 from export.graphs.edit import parse, with_outputs
 from export.measure.feeds import Feed
-from export.qdq import round_weight
-from export.scaling import Scaler
+from export.precision.blocks import Blocks, restore, round_blocks
+from export.precision.qdq import round_weight
+from export.precision.scaling import Scaler
 
 _ALPHAS = (0.25, 0.5, 0.75)  # how much of the spread goes from the activations into the weights
 _BETTER = 0.8  # of the error before: what a change must come below to be made

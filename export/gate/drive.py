@@ -12,7 +12,7 @@ from typing import Protocol
 
 from edge.bundle.bundle import Bundle, write_bundle
 from edge.errors import UsageError
-from export.gate import LIMITS, Parity, Say
+from export.gate.judge import LIMITS, Parity, Say
 
 GROUP = "vla_edge.episodes"
 SEED = 9000  # of the first room; rooms that nothing was trained or tuned on

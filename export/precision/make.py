@@ -8,20 +8,20 @@ import numpy as np
 
 from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import Bundle
-from export.auto import Choice, Rung, choose, climb
-from export.blocks import NVFP4, insert_blocks
-from export.gate import Say
-from export.gate_stages import compare_stage
+from export.gate.judge import Say
+from export.gate.stages import compare_stage
 from export.graphs.edit import finish, fixed_products, parse
 from export.measure.feeds import ROLES, Feed, collect_feeds
 from export.measure.layer_times import floors_ms, measured_ms
 from export.measure.ranges import METHODS, Method, Ranges, kept_ranges
 from export.measure.sensitivity import Sensitivity, sensitivities, to_keep
 from export.planner.boards import BOARDS
-from export.precision_half import to_half
-from export.precision_int8 import Profile, int4_blocks, int4_layers, to_int4, to_int8
-from export.precision_mixed import Low, holds, to_mixed
-from export.smoothing import Change, aware, smooth
+from export.precision.auto import Choice, Rung, choose, climb
+from export.precision.blocks import NVFP4, insert_blocks
+from export.precision.half import to_half
+from export.precision.int8 import Profile, int4_blocks, int4_layers, to_int4, to_int8
+from export.precision.mixed import Low, holds, to_mixed
+from export.precision.smoothing import Change, aware, smooth
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto")

@@ -7,15 +7,15 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from export.gate_stages import compare_stage, worst_layers
+from export.gate.stages import compare_stage, worst_layers
 from export.graphs.edit import parse
 from export.measure import ranges as ranges_module
 from export.measure.ranges import METHODS, compute_ranges, kept_ranges
 from export.measure.sensitivity import sensitivities, to_keep
-from export.precision_half import Half, to_half
-from export.precision_int8 import Profile, to_int4, to_int8
-from tests.export.broken import quantize_any
-from tests.export.precision_net import feeds, net
+from export.precision.half import Half, to_half
+from export.precision.int8 import Profile, to_int4, to_int8
+from tests.export.gate.broken import quantize_any
+from tests.export.precision.precision_net import feeds, net
 
 FIXED = {"q", "k", "v", "up", "down"}
 

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from export.graphs.edit import constant, fixed_products, raise_opset, swap_constant, values
-from export.qdq import E4M3, E4M3_MAX, channel_axis, safe_scale
+from export.precision.qdq import E4M3, E4M3_MAX, channel_axis, safe_scale
 
 E2M1 = np.dtype(ml_dtypes.float4_e2m1fn)
 E2M1_MAX = 6.0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from export.auto import Choice
+from export.precision.auto import Choice
 
 
 def print_choices(choices: Sequence[Choice], console: Console | None = None) -> None:

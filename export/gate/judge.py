@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
 from edge.errors import BundleRefused
-from export.gate_answers import ActionAnswers, BoxAnswers, compare_actions, compare_boxes
-from export.gate_stages import LayerError, StageError, compare_stage, worst_layers
+from export.gate.answers import ActionAnswers, BoxAnswers, compare_actions, compare_boxes
+from export.gate.stages import LayerError, StageError, compare_stage, worst_layers
 from export.measure.feeds import collect_feeds
 from export.measure.sensitivity import Sensitivity
 
 if TYPE_CHECKING:
-    from export.gate_drive import Success
-    from export.gate_noise import Noise
+    from export.gate.drive import Success
+    from export.gate.noise import Noise
 
 
 @dataclass(frozen=True)

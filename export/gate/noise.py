@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
 from edge.errors import UsageError
-from export.gate import Parity, Say
-from export.gate_answers import ActionAnswers, BoxAnswers, compare_actions, compare_boxes
-from export.gate_stages import StageError, compare_stage
+from export.gate.answers import ActionAnswers, BoxAnswers, compare_actions, compare_boxes
+from export.gate.judge import Parity, Say
+from export.gate.stages import StageError, compare_stage
 from export.measure.feeds import ROLES, collect_feeds
 
 SAMPLES = 100  # that it is measured on, at most
