@@ -19,12 +19,12 @@ from typing import Literal, get_args
 import torch
 
 from export.graphs.family import family_sources
-from export.layers import PRODUCTS
 from export.measure.feeds import Feed
 from export.measure.ranges import compute_ranges
-from export.plans import Place, Plan, build_plan
 from export.precision.half import to_half
 from export.precision.mixed import Low, holds, to_mixed
+from export.tensorrt.layers import PRODUCTS
+from export.tensorrt.plans import Place, Plan, build_plan
 from vla.backbones.tiny import CONFIGS, image_side, tiny_backbone
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4"]

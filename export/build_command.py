@@ -14,9 +14,9 @@ from edge.engines.open import graph_engine, open_engine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec
-from export.layers import count_types
 from export.planner.boards import LEAST_SM
-from export.plans import Place, Plan, build_plan
+from export.tensorrt.layers import count_types
+from export.tensorrt.plans import Place, Plan, build_plan
 
 CACHE = Path.home() / ".cache/vla-edge/plans"
 _NOT_ON_CPU = ("bf16", "fp8", "nvfp4")  # ONNX Runtime's CPU provider does not load these

@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
                 bundle, wish, calibration, a.force, say, other, a.episodes
             )
     if torch2trt:
-        from export.torch2trt import with_plans
+        from export.tensorrt.torch2trt import with_plans
 
         bundle = with_plans(bundle, folder)
     write_bundle(a.out, bundle)
@@ -178,7 +178,7 @@ def _check_torch2trt(a: argparse.Namespace, folder: Path) -> None:
     """Raises UsageError for what would only fail after the long work, HardwareMissing without TensorRT."""
     if (folder / MANIFEST).is_file() or _is_large(folder):
         raise UsageError("torch2trt takes small checkpoints, no bundles", "give --engine tensorrt")
-    from export.torch2trt import check_torch2trt
+    from export.tensorrt.torch2trt import check_torch2trt
 
     check_torch2trt(a.precision)
 

@@ -1,4 +1,4 @@
-"""`vla-edge build` around the builder, which tests/export/test_tensorrt.py tests; the GPU is a fake."""
+"""`vla-edge build` around the builder, which tests/export/tensorrt/test_tensorrt.py tests; the GPU is a fake."""
 
 import json
 import shutil
@@ -16,11 +16,12 @@ from edge.engines.onnx import OnnxEngine
 from edge.engines.tensorrt import TensorRTEngine
 from edge.errors import BundleRefused, HardwareMissing, UsageError
 from edge.model.grounding import GroundingModel
-from export import build_command, torch2trt
+from export import build_command
 from export.build_command import compare
-from export.layers import Layer
-from export.plans import Plan
 from export.sources.checkpoint import read_checkpoint
+from export.tensorrt import torch2trt
+from export.tensorrt.layers import Layer
+from export.tensorrt.plans import Plan
 from tests.edge.engines.fake_gpu import FakeGpu
 
 PLAN = Plan(b"", 0, 1.5, 0, (), (Layer("gemm", "gemm", ("node",), ("fp16",), ("fp16",)),))

@@ -20,13 +20,13 @@ from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.cli import main
 from edge.errors import BundleRefused, UsageError
-from export import plans
 from export.command import main as export_main
 from export.measure.ranges import kept_ranges
+from export.tensorrt import plans
 from tests.calibration.test_activations import picture
 from tests.export.gate.test_gate import calibration as calibration_set
 from tests.export.precision.precision_net import feeds, net
-from tests.export.rtx import RTX, int8_matmul
+from tests.export.tensorrt.rtx import RTX, int8_matmul
 
 calibration = calibration_set
 REPO = Path(__file__).parents[2]

@@ -37,9 +37,9 @@ from export.graphs.weights import (
     work_folder,
 )
 from export.large import Graphs, large_bundle
-from export.plans import build_plan
 from export.sources.grounding import random_patches
-from tests.export.rtx import RTX
+from export.tensorrt.plans import build_plan
+from tests.export.tensorrt.rtx import RTX
 from vla.backbones.paligemma import load
 
 LEAST_BYTES = 256

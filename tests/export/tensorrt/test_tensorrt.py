@@ -10,13 +10,13 @@ from onnx import TensorProto, helper
 
 from edge.bundle.bundle import load_bundle
 from edge.errors import BundleRefused, HardwareMissing
-from export.layers import Layer, count_types
 from export.measure.ranges import compute_ranges
-from export.plans import Place, Plan, build_plan
 from export.precision.mixed import Low, holds, to_mixed
+from export.tensorrt.layers import Layer, count_types
+from export.tensorrt.plans import Place, Plan, build_plan
 from sim.bundles import default
 from tests.export.precision.precision_net import feeds, net
-from tests.export.rtx import RTX, fp8_matmul, graph, int4_matmul, int8_matmul, node_named, retyped
+from tests.export.tensorrt.rtx import RTX, fp8_matmul, graph, int4_matmul, int8_matmul, node_named, retyped
 
 pytest.importorskip(
     "tensorrt_rtx",
@@ -115,7 +115,7 @@ def test_what_is_no_graph_is_refused(kept: Path):
 def test_a_plan_is_built_once_for_each_place(kept: Path, monkeypatch: pytest.MonkeyPatch):
     onnx = int8_matmul()
     first = build_plan("product", onnx, RTX, kept)
-    monkeypatch.setattr("export.plans._build", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr("export.tensorrt.plans._build", lambda *_: pytest.fail("built again"))
     assert build_plan("product", onnx, RTX, kept) == first
     for other in (
         Place("87", "none", "tensorrt_rtx", "SM86"),
@@ -142,7 +142,7 @@ def test_too_little_memory_is_told_before(tmp_path: Path, monkeypatch: pytest.Mo
     class Memory:
         available = 1 << 30
 
-    monkeypatch.setattr("export.plans.psutil.virtual_memory", Memory)
+    monkeypatch.setattr("export.tensorrt.plans.psutil.virtual_memory", Memory)
     with pytest.raises(HardwareMissing, match=r"takes about 1\.3 GB of memory, 1\.1 GB are free"):
         build_plan("product", int8_matmul(), RTX, tmp_path)
 

@@ -1,6 +1,6 @@
-"""One ONNX graph to one TensorRT plan: `python -m export.tensorrt JOB.json`, a process of its own.
+"""One ONNX graph to one TensorRT plan: `python -m export.tensorrt.build JOB.json`, a process of its own.
 
-The builder can crash, or be killed when memory runs out; `export/plans.py` starts it and says what came of
+The builder can crash, or be killed when memory runs out; `export/tensorrt/plans.py` starts it and says what came of
 it. Networks are strongly typed: every type is the ONNX file's, and there are no precision flags, which
 TensorRT 11 has no more. Names of `trt` are only those that TensorRT 10.3 to 11 share.
 """
@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from export.layers import PRODUCTS, Layer, engine_layers, onnx_nodes, type_name
+from export.tensorrt.layers import PRODUCTS, Layer, engine_layers, onnx_nodes, type_name
 
 NO_PLACE = 3  # this process's exit code where it can't write
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)

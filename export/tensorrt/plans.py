@@ -18,8 +18,8 @@ from edge.bundle.weights import Weights
 from edge.engines.outside import check_outside
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, UsageError
-from export.layers import Layer, widened
-from export.tensorrt import NO_PLACE, Job
+from export.tensorrt.build import NO_PLACE, Job
+from export.tensorrt.layers import Layer, widened
 
 _OWN_BYTES = 1 << 30  # of TensorRT itself: its libraries' code on both sides, a CUDA context
 _COPIES = 3  # of the weights while building: the file, the parsed network, the plan
@@ -171,7 +171,7 @@ def _check_memory(role: str, onnx_bytes: int, free_bytes: int) -> int:
 def _run_child(role: str, work: Path) -> int:
     """Runs the builder on `work/job.json`; its peak of resident memory in bytes. Raises where it dies."""
     with (work / "log.txt").open("w+") as log:
-        command = [sys.executable, "-m", "export.tensorrt", str(work / "job.json")]
+        command = [sys.executable, "-m", "export.tensorrt.build", str(work / "job.json")]
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as child:
             try:
                 _, status, usage = os.wait4(child.pid, 0)  # not child.wait(): it would not tell the memory

@@ -7,9 +7,9 @@ import pytest
 from calibration.activations import main as calibrate
 from edge.bundle.bundle import load_bundle
 from export.command import main
-from export.layers import count_types
-from export.plans import build_plan
-from tests.export.rtx import RTX
+from export.tensorrt.layers import count_types
+from export.tensorrt.plans import build_plan
+from tests.export.tensorrt.rtx import RTX
 
 pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx (x86-64 Linux)")
 

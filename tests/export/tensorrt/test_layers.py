@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.layers import Layer, count_types, engine_layers, onnx_nodes, type_name, widened
+from export.tensorrt.layers import Layer, count_types, engine_layers, onnx_nodes, type_name, widened
 
 
 def _layer(name: str, nodes: str, type_in: str, type_out: str) -> dict:

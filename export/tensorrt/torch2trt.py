@@ -20,8 +20,8 @@ from edge.errors import BundleRefused, UsageError
 from export.build_command import CACHE, add_plans, compare_plans
 from export.graphs.family import Source, see
 from export.graphs.policy import head_sources
-from export.plans import Place, build_plan
 from export.sources.find import POLICY
+from export.tensorrt.plans import Place, build_plan
 from vla.backbones.loading import load_backbone
 from vla.checkpoint import load_vla
 from vla.heads import FCHead

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from export.plans import Place
+from export.tensorrt.plans import Place
 
 RTX = Place(sm="86", jetpack="none", edition="tensorrt_rtx", compute_capability="SM86")
 SIDE = 1024  # of quantized weights: so many that a plan's size shows their type

@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.tensorrt_builds import builds
 from export.graphs.policy import policy_sources
-from export.plans import build_plan
 from export.sources.checkpoint import read_checkpoint
-from tests.export.rtx import RTX
+from export.tensorrt.plans import build_plan
+from tests.export.tensorrt.rtx import RTX
 from vla.backbones.tiny import CONFIGS
 
 pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx (x86-64 Linux)")
