@@ -26,7 +26,7 @@ from edge.records import BASE_ACTION
 from export.graphs.family import paligemma_sources
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
-from export.large import METHOD, Graphs, change_large, large_bundle
+from export.large.change import METHOD, Graphs, change_large, large_bundle
 from export.measure.feeds import Feed
 from export.measure.stages import tokens, walk
 

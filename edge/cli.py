@@ -61,9 +61,11 @@ COMMANDS = {
         "calibration.activations:main", "choose pictures and prompts that activation ranges are computed from"
     ),
     "export": Command(
-        "export.command:main", "turn what training wrote into a bundle, in any precision", extra="export"
+        "export.commands.export:main",
+        "turn what training wrote into a bundle, in any precision",
+        extra="export",
     ),
-    "build": Command("export.build_command:main", "TensorRT plans for a bundle, on the Jetson they are for"),
+    "build": Command("export.commands.build:main", "TensorRT plans for a bundle, on the Jetson they are for"),
 }
 
 

@@ -17,7 +17,7 @@ from edge.bundle.manifest import ImageSpec, Target
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
-from export.build_command import CACHE, add_plans, compare_plans
+from export.commands.build import CACHE, add_plans, compare_plans
 from export.graphs.family import Source, see
 from export.graphs.policy import head_sources
 from export.sources.find import POLICY

@@ -13,7 +13,7 @@ from edge.bundle.parity import print_parity
 from edge.commands.run import main as run_main
 from edge.errors import BundleRefused, UsageError
 from export.change_precision import _with_graphs
-from export.command import main
+from export.commands.export import main
 from export.gate import judge as gate_module
 from export.gate.judge import Limits, judge
 from export.graphs.edit import fixed_products, parse

@@ -36,7 +36,7 @@ from export.graphs.weights import (
     weights_in,
     work_folder,
 )
-from export.large import Graphs, large_bundle
+from export.large.change import Graphs, large_bundle
 from export.sources.grounding import random_patches
 from export.tensorrt.plans import build_plan
 from tests.export.tensorrt.rtx import RTX

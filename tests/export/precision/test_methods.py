@@ -13,8 +13,8 @@ from onnx import helper, numpy_helper
 
 from edge.bundle.bundle import load_bundle, make_bundle
 from edge.errors import BundleRefused, UsageError
-from export.build_command import check_machine
-from export.command import main
+from export.commands.build import check_machine
+from export.commands.export import main
 from export.gate.stages import compare_stage
 from export.graphs.edit import constant, finish, parse, raise_opset, values
 from export.measure.layer_times import floors_ms, measured_ms

@@ -19,7 +19,7 @@ from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
 from edge.model.prompt_ids import Picture, image_token, prompt_ids
 from edge.records import Goal, Image
-from export.command import main
+from export.commands.export import main
 from export.sources.chat import chat_template
 from export.sources.family import Chooser, family_name
 from tests.export.real.folders import PUBLISHED, asked, processor_of, write_files, write_folder

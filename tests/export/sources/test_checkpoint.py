@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from edge.errors import BundleRefused, UsageError
-from export.command import main
+from export.commands.export import main
 from export.sources import policy as policy_module
 from export.sources.policy import export_policy
 

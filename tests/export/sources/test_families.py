@@ -21,7 +21,7 @@ from edge.model.actions import ActionModel
 from edge.model.grounding import Answer, GroundingModel, Net
 from edge.model.prompt_ids import ids_before_picture
 from edge.records import Goal, Odometry, Velocity
-from export.command import main
+from export.commands.export import main
 from export.graphs.family import family_sources
 from export.sources.family import family_name, torch_answer
 from export.sources.grounding import random_patches
@@ -205,7 +205,7 @@ def test_a_checkpoint_too_large_for_memory_is_exported_piece_by_piece(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("export.large_family.LARGE_FP32_BYTES", 0)
+    monkeypatch.setattr("export.large.checkpoint.LARGE_FP32_BYTES", 0)
     monkeypatch.setattr("export.graphs.weights.LEAST_BYTES", 1 << 10)
     folder = write_folder(name, tmp_path / "model")
     backbone = load_backbone(folder)

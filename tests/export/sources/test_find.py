@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from edge.cli import main
 from edge.errors import UsageError
-from export.large_family import _own_type
+from export.large.checkpoint import _own_type
 from export.sources.find import find_model
 from tests.export.hf_folders import write_folder
 from vla.backbones.loading import load_backbone
@@ -58,7 +58,7 @@ def test_what_is_not_what_was_trained_is_refused_on_both_paths(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("export.large_family.LARGE_FP32_BYTES", 0 if large else 1 << 30)
+    monkeypatch.setattr("export.large.checkpoint.LARGE_FP32_BYTES", 0 if large else 1 << 30)
     folder = write_folder("llava", tmp_path / "model")
     before = json.loads((folder / file).read_text()) if (folder / file).is_file() else {}
     (folder / file).write_text(json.dumps(before | content))

@@ -17,7 +17,7 @@ from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import prompt_ids, tokens_of_one
 from edge.records import Goal, Image
-from export.command import main
+from export.commands.export import main
 from export.sources.family import Chooser, family_manifest, torch_answer
 from export.sources.generation import answer_spec
 from export.sources.grounding import random_patches

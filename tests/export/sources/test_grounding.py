@@ -7,7 +7,7 @@ import torch
 
 from edge.bundle.bundle import load_bundle
 from edge.errors import BundleRefused, UsageError
-from export.command import main
+from export.commands.export import main
 from export.sources.grounding import compare, export_grounding, random_image
 from vla.backbones.paligemma import load
 

@@ -115,7 +115,7 @@ def test_weights_that_are_not_those_of_the_net_are_refused_by_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if path == "large":
-        monkeypatch.setattr("export.large_family.LARGE_FP32_BYTES", 0)
+        monkeypatch.setattr("export.large.checkpoint.LARGE_FP32_BYTES", 0)
     told = DAMAGE[damage](model)
     assert main(["export", "--model", str(model), "--out", str(model.parent / "out"), "--json"]) == 2
     said = capsys.readouterr().err

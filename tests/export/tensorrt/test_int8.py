@@ -6,7 +6,7 @@ import pytest
 
 from calibration.activations import main as calibrate
 from edge.bundle.bundle import load_bundle
-from export.command import main
+from export.commands.export import main
 from export.tensorrt.layers import count_types
 from export.tensorrt.plans import build_plan
 from tests.export.tensorrt.rtx import RTX

@@ -187,7 +187,7 @@ def _is_large(folder: Path) -> bool:
     """Whether it is a checkpoint of the hub's that does not fit into memory twice."""
     if any((folder / name).is_file() for name in (MANIFEST, POLICY, "tiny.json")):
         return False
-    from export.large_family import is_large
+    from export.large.checkpoint import is_large
 
     return is_large(folder)
 
@@ -198,8 +198,8 @@ def _export_large(a: argparse.Namespace, folder: Path, wish: Wish, calibration: 
         raise UsageError(
             "--plot, --against-seed, --episodes, --images, --method and --budget-db are for small models"
         )
-    from export.large import LargeRefused
-    from export.large_family import Order, large_family_bundle
+    from export.large.change import LargeRefused
+    from export.large.checkpoint import Order, large_family_bundle
 
     order = Order(
         folder, a.name or a.out.name, a.precision, wish.profile, a.camera, a.prompt_tokens, a.answer_tokens,

@@ -1,5 +1,5 @@
 """A checkpoint's folder whose fp32 weights do not fit into memory twice, to a bundle in any precision that
-`export.large` makes. Its weights go to a work folder one by one, and no two engines are open at once."""
+`export.large.change` makes. Its weights go to a work folder one by one, and no two engines are open at once."""
 
 import json
 import math
@@ -24,7 +24,15 @@ from edge.records import Goal
 from export.gate.judge import Say
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
-from export.large import METHOD, Graphs, Judged, LargePrecision, LargeRefused, change_large, large_bundle
+from export.large.change import (
+    METHOD,
+    Graphs,
+    Judged,
+    LargePrecision,
+    LargeRefused,
+    change_large,
+    large_bundle,
+)
 from export.measure.feeds import Feed
 from export.measure.stages import walk
 from export.precision.int8 import Profile

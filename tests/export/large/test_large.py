@@ -19,7 +19,7 @@ from export.graphs.edit import parse
 from export.graphs.family import paligemma_sources
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, is_outside, outside, weights_in
-from export.large import Graphs, change_large, large_bundle, nearest_int4
+from export.large.change import Graphs, change_large, large_bundle, nearest_int4
 from export.measure.ranges import compute_ranges
 from export.measure.stages import Observer, tokens, walk
 from export.precision.int8 import to_int8
@@ -181,7 +181,7 @@ def test_a_stage_that_is_off_is_named(config, base: Graphs, monkeypatch: pytest.
     def far(graph, ranges, profile):
         return to_int8(graph, dict.fromkeys(ranges, (-1e6, 1e6)), profile)
 
-    monkeypatch.setattr("export.large.to_int8", far)
+    monkeypatch.setattr("export.large.change.to_int8", far)
     _, _, judged = change_large(base, "int8", "onnxruntime", asked[:1], asked[1:], say, 1)
     assert any("stage vision" in failure for failure in judged.failures)
 

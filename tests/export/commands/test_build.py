@@ -16,8 +16,8 @@ from edge.engines.onnx import OnnxEngine
 from edge.engines.tensorrt import TensorRTEngine
 from edge.errors import BundleRefused, HardwareMissing, UsageError
 from edge.model.grounding import GroundingModel
-from export import build_command
-from export.build_command import compare
+from export.commands import build as build_command
+from export.commands.build import compare
 from export.sources.checkpoint import read_checkpoint
 from export.tensorrt import torch2trt
 from export.tensorrt.layers import Layer

@@ -20,7 +20,7 @@ from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.cli import main
 from edge.errors import BundleRefused, UsageError
-from export.command import main as export_main
+from export.commands.export import main as export_main
 from export.measure.ranges import kept_ranges
 from export.tensorrt import plans
 from tests.calibration.test_activations import picture
@@ -29,7 +29,7 @@ from tests.export.precision.precision_net import feeds, net
 from tests.export.tensorrt.rtx import RTX, int8_matmul
 
 calibration = calibration_set
-REPO = Path(__file__).parents[2]
+REPO = Path(__file__).parents[3]
 
 
 @contextlib.contextmanager
@@ -151,7 +151,7 @@ def test_a_picture_that_can_not_be_drawn_is_said(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ):
-    monkeypatch.setattr("export.command.write_bundle", lambda folder, bundle: None)
+    monkeypatch.setattr("export.commands.export.write_bundle", lambda folder, bundle: None)
     with full_disk(5000):
         code = main([*commands(place, calibration)["a picture"], str(place / "gate.png")])
     assert code == UsageError.exit_code
@@ -206,7 +206,7 @@ def test_a_plan_that_can_not_be_kept_is_said(most_bytes: int, tmp_path: Path):
 def test_what_would_fail_late_is_found_before_anything_is_exported(
     tmp_path: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("export.command._fp32", None)  # nothing is exported
+    monkeypatch.setattr("export.commands.export._fp32", None)  # nothing is exported
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("years of work")
     out = str(tmp_path / "out")
