@@ -1,0 +1,1 @@
+"""Checkpoints to bundles: graphs, precisions, the gate, TensorRT plans, and the planner."""

@@ -1,0 +1,1 @@
+"""Vision-language-action policies in torch: backbones, heads, and how they are joined."""

@@ -1,0 +1,1 @@
+"""Inference engines: ONNX Runtime and TensorRT behind one interface."""

@@ -71,8 +71,8 @@ def image_token(family: str) -> str:
 def prompt_ids(
     tokenizer: Tokenizer, family: str, prompt: str, picture: Picture, chat: ChatTemplate | None = None
 ) -> list[int]:
-    """Ids (N,) of a prompt of `edge.goals.prompts` with its picture, as the checkpoint's chat template writes them;
-    None: the family's.
+    """Ids (N,) of a prompt of `edge.goals.prompts` with its picture, as the checkpoint's chat template writes
+    them; None: the family's.
 
     Raises UsageError for a family without a layout, BundleRefused for a tokenizer without the image token.
     """

@@ -1,0 +1,1 @@
+"""Perception: image positions to floor positions, boxes between answers, where the floor ends."""

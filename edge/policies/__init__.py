@@ -1,0 +1,1 @@
+"""Policies: from what is seen to what is driven."""

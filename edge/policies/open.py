@@ -116,8 +116,8 @@ BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | WordsPolicy
 
 
 def make_policy(bundle: Bundle, goal: Goal, mount: CameraMount, threads: int = 1) -> BundlePolicy:
-    """The bundle's policy for a goal that `edge.goals.vocabulary.check_target` has passed. Raises BundleRefused for
-    a goal that such a policy can't have."""
+    """The bundle's policy for a goal that `edge.goals.vocabulary.check_target` has passed. Raises
+    BundleRefused for a goal that such a policy can't have."""
     moves = goal.kind in ("find_object", "follow_object")
     if bundle.manifest.policy == "grounding":
         check_goal(bundle, goal)

@@ -1,0 +1,1 @@
+"""Commands: `vla-edge export` and `vla-edge build`."""

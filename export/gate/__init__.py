@@ -1,0 +1,1 @@
+"""The gate: what a changed bundle computes and decides, against its reference."""

@@ -26,8 +26,8 @@ Progress = Callable[[int], None]  # told after each sample
 class BoxAnswers:
     """How a grounding bundle's answers differ.
 
-    A detection is what a robot would believe (`edge.policies.seeker.MIN_CONFIDENCE`). It is lost when the other bundle
-    has none there, with SAME_IOU, and gained when only the other has one.
+    A detection is what a robot would believe (`edge.policies.seeker.MIN_CONFIDENCE`). It is lost when the
+    other bundle has none there, with SAME_IOU, and gained when only the other has one.
     """
 
     questions: int

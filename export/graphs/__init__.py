@@ -1,0 +1,1 @@
+"""Graphs: torch modules of every family to ONNX, with their weights inside or outside."""

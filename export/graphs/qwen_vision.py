@@ -81,8 +81,8 @@ class QwenVision(nn.Module):
         return (features, torch.stack(deep, dim=1)[None]) if deep else (features,)
 
     def _rows(self, pixel_values: Tensor) -> Tensor:
-        """Patches in the order of the windows, as `vla.backbones.qwen` cuts them, of an image that is all frames. No
-        tensor has more than TensorRT's 8 dimensions."""
+        """Patches in the order of the windows, as `vla.backbones.qwen` cuts them, of an image that is all
+        frames. No tensor has more than TensorRT's 8 dimensions."""
         merge, patch = self.merge, self.patch
         _, channels, height, width = pixel_values.shape
         cut = (channels, height // patch // merge, merge, patch, width // patch // merge, merge, patch)

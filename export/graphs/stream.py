@@ -21,8 +21,8 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 def hollow(build: Callable[[], _Module], source: Source) -> _Module:
-    """A module whose large matrices are fetched from `source`, by their names, when `export.graphs.onnx.to_onnx`
-    writes them, one at a time. It can be exported, but not run.
+    """A module whose large matrices are fetched from `source`, by their names, when
+    `export.graphs.onnx.to_onnx` writes them, one at a time. It can be exported, but not run.
 
     `build` makes the module; until it is touched, its memory is not taken. Buffers are as `build` made them.
     """

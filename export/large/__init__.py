@@ -1,0 +1,1 @@
+"""Large models: one graph in memory at a time."""

@@ -1,8 +1,8 @@
 """Graphs whose weights lie in a work folder's file to another precision, and to a bundle.
 
-The same changes as `export.change_precision` makes, judged with less: no two engines fit into memory together, and
-each call takes seconds. So there are few questions, ranges are the least and greatest numbers seen, no layer
-is tried alone, and what is compared is each stage's outputs and the tokens said.
+The same changes as `export.change_precision` makes, judged with less: no two engines fit into memory
+together, and each call takes seconds. So there are few questions, ranges are the least and greatest numbers
+seen, no layer is tried alone, and what is compared is each stage's outputs and the tokens said.
 """
 
 import json
@@ -99,7 +99,8 @@ def change_large(
     steps: int = STEPS,
 ) -> tuple[Graphs, dict[str, Ranges], Judged]:
     """vision, prefill and decode of `base` in another precision, the ranges that it took, and how far they
-    are from fp32. Questions are those of `export.measure.stages`; ranges are of `calibrate`, the rest of `held_out`.
+    are from fp32. Questions are those of `export.measure.stages`; ranges are of `calibrate`, the rest of
+    `held_out`.
 
     int4 is of prefill and decode, which so share their weights; vision is int8 then. Raises UsageError where
     a set of questions is empty, OSError where the disk is full.

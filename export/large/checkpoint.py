@@ -1,5 +1,5 @@
 """A checkpoint's folder whose fp32 weights do not fit into memory twice, to a bundle in any precision that
-`export.large.change` makes. Its weights go to a work folder one by one, and no two engines are open at once."""
+`export.large.change` makes. Weights go to a work folder one by one, and no two engines are open at once."""
 
 import json
 import math

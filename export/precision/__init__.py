@@ -1,0 +1,1 @@
+"""Precisions: one file a method of changing a graph."""

@@ -1,0 +1,1 @@
+"""Sources: a checkpoint, of any kind, to a bundle in fp32."""

@@ -69,9 +69,9 @@ def build_grounding(
     random_images: int = 8,
     floor: bytes | None = None,
 ) -> Bundle:
-    """Export what `vla.backbones.paligemma.save` wrote to an fp32 bundle, and compare it with torch on `images` (RGB
-    uint8) and random ones. `floor` is the ONNX file that sees where the floor ends; without it the robot
-    drives without seeing obstacles.
+    """Export what `vla.backbones.paligemma.save` wrote to an fp32 bundle, and compare it with torch on
+    `images` (RGB uint8) and random ones. `floor` is the ONNX file that sees where the floor ends; without it
+    the robot drives without seeing obstacles.
 
     Raises UsageError where there is no checkpoint, and BundleRefused when the two disagree or `floor` is
     something else.

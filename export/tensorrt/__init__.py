@@ -1,0 +1,1 @@
+"""TensorRT: plans, each built in a process of its own, and the proof of their types."""

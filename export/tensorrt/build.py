@@ -1,8 +1,8 @@
 """One ONNX graph to one TensorRT plan: `python -m export.tensorrt.build JOB.json`, a process of its own.
 
-The builder can crash, or be killed when memory runs out; `export/tensorrt/plans.py` starts it and says what came of
-it. Networks are strongly typed: every type is the ONNX file's, and there are no precision flags, which
-TensorRT 11 has no more. Names of `trt` are only those that TensorRT 10.3 to 11 share.
+The builder can crash, or be killed when memory runs out; `export/tensorrt/plans.py` starts it and says what
+came of it. Networks are strongly typed: every type is the ONNX file's, and there are no precision flags,
+which TensorRT 11 has no more. Names of `trt` are only those that TensorRT 10.3 to 11 share.
 """
 
 import errno

@@ -21,6 +21,7 @@ from edge.errors import BundleRefused, EdgeError, HardwareMissing, UsageError
 from export.tensorrt.build import NO_PLACE, Job
 from export.tensorrt.layers import Layer, widened
 
+CACHE = Path.home() / ".cache/vla-edge/plans"
 _OWN_BYTES = 1 << 30  # of TensorRT itself: its libraries' code on both sides, a CUDA context
 _COPIES = 3  # of the weights while building: the file, the parsed network, the plan
 _LEAST_WORKSPACE_BYTES = 256 << 20

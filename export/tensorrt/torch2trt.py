@@ -17,11 +17,11 @@ from edge.bundle.manifest import ImageSpec, Target
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
-from export.commands.build import CACHE, add_plans, compare_plans
 from export.graphs.family import Source, see
 from export.graphs.policy import head_sources
 from export.sources.find import POLICY
-from export.tensorrt.plans import Place, build_plan
+from export.tensorrt.plans import CACHE, Place, build_plan
+from export.tensorrt.proof import add_plans, compare_plans
 from vla.backbones.loading import load_backbone
 from vla.checkpoint import load_vla
 from vla.heads import FCHead

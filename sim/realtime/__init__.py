@@ -1,0 +1,1 @@
+"""The simulated robot in real time: physics, camera and firmware in a process."""

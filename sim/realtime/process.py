@@ -1,4 +1,4 @@
-"""The simulated robot in real time: `python -m sim.realtime.process --control FD ...`, started by `sim.realtime.robot`.
+"""The simulated robot in real time: `python -m sim.realtime.process --control FD ...`.
 
 One thread paces the physics to CLOCK_MONOTONIC and runs the base's firmware at the end of a pseudo-terminal;
 a second one renders what the camera sees. The socket `--control` carries one JSON line when all is up, and

@@ -1,0 +1,1 @@
+"""Demonstrations: a scripted expert drives and is recorded."""

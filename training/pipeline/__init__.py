@@ -1,0 +1,1 @@
+"""The data pipeline: samples of demonstrations to batches on the device."""

@@ -1,0 +1,1 @@
+"""Recipes: how the nets that ship with the simulator are trained."""

@@ -1,0 +1,1 @@
+"""Backbones: the vision-language models of seven families behind one interface."""

@@ -1,6 +1,7 @@
 """What a vision-language model is to a policy: images and ids to tokens, a sequence to hidden states.
 
-Families are the classes of `vla.backbones.families`; to add one, write such a class (docs of the methods below).
+Families are the classes of `vla.backbones.families`; to add one, write such a class (docs of the methods
+below).
 """
 
 import json

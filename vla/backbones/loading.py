@@ -70,8 +70,8 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
 def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = torch.float32) -> Backbone:
     """A family's checkpoint folder: config.json, tokenizer.json, *.safetensors. None of its code runs.
 
-    Our own tiny PaliGemma (`vla.backbones.paligemma.save`) is read too. Raises UsageError if the folder is incomplete,
-    holds another family than `family`, or weights that are not exactly those of its net.
+    Our own tiny PaliGemma (`vla.backbones.paligemma.save`) is read too. Raises UsageError if the folder is
+    incomplete, holds another family than `family`, or weights that are not exactly those of its net.
     """
     check_checkpoint(folder)
     model_type = str(read_config(folder)["model_type"])

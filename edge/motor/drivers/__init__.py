@@ -1,0 +1,1 @@
+"""Drivers: one file an actuator, found by the scheme of its address."""

@@ -7,32 +7,10 @@ its value a callable that takes the address and returns Motors.
 from importlib.metadata import entry_points
 
 from edge.errors import UsageError
-from edge.interfaces import Feedback, Motors
-from edge.records import Velocity
+from edge.interfaces import Motors
+from edge.motor.drivers.null import NullMotors
 
 GROUP = "vla_edge.motors"
-
-
-class NullMotors:
-    """Accepts everything and moves nothing: for a camera without a base."""
-
-    def __init__(self) -> None:
-        self._armed = False
-
-    def arm(self) -> None:
-        self._armed = True
-
-    def write(self, command: Velocity) -> Velocity:
-        return command
-
-    def stop(self) -> None:
-        self._armed = False
-
-    def read(self) -> Feedback:
-        return Feedback(self._armed)
-
-    def close(self) -> None:
-        self._armed = False
 
 
 def open_motors(uri: str) -> Motors:

@@ -1,4 +1,4 @@
-"""A runtime reduced to its safety: `python -m tests.edge.motor.motor_runtime URI` drives at 30 frames a second.
+"""A runtime reduced to its safety: `python -m tests.edge.motor.motor_runtime URI` drives at 30 frames/s.
 
 Prints the motor process's id once it is armed. Ends by being killed.
 """

@@ -23,7 +23,8 @@ import pytest
 
 from edge.errors import HardwareMissing, MotorFault, UsageError
 from edge.motor.client import MotorProcess
-from edge.motor.drivers.open import GROUP, NullMotors, open_motors
+from edge.motor.drivers.null import NullMotors
+from edge.motor.drivers.open import GROUP, open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.process import MotorLoop

@@ -1,4 +1,4 @@
-"""`vla-edge build` around the builder, which tests/export/tensorrt/test_tensorrt.py tests; the GPU is a fake."""
+"""`vla-edge build` around the builder, which tests/export/tensorrt tests; the GPU is a fake."""
 
 import json
 import shutil
@@ -17,11 +17,11 @@ from edge.engines.tensorrt import TensorRTEngine
 from edge.errors import BundleRefused, HardwareMissing, UsageError
 from edge.model.grounding import GroundingModel
 from export.commands import build as build_command
-from export.commands.build import compare
 from export.sources.checkpoint import read_checkpoint
 from export.tensorrt import torch2trt
 from export.tensorrt.layers import Layer
 from export.tensorrt.plans import Plan
+from export.tensorrt.proof import compare
 from tests.edge.engines.fake_gpu import FakeGpu
 
 PLAN = Plan(b"", 0, 1.5, 0, (), (Layer("gemm", "gemm", ("node",), ("fp16",), ("fp16",)),))

@@ -1,7 +1,7 @@
 """A base without physics, in a process of its own: the real firmware, a pseudo-terminal, perfect wheels.
 
-`python -m tests.sim.realtime.rover LOG` prints the port's path, then obeys lines on its input: `pull`, `mute`,
-`reboot`, `manual 1`, `emergency 1`, `battery 0.05`, `stuck 1`, `noise`. It ends with its input.
+`python -m tests.sim.realtime.rover LOG` prints the port's path, then obeys lines on its input: `pull`,
+`mute`, `reboot`, `manual 1`, `emergency 1`, `battery 0.05`, `stuck 1`, `noise`. It ends with its input.
 """
 
 import json

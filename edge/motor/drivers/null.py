@@ -1,0 +1,26 @@
+"""Motors that are none: `null://`."""
+
+from edge.interfaces import Feedback
+from edge.records import Velocity
+
+
+class NullMotors:
+    """Accepts everything and moves nothing: for a camera without a base."""
+
+    def __init__(self) -> None:
+        self._armed = False
+
+    def arm(self) -> None:
+        self._armed = True
+
+    def write(self, command: Velocity) -> Velocity:
+        return command
+
+    def stop(self) -> None:
+        self._armed = False
+
+    def read(self) -> Feedback:
+        return Feedback(self._armed)
+
+    def close(self) -> None:
+        self._armed = False
