@@ -28,6 +28,7 @@ from export.sources.grounding import (
     tiny_vocabulary,
 )
 from vla.fusion import Inputs
+from vla.rollout import Rollout
 
 GOALS = ("find_object",)
 _MIN_PROMPT = 8  # tokens
@@ -128,11 +129,11 @@ def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> 
         for label in _LABELS:
             prompt = checkpoint.prompt.replace("{target}", label)
             model.reset()
-            checkpoint.policy.reset()
+            rollout = Rollout(checkpoint.policy)
             for step in range(steps):
                 image, odometry = images[step % len(images)], _random_odometry(head.state, rng)
                 said = model.step(image, prompt, odometry).actions
-                wanted = torch_step(checkpoint, text, image, prompt, odometry)
+                wanted = torch_step(checkpoint, rollout, text, image, prompt, odometry)
                 errors.append(float(np.abs(said - wanted).max()))
                 equal += np.isclose(said, wanted, atol=1e-6, rtol=0).ravel().tolist()
     parity = {"steps": float(len(errors)), "max_action_error": max(errors)}
@@ -148,10 +149,15 @@ def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> 
 
 @torch.inference_mode()
 def torch_step(
-    checkpoint: Checkpoint, text: Text | PolicyText, image: Image, prompt: str, odometry: Odometry
+    checkpoint: Checkpoint,
+    rollout: Rollout,
+    text: Text | PolicyText,
+    image: Image,
+    prompt: str,
+    odometry: Odometry,
 ) -> np.ndarray:
-    """What `VLA.step` says, (T, A) in [-1, 1]. It shares no code with the exported graphs, nor with what the
-    runtime makes of the odometry."""
+    """What `Rollout.step` gives, (T, A) in [-1, 1]. It shares no code with the exported graphs, nor with what
+    the runtime makes of the odometry."""
     layout, head = checkpoint.policy.backbone.layout, checkpoint.head
     # The fusion itself puts there what a family writes behind the image.
     ahead = len(layout.after) if checkpoint.spec is None else len(checkpoint.spec.after_image)
@@ -164,7 +170,7 @@ def torch_step(
         valid=torch.ones(1, 1, dtype=torch.bool),
         state=state,
     )
-    return checkpoint.policy.step(inputs)[0].double().numpy()
+    return rollout.step(inputs)[0].double().numpy()
 
 
 def torch_state(odometry: Odometry, wanted: StateInput) -> torch.Tensor:

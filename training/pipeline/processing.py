@@ -152,7 +152,7 @@ class Processing:
         return Targets(torch.from_numpy(values.astype(np.float32)), torch.from_numpy(masks))
 
     def decode(self, actions: torch.Tensor) -> NDArray[np.float64]:
-        """What `VLA.step` says, (..., A), in the dataset's own units and the order of `action.names`."""
+        """What `Rollout.step` gives, (..., A), in the dataset's own units and the order of `action.names`."""
         values = actions.detach().cpu().double().numpy().copy()
         if self.gripper:  # 0 or 1 back to shut or open as the dataset has them
             low, high = self.action.min[-1], self.action.max[-1]
