@@ -64,7 +64,7 @@ class Targets:
 
 
 @dataclass(frozen=True)
-class Words:
+class LanguageTargets:
     """What a vision-language model should have said."""
 
     ids: Tensor  # (B, n) int64, ending in the family's end id
@@ -135,13 +135,13 @@ class VLA(nn.Module):
         answers = [self.backbone.embed(step.flatten(1)) for step in ids.unbind(1)]
         return self.discrete.logits(self._sequence(inputs, answers), ids.shape[1])
 
-    def forward(self, inputs: Inputs, targets: Targets | Words) -> Losses:
+    def forward(self, inputs: Inputs, targets: Targets | LanguageTargets) -> Losses:
         """The losses of a batch of windows. All training goes through here: distributed training wraps it.
 
         A clip is judged by its last step. Steps that did not happen do not count. Words are the answers of
         vision-language data to the last static image and the ids.
         """
-        if isinstance(targets, Words):
+        if isinstance(targets, LanguageTargets):
             return Losses(self._language_loss(inputs, targets))
         config, steps = self.config, self._steps(inputs)
         actions = targets.actions[:, -steps:]
@@ -153,7 +153,7 @@ class VLA(nn.Module):
         logits = self.token_logits(inputs, ids)
         return discrete_loss(logits, ids, mask, config.first_id, config.bins, config.loss)
 
-    def _language_loss(self, inputs: Inputs, words: Words) -> Tensor:
+    def _language_loss(self, inputs: Inputs, words: LanguageTargets) -> Tensor:
         plain = Fusion(self.backbone, None, hand_camera=False)
         last = replace(inputs.last(), valid=torch.ones_like(inputs.valid[:, -1:]))
         sequence = plain.steps(last, [self.backbone.embed(words.ids)], ended=False)

@@ -9,7 +9,7 @@ from vla.backbones.loading import load_backbone
 from vla.backbones.tiny import CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
 from vla.checkpoint import load_vla, save_vla
 from vla.heads import HeadConfig
-from vla.model import VLA, Targets, VLAConfig, Words
+from vla.model import VLA, LanguageTargets, Targets, VLAConfig
 from vla.rollout import Rollout
 from vla.training_modes import TrainableConfig
 
@@ -90,7 +90,7 @@ def test_words_are_trained_beside_actions(model_type: str):
     )
     inputs = tiny_inputs(policy.backbone, 2, 1)
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]]).bool()
-    answer = Words(torch.tensor([[20, 21, 1], [22, 1, 0]]), mask)
+    answer = LanguageTargets(torch.tensor([[20, 21, 1], [22, 1, 0]]), mask)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-2)
     losses = []
     for _ in range(4):
@@ -101,7 +101,7 @@ def test_words_are_trained_beside_actions(model_type: str):
         optimizer.step()
     assert losses[3] < losses[0]
     with torch.no_grad():
-        other = Words(torch.tensor([[20, 21, 1], [22, 1, 30]]), mask)  # in the padding
+        other = LanguageTargets(torch.tensor([[20, 21, 1], [22, 1, 30]]), mask)  # in the padding
         assert torch.equal(policy(inputs, answer).total, policy(inputs, other).total)
 
 
