@@ -19,6 +19,7 @@ from edge.commands.arguments import ArgumentParser, non_negative_float, non_nega
 from edge.errors import UsageError
 from edge.records import Image
 from export.change_precision import change_precision, check_base, check_wish
+from export.commands.report import notes_of
 from export.gate.drive import find_episodes
 from export.gate.judge import GateRefused, Parity, Say
 from export.gate.plot import check_plot, plot_parity
@@ -28,7 +29,6 @@ from export.precision.auto import Choice
 from export.precision.auto_report import print_choices
 from export.precision.make import BUDGETS_DB, PRECISIONS, Wish
 from export.sources.find import POLICY, family_at, find_source
-from export.sources.notes import notes_of
 
 _CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --bundle FP32_BUNDLE --out DIR`"
 
@@ -236,17 +236,19 @@ def _fp32(a: argparse.Namespace, folder: Path) -> Bundle:
         return Bundle(found.manifest.model_copy(update={"name": name}), found.contents, found.sha256)
     images, floor = _read_images(a.images), _read_floor(a.floor)
     # torch takes seconds to import, and a bundle does not need it.
-    if (folder / POLICY).is_file():
-        from export.sources.policy import build_policy_bundle
+    from export.sources.build import SourceOptions, build_bundle
 
-        return build_policy_bundle(folder, name, images, floor=floor)
-    if (folder / "tiny.json").is_file():
-        from export.sources.grounding import build_grounding
-
-        return build_grounding(folder, name, images, floor=floor)
-    from export.sources.family import build_family_bundle
-
-    return build_family_bundle(folder, name, images, floor, a.camera, a.prompt_tokens, a.answer_tokens)
+    return build_bundle(
+        folder,
+        SourceOptions(
+            name,
+            images,
+            floor=floor,
+            camera=a.camera,
+            prompt_tokens=a.prompt_tokens,
+            answer_tokens=a.answer_tokens,
+        ),
+    )
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from export.measure.stages import STAGES, Calls, Observer, tokens, walk
 from export.precision.blocks import INT4_CPU, INT4_TENSORRT, Blocks, insert_blocks
 from export.precision.half import to_half
 from export.precision.int8 import Profile, to_int8
-from export.sources.grounding import graph_info
+from export.sources.manifest import graph_info
 
 LargePrecision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 # A scale below 0 makes use of -8.

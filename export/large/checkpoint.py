@@ -36,13 +36,14 @@ from export.large.change import (
 from export.measure.feeds import Feed
 from export.measure.stages import walk
 from export.precision.int8 import Profile
+from export.sources.compare import random_patches
 from export.sources.family import (
     answering_sources,
     family_manifest,
     room_for_prompts,
     torch_answer,
 )
-from export.sources.grounding import check_floor_graph, random_patches
+from export.sources.manifest import check_floor_graph
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import load_backbone
 from vla.backbones.preprocessor import one_size, read_image_spec
@@ -193,7 +194,7 @@ def _compare(
     say("comparing with torch", 0, 1)
     words = prompt(manifest.family, Goal("describe_scene"))
     image = random_patches(0, manifest.image.height, manifest.image.width)
-    wanted = torch_answer(real, manifest, tokenizer, image, words, said=1)[0].float().numpy()
+    wanted = torch_answer(real, manifest, tokenizer, image, words, count=1)[0].float().numpy()
     feed = _feed(manifest, tokenizer, image_to_tensor(image, manifest.image), words, prompt_tokens)
     calls = walk(graphs.open, [feed], 0, lambda role: None, ("vision", "prefill"))
     found = calls["prefill"][0][0].outputs["logits"][0]

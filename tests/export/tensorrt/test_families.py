@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.tensorrt_builds import builds
 from export.graphs.policy import policy_sources
-from export.sources.checkpoint import read_checkpoint
+from export.sources.policy_files import read_trained_policy
 from export.tensorrt.plans import build_plan
 from tests.export.tensorrt.rtx import RTX
 from vla.backbones.tiny import CONFIGS
@@ -36,7 +36,7 @@ def test_int8_products_take_int8_in_the_network() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fc", "lstm", "gpt", "discrete"])
 def test_heads_build(kind: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
-    checkpoint = read_checkpoint(checkpoints[kind])
+    checkpoint = read_trained_policy(checkpoints[kind])
     size = checkpoint.image.height, checkpoint.image.width
     for role, source in policy_sources(checkpoint.policy, *size, 8).items():
         plan = build_plan(role, source.to_onnx(), RTX, tmp_path)
