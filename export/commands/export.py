@@ -18,17 +18,18 @@ from edge.bundle.parity import print_parity
 from edge.commands.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_int
 from edge.errors import UsageError
 from edge.records import Image
-from export.change_precision import change_precision, check_base, check_wish
+from export.change_precision import change_precision, check_base
+from export.commands.report import notes_of
 from export.gate.drive import find_episodes
-from export.gate.judge import GateRefused, Parity, Say
 from export.gate.plot import check_plot, plot_parity
+from export.gate.records import GateRefused, Parity
+from export.measure.progress import OnProgress
 from export.measure.ranges import METHODS
 from export.planner.boards import BOARDS
 from export.precision.auto import Choice
 from export.precision.auto_report import print_choices
-from export.precision.make import BUDGETS_DB, PRECISIONS, Wish
+from export.precision.options import BUDGETS_DB, PRECISIONS, PrecisionOptions
 from export.sources.find import POLICY, family_at, find_source
-from export.sources.notes import notes_of
 
 _CALIBRATE = "make one with `vla-edge calibrate activations --robot sim --bundle FP32_BUNDLE --out DIR`"
 
@@ -45,10 +46,10 @@ def main(argv: list[str]) -> int:
     if a.precision == "fp32" and (a.calibration or a.method or a.force or a.engine == "tensorrt"):
         raise UsageError("--calibration, --method, --force and --engine are for other precisions than fp32")
     torch2trt = a.engine == "torch2trt"
-    wish = Wish(
+    options = PrecisionOptions(
         a.precision, "tensorrt" if torch2trt else a.engine, a.method, a.budget_db, a.smooth, a.board or ""
     )
-    check_wish(wish)  # before what takes long
+    options.validate()  # before what takes long
     _check_gate_options(a)
     folder = find_source(a.given, a.model, a.head)
     _check_out(a.out, folder)
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> int:
     if torch2trt:
         _check_torch2trt(a, folder)
     if _is_large(folder):
-        return _export_large(a, folder, wish, calibration)
+        return _export_large(a, folder, options, calibration)
     parity: Parity | None = None
     choices: list[Choice] = []
     with _told(a), _progress(a.json) as say:
@@ -65,7 +66,7 @@ def main(argv: list[str]) -> int:
         bundle = _fp32(a, folder)
         if calibration is not None:
             bundle, parity, choices = change_precision(
-                bundle, wish, calibration, a.force, say, other, a.episodes
+                bundle, options, calibration, a.force, say, other, a.episodes
             )
     if torch2trt:
         from export.tensorrt.torch2trt import with_plans
@@ -192,23 +193,33 @@ def _is_large(folder: Path) -> bool:
     return is_large(folder)
 
 
-def _export_large(a: argparse.Namespace, folder: Path, wish: Wish, calibration: CalibrationSet | None) -> int:
+def _export_large(
+    a: argparse.Namespace, folder: Path, options: PrecisionOptions, calibration: CalibrationSet | None
+) -> int:
     """The same of a large checkpoint; its gate compares stages, of few questions."""
     if a.plot or a.against_seed or a.episodes or a.images or a.method or a.budget_db is not None:
         raise UsageError(
             "--plot, --against-seed, --episodes, --images, --method and --budget-db are for small models"
         )
     from export.large.change import LargeRefused
-    from export.large.checkpoint import Order, large_family_bundle
+    from export.large.checkpoint import LargeExport, large_family_bundle
 
-    order = Order(
-        folder, a.name or a.out.name, a.precision, wish.profile, a.camera, a.prompt_tokens, a.answer_tokens,
-        _read_floor(a.floor), a.force, wish.board,
-    )  # fmt: skip
+    large = LargeExport(
+        folder=folder,
+        name=a.name or a.out.name,
+        precision=a.precision,
+        profile=options.profile,
+        camera=a.camera,
+        prompt_tokens=a.prompt_tokens,
+        answer_tokens=a.answer_tokens,
+        floor=_read_floor(a.floor),
+        force=a.force,
+        board=options.board,
+    )
     try:
         with (
             _progress(a.json) as say,
-            large_family_bundle(order, a.out, calibration, say) as (bundle, judged),
+            large_family_bundle(large, a.out, calibration, say) as (bundle, judged),
         ):
             say("writing the bundle", 0, 1)
             write_bundle(a.out, bundle)
@@ -236,17 +247,19 @@ def _fp32(a: argparse.Namespace, folder: Path) -> Bundle:
         return Bundle(found.manifest.model_copy(update={"name": name}), found.contents, found.sha256)
     images, floor = _read_images(a.images), _read_floor(a.floor)
     # torch takes seconds to import, and a bundle does not need it.
-    if (folder / POLICY).is_file():
-        from export.sources.policy import build_policy_bundle
+    from export.sources.build import SourceOptions, build_bundle
 
-        return build_policy_bundle(folder, name, images, floor=floor)
-    if (folder / "tiny.json").is_file():
-        from export.sources.grounding import build_grounding
-
-        return build_grounding(folder, name, images, floor=floor)
-    from export.sources.family import build_family_bundle
-
-    return build_family_bundle(folder, name, images, floor, a.camera, a.prompt_tokens, a.answer_tokens)
+    return build_bundle(
+        folder,
+        SourceOptions(
+            name,
+            images,
+            floor=floor,
+            camera=a.camera,
+            prompt_tokens=a.prompt_tokens,
+            answer_tokens=a.answer_tokens,
+        ),
+    )
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -273,7 +286,7 @@ def _print(a: argparse.Namespace, bundle: Bundle, parity: Parity | None) -> None
 
 
 @contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Say]:
+def _progress(quiet: bool) -> Iterator[OnProgress]:
     """What is being done, on standard error and only where a person looks."""
     console = Console(stderr=True)
     bar = Progress(

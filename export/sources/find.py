@@ -10,7 +10,8 @@ from edge.bundle.bundle import MANIFEST, bundle_names, find_bundle, read_manifes
 from edge.bundle.published import check_checkpoint
 from edge.errors import UsageError
 
-POLICY = "vla.json"  # of a checkpoint that training wrote
+POLICY = "vla.json"  # in the checkpoint of a policy that training wrote
+TINY = "tiny.json"  # in the checkpoint of a tiny PaliGemma
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles; chat templates run in a sandbox
 
@@ -90,7 +91,7 @@ def family_at(folder: Path) -> str:
     is known, BundleRefused for a damaged bundle."""
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)[0].family
-    from export.sources.family import family_name  # torch takes seconds to import
+    from export.sources.manifest import family_name  # torch takes seconds to import
 
     about = _json(folder / POLICY).get("backbone", {}) if (folder / POLICY).is_file() else None
     found = about if about is not None else _json(folder / "config.json")

@@ -18,7 +18,7 @@ from export.commands.export import main
 from export.gate import drive as gate_drive
 from export.gate import judge as gate_module
 from export.gate.drive import SEED
-from export.gate.judge import Limits
+from export.gate.records import Limits
 from tests.export.gate.test_gate import calibration as calibration_set
 from tests.export.gate.test_gate import export
 

@@ -2,8 +2,7 @@
 
 from edge.bundle.manifest import Manifest
 from edge.model.prompt_ids import family_chat
-
-NOT_FOLLOWED = "not_followed"  # of the provenance: what generation_config.json says and greedy answers ignore
+from export.sources.generation import NOT_FOLLOWED
 
 
 def notes_of(manifest: Manifest) -> list[str]:
