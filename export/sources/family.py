@@ -17,7 +17,7 @@ from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
 from edge.errors import BundleRefused, UsageError
 from edge.goals.goals import GOALS
-from edge.goals.prompts import TEMPLATES, asks_for_boxes, prompt
+from edge.goals.prompts import TEMPLATES, asks_for_boxes, goal_prompt
 from edge.model.grounding import Answer, Net
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture, ids_before_picture, image_token
@@ -92,7 +92,7 @@ def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -
     """Tokens behind the image: what is wanted, or what the longest prompt of a goal takes and a few words for
     its target. Raises UsageError where that prompt does not fit."""
     found = Tokenizer.from_str(tokenizer.decode())
-    prompts = [prompt(manifest.family, Goal(kind)) for kind in manifest.goals]
+    prompts = [goal_prompt(manifest, Goal(kind)) for kind in manifest.goals]
     least = max(len(ids_after_picture(found, manifest.family, words, 1, manifest.chat)) for words in prompts)
     if wanted is not None and wanted < least:
         raise UsageError(
@@ -191,14 +191,13 @@ def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict
     """Ask torch and the bundle about each image, and compare token by token the logits along what torch says,
     and which token the bundle's rules leave as the most probable. Raises BundleRefused when a logit is 0.001
     off, or fewer than 99 % of the tokens are the same."""
-    family = bundle.manifest.family
     kinds = bundle.manifest.goals
     error, equal = 0.0, []
     net = Net(bundle, 1)
     try:
         for index, image in enumerate(images):
             kind = kinds[index % len(kinds)]
-            words = prompt(family, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
+            words = goal_prompt(bundle.manifest, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
             wanted = torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words)
             choose = Chooser(bundle.manifest, bundle.read("tokenizer"), words, net.image_tokens)
             answer = Answer(net)

@@ -13,6 +13,7 @@ import torch
 from edge.bundle.bundle import Bundle, file_info, make_bundle, write_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
 from edge.errors import BundleRefused
+from edge.goals.prompts import with_target
 from edge.model.actions import ActionModel, pipeline
 from edge.model.images import image_to_tensor
 from edge.model.tokenizer import PolicyText, Text
@@ -109,7 +110,7 @@ def _prompt_tokens(checkpoint: Checkpoint, text: Text | PolicyText) -> int:
     """How many tokens a prompt may have. Raises UsageError when the tokenizer does not know its words."""
     targets = tiny_vocabulary() if checkpoint.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
     prompts = [
-        checkpoint.prompt.replace("{target}", f"{colour} {kind}")
+        with_target(checkpoint.prompt, f"{colour} {kind}")
         for kind, colour in zip(targets.kinds, targets.colours, strict=False)
     ]
     longest = max(len(text.prompt_ids(prompt)) for prompt in prompts)
@@ -126,7 +127,7 @@ def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> 
     equal: list[bool] = []
     with ActionModel(bundle) as model:
         for label in _LABELS:
-            prompt = checkpoint.prompt.replace("{target}", label)
+            prompt = with_target(checkpoint.prompt, label)
             model.reset()
             checkpoint.policy.reset()
             for step in range(steps):
