@@ -27,6 +27,7 @@ from edge.bundle.manifest import (
 )
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
+from edge.goals.words import COLOURS, KINDS, KOREAN
 from edge.interfaces import TensorSpec
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
@@ -35,7 +36,7 @@ from edge.records import BASE_ACTION, Image
 from export.graphs.family import paligemma_sources
 from export.graphs.weights import referred_bytes
 from vla.backbones.paligemma import TinyConfig, load, prompt_ids
-from vla.backbones.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer
+from vla.backbones.tokenizer import LOC_COUNT, build_tokenizer
 
 GOALS = ("find_object", "follow_object", "describe_scene", "identify_main_object")
 _MIN_EQUAL = 0.99  # share of answers that must be the same word for word; the rest are near-ties
