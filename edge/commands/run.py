@@ -14,7 +14,8 @@ from edge.clock import MonotonicClock
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.errors import EdgeError, UsageError
 from edge.goals.goals import GOALS, parse_goal
-from edge.goals.vocabulary import asked, check_target
+from edge.goals.prompts import goal_prompt
+from edge.goals.vocabulary import check_target
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.records import Goal
@@ -89,7 +90,7 @@ class Run:
         self._bundle = bundle
         self._clock = MonotonicClock()
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
-        self._tally = Tally(boxes, goal, asked(bundle, goal), self._clock.now_ns())
+        self._tally = Tally(boxes, goal, goal_prompt(bundle.manifest, goal), self._clock.now_ns())
         self._room: RoomMap | None = None
         self._about = ""
         self._truth: dict[str, Any] = {}

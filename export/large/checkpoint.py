@@ -17,7 +17,7 @@ from calibration.sample_set import CalibrationSet, Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Manifest
 from edge.errors import BundleRefused, UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import goal_prompt
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture
 from edge.records import Goal
@@ -199,7 +199,7 @@ def _compare(
     """What the fp32 graphs and torch say first of a picture. Raises BundleRefused when that differs by more
     than torch's own type explains."""
     on_progress("comparing with torch", 0, 1)
-    words = prompt(manifest.family, Goal("describe_scene"))
+    words = goal_prompt(manifest, Goal("describe_scene"))
     image = random_patches(0, manifest.image.height, manifest.image.width)
     wanted = torch_answer(real, manifest, tokenizer, image, words, count=1)[0].float().numpy()
     feed = _feed(manifest, tokenizer, image_to_tensor(image, manifest.image), words, prompt_tokens)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from edge.bundle.bundle import Bundle, file_info
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
+from edge.bundle.published import read_config
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
-from edge.goals.prompts import TEMPLATES, asks_for_boxes, prompt
+from edge.goals.prompts import TEMPLATES, asks_for_boxes, goal_prompt
 from edge.model.grounding import Answer, Net
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture, ids_before_picture, image_token
@@ -55,13 +56,13 @@ class FamilyCheckpoint(Checkpoint):
     def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
         """Prompts torch and the bundle with each image, and compares token by token the logits along torch's
         answer, and which token the bundle's rules leave as the most probable."""
-        family, kinds = bundle.manifest.family, bundle.manifest.goals
+        kinds = bundle.manifest.goals
         differences = Differences()
         net = Net(bundle, 1)
         try:
             for index, image in enumerate(images):
                 kind = kinds[index % len(kinds)]
-                words = prompt(family, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
+                words = goal_prompt(bundle.manifest, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
                 self._compare_answer(net, bundle, image, words, differences)
         finally:
             net.close()
@@ -126,7 +127,7 @@ def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -
     Raises UsageError if that prompt does not fit.
     """
     found = Tokenizer.from_str(tokenizer.decode())
-    prompts = [prompt(manifest.family, Goal(kind)) for kind in manifest.goals]
+    prompts = [goal_prompt(manifest, Goal(kind)) for kind in manifest.goals]
     least = max(len(ids_after_picture(found, manifest.family, words, 1, manifest.chat)) for words in prompts)
     if wanted is not None and wanted < least:
         raise UsageError(

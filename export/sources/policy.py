@@ -12,6 +12,7 @@ import torch
 
 from edge.bundle.bundle import Bundle, file_info
 from edge.bundle.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
+from edge.goals.prompts import with_target
 from edge.model.actions import ActionModel, pipeline
 from edge.model.images import image_to_tensor
 from edge.model.tokenizer import PolicyText, Text
@@ -51,7 +52,7 @@ class PolicyCheckpoint(Checkpoint):
         differences = Differences()
         with ActionModel(bundle) as model:
             for label in _LABELS:
-                prompt = self.trained.prompt.replace("{target}", label)
+                prompt = with_target(self.trained.prompt, label)
                 model.reset()
                 policy.reset()
                 for step in range(steps):
@@ -104,7 +105,7 @@ def _prompt_tokens(trained: TrainedPolicy, text: Text | PolicyText) -> int:
     """How many tokens a prompt may have. Raises UsageError if the tokenizer does not know its words."""
     targets = tiny_vocabulary() if trained.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
     prompts = [
-        trained.prompt.replace("{target}", f"{colour} {kind}")
+        with_target(trained.prompt, f"{colour} {kind}")
         for kind, colour in zip(targets.kinds, targets.colours, strict=False)
     ]
     longest = max(len(text.prompt_ids(prompt)) for prompt in prompts)

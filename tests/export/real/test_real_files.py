@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from edge.bundle.bundle import load_bundle
-from edge.goals.prompts import TEMPLATES, prompt
+from edge.goals.prompts import TEMPLATES, family_prompt
 from edge.model.grounding import Answer, Net
 from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
@@ -72,7 +72,7 @@ def test_prompts_are_the_ids_of_the_checkpoint_s_processor(
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     chat = chat_template(folder, family)
     kinds = TEMPLATES[family]
-    goals = {prompt(family, Goal(kind, target)) for kind in kinds for target in TARGETS}
+    goals = {family_prompt(family, Goal(kind, target)) for kind in kinds for target in TARGETS}
     for words in sorted(goals):
         ids = asked(name, processor, Pillow.fromarray(image), words)["input_ids"][0].tolist()
         shown = shown_as(family, processor, ids, tokenizer, image, folder)
@@ -123,7 +123,7 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
     first = next(iter(TEMPLATES[family]))
     answers: list[list[int]] = []
     for seed, goal in enumerate([Goal(first, "Red Cup"), Goal("describe_scene"), Goal(first, "빨간 컵")]):
-        image, words = picture(height, width, seed), prompt(family, goal)
+        image, words = picture(height, width, seed), family_prompt(family, goal)
         given = asked(name, processor, Pillow.fromarray(image), words)
         pixels = image_to_tensor(image, bundle.manifest.image)
         theirs = given["pixel_values"].numpy()

@@ -16,7 +16,7 @@ from edge.bundle.parity import print_parity
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
-from edge.goals.prompts import prompt
+from edge.goals.prompts import family_prompt
 from edge.model.actions import ActionModel
 from edge.model.grounding import Answer, GroundingModel, Net
 from edge.model.prompt_ids import ids_before_picture
@@ -92,7 +92,7 @@ def test_32_tokens_are_said_as_torch_says_them(name: str, made: Callable[[str], 
     backbone, bundle = load_backbone(folder), load_bundle(out)
     image = random_patches(7, bundle.manifest.image.height, bundle.manifest.image.width)
     kind = bundle.manifest.goals[0]
-    words = prompt(bundle.manifest.family, Goal(kind, "red cup" if GOALS[kind].needs_target else ""))
+    words = family_prompt(bundle.manifest.family, Goal(kind, "red cup" if GOALS[kind].needs_target else ""))
     wanted = [
         int(logits.argmax())
         for logits in torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words, 32)
@@ -119,9 +119,8 @@ def test_the_runtime_answers_out_of_such_a_bundle(
 ) -> None:
     bundle = load_bundle(made(name)[1])
     with GroundingModel(bundle) as model:
-        said = model.ground(
-            random_patches(3, 40, 60), prompt(bundle.manifest.family, Goal("find_object", "cup")), "cup"
-        )
+        words = family_prompt(bundle.manifest.family, Goal("find_object", "cup"))
+        said = model.ground(random_patches(3, 40, 60), words, "cup")
     assert said.text and 0 <= said.confidence <= 1 and said.stages_ms["decode"] > 0
     assert bundle.manifest.answer is not None and bundle.manifest.parity["equal_tokens"] >= 0.99
 
@@ -212,7 +211,7 @@ def test_a_checkpoint_too_large_for_memory_is_exported_piece_by_piece(
     backbone = load_backbone(folder)
     family = family_name(backbone.model.config.model_type)
     samples = [random_patches(seed, 48, 64) for seed in range(4)]
-    asked = Question(goal="describe_scene", target="", prompt=prompt(family, Goal("describe_scene")))
+    asked = Question(goal="describe_scene", target="", prompt=family_prompt(family, Goal("describe_scene")))
     write_set(
         tmp_path / "set",
         family,
