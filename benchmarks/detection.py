@@ -20,7 +20,7 @@ from sim.objects import COLOURS
 from sim.render import CameraSpec, Renderer, degrade
 from sim.scene import sample_scene
 from sim.world import World
-from training.recipes.questions import Question, find
+from training.recipes.questions import GroundingQuestion, find
 
 SEED_BASE = 50_000_000  # rooms that neither training nor episodes use
 LARGE_PX = 10.0  # short side at the model's input
@@ -38,7 +38,7 @@ def picture(seed: int, renderer: Renderer) -> tuple[Image, NDArray[np.float32]]:
     return image, label(scene, renderer.truth(world.data, *pose))
 
 
-def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[Question]:
+def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[GroundingQuestion]:
     """Every object that can be asked for fairly, a colour that its kind does not have, and an absent kind."""
     rows = rows[rows[:, 0] >= 0]
     asked = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) is not None and q.box is not None]

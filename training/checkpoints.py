@@ -20,7 +20,7 @@ RESUME = "resume.pt"
 _MAY_DIFFER = ("out", "workers", "log_every")  # between a run and its continuation
 
 
-class RunFolder:
+class TrainingFolder:
     """One process alone writes here."""
 
     def __init__(self, path: Path) -> None:

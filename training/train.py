@@ -23,7 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from edge.commands.arguments import ArgumentParser
 from edge.errors import UsageError
 from training.config import load_config
-from training.processes import any_says
+from training.processes import any_process
 from training.schedule import learning_rate
 from training.trainer import Trainer
 
@@ -44,7 +44,7 @@ def find_success(target: str) -> Success:
     return found  # type: ignore[return-value]
 
 
-class Log:
+class TrainingLog:
     """The curve as JSON lines and for TensorBoard, and a progress bar on a terminal."""
 
     def __init__(self, trainer: Trainer) -> None:
@@ -59,7 +59,7 @@ class Log:
         )  # fmt: skip
         self._task = self._bar.add_task("training", total=self._steps, completed=trainer.step, loss="")
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> "TrainingLog":
         self._bar.start()
         return self
 
@@ -91,7 +91,7 @@ def run(trainer: Trainer, success: Success | None = None) -> bool:
     with _ctrl_c(trainer.accelerator.is_main_process) as asked:
         if not trainer.accelerator.is_main_process:
             return _train(trainer, None, None, asked)
-        with Log(trainer) as log:
+        with TrainingLog(trainer) as log:
             last = trainer.folder.checkpoint("last")
             if last is not None and _is_checked(trainer):  # its run may have ended before it was judged
                 _keep_best(trainer, log, last, success)
@@ -123,13 +123,13 @@ def _is_checked(trainer: Trainer) -> bool:
     return trainer.step == trainer.config.steps or trainer.step % trainer.config.validation.every == 0
 
 
-def _train(trainer: Trainer, log: Log | None, success: Success | None, asked: list[bool]) -> bool:
+def _train(trainer: Trainer, log: TrainingLog | None, success: Success | None, asked: list[bool]) -> bool:
     config, started, before = trainer.config, time.monotonic(), trainer.step
     since, waited_s = started, trainer.waited_s
     for parts in trainer.batches():
         figures = trainer.update(parts)
         step, checked = trainer.step, _is_checked(trainer)
-        ends = any_says(trainer.accelerator, bool(asked)) and step < config.steps
+        ends = any_process(trainer.accelerator, bool(asked)) and step < config.steps
         if checked or step % config.log_every == 0:
             row = trainer.mean_figures(figures)
             row["learning_rate"] = learning_rate(step - 1, config.steps, config.optimiser)
@@ -150,7 +150,7 @@ def _train(trainer: Trainer, log: Log | None, success: Success | None, asked: li
     return True
 
 
-def _keep_best(trainer: Trainer, log: Log, folder: Path, success: Success | None) -> None:
+def _keep_best(trainer: Trainer, log: TrainingLog, folder: Path, success: Success | None) -> None:
     """Judge the newest checkpoint, which lies in `folder`. Does nothing new when it was judged before."""
     step, rows = trainer.step, log.rows()
     if success is not None and not any(row["step"] == step and "success" in row for row in rows):

@@ -17,17 +17,26 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from edge.errors import EdgeError, UsageError
-from training.checkpoints import RESUME, RunFolder
-from training.config import Config, RobotSource, WordsSource
-from training.datasets.source import Source
+from training.checkpoints import RESUME, TrainingFolder
+from training.config import Config, RobotSourceSettings, WordsSourceSettings
+from training.datasets.source import EpisodeSource
 from training.datasets.statistics import Statistics, compute_statistics, stored_statistics
 from training.datasets.words import WordsFolder
-from training.net import Net, told
+from training.net import MultiTaskLoss, named_losses
 from training.pipeline.augment import check_instruction
-from training.pipeline.encode import Encoder
+from training.pipeline.encode import FrameEncoder
 from training.pipeline.loading import choose_workers, load
 from training.pipeline.processing import Processing, image_spec
-from training.pipeline.stream import Batches, Parts, RobotTask, Task, WordsTask, move, open_robot, weight
+from training.pipeline.stream import (
+    BatchStream,
+    RobotTask,
+    Task,
+    TaskBatches,
+    WordsTask,
+    move,
+    open_robot,
+    weight,
+)
 from training.policy import STATISTICS, build_policy, dump_config, open_backbone, save_policy
 from training.processes import make_accelerator
 from training.schedule import learning_rate, make_optimiser
@@ -46,7 +55,9 @@ class Trainer:
         self.accelerator = make_accelerator(config.optimiser.precision)
         torch.manual_seed(config.seed)  # every process begins with the same weights
         robots = {
-            n: open_robot(s, config.inputs) for n, s in config.sources.items() if isinstance(s, RobotSource)
+            n: open_robot(s, config.inputs)
+            for n, s in config.sources.items()
+            if isinstance(s, RobotSourceSettings)
         }
         check_instruction(config.inputs.instruction, {t for robot in robots.values() for t in robot.tasks})
         backbone, tokenizer = open_backbone(config.backbone)
@@ -62,12 +73,12 @@ class Trainer:
         for name, source in config.sources.items():
             self.tasks[name] = (
                 WordsTask(WordsFolder(source.path), config, self.processing, backbone.layout.end)
-                if isinstance(source, WordsSource)
+                if isinstance(source, WordsSourceSettings)
                 else RobotTask(robots[name], source, config, self.processing)
             )
         encoders = self._encoders()
         self.losses = {n: task.losses() for n, task in self.tasks.items() if isinstance(task, RobotTask)}
-        self.folder = RunFolder(config.out)
+        self.folder = TrainingFolder(config.out)
         if writes:  # only now, when nothing else can be wrong
             if self.accelerator.is_main_process:
                 self.folder.begin(dump_config(config), resume)
@@ -80,16 +91,16 @@ class Trainer:
         if state is not None:
             self._resume(state)
 
-    def _encoders(self) -> dict[str, Encoder]:
+    def _encoders(self) -> dict[str, FrameEncoder]:
         """Of the sources whose frames are encoded once, before training."""
         tasks = self.tasks if self.config.inputs.encode_once != "none" else {}
         return {
-            name: Encoder(self.policy, self.processing, task.source, task.episodes, self.config.workers)
+            name: FrameEncoder(self.policy, self.processing, task.source, task.episodes, self.config.workers)
             for name, task in tasks.items()
             if isinstance(task, RobotTask) and self.config.sources[name].batch_size
         }
 
-    def _encode(self, encoders: dict[str, Encoder], writes: bool) -> float:
+    def _encode(self, encoders: dict[str, FrameEncoder], writes: bool) -> float:
         """By the first process, unless it was done before. When nothing is written: seconds it will take."""
         self.policy.to(self.accelerator.device)
         folder, seconds = self.config.inputs.encoded or self.config.out / "encoded", 0.0
@@ -107,20 +118,22 @@ class Trainer:
             task.read_instead(encoder.encoded(file))
         return seconds
 
-    def _statistics(self, sources: list[Source], resume: bool) -> Statistics:
+    def _statistics(self, sources: list[EpisodeSource], resume: bool) -> Statistics:
         file = self.config.out / STATISTICS
         return stored_statistics(file, sources) if resume and file.exists() else compute_statistics(sources)
 
     def _prepare(self) -> None:
         sources = self.config.sources
-        self._batches = Batches(
+        self._batches = BatchStream(
             self.tasks,
             {name: source.batch_size for name, source in sources.items()},
             self.config.seed,
             self.accelerator.process_index,
             self.accelerator.num_processes,
         )
-        self._net = net = Net(self.policy, {name: source.weight for name, source in sources.items()})
+        self._net = net = MultiTaskLoss(
+            self.policy, {name: source.weight for name, source in sources.items()}
+        )
         self._freeze_unused()
         self._learning = [p for p in self.policy.parameters() if p.requires_grad]
         optimizer = make_optimiser(self._learning, self.config.optimiser)
@@ -141,7 +154,7 @@ class Trainer:
             parameter.requires_grad_(parameter.grad is not None)
             parameter.grad = None
 
-    def batches(self) -> Iterator[list[Parts]]:
+    def batches(self) -> Iterator[list[TaskBatches]]:
         """What each update from `step` on learns from: as many batches as are accumulated."""
         each, on_gpu = self.config.optimiser.accumulation, self.accelerator.device.type == "cuda"
         numbers = range(self.step * each, self.config.steps * each)
@@ -160,7 +173,7 @@ class Trainer:
         _ = self._batches[0]
         return (time.monotonic() - started) * self.config.optimiser.accumulation
 
-    def update(self, parts: list[Parts]) -> dict[str, Tensor]:
+    def update(self, parts: list[TaskBatches]) -> dict[str, Tensor]:
         """One update of the weights. Returns this process's part of the figures, see `mean_figures`."""
         settings, accelerator = self.config.optimiser, self.accelerator
         rate = learning_rate(self.step, self.config.steps, settings)
@@ -184,7 +197,7 @@ class Trainer:
         self.step += 1
         return figures
 
-    def _shares(self, parts: list[Parts]) -> list[dict[str, float]]:
+    def _shares(self, parts: list[TaskBatches]) -> list[dict[str, float]]:
         """What each mean counts, so that the sum over parts and the mean over processes is right."""
         policy, accelerator = self.config.policy, self.accelerator
         weights = torch.tensor([[weight(batch, policy) for batch in part.values()] for part in parts])
@@ -233,7 +246,7 @@ class Trainer:
                 with self.accelerator.autocast():
                     losses = self.policy(*move(batch, self.accelerator.device, self.processing.image))
                 sums["weight"] += share
-                for key, value in told(losses).items():
+                for key, value in named_losses(losses).items():
                     sums[key] = sums.get(key, 0.0) + share * float(value)
             every = gather_object([sums])
             whole = sum(each["weight"] for each in every)

@@ -24,6 +24,7 @@ from export.sources.compare import MIN_EQUAL, Differences, TorchParity
 from export.sources.manifest import family_name, provenance, tiny_vocabulary
 from export.sources.policy_files import TrainedPolicy, read_trained_policy
 from vla.fusion import Inputs
+from vla.rollout import Rollout
 
 GOALS = ("find_object",)
 _MIN_PROMPT = 8  # tokens
@@ -46,7 +47,7 @@ class PolicyCheckpoint(Checkpoint):
     def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
         """Steps torch and the bundle through two episodes of more than 2 W steps on the images. Tokens are
         compared by whether they are equal, other actions by their largest difference."""
-        head, policy = self.trained.head, self.trained.policy
+        head = self.trained.head
         steps = max(len(images), 2 * head.window + 2)
         text, rng = _text(self.trained, bundle.read("tokenizer")), np.random.default_rng(1)
         differences = Differences()
@@ -54,11 +55,11 @@ class PolicyCheckpoint(Checkpoint):
             for label in _LABELS:
                 prompt = with_target(self.trained.prompt, label)
                 model.reset()
-                policy.reset()
+                rollout = Rollout(self.trained.policy)
                 for step in range(steps):
                     image, odometry = images[step % len(images)], _random_odometry(head.state, rng)
                     found = model.step(image, prompt, odometry).actions
-                    expected = torch_step(self.trained, text, image, prompt, odometry)
+                    expected = torch_step(self.trained, rollout, text, image, prompt, odometry)
                     differences.add_values(found, expected)
                     equal = np.isclose(found, expected, atol=1e-6, rtol=0)
                     differences.add_choices(*equal.ravel().tolist())
@@ -114,9 +115,14 @@ def _prompt_tokens(trained: TrainedPolicy, text: Text | PolicyText) -> int:
 
 @torch.inference_mode()
 def torch_step(
-    trained: TrainedPolicy, text: Text | PolicyText, image: Image, prompt: str, odometry: Odometry
+    trained: TrainedPolicy,
+    rollout: Rollout,
+    text: Text | PolicyText,
+    image: Image,
+    prompt: str,
+    odometry: Odometry,
 ) -> np.ndarray:
-    """The actions that `VLA.step` predicts, (T, A) in [-1, 1]. It shares no code with the exported graphs,
+    """The actions that `Rollout.step` gives, (T, A) in [-1, 1]. It shares no code with the exported graphs,
     nor with the way in which the runtime reads the odometry."""
     layout, head = trained.policy.backbone.layout, trained.head
     # The fusion itself puts there what a family writes behind the image.
@@ -130,7 +136,7 @@ def torch_step(
         valid=torch.ones(1, 1, dtype=torch.bool),
         state=state,
     )
-    return trained.policy.step(inputs)[0].double().numpy()
+    return rollout.step(inputs)[0].double().numpy()
 
 
 def torch_state(odometry: Odometry, wanted: StateInput) -> torch.Tensor:

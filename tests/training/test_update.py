@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.small_run import config, learn_together, write_dataset
-from training.pipeline.stream import Batches, Task
+from training.pipeline.stream import BatchStream, Task
 from training.trainer import Trainer
 
 
@@ -111,7 +111,7 @@ def test_processes_see_each_sample_once_an_epoch(processes: int, size: int, step
     for epoch in range(2):
         for process, task in enumerate(tasks):
             tasks_of_one: dict[str, Task] = {"sim": task}
-            batches = Batches(tasks_of_one, {"sim": size}, seed, process, processes)
+            batches = BatchStream(tasks_of_one, {"sim": size}, seed, process, processes)
             for number in range(epoch * steps, (epoch + 1) * steps):
                 _ = batches[number]
         seen = [task.seen[epoch * steps * size :] for task in tasks]

@@ -26,6 +26,7 @@ from export.sources.compare import random_patches
 from export.sources.policy import read_policy, torch_state, torch_step
 from export.sources.policy_files import read_trained_policy
 from training.policy import load_policy
+from vla.rollout import Rollout
 
 PROMPT = "detect red cup"
 
@@ -71,11 +72,11 @@ def test_a_bundle_says_what_torch_says_for_longer_than_it_remembers(
     assert bundle.manifest.parity["max_action_error"] < 1e-4
     text, seen = Text(bundle.read("tokenizer")), []
     with ActionModel(bundle) as model:
-        checkpoint.policy.reset()
+        rollout = Rollout(checkpoint.policy)
         for step in range(2 * checkpoint.head.window + 3):
             image = random_patches(100 + step, 40, 60)
             said = model.step(image, PROMPT, odometry(step))
-            wanted = torch_step(checkpoint, text, image, PROMPT, odometry(step))
+            wanted = torch_step(checkpoint, rollout, text, image, PROMPT, odometry(step))
             np.testing.assert_allclose(said.actions, wanted, atol=1e-4)
             seen.append(said.actions)
         # A new episode begins as the first did.

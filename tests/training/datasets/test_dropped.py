@@ -15,7 +15,7 @@ import yaml
 from edge.errors import UsageError
 from tests.training.small_run import config, curve, settings, write_dataset
 from training.datasets.windows import Windows
-from training.pipeline.encode import Encoder
+from training.pipeline.encode import FrameEncoder
 from training.pipeline.stream import move
 from training.train import main, run
 from training.trainer import Trainer
@@ -58,8 +58,8 @@ def test_what_dropped_out_is_said_once_and_kept_with_the_run(
     # Windows of 3 frames with chunks of 2 actions: those that end at frame k - 1 to k + 2 have frame k.
     said = "sim: 24 of 64 samples dropped: 17 frames off their time, 1 missing\n"
     assert main([str(file), "--dry-run", "--json"]) == 0
-    told = capsys.readouterr()
-    assert told.err.count(said) == 1 and json.loads(told.out)["sim_dropped"] == 24
+    shown = capsys.readouterr()
+    assert shown.err.count(said) == 1 and json.loads(shown.out)["sim_dropped"] == 24
     assert main([str(file)]) == 0
     assert capsys.readouterr().err.count(said) == 1
     about = {"samples": 40, "dropped": 24, "late_frames": 17, "missing_frames": 1}
@@ -129,7 +129,7 @@ def test_an_encoded_frame_is_never_taken_for_another(
     changes: dict[str, Any] = {"inputs__encode_once": "pictures", "backbone__trainable": "last"}
     trainer = Trainer(config(tmp_path / "out", lose(dataset), tiny_checkpoint, **changes), writes=False)
     task: Any = trainer.tasks["sim"]
-    encoder = Encoder(trainer.policy, trainer.processing, task.source, task.episodes, 0)
+    encoder = FrameEncoder(trainer.policy, trainer.processing, task.source, task.episodes, 0)
     rows = encoder.encoded(tmp_path / "rows.npy").rows
     windows = Windows(task.source, 1, 1, episodes=task.episodes)
     assert encoder.shape[0] == len(windows)

@@ -23,7 +23,7 @@ from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.datasets.windows import Windows
 from training.demonstrations.demonstrator import to_jpeg
 from training.pipeline import encode
-from training.pipeline.encode import Encoder
+from training.pipeline.encode import FrameEncoder
 from training.policy import load_policy
 from training.train import main, run
 from training.trainer import Trainer
@@ -170,7 +170,7 @@ def test_a_run_that_was_killed_goes_on_exactly_and_encodes_nothing_again(
     with pytest.raises(KeyboardInterrupt):
         run(Trainer(parted), killed)
     trainer = Trainer(parted.model_copy(update={"workers": 1}), resume=True)
-    monkeypatch.setattr(Encoder, "_fill", no_pictures)
+    monkeypatch.setattr(FrameEncoder, "_fill", no_pictures)
     monkeypatch.setattr(LeRobotSource, "pictures", no_pictures)
     run(trainer)
     a, b = (load_policy(made.out / "last")[0].state_dict() for made in (whole, parted))
@@ -184,9 +184,9 @@ def test_half_a_file_is_never_taken_for_a_whole_one(
     folder = tmp_path / "encoded"
     shared = settings(tmp_path / "a", dataset, tiny_checkpoint, "pictures", steps=1)
     shared["inputs"]["encoded"] = str(folder)
-    made, rows, count = parse_config(shared, "test"), Encoder._rows, []
+    made, rows, count = parse_config(shared, "test"), FrameEncoder._rows, []
 
-    def dies(self: Encoder, inputs: Any) -> Any:
+    def dies(self: FrameEncoder, inputs: Any) -> Any:
         count.append(inputs)
         if len(count) > 1:
             raise KeyboardInterrupt
@@ -194,7 +194,7 @@ def test_half_a_file_is_never_taken_for_a_whole_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(encode, "BATCH", 8)
-        patch.setattr(Encoder, "_rows", dies)
+        patch.setattr(FrameEncoder, "_rows", dies)
         with pytest.raises(KeyboardInterrupt):
             Trainer(made)
     assert len(count) == 2 and not list(folder.glob("*.npy"))
@@ -269,11 +269,11 @@ def test_ctrl_c_saves_the_step_it_came_to(dataset: Path, tiny_checkpoint: Path, 
         while time.monotonic() < end and not (rows.exists() and len(rows.read_text().splitlines()) > 3):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=60)[1]
+        shown = process.communicate(timeout=60)[1]
     finally:
         process.kill()
-    assert process.returncode == 130, told
-    assert f"to go on: vla-edge train {file} --resume" in told
+    assert process.returncode == 130, shown
+    assert f"to go on: vla-edge train {file} --resume" in shown
     saved = (tmp_path / "out" / "last").resolve().name
     assert saved == f"step-{len(curve(tmp_path / 'out')):08d}"
     assert Trainer(parse_config(fields, "test"), resume=True).step == len(curve(tmp_path / "out"))
