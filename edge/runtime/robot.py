@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from edge.errors import UsageError
 from edge.records import CameraMount, Goal
-from edge.runs.drawing import RoomMap
+from edge.runs.room import RoomMap
 
 GROUP = "vla_edge.robots"
 PLAIN_MOUNT = CameraMount(vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)
