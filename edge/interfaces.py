@@ -7,7 +7,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.records import ActionChunk, Detection, Frame, Goal, Observation, Odometry, Velocity
+from edge.records import (
+    ActionChunk,
+    Detection,
+    DriveEnd,
+    Frame,
+    Goal,
+    MotorStatus,
+    Observation,
+    Odometry,
+    Velocity,
+)
 
 Tensor = NDArray[Any]
 
@@ -123,3 +133,38 @@ class Paced(Protocol):
     """A policy that wants to be asked at a rate of its own, such as that of its demonstrations."""
 
     period_ns: int  # > 0; between the frames that `infer` is asked about
+
+
+@runtime_checkable
+class NamesCamera(Protocol):
+    """A policy that sees with one camera of several. Others see with the only camera, or with "front"."""
+
+    camera: str
+
+
+class DriveObserver(Protocol):
+    """Follows a drive without taking part in it. Events come in the order in which they happen."""
+
+    def on_start(self, stamp_ns: int) -> None:
+        """The drive starts: the model is warm, the base is armed if the goal moves it."""
+        ...
+
+    def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
+        """The policy has acted on a frame set, and what it decided was sent."""
+        ...
+
+    def on_inference(self, inference: Inference) -> None:
+        """The model has answered."""
+        ...
+
+    def on_chunk(self, chunk: ActionChunk) -> None:
+        """A chunk was sent to the motor process."""
+        ...
+
+    def on_status(self, status: MotorStatus) -> None:
+        """The motor process has reported; each report comes once, also before the start."""
+        ...
+
+    def on_end(self, end: DriveEnd) -> None:
+        """The drive has ended and the base stands; the last event, however the drive ended."""
+        ...

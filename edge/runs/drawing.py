@@ -33,13 +33,13 @@ CAPTION_PX = 62
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """One frame, what was asked of it and what the model said."""
+class AnsweredFrame:
+    """One frame's image, with the prompt and the model's answer."""
 
     image: Image
-    seconds: float  # since the run began
-    asked: str
-    said: str
+    seconds: float  # since the drive's start
+    prompt: str
+    answer: str
     detections: tuple[Detection, ...] = ()
 
 
@@ -58,9 +58,9 @@ def draw_path(path: Sequence[Odometry], room: RoomMap | None, title: str) -> Ima
     return plan.finished()
 
 
-def draw_strip(shots: Sequence[Shot]) -> Image:
+def draw_strip(frames: Sequence[AnsweredFrame]) -> Image:
     """The frames side by side, in rows of four, each with the model's boxes and words."""
-    tiles = [_tile(shot) for shot in shots] or [_blank(CAPTION_PX, TILE_WIDTH_PX)]
+    tiles = [_tile(frame) for frame in frames] or [_blank(CAPTION_PX, TILE_WIDTH_PX)]
     columns = min(len(tiles), TILES_PER_ROW)
     height = max(tile.shape[0] for tile in tiles)
     rows = -(-len(tiles) // columns)
@@ -73,11 +73,11 @@ def draw_strip(shots: Sequence[Shot]) -> Image:
     return sheet
 
 
-def spread(shots: Sequence[Shot], count: int) -> list[Shot]:
+def spread(frames: Sequence[AnsweredFrame], count: int) -> list[AnsweredFrame]:
     """At most `count` of them, evenly spread, the first and the last among them."""
-    if len(shots) <= count:
-        return list(shots)
-    return [shots[round(index)] for index in np.linspace(0, len(shots) - 1, count)]
+    if len(frames) <= count:
+        return list(frames)
+    return [frames[round(index)] for index in np.linspace(0, len(frames) - 1, count)]
 
 
 def latin(text: str) -> str:
@@ -224,21 +224,21 @@ def _bounds_around(points: list[Point]) -> tuple[float, float, float, float]:
     return center_x - half, center_y - half, center_x + half, center_y + half
 
 
-def _tile(shot: Shot) -> Image:
-    tall = round(shot.image.shape[0] * TILE_WIDTH_PX / shot.image.shape[1])
+def _tile(frame: AnsweredFrame) -> Image:
+    tall = round(frame.image.shape[0] * TILE_WIDTH_PX / frame.image.shape[1])
     picture = np.array(
-        cv2.resize(shot.image, (TILE_WIDTH_PX, tall), interpolation=cv2.INTER_LINEAR), np.uint8
+        cv2.resize(frame.image, (TILE_WIDTH_PX, tall), interpolation=cv2.INTER_LINEAR), np.uint8
     )
-    for detection in shot.detections:
+    for detection in frame.detections:
         box = detection.box
         low = round(box.x0 * (TILE_WIDTH_PX - 1)), round(box.y0 * (tall - 1))
         high = round(box.x1 * (TILE_WIDTH_PX - 1)), round(box.y1 * (tall - 1))
         cv2.rectangle(picture, low, high, (255, 255, 255), 4)
         cv2.rectangle(picture, low, high, ACCENT, 2)
     caption = _blank(CAPTION_PX, TILE_WIDTH_PX)
-    _text(caption, f"{shot.seconds:.1f} s", (6, 20), 0.42, FAINT, 54)
-    _text(caption, shot.asked, (62, 20), 0.46, INK, TILE_WIDTH_PX - 68)
-    _text(caption, shot.said, (6, 44), 0.46, ACCENT if shot.detections else FAINT, TILE_WIDTH_PX - 12)
+    _text(caption, f"{frame.seconds:.1f} s", (6, 20), 0.42, FAINT, 54)
+    _text(caption, frame.prompt, (62, 20), 0.46, INK, TILE_WIDTH_PX - 68)
+    _text(caption, frame.answer, (6, 44), 0.46, ACCENT if frame.detections else FAINT, TILE_WIDTH_PX - 12)
     return np.vstack([picture, caption])
 
 

@@ -29,7 +29,9 @@ class Robot(Protocol):
         ...
 
     @property
-    def camera_uri(self) -> str: ...
+    def camera_uris(self) -> Mapping[str, str]:
+        """The addresses of its cameras by name; a robot with one camera calls it "front"."""
+        ...
 
     @property
     def motors_uri(self) -> str: ...
@@ -40,7 +42,9 @@ class Robot(Protocol):
         ...
 
     @property
-    def mount(self) -> CameraMount: ...
+    def mount(self) -> CameraMount:
+        """Where the camera sits that the policy sees with."""
+        ...
 
     @property
     def room(self) -> RoomMap | None:
@@ -76,12 +80,12 @@ class RobotOptions:
 
 @dataclass(frozen=True)
 class PlainRobot:
-    """A camera and motors by their addresses, such as file://clip.mp4 and null://.
+    """Cameras and motors by their addresses, such as file://clip.mp4 and null://.
 
     The mount is a guess that fits small bases: level, 0.35 m above the floor, 55 degrees high.
     """
 
-    camera_uri: str
+    camera_uris: Mapping[str, str]
     motors_uri: str
     mount: CameraMount = PLAIN_MOUNT
     room: RoomMap | None = None

@@ -41,7 +41,7 @@ class SimRobot:
     def __init__(
         self, child: subprocess.Popen[bytes], control: socket.socket, shm: str, log: Path, mount: CameraMount
     ) -> None:
-        self.camera_uri = f"shm://{shm}"
+        self.camera_uris = {"front": f"shm://{shm}"}
         self.motors_uri = ""
         self.about = ""
         self.recorded = False

@@ -12,7 +12,7 @@ import pytest
 
 from edge.errors import UsageError
 from edge.records import ZERO, Box, Detection, Odometry
-from edge.runs.drawing import Shot, draw_path, draw_strip, latin, spread
+from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, latin, spread
 from edge.runs.folder import RunFolder
 from edge.runs.room import RoomMap, RoomObject
 
@@ -23,8 +23,8 @@ def straight_path(length_m: float = 2.0) -> list[Odometry]:
     return [Odometry(i * 100_000_000, length_m * i / 20, 0.0, 0.0, ZERO) for i in range(21)]
 
 
-def shot(seconds: float = 0.0, detections=()) -> Shot:
-    return Shot(np.zeros((240, 320, 3), np.uint8), seconds, "detect cup", "none", detections)
+def shot(seconds: float = 0.0, detections=()) -> AnsweredFrame:
+    return AnsweredFrame(np.zeros((240, 320, 3), np.uint8), seconds, "detect cup", "none", detections)
 
 
 def has_color(image, color) -> bool:
