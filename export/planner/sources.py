@@ -11,12 +11,12 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.bundle.published import NATIVE_FLORENCE, check_adapter, check_kind, is_microsofts
 from edge.errors import UsageError
 from export.planner.boards import BITS
 from export.planner.families import read_config
 from export.planner.known import KNOWN
 from export.planner.layers import Ask, Net, Stage, Work
-from vla.published import NATIVE_FLORENCE, check_adapter, check_kind, is_microsofts
 
 if TYPE_CHECKING:
     from edge.bundle.manifest import GraphInfo, Manifest

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
+from edge.bundle.published import read_config
 from edge.errors import BundleRefused, UsageError
 from edge.goals.goals import GOALS
 from edge.goals.prompts import TEMPLATES, asks_for_boxes, prompt
@@ -32,7 +33,6 @@ from export.sources.notes import NOT_FOLLOWED
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import family_of, load_backbone
 from vla.backbones.preprocessor import one_size, read_image_spec
-from vla.published import read_config
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 
 FREE = 24  # tokens that a target gets, where nobody says how many

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
+from edge.bundle.published import check_checkpoint
 from edge.errors import UsageError
-from vla.published import check_checkpoint
 
 POLICY = "vla.json"  # of a checkpoint that training wrote
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.bundle.manifest import MAX_ANSWER_TOKENS, AnswerSpec, TokenRules, first_problem
+from edge.bundle.published import read_config, read_json
 from edge.errors import UsageError
-from vla.published import read_config, read_json
 
 _FILE = "generation_config.json"
 # What would change the most probable answer, and the runtime does not do; each with what stands for "not".
