@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock
-from edge.errors import HardwareMissing, StaleFrame
+from edge.errors import HardwareMissing, StaleFrame, UsageError
 from edge.records import Frame, Image
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -158,10 +158,10 @@ class FrameRing:
 class ShmCamera:
     """A camera whose frames another process writes into a FrameRing."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
-        self.name = "front"
+    def __init__(self, ring_name: str, clock: Clock, name: str = "front") -> None:
+        self.name = name
         self._clock = clock
-        self._ring = FrameRing.attach(name)
+        self._ring = FrameRing.attach(ring_name)
         self._frame: Frame | None = None
 
     def latest(self, max_age_s: float) -> Frame:
@@ -178,9 +178,17 @@ class ShmCamera:
         self._ring.close()
 
 
+def open_address(address: str, clock: Clock, name: str = "front") -> ShmCamera:
+    """Open `shm://NAME`. Raises UsageError for a malformed name, HardwareMissing if there is no such ring."""
+    return ShmCamera(address.removeprefix("shm://"), clock, name)
+
+
 def _path(name: str) -> Path:
-    if not name or "/" in name or name.startswith("."):
-        raise HardwareMissing(f"camera: {name!r} is no name for shared memory", hint="a plain word is")
+    if not name or "/" in name or "\0" in name or name.startswith("."):
+        raise UsageError(
+            f"camera address 'shm://{name[:200]}': this can't name shared memory",
+            "a plain word can: shm://cam0",
+        )
     return SHARED_MEMORY / name
 
 

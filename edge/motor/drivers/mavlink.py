@@ -1,7 +1,7 @@
 """A rover that speaks MAVLink 2 over a serial port: `mavlink:///dev/ttyACM0?baud=115200`.
 
 The base is x forward, y right, z down for MAVLink and x forward, y left, z up for us: y and yaw change sign.
-Imported by `edge.motor.drivers.open` only when asked for, since it needs pyserial and pymavlink.
+Imported only if such an address is opened, since it needs pyserial and pymavlink.
 """
 
 import errno
@@ -183,6 +183,11 @@ class MavlinkMotors:
 
     def _gone(self, error: Exception) -> HardwareMissing:
         return HardwareMissing(f"motors {self._path}: the port is gone: {error}", "check the cable")
+
+
+def open_address(address: str) -> MavlinkMotors:
+    """Open the port and wait for the base's heartbeat. Raises what `MavlinkMotors` raises."""
+    return MavlinkMotors(address)
 
 
 def _parsed(uri: str) -> tuple[str, int, float]:

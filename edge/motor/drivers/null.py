@@ -1,5 +1,6 @@
-"""Motors that are none: `null://`."""
+"""A driver without an actuator: `null://`."""
 
+from edge.errors import UsageError
 from edge.interfaces import Feedback
 from edge.records import Velocity
 
@@ -24,3 +25,10 @@ class NullMotors:
 
     def close(self) -> None:
         self._armed = False
+
+
+def open_address(address: str) -> NullMotors:
+    """Open `null://`. Raises UsageError if something follows it."""
+    if address != "null://":
+        raise UsageError(f"motors address {address!r}: null:// takes nothing after it")
+    return NullMotors()
