@@ -7,7 +7,7 @@ row of CAMERAS or MOTORS; a package of its own adds one by an entry point of the
     mycam = "my_package.mycam:open_address"
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -109,7 +109,7 @@ class PluginGroup:
         return next(iter(found.values()))
 
     @contextmanager
-    def _blaming(self, entry: "EntryPoint") -> Iterator[None]:
+    def _blaming(self, entry: "EntryPoint") -> Generator[None]:
         """Turn whatever a package's code raises into an error that names the package."""
         try:
             yield

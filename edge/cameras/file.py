@@ -10,6 +10,7 @@ import numpy as np
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock
 from edge.errors import EdgeError, HardwareMissing, UsageError
+from edge.interfaces import Closing
 from edge.records import Frame, Image
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -27,7 +28,7 @@ class EndOfFrames(EdgeError):
     exit_code = 0
 
 
-class FileCamera:
+class FileCamera(Closing):
     """Plays `path` at its own rate from the first call of `latest`; frames that nobody asks for are skipped.
 
     Stamps are the moments at which a camera would have taken the frames.

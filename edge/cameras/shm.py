@@ -8,13 +8,13 @@ import mmap
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock
 from edge.errors import HardwareMissing, StaleFrame, UsageError
+from edge.interfaces import Closing
 from edge.records import Frame, Image
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -46,7 +46,7 @@ class _Slot:
         self.pixels = np.ndarray((height, width, 3), np.uint8, memory, offset + CACHE_LINE_BYTES)
 
 
-class FrameRing:
+class FrameRing(Closing):
     """A ring of images in shared memory: the writer calls `create`, the reader `attach`."""
 
     def __init__(self, memory: mmap.mmap, height: int, width: int, slots: int, owned: Path | None) -> None:
@@ -146,16 +146,8 @@ class FrameRing:
         if self._owned is not None:
             self._owned.unlink(missing_ok=True)
 
-    def __enter__(self) -> "FrameRing":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class ShmCamera:
+class ShmCamera(Closing):
     """A camera whose frames another process writes into a FrameRing."""
 
     def __init__(self, ring_name: str, clock: Clock, name: str = "front") -> None:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import serial
 
 from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
-from edge.interfaces import Feedback
+from edge.interfaces import Closing, Feedback
 from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import Odometry, Velocity
 
@@ -27,7 +27,7 @@ FAULT_STATES = {mav.MAV_STATE_CRITICAL: "critical failure", mav.MAV_STATE_EMERGE
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_ONBOARD_COMPUTER
 
 
-class MavlinkMotors:
+class MavlinkMotors(Closing):
     """The driver. Constructing opens and locks the port and waits for the base's heartbeat.
 
     Raises UsageError for a bad address, HardwareMissing when the port or the base is not there or is taken.

@@ -1,11 +1,11 @@
 """A driver without an actuator: `null://`."""
 
 from edge.errors import UsageError
-from edge.interfaces import Feedback
+from edge.interfaces import Closing, Feedback
 from edge.records import Velocity
 
 
-class NullMotors:
+class NullMotors(Closing):
     """Accepts everything and moves nothing: for a camera without a base."""
 
     def __init__(self) -> None:
