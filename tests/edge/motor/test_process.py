@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import pytest
 from edge.errors import HardwareMissing, MotorFault, UsageError
 from edge.motor.client import MotorProcess
 from edge.motor.drivers.null import NullMotors
-from edge.motor.drivers.open import GROUP, open_motors
+from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.process import MotorLoop
@@ -481,15 +480,3 @@ def test_sleep_of_the_computer_latches(monkeypatch: pytest.MonkeyPatch) -> None:
         loop._tick()
     assert guard.state is MotorState.LATCHED
     assert guard.reason == "this computer slept for 7.0 s"
-
-
-def test_installed_packages_add_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("wheels", "edge.motor.drivers.open:open_motors", GROUP)
-    monkeypatch.setattr(
-        "edge.motor.drivers.open.entry_points", lambda group: [entry] if group == GROUP else []
-    )
-    monkeypatch.setattr(EntryPoint, "load", lambda _: lambda uri: (uri, NullMotors()))
-    assert open_motors("wheels://2")[0] == "wheels://2"  # type: ignore[index]
-    with pytest.raises(UsageError) as caught:
-        open_motors("tracks://2")
-    assert caught.value.hint == "known: mavlink://, null://, wheels://"
