@@ -18,8 +18,8 @@ from edge.goals.vocabulary import asked, check_target
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.records import Goal
-from edge.runs.drawing import RoomMap
 from edge.runs.folder import RunFolder
+from edge.runs.room import RoomMap
 from edge.runs.tally import Tally
 from edge.runtime.drive import Drive, Interrupts, LiveLine, Outcome, Parts
 from edge.runtime.loop import ThreadWorker

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from edge.records import Detection, Image, Odometry
+from edge.runs.room import Color, RoomMap, RoomObject
 
-Color = tuple[int, int, int]  # RGB
 Point = tuple[float, float]
 
 PAPER, FLOOR, GRID, WALL, INK, FAINT = (
@@ -33,32 +33,6 @@ CAPTION_PX = 62
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An object on the plan."""
-
-    label: str
-    x_m: float
-    y_m: float
-    radius_m: float
-    color: Color
-    is_target: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RoomMap:
-    """The true room, where one is known, and the pose in it from which odometry counts."""
-
-    x0_m: float
-    y0_m: float
-    x1_m: float
-    y1_m: float
-    places: tuple[Place, ...] = ()
-    start_x_m: float = 0.0
-    start_y_m: float = 0.0
-    start_yaw_rad: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Shot:
     """One frame, what was asked of it and what the model said."""
 
@@ -75,8 +49,8 @@ def draw_path(path: Sequence[Odometry], room: RoomMap | None, title: str) -> Ima
     bounds = (room.x0_m, room.y0_m, room.x1_m, room.y1_m) if room else _bounds_around(points)
     plan = _Plan(bounds)
     plan.grid(walls=room is not None)
-    for place in room.places if room else ():
-        plan.place(place)
+    for thing in room.objects if room else ():
+        plan.object(thing)
     _draw_way(plan, points, path, room.start_yaw_rad if room else 0.0)
     length_m = sum(math.dist(a, b) for a, b in pairwise(points))
     seconds = (path[-1].stamp_ns - path[0].stamp_ns) / 1e9 if path else 0.0
@@ -160,15 +134,15 @@ class _Plan:
             cv2.line(self._sheet, self.at((self.x0_m, y)), self.at((self.x1_m, y)), GRID, OVERSAMPLING)
         cv2.rectangle(self._sheet, *corners, WALL if walls else GRID, (5 if walls else 1) * OVERSAMPLING)
 
-    def place(self, place: Place) -> None:
-        center, radius = self.at((place.x_m, place.y_m)), max(self.px(place.radius_m), 4 * OVERSAMPLING)
-        cv2.circle(self._sheet, center, radius, place.color, -1, cv2.LINE_AA)
+    def object(self, thing: RoomObject) -> None:
+        center, radius = self.at((thing.x_m, thing.y_m)), max(self.px(thing.radius_m), 4 * OVERSAMPLING)
+        cv2.circle(self._sheet, center, radius, thing.color, -1, cv2.LINE_AA)
         cv2.circle(self._sheet, center, radius, WALL, OVERSAMPLING, cv2.LINE_AA)
-        if place.is_target:
+        if thing.is_target:
             cv2.circle(self._sheet, center, radius + 7 * OVERSAMPLING, ACCENT, 3 * OVERSAMPLING, cv2.LINE_AA)
-        color = ACCENT if place.is_target else FAINT
-        gap = 12 if place.is_target else 5
-        self._label(center, radius + gap * OVERSAMPLING, place.label, color)
+        color = ACCENT if thing.is_target else FAINT
+        gap = 12 if thing.is_target else 5
+        self._label(center, radius + gap * OVERSAMPLING, thing.label, color)
 
     def line(self, points: Sequence[Point], color: Color, width_px: int, closed: bool = False) -> None:
         corners = np.array([self.at(point) for point in points], np.int32)

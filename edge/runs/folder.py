@@ -11,7 +11,8 @@ import cv2
 
 from edge.errors import UsageError
 from edge.records import Image, Odometry
-from edge.runs.drawing import RoomMap, Shot, draw_path, draw_strip, spread
+from edge.runs.drawing import Shot, draw_path, draw_strip, spread
+from edge.runs.room import RoomMap
 
 MIN_FREE_BYTES = 16 * 2**20
 SHOTS_PER_STRIP = 8

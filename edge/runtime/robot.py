@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from edge.errors import UsageError
 from edge.plugins import ROBOTS
 from edge.records import CameraMount, Goal
-from edge.runs.drawing import RoomMap
+from edge.runs.room import RoomMap
 
 PLAIN_MOUNT = CameraMount(vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)
 
@@ -32,6 +32,11 @@ class Robot(Protocol):
 
     @property
     def motors_uri(self) -> str: ...
+
+    @property
+    def recorded(self) -> bool:
+        """True if its frames were taken before: they can't show an arrival, so they are played to the end."""
+        ...
 
     @property
     def mount(self) -> CameraMount: ...
@@ -81,6 +86,11 @@ class PlainRobot:
     room: RoomMap | None = None
     pids: Mapping[str, int] = field(default_factory=dict[str, int])
     about: str = ""
+
+    @property
+    def recorded(self) -> bool:
+        """True for motors that move nothing."""
+        return self.motors_uri.partition("://")[0] == "null"
 
     def check(self) -> None:
         """Nothing to ask: camera and motors speak for themselves."""

@@ -151,7 +151,7 @@ def test_robot_is_found_by_name_and_knows_where_its_camera_sits(robot: SimRobot)
     with pytest.raises(UsageError, match="unknown robot 'butler'"):
         find_robot("butler")
     assert robot.mount.height_m == pytest.approx(0.35) and robot.mount.radius_m == pytest.approx(0.2)
-    assert robot.room is not None and any(place.is_target for place in robot.room.places)
+    assert robot.room is not None and any(place.is_target for place in robot.room.objects)
     assert robot.motors_uri.startswith("mavlink:///dev/pts/") and "rendered by" in robot.about
     robot.check()
 
