@@ -1,11 +1,14 @@
 """The protocols at the runtime's edges. Constructing opens, the context manager closes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 from edge.records import (
     ActionChunk,
@@ -20,6 +23,22 @@ from edge.records import (
 )
 
 Tensor = NDArray[Any]
+
+
+class Closing(ABC):
+    """Base of all that is open until it is closed. Close it, or use it as a context manager."""
+
+    @abstractmethod
+    def close(self) -> object:
+        """Give back what is held. A second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Camera(Protocol):

@@ -166,6 +166,7 @@ class Guard:
             self._approach(target, min(elapsed_ns, MAX_STALL_PERIODS * self._period_ns) / 1e9)
         if self.moving:
             self._cap_by_age(now_ns)
+            self._keep_to_arcs()
         if self.state is MotorState.RAMPING and not self.moving:
             self.state = MotorState.LATCHED
             self._drop_chunk()
@@ -215,7 +216,7 @@ class Guard:
         self.state = MotorState.FOLLOWING
         self.counts.accepted += 1
         self.counts.clamped += clamped
-        self.reason = "limited to the highest speed" if clamped else ""
+        self.reason = "limited to what the base may drive" if clamped else ""
         return True
 
     def _clamped_rows(self, chunk: ActionChunk) -> tuple[list[Row], bool]:
@@ -223,7 +224,9 @@ class Guard:
         rows: list[Row] = []
         for x, y, angular in values.tolist():
             linear = clipped(complex(x, y), self.limits.linear_m_s)
-            rows.append((linear, clipped(complex(angular), self.limits.angular_rad_s).real))
+            turn = clipped(complex(angular), self.limits.angular_rad_s).real
+            x, y, turn = self.limits.allowed(linear.real, linear.imag, turn)
+            rows.append((complex(x, y), turn))
         sent = np.array([(linear.real, linear.imag, angular) for linear, angular in rows])
         return rows, bool((np.abs(sent - chunk.values) > 1e-6).any())
 
@@ -310,3 +313,8 @@ class Guard:
         left_s = max(0.0, (self._zero_age_ns - (now_ns + self._period_ns - self._frame_ns)) / 1e9)
         self._linear = clipped(self._linear, self.limits.linear_decel_m_s2 * left_s)
         self._angular = clipped(self._angular, self.limits.angular_decel_rad_s2 * left_s)
+
+    def _keep_to_arcs(self) -> None:
+        """Limit the turn to what the wheels can follow: the speed may lag behind the one that was planned."""
+        x, y, turn = self.limits.allowed(self._linear.real, self._linear.imag, self._angular.real)
+        self._linear, self._angular = complex(x, y), complex(turn)

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from queue import SimpleQueue
 from statistics import median
-from types import TracebackType
 from typing import Protocol
 
-from edge.interfaces import Inference, Paced, Policy
+from edge.interfaces import Closing, Inference, Paced, Policy
 from edge.records import ActionChunk, Frame, Goal, Observation, Odometry
 
 JOIN_S = 2.0  # for an inference that is under way when the worker closes
@@ -35,7 +34,7 @@ class Worker(Protocol):
         ...
 
 
-class ThreadWorker:
+class ThreadWorker(Closing):
     """A worker in a thread. Close it before the interpreter ends: inference engines abort when cut off."""
 
     def __init__(self, policy: Policy) -> None:
@@ -73,14 +72,6 @@ class ThreadWorker:
         self._submitted.put(None)
         self._thread.join(JOIN_S)
         return not self._thread.is_alive()
-
-    def __enter__(self) -> "ThreadWorker":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _work(self) -> None:
         while (observation := self._submitted.get()) is not None:

@@ -7,16 +7,15 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from edge.errors import UsageError
+from edge.plugins import ROBOTS
 from edge.records import CameraMount, Goal
 from edge.runs.room import RoomMap
 
-GROUP = "vla_edge.robots"
 PLAIN_MOUNT = CameraMount(vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)
 
 
@@ -108,14 +107,14 @@ class PlainRobot:
 
 
 def find_robot(name: str) -> tuple[Callable[[RobotOptions], Robot], dict[str, str]]:
-    """What opens the robot of that name, and the settings behind it. Raises UsageError for an unknown one."""
+    """Return what opens the robot of that name, and the settings behind it.
+
+    Raises UsageError for an unknown robot and for settings that are not key=value&key=value.
+    """
     name, _, query = name.partition("?")
-    known = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in known:
-        names = ", ".join(sorted(known)) or "none installed"
-        raise UsageError(f"unknown robot {name[:40]!r}", f"known: {names}; or give --camera and --motors")
+    open_robot = ROBOTS.load(name)
     try:
         settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:
         raise UsageError(f"robot {name}: {query[:80]!r} is not key=value&key=value") from error
-    return known[name].load(), settings
+    return open_robot, settings

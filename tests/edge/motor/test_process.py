@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
 from itertools import pairwise
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import pytest
 from edge.errors import HardwareMissing, MotorFault, UsageError
 from edge.motor.client import MotorProcess
 from edge.motor.drivers.null import NullMotors
-from edge.motor.drivers.open import GROUP, open_motors
+from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.process import MotorLoop
@@ -430,7 +429,7 @@ def test_status_tells_what_was_sent(rover: Rover) -> None:
         status = drive(motor, 1.0)
         assert status.state is MotorState.FOLLOWING
         assert status.sent.linear_x_m_s == pytest.approx(0.2)
-        assert status.reason == "limited to the highest speed"
+        assert status.reason == "limited to what the base may drive"
         assert 0 <= status.frame_to_motor_ns < 250_000_000
         assert status.decision > 0
         assert status.odometry is not None and status.odometry.x_m > 0.05
@@ -483,15 +482,3 @@ def test_sleep_of_the_computer_latches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert guard.state is MotorState.LATCHED
     assert guard.reason == "this computer slept for 7.0 s"
     assert guard.cause is StopCause.SUSPENDED
-
-
-def test_installed_packages_add_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("wheels", "edge.motor.drivers.open:open_motors", GROUP)
-    monkeypatch.setattr(
-        "edge.motor.drivers.open.entry_points", lambda group: [entry] if group == GROUP else []
-    )
-    monkeypatch.setattr(EntryPoint, "load", lambda _: lambda uri: (uri, NullMotors()))
-    assert open_motors("wheels://2")[0] == "wheels://2"  # type: ignore[index]
-    with pytest.raises(UsageError) as caught:
-        open_motors("tracks://2")
-    assert caught.value.hint == "known: mavlink://, null://, wheels://"
