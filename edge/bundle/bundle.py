@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +28,7 @@ from edge.bundle.files import (
 from edge.bundle.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.bundle.weights import ROLE, Weights
 from edge.errors import BundleRefused, UsageError
+from edge.plugins import BUNDLES
 
 SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.bundle.signing`
 _MAX_MANIFEST_BYTES = 1_000_000
@@ -195,7 +195,7 @@ def _check_names(where: Path, manifest: Manifest, names: Collection[str]) -> Non
 
 def bundle_names() -> list[str]:
     """The names of the bundles that are installed."""
-    return sorted(entry.name for entry in entry_points(group="vla_edge.bundles"))
+    return BUNDLES.names()
 
 
 def find_bundle(name_or_folder: str | Path) -> Path:
@@ -203,14 +203,10 @@ def find_bundle(name_or_folder: str | Path) -> Path:
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder
-    known = {entry.name: entry for entry in entry_points(group="vla_edge.bundles")}
-    if str(name_or_folder) not in known:
-        names = ", ".join(bundle_names()) or "none installed"
-        raise BundleRefused(
-            f"no bundle '{name_or_folder}': neither a folder nor a known name",
-            f"known names: {names}; or give the path of a bundle's folder",
-        )
-    folder = Path(known[str(name_or_folder)].load()())
+    name = str(name_or_folder)
+    if name not in BUNDLES.names():
+        raise BundleRefused(f"no bundle '{name}': neither a folder nor a known name", BUNDLES.hint(name))
+    folder = Path(BUNDLES.open(name))
     if not folder.is_dir():
         raise BundleRefused(f"bundle '{name_or_folder}' should be in {folder}, which is not there", REEXPORT)
     return folder

@@ -20,7 +20,7 @@ import numpy as np
 from edge.errors import UsageError
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import clipped, slew
-from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, Velocity
+from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, StopCause, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
 # Jerk and acceleration are never integrated over more than this many periods after a stall.
@@ -79,6 +79,7 @@ class Guard:
         self.limits = limits
         self.state = MotorState.DISARMED
         self.reason = ""
+        self.cause = StopCause.NONE
         self.frame_to_motor_ns = -1
         self.counts = GuardCounts()
         self._low, self._high = np.asarray(spec.low), np.asarray(spec.high)
@@ -121,14 +122,15 @@ class Guard:
         if self.moving or self.state is MotorState.RAMPING:
             return False
         self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
+        self.cause = StopCause.NONE
         return True
 
-    def stop(self, reason: str) -> None:
-        """Brake to zero and latch. The first reason stays until re-armed."""
+    def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:
+        """Brake to zero and latch. The first reason and cause stay until re-armed."""
         if self.state in (MotorState.RAMPING, MotorState.LATCHED):
             return
         self._drop_chunk()
-        self.state, self.reason = MotorState.RAMPING, reason
+        self.state, self.reason, self.cause = MotorState.RAMPING, reason, cause
         if not self.moving:
             self.state = MotorState.LATCHED
 
@@ -164,6 +166,7 @@ class Guard:
             self._approach(target, min(elapsed_ns, MAX_STALL_PERIODS * self._period_ns) / 1e9)
         if self.moving:
             self._cap_by_age(now_ns)
+            self._keep_to_arcs()
         if self.state is MotorState.RAMPING and not self.moving:
             self.state = MotorState.LATCHED
             self._drop_chunk()
@@ -213,7 +216,7 @@ class Guard:
         self.state = MotorState.FOLLOWING
         self.counts.accepted += 1
         self.counts.clamped += clamped
-        self.reason = "limited to the highest speed" if clamped else ""
+        self.reason = "limited to what the base may drive" if clamped else ""
         return True
 
     def _clamped_rows(self, chunk: ActionChunk) -> tuple[list[Row], bool]:
@@ -221,7 +224,9 @@ class Guard:
         rows: list[Row] = []
         for x, y, angular in values.tolist():
             linear = clipped(complex(x, y), self.limits.linear_m_s)
-            rows.append((linear, clipped(complex(angular), self.limits.angular_rad_s).real))
+            turn = clipped(complex(angular), self.limits.angular_rad_s).real
+            x, y, turn = self.limits.allowed(linear.real, linear.imag, turn)
+            rows.append((complex(x, y), turn))
         sent = np.array([(linear.real, linear.imag, angular) for linear, angular in rows])
         return rows, bool((np.abs(sent - chunk.values) > 1e-6).any())
 
@@ -267,7 +272,8 @@ class Guard:
             return None
         age_ns = now_ns - self._chunk.t0_ns
         if age_ns > self._brake_age_ns:
-            self.state, self.reason = MotorState.RAMPING, self._age_text(age_ns, self._brake_age_ns)
+            self.state, self.cause = MotorState.RAMPING, StopCause.STALE_PLAN
+            self.reason = self._age_text(age_ns, self._brake_age_ns)
             if self._set_aside is not None:
                 self.reason += ", and the plan after it jumped away from it"
             return None
@@ -307,3 +313,8 @@ class Guard:
         left_s = max(0.0, (self._zero_age_ns - (now_ns + self._period_ns - self._frame_ns)) / 1e9)
         self._linear = clipped(self._linear, self.limits.linear_decel_m_s2 * left_s)
         self._angular = clipped(self._angular, self.limits.angular_decel_rad_s2 * left_s)
+
+    def _keep_to_arcs(self) -> None:
+        """Limit the turn to what the wheels can follow: the speed may lag behind the one that was planned."""
+        x, y, turn = self.limits.allowed(self._linear.real, self._linear.imag, self._angular.real)
+        self._linear, self._angular = complex(x, y), complex(turn)

@@ -1,7 +1,5 @@
 """A bundle and a goal become a policy: one that seeks a thing, drives as its model says, or only looks."""
 
-from abc import ABC, abstractmethod
-from types import TracebackType
 from typing import TypeAlias
 
 from typing_extensions import Self
@@ -11,7 +9,7 @@ from edge.engines.open import open_engine
 from edge.errors import BundleRefused
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_goal
-from edge.interfaces import Engine, Inference, PolicyStatus
+from edge.interfaces import Closing, Engine, Inference, PolicyStatus
 from edge.model.actions import ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
@@ -22,22 +20,6 @@ from edge.policies.seeker import Seeker
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation
 
 CAPTION_TOKENS = 10
-
-
-class Closing(ABC):
-    """A policy with engines. Close it, or use it as a context manager."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Frees the engines."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class GroundingPolicy(Closing, Seeker):

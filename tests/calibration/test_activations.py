@@ -96,7 +96,7 @@ def test_bad_sources_are_refused(pictures: Path, tiny_bundle: Path, tmp_path: Pa
         calibrate(pictures, tmp_path / "set", tiny_bundle)
     with pytest.raises(UsageError, match="not an empty folder"):
         calibrate(pictures, pictures, tiny_bundle)
-    with pytest.raises(UsageError, match="delivers no pictures"):
+    with pytest.raises(UsageError, match="unknown source of pictures"):
         from_robot("toaster", 0)
 
 

@@ -1,7 +1,7 @@
 """A rover that speaks MAVLink 2 over a serial port: `mavlink:///dev/ttyACM0?baud=115200`.
 
 The base is x forward, y right, z down for MAVLink and x forward, y left, z up for us: y and yaw change sign.
-Imported by `edge.motor.drivers.open` only when asked for, since it needs pyserial and pymavlink.
+Imported only if such an address is opened, since it needs pyserial and pymavlink.
 """
 
 import errno
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import serial
 
 from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
-from edge.interfaces import Feedback
+from edge.interfaces import Closing, Feedback
 from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import Odometry, Velocity
 
@@ -27,7 +27,7 @@ FAULT_STATES = {mav.MAV_STATE_CRITICAL: "critical failure", mav.MAV_STATE_EMERGE
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_ONBOARD_COMPUTER
 
 
-class MavlinkMotors:
+class MavlinkMotors(Closing):
     """The driver. Constructing opens and locks the port and waits for the base's heartbeat.
 
     Raises UsageError for a bad address, HardwareMissing when the port or the base is not there or is taken.
@@ -183,6 +183,11 @@ class MavlinkMotors:
 
     def _gone(self, error: Exception) -> HardwareMissing:
         return HardwareMissing(f"motors {self._path}: the port is gone: {error}", "check the cable")
+
+
+def open_address(address: str) -> MavlinkMotors:
+    """Open the port and wait for the base's heartbeat. Raises what `MavlinkMotors` raises."""
+    return MavlinkMotors(address)
 
 
 def _parsed(uri: str) -> tuple[str, int, float]:

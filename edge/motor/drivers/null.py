@@ -1,10 +1,11 @@
-"""Motors that are none: `null://`."""
+"""A driver without an actuator: `null://`."""
 
-from edge.interfaces import Feedback
+from edge.errors import UsageError
+from edge.interfaces import Closing, Feedback
 from edge.records import Velocity
 
 
-class NullMotors:
+class NullMotors(Closing):
     """Accepts everything and moves nothing: for a camera without a base."""
 
     def __init__(self) -> None:
@@ -24,3 +25,10 @@ class NullMotors:
 
     def close(self) -> None:
         self._armed = False
+
+
+def open_address(address: str) -> NullMotors:
+    """Open `null://`. Raises UsageError if something follows it."""
+    if address != "null://":
+        raise UsageError(f"motors address {address!r}: null:// takes nothing after it")
+    return NullMotors()
