@@ -160,6 +160,22 @@ class MotorState(Enum):
     LATCHED = "latched"  # stopped; ignores chunks until re-armed
 
 
+class StopCause(Enum):
+    """Why the motor process stopped the base."""
+
+    NONE = "none"  # it did not
+    REQUESTED = "requested"  # the runtime asked for it
+    RUNTIME_GONE = "runtime_gone"  # the runtime's end of the socket is closed
+    QUIT = "quit"  # asked to end, or ended by SIGTERM
+    SUSPENDED = "suspended"  # the computer slept
+    STALE_PLAN = "stale_plan"  # the frame that the newest followed chunk answers is too old
+    BASE_FAULT = "base_fault"  # the base reports a fault
+    BASE_DISARMED = "base_disarmed"  # the base disarmed itself
+    LOW_BATTERY = "low_battery"
+    STALE_ODOMETRY = "stale_odometry"
+    BASE_DISAGREES = "base_disagrees"  # the base moves differently from its setpoints
+
+
 @dataclass(frozen=True, slots=True)
 class Refusals:
     """What the motor process was sent and did not follow so far, counted by reason."""
@@ -186,7 +202,8 @@ class MotorStatus:
     stamp_ns: int
     state: MotorState
     sent: Velocity  # what was written to the actuator in this tick
-    reason: str = ""  # why it stopped or limited; empty when neither
+    reason: str = ""  # why it stopped or limited, for people; empty when neither
+    cause: StopCause = StopCause.NONE  # why it stopped; stays until re-armed
     decision: int = -1  # of the chunk being followed; -1 is none
     frame_to_motor_ns: int = -1  # first write of this decision minus its t0_ns; -1 until there is one
     ticks: int = 0

@@ -20,7 +20,7 @@ from edge.errors import UsageError
 from edge.motor.chunk_rows import LimitedChunk, Row, jumps, malformed
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import clipped, slew
-from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, Velocity
+from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, StopCause, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
 # Jerk and acceleration are never integrated over more than this many periods after a stall.
@@ -77,6 +77,7 @@ class Guard:
         self.limits = limits
         self.state = MotorState.DISARMED
         self.reason = ""
+        self.cause = StopCause.NONE
         self.frame_to_motor_ns = -1
         self.counts = GuardCounts()
         self._spec = spec
@@ -118,14 +119,15 @@ class Guard:
         if self.moving or self.state is MotorState.RAMPING:
             return False
         self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
+        self.cause = StopCause.NONE
         return True
 
-    def stop(self, reason: str) -> None:
-        """Brake to zero and latch. The first reason stays until re-armed."""
+    def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:
+        """Brake to zero and latch. The first reason and cause stay until re-armed."""
         if self.state in (MotorState.RAMPING, MotorState.LATCHED):
             return
         self._drop_chunk()
-        self.state, self.reason = MotorState.RAMPING, reason
+        self.state, self.reason, self.cause = MotorState.RAMPING, reason, cause
         if not self.moving:
             self.state = MotorState.LATCHED
 
@@ -230,7 +232,8 @@ class Guard:
             return None
         age_ns = now_ns - self._followed.chunk.t0_ns
         if age_ns > self._brake_age_ns:
-            self.state, self.reason = MotorState.RAMPING, self._age_text(age_ns, self._brake_age_ns)
+            self.state, self.cause = MotorState.RAMPING, StopCause.STALE_PLAN
+            self.reason = self._age_text(age_ns, self._brake_age_ns)
             if self._set_aside is not None:
                 self.reason += ", and the plan after it jumped away from it"
             return None

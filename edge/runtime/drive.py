@@ -17,7 +17,7 @@ from edge.clock import Clock
 from edge.errors import MotorFault, SafetyStop, StaleFrame
 from edge.interfaces import Camera, Inference, Policy
 from edge.motor.client import MotorProcess
-from edge.records import ZERO, Frame, Goal, MotorState, MotorStatus, Observation, Odometry
+from edge.records import ZERO, Frame, Goal, MotorState, MotorStatus, Observation, Odometry, StopCause
 from edge.runs.tally import Tally
 from edge.runtime.loop import Loop, ThreadWorker
 from edge.runtime.robot import Robot
@@ -125,8 +125,6 @@ class Drive:
         self._seq = -1
         self._armed = False
         self._plan_ns = 0  # the capture of the frame that the newest plan answers
-        # Pictures that were taken long ago can't show an arrival: they are played to their end.
-        self._plays = parts.robot.motors_uri == "null://"
 
     def warm_up(self) -> None:
         """One inference about a black picture, so that nothing is armed before the model is fast."""
@@ -189,7 +187,7 @@ class Drive:
             now = parts.policy.status
             found |= now.reached or now.detection is not None
             self._live.show(self._line(status, seen), now_ns)
-            if now.reached and not self._plays:
+            if now.reached and not parts.robot.recorded:
                 target = parts.goal.target
                 reason = f"{now.state}: {target}" if target else now.state
                 return Outcome("reached", reason, 0, answer=now.answer)
@@ -245,7 +243,7 @@ class Drive:
 
     def _stop_hint(self, status: MotorStatus) -> str:
         """What a person can do about a stop by the motor process."""
-        if "ms old" not in status.reason:
+        if status.cause is not StopCause.STALE_PLAN:
             return "mend that, then run it again"
         if status.stamp_ns - self._plan_ns > MAX_FRAME_AGE_S * 1e9:  # none on the way to it either
             return (

@@ -35,6 +35,11 @@ class Robot(Protocol):
     def motors_uri(self) -> str: ...
 
     @property
+    def recorded(self) -> bool:
+        """True if its frames were taken before: they can't show an arrival, so they are played to the end."""
+        ...
+
+    @property
     def mount(self) -> CameraMount: ...
 
     @property
@@ -82,6 +87,11 @@ class PlainRobot:
     room: RoomMap | None = None
     pids: Mapping[str, int] = field(default_factory=dict[str, int])
     about: str = ""
+
+    @property
+    def recorded(self) -> bool:
+        """True for motors that move nothing."""
+        return self.motors_uri.partition("://")[0] == "null"
 
     def check(self) -> None:
         """Nothing to ask: camera and motors speak for themselves."""

@@ -44,6 +44,7 @@ class SimRobot:
         self.camera_uri = f"shm://{shm}"
         self.motors_uri = ""
         self.about = ""
+        self.recorded = False
         self.room: RoomMap | None = None
         self.mount = mount
         self.pids = {"sim": child.pid}

@@ -16,7 +16,7 @@ from edge.errors import UsageError
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import slew
-from edge.records import ActionChunk, ActionSpec, MotorState, Velocity
+from edge.records import ActionChunk, ActionSpec, MotorState, StopCause, Velocity
 
 MS = 1_000_000
 TICK = 20 * MS
@@ -174,9 +174,11 @@ def test_dead_stream_is_zero_by_500_ms_and_latched() -> None:
     assert guard.step(now_ns + 490 * MS) == Velocity()
     assert guard.state is MotorState.LATCHED
     assert "ms old (limit 250 ms)" in guard.reason
+    assert guard.cause is StopCause.STALE_PLAN
     now_ns, velocity = drive(guard, now_ns + 500 * MS, 20)
     assert velocity == Velocity()
     assert guard.arm(now_ns)
+    assert guard.cause is StopCause.NONE
     assert drive(guard, now_ns, 20)[1] != Velocity()
 
 
@@ -316,8 +318,9 @@ def test_stop_latches_and_keeps_the_first_reason() -> None:
     first, *_, last = coast(guard, now_ns, 13)
     assert full.linear_x_m_s - first.linear_x_m_s == pytest.approx(0.04)
     assert last == Velocity()
-    guard.stop("another")
+    guard.stop("another", StopCause.QUIT)
     assert (guard.state, guard.reason) == (MotorState.LATCHED, "e-stop pressed")
+    assert guard.cause is StopCause.REQUESTED
     assert guard.decision == -1
 
 

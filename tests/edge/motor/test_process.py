@@ -28,7 +28,7 @@ from edge.motor.drivers.open import GROUP, open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.process import MotorLoop
-from edge.records import ActionChunk, MotorState, MotorStatus, Refusals
+from edge.records import ActionChunk, MotorState, MotorStatus, Refusals, StopCause
 from tests.edge.motor.motor_runtime import arm, plan
 from tests.sim.realtime.rover import REPO, Rover
 
@@ -231,7 +231,8 @@ def test_base_that_does_not_read_is_a_fault(rover: Rover) -> None:
         arm(motor)
         drive(motor, 0.2)
         rover.tell("mute")
-        assert "newest odometry is" in latched(motor).reason
+        status = latched(motor)
+        assert "newest odometry is" in status.reason and status.cause is StopCause.STALE_ODOMETRY
         with pytest.raises(MotorFault, match="writing is blocked"):
             until(lambda: motor.status() is None)
         assert motor.close() == MotorFault.exit_code
@@ -370,22 +371,22 @@ def test_bad_rate_is_refused_by_the_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "reason"),
+    ("command", "reason", "cause"),
     [
-        ("reboot", "the base disarmed itself"),  # fault 41
-        ("manual 1", "manual takeover"),  # fault 56
-        ("emergency 1", "emergency stop"),  # fault 53, the switch on the robot
-        ("battery 0.05", "battery at 5% (limit 10%)"),  # fault 45
-        ("stuck 1", "does not do as told"),  # fault 42
+        ("reboot", "the base disarmed itself", StopCause.BASE_DISARMED),  # fault 41
+        ("manual 1", "manual takeover", StopCause.BASE_FAULT),  # fault 56
+        ("emergency 1", "emergency stop", StopCause.BASE_FAULT),  # fault 53, the switch on the robot
+        ("battery 0.05", "battery at 5% (limit 10%)", StopCause.LOW_BATTERY),  # fault 45
+        ("stuck 1", "does not do as told", StopCause.BASE_DISAGREES),  # fault 42
     ],
 )
-def test_what_the_base_says_latches(command: str, reason: str, rover: Rover) -> None:
+def test_what_the_base_says_latches(command: str, reason: str, cause: StopCause, rover: Rover) -> None:
     with MotorProcess.start(rover.uri) as motor:
         arm(motor)
         drive(motor)
         rover.tell(command)
         status = latched(motor)
-        assert reason in status.reason
+        assert reason in status.reason and status.cause is cause
         until(lambda: speed(rover.lines()[-1]) == 0)
 
 
@@ -481,6 +482,7 @@ def test_sleep_of_the_computer_latches(monkeypatch: pytest.MonkeyPatch) -> None:
         loop._tick()
     assert guard.state is MotorState.LATCHED
     assert guard.reason == "this computer slept for 7.0 s"
+    assert guard.cause is StopCause.SUSPENDED
 
 
 def test_installed_packages_add_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
