@@ -47,7 +47,9 @@ class LimitedChunk:
         rows: list[Row] = []
         for x, y, angular in values.tolist():
             linear = clipped(complex(x, y), limits.linear_m_s)
-            rows.append((linear, clipped(complex(angular), limits.angular_rad_s).real))
+            turn = clipped(complex(angular), limits.angular_rad_s).real
+            x, y, turn = limits.allowed(linear.real, linear.imag, turn)
+            rows.append((complex(x, y), turn))
         limited = np.array([(linear.real, linear.imag, angular) for linear, angular in rows])
         return cls(chunk, tuple(rows), bool((np.abs(limited - chunk.values) > 1e-6).any()))
 

@@ -163,6 +163,7 @@ class Guard:
             self._approach(target, min(elapsed_ns, MAX_STALL_PERIODS * self._period_ns) / 1e9)
         if self.moving:
             self._cap_by_age(now_ns)
+            self._keep_to_arcs()
         if self.state is MotorState.RAMPING and not self.moving:
             self.state = MotorState.LATCHED
             self._drop_chunk()
@@ -203,7 +204,7 @@ class Guard:
         self.state = MotorState.FOLLOWING
         self.counts.accepted += 1
         self.counts.clamped += limited.clamped
-        self.reason = "limited to the highest speed" if limited.clamped else ""
+        self.reason = "limited to what the base may drive" if limited.clamped else ""
         return True
 
     def _agrees(self, row: Row, now_ns: int) -> bool:
@@ -273,3 +274,8 @@ class Guard:
         left_s = max(0.0, (self._zero_age_ns - (now_ns + self._period_ns - self._frame_ns)) / 1e9)
         self._linear = clipped(self._linear, self.limits.linear_decel_m_s2 * left_s)
         self._angular = clipped(self._angular, self.limits.angular_decel_rad_s2 * left_s)
+
+    def _keep_to_arcs(self) -> None:
+        """Limit the turn to what the wheels can follow: the speed may lag behind the one that was planned."""
+        x, y, turn = self.limits.allowed(self._linear.real, self._linear.imag, self._angular.real)
+        self._linear, self._angular = complex(x, y), complex(turn)

@@ -127,7 +127,7 @@ def test_values_are_clamped_with_the_length_of_the_vector() -> None:
     assert speed(velocity) == pytest.approx(0.5)
     assert velocity.linear_x_m_s == pytest.approx(velocity.linear_y_m_s)
     assert velocity.angular_z_rad_s == -1.0
-    assert guard.reason == "limited to the highest speed"
+    assert guard.reason == "limited to what the base may drive"
     assert guard.counts.clamped == 100
 
 
@@ -435,6 +435,9 @@ def test_guards_only_a_base() -> None:
         {"min_confidence": 1.5},
         {"linear_decel_m_s2": 1.0},
         {"linear_jump_m_s": 0.4},
+        {"sideways": 1},
+        {"turn_radius_m": -0.1},
+        {"turn_radius_m": math.inf},
     ],
 )
 def test_limits_may_only_become_stricter(fields: dict[str, float]) -> None:
@@ -457,6 +460,8 @@ def test_the_limits_are_those_of_the_page_about_safety() -> None:
         "min_confidence": 0.3,
         "linear_jump_m_s": 0.6,
         "angular_jump_rad_s": 1.5,
+        "sideways": True,
+        "turn_radius_m": 0.0,
     }
 
 

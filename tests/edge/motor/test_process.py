@@ -430,7 +430,7 @@ def test_status_tells_what_was_sent(rover: Rover) -> None:
         status = drive(motor, 1.0)
         assert status.state is MotorState.FOLLOWING
         assert status.sent.linear_x_m_s == pytest.approx(0.2)
-        assert status.reason == "limited to the highest speed"
+        assert status.reason == "limited to what the base may drive"
         assert 0 <= status.frame_to_motor_ns < 250_000_000
         assert status.decision > 0
         assert status.odometry is not None and status.odometry.x_m > 0.05
