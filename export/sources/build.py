@@ -16,7 +16,7 @@ from edge.records import Image
 from export.sources.checkpoint import Checkpoint
 from export.sources.compare import random_patches
 from export.sources.family import read_family
-from export.sources.find import POLICY, TINY
+from export.sources.find import kind_at
 from export.sources.manifest import check_floor_graph, graph_info
 from export.sources.policy import read_policy
 from export.sources.tiny import read_tiny
@@ -56,9 +56,10 @@ def build_bundle(folder: Path, options: SourceOptions) -> Bundle:
 
 def read_checkpoint(folder: Path, options: SourceOptions) -> Checkpoint:
     """The checkpoint of whatever kind in a folder. Raises UsageError if it is incomplete or damaged."""
-    if (folder / POLICY).is_file():
+    kind = kind_at(folder)
+    if kind == "policy":
         return read_policy(folder, options.name)
-    if (folder / TINY).is_file():
+    if kind == "tiny":
         return read_tiny(folder, options.name)
     return read_family(folder, options.name, options.camera, options.prompt_tokens, options.answer_tokens)
 

@@ -4,7 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edge.bundle.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
 from edge.bundle.published import check_checkpoint
@@ -12,6 +12,7 @@ from edge.errors import UsageError
 
 POLICY = "vla.json"  # in the checkpoint of a policy that training wrote
 TINY = "tiny.json"  # in the checkpoint of a tiny PaliGemma
+ModelKind = Literal["bundle", "policy", "tiny", "family", "large"]  # large: a family's, see `export.large`
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles; chat templates run in a sandbox
 
@@ -74,6 +75,15 @@ def find_source(given: str | None, model: str | None, head: Path | None) -> Path
     if name is not None:
         _check_family(head, find_model(name))
     return head
+
+
+def kind_at(folder: Path) -> ModelKind:
+    """The kind of model in a folder; one that is nothing else is taken for a family's checkpoint."""
+    if (folder / MANIFEST).is_file():
+        return "bundle"
+    if (folder / POLICY).is_file():
+        return "policy"
+    return "tiny" if (folder / TINY).is_file() else "family"
 
 
 def _check_family(head: Path, model: Path) -> None:
