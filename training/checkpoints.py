@@ -54,7 +54,7 @@ class TrainingFolder:
             )
 
     def write_data(self, losses: dict[str, dict[str, int]]) -> None:
-        """What became of each source's frames, see `training.pipeline.stream.RobotTask.losses`."""
+        """What became of each source's frames, see `training.pipeline.stream.RobotTask.count_dropped`."""
         (self.path / "data.json").write_text(json.dumps(losses, indent=1) + "\n")
 
     def checkpoint(self, name: str) -> Path | None:

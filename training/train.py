@@ -22,6 +22,7 @@ from torch.utils.tensorboard import SummaryWriter
 from edge.commands.arguments import ArgumentParser
 from edge.plugins import load_function
 from training.config import load_config
+from training.opening import count_dropped
 from training.processes import any_process
 from training.schedule import learning_rate
 from training.trainer import Trainer
@@ -169,7 +170,7 @@ def estimate(trainer: Trainer) -> dict[str, float]:
         seconds.append(time.monotonic() - started)
     update_s = sum(seconds[1:] or seconds) / len(seconds[1:] or seconds)
     step_s = max(update_s, data_s / trainer.workers) if trainer.workers else update_s + data_s
-    samples = {n: t.train for n, t in trainer.tasks.items()}
+    samples, dropped = {n: t.train for n, t in trainer.tasks.items()}, count_dropped(trainer.tasks)
     each = config.optimiser.accumulation * accelerator.num_processes
     on_gpu = accelerator.device.type == "cuda"
     peak = torch.cuda.max_memory_allocated() if on_gpu else _peak_rss_bytes()
@@ -188,15 +189,15 @@ def estimate(trainer: Trainer) -> dict[str, float]:
     }
     for name, count in samples.items():
         found[f"{name}_samples"] = count
-        if name in trainer.losses:
-            found[f"{name}_dropped"] = trainer.losses[name]["dropped"]
+        if name in dropped:
+            found[f"{name}_dropped"] = dropped[name]["dropped"]
         found[f"{name}_epochs"] = config.steps * each * config.sources[name].batch_size / count
     return found
 
 
-def _tell_dropped(losses: dict[str, dict[str, int]]) -> None:
+def _print_dropped(dropped: dict[str, dict[str, int]]) -> None:
     """Once, before a run: nobody looks for it in its folder."""
-    for name, lost in losses.items():
+    for name, lost in dropped.items():
         if lost["dropped"]:
             every = lost["samples"] + lost["dropped"]
             why = f"{lost['late_frames']} frames off their time, {lost['missing_frames']} missing"
@@ -229,10 +230,10 @@ def main(argv: list[str] | None = None) -> int:
     config = load_config(a.config)
     target = config.validation.success
     success = None if target is None else find_success(target)
-    trainer = Trainer(config, resume=a.resume and not a.dry_run, writes=not a.dry_run)
+    trainer = Trainer.open(config, resume=a.resume and not a.dry_run, writes=not a.dry_run)
     first = trainer.accelerator.is_main_process
     if first:
-        _tell_dropped(trainer.losses)
+        _print_dropped(count_dropped(trainer.tasks))
     whole = True
     if a.dry_run:
         found = estimate(trainer)

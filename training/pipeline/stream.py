@@ -69,7 +69,7 @@ class RobotTask:
             Windows(self.source, p.window, p.horizon, p.layout)  # which says why
         return np.flatnonzero(mask)
 
-    def losses(self) -> dict[str, int]:
+    def count_dropped(self) -> dict[str, int]:
         """What became of the frames of all episodes that were chosen, and of those that have no sample."""
         lost = set(range(len(self.source.episodes))) - set(self._fitting().tolist())
         episodes = [self.source.episodes[i] for i in sorted({*self.episodes, *lost})]
@@ -160,6 +160,10 @@ class TaskBatches(dict[str, Batch]):
     def pin_memory(self) -> "TaskBatches":
         """A copy from which a GPU can read by itself."""
         return TaskBatches({name: (_pinned(inputs), _pinned(said)) for name, (inputs, said) in self.items()})
+
+    def on_device(self, device: torch.device, spec: ImageSpec) -> "TaskBatches":
+        """Copy to the device, as the policy takes it."""
+        return TaskBatches({name: move(batch, device, spec) for name, batch in self.items()})
 
     @property
     def size_bytes(self) -> int:

@@ -82,7 +82,7 @@ def test_no_sample_shows_a_frame_that_was_lost(
 ) -> None:
     changes = {"validation": {"fraction": fraction}}
     made = config(tmp_path / "out", lose(dataset), tiny_checkpoint, **changes)
-    task = Trainer(made, writes=False).tasks["sim"]
+    task = Trainer.open(made, writes=False).tasks["sim"]
     assert task.train + task.kept == 40
     for count, rngs in ((task.train, [np.random.default_rng(0)] * task.train), (task.kept, None)):
         if count:
@@ -101,7 +101,7 @@ def test_a_dataset_of_which_nothing_is_left_is_refused(
     made = config(tmp_path / "out", change(dataset, late), tiny_checkpoint)
     message = r"all 64 samples have a frame that can't be used: 24 frames are more than 0\.050 s off"
     with pytest.raises(UsageError, match=message):
-        Trainer(made)
+        Trainer.open(made)
     assert not (tmp_path / "out").exists()
 
 
@@ -112,7 +112,7 @@ def test_frames_encoded_once_are_those_that_there_are(
     tokens = []
     for once in ("none", "pictures"):
         changes: dict[str, Any] = {"inputs__encode_once": once, "backbone__trainable": "last"}
-        trainer = Trainer(config(tmp_path / once, dataset, tiny_checkpoint, **changes))
+        trainer = Trainer.open(config(tmp_path / once, dataset, tiny_checkpoint, **changes))
         task = trainer.tasks["sim"]
         batch = task.batch(range(task.train), [np.random.default_rng(0)] * task.train)
         inputs, _ = move(batch, torch.device("cpu"), trainer.processing.image)
@@ -127,7 +127,7 @@ def test_an_encoded_frame_is_never_taken_for_another(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     changes: dict[str, Any] = {"inputs__encode_once": "pictures", "backbone__trainable": "last"}
-    trainer = Trainer(config(tmp_path / "out", lose(dataset), tiny_checkpoint, **changes), writes=False)
+    trainer = Trainer.open(config(tmp_path / "out", lose(dataset), tiny_checkpoint, **changes), writes=False)
     task: Any = trainer.tasks["sim"]
     encoder = FrameEncoder(trainer.policy, trainer.processing, task.source, task.episodes, 0)
     rows = encoder.encoded(tmp_path / "rows.npy").rows
@@ -142,6 +142,6 @@ def test_an_encoded_frame_is_never_taken_for_another(
 
 def test_a_run_on_what_is_left_learns(dataset: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     made = config(tmp_path / "out", lose(dataset), tiny_checkpoint, steps=12, optimiser__learning_rate=3e-3)
-    run(Trainer(made))
+    run(Trainer.open(made))
     losses = [row["loss"] for row in curve(made.out)]
     assert np.mean(losses[-3:]) < np.mean(losses[:3])

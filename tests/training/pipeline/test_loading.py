@@ -94,7 +94,7 @@ def test_workers_prepare_the_batches_that_no_worker_would(
     found = []
     for workers in (0, 2):
         changes = {"augmentation": {"shift_px": 2, "contrast": 0.2}, "workers": workers}
-        trainer = Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
+        trainer = Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
         found.append([parts[0]["sim"] for parts in trainer.batches()])
     assert len(found[0]) == len(found[1]) == 6
     for (inputs, targets), (again, same) in zip(*found, strict=True):
@@ -125,8 +125,8 @@ def test_the_share_of_time_without_data_is_told(
     learn = Trainer.update
     monkeypatch.setattr(Trainer, "update", update)
     made = config(tmp_path / "out", dataset, tiny_checkpoint, steps=4, validation__every=4, log_every=2)
-    trainer = Trainer(made)
-    trainer._batches = Slow(trainer._batches)  # type: ignore[assignment]
+    trainer = Trainer.open(made)
+    trainer.stream = Slow(trainer.stream)  # type: ignore[assignment]
     run(trainer)
     early, late = (row["waiting_for_data"] for row in curve(made.out) if "loss" in row)
     assert 0.4 < early < 1 and 0 < late < 0.3
