@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.bundle.bundle import load_bundle
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
-from edge.goals.vocabulary import asked
+from edge.goals.prompts import goal_prompt
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.policies.seeker import MIN_CONFIDENCE
@@ -69,7 +69,7 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
             for q in questions(rows, np.random.default_rng((seed + i, 3))):
                 thing = q.prompt.removeprefix("detect ")  # the answer's words are "none" where it is absent
                 start = time.perf_counter()
-                said = model.ground(image, asked(loaded, Goal("find_object", thing)), thing)
+                said = model.ground(image, goal_prompt(loaded.manifest, Goal("find_object", thing)), thing)
                 times_ms.append((time.perf_counter() - start) * 1e3)
                 seen = reader.read(said.text, said.confidence, thing, image)
                 boxes = [detection.box for detection in seen.detections]

@@ -1,15 +1,44 @@
 """The protocols at the runtime's edges. Constructing opens, the context manager closes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
-from edge.records import ActionChunk, Detection, Frame, Goal, Observation, Odometry, Velocity
+from edge.records import (
+    ActionChunk,
+    Detection,
+    DriveEnd,
+    Frame,
+    Goal,
+    MotorStatus,
+    Observation,
+    Odometry,
+    Velocity,
+)
 
 Tensor = NDArray[Any]
+
+
+class Closing(ABC):
+    """Base of all that is open until it is closed. Close it, or use it as a context manager."""
+
+    @abstractmethod
+    def close(self) -> object:
+        """Give back what is held. A second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Camera(Protocol):
@@ -37,7 +66,11 @@ class Feedback:
 class Motors(Protocol):
     """A driver of the actuator. Lives in the motor process only."""
 
-    def arm(self) -> None: ...
+    max_rate_hz: float  # setpoints per second that the line to the actuator carries
+
+    def arm(self) -> None:
+        """Ask the actuator to arm; `read().armed` tells when it has. Called until then."""
+        ...
 
     def write(self, command: Velocity) -> Velocity:
         """Send one setpoint; returns what was actually sent. Never blocks longer than a tick."""
@@ -123,3 +156,38 @@ class Paced(Protocol):
     """A policy that wants to be asked at a rate of its own, such as that of its demonstrations."""
 
     period_ns: int  # > 0; between the frames that `infer` is asked about
+
+
+@runtime_checkable
+class NamesCamera(Protocol):
+    """A policy that sees with one camera of several. Others see with the only camera, or with "front"."""
+
+    camera: str
+
+
+class DriveObserver(Protocol):
+    """Follows a drive without taking part in it. Events come in the order in which they happen."""
+
+    def on_start(self, stamp_ns: int) -> None:
+        """The drive starts: the model is warm, the base is armed if the goal moves it."""
+        ...
+
+    def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
+        """The policy has acted on a frame set, and what it decided was sent."""
+        ...
+
+    def on_inference(self, inference: Inference) -> None:
+        """The model has answered."""
+        ...
+
+    def on_chunk(self, chunk: ActionChunk) -> None:
+        """A chunk was sent to the motor process."""
+        ...
+
+    def on_status(self, status: MotorStatus) -> None:
+        """The motor process has reported; each report comes once, also before the start."""
+        ...
+
+    def on_end(self, end: DriveEnd) -> None:
+        """The drive has ended and the base stands; the last event, however the drive ended."""
+        ...

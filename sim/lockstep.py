@@ -78,10 +78,10 @@ def play(
     while clock.now_ns() < end_ns and not policy.status.reached:
         now_ns = clock.now_ns()
         if pending is not None and now_ns >= pending.stamp_ns + CAMERA_LATENCY_NS:
-            chunk = loop.on_frame(pending, world.odometry(now_ns))
+            step = loop.on_frame({pending.camera: pending}, world.odometry(now_ns))
             pending = None
-            if chunk is not None:
-                guard.follow(chunk, now_ns)
+            if step.chunk is not None:
+                guard.follow(step.chunk, now_ns)
         if now_ns >= next_frame_ns:
             pending = Frame(world.picture(renderer), now_ns, seq)
             seq, next_frame_ns = seq + 1, next_frame_ns + period_ns

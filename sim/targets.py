@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 from edge.errors import UsageError
-from edge.runs.drawing import Place, RoomMap
-from sim.objects import COLOURS, KINDS, KOREAN
+from edge.goals.words import KOREAN
+from edge.runs.room import RoomMap, RoomObject
+from sim.objects import COLOURS, KINDS
 from sim.scene import Scene, SceneObject, sample_scene
 from sim.world import Pose, World, has_arrived, heading_error_rad, surface_distance_m
 
@@ -39,15 +40,15 @@ def matching(scene: Scene, target: str) -> list[SceneObject]:
 def room_map(scene: Scene, target: str) -> RoomMap:
     """The room from above, for pictures."""
     wanted = matching(scene, target)
-    places = tuple(_place(each, each in wanted) for each in (*scene.clutter, *scene.objects))
+    objects = tuple(_room_object(each, each in wanted) for each in (*scene.clutter, *scene.objects))
     half_x, half_y = scene.width_m / 2, scene.depth_m / 2
-    return RoomMap(-half_x, -half_y, half_x, half_y, places, *scene.start)
+    return RoomMap(-half_x, -half_y, half_x, half_y, objects, *scene.start)
 
 
-def _place(thing: SceneObject, is_target: bool) -> Place:
+def _room_object(thing: SceneObject, is_target: bool) -> RoomObject:
     red, green, blue = (round(255 * part) for part in thing.geoms[0].rgb)
     label = thing.name if thing.colour else ""
-    return Place(label, thing.x_m, thing.y_m, thing.radius_m, (red, green, blue), is_target)
+    return RoomObject(label, thing.x_m, thing.y_m, thing.radius_m, (red, green, blue), is_target)
 
 
 def truth(world: World, target: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from torch.utils.tensorboard import SummaryWriter
 
 from edge.commands.arguments import ArgumentParser
-from edge.errors import UsageError
+from edge.plugins import load_function
 from training.config import load_config
 from training.opening import count_dropped
 from training.processes import any_process
@@ -35,14 +34,7 @@ TIMED_STEPS = 3  # of a dry run, after one that is not timed
 
 def find_success(target: str) -> Success:
     """The function that "module:function" names. Raises UsageError if there is none."""
-    module, _, name = target.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"validation.success: {target!r} can't be found: {error}") from error
-    if not callable(found):
-        raise UsageError(f"validation.success: {target!r} is no function")
-    return found  # type: ignore[return-value]
+    return load_function(target, "validation.success")
 
 
 class TrainingLog:

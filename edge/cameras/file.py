@@ -9,13 +9,15 @@ import numpy as np
 
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock
-from edge.errors import EdgeError, HardwareMissing
+from edge.errors import EdgeError, HardwareMissing, UsageError
+from edge.interfaces import Closing
 from edge.records import Frame, Image
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 PICTURES_RATE_HZ = 2.0  # a folder: slow enough for every picture to be looked at
 SLOWEST_RATE_HZ = 10.0  # a picture that stays longer is seen again, as a camera would
 UNKNOWN_VIDEO_RATE_HZ = 30.0
+HINT = "--camera file://PATH takes a video or a folder of pictures"
 
 Images = Generator[Image, None, None]
 
@@ -26,7 +28,7 @@ class EndOfFrames(EdgeError):
     exit_code = 0
 
 
-class FileCamera:
+class FileCamera(Closing):
     """Plays `path` at its own rate from the first call of `latest`; frames that nobody asks for are skipped.
 
     Stamps are the moments at which a camera would have taken the frames.
@@ -64,12 +66,18 @@ class FileCamera:
         self._images.close()
 
 
+def open_address(address: str, clock: Clock, name: str = "front") -> FileCamera:
+    """Open `file://PATH`. Raises UsageError without a path, HardwareMissing if nothing there plays."""
+    path = address.removeprefix("file://")
+    if not path:
+        raise UsageError("camera address 'file://' lacks a path", HINT)
+    return FileCamera(Path(path).expanduser(), clock, name=name)
+
+
 def _open(path: Path) -> tuple[float, Images]:
     """The rate and the images of a folder, a picture or a video."""
     if not path.exists():
-        raise HardwareMissing(
-            f"camera: there is no {path}", hint="--camera file://PATH takes a video or a folder"
-        )
+        raise HardwareMissing(f"camera: there is no {path}", HINT)
     paths = sorted(path.iterdir()) if path.is_dir() else [path]
     pictures = [each for each in paths if each.suffix.lower() in PICTURE_SUFFIXES]
     if pictures:

@@ -8,13 +8,14 @@ import mmap
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock
-from edge.errors import HardwareMissing, StaleFrame
+from edge.errors import HardwareMissing, StaleFrame, UsageError
+from edge.files import whole_file
+from edge.interfaces import Closing
 from edge.records import Frame, Image
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -46,7 +47,7 @@ class _Slot:
         self.pixels = np.ndarray((height, width, 3), np.uint8, memory, offset + CACHE_LINE_BYTES)
 
 
-class FrameRing:
+class FrameRing(Closing):
     """A ring of images in shared memory: the writer calls `create`, the reader `attach`."""
 
     def __init__(self, memory: mmap.mmap, height: int, width: int, slots: int, owned: Path | None) -> None:
@@ -62,19 +63,17 @@ class FrameRing:
         path = _path(name)
         size = CACHE_LINE_BYTES + slots * _slot_bytes(height, width)
         # Complete before it appears under its name: a reader never meets half a header.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-            ring = cls(mmap.mmap(descriptor, size), height, width, slots, owned=path)
-        except OSError as error:
-            draft.unlink()
-            raise HardwareMissing(f"camera: {size} bytes of shared memory: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
-        ring._header[:] = (MAGIC, height, width, slots, 0)
-        draft.rename(path)
+        with whole_file(path) as draft:
+            draft.unlink(missing_ok=True)
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, size)
+                ring = cls(mmap.mmap(descriptor, size), height, width, slots, owned=path)
+            except OSError as error:
+                raise HardwareMissing(f"camera: {size} bytes of shared memory: {error.strerror}") from error
+            finally:
+                os.close(descriptor)
+            ring._header[:] = (MAGIC, height, width, slots, 0)
         return ring
 
     @classmethod
@@ -146,22 +145,14 @@ class FrameRing:
         if self._owned is not None:
             self._owned.unlink(missing_ok=True)
 
-    def __enter__(self) -> "FrameRing":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class ShmCamera:
+class ShmCamera(Closing):
     """A camera whose frames another process writes into a FrameRing."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
-        self.name = "front"
+    def __init__(self, ring_name: str, clock: Clock, name: str = "front") -> None:
+        self.name = name
         self._clock = clock
-        self._ring = FrameRing.attach(name)
+        self._ring = FrameRing.attach(ring_name)
         self._frame: Frame | None = None
 
     def latest(self, max_age_s: float) -> Frame:
@@ -178,9 +169,17 @@ class ShmCamera:
         self._ring.close()
 
 
+def open_address(address: str, clock: Clock, name: str = "front") -> ShmCamera:
+    """Open `shm://NAME`. Raises UsageError for a malformed name, HardwareMissing if there is no such ring."""
+    return ShmCamera(address.removeprefix("shm://"), clock, name)
+
+
 def _path(name: str) -> Path:
-    if not name or "/" in name or name.startswith("."):
-        raise HardwareMissing(f"camera: {name!r} is no name for shared memory", hint="a plain word is")
+    if not name or "/" in name or "\0" in name or name.startswith("."):
+        raise UsageError(
+            f"camera address 'shm://{name[:200]}': this can't name shared memory",
+            "a plain word can: shm://cam0",
+        )
     return SHARED_MEMORY / name
 
 

@@ -15,7 +15,7 @@ import edge
 from edge.cameras.shm import FrameRing
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
 from edge.records import CameraMount
-from edge.runs.drawing import RoomMap
+from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
 from sim.render import CameraSpec
 from sim.scene import ROBOT_RADIUS_M, Scene
@@ -41,9 +41,10 @@ class SimRobot:
     def __init__(
         self, child: subprocess.Popen[bytes], control: socket.socket, shm: str, log: Path, mount: CameraMount
     ) -> None:
-        self.camera_uri = f"shm://{shm}"
+        self.camera_uris = {"front": f"shm://{shm}"}
         self.motors_uri = ""
         self.about = ""
+        self.recorded = False
         self.room: RoomMap | None = None
         self.mount = mount
         self.pids = {"sim": child.pid}

@@ -5,12 +5,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge.goals.words import COLOURS, KINDS
 from edge.records import Box
 from training.recipes.batches import QuestionBatch, QuestionEncoder
 from training.recipes.grounding_loss import DenseHead
 from training.recipes.questions import GroundingQuestion, find
 from vla.backbones.paligemma import TinyConfig, build_paligemma
-from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT
+from vla.backbones.tokenizer import LOC_COUNT
 
 
 class Grounder(nn.Module):

@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edge.goals.words import COLOURS, KINDS
 from training.recipes.batches import QuestionBatch
-from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT
+from vla.backbones.tokenizer import LOC_COUNT
 
 
 class DenseHead(nn.Module):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vla.backbones.tokenizer import COLOURS, KINDS, KOREAN
+from edge.goals.words import COLOURS, KINDS, KOREAN
 
 NEAR_TIE = 1.08  # two candidates nearer than this in distance ratio have no one "nearest"
 CAPTION_OBJECTS = 3

@@ -11,12 +11,12 @@ import torch
 from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from edge.bundle.published import check_checkpoint, read_config
 from edge.errors import UsageError
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.families import FAMILIES
 from vla.backbones.paligemma import TinyConfig, build_paligemma, load
 from vla.backbones.weights import load_pretrained
-from vla.published import check_checkpoint, read_config
 
 PINNED_FAMILIES = ("moondream", "uform")  # transformers has no modelling code for them
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}

@@ -16,10 +16,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
 
+from edge.bundle.published import read_json
 from edge.errors import UsageError
 from vla.backbones.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, PAD, loc_token
 from vla.backbones.weights import load_exactly
-from vla.published import read_json
 
 _AGAIN = "get the checkpoint again, all of its files"
 

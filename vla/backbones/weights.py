@@ -14,8 +14,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from edge.bundle.published import read_json
 from edge.errors import UsageError
-from vla.published import read_json
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _AGAIN = "get the checkpoint again, all of its files"

@@ -1,7 +1,7 @@
 """A rover that speaks MAVLink 2 over a serial port: `mavlink:///dev/ttyACM0?baud=115200`.
 
 The base is x forward, y right, z down for MAVLink and x forward, y left, z up for us: y and yaw change sign.
-Imported by `edge.motor.drivers.open` only when asked for, since it needs pyserial and pymavlink.
+Imported only if such an address is opened, since it needs pyserial and pymavlink.
 """
 
 import errno
@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 import serial
 
 from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
-from edge.interfaces import Feedback
+from edge.interfaces import Closing, Feedback
 from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import Odometry, Velocity
 
@@ -24,10 +24,12 @@ WRITE_LIMIT_NS = 100_000_000  # bytes that wait for longer mean that the base do
 # Use velocity and yaw rate; ignore position, acceleration and yaw.
 VELOCITY_AND_YAW_RATE = 0b010111000111
 FAULT_STATES = {mav.MAV_STATE_CRITICAL: "critical failure", mav.MAV_STATE_EMERGENCY: "emergency stop"}
+BITS_PER_BYTE = 10  # on a serial line: a start bit, 8 data bits, a stop bit
+SETPOINT_BYTES, HEARTBEAT_BYTES = 65, 21  # whole packets of MAVLink 2
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_ONBOARD_COMPUTER
 
 
-class MavlinkMotors:
+class MavlinkMotors(Closing):
     """The driver. Constructing opens and locks the port and waits for the base's heartbeat.
 
     Raises UsageError for a bad address, HardwareMissing when the port or the base is not there or is taken.
@@ -36,6 +38,7 @@ class MavlinkMotors:
 
     def __init__(self, uri: str) -> None:
         self._path, baud, timeout_s = _parsed(uri)
+        self.max_rate_hz = (baud / BITS_PER_BYTE - HEARTBEAT_BYTES) / SETPOINT_BYTES
         self._port = _opened(self._path, baud)
         self._stream = MavStream(SYSTEM, COMPONENT)
         self._base: tuple[int, int] | None = None  # system and component of the base
@@ -185,11 +188,17 @@ class MavlinkMotors:
         return HardwareMissing(f"motors {self._path}: the port is gone: {error}", "check the cable")
 
 
+def open_address(address: str) -> MavlinkMotors:
+    """Open the port and wait for the base's heartbeat. Raises what `MavlinkMotors` raises."""
+    return MavlinkMotors(address)
+
+
 def _parsed(uri: str) -> tuple[str, int, float]:
     """Path, baud rate and heartbeat timeout in seconds of an address. Raises UsageError."""
     parts = urlsplit(uri)
     options = dict(parse_qsl(parts.query))
-    if parts.netloc or len(parts.path) < 2 or set(options) - {"baud", "timeout_s"}:
+    good_path = len(parts.path) > 1 and "\0" not in parts.path
+    if parts.netloc or not good_path or set(options) - {"baud", "timeout_s"}:
         raise UsageError(f"motors address {uri!r} is not like mavlink:///dev/ttyACM0?baud=115200&timeout_s=3")
     try:
         baud, timeout_s = int(options.get("baud", "115200")), float(options.get("timeout_s", "3"))

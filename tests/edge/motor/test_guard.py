@@ -16,7 +16,7 @@ from edge.errors import UsageError
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import slew
-from edge.records import ActionChunk, ActionSpec, MotorState, Velocity
+from edge.records import ActionChunk, ActionSpec, MotorState, StopCause, Velocity
 
 MS = 1_000_000
 TICK = 20 * MS
@@ -127,7 +127,7 @@ def test_values_are_clamped_with_the_length_of_the_vector() -> None:
     assert speed(velocity) == pytest.approx(0.5)
     assert velocity.linear_x_m_s == pytest.approx(velocity.linear_y_m_s)
     assert velocity.angular_z_rad_s == -1.0
-    assert guard.reason == "limited to the highest speed"
+    assert guard.reason == "limited to what the base may drive"
     assert guard.counts.clamped == 100
 
 
@@ -174,9 +174,11 @@ def test_dead_stream_is_zero_by_500_ms_and_latched() -> None:
     assert guard.step(now_ns + 490 * MS) == Velocity()
     assert guard.state is MotorState.LATCHED
     assert "ms old (limit 250 ms)" in guard.reason
+    assert guard.cause is StopCause.STALE_PLAN
     now_ns, velocity = drive(guard, now_ns + 500 * MS, 20)
     assert velocity == Velocity()
     assert guard.arm(now_ns)
+    assert guard.cause is StopCause.NONE
     assert drive(guard, now_ns, 20)[1] != Velocity()
 
 
@@ -316,8 +318,9 @@ def test_stop_latches_and_keeps_the_first_reason() -> None:
     first, *_, last = coast(guard, now_ns, 13)
     assert full.linear_x_m_s - first.linear_x_m_s == pytest.approx(0.04)
     assert last == Velocity()
-    guard.stop("another")
+    guard.stop("another", StopCause.QUIT)
     assert (guard.state, guard.reason) == (MotorState.LATCHED, "e-stop pressed")
+    assert guard.cause is StopCause.REQUESTED
     assert guard.decision == -1
 
 
@@ -432,6 +435,9 @@ def test_guards_only_a_base() -> None:
         {"min_confidence": 1.5},
         {"linear_decel_m_s2": 1.0},
         {"linear_jump_m_s": 0.4},
+        {"sideways": 1},
+        {"turn_radius_m": -0.1},
+        {"turn_radius_m": math.inf},
     ],
 )
 def test_limits_may_only_become_stricter(fields: dict[str, float]) -> None:
@@ -454,6 +460,8 @@ def test_the_limits_are_those_of_the_page_about_safety() -> None:
         "min_confidence": 0.3,
         "linear_jump_m_s": 0.6,
         "angular_jump_rad_s": 1.5,
+        "sideways": True,
+        "turn_radius_m": 0.0,
     }
 
 

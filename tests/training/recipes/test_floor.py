@@ -1,14 +1,15 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from edge.bundle.bundle import load_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.perception.floor_scan import COLUMNS, FLOOR_INPUT, check_floor
-from export.sources.grounding import export_grounding
+from export.sources.build import SourceOptions, build_bundle
 from training.recipes.floor import (
     BINS,
     TOP,
@@ -87,10 +88,10 @@ def test_the_graph_is_a_floor_graph(floor_onnx: bytes):
 
 
 def test_a_bundle_can_bring_a_floor_graph(floor_onnx: bytes, tiny_checkpoint: Path, tmp_path: Path):
-    export_grounding(tiny_checkpoint, tmp_path / "b", random_images=1, floor=floor_onnx)
+    options = SourceOptions("b", random_images=1, floor=floor_onnx)
+    write_bundle(tmp_path / "b", build_bundle(tiny_checkpoint, options))
     bundle = load_bundle(tmp_path / "b")
     assert bundle.read("floor") == floor_onnx
     assert set(bundle.manifest.graphs) == {"vision", "prefill", "decode", "floor"}
     with pytest.raises(BundleRefused, match="not a floor graph"):
-        export_grounding(tiny_checkpoint, tmp_path / "c", floor=bundle.read("vision"))
-    assert not (tmp_path / "c").exists()
+        build_bundle(tiny_checkpoint, replace(options, floor=bundle.read("vision")))
