@@ -272,7 +272,7 @@ def test_the_command_trains_and_goes_on(
         main([str(file), "--resume"])
     assert main([str(file)]) == 0
     assert "3 steps" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(UsageError, match="already holds a run"):
         main([str(file)])
     assert main([str(file), "--resume"]) == 0
     file.write_text(yaml.safe_dump(settings(tmp_path / "out", dataset, tiny_checkpoint, steps=9)))
