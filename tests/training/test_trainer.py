@@ -281,6 +281,26 @@ def test_the_command_trains_and_goes_on(
 
 
 @pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"inputs__camera": "top"}, "set inputs.camera to one of these, such as `camera: front`"),
+        ({"inputs__state": ["z"]}, "set inputs.state to some of these, such as `state: [x, y]`"),
+        ({"actions__columns": ["u"]}, "set actions.columns to some of these, such as `columns: [v, w]`"),
+        (
+            {"sources__sim__action_keys": ["actions"]},
+            "set action_keys of this source to one or more of these, such as `action_keys: [action]`",
+        ),
+    ],
+)
+def test_a_hint_names_the_key_and_a_value_that_the_dataset_has(
+    changes: dict[str, Any], hint: str, dataset: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"inputs__camera": "top"}, "no camera 'top'; it has front"),

@@ -81,11 +81,14 @@ def column_names(path: Path, features: dict[str, Any], keys: Sequence[str], sett
     for key in keys:
         if key not in numeric:
             found = ", ".join(f"{name!r} ({about['shape'][0]})" for name, about in numeric.items())
-            near = next(iter([*get_close_matches(key, numeric, 1, 0), *numeric]), "NAME")
+            by_end = {
+                name.rpartition(".")[2]: name for name in numeric
+            }  # "observation.state" is like "state"
+            near = next(iter(get_close_matches(key.rpartition(".")[2], by_end, 1, 0)), "NAME")
             raise UsageError(
                 f"{path / 'meta/info.json'}: no feature {key!r} of numbers; it has {found or 'none'}",
                 f"in the YAML file, set {setting} of this source to one or more of these, such as "
-                f"`{setting}: [{near}]`",
+                f"`{setting}: [{by_end.get(near, near)}]`",
             )
     each = [feature_names(key, numeric[key]["shape"][0], numeric[key].get("names")) for key in keys]
     names = [name for names in each for name in names]

@@ -201,7 +201,7 @@ def put(row: int, key: str, value: Any) -> Callable[[Path], None]:
             lambda path: pq.write_table(pq.read_table(path / DATA).drop_columns(["action"]), path / DATA),
             r"file-000.parquet: it has no column 'action'",
         ),
-        (lambda path: change_info(path, data_path="data/{episode_chunk}"), r"data_path .* does not name a file"),
+        (lambda path: change_info(path, data_path="data/{episode_chunk}"), r"data_path .* does not name"),
         (put(5, "task_index", 7), r"episode 1: task 1, 7 is not one task of .*tasks.parquet"),
         (lambda path: (path / DATA).unlink(), r"file-000.parquet is missing"),
         (lambda path: (path / DATA).write_bytes(b"PAR1"), r"file-000.parquet can't be read"),
@@ -225,7 +225,7 @@ def test_what_is_wrong_is_named_with_file_and_episode(
 
 def test_an_unreadable_picture_is_named(copy: Path) -> None:
     put(4, "observation.images.front", {"bytes": b"no picture", "path": None})(copy)
-    with pytest.raises(UsageError, match=r"episode 1, frame 1: no readable picture"):
+    with pytest.raises(UsageError, match=r"episode 1, frame 1: the image can't be read"):
         LeRobotSource(copy).images(1, [0, 1])
 
 
