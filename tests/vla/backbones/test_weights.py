@@ -155,9 +155,7 @@ def test_another_file_of_weights_is_not_left_out_in_silence(folder: Path) -> Non
 def test_a_tensor_that_nobody_takes_is_a_stranger(folder: Path) -> None:
     weights = stored(folder)
     store(folder, weights | {"model.image_newline": torch.ones(32)})
-    with pytest.raises(
-        UsageError, match=r"1 tensor that the net has not, the first is model\.image_newline"
-    ):
+    with pytest.raises(UsageError, match=r"1 tensor that the net has not, the first is model\.image_newline"):
         load_backbone(folder)
 
 
