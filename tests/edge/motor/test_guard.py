@@ -5,7 +5,6 @@ stall, 53 e-stop, 57 start with a non-zero command, 62/63 limits out of range.
 """
 
 import math
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from hypothesis import strategies as st
 from edge.errors import UsageError
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
-from edge.motor.slew import slew
 from edge.records import ActionChunk, ActionSpec, MotorState, StopCause, Velocity
 
 MS = 1_000_000
@@ -204,15 +202,6 @@ def test_a_slower_plan_is_followed_longer_and_goes_less_far_without_sight(
     # As far as at full speed, and what a setpoint holds for.
     assert metres <= 0.5 * 0.25 + 0.5**2 / 4 + 0.5 * 0.02
     assert turned <= 1.0 * 0.25 + 1.0 / 8 + 1.0 * 0.02
-
-
-@given(st.floats(0.0, 1.0), st.floats(0.05, 0.25))
-def test_a_share_of_full_speed_is_followed_up_to_its_age(age_s: float, follow_age_s: float) -> None:
-    limits = MotorLimits(follow_age_s=follow_age_s)
-    share = limits.share_at_age(age_s)
-    assert 0.0 <= share <= 1.0
-    reached_s = limits.brake_age_s(share * limits.linear_m_s, share * limits.angular_rad_s)
-    assert reached_s == pytest.approx(min(max(age_s, follow_age_s), follow_age_s + 0.25))
 
 
 def test_dead_stream_of_zeros_latches_too() -> None:
@@ -419,91 +408,6 @@ def test_guards_only_a_base() -> None:
         Guard(LIMITS, arm)
     with pytest.raises(UsageError, match="period"):
         Guard(LIMITS, period_ns=0)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"linear_m_s": 0.51},
-        {"linear_m_s": 0.0},
-        {"linear_m_s": -0.1},
-        {"angular_rad_s": math.nan},
-        {"angular_rad_s": math.inf},
-        {"follow_age_s": True},
-        {"follow_age_s": "1"},
-        {"min_confidence": 0.2},
-        {"min_confidence": 1.5},
-        {"linear_decel_m_s2": 1.0},
-        {"linear_jump_m_s": 0.4},
-        {"sideways": 1},
-        {"turn_radius_m": -0.1},
-        {"turn_radius_m": math.inf},
-    ],
-)
-def test_limits_may_only_become_stricter(fields: dict[str, float]) -> None:
-    with pytest.raises(UsageError):
-        MotorLimits(**fields)
-
-
-def test_the_limits_are_those_of_the_page_about_safety() -> None:
-    assert asdict(LIMITS) == {
-        "linear_m_s": 0.5,
-        "angular_rad_s": 1.0,
-        "linear_accel_m_s2": 1.0,
-        "angular_accel_rad_s2": 3.0,
-        "linear_decel_m_s2": 2.0,
-        "angular_decel_rad_s2": 4.0,
-        "linear_jerk_m_s3": 20.0,
-        "angular_jerk_rad_s3": 60.0,
-        "follow_age_s": 0.25,
-        "zero_age_s": 0.5,
-        "min_confidence": 0.3,
-        "linear_jump_m_s": 0.6,
-        "angular_jump_rad_s": 1.5,
-        "sideways": True,
-        "turn_radius_m": 0.0,
-    }
-
-
-def test_limits_travel_as_json() -> None:
-    limits = MotorLimits(linear_m_s=0.3, min_confidence=0.5)
-    assert MotorLimits.from_json(limits.to_json()) == limits
-    for text in ("{", "[1]", '{"linear": 0.3}', '{"linear_m_s": null}'):
-        with pytest.raises(UsageError):
-            MotorLimits.from_json(text)
-
-
-plane = st.complex_numbers(max_magnitude=0.5, allow_nan=False) | st.sampled_from([0.5, -0.5, 0.01, 0.0]).map(
-    complex
-)
-
-
-@given(plane, st.complex_numbers(max_magnitude=2.0, allow_nan=False), plane, st.floats(0.001, 0.04))
-def test_slew_keeps_its_limits_from_anywhere(
-    velocity: complex, last_accel: complex, target: complex, dt_s: float
-) -> None:
-    after, accel = slew(velocity, last_accel, target, accel=1.0, decel=2.0, jerk=20.0, dt_s=dt_s)
-    assert abs(after - velocity) <= 2.0 * dt_s + 1e-9
-    assert abs(after) - abs(velocity) <= 1.0 * dt_s + 1e-9
-    assert abs(after - velocity - accel * dt_s) <= 1e-9
-
-
-@given(plane, st.floats(0.005, 0.04))
-def test_slew_speeds_up_no_harder_than_it_may_and_arrives(target: complex, dt_s: float) -> None:
-    velocity, accel = 0j, 0j
-    for _ in range(round(2 / dt_s)):
-        before = velocity
-        velocity, accel = slew(velocity, accel, target, accel=1.0, decel=2.0, jerk=20.0, dt_s=dt_s)
-        assert abs(velocity - before) <= 1.0 * dt_s + 1e-9
-        assert abs(velocity) <= abs(target) + 1e-9
-    assert velocity == target
-
-
-def test_slew_brakes_harder_than_it_speeds_up() -> None:
-    slowing, _ = slew(0.5 + 0j, -2.0 + 0j, 0.1 + 0j, accel=1.0, decel=2.0, jerk=20.0, dt_s=0.02)
-    assert slowing == pytest.approx(0.46)
-    crossing, _ = slew(0.001 + 0j, -2.0 + 0j, -0.5 + 0j, accel=1.0, decel=2.0, jerk=20.0, dt_s=0.02)
-    assert crossing.real == pytest.approx(-0.021)
 
 
 wild = st.floats(allow_nan=True, allow_infinity=True, width=32)
