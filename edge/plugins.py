@@ -95,7 +95,7 @@ class PluginGroup:
     def _entries(self) -> list["EntryPoint"]:
         from importlib.metadata import entry_points  # takes longer than all other imports here
 
-        return [entry for entry in entry_points(group=self.entry_points) if entry.name not in self.built_in]
+        return list(entry_points(group=self.entry_points))
 
     def _entry(self, name: str) -> "EntryPoint":
         found = {entry.value: entry for entry in self._entries() if entry.name == name}
