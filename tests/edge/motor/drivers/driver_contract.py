@@ -119,7 +119,13 @@ class DriverContract:
         armed(motors)
         motors.write(FORWARD)
         motors.stop()
-        until(lambda: base.velocity() == ZERO and not motors.read().armed)
+
+        def stands() -> bool:
+            feedback = motors.read()
+            assert not feedback.fault, "a silent base is not one that says that it is disarmed"
+            return base.velocity() == ZERO and not feedback.armed
+
+        until(stands)
         motors.stop()
 
     def test_a_disarmed_base_does_not_move(self, motors: Motors, base: FarEnd):
