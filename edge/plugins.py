@@ -18,7 +18,7 @@ from edge.errors import EdgeError, UsageError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-MAX_NAME_CHARS = 40  # of a name from outside, in a message
+MAX_NAME_CHARS = 40  # a message shows no more of a name from outside
 MAX_ADDRESS_CHARS = 200
 
 
