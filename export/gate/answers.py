@@ -11,7 +11,7 @@ from edge.bundle.bundle import Bundle
 from edge.model.actions import STATE_COLUMNS, ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
-from edge.policies.seeker import MIN_CONFIDENCE
+from edge.policies.seeker_states import SeekerParams
 from edge.records import Box, Odometry, Velocity
 
 SAME_IOU = 0.5  # of two boxes that are the same detection
@@ -26,7 +26,7 @@ Progress = Callable[[int], None]  # told after each sample
 class BoxAnswers:
     """How a grounding bundle's answers differ.
 
-    A detection is what a robot would believe (`edge.policies.seeker.MIN_CONFIDENCE`). It is lost when the
+    A detection is what a robot would believe (`SeekerParams.min_confidence`). It is lost when the
     other bundle has none there, with SAME_IOU, and gained when only the other has one.
     """
 
@@ -110,7 +110,7 @@ def _ask(model: GroundingModel, bundle: Bundle, sample: Sample) -> _Said:
     said = model.ground(sample.image, asked.prompt, asked.target)
     boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
     found = boxes.read(said.text, said.confidence, asked.target, sample.image).detections
-    believed = bool(found) and said.confidence >= MIN_CONFIDENCE
+    believed = bool(found) and said.confidence >= SeekerParams().min_confidence
     return _Said(said.text, found[0].box if believed else None, said.confidence)
 
 
