@@ -218,7 +218,7 @@ def test_pictures_without_the_target_end_in_goal_not_reached(
     ("camera", "motors", "said", "code"),
     [
         ("file:///nowhere.mp4", "null://", "no /nowhere.mp4", 5),
-        ("nothing", "null://", "SCHEME://PLACE", 5),
+        ("nothing", "null://", "SCHEME://PLACE", 2),
         ("file://{pictures}", "mavlink:///dev/nowhere", "no port /dev/nowhere", 5),
         ("file://{pictures}", "wheels://", "not known", 2),
     ],
