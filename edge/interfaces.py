@@ -66,7 +66,11 @@ class Feedback:
 class Motors(Protocol):
     """A driver of the actuator. Lives in the motor process only."""
 
-    def arm(self) -> None: ...
+    max_rate_hz: float  # setpoints per second that the line to the actuator carries
+
+    def arm(self) -> None:
+        """Ask the actuator to arm; `read().armed` tells when it has. Called until then."""
+        ...
 
     def write(self, command: Velocity) -> Velocity:
         """Send one setpoint; returns what was actually sent. Never blocks longer than a tick."""

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_model
 
 from edge.errors import UsageError
+from edge.files import whole_file
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.loading import PINNED_FAMILIES, backbone_from_config
 from vla.backbones.weights import load_exactly
@@ -28,12 +29,10 @@ def save_vla(policy: VLA, folder: Path) -> None:
         "backbone": policy.backbone.config,
         "dtype": str(policy.backbone.dtype).removeprefix("torch."),
     }
-    weights = folder / "model.safetensors.part"
-    save_model(policy, str(weights))
-    text = folder / "vla.json.part"
-    text.write_text(json.dumps(shape, indent=2) + "\n")
-    weights.replace(folder / "model.safetensors")
-    text.replace(folder / "vla.json")
+    # The text is named last: a folder with a vla.json has its weights too.
+    with whole_file(folder / "vla.json") as text, whole_file(folder / "model.safetensors") as weights:
+        save_model(policy, str(weights))
+        text.write_text(json.dumps(shape, indent=2) + "\n")
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:

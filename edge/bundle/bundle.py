@@ -22,12 +22,12 @@ from edge.bundle.files import (
     read_file,
     read_weights,
     sha256_of,
-    write_file,
     write_files,
 )
 from edge.bundle.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.bundle.weights import ROLE, Weights
 from edge.errors import BundleRefused, UsageError
+from edge.files import whole_file
 from edge.plugins import BUNDLES
 
 SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.bundle.signing`
@@ -143,14 +143,13 @@ def read_signature(folder: Path) -> bytes | None:
 def write_signature(folder: Path, signature: bytes) -> Path:
     """Put a signature into a bundle's folder, in place of an older one; returns its file. Raises UsageError
     when it cannot be written."""
-    file, new = folder / SIGNATURE, folder / f".{SIGNATURE}.txt"
+    file = folder / SIGNATURE
     try:
-        write_file(new, signature)
-        new.rename(file)
+        # A kill leaves the temporary file behind: under this name it does not harm the bundle.
+        with whole_file(file, sync=True, temporary=folder / f".{SIGNATURE}.txt") as new:
+            new.write_bytes(signature)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error
-    finally:
-        new.unlink(missing_ok=True)
     return file
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock
 from edge.errors import HardwareMissing, StaleFrame, UsageError
+from edge.files import whole_file
 from edge.interfaces import Closing
 from edge.records import Frame, Image
 
@@ -62,19 +63,17 @@ class FrameRing(Closing):
         path = _path(name)
         size = CACHE_LINE_BYTES + slots * _slot_bytes(height, width)
         # Complete before it appears under its name: a reader never meets half a header.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-            ring = cls(mmap.mmap(descriptor, size), height, width, slots, owned=path)
-        except OSError as error:
-            draft.unlink()
-            raise HardwareMissing(f"camera: {size} bytes of shared memory: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
-        ring._header[:] = (MAGIC, height, width, slots, 0)
-        draft.rename(path)
+        with whole_file(path) as draft:
+            draft.unlink(missing_ok=True)
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, size)
+                ring = cls(mmap.mmap(descriptor, size), height, width, slots, owned=path)
+            except OSError as error:
+                raise HardwareMissing(f"camera: {size} bytes of shared memory: {error.strerror}") from error
+            finally:
+                os.close(descriptor)
+            ring._header[:] = (MAGIC, height, width, slots, 0)
         return ring
 
     @classmethod

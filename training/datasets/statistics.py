@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
+from edge.files import write_whole
 from training.datasets.source import LATE, Source, count_unusable
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
@@ -79,10 +80,8 @@ def stored_statistics(path: Path, sources: Sequence[Source]) -> Statistics:
     """
     if not path.exists():
         statistics = compute_statistics(sources)
-        draft = path.with_name(f".{path.name}.new")
         try:
-            draft.write_text(json.dumps(asdict(statistics), indent=1, allow_nan=False))
-            draft.replace(path)
+            write_whole(path, json.dumps(asdict(statistics), indent=1, allow_nan=False))
         except OSError as error:
             raise UsageError(f"can't write {path}: {error.strerror}", "is the disk full?") from error
         return statistics

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge.errors import UsageError
+from edge.files import whole_file
 from training.recipes.batches import Encoder
 from training.recipes.grounder import Grounder, validate
 from training.recipes.grounding_loss import answer_loss, presence_loss
@@ -188,8 +189,8 @@ class Trainer:
             "net": self.net.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
             "step": self.step, "rng": self.rng.bit_generator.state, "generator": self.generator.get_state(),
         }  # fmt: skip
-        torch.save(state, self.out / "resume.tmp")
-        (self.out / "resume.tmp").rename(self.out / "resume.pt")
+        with whole_file(self.out / "resume.pt") as draft:
+            torch.save(state, draft)
 
     def resume(self) -> None:
         state = torch.load(self.out / "resume.pt", weights_only=True)

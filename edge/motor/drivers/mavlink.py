@@ -24,6 +24,8 @@ WRITE_LIMIT_NS = 100_000_000  # bytes that wait for longer mean that the base do
 # Use velocity and yaw rate; ignore position, acceleration and yaw.
 VELOCITY_AND_YAW_RATE = 0b010111000111
 FAULT_STATES = {mav.MAV_STATE_CRITICAL: "critical failure", mav.MAV_STATE_EMERGENCY: "emergency stop"}
+BITS_PER_BYTE = 10  # on a serial line: a start bit, 8 data bits, a stop bit
+SETPOINT_BYTES, HEARTBEAT_BYTES = 65, 21  # whole packets of MAVLink 2
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_ONBOARD_COMPUTER
 
 
@@ -36,6 +38,7 @@ class MavlinkMotors(Closing):
 
     def __init__(self, uri: str) -> None:
         self._path, baud, timeout_s = _parsed(uri)
+        self.max_rate_hz = (baud / BITS_PER_BYTE - HEARTBEAT_BYTES) / SETPOINT_BYTES
         self._port = _opened(self._path, baud)
         self._stream = MavStream(SYSTEM, COMPONENT)
         self._base: tuple[int, int] | None = None  # system and component of the base
@@ -194,7 +197,8 @@ def _parsed(uri: str) -> tuple[str, int, float]:
     """Path, baud rate and heartbeat timeout in seconds of an address. Raises UsageError."""
     parts = urlsplit(uri)
     options = dict(parse_qsl(parts.query))
-    if parts.netloc or len(parts.path) < 2 or set(options) - {"baud", "timeout_s"}:
+    good_path = len(parts.path) > 1 and "\0" not in parts.path
+    if parts.netloc or not good_path or set(options) - {"baud", "timeout_s"}:
         raise UsageError(f"motors address {uri!r} is not like mavlink:///dev/ttyACM0?baud=115200&timeout_s=3")
     try:
         baud, timeout_s = int(options.get("baud", "115200")), float(options.get("timeout_s", "3"))

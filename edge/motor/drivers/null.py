@@ -1,5 +1,7 @@
 """A driver without an actuator: `null://`."""
 
+import math
+
 from edge.errors import UsageError
 from edge.interfaces import Closing, Feedback
 from edge.records import Velocity
@@ -7,6 +9,8 @@ from edge.records import Velocity
 
 class NullMotors(Closing):
     """Accepts everything and moves nothing: for a camera without a base."""
+
+    max_rate_hz = math.inf
 
     def __init__(self) -> None:
         self._armed = False
