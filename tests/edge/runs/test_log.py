@@ -34,7 +34,9 @@ def test_an_event_is_one_line_of_fields(tmp_path: Path):
 def test_no_text_can_begin_a_line_or_a_field_of_its_own(tmp_path: Path):
     with RunLog(tmp_path / "run.log"):
         log.info("text", extra=fields(text="cup\nlevel=error event=forged\x1b[2J 컵", empty=""))
-    (line,) = lines(tmp_path / "run.log")
+        log.info("text", extra=fields(text="\x1b[2J"))
+    line, bare = lines(tmp_path / "run.log")
+    assert bare.endswith(r'text="\u001b[2J"')
     assert r'text="cup\nlevel=error event=forged\u001b[2J \ucef5" empty=""' in line
 
 
@@ -103,7 +105,8 @@ def test_a_drive_logs_stops_with_their_cause(caplog: pytest.LogCaptureFixture):
     for _ in range(3):
         drive_log.on_status(report(20, MotorState.HOLDING))
     cause = {"reason": "battery at 5%", "cause": StopCause.LOW_BATTERY}
-    drive_log.on_status(report(60, MotorState.LATCHED, **cause))
+    for stamp_ms in (60, 80):
+        drive_log.on_status(report(stamp_ms, MotorState.LATCHED, **cause))
     drive_log.on_end(DriveEnd(Outcome.FAULT, "battery at 5%", 4, StopCause.LOW_BATTERY))
     assert [record.message for record in caplog.records] == ["armed", "base stopped", "drive ended"]
     stopped, ended = caplog.records[1:]

@@ -126,6 +126,25 @@ def test_one_camera_needs_no_name():
         _ = Observation(both, GOAL).frame
 
 
+def test_a_paced_policy_is_paced_by_its_own_camera():
+    class Asked(NeverReady):
+        busy = False
+
+        def __init__(self) -> None:
+            self.submitted: list[int] = []
+
+        def submit(self, observation: Observation) -> None:
+            self.submitted.append(observation.frame.stamp_ns // MS)
+
+    policy, worker = Sideways(), Asked()
+    policy.period_ns = 100 * MS
+    loop = Loop(policy, worker, GOAL, "wrist")
+    image = np.zeros((2, 2, 3), np.uint8)
+    for stamp_ms in range(0, 500, 20):
+        loop.on_frame({"front": Frame(image, 0, 0), "wrist": Frame(image, stamp_ms * MS, 0, "wrist")}, None)
+    assert worker.submitted == [0, 100, 200, 300, 400]
+
+
 def pictures(folder: Path, count: int, grey: int) -> Path:
     folder.mkdir()
     for i in range(count):

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -66,6 +67,13 @@ def report(stamp_ns: int) -> MotorStatus:
     return MotorStatus(stamp_ns, MotorState.HOLDING, Velocity())
 
 
+def until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "it never happened"
+        time.sleep(0.001)
+
+
 def test_every_observer_gets_every_event_in_order_and_a_report_once():
     inline, other = Notes(), Notes()
     observers = Observers([inline], [other])
@@ -82,10 +90,13 @@ def test_every_observer_gets_every_event_in_order_and_a_report_once():
 def test_one_that_fails_is_left_out_with_one_line_and_the_others_go_on(caplog):
     failing, other = Failing(), Notes()
     observers = Observers([], [failing, other])
-    for _ in range(20):
-        observers.on_frame(SEEN, STATUS)
+    observers.on_frame(SEEN, STATUS)
+    until(lambda: bool(caplog.records))
+    for stamp_ns in range(1, QUEUED_EVENTS + 20):
+        observers.on_status(report(stamp_ns))
+        until(lambda stamp_ns=stamp_ns: other.events[-1] == f"status {stamp_ns}")
     assert observers.on_end(END) is True
-    assert failing.events == ["frame"] and len(other.events) == 21
+    assert failing.events == ["frame"] and len(other.events) == QUEUED_EVENTS + 21
     (record,) = caplog.records
     assert record.levelno == logging.ERROR and record.fields == {"observer": "Failing"}
     assert "a bug of somebody else" in caplog.text
