@@ -4,8 +4,9 @@ import math
 from typing import Any
 
 from edge.errors import UsageError
+from edge.goals.words import KOREAN
 from edge.runs.room import RoomMap, RoomObject
-from sim.objects import COLOURS, KINDS, KOREAN
+from sim.objects import COLOURS, KINDS
 from sim.scene import Scene, SceneObject, sample_scene
 from sim.world import Pose, World, has_arrived, heading_error_rad, surface_distance_m
 

@@ -21,7 +21,7 @@ RESUME = "resume.pt"
 _MAY_DIFFER = ("out", "workers", "log_every")  # between a run and its continuation
 
 
-class RunFolder:
+class TrainingFolder:
     """One process alone writes here."""
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +54,7 @@ class RunFolder:
             )
 
     def write_data(self, losses: dict[str, dict[str, int]]) -> None:
-        """What became of each source's frames, see `training.pipeline.stream.RobotTask.losses`."""
+        """What became of each source's frames, see `training.pipeline.stream.RobotTask.count_dropped`."""
         (self.path / "data.json").write_text(json.dumps(losses, indent=1) + "\n")
 
     def checkpoint(self, name: str) -> Path | None:

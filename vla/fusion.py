@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vla.backbones.backbone import Backbone
-from vla.sequence import ANSWER, CONTEXT, END, IMAGE, Picture, Segment, Sequence, assemble
+from vla.sequence import ANSWER, CONTEXT, END, IMAGE, ImageTokens, Segment, Sequence, assemble
 
 _STEPWISE = ("images", "valid", "hand_images", "state", "tokens", "hand_tokens", "features")  # (B, W, ...)
 
@@ -97,7 +97,7 @@ class Fusion:
         rows = torch.tensor([ids], device=valid.device).expand(len(valid), -1)
         return [Segment(self.backbone.embed(rows), valid[:, None].expand(rows.shape), role, block)]
 
-    def _pictures(self, pictures: list[tuple[Picture, Tensor]], block: int) -> list[Segment]:
+    def _pictures(self, pictures: list[tuple[ImageTokens, Tensor]], block: int) -> list[Segment]:
         layout, segments = self.backbone.layout, []
         for picture, mask in pictures:
             there = mask.any(1)
@@ -122,11 +122,11 @@ class Fusion:
         """The cameras' frames in the order of the sequence, (B, W, 3, height, width) each."""
         return self._seen(inputs, "images", "hand_images")
 
-    def pictures(self, inputs: Inputs) -> list[Picture]:
+    def pictures(self, inputs: Inputs) -> list[ImageTokens]:
         """What the backbone makes of them, N = B * W images each; of no use for a clip."""
         if inputs.tokens is None:
             return [self.backbone.encode(camera.flatten(0, 1)) for camera in self.cameras(inputs)]
-        return [Picture(tokens.flatten(0, 1)) for tokens in self._seen(inputs, "tokens", "hand_tokens")]
+        return [ImageTokens(tokens.flatten(0, 1)) for tokens in self._seen(inputs, "tokens", "hand_tokens")]
 
     def _seen(self, inputs: Inputs, static: str, hand: str) -> list[Tensor]:
         found: list[Tensor] = []

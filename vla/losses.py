@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vla.heads.discrete import decode_bins
+
 
 @dataclass(frozen=True)
 class LossConfig:
@@ -60,18 +62,6 @@ def continuous_loss(
     bits = functional.binary_cross_entropy_with_logits(actions[..., -1:], target[..., -1:], reduction="none")
     bit = _mean(bits, weights)
     return Losses(pose + config.gripper_weight * bit, pose=pose, gripper=bit)
-
-
-def decode_bins(ids: Tensor, first_id: int, bins: int) -> Tensor:
-    """Action ids to numbers in (-1, 1). Bins between the edges linspace(-1, 1, bins), as OpenVLA's tokenizer.
-
-    id = first_id + bins - bin with bin in 1..bins, so the lowest action has the highest id; the last two bins
-    share the last centre. Raises ValueError for an id that is no action.
-    """
-    if bool(((ids < first_id) | (ids >= first_id + bins)).any()):
-        raise ValueError(f"not an action id: they are {first_id}..{first_id + bins - 1}")
-    index = (first_id + bins - ids - 1).clamp(0, bins - 2)
-    return (2 * index + 1) / (bins - 1) - 1
 
 
 def discrete_loss(

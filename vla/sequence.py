@@ -14,7 +14,7 @@ CONTEXT, IMAGE, ANSWER, END = range(4)  # roles of tokens
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageTokens:
     """What a backbone made of N images (or clips): P tokens each."""
 
     tokens: Tensor  # (N, P, D)
@@ -25,10 +25,10 @@ class Picture:
     memory: Tensor | None = None  # (N, M, width of vision): what cross-attention looks at
     deep: Tensor | None = None  # (N, P, K, D): added to the hidden states after the first K decoder layers
 
-    def split(self, steps: int) -> list["Picture"]:
-        """Pictures of N = B * steps images, steps varying fastest, to one Picture of B for each step."""
+    def split(self, steps: int) -> list["ImageTokens"]:
+        """Split N = B * steps images, steps varying fastest, into the B images of each step."""
         return [
-            Picture(
+            ImageTokens(
                 self.tokens[step::steps],
                 None if self.offsets is None else self.offsets[:, step::steps],
                 self.advance,
@@ -47,7 +47,7 @@ class Segment:
     mask: Tensor  # (B, n) bool: the token is there
     role: int = CONTEXT
     block: int = -1  # tokens of one block >= 0 may see each other both ways
-    picture: Picture | None = None
+    picture: ImageTokens | None = None
 
 
 @dataclass(frozen=True)

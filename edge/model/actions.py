@@ -38,7 +38,7 @@ _ORIGIN = Odometry(0, 0.0, 0.0, 0.0, ZERO)
 class Said:
     """What the model said of one frame. `stages_ms` has preprocess, vision, prefill, and head or decode."""
 
-    actions: Floats  # (T, A) in [-1, 1], as `vla.model.VLA.step` gives them
+    actions: Floats  # (T, A) in [-1, 1], as `vla.rollout.Rollout.step` gives them
     confidence: float  # [0, 1]: 1 for continuous heads; of tokens see `_Tokens`
     stages_ms: dict[str, float]
 

@@ -7,7 +7,8 @@ from typing_extensions import Self
 from edge.bundle.bundle import Bundle
 from edge.engines.open import open_engine
 from edge.errors import BundleRefused
-from edge.goals.vocabulary import asked, check_goal
+from edge.goals.prompts import goal_prompt
+from edge.goals.vocabulary import check_goal
 from edge.interfaces import Closing, Engine, Inference, PolicyStatus
 from edge.model.actions import ActionModel
 from edge.model.boxes import BoxReader
@@ -28,7 +29,7 @@ class GroundingPolicy(Closing, Seeker):
         """Opens the engines, each with `threads` threads, and warms them up."""
         self._model = GroundingModel(bundle, threads)
         self._floor = _Floor.of(bundle)
-        self._prompt = asked(bundle, goal)
+        self._prompt = goal_prompt(bundle.manifest, goal)
         self._model.warm_up(self._prompt)
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
         super().__init__(self._ground, boxes, mount, self._floor.see if self._floor else None)
@@ -54,7 +55,7 @@ class DrivingPolicy(Closing, ActionPolicy):
         self._floor = _Floor.of(bundle)
         self._model.warm_up()
         see_floor = self._floor.see if self._floor else None
-        super().__init__(self._model, asked(bundle, goal), mount, see_floor)
+        super().__init__(self._model, goal_prompt(bundle.manifest, goal), mount, see_floor)
         self.reset(goal)
 
     def close(self) -> None:
@@ -70,7 +71,7 @@ class WordsPolicy(Closing):
     def __init__(self, bundle: Bundle, goal: Goal, threads: int = 1) -> None:
         """Opens the engines and warms them up."""
         self._model = GroundingModel(bundle, threads)
-        self._prompt = asked(bundle, goal)
+        self._prompt = goal_prompt(bundle.manifest, goal)
         self._tokens = CAPTION_TOKENS if bundle.manifest.answer is None else None
         self._model.warm_up(self._prompt)
         self.status = PolicyStatus("look")

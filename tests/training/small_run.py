@@ -78,7 +78,7 @@ def learn_together(made: Config, process: int, port: int, answers: Any) -> None:
         "RANK": str(process),
     }
     os.environ |= {"LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": str(process)}
-    trainer = Trainer(made, writes=False)
+    trainer = Trainer.open(made, writes=False)
     task: Any = trainer.tasks["sim"]
     seen: list[int] = []
     make = task.batch

@@ -31,9 +31,9 @@ from training.datasets.lerobot_meta import (
     split_range,
 )
 from training.datasets.source import (
-    Episode,
     Floats,
     Pictures,
+    RecordedEpisode,
     check_not_empty,
     check_numbers,
     choose_cameras,
@@ -105,7 +105,7 @@ class LeRobotSource:
     def _key(self, camera: str) -> str:
         return next(key for key in (IMAGES + camera, camera) if key in self._features)
 
-    def _episode(self, place: dict[str, Any]) -> Episode:
+    def _episode(self, place: dict[str, Any]) -> RecordedEpisode:
         """Checks the episode's numbers, so that training never stumbles over them."""
         number, length = place["episode_index"], place["length"]
         file = self._file("data_path", place["data/chunk_index"], place["data/file_index"])
@@ -132,7 +132,7 @@ class LeRobotSource:
         self._times_s.append(_spread(times_s, frames, length, np.nan))
         late = tuple(frames[~in_time].tolist())
         missing = tuple(np.setdiff1d(np.arange(length), frames).tolist())
-        return Episode(number, self._tasks[task], length, file, late, missing)
+        return RecordedEpisode(number, self._tasks[task], length, file, late, missing)
 
     def _joined(self, keys: Sequence[str], columns: dict[str, np.ndarray], rows: NDArray[np.int64],
                 file: Path, number: int, length: int) -> Floats:  # fmt: skip

@@ -68,7 +68,7 @@ class _Video:
         """(height, width, 3). Raises UsageError."""
         try:
             found = self._nearest(time_s, period_s)
-        except (FFmpegError, EOFError, _Damaged) as error:
+        except (FFmpegError, EOFError, _DamagedVideo) as error:
             self._last = None
             raise UsageError(f"{place}: the video can't be decoded: {_said(error)}", _AGAIN) from error
         if found is None:
@@ -123,11 +123,11 @@ class _Video:
         for packet in self._container.demux(self._stream):
             for frame in packet.decode():
                 if packet.is_corrupt or frame.is_corrupt:
-                    raise _Damaged("a part of it is lost")
+                    raise _DamagedVideo("a part of it is lost")
                 yield frame
 
 
-class _Damaged(Exception):
+class _DamagedVideo(Exception):
     """Pixels that nobody filmed."""
 
 

@@ -16,7 +16,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 
 from edge.errors import UsageError
 from vla.backbones.cache import CACHE
-from vla.sequence import Picture, Sequence
+from vla.sequence import ImageTokens, Sequence
 
 
 @dataclass(frozen=True)
@@ -112,10 +112,10 @@ class Backbone(nn.Module, ABC):
         return self.layout.image
 
     @abstractmethod
-    def encode(self, images: Tensor) -> Picture:
+    def encode(self, images: Tensor) -> ImageTokens:
         """Images (N, 3, H, W), preprocessed as the family does, to tokens."""
 
-    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[Picture, Tensor]]:
+    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[ImageTokens, Tensor]]:
         """Clips (B, W, 3, H, W), oldest first, with `valid` (B, W) bool, to pictures and masks (B, P).
 
         By default each frame is a picture; a family that knows video makes one of all.

@@ -76,7 +76,7 @@ class ResidualBlock(nn.Module):
         return torch.relu(x + self.second(torch.relu(self.first(x))))
 
 
-class Stage(nn.Module):
+class StemBlock(nn.Module):
     """Halves the picture, then looks closer: (B, C, H, W) -> (B, outputs, H / 2, W / 2)."""
 
     def __init__(self, inputs: int, outputs: int, blocks: int) -> None:
@@ -99,7 +99,7 @@ class ConvStem(nn.Module):
         super().__init__()
         widths = (3, *config.stem_widths, config.vision_width)
         stages = zip(widths, widths[1:], config.stem_blocks, strict=False)
-        self.stages = nn.Sequential(*(Stage(i, o, blocks) for i, o, blocks in stages))
+        self.stages = nn.Sequential(*(StemBlock(i, o, blocks) for i, o, blocks in stages))
         self.projection = nn.Linear(config.vision_width, config.vision_width)
         self.position = nn.Parameter(sine_positions(*config.grid, config.vision_width))
 

@@ -15,7 +15,7 @@ import pytest
 
 from edge import cli
 from edge.bundle.bundle import write_bundle
-from edge.goals.prompts import prompt
+from edge.goals.prompts import family_prompt
 from edge.records import Goal
 from tests.edge.model.open_bundles import open_bundle
 
@@ -197,7 +197,7 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
 @pytest.mark.parametrize("family", ["smolvlm", "florence-2"])
 def test_any_family_describes_a_scene(family: str, pictures: Path, tmp_path: Path, capsys):
     goal = Goal("describe_scene")
-    asked = prompt(family, goal)
+    asked = family_prompt(family, goal)
     write_bundle(tmp_path / family, open_bundle(family, "the red cup", asked, max_tokens=60)[0])
     write_bundle(tmp_path / "short", open_bundle(family, "the red cup", asked, max_tokens=2)[0])
     for bundle, answer in ((family, "the red cup"), ("short", "… (cut off)")):

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from edge.bundle.bundle import make_bundle
 from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.errors import BundleRefused, UsageError
-from edge.goals.vocabulary import asked, check_target
+from edge.goals.prompts import goal_prompt
+from edge.goals.vocabulary import check_target
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
@@ -31,7 +32,7 @@ IMAGE = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
 
 
 def prompt_of(name: str, goal: Goal = GOAL) -> str:
-    return asked(open_bundle(name)[0], goal)
+    return goal_prompt(open_bundle(name)[0].manifest, goal)
 
 
 def observation(goal: Goal = GOAL, seq: int = 0) -> Observation:
@@ -44,7 +45,7 @@ def observation(goal: Goal = GOAL, seq: int = 0) -> Observation:
 def test_what_it_says_comes_from_all_that_the_graphs_hand_on(name: str, seed: int) -> None:
     bundle, net, tokenizer = open_bundle(name, max_tokens=12)
     image = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), np.uint8)
-    prompt = asked(bundle, replace(GOAL, target="red cup" if seed < 3 else "box on the left"))
+    prompt = goal_prompt(bundle.manifest, replace(GOAL, target="red cup" if seed < 3 else "box on the left"))
     ids = ids_after_picture(tokenizer, name, prompt, net.family.tokens)
     said, sure = net.say(image_to_tensor(image, bundle.manifest.image), ids, 12)
     with GroundingModel(bundle) as model:

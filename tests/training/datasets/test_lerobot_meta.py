@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from training.config_data import InputSettings, RobotSource
+from training.config_data import InputSettings, RobotSourceSettings
 from training.datasets.lerobot_meta import feature_names
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.datasets.statistics import compute_statistics, stored_statistics
@@ -103,7 +103,7 @@ def rename(path: Path, **names: str) -> None:
 
 
 def opened(path: Path, state: tuple[str, ...] = (), **keys: Any) -> Any:
-    settings = RobotSource(kind="lerobot", path=path, **keys)
+    settings = RobotSourceSettings(kind="lerobot", path=path, **keys)
     return open_robot(settings, InputSettings(camera="front", state=state))
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from training.datasets.source import Episode
+from training.datasets.source import RecordedEpisode
 from training.datasets.statistics import compute_statistics, describe, stored_statistics
 from training.datasets.windows import Windows, chunk_rows, history_rows
 
@@ -29,8 +29,8 @@ class MadeUp:
     tasks: tuple[str, ...] = ("task 0", "task 1", "task 2")
     state_names: tuple[str, ...] = ("x", "y", "z")
     action_names: tuple[str, ...] = ("v", "w")
-    episodes: Sequence[Episode] = tuple(
-        Episode(e, f"task {e}", n, Path("made-up")) for e, n in enumerate(LENGTHS)
+    episodes: Sequence[RecordedEpisode] = tuple(
+        RecordedEpisode(e, f"task {e}", n, Path("made-up")) for e, n in enumerate(LENGTHS)
     )
 
     def _rows(self, i: int, width: int) -> np.ndarray:
@@ -100,7 +100,7 @@ def test_windows_number_every_frame_once(source: MadeUp, chosen: list[int]) -> N
 def with_bad(bad: set[int], length: int = 9) -> MadeUp:
     """One episode of which some frames are late and the others of them missing."""
     late, missing = tuple(sorted(bad)[::2]), tuple(sorted(bad)[1::2])
-    return MadeUp(episodes=(Episode(1, "task 1", length, Path("made-up"), late, missing),))
+    return MadeUp(episodes=(RecordedEpisode(1, "task 1", length, Path("made-up"), late, missing),))
 
 
 @given(st.sets(st.integers(0, 8), max_size=3), st.integers(1, 4), st.integers(1, 4), st.booleans())

@@ -20,7 +20,7 @@ from training.datasets import lerobot_writer
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrations import collect
-from training.demonstrations.collect import Job, main
+from training.demonstrations.collect import CollectSettings, main
 from training.demonstrations.demonstrator import STATE_NAMES, Pushes, to_jpeg
 
 ARGUMENTS = ["--jobs", "1", "--height", "24", "--target", "cup"]
@@ -39,7 +39,7 @@ class MadeUp:
     def __init__(self, then: Any = lambda count: None, good: Any = lambda count: True) -> None:
         self.then, self.good, self.count = then, good, 0
 
-    def __call__(self, job: Job) -> "MadeUp":
+    def __call__(self, job: CollectSettings) -> "MadeUp":
         return self
 
     def play(self, seed: int) -> Recording | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from edge.errors import BundleRefused, UsageError
 from export.commands.export import main
 from export.sources import policy as policy_module
-from export.sources.policy import export_policy
+from export.sources.build import SourceOptions, build_bundle
 
 
 def edit_vla(folder: Path, **changes: Any) -> None:
@@ -95,7 +95,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_what_can_not_become_a_bundle_says_why_and_writes_nothing(
+def test_what_can_not_become_a_bundle_says_why_before_anything_slow(
     damage: str, checkpoints: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policy_module, "policy_sources", None)  # it is found out before
@@ -103,8 +103,7 @@ def test_what_can_not_become_a_bundle_says_why_and_writes_nothing(
     spoil, message = DAMAGE[damage]
     spoil(tmp_path / "checkpoint")
     with pytest.raises((UsageError, BundleRefused), match=message):
-        export_policy(tmp_path / "checkpoint", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+        build_bundle(tmp_path / "checkpoint", SourceOptions("head"))
 
 
 def test_a_floor_that_is_none_is_refused(checkpoints: dict[str, Path], tmp_path: Path) -> None:
