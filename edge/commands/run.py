@@ -208,9 +208,8 @@ class Run:
         return open_robot(RobotOptions(self._goal, self.folder.path, options.seed, options.absent, settings))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
-        camera = open_camera(uri, self._clock)
+        camera = open_camera(uri, self._clock, name)
         stack.callback(camera.close)
-        camera.name = name
         return camera
 
     def _note_end(self, ended: bool) -> None:
