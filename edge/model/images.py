@@ -75,7 +75,7 @@ def _planes(image: Image, spec: ImageSpec) -> Planes:
     """(3, height, width), whole numbers in [0, 255]."""
     check_image(image)
     if spec.fit in ("multiple", "tiles"):
-        raise ValueError(f"fit {spec.fit} is no single picture; use edge.model.patches")
+        raise ValueError(f"fit {spec.fit} gives several images; use edge.model.patches.vision_input")
     if spec.fit == "single":
         image = to_longest_edge(image, spec)
     height, width = image.shape[:2]

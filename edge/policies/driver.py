@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge.actions import Pipeline
 from edge.bundle.manifest import ActionHead
 from edge.interfaces import Inference, PolicyStatus
-from edge.model.actions import Said
+from edge.model.actions import ActionPrediction
 from edge.motor.limits import MotorLimits
 from edge.navigation.servo import standing
 from edge.navigation.shield import Shield
@@ -60,7 +60,7 @@ class Model(Protocol):
     head: ActionHead
     pipeline: Pipeline
 
-    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> Said: ...
+    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> ActionPrediction: ...
 
     def reset(self) -> None: ...
 

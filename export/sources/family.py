@@ -18,11 +18,11 @@ from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vo
 from edge.errors import BundleRefused, UsageError
 from edge.goals.goals import GOALS
 from edge.goals.prompts import TEMPLATES, asks_for_boxes, goal_prompt
-from edge.model.grounding import Answer, Net
+from edge.model.generation import DecoderEngines, Generation
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import ids_after_picture, ids_before_picture, image_token
+from edge.model.prompt_ids import ids_after_image, ids_before_image, image_token
 from edge.model.token_rules import ruled
-from edge.model.tokenizer import OpenText
+from edge.model.tokenizer import FamilyTokenizer
 from edge.records import BASE_ACTION, Goal, Image
 from export.graphs.family import Source, family_sources
 from export.sources.chat import chat_template, ends_utterances
@@ -84,7 +84,7 @@ def answering_sources(
     """The graphs of a model that answers prompts, by role."""
     image = manifest.image
     found = Tokenizer.from_str(tokenizer.decode())
-    before = ids_before_picture(found, manifest.family, manifest.chat)
+    before = ids_before_image(found, manifest.family, manifest.chat)
     return family_sources(backbone, image.height, image.width, tuple(before), prompt_tokens, answer_tokens)
 
 
@@ -93,7 +93,7 @@ def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -
     its target. Raises UsageError where that prompt does not fit."""
     found = Tokenizer.from_str(tokenizer.decode())
     prompts = [goal_prompt(manifest, Goal(kind)) for kind in manifest.goals]
-    least = max(len(ids_after_picture(found, manifest.family, words, 1, manifest.chat)) for words in prompts)
+    least = max(len(ids_after_image(found, manifest.family, words, 1, manifest.chat)) for words in prompts)
     if wanted is not None and wanted < least:
         raise UsageError(
             f"--prompt-tokens {wanted}: the prompts of {manifest.family} take {least} without a target",
@@ -193,15 +193,15 @@ def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict
     off, or fewer than 99 % of the tokens are the same."""
     kinds = bundle.manifest.goals
     error, equal = 0.0, []
-    net = Net(bundle, 1)
+    net = DecoderEngines(bundle, 1)
     try:
         for index, image in enumerate(images):
             kind = kinds[index % len(kinds)]
             words = goal_prompt(bundle.manifest, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
             wanted = torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words)
             choose = Chooser(bundle.manifest, bundle.read("tokenizer"), words, net.image_tokens)
-            answer = Answer(net)
-            logits = answer.start(image, words).copy()
+            answer = Generation(net)
+            logits = answer.prefill(image, words).copy()
             for place, one in enumerate(wanted):
                 scale = max(float(one.abs().max()), 1e-6)
                 error = max(error, float(np.abs(logits - one.numpy()).max()) / scale)
@@ -209,7 +209,7 @@ def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict
                 equal.append(token == choose.best(logits))
                 choose.said.append(token)
                 if place < len(wanted) - 1:
-                    logits = answer.step(token)
+                    logits = answer.decode(token)
     finally:
         net.close()
     parity = {"images": float(len(images)), "equal_tokens": sum(equal) / len(equal), "max_logit_error": error}
@@ -225,8 +225,8 @@ class Chooser:
 
     def __init__(self, manifest: Manifest, tokenizer_json: bytes, words: str, image_tokens: int) -> None:
         assert manifest.answer is not None  # of a model that answers
-        text = OpenText(tokenizer_json, manifest.family, manifest.answer, image_tokens, manifest.chat)
-        self._spec, self._asked = manifest.answer, text.seen_ids(words)
+        text = FamilyTokenizer(tokenizer_json, manifest.family, manifest.answer, image_tokens, manifest.chat)
+        self._spec, self._asked = manifest.answer, text.context_ids(words)
         self.said: list[int] = []
 
     def best(self, logits: np.ndarray) -> int:
@@ -244,11 +244,11 @@ def torch_answer(
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
     picture = backbone.encode(pixels.to(backbone.dtype))
-    before = ids_before_picture(tokenizer, manifest.family, manifest.chat)
+    before = ids_before_image(tokenizer, manifest.family, manifest.chat)
     if picture.memory is not None:
         before = before[:-1]  # the image's own token is the picture's
     shown = picture.tokens.shape[1]
-    after = ids_after_picture(tokenizer, manifest.family, words, shown, manifest.chat)
+    after = ids_after_image(tokenizer, manifest.family, words, shown, manifest.chat)
     there = torch.ones(picture.tokens.shape[:2], dtype=torch.bool)
     segments = [
         *_segment(backbone, before),

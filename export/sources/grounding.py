@@ -140,8 +140,8 @@ def compare(
             equal += grounding.ground(image, prompt, label).text == torch_ground(model, config, image, label)
             # Answers can agree by chance; all logits after random tokens cannot.
             said = generator.integers(config.vocab_size - LOC_COUNT, config.vocab_size, 5).tolist()
-            answer = grounding.answer()
-            logits = [answer.start(image, prompt).copy(), *(answer.step(token).copy() for token in said)]
+            answer = grounding.generation()
+            logits = [answer.prefill(image, prompt).copy(), *(answer.decode(token).copy() for token in said)]
             expected = torch_logits(model, config, image, prompt, said)
             error = max(error, float(np.abs(np.stack(logits) - expected.numpy()).max()))
     parity = {"answers": float(len(images)), "equal": equal / len(images), "max_logit_error": error}

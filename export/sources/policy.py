@@ -16,7 +16,7 @@ from edge.errors import BundleRefused
 from edge.goals.prompts import with_target
 from edge.model.actions import ActionModel, pipeline
 from edge.model.images import image_to_tensor
-from edge.model.tokenizer import PolicyText, Text
+from edge.model.tokenizer import GroundingTokenizer, PolicyTokenizer
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
 from export.graphs.policy import policy_sources
 from export.sources.checkpoint import Checkpoint, read_checkpoint
@@ -102,11 +102,15 @@ def build_policy_bundle(
     return make_bundle(manifest.model_copy(update={"parity": parity}), contents)
 
 
-def _text(checkpoint: Checkpoint, tokenizer: bytes) -> Text | PolicyText:
-    return Text(tokenizer) if checkpoint.spec is None else PolicyText(tokenizer, checkpoint.spec)
+def _text(checkpoint: Checkpoint, tokenizer: bytes) -> GroundingTokenizer | PolicyTokenizer:
+    return (
+        GroundingTokenizer(tokenizer)
+        if checkpoint.spec is None
+        else PolicyTokenizer(tokenizer, checkpoint.spec)
+    )
 
 
-def _prompt_tokens(checkpoint: Checkpoint, text: Text | PolicyText) -> int:
+def _prompt_tokens(checkpoint: Checkpoint, text: GroundingTokenizer | PolicyTokenizer) -> int:
     """How many tokens a prompt may have. Raises UsageError when the tokenizer does not know its words."""
     targets = tiny_vocabulary() if checkpoint.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
     prompts = [
@@ -149,7 +153,11 @@ def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> 
 
 @torch.inference_mode()
 def torch_step(
-    checkpoint: Checkpoint, text: Text | PolicyText, image: Image, prompt: str, odometry: Odometry
+    checkpoint: Checkpoint,
+    text: GroundingTokenizer | PolicyTokenizer,
+    image: Image,
+    prompt: str,
+    odometry: Odometry,
 ) -> np.ndarray:
     """What `VLA.step` says, (T, A) in [-1, 1]. It shares no code with the exported graphs, nor with what the
     runtime makes of the odometry."""

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer
 from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.bundle.manifest import AnswerSpec, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
 from edge.engines.onnx import OnnxEngine
-from edge.model.prompt_ids import ids_after_picture
+from edge.model.prompt_ids import ids_after_image
 from tests.edge.model import family_processors
 from tests.edge.model.family_processors import HALF
 
@@ -275,7 +275,7 @@ def open_bundle(
         script = [*tokenizer.encode(says, add_special_tokens=False).ids, end]
         if family.begins:
             script = [tokenizer.token_to_id("<s>"), *script]
-    asked = len(ids_after_picture(tokenizer, name, to, family.tokens))
+    asked = len(ids_after_image(tokenizer, name, to, family.tokens))
     net = Net(family, tokenizer.get_vocab_size(), slots, script, asked)
     contents = {role: graph.SerializeToString() for role, graph in net.graphs().items()}
     infos = {role: graph_info(role, content) for role, content in contents.items()}
