@@ -169,7 +169,7 @@ def torch_logits(
 def torch_ground(
     model: PaliGemmaForConditionalGeneration, config: TinyConfig, image: Image, label: str
 ) -> str:
-    """The answer to `detect label` in torch, under the grammar of `edge/model/grounding.py`.
+    """The answer to `detect label` in torch, under the grammar of `edge/model/decoding.py`.
 
     Slow: it has no cache, and shares no code with the exported graphs.
     """
