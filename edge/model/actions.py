@@ -49,7 +49,7 @@ class ActionModel:
     """Predicts one chunk a step and keeps its head's memory of the episode. One caller at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        """Builds the engines, each with `threads` threads.
+        """Build the engines, each with `threads` threads.
 
         Raises BundleRefused if the bundle's policy has no head, or a graph is not what its manifest says.
         """
@@ -61,7 +61,7 @@ class ActionModel:
         self._runner = (_TokenHead if head.tokens is not None else _FeatureHead)(bundle, head, threads)
 
     def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> ActionPrediction:
-        """The prediction for the next step of an episode.
+        """Return the prediction for the next step of an episode.
 
         Raises UsageError at a prompt with unknown words or too many, and if the model wants a state but there
         is no odometry.
@@ -73,7 +73,7 @@ class ActionModel:
         self._runner.reset()
 
     def warm_up(self) -> None:
-        """Runs one step about a black image and resets, so that the first real step is not the slow one."""
+        """Run one step about a black image and resets, so that the first real step is not the slow one."""
         spec = self._runner.engines.image
         self.step(np.zeros((spec.height, spec.width, 3), np.uint8), "none", _ORIGIN)
         self.reset()
@@ -103,7 +103,7 @@ class ActionModel:
 
 
 def state_of(odometry: Odometry, wanted: StateInput) -> NDArray[np.float32]:
-    """The state (1, S) that a model takes: scaled columns of the odometry.
+    """Return the state (1, S) that a model takes: scaled columns of the odometry.
 
     Raises UsageError if the numbers can't scale.
     """
@@ -115,7 +115,7 @@ def state_of(odometry: Odometry, wanted: StateInput) -> NDArray[np.float32]:
 
 
 def pipeline(head: ActionHead) -> Pipeline:
-    """The pipeline that decodes predicted actions to physical ones.
+    """Return the pipeline that decodes predicted actions to physical ones.
 
     Raises BundleRefused if the bundle's numbers can't scale.
     """
@@ -183,7 +183,7 @@ class _TokenHead:
         return ActionPrediction(self._tokens.decode(ids), min(1.0, confidence), generation.stages_ms)
 
     def reset(self) -> None:
-        """Does nothing: a discrete head has no memory."""
+        """Do nothing: a discrete head has no memory."""
 
     def close(self) -> None:
         self.engines.close()
@@ -218,7 +218,7 @@ class _FeatureHead:
         return ActionPrediction(actions.astype(np.float64), 1.0, watch.stages_ms)
 
     def _head(self, features: Tensor, full: bool) -> Tensor:
-        """The actions (T, A) of this step; `full`: the window was full before it."""
+        """Return the actions (T, A) of this step; `full`: the window was full before it."""
         if "head" not in self._graphs or (full and "window" in self._graphs):
             return self._over_window()
         outputs = self._graphs["head"].run({"features": features, **self._carried})
@@ -252,5 +252,5 @@ class _FeatureHead:
 
 
 def _zeros(engine: Engine) -> dict[str, Tensor]:
-    """The state of an LSTM before its first step: zeros."""
+    """Return the state of an LSTM before its first step: zeros."""
     return {spec.name: np.zeros(spec.shape, np.float32) for spec in engine.inputs if spec.name in ("h", "c")}

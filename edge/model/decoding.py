@@ -33,7 +33,7 @@ class ConstrainedDecoder:
         self.any_token = tokenizer.first_loc  # for warming up: one that may be generated
 
     def decode_box(self, logits: Logits, generation: Generation, label: str) -> DecodedText:
-        """The text `none`, or four location tokens and `label`, which costs no engine call.
+        """Return the text `none`, or four location tokens and `label`, which costs no engine call.
 
         `none` wins if it is more probable than all location tokens together; each coordinate is its most
         probable bin. The confidence of a box is the probability that the first token is a location, times the
@@ -90,7 +90,7 @@ class GreedyDecoder:
         self.any_token = tokenizer.spec.end_ids[0]  # for warming up: one that may be generated
 
     def decode_box(self, logits: Logits, generation: Generation, label: str) -> DecodedText:
-        """The model's text about a target, as `edge.parsing` reads the family.
+        """Return the model's text about a target, as `edge.parsing` reads the family.
 
         `label` is the operator's word for the target, which the model is not held to.
         """

@@ -31,7 +31,7 @@ class PrefillEngines:
     """The engines that read an image and a prompt, with what their shapes say."""
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        """Raises BundleRefused if a graph is missing or takes what no other graph gives it."""
+        """Build the engines. Raises BundleRefused if a graph is missing or does not fit the others."""
         manifest = bundle.manifest
         self.image = manifest.image
         if self.image.fit in ("multiple", "tiles"):
@@ -47,14 +47,14 @@ class PrefillEngines:
         _check_inputs("prefill", self.prefill, self.vision.outputs, ("ids", "length", "state"))
 
     def length_of(self, tensor: str, axis: int) -> int:
-        """The length of a tensor of the prefill graph along an axis. Raises BundleRefused if it has none."""
+        """Return a prefill tensor's length along an axis. Raises BundleRefused if it has no such axis."""
         shape = self._shapes.get(tensor, ())
         if axis >= len(shape):
             raise BundleRefused(f"the prefill graph has no '{tensor}' with axis {axis}", REEXPORT)
         return shape[axis]
 
     def prompt_inputs(self, prompt: str) -> dict[str, Tensor]:
-        """The inputs `ids` (1, P) and `length` (1,). Raises UsageError at unknown words or too many."""
+        """Return `ids` (1, P) and `length` (1,). Raises UsageError at unknown words or too many."""
         ids = self.tokenizer.prompt_ids(prompt)
         excess = len(ids) - self.prompt_tokens
         if excess > 0:
@@ -67,7 +67,7 @@ class PrefillEngines:
         return {"ids": padded, "length": np.array([len(ids)], np.int64)}
 
     def run(self, image: Image, inputs: dict[str, Tensor], watch: "StopWatch") -> dict[str, Tensor]:
-        """The outputs of the vision and the prefill graph; `inputs` are those of prefill besides vision's."""
+        """Return the outputs of vision and prefill; `inputs` is what prefill takes besides them."""
         pixels = image_to_tensor(image, self.image)
         watch.lap("preprocess")
         features = self.vision.run({"pixel_values": pixels})
@@ -86,7 +86,7 @@ class DecoderEngines(PrefillEngines):
     """The engines of a model that also decodes tokens."""
 
     def __init__(self, bundle: Bundle, threads: int) -> None:
-        """Raises BundleRefused if a graph is missing or takes what no other graph gives it."""
+        """Build the engines. Raises BundleRefused if a graph is missing or does not fit the others."""
         super().__init__(bundle, threads)
         self.decode = open_engine(bundle, "decode", threads)
         self.slots = self.length_of("cache", 3)
@@ -107,7 +107,7 @@ class DecoderEngines(PrefillEngines):
 
 
 def _check_inputs(stage: str, engine: Engine, given: Iterable[TensorSpec], own: tuple[str, ...]) -> None:
-    """Raises BundleRefused if a graph takes what no other gives it and the runtime does not know."""
+    """Check that a graph takes only what another gives it, or `own`. Raises BundleRefused if not."""
     for spec in engine.inputs:
         sources = [each for each in given if each.name == spec.name]
         if spec.name in own:
@@ -144,7 +144,7 @@ class Generation:
         return self._engines.slots - self.position
 
     def prefill(self, image: Image, prompt: str, state: Tensor | None = None) -> Logits:
-        """Reads image, prompt and, if the model takes one, a state (1, S); the first token's logits (V,).
+        """Read image, prompt and, if the model takes one, a state (1, S); the first token's logits (V,).
 
         Raises UsageError at a prompt with unknown words or too many.
         """
@@ -160,7 +160,7 @@ class Generation:
         return outputs["logits"][0]
 
     def decode(self, token: int) -> Logits:
-        """Appends one token; the logits (V,) of the next."""
+        """Append one token and return the logits (V,) of the next."""
         inputs = {
             **self._carried,
             "token": np.array([[token]], np.int64),
@@ -182,7 +182,7 @@ class StopWatch:
         self._last_s = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """Adds the time since the last lap to this stage."""
+        """Add the time since the last lap to this stage."""
         now_s = time.perf_counter()
         self.stages_ms[stage] += (now_s - self._last_s) * 1000
         self._last_s = now_s

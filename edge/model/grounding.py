@@ -27,7 +27,7 @@ class GroundingModel:
     """Answers prompts: with a box, or in words. One caller at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        """Builds the engines, each with `threads` threads.
+        """Build the engines, each with `threads` threads.
 
         Raises BundleRefused if the bundle holds another policy or a graph is not what its manifest says.
         """
@@ -43,7 +43,7 @@ class GroundingModel:
             self._decoder = GreedyDecoder(tokenizer)
 
     def ground(self, image: Image, prompt: str, label: str) -> Grounding:
-        """The box of what `prompt` ("detect red cup") asks for, as the family writes it.
+        """Return the box of what `prompt` ("detect red cup") asks for, as the family writes it.
 
         `label` is the operator's name for it. Raises UsageError at a prompt with unknown words or too many.
         """
@@ -52,7 +52,7 @@ class GroundingModel:
         return Grounding(decoded.text, decoded.confidence, generation.stages_ms, decoded.cut)
 
     def caption(self, image: Image, prompt: str, max_tokens: int | None = None) -> Grounding:
-        """The model's words to `prompt` ("caption en"), decoded greedily.
+        """Return the model's words to `prompt` ("caption en"), decoded greedily.
 
         `max_tokens` None: as many as the bundle allows. Raises UsageError at a prompt with unknown words or
         too many.
@@ -62,11 +62,11 @@ class GroundingModel:
         return Grounding(decoded.text, decoded.confidence, generation.stages_ms, decoded.cut)
 
     def generation(self) -> Generation:
-        """A new generation to drive token by token, for decoders other than the model's own."""
+        """Return a new generation to drive token by token, for decoders other than the model's own."""
         return Generation(self._engines)
 
     def warm_up(self, prompt: str = "none") -> None:
-        """Decodes two tokens about a black image, so that the first real answer is not the slow one.
+        """Decode two tokens about a black image, so that the first real answer is not the slow one.
 
         Raises UsageError at a prompt with unknown words or too many.
         """

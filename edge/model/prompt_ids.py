@@ -55,7 +55,7 @@ _FLORENCE_TASKS = {
 
 
 def family_chat(family: str) -> ChatTemplate | None:
-    """The chat template of a family's published checkpoints; None if its processor renders none."""
+    """Return the chat template of a family's published checkpoints; None if its processor has none."""
     return _LAYOUTS[family] if family in _CHATS else None
 
 
@@ -64,14 +64,14 @@ FLAMINGO_CHAT = _layout(*_FLAMINGO_ASKS, f"{END_OF_UTTERANCE}\nAssistant:")
 
 
 def image_token(family: str) -> str:
-    """The token that shows the image in the family's prompts, once or in a row."""
+    """Return the token that shows the image in the family's prompts, once or in a row."""
     return "<|image_pad|>" if family.startswith("qwen") else "<image>"
 
 
 def prompt_ids(
     tokenizer: Tokenizer, family: str, prompt: str, shown: ImageTokens, chat: ChatTemplate | None = None
 ) -> list[int]:
-    """The N ids of a prompt of `edge.goals.prompts` with its image; `chat` None: the family's own template.
+    """Return the ids of a prompt of `edge.goals.prompts` with its image; `chat` None: the family's template.
 
     Raises UsageError if the family has no layout, BundleRefused if the tokenizer has no image token.
     """
@@ -89,7 +89,7 @@ def prompt_ids(
 def ids_after_image(
     tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int, chat: ChatTemplate | None = None
 ) -> list[int]:
-    """The ids of a prompt that follow its image, which `image_tokens` ids in a row show.
+    """Return the ids of a prompt that follow its image, which `image_tokens` ids in a row show.
 
     Raises what `prompt_ids` raises.
     """
@@ -98,7 +98,7 @@ def ids_after_image(
 
 
 def ids_before_image(tokenizer: Tokenizer, family: str, chat: ChatTemplate | None = None) -> list[int]:
-    """The ids ahead of the image, the same for every prompt; flamingo's include the image's own.
+    """Return the ids ahead of the image, the same for every prompt; flamingo's include the image's own.
 
     Raises what `prompt_ids` raises.
     """
@@ -109,7 +109,7 @@ def ids_before_image(tokenizer: Tokenizer, family: str, chat: ChatTemplate | Non
 def _around_image(
     tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int, chat: ChatTemplate | None
 ) -> tuple[list[int], int, int]:
-    """A prompt's ids, the index of the image's first, and how many ids show the image."""
+    """Return a prompt's ids, the index of the image's first, and how many ids show the image."""
     shown = tokens_of_image(family, image_tokens).tokens
     ids = prompt_ids(tokenizer, family, prompt, ImageTokens(shown), chat)
     image: int | None = tokenizer.token_to_id(image_token(family))
@@ -118,13 +118,13 @@ def _around_image(
 
 
 def tokens_of_image(family: str, image_tokens: int) -> ImageTokens:
-    """How the prompt shows an uncut image of which the vision graph makes `image_tokens` tokens."""
+    """Return how the prompt shows an uncut image that the vision graph turns into `image_tokens` tokens."""
     # Flamingo's image tokens are not part of its sequence: cross-attention reads them.
     return ImageTokens(1 if family == "flamingo" else image_tokens)
 
 
 def _image_marks(family: str, image: str, shown: ImageTokens) -> str:
-    """The image tokens with the text between them."""
+    """Return the image tokens with the text between them."""
     if family == "kosmos-2":
         return " ".join([image] * shown.tokens)
     whole = image * shown.tokens
@@ -138,7 +138,7 @@ def _image_marks(family: str, image: str, shown: ImageTokens) -> str:
 
 
 def _processed(family: str, prompt: str) -> str:
-    """The prompt as the family's processor rewrites it."""
+    """Return the prompt as the family's processor rewrites it."""
     if family == "kosmos-2":
         return prompt.strip()
     if family == "flamingo":
@@ -151,7 +151,7 @@ def _processed(family: str, prompt: str) -> str:
 
 
 def _kosmos_image_ids(tokenizer: Tokenizer, ids: list[int], tokens: int) -> list[int]:
-    """The ids with the image's own in place: Kosmos-2 numbers them after <unk>, behind <s> and <image>."""
+    """Return the ids with the image's own, which Kosmos-2 numbers from <unk> on, behind <s> and <image>."""
     first: int | None = tokenizer.token_to_id("<unk>")
     if first is None:
         raise BundleRefused("the tokenizer has no <unk>, after which kosmos-2 numbers its image tokens")

@@ -19,7 +19,7 @@ class GroundingTokenizer:
     """The tokenizer of a PaliGemma of few words: its special tokens, words and location tokens."""
 
     def __init__(self, tokenizer_json: bytes) -> None:
-        """Raises BundleRefused if it can't be read, or lacks a token that grounding needs."""
+        """Read a tokenizer.json. Raises BundleRefused if it is broken or lacks a needed token."""
         self._tokenizer = _read(tokenizer_json)
         self.pad, self.eos, self.bos, self.unknown, _ = (self._id(token) for token in _SPECIALS)
         self.none = self._tokenizer.encode("none").ids[0]
@@ -29,7 +29,7 @@ class GroundingTokenizer:
         self.word_ids = self._find_words()
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """The ids of `<bos>`, the words and a newline; the graph puts in the image's tokens itself.
+        """Return the ids of `<bos>`, the words and a newline; the graph puts in the image's tokens itself.
 
         Raises UsageError at a word that the vocabulary lacks.
         """
@@ -39,11 +39,11 @@ class GroundingTokenizer:
         return [self.bos, *ids]
 
     def last_words(self, prompt: str, count: int) -> str:
-        """The text of the last `count` tokens of a prompt."""
+        """Return the text of the last `count` tokens of a prompt."""
         return _last_words(self._tokenizer, prompt, count)
 
     def decode(self, ids: list[int]) -> str:
-        """The text of ids; special tokens are left out."""
+        """Return the text of ids; special tokens are left out."""
         return self._tokenizer.decode(ids)
 
     def _id(self, token: str) -> int:
@@ -53,7 +53,7 @@ class GroundingTokenizer:
         return index
 
     def _find_words(self) -> NDArray[np.int64]:
-        """The ids of all tokens that plain sentences are made of."""
+        """Return the ids of all tokens that plain sentences are made of."""
         vocabulary: dict[str, int] = self._tokenizer.get_vocab()
         control = re.compile(r"<[^<>]*>|\n")
         return np.asarray(
@@ -74,9 +74,9 @@ class FamilyTokenizer:
         image_tokens: int,
         chat: ChatTemplate | None = None,
     ) -> None:
-        """`image_tokens` is the number that the vision graph gives; `chat` None: the family's own template.
+        """Read a tokenizer.json; `image_tokens` as the vision graph gives, `chat` None: the family's.
 
-        Raises BundleRefused if the tokenizer can't be read or lacks the token that the family shows images
+        Raises BundleRefused if it is broken or lacks the token that the family shows images
         by, UsageError if the family is unknown.
         """
         self._tokenizer = _read(tokenizer_json)
@@ -86,11 +86,11 @@ class FamilyTokenizer:
         self.prompt_ids("")
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """The ids that follow the image; those ahead of it are fixed in the graph."""
+        """Return the ids that follow the image; those ahead of it are fixed in the graph."""
         return ids_after_image(self._tokenizer, self._family, prompt, self._image_tokens, self._chat)
 
     def context_ids(self, prompt: str) -> list[int]:
-        """The ids that a generation continues, as the rules for its tokens count them.
+        """Return the ids that a generation continues, as the rules for its tokens count them.
 
         Those are the whole prompt with its image, or the first ids of the decoder of a model with an encoder.
         """
@@ -100,16 +100,16 @@ class FamilyTokenizer:
         return prompt_ids(self._tokenizer, self._family, prompt, image, self._chat)
 
     def last_words(self, prompt: str, count: int) -> str:
-        """The text of the last `count` tokens of a prompt."""
+        """Return the text of the last `count` tokens of a prompt."""
         return _last_words(self._tokenizer, prompt, count)
 
     def decode(self, ids: list[int]) -> str:
-        """The text of an answer, its location tokens such as <loc0001> included."""
+        """Return the text of an answer, its location tokens such as <loc0001> included."""
         begun = bool(ids) and ids[0] in self._begins
         return self._tokenizer.decode(ids[begun:], skip_special_tokens=False)
 
     def plain(self, ids: list[int]) -> str:
-        """The text of an answer for people, without special tokens."""
+        """Return the text of an answer for people, without special tokens."""
         return self._tokenizer.decode(ids).strip()
 
 
@@ -119,24 +119,24 @@ class PolicyTokenizer:
     pad = 0  # any id will do behind the prompt's end
 
     def __init__(self, tokenizer_json: bytes, spec: PromptSpec) -> None:
-        """Raises BundleRefused if the tokenizer can't be read."""
+        """Read a tokenizer.json. Raises BundleRefused if it is broken."""
         self._tokenizer = _read(tokenizer_json)
         self._spec = spec
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """The ids that follow the image; those ahead of it are fixed in the graph."""
+        """Return the ids that follow the image; those ahead of it are fixed in the graph."""
         words: list[int] = self._tokenizer.encode(prompt + self._spec.end, add_special_tokens=False).ids
         return [*self._spec.after_image, *words]
 
     def last_words(self, prompt: str, count: int) -> str:
-        """The text of the last `count` tokens of a prompt."""
+        """Return the text of the last `count` tokens of a prompt."""
         return _last_words(self._tokenizer, prompt, count)
 
 
 def model_tokenizer(
     manifest: Manifest, tokenizer_json: bytes, image_tokens: int
 ) -> GroundingTokenizer | FamilyTokenizer | PolicyTokenizer:
-    """The tokenizer of a bundle's model. Raises what the classes raise."""
+    """Return the tokenizer of a bundle's model. Raises what the classes raise."""
     if manifest.prompt is not None:
         return PolicyTokenizer(tokenizer_json, manifest.prompt)
     if manifest.answer is not None:

@@ -60,7 +60,7 @@ def _read(part: str) -> Reading:
 def action(
     kind: ActionType, confidence: float, reason: str, text: str, velocity: Velocity = ZERO, target: str = ""
 ) -> ParsedAction:
-    """An action within the limits; one that is not confident enough carries no motion."""
+    """Return an action within the limits; one that is not confident enough carries no motion."""
     sure = confidence >= MIN_CONFIDENCE
     return ParsedAction(
         kind,
@@ -117,7 +117,7 @@ def _no_order(reading: Reading, text: str) -> ParsedAction:
 
 
 def _together(main: list[Cue]) -> list[Cue]:
-    """The cues that steer at the same time: those of the first step that set a velocity."""
+    """Return the cues that steer at the same time: those of the first step that set a velocity."""
     step = main[0].step
     taken: list[Cue] = []
     for cue in main:
@@ -144,7 +144,7 @@ def _conflict(reading: Reading, main: list[Cue], steered: list[Cue]) -> str:
 
 
 def _velocity(cues: list[Cue]) -> Velocity:
-    """The sum of what goes on at once; each axis is set at most once."""
+    """Return the sum of what goes on at once; each axis is set at most once."""
     x = y = z = 0.0
     explicit = any(cue.type is not ActionType.AVOID and cue.ways for cue in cues)
     for cue in cues:

@@ -34,7 +34,7 @@ class _Verb:
 
 
 def read(text: str) -> Reading:
-    """The cues of one sentence."""
+    """Return the cues of one sentence."""
     plain = text.lower()
     if words.REPORTED.search(plain):
         return Reading(denial="reports what something says")
@@ -109,7 +109,7 @@ def _tail(said: list[str], at: int) -> str:
 
 
 def _verb(said: list[str], at: int) -> _Verb | None:
-    """The verb that the word is, with its negation; None when it is none."""
+    """Return the verb that the word is, with its negation; None when it is none."""
     word = said[at]
     joined = word + said[at + 1] if at + 1 < len(said) and word in _JOINED else ""
     short = word[1:] if word[0] in words.SHORT_NEGATION and len(word) > 1 else ""
@@ -183,7 +183,7 @@ def _has_subject(said: list[str], at: int) -> bool:
 
 
 def _direction(said: list[str], at: int, clause: _Clause) -> bool:
-    """Notes the direction or side that the word names; False when it names none."""
+    """Note the direction or side that the word names; False when it names none."""
     word = said[at]
     after = said[at + 1] if at + 1 < len(said) else ""
     if word in words.STRAIGHT:

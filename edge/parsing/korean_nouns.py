@@ -6,7 +6,7 @@ from edge.parsing import korean_words as words
 
 
 def side_of(word: str) -> tuple[str, str] | None:
-    """The direction that the word names and its particle."""
+    """Return the direction that the word names and its particle."""
     for pattern, way in words.SIDES:
         match = pattern.match(word)
         tail = words.SIDE_TAIL.match(word, match.end()) if match else None
@@ -16,7 +16,7 @@ def side_of(word: str) -> tuple[str, str] | None:
 
 
 def object_of(said: list[str], start: int, at: int) -> str:
-    """The noun phrase marked as the object of the verb, or the bare one right before it."""
+    """Return the noun phrase marked as the object of the verb, or the bare one right before it."""
     for i in range(at - 1, start - 1, -1):
         match = words.OBJECT.match(said[i])
         if match and said[i] not in words.ADVERBS and side_of(said[i]) is None and match[1] not in words.SELF:
@@ -56,7 +56,7 @@ def destination_of(said: list[str], start: int, at: int) -> str:
 
 
 def _phrase(said: list[str], start: int, at: int, head: str) -> str:
-    """The head with what describes it: "빨간 공"."""
+    """Return the head with what describes it: "빨간 공"."""
     taken = [head]
     for word in reversed(said[max(start, at - 3) : at]):
         if word in words.ADVERBS or side_of(word) is not None or words.CONNECTED.search(word):
