@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 
 from edge.interfaces import Inference, Policy, PolicyStatus
+from edge.policies.chunks import velocity_chunk
 from edge.records import BASE_ACTION, ActionChunk, Goal, Image, Observation, Velocity
-from sim.expert import Expert, chunk
+from sim.expert import Expert
 from sim.waymap import SOFT_M
 from sim.world import World
 from training.datasets.lerobot_writer import Recording
@@ -79,7 +80,7 @@ class Demonstrator:
         pose = self._world.pose
         gap = float(self._expert.map.gap[self._expert.map.cell(pose.x_m, pose.y_m)])
         driven = self._pushes.push(wanted, self._world.time_ns / 1e9, gap)
-        return chunk(driven, observation.frame.stamp_ns, self._decision)
+        return velocity_chunk(driven, observation.frame.stamp_ns, self._decision)
 
     def recording(self, task: str) -> Recording | None:
         """Make a recording of the episode so far; None before its first frame."""
