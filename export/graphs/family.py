@@ -25,7 +25,7 @@ from export.graphs.weights import current_store
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.families import PaliGemma, SmolVLM
 from vla.backbones.qwen import QwenVL
-from vla.sequence import ImageTokens
+from vla.sequence import EncodedImages
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class VisionSource:
     """The vision graph's source, and what the backbone makes of one image."""
 
     source: GraphSource
-    picture: ImageTokens
+    picture: EncodedImages
     outputs: dict[str, Tensor]
 
     @property
@@ -202,7 +202,7 @@ def with_decode(prefill: GraphSource, reader: Reader, seen: VisionSource) -> dic
     }
 
 
-def reader_of(backbone: Backbone, slots: Slots, picture: ImageTokens) -> Reader:
+def reader_of(backbone: Backbone, slots: Slots, picture: EncodedImages) -> Reader:
     """The family's."""
     return READERS[backbone.family](backbone, slots, picture)
 
