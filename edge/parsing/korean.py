@@ -1,4 +1,4 @@
-"""Reads a Korean sentence into cues. The verb comes last, after its direction and its object."""
+"""Reading of a Korean sentence: the verb comes last, after its direction and its object."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -10,27 +10,29 @@ from edge.parsing.korean_verbs import VERBS
 from edge.records import ActionType
 
 _WORD = re.compile(r"[0-9A-Za-z\uac00-\ud7a3]+")
-# The first of two words that make a verb together.
+# These are the first of two words that make a verb together.
 _JOINED = frozenset(("이리", "가까이", "손을", "그대로", "거기", "거기에", "가만히", "그리퍼를", "집게를"))
-_MAX_TAIL = 4  # words that a negation may stretch over
+_MAX_TAIL = 4  # words that a verb and its negation may take
 
 
 @dataclass(slots=True)
 class _Clause:
-    """What was said since the last verb."""
+    """The directions and sides named since the last verb."""
 
-    start: int = 0
-    ways: set[str] = field(default_factory=set[str])  # where to: "왼쪽으로"
+    start: int = 0  # index of its first word
+    ways: set[str] = field(default_factory=set[str])  # where to go: "왼쪽으로"
     sides: set[str] = field(default_factory=set[str])  # where something is: "왼쪽에"
 
 
 @dataclass(frozen=True, slots=True)
 class _Verb:
+    """A verb with its negation."""
+
     type: ActionType
     way: str
     traits: frozenset[str]
-    length: int  # syllables of the word that the stem took
-    negated_words: int  # words that the verb and its negation take; 0 when not negated
+    length: int  # syllables that the stem takes
+    negated_words: int  # words that the verb and its negation take; 0 if it is not negated
 
 
 def read(text: str) -> Reading:
@@ -42,7 +44,9 @@ def read(text: str) -> Reading:
         plain = pattern.sub(instead, plain)
     request = words.REQUEST.search(plain)
     ended = plain.rstrip(" .!\n")
-    asked = not request and ("?" in plain or words.ASKS.search(ended) or words.ASKED_WORD.search(plain))
+    question = not request and (
+        "?" in plain or words.QUESTION_END.search(ended) or words.QUESTION_WORD.search(plain)
+    )
     hedge = words.HEDGE.search(plain)
     factor = min((scale for pattern, scale in words.SPEED if pattern.search(plain)), default=1.0)
     said = _WORD.findall(plain)
@@ -53,7 +57,7 @@ def read(text: str) -> Reading:
     denial = words.DENIAL.search(plain)
     return Reading(
         cues=tuple(replace(cue, factor=factor, doubt=cue.doubt or doubt) for cue in cues),
-        doubt=f"hedged: '{hedge[0]}'" if hedge else "a question" if asked else "",
+        doubt=f"hedged: '{hedge[0]}'" if hedge else "a question" if question else "",
         sides=frozenset(way for pattern, way in words.SIDES[:2] if re.search(pattern.pattern + "에", plain)),
         denial=f"denies something: '{denial[0]}'" if denial else "",
         blocked=words.BLOCKED.search(plain) is not None,
@@ -65,7 +69,7 @@ def _cues(said: list[str]) -> list[Cue]:
     clause = _Clause()
     step = 0
     at = 0
-    verb_at = -2  # word of the last verb
+    verb_at = -2  # index of the last verb
     while at < len(said):
         word = said[at]
         if word in words.AFTERWARDS and cues:
@@ -96,7 +100,7 @@ def _cues(said: list[str]) -> list[Cue]:
 
 
 def _with_leftover(cues: list[Cue], clause: _Clause) -> list[Cue]:
-    """ "돌아, 왼쪽으로": the direction may come after the verb."""
+    """Give the last verb a direction that comes after it: "돌아, 왼쪽으로"."""
     if cues and clause.ways and cues[-1].type in (ActionType.MOVE, ActionType.TURN):
         said = frozenset(clause.ways)
         ways = said if cues[-1].doubt or cues[-1].ways == frozenset({"forward"}) else cues[-1].ways | said
@@ -109,7 +113,7 @@ def _tail(said: list[str], at: int) -> str:
 
 
 def _verb(said: list[str], at: int) -> _Verb | None:
-    """Return the verb that the word is, with its negation; None when it is none."""
+    """Return the verb that the word is, with its negation; None if it is not a verb."""
     word = said[at]
     joined = word + said[at + 1] if at + 1 < len(said) and word in _JOINED else ""
     short = word[1:] if word[0] in words.SHORT_NEGATION and len(word) > 1 else ""
@@ -127,7 +131,7 @@ def _verb(said: list[str], at: int) -> _Verb | None:
 
 
 def _negated(said: list[str], at: int, text: str, end: int, joined: str) -> int:
-    """How many words a verb and its negation take, 0 when it has none."""
+    """Return how many words a verb and its negation take; 0 if it has no negation."""
     if text is joined:
         return 3 if re.match(r"있지(?:는|도)?(?:마|말|않)", "".join(said[at + 1 : at + 3])) else 0
     tail = _tail(said, at)
@@ -145,7 +149,7 @@ def _negated(said: list[str], at: int, text: str, end: int, joined: str) -> int:
 
 
 def _describes(said: list[str], at: int, verb: _Verb) -> bool:
-    """Whether the word tells what is or was, instead of what to do."""
+    """Return whether the word describes something instead of ordering it."""
     word = said[at]
     after = said[at + 1] if at + 1 < len(said) else ""
     if verb.negated_words:
@@ -174,7 +178,7 @@ def _describes(said: list[str], at: int, verb: _Verb) -> bool:
 
 
 def _has_subject(said: list[str], at: int) -> bool:
-    """Whether somebody else than the robot does it."""
+    """Return whether the verb has another subject than the robot."""
     for word in said[max(0, at - 5) : at]:
         match = words.SUBJECT.match(word)
         if match and match[1] not in words.SELF and word not in words.ADVERBS and side_of(word) is None:
@@ -183,7 +187,7 @@ def _has_subject(said: list[str], at: int) -> bool:
 
 
 def _direction(said: list[str], at: int, clause: _Clause) -> bool:
-    """Note the direction or side that the word names; False when it names none."""
+    """Note the direction or side that the word names; False if it names none."""
     word = said[at]
     after = said[at + 1] if at + 1 < len(said) else ""
     if word in words.STRAIGHT:
@@ -207,7 +211,7 @@ def _direction(said: list[str], at: int, clause: _Clause) -> bool:
 
 
 def _auxiliary(said: list[str], at: int, verb: _Verb, cues: list[Cue], clause: _Clause) -> bool:
-    """Whether the word only helps the verb right before it: "피해 가", "돌아 봐", "향해 가"."""
+    """Return whether the word only helps the verb right before it: "피해 가", "돌아 봐", "향해 가"."""
     if clause.ways or not re.search(r"[아어해여려라와가겨져켜]$", said[at - 1]):
         return False
     last = cues[-1]
@@ -226,7 +230,7 @@ def _order(said: list[str], at: int, verb: _Verb, clause: _Clause) -> Cue:
         return Cue(verb.type, negated)
     target = object_of(said, clause.start, at)
     if verb.type is ActionType.AVOID:
-        if ways & {"left", "right"}:  # "오른쪽으로 피해" says where to, so the thing is on the other side
+        if ways & {"left", "right"}:  # "오른쪽으로 피해" names where to go; the thing is on the other side
             ways = frozenset({"right"} if "left" in ways else {"left"})
             return Cue(verb.type, negated, ways, target)
         return Cue(verb.type, negated, sideways, target)
