@@ -139,8 +139,8 @@ def _segment(state: _State, mark: str, tokens: list[str]) -> None:
 
 
 def _only_ways(tokens: list[str]) -> bool:
-    said = _SIDE_AFTER.issuperset(tokens) and bool(_ways(tokens, 0))
-    return said and not any(_base(tokens, at) for at in range(len(tokens)))
+    directed = _SIDE_AFTER.issuperset(tokens) and bool(_ways(tokens, 0))
+    return directed and not any(_base(tokens, at) for at in range(len(tokens)))
 
 
 def _directions_only(state: _State, mark: str, tokens: list[str]) -> None:
@@ -148,18 +148,18 @@ def _directions_only(state: _State, mark: str, tokens: list[str]) -> None:
     if not state.cues or any(token not in _SIDE_AFTER for token in tokens):
         return
     last = state.cues[-1]
-    said = _ways(tokens, 0)
-    if not said or last.type not in (ActionType.MOVE, ActionType.TURN) or mark == "":
+    ways = _ways(tokens, 0)
+    if not ways or last.type not in (ActionType.MOVE, ActionType.TURN) or mark == "":
         return
     if state.negated and not last.negated:
         return
     if mark in ("and", "or", ",", "nor") and state.step == last.step and last.negated == state.negated:
-        state.cues[-1] = replace(last, ways=last.ways | said, doubt="")
+        state.cues[-1] = replace(last, ways=last.ways | ways, doubt="")
         state.choice = state.choice or (mark == "or" and not last.negated)
     elif last.doubt and not last.ways:
-        state.cues[-1] = replace(last, ways=said, doubt="")  # "turn not left but right"
+        state.cues[-1] = replace(last, ways=ways, doubt="")  # "turn not left but right"
     elif not (last.negated and mark == ","):
-        state.cues.append(replace(last, ways=said, step=state.step, negated=state.negated, doubt=""))
+        state.cues.append(replace(last, ways=ways, step=state.step, negated=state.negated, doubt=""))
 
 
 def _verb(tokens: list[str], negated: bool) -> Cue | None:
