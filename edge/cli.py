@@ -15,18 +15,18 @@ from edge.errors import EdgeError, UsageError
 
 REPORT_TO = "please report it with the output of `VLA_EDGE_DEBUG=1 vla-edge ...`"
 OWN_PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "sim")
-NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # no bug of ours
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # not bugs of ours
 INTERRUPTED = 130  # 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command lives. Its `main(argv)` parses its own arguments and returns the exit code."""
+    """One command. Its function takes `argv`, parses its own arguments and returns the exit code."""
 
     target: str  # "module:function"
     help: str
-    extra: str = ""  # what to install for it beyond the runtime
+    extra: str = ""  # the package's extra that it needs
 
 
 COMMANDS = {
@@ -83,10 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError as error:
         return PIPE_CLOSED if _stdout_is_closed() else _report_bug(error, arguments)
     except OSError as error:
-        if error.errno not in NO_PLACE:
+        if error.errno not in NO_SPACE:
             return _report_bug(error, arguments)
-        where = error.filename or "a temporary file (TMPDIR says where those are)"
-        hint = "free some space, or write where you may"
+        where = error.filename or "a temporary file (in the folder TMPDIR)"
+        hint = "free some space, or write to another folder"
         return _report(f"{where}: {error.strerror}", hint, UsageError.exit_code, arguments)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug is reported, in one line
         return _report_bug(error, arguments)
@@ -117,7 +117,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:
-    """The command's name, of one or two words, and what follows it."""
+    """Return the command's name, one or two words, and the arguments behind it."""
     for words in (2, 1):
         name = " ".join(arguments[:words])
         if name in COMMANDS:
@@ -186,7 +186,7 @@ def _report(message: str, hint: str, exit_code: int, arguments: list[str]) -> in
 
 
 def _stdout_is_closed() -> bool:
-    """True when the reader of our output has gone; then nothing more is written there, not even at exit."""
+    """Return True if the reader of our output has gone; then nothing more is written, not even at exit."""
     import select
 
     poll = select.poll()

@@ -1,4 +1,4 @@
-"""`vla-edge run`: check everything, start everything, drive, and leave a folder that tells what happened."""
+"""`vla-edge run`: check everything, start everything, drive, and leave a folder that shows what happened."""
 
 import argparse
 import contextlib
@@ -110,7 +110,7 @@ def _camera(text: str) -> tuple[str, str]:
 
 
 def _check_hardware(options: argparse.Namespace) -> None:
-    """Raises UsageError unless there is either a robot, or cameras and motors."""
+    """Check that there is either a robot, or cameras and motors. Raises UsageError if not."""
     if options.camera is None and options.motors is None:
         find_robot(options.robot or "sim")
     elif options.camera is None or options.motors is None:
@@ -180,7 +180,7 @@ class Run:
         addresses = {f"camera_{name}": uri for name, uri in uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in uris.items()}
-        # The truth is asked for once the motor process has stopped the base and gone.
+        # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
         motor = stack.enter_context(MotorProcess.start(robot.motors_uri))
         self.folder.write_pids(pids := {**pids, "motor": motor.pid})
