@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 def verify(argv: list[str]) -> int:
     """Check that every file is there and as the manifest has it, and nothing else; and who signed it."""
-    parser = ArgumentParser(
-        "bundle verify", "check schema, sizes, SHA-256, files that don't belong, signature"
-    )
+    parser = ArgumentParser("bundle verify", "check schema, sizes, SHA-256, foreign files, signature")
     parser.add_argument("bundle", help="a bundle's folder or name")
     parser.add_argument("--key", type=Path, help="PEM file of the public key that must have signed it")
     parser.add_argument("--json", action="store_true")
@@ -63,9 +61,7 @@ def show(argv: list[str]) -> int:
     """Show a bundle's manifest, or what the gate of its export measured."""
     parser = ArgumentParser("bundle show", "show a bundle's manifest; its files are not verified")
     parser.add_argument("bundle", help="a bundle's folder or name")
-    parser.add_argument(
-        "--parity", action="store_true", help="show what its export's gate measured, verified"
-    )
+    parser.add_argument("--parity", action="store_true", help="show what its gate measured, verified")
     parser.add_argument("--json", action="store_true", help="print the whole manifest with its sha256")
     args = parser.parse_args(argv)
     if args.parity:
@@ -189,7 +185,7 @@ def sign(argv: list[str]) -> int:
     if not args.bundle.is_dir():
         if str(args.bundle) in bundle_names():
             raise UsageError(
-                f"'{args.bundle}' is the name of an installed bundle; only a folder of your own can be signed",
+                f"'{args.bundle}' is an installed bundle; only a folder of your own can be signed",
                 f"copy it, and sign the copy: cp -r {find_bundle(args.bundle)} my-{args.bundle}; "
                 f"vla-edge bundle sign my-{args.bundle} --key {args.key}",
             )
@@ -220,9 +216,7 @@ def pack(argv: list[str]) -> int:
 
 def unpack(argv: list[str]) -> int:
     """Unpack one file into a bundle."""
-    parser = ArgumentParser(
-        "bundle unpack", "verify a file of `bundle pack` and unpack it, whole or not at all"
-    )
+    parser = ArgumentParser("bundle unpack", "verify a packed bundle and unpack it, whole or not at all")
     parser.add_argument("file", type=Path, metavar="FILE.zip")
     parser.add_argument("out", type=Path, metavar="FOLDER")
     parser.add_argument("--json", action="store_true")
