@@ -8,7 +8,7 @@ from edge.records import Velocity
 
 
 class NullMotors(Closing):
-    """Accepts everything and moves nothing: for a camera without a base."""
+    """Accepts every setpoint and moves nothing, for a camera without a base."""
 
     max_rate_hz = math.inf
 

@@ -12,6 +12,7 @@ from types import ModuleType
 import numpy as np
 
 from edge import cli
+from edge.base_spec import BaseSpec
 from edge.bundle.bundle import Bundle
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.grounding import GroundingModel
@@ -23,7 +24,7 @@ BREAK_AFTER = 20  # inferences
 class TurningPolicy:
     """Turns on the spot at 0.6 rad/s."""
 
-    def __init__(self, bundle: Bundle, goal: Goal, mount: CameraMount, threads: int) -> None:
+    def __init__(self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int) -> None:
         self._model = GroundingModel(bundle, threads)
         self._mode = os.environ.get("VLA_EDGE_TEST", "")
         self._inferences = self._decision = 0

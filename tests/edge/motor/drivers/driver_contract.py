@@ -41,7 +41,8 @@ class DriverCase:
     far_end: Callable[[Path], AbstractContextManager[FarEnd]]
     malformed: tuple[str, ...]
     missing: tuple[str, ...]  # well-formed addresses of what is not there
-    moves: bool = True  # False: there is no base that could move, vanish or be taken
+    moves: bool = True  # False: there is no base that could move or vanish
+    exclusive: bool = True  # False: nothing keeps a second driver from opening the address
 
 
 def until(happens: Callable[[], bool]) -> None:
@@ -118,7 +119,13 @@ class DriverContract:
         armed(motors)
         motors.write(FORWARD)
         motors.stop()
-        until(lambda: base.velocity() == ZERO and not motors.read().armed)
+
+        def stands() -> bool:
+            feedback = motors.read()
+            assert not feedback.fault, "a silent base is not one that says that it is disarmed"
+            return base.velocity() == ZERO and not feedback.armed
+
+        until(stands)
         motors.stop()
 
     def test_a_disarmed_base_does_not_move(self, motors: Motors, base: FarEnd):
@@ -158,7 +165,7 @@ class DriverContract:
         self, case: DriverCase, base: FarEnd
     ):
         with open_motors(base.address) as first:
-            if case.moves:
+            if case.exclusive:
                 with pytest.raises(HardwareMissing, match="taken"):
                     open_motors(base.address)
             assert not first.read().armed

@@ -79,7 +79,7 @@ def board(folder: Path) -> Iterator[Board]:
 
 
 CASES = [
-    DriverCase("null", nothing, ("null://x", "null://x?y"), (), moves=False),
+    DriverCase("null", nothing, ("null://x", "null://x?y"), (), moves=False, exclusive=False),
     DriverCase(
         "mavlink",
         board,
