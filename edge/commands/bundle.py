@@ -185,7 +185,8 @@ def sign(argv: list[str]) -> int:
     if not args.bundle.is_dir():
         if str(args.bundle) in bundle_names():
             raise UsageError(
-                f"'{args.bundle}' is an installed bundle; only a folder of your own can be signed",
+                f"'{args.bundle}' is the name of an installed bundle; "
+                "only a folder of your own can be signed",
                 f"copy it, and sign the copy: cp -r {find_bundle(args.bundle)} my-{args.bundle}; "
                 f"vla-edge bundle sign my-{args.bundle} --key {args.key}",
             )
