@@ -197,9 +197,9 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
 @pytest.mark.parametrize("family", ["smolvlm", "florence-2"])
 def test_any_family_describes_a_scene(family: str, pictures: Path, tmp_path: Path, capsys):
     goal = Goal("describe_scene")
-    asked = family_prompt(family, goal)
-    write_bundle(tmp_path / family, open_bundle(family, "the red cup", asked, max_tokens=60)[0])
-    write_bundle(tmp_path / "short", open_bundle(family, "the red cup", asked, max_tokens=2)[0])
+    words = family_prompt(family, goal)
+    write_bundle(tmp_path / family, open_bundle(family, "the red cup", words, max_tokens=60)[0])
+    write_bundle(tmp_path / "short", open_bundle(family, "the red cup", words, max_tokens=2)[0])
     for bundle, answer in ((family, "the red cup"), ("short", "… (cut off)")):
         code = cli.main(
             ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / bundle), "--json",
