@@ -32,27 +32,35 @@ class Command:
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
-    "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
-    "bench detection": Command("benchmarks.detection:main", "how well a bundle detects on fresh scenes"),
-    "bench latency": Command("benchmarks.latency:main", "milliseconds a step of bundles, side by side"),
+    "eval": Command("benchmarks.success:main", "measure success rates over many simulated episodes"),
+    "bench detection": Command(
+        "benchmarks.detection:main", "measure how well a bundle detects in fresh scenes"
+    ),
+    "bench latency": Command("benchmarks.latency:main", "compare bundles by milliseconds a step"),
     "bench precision": Command(
-        "benchmarks.precision:main", "stages of a bundle against their fp32 ones, in one run", extra="export"
+        "benchmarks.precision:main",
+        "compare a bundle's stages with their fp32 ones, in one run",
+        extra="export",
     ),
-    "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory and SIGKILL in real time"),
+    "bench realtime": Command(
+        "benchmarks.realtime:main", "measure rates, latency, memory and a SIGKILL in real time"
+    ),
     "bundle verify": Command(
-        "edge.commands.bundle:verify", "is a bundle whole, and who signed it", extra="sign"
+        "edge.commands.bundle:verify", "check that a bundle is whole, and who signed it", extra="sign"
     ),
-    "bundle show": Command("edge.commands.bundle:show", "what a bundle holds and can do"),
+    "bundle show": Command("edge.commands.bundle:show", "show what a bundle holds and can do"),
     "bundle keygen": Command(
-        "edge.commands.bundle:keygen", "a pair of keys to sign bundles with", extra="sign"
+        "edge.commands.bundle:keygen", "make a pair of keys to sign bundles with", extra="sign"
     ),
     "bundle sign": Command("edge.commands.bundle:sign", "sign a bundle", extra="sign"),
-    "bundle pack": Command("edge.commands.bundle:pack", "a bundle as one file to carry"),
-    "bundle unpack": Command("edge.commands.bundle:unpack", "the bundle in such a file"),
-    "plan": Command("export.planner.command:main", "does a model fit a board, and how fast could it be"),
+    "bundle pack": Command("edge.commands.bundle:pack", "pack a bundle into one file to carry"),
+    "bundle unpack": Command("edge.commands.bundle:unpack", "unpack such a file into a bundle"),
+    "plan": Command(
+        "export.planner.command:main", "estimate whether a model fits a board, and how fast it could be"
+    ),
     "collect": Command(
         "training.demonstrations.collect:main",
-        "demonstrations by a scripted expert, as a LeRobotDataset",
+        "collect demonstrations of a scripted expert, as a LeRobotDataset",
         extra="train",
     ),
     "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
@@ -65,7 +73,9 @@ COMMANDS = {
         "turn what training wrote into a bundle, in any precision",
         extra="export",
     ),
-    "build": Command("export.commands.build:main", "TensorRT plans for a bundle, on the Jetson they are for"),
+    "build": Command(
+        "export.commands.build:main", "build TensorRT plans for a bundle, on the Jetson that runs it"
+    ),
 }
 
 

@@ -18,7 +18,7 @@ def verify(argv: list[str]) -> int:
     parser = ArgumentParser("bundle verify", "check schema, sizes, SHA-256, foreign files, signature")
     parser.add_argument("bundle", help="a bundle's folder or name")
     parser.add_argument("--key", type=Path, help="PEM file of the public key that must have signed it")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.bundle import check_folder, find_bundle, load_with_manifest, read_signature
 
@@ -150,7 +150,7 @@ def keygen(argv: list[str]) -> int:
         "bundle keygen", "make an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give"
     )
     parser.add_argument("name", metavar="NAME")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.signing import make_keys
 
@@ -170,7 +170,7 @@ def sign(argv: list[str]) -> int:
     )
     parser.add_argument("bundle", type=Path, help="a bundle's folder")
     parser.add_argument("--key", type=Path, required=True, help="PEM file of the private key")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.bundle import (
         bundle_names,
@@ -206,7 +206,7 @@ def pack(argv: list[str]) -> int:
     parser = ArgumentParser("bundle pack", "verify a bundle and pack it with its signature, not compressed")
     parser.add_argument("bundle", help="a bundle's folder or name")
     parser.add_argument("out", type=Path, metavar="OUT.zip")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.archive import pack_bundle
     from edge.bundle.bundle import find_bundle
@@ -220,7 +220,7 @@ def unpack(argv: list[str]) -> int:
     parser = ArgumentParser("bundle unpack", "verify a packed bundle and unpack it, whole or not at all")
     parser.add_argument("file", type=Path, metavar="FILE.zip")
     parser.add_argument("out", type=Path, metavar="FOLDER")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.archive import unpack_bundle
 

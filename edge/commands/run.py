@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
 
 def _arguments() -> ArgumentParser:
     parser = ArgumentParser("run", "Drive a robot to a goal. Ctrl-C stops it first and then ends.")
-    parser.add_argument("--goal", required=True, help=", ".join(GOALS))
+    parser.add_argument("--goal", required=True, help=f"one of {', '.join(GOALS)}")
     parser.add_argument("--target", help='what the goal is about, such as "red cup"')
     parser.add_argument("--robot", help='a robot by name (default: sim), also "sim?noise=8"')
     parser.add_argument(
@@ -70,10 +70,12 @@ def _arguments() -> ArgumentParser:
         action="append",
         type=_camera,
         metavar="[NAME=]URI",
-        help="instead of a robot: file://PATH (a video or a folder), shm://NAME. Repeat it for several "
-        f"cameras, each with its name; the model sees with the only one, or with {DEFAULT_CAMERA!r}",
+        help="address of a camera, instead of a robot: file://PATH (a video or a folder), shm://NAME. "
+        f"Repeat it for several cameras, each with its name; the model sees with the only one, or with {DEFAULT_CAMERA!r}",
     )
-    parser.add_argument("--motors", help="with --camera: null://, mavlink:///dev/ttyACM0?baud=115200")
+    parser.add_argument(
+        "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
+    )
     parser.add_argument("--bundle", default="default", help="the model: a name or a folder (%(default)s)")
     parser.add_argument(
         "--max-seconds", type=positive_float, default=120.0, help="time limit of the drive (%(default)g)"
@@ -161,8 +163,8 @@ class Run:
                 log.exception("bug")
                 raise
             finally:
-                self._live.clear()
                 self._write(end)
+                self._live.clear()  # last, because a terminal that takes nothing would hold up the summary
         return end
 
     def _drive(self, stack: contextlib.ExitStack, interrupts: Interrupts) -> DriveEnd:
