@@ -71,7 +71,8 @@ def _arguments() -> ArgumentParser:
         type=_camera,
         metavar="[NAME=]URI",
         help="address of a camera, instead of a robot: file://PATH (a video or a folder), shm://NAME. "
-        f"Repeat it for several cameras, each with its name; the model sees with the only one, or with {DEFAULT_CAMERA!r}",
+        "Repeat it for several cameras, each with its name; the model sees with the only one, or with "
+        f"{DEFAULT_CAMERA!r}",
     )
     parser.add_argument(
         "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
