@@ -231,24 +231,28 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     arguments = _arguments(argv)
-    control = socket.socket(fileno=arguments.fd)
-    motors: Motors | None = None
-    try:
-        if not RATE_RANGE_HZ[0] <= arguments.rate_hz <= RATE_RANGE_HZ[1]:
-            raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
-        limits = MotorLimits.from_json(arguments.limits)
-        motors = open_motors(arguments.motors)
-        _raise_priority()
-        _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
-    except EdgeError as error:
-        _send(control, Failure(error.exit_code, error.message, error.hint))
-        return error.exit_code
-    finally:
-        if motors is not None:
-            motors.stop()
-            motors.close()
+    with socket.socket(fileno=arguments.fd) as control:
+        try:
+            _serve(control, arguments)
+        except EdgeError as error:
+            _send(control, Failure(error.exit_code, error.message, error.hint))
+            return error.exit_code
     return 0
 
 
-if __name__ == "__main__":
+def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
+    """Open the motors, drive them until the end, and leave them stopped."""
+    if not RATE_RANGE_HZ[0] <= arguments.rate_hz <= RATE_RANGE_HZ[1]:
+        raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
+    limits = MotorLimits.from_json(arguments.limits)
+    motors = open_motors(arguments.motors)
+    try:
+        _raise_priority()
+        _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
+    finally:
+        motors.stop()
+        motors.close()
+
+
+if __name__ == "__main__":  # pragma: no cover - runs in a process of its own, which every drive starts
     sys.exit(main(sys.argv[1:]))

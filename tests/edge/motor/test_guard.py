@@ -86,6 +86,7 @@ def test_refusals_carry_every_counter_but_those_of_followed_chunks() -> None:
     assert counts.refusals(10) == Refusals(3, 4, 5, 6, 7, 8, 9, 10)
     assert counts.refused == 3 + 4 + 5 + 6 + 7 + 8 + 9
     assert GuardCounts().refusals() == Refusals()
+    assert set(astuple(GuardCounts())) == {0}
 
 
 def test_reaches_the_commanded_velocity_and_holds_it() -> None:
