@@ -324,3 +324,17 @@ def test_the_end_of_the_runtime_is_a_safety_stop(ends, handlers) -> None:  # typ
     assert main(there, "--motors", "null://") == SafetyStop.exit_code
     failure = last_words(runtime)
     assert isinstance(failure, Failure) and "the runtime is gone" in failure.message
+
+
+def test_motors_that_take_fewer_setpoints_than_asked_for_are_refused_and_closed(
+    ends, handlers, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    runtime, there = ends
+    motors = NullMotors()
+    motors.arm()
+    monkeypatch.setattr(motors, "max_rate_hz", 49.9, raising=False)
+    monkeypatch.setattr(process, "open_motors", lambda _: motors)
+    assert main(there, "--motors", "slow://", "--rate-hz", "50") == UsageError.exit_code
+    failure = last_words(runtime)
+    assert isinstance(failure, Failure) and "its line carries 50 setpoints" in failure.message
+    assert not motors.read().armed

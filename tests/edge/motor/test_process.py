@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,8 +21,7 @@ import pytest
 
 from edge.errors import HardwareMissing, MotorFault, UsageError
 from edge.motor.client import MotorProcess
-from edge.motor.drivers.null import NullMotors
-from edge.motor.drivers.open import GROUP, open_motors
+from edge.motor.drivers.open import open_motors
 from edge.motor.limits import MotorLimits
 from edge.records import ActionChunk, MotorState, MotorStatus, Refusals, StopCause
 from tests.edge.motor.motor_runtime import arm, plan
@@ -342,26 +340,6 @@ def test_port_with_nobody_at_the_other_end(tmp_path: Path) -> None:
     os.close(cable)
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "nothing",
-        "wheels://x",
-        "null://x",
-        "null",
-        "mavlink://",
-        "mavlink://host/dev/tty",
-        "mavlink:///dev/ttyACM0?baud=fast",
-        "mavlink:///dev/ttyACM0?baud=0",
-        "mavlink:///dev/ttyACM0?timeout_s=nan",
-        "mavlink:///dev/ttyACM0?speed=9600",
-    ],
-)
-def test_bad_addresses_are_refused(uri: str) -> None:
-    with pytest.raises(UsageError, match="motors address"):
-        open_motors(uri)
-
-
 def test_bad_rate_is_refused_by_the_process() -> None:
     with pytest.raises(UsageError, match="rate"):
         MotorProcess.start("null://", rate_hz=1.0)
@@ -463,15 +441,3 @@ def test_client_refuses_what_no_message_can_hold() -> None:
         with pytest.raises(ValueError, match="limit 4096"):
             motor.send(too_long)
         assert motor.close() == 0
-
-
-def test_installed_packages_add_drivers(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("wheels", "edge.motor.drivers.open:open_motors", GROUP)
-    monkeypatch.setattr(
-        "edge.motor.drivers.open.entry_points", lambda group: [entry] if group == GROUP else []
-    )
-    monkeypatch.setattr(EntryPoint, "load", lambda _: lambda uri: (uri, NullMotors()))
-    assert open_motors("wheels://2")[0] == "wheels://2"  # type: ignore[index]
-    with pytest.raises(UsageError) as caught:
-        open_motors("tracks://2")
-    assert caught.value.hint == "known: mavlink://, null://, wheels://"

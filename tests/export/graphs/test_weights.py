@@ -37,7 +37,7 @@ from export.graphs.weights import (
     work_folder,
 )
 from export.large.change import Graphs, large_bundle
-from export.sources.grounding import random_patches
+from export.sources.compare import random_patches
 from export.tensorrt.plans import build_plan
 from tests.export.tensorrt.rtx import RTX
 from vla.backbones.paligemma import load
