@@ -158,7 +158,7 @@ def test_a_process_that_ended_without_words_tells_its_exit_code(ends) -> None:  
 
 
 def test_a_socket_that_ends_before_its_process_is_a_fault_too(motor, ends, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.setattr(client, "LAST_WORDS_S", 0.01)
+    monkeypatch.setattr(client, "EXIT_LIMIT_S", 0.01)
     ends[1].close()
     with pytest.raises(MotorFault, match="exit code None"):
         motor.status()

@@ -581,7 +581,7 @@ def test_a_plan_that_ages_beside_an_outlier_says_so() -> None:
     guard.follow(chunk(now_ns + 1, row=(-0.5, 0, 0)), now_ns + 1)
     coast(guard, now_ns, 14)
     assert guard.reason == (
-        "newest frame is 260 ms old (limit 250 ms), and the plan after it jumped away from it"
+        "newest frame is 260 ms old (limit 250 ms), and the chunk after it jumped away from it"
     )
 
 

@@ -352,7 +352,7 @@ def test_bad_rate_is_refused_by_the_process() -> None:
         ("manual 1", "manual takeover", StopCause.BASE_FAULT),  # fault 56
         ("emergency 1", "emergency stop", StopCause.BASE_FAULT),  # fault 53, the switch on the robot
         ("battery 0.05", "battery at 5% (limit 10%)", StopCause.LOW_BATTERY),  # fault 45
-        ("stuck 1", "does not do as told", StopCause.BASE_DISAGREES),  # fault 42
+        ("stuck 1", "does not follow its setpoints", StopCause.BASE_DISAGREES),  # fault 42
     ],
 )
 def test_what_the_base_says_latches(command: str, reason: str, cause: StopCause, rover: Rover) -> None:
