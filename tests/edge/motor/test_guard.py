@@ -131,6 +131,15 @@ def test_starts_smoothly_and_never_overshoots(
     assert jerk.max() == pytest.approx(jerk_limit)
 
 
+def test_the_very_first_steps_are_smooth_too() -> None:
+    guard = Guard(LIMITS)
+    guard.arm(START)
+    guard.follow(chunk(START, row=(0.5, 0, 1.0)), START)
+    assert guard.step(START) == Velocity()
+    velocity = guard.step(START + TICK)
+    assert astuple(velocity) == pytest.approx((20.0 * 0.02**2, 0.0, 60.0 * 0.02**2))
+
+
 def test_far_from_zero_first_command_is_approached_from_zero() -> None:
     guard = armed()
     _, velocity = drive(guard, START, 1, row=(0.5, 0, 1.0))
