@@ -13,7 +13,7 @@ from edge.commands.arguments import ArgumentParser, non_negative_int, positive_i
 from edge.goals.prompts import goal_prompt
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
-from edge.policies.seeker import MIN_CONFIDENCE
+from edge.policies.seeker_states import SeekerParams
 from edge.records import Box, Goal, Image
 from sim.dataset import KIND_NAMES, label, view
 from sim.objects import COLOURS
@@ -73,7 +73,7 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
                 times_ms.append((time.perf_counter() - start) * 1e3)
                 seen = reader.read(said.text, said.confidence, thing, image)
                 boxes = [detection.box for detection in seen.detections]
-                if said.confidence < MIN_CONFIDENCE:
+                if said.confidence < SeekerParams().min_confidence:
                     boxes = []
                 if q.box is None:
                     colour = len(thing.split()) == 2

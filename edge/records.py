@@ -31,7 +31,6 @@ class CameraMount:
     height_m: float  # above the floor
     pitch_rad: float  # downwards positive
     forward_m: float  # ahead of the base's centre
-    radius_m: float = 0.2  # of the base itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,14 @@
 import math
 from typing import Any
 
+from edge.base_spec import DEFAULT_BASE
 from edge.errors import UsageError
 from edge.goals.words import KOREAN
+from edge.perception.geometry import Pose
 from edge.runs.room import RoomMap, RoomObject
 from sim.objects import COLOURS, KINDS
 from sim.scene import Scene, SceneObject, sample_scene
-from sim.world import Pose, World, has_arrived, heading_error_rad, surface_distance_m
+from sim.world import World, has_arrived, heading_error_rad, surface_distance_m
 
 Target = tuple[str, str]  # kind and colour; no colour means any
 
@@ -23,10 +25,17 @@ def parse_target(text: str) -> Target:
     return kind, "".join(colours)
 
 
-def make_scene(seed: int, target: str, absent: bool = False) -> Scene:
-    """The room of that seed with the target in it, or surely without it. An empty target: any room."""
+def make_scene(
+    seed: int, target: str, absent: bool = False, radius_m: float = DEFAULT_BASE.radius_m
+) -> Scene:
+    """The room of that seed with the target in it, or surely without it; an empty target: any room.
+
+    A base of `radius_m` has room where it starts.
+    """
     wanted = parse_target(target) if target else None
-    return sample_scene(seed, absent=wanted) if absent else sample_scene(seed, target=wanted)
+    if absent:
+        return sample_scene(seed, absent=wanted, radius_m=radius_m)
+    return sample_scene(seed, target=wanted, radius_m=radius_m)
 
 
 def matching(scene: Scene, target: str) -> list[SceneObject]:

@@ -40,7 +40,7 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_from_json(fields: dict[str, Any]) -> VLAConfig:
-    """What `dataclasses.asdict` and JSON made of a VLAConfig."""
+    """Read a VLAConfig back from what `dataclasses.asdict` and JSON made of it."""
     parts = {
         "head": HeadConfig(**_tuples(fields["head"])),
         "loss": LossConfig(**_tuples(fields["loss"])),
@@ -50,9 +50,9 @@ def config_from_json(fields: dict[str, Any]) -> VLAConfig:
 
 
 def load_vla(folder: Path, backbone: Backbone | None = None) -> VLA:
-    """What `save_vla` wrote, in eval mode.
+    """Load what `save_vla` wrote, in evaluation mode.
 
-    A family from a pinned folder can't be rebuilt from numbers: give its `backbone` (`load_pinned`).
+    A family from a pinned folder can't be rebuilt from its config: give its `backbone` (`load_pinned`).
     Raises UsageError if a file is missing, the backbone is of another family, or the weights are not exactly
     the policy's.
     """

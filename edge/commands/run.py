@@ -21,6 +21,7 @@ from edge.goals.vocabulary import check_target
 from edge.interfaces import Camera
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
+from edge.motor.limits import MotorLimits
 from edge.records import DriveEnd, Goal, Outcome
 from edge.runs.drive_log import DriveLog
 from edge.runs.folder import RunFolder
@@ -182,14 +183,14 @@ class Run:
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in uris.items()}
         # The truth is asked for once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
-        motor = stack.enter_context(MotorProcess.start(robot.motors_uri))
+        motor = stack.enter_context(MotorProcess.start(robot.motors_uri, MotorLimits.of(robot.base)))
         self.folder.write_pids(pids := {**pids, "motor": motor.pid})
         log.info("processes", extra=fields(**pids))
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         # Imported here, because it needs the inference engine.
         from edge.policies.open import make_policy
 
-        policy = make_policy(self._bundle, self._goal, robot.mount, options.threads)
+        policy = make_policy(self._bundle, self._goal, robot.mount, robot.base, options.threads)
         self._bundle.release()
         worker = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(worker.close()))
@@ -207,9 +208,8 @@ class Run:
         return open_robot(RobotOptions(self._goal, self.folder.path, options.seed, options.absent, settings))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
-        camera = open_camera(uri, self._clock)
+        camera = open_camera(uri, self._clock, name)
         stack.callback(camera.close)
-        camera.name = name
         return camera
 
     def _note_end(self, ended: bool) -> None:

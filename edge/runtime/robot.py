@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.errors import UsageError
 from edge.plugins import ROBOTS
 from edge.records import CameraMount, Goal
@@ -43,6 +44,11 @@ class Robot(Protocol):
     @property
     def mount(self) -> CameraMount:
         """Where the camera sits that the policy sees with."""
+        ...
+
+    @property
+    def base(self) -> BaseSpec:
+        """What it drives on: its size, its limits, its kind of drive."""
         ...
 
     @property
@@ -81,12 +87,14 @@ class RobotOptions:
 class PlainRobot:
     """Cameras and motors by their addresses, such as file://clip.mp4 and null://.
 
-    The mount is a guess that fits small bases: level, 0.35 m above the floor, 55 degrees high.
+    Mount and base are guesses: a camera that looks level, 0.35 m above the floor and 55 degrees high, and the
+    default base.
     """
 
     camera_uris: Mapping[str, str]
     motors_uri: str
     mount: CameraMount = PLAIN_MOUNT
+    base: BaseSpec = DEFAULT_BASE
     room: RoomMap | None = None
     pids: Mapping[str, int] = field(default_factory=dict[str, int])
     about: str = ""

@@ -9,8 +9,9 @@ from edge.cameras.shm import FrameRing
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing
 from edge.interfaces import Closing
+from edge.perception.geometry import Pose
 from sim.render import CameraSpec, Renderer, degrade
-from sim.world import Pose, World
+from sim.world import World
 
 START_LIMIT_S = 60.0
 

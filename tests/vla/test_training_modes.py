@@ -130,18 +130,26 @@ def test_checkpointing_and_half_precision_keep_the_loss(model_type: str):
 @pytest.mark.parametrize(
     ("model_type", "config", "message"),
     [
-        ("llava", replace(CONFIG, head=replace(SIZES, kind="flow")), "head 'flow' is none of"),
-        ("llava", replace(CONFIG, history="past"), "history 'past' is none of"),
-        ("llava", replace(CONFIG, history="none"), "window of 2; none has 1"),
-        ("llava", replace(CONFIG, head=replace(SIZES, kind="discrete")), "nothing comes post it"),
-        ("florence2", replace(CONFIG, history="pre"), "use history video"),
+        ("llava", replace(CONFIG, head=replace(SIZES, kind="flow")), "unknown head 'flow'"),
+        ("llava", replace(CONFIG, history="past"), "unknown history 'past'"),
+        ("llava", replace(CONFIG, history="none"), "history none does not go with a window of 2"),
+        (
+            "llava",
+            replace(CONFIG, head=replace(SIZES, kind="discrete")),
+            "history post needs a head behind the language model",
+        ),
+        ("florence2", replace(CONFIG, history="pre"), "can't have answers between its frames"),
         (
             "llava",
             replace(CONFIG, head=replace(SIZES, kind="discrete"), history="pre", bins=256),
             r"action ids 40\.\.295 of the discrete head must lie in 1\.\.63",
         ),
-        ("llava", replace(CONFIG, trainable=TrainableConfig("some")), "trainable 'some' is none of"),
-        ("llava", replace(CONFIG, trainable=TrainableConfig("last", last_layers=3)), "3 last layers of 2"),
+        ("llava", replace(CONFIG, trainable=TrainableConfig("some")), "unknown mode 'some'"),
+        (
+            "llava",
+            replace(CONFIG, trainable=TrainableConfig("last", last_layers=3)),
+            "last_layers is 3, but the decoder has 2 layers",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(model_type: str, config: VLAConfig, message: str):

@@ -16,7 +16,7 @@ import numpy as np
 from edge.errors import UsageError
 from training.datasets.source import (
     Floats,
-    Pictures,
+    Images,
     RecordedEpisode,
     check_not_empty,
     check_numbers,
@@ -75,9 +75,9 @@ class CalvinSource:
     def actions(self, i: int) -> Floats:
         return self._numbers_of(i)[1]
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
         loaded = [self._load(i, frame, self.cameras) for frame in frames]
-        found: dict[str, Pictures] = {}
+        found: dict[str, Images] = {}
         for c, camera in enumerate(self.cameras):
             for frame, each in zip(frames, loaded, strict=True):
                 if each[c].dtype != np.uint8 or each[c].ndim != 3 or each[c].shape != loaded[0][c].shape:

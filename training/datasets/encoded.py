@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import EpisodeSource, Floats, Pictures, RecordedEpisode
+from training.datasets.source import EpisodeSource, Floats, Images, RecordedEpisode
 
 Rows = NDArray[np.float16]
 
@@ -56,7 +56,7 @@ class NumbersOnly:
     def actions(self, i: int) -> Floats:
         return self._numbers_of(i)[1]
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
         return {}
 
     def _numbers_of(self, i: int) -> tuple[Floats, Floats]:

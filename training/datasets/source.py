@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.errors import UsageError
 
 Floats = NDArray[np.float32]
-Pictures = NDArray[np.uint8]  # (n, height, width, 3) RGB
+Images = NDArray[np.uint8]  # (n, height, width, 3) RGB
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class EpisodeSource(Protocol):
         """
         ...
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
         """By camera, those frames of the episode, all of them usable. Raises UsageError."""
         ...
 

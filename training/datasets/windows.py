@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import LATE, EpisodeSource, Floats, Pictures, RecordedEpisode, count_unusable
+from training.datasets.source import LATE, EpisodeSource, Floats, Images, RecordedEpisode, count_unusable
 
 Mode = Literal["segment", "interleave"]
 Rows = NDArray[np.int64]
@@ -25,7 +25,7 @@ class Window:
     """
 
     task: str
-    pictures: dict[str, Pictures]  # by camera, (W, height, width, 3)
+    images: dict[str, Images]  # by camera, (W, height, width, 3)
     states: Floats  # (W, S)
     history_mask: Mask  # (W,), of pictures and states; the newest, the last, is always True
     actions: Floats  # segment (T, A), interleave (W, T, A)
@@ -99,13 +99,13 @@ class Windows:
             action_mask &= history_mask[:, None]
         fresh = history[history_mask]
         missing = self.window - len(fresh)
-        pictures = {
+        images = {
             camera: np.concatenate([seen[:1].repeat(missing, 0), seen]) if missing else seen
-            for camera, seen in self.source.pictures(i, fresh.tolist()).items()
+            for camera, seen in self.source.images(i, fresh.tolist()).items()
         }
         return Window(
             episode.task,
-            pictures,
+            images,
             self.source.states(i)[history],
             history_mask,
             self.source.actions(i)[chunk],

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from edge.errors import UsageError
-from training.datasets.source import Pictures
+from training.datasets.source import Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class WordsFolder:
             raise UsageError(f"{place}: {self.path / name} is missing")
         return WordsQuestion(self.path / name, prompt, answer)
 
-    def picture(self, i: int) -> Pictures:
+    def image(self, i: int) -> Images:
         """(1, height, width, 3). Raises UsageError for a file that is no image."""
         image = cv2.imread(str(self.questions[i].file), cv2.IMREAD_COLOR)
         if image is None:

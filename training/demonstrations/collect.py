@@ -86,7 +86,7 @@ class Player:
             good = play(world, self._renderer, d, goal, 0.0, job.max_s)
             whole = good.success and good.bumps == 0
         else:
-            with make_policy(self._bundle, check_target(self._bundle, goal), mount) as driver:
+            with make_policy(self._bundle, check_target(self._bundle, goal), mount, world.base) as driver:
                 d = Demonstrator(expert, world, pushes, job.height, driver)
                 play(world, self._renderer, d, goal, DAGGER_LATENCY_S, job.max_s)
             whole = expert.status.state != "stuck"

@@ -90,11 +90,11 @@ class FrameEncoder(Dataset[Inputs]):
         inputs = to_device(inputs, next(policy.parameters()).device, self._processing.image)
         if self._whole:
             return policy.features(inputs)[:, 0]
-        pictures = policy.fusion.pictures(inputs)
-        if any(p.offsets is not None or p.memory is not None or p.deep is not None for p in pictures):
+        cameras = policy.fusion.image_tokens(inputs)
+        if any(c.offsets is not None or c.memory is not None or c.deep is not None for c in cameras):
             family = policy.backbone.family
             raise UsageError(f"{_KEY}: {family} reads more of a picture than its tokens", _LEAVE_OUT)
-        return torch.stack([picture.tokens for picture in pictures], dim=1)
+        return torch.stack([camera.tokens for camera in cameras], dim=1)
 
     @torch.no_grad()
     def _rows(self, inputs: Inputs) -> Rows:
@@ -133,7 +133,7 @@ class FrameEncoder(Dataset[Inputs]):
                     return
                 out.truncate(0)
                 self._check_disk(file.parent)
-                self._use_pictures(file.parent / f"{self._digest(whole=False)}.npy")
+                self._use_images(file.parent / f"{self._digest(whole=False)}.npy")
                 try:
                     self._fill(out, file)
                 except BaseException:
@@ -143,7 +143,7 @@ class FrameEncoder(Dataset[Inputs]):
         except OSError as error:
             raise EdgeError(f"cannot write {file}: {error.strerror or error}", "is the disk full?") from error
 
-    def _use_pictures(self, file: Path) -> None:
+    def _use_images(self, file: Path) -> None:
         """Begin with what an earlier run made of the pictures, if it did."""
         if self._whole and file.exists():
             self._tokens = open_rows(file)

@@ -19,10 +19,10 @@ from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
 from edge.model.images import image_to_planes
 from training.config import ActionSettings, Config
-from training.datasets.source import EpisodeSource, Pictures
+from training.datasets.source import EpisodeSource, Images
 from training.datasets.statistics import Span, Statistics
 from training.datasets.windows import Window
-from training.pipeline.augment import augment_actions, augment_pictures, instruct, prompts
+from training.pipeline.augment import augment_actions, augment_images, instruct, prompts
 from vla.backbones.preprocessor import read_image_spec
 from vla.fusion import Inputs
 from vla.model import LanguageTargets, Targets
@@ -161,7 +161,7 @@ class Processing:
 
     def questions(
         self,
-        pictures: list[Pictures],
+        images: list[Images],
         asked: list[str],
         answers: list[str],
         end: int,
@@ -173,7 +173,7 @@ class Processing:
         ids, mask = self._pad([self.encode(p + self.config.inputs.instruction.end) for p in asked])
         said, counts = self._pad([[*self.encode(a), end] for a in answers])
         valid = torch.ones(len(asked), 1, dtype=torch.bool)
-        return Inputs(self._images(pictures, rngs), ids, mask, valid), LanguageTargets(said, counts)
+        return Inputs(self._images(images, rngs), ids, mask, valid), LanguageTargets(said, counts)
 
     def prompt_ids(
         self, tasks: list[str], rngs: list[np.random.Generator] | None = None
@@ -203,11 +203,11 @@ class Processing:
         self, camera: str | None, samples: list[Window], rngs: list[np.random.Generator] | None
     ) -> torch.Tensor | None:
         """None for no camera, and for samples without pictures: those were encoded before."""
-        if camera is None or not samples[0].pictures:
+        if camera is None or not samples[0].images:
             return None
-        return self._images([s.pictures[camera] for s in samples], rngs)
+        return self._images([s.images[camera] for s in samples], rngs)
 
-    def _images(self, windows: list[Pictures], rngs: list[np.random.Generator] | None) -> torch.Tensor:
+    def _images(self, windows: list[Images], rngs: list[np.random.Generator] | None) -> torch.Tensor:
         """(B, W, 3, height, width) uint8: a quarter of what they are when `to_device` has normalised them."""
         size = (self.image.height, self.image.width)
         images = torch.empty((len(windows), len(windows[0]), 3, *size), dtype=torch.uint8)
@@ -219,7 +219,7 @@ class Processing:
                 planes[i, step] = image_to_planes(frame, self.image)
             if rngs is not None:  # resized before, so that a shift is in pixels of what the net sees
                 plain = planes[i].transpose(0, 2, 3, 1)
-                changed = augment_pictures(plain, self.config.augmentation, rngs[i])
+                changed = augment_images(plain, self.config.augmentation, rngs[i])
                 if changed is not plain:
                     planes[i] = changed.transpose(0, 3, 1, 2)
         return images

@@ -133,9 +133,9 @@ class WordsTask:
     def batch(self, samples: Sequence[int], rngs: list[np.random.Generator] | None) -> Batch:
         places = self._order[rngs is not None][list(samples)].tolist()
         questions = [self._folder.questions[i] for i in places]
-        pictures = [self._folder.picture(i) for i in places]
+        images = [self._folder.image(i) for i in places]
         asked, answers = [q.prompt for q in questions], [q.answer for q in questions]
-        return self._processing.questions(pictures, asked, answers, self._end, rngs)
+        return self._processing.questions(images, asked, answers, self._end, rngs)
 
 
 def open_robot(settings: RobotSourceSettings, inputs: InputSettings) -> EpisodeSource:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import load_bundle, make_bundle, write_bundle
 from edge.bundle.manifest import StateInput
 from edge.errors import BundleRefused, UsageError
@@ -146,12 +147,12 @@ def test_a_token_policy_says_nothing_but_actions(
 
 
 def test_policies_of_such_bundles_drive(bundle_of: Callable[[str], Path]) -> None:
-    mount = CameraMount(0.9, 0.3, 0.2, 0.1, 0.2)
+    mount = CameraMount(0.9, 0.3, 0.2, 0.1)
     frame = Frame(random_patches(1, 40, 60), 5, 0)
     for kind in ("lstm", "discrete"):
         bundle = load_bundle(bundle_of(kind))
         goal = check_target(bundle, Goal("find_object", "the red cups"))
-        with make_policy(bundle, goal, mount) as policy:
+        with make_policy(bundle, goal, mount, DEFAULT_BASE) as policy:
             observation = Observation({"front": frame}, goal, odometry(0))
             inference = policy.infer(observation)
             chunk = policy.act(observation, inference)
@@ -161,7 +162,7 @@ def test_policies_of_such_bundles_drive(bundle_of: Callable[[str], Path]) -> Non
     with pytest.raises(BundleRefused, match="cannot do describe_scene"):
         check_target(bundle, Goal("describe_scene"))
     with pytest.raises(BundleRefused, match="only drives"):
-        make_policy(bundle, Goal("describe_scene"), mount)
+        make_policy(bundle, Goal("describe_scene"), mount, DEFAULT_BASE)
 
 
 def test_a_state_can_not_be_made_up(bundle_of: Callable[[str], Path]) -> None:

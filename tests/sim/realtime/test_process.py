@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.base_spec import DEFAULT_BASE
 from edge.cameras.open import ShmCamera, open_camera
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing, UsageError
@@ -150,7 +151,7 @@ def test_robot_is_found_by_name_and_knows_where_its_camera_sits(robot: SimRobot)
     assert find_robot("sim?noise=8&width=64") == (open_robot, {"noise": "8", "width": "64"})
     with pytest.raises(UsageError, match="unknown robot 'butler'"):
         find_robot("butler")
-    assert robot.mount.height_m == pytest.approx(0.35) and robot.mount.radius_m == pytest.approx(0.2)
+    assert robot.mount.height_m == pytest.approx(0.35) and robot.base == DEFAULT_BASE
     assert robot.room is not None and any(place.is_target for place in robot.room.objects)
     assert robot.motors_uri.startswith("mavlink:///dev/pts/") and "rendered by" in robot.about
     robot.check()

@@ -43,7 +43,7 @@ class MadeUp:
     def actions(self, i: int) -> np.ndarray:
         return self._rows(i, 2)
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, np.ndarray]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, np.ndarray]:
         return {"front": np.stack([np.full((4, 6, 3), 40 * i + 10 * t, np.uint8) for t in frames])}
 
 
@@ -61,7 +61,7 @@ def test_a_segment_has_one_chunk_for_its_newest_frame(source: MadeUp) -> None:
         True,
         False,
     ]
-    np.testing.assert_allclose(sample.pictures["front"].mean((1, 2, 3)), [60, 70, 80, 90], atol=2)
+    np.testing.assert_allclose(sample.images["front"].mean((1, 2, 3)), [60, 70, 80, 90], atol=2)
 
 
 def test_interleaved_every_frame_has_its_chunk(source: MadeUp) -> None:
@@ -70,7 +70,7 @@ def test_interleaved_every_frame_has_its_chunk(source: MadeUp) -> None:
     assert sample.states[:, 0].tolist() == [100, 100, 101]  # the first valid frame repeats to the left
     assert sample.actions[..., 0].tolist() == [[100, 101], [100, 101], [101, 102]]
     assert sample.action_mask.tolist() == [[False, False], [True, True], [True, True]]
-    np.testing.assert_allclose(sample.pictures["front"].mean((1, 2, 3)), [40, 40, 50], atol=2)
+    np.testing.assert_allclose(sample.images["front"].mean((1, 2, 3)), [40, 40, 50], atol=2)
 
 
 @given(st.integers(0, 50), st.integers(1, 20), st.integers(1, 20), st.integers(0, 50))

@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_demonstrations(pushed: Path, tmp_path: Pat
     assert main(["--out", str(tmp_path / "b"), *ARGUMENTS, "--episodes", "1", "--noise", "0.5"]) == 0
     a, b = LeRobotSource(pushed), LeRobotSource(tmp_path / "b")
     np.testing.assert_array_equal(a.actions(0), b.actions(0))
-    np.testing.assert_array_equal(a.pictures(0, [3])["front"], b.pictures(0, [3])["front"])
+    np.testing.assert_array_equal(a.images(0, [3])["front"], b.images(0, [3])["front"])
 
 
 def test_in_a_dagger_round_the_policy_drives_and_the_expert_labels(tiny_bundle: Path, tmp_path: Path) -> None:

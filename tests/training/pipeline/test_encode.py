@@ -43,8 +43,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
             images = np.repeat((255 * light).astype(np.uint8)[:, None], 32, 1).repeat(24, 2)
             images = np.repeat(images[..., None], 3, 3)
             task = f"detect {('red', 'blue')[episode % 2]} cup"
-            pictures = [to_jpeg(image) for image in images]
-            writer.add(Recording(task, pictures, images[0].reshape(-1, 3), light * 2, light - 0.5))
+            encoded = [to_jpeg(image) for image in images]
+            writer.add(Recording(task, encoded, images[0].reshape(-1, 3), light * 2, light - 0.5))
         writer.finish({})
     return path
 
@@ -145,7 +145,7 @@ def without_pictures(get: Any) -> Any:
 
     def take(self: Windows, i: int) -> Any:
         sample = get(self, i)
-        assert i == 0 or not sample.pictures
+        assert i == 0 or not sample.images
         return sample
 
     return take

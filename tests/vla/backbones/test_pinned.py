@@ -78,5 +78,5 @@ def test_anything_but_a_pinned_folder_of_plain_files_is_refused(folder: Path):
 
 def test_code_that_gives_no_backbone_is_refused(folder: Path):
     (folder / "backbone.py").write_text("def load(folder):\n    return folder\n")
-    with pytest.raises(UsageError, match="gave a PosixPath, no moondream Backbone"):
+    with pytest.raises(UsageError, match="returned a PosixPath, not a moondream Backbone"):
         load_pinned("moondream", folder, folder_digest(folder))
