@@ -19,7 +19,7 @@ from edge.bundle.manifest import Manifest
 from edge.errors import BundleRefused, UsageError
 from edge.goals.prompts import goal_prompt
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import ids_after_picture
+from edge.model.prompt_ids import ids_after_image
 from edge.records import Goal
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
@@ -233,7 +233,7 @@ def _question(sample: Sample, manifest: Manifest, tokenizer: bytes, prompt_token
 def _feed(manifest: Manifest, tokenizer: bytes, pixels: np.ndarray, words: str, prompt_tokens: int) -> Feed:
     """Raises UsageError for a prompt of too many tokens."""
     found = Tokenizer.from_str(tokenizer.decode())
-    ids = ids_after_picture(found, manifest.family, words, 1, manifest.chat)
+    ids = ids_after_image(found, manifest.family, words, 1, manifest.chat)
     if len(ids) > prompt_tokens:
         raise UsageError(
             f"the prompt '{words}' has {len(ids)} tokens, at most {prompt_tokens} fit", "give --prompt-tokens"
