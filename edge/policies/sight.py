@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from edge.base_spec import BaseSpec
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.perception.geometry import Pose, PoseHistory, View
@@ -18,13 +19,16 @@ Ignored = Callable[[float, float, float, int], bool]
 class Sight:
     """The target of one goal, seen by one camera."""
 
-    def __init__(self, boxes: BoxReader, mount: CameraMount, params: SeekerParams, target: str) -> None:
-        """`target` is what the goal names; `boxes` reads the model's answers."""
-        self.target = TargetEstimate()
+    def __init__(
+        self, boxes: BoxReader, mount: CameraMount, base: BaseSpec, params: SeekerParams, target: str
+    ) -> None:
+        """Begin without a position. `target` is what the goal names; `boxes` reads the model's answers."""
+        self.target = TargetEstimate(round(params.out_of_view_m / base.cruise_m_s * 1e9))
         self.answer = ""  # the newest one, for people
         self._boxes = boxes
         self._mount = mount
         self._params = params
+        self._turns_away = not base.sideways
         self._name = target
         self._tracker = BoxTracker()
         self._poses = PoseHistory()
@@ -36,7 +40,7 @@ class Sight:
         return self._tracker.detection
 
     def view(self, image: Image) -> View:
-        """The camera's geometry; images of one camera have one shape."""
+        """Return the camera's geometry; images of one camera have one shape."""
         if self._view is None:
             height, width = image.shape[:2]
             self._view = View(self._mount, width / height)
@@ -50,6 +54,8 @@ class Sight:
             self._poses.add(observation.odometry)
         pose = self._poses.at(frame.stamp_ns)
         self._tracker.advance(frame)
+        if self._turns_away and self._cut_off():
+            self._tracker.stop()
         if inference is not None:
             self._take_answer(inference, view, ignored)
         if self._tracker.detection is not None:
@@ -60,6 +66,15 @@ class Sight:
         """Drop the target's position and its box."""
         self.target.forget()
         self._tracker.stop()
+
+    def _cut_off(self) -> bool:
+        """Return True if the tracked box is at the left or right edge of the image.
+
+        A base that turns to where it drives takes its camera off the target: what is left of the box at the
+        edge would draw the target's position along with the turn.
+        """
+        box = None if self.detection is None else self.detection.box
+        return box is not None and (box.x0 <= 0.0 or box.x1 >= 1.0)
 
     def _take_answer(self, inference: Inference, view: View, ignored: Ignored) -> None:
         params, target, frame = self._params, self.target, inference.frame
