@@ -12,6 +12,8 @@ from edge.policies.seeker_states import SeekerParams
 from edge.policies.target import TargetEstimate
 from edge.records import CameraMount, Detection, Image, Observation
 
+EDGE = 0.005  # share of the image's width: nearer to its edge a box is cut off
+
 # True for a position (x, y) in the odometry frame at which nothing is to be seen: x, y, within, stamp.
 Ignored = Callable[[float, float, float, int], bool]
 
@@ -74,7 +76,7 @@ class Sight:
         edge would draw the target's position along with the turn.
         """
         box = None if self.detection is None else self.detection.box
-        return box is not None and (box.x0 <= 0.0 or box.x1 >= 1.0)
+        return box is not None and (box.x0 < EDGE or box.x1 > 1 - EDGE)
 
     def _take_answer(self, inference: Inference, view: View, ignored: Ignored) -> None:
         params, target, frame = self._params, self.target, inference.frame
