@@ -15,7 +15,7 @@ from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.errors import UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import goal_prompt
 from edge.plugins import PICTURES
 from edge.records import Goal, Image
 
@@ -133,9 +133,7 @@ def ask(
             goal = Goal("find_object", targets[int(rng.integers(len(targets)))])
         else:
             goal = Goal("find_object", _any(kinds, colours, rng))
-        template = manifest.prompts.get(goal.kind)
-        words = prompt(manifest.family, goal) if template is None else template.format(target=goal.target)
-        questions.append(Question(goal=goal.kind, target=goal.target, prompt=words))
+        questions.append(Question(goal=goal.kind, target=goal.target, prompt=goal_prompt(manifest, goal)))
     return questions
 
 

@@ -18,7 +18,7 @@ from edge.errors import EdgeError, UsageError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-MAX_NAME_CHARS = 40  # of a name from outside, in a message
+MAX_NAME_CHARS = 40  # a message shows no more of a name from outside
 MAX_ADDRESS_CHARS = 200
 
 
@@ -95,7 +95,7 @@ class PluginGroup:
     def _entries(self) -> list["EntryPoint"]:
         from importlib.metadata import entry_points  # takes longer than all other imports here
 
-        return [entry for entry in entry_points(group=self.entry_points) if entry.name not in self.built_in]
+        return list(entry_points(group=self.entry_points))
 
     def _entry(self, name: str) -> "EntryPoint":
         found = {entry.value: entry for entry in self._entries() if entry.name == name}

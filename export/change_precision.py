@@ -10,23 +10,23 @@ from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.errors import UsageError
 from export.gate.drive import with_success
-from export.gate.judge import GateRefused, Parity, Say, judge
+from export.gate.judge import judge
 from export.gate.noise import check_same_recipe, with_noise
+from export.gate.records import GateRefused, Parity
 from export.measure.feeds import ROLES
-from export.planner.boards import BOARDS, check_board
+from export.measure.progress import OnProgress
 from export.precision.auto import Choice
 from export.precision.half import to_half
-from export.precision.make import Made, Maker, Wish
-
-_TENSORRT_ONLY = ("bf16", "fp8", "nvfp4")
+from export.precision.make import Made, Maker
+from export.precision.options import PrecisionOptions
 
 
 def change_precision(
     base: Bundle,
-    wish: Wish,
+    options: PrecisionOptions,
     calibration: CalibrationSet,
     force: bool,
-    say: Say,
+    on_progress: OnProgress,
     against_seed: Bundle | None = None,
     episodes: int = 0,
 ) -> tuple[Bundle, Parity, list[Choice]]:
@@ -41,22 +41,22 @@ def change_precision(
     both bundles in simulation are part of the gate.
     Raises UsageError for what can't be made, and GateRefused when the gate finds it too far from fp32.
     """
-    check_wish(wish)
+    options.validate()
     check_base(base)
     if against_seed is not None:
         check_same_recipe(base, against_seed)
-    maker = Maker(base, wish, calibration, say)
+    maker = Maker(base, options, calibration, on_progress)
     made = maker.make()
-    parity = _judged(base, made, wish, calibration, say)
+    parity = _judged(base, made, options, calibration, on_progress)
     while parity.failures and maker.tighten():
         made = maker.make()
-        parity = _judged(base, made, wish, calibration, say)
-    for of, other in {"bf16": _bf16_twin(base, wish.precision), "another seed": against_seed}.items():
+        parity = _judged(base, made, options, calibration, on_progress)
+    for of, other in {"bf16": _bf16_twin(base, options.precision), "another seed": against_seed}.items():
         if other is not None:
-            parity = with_noise(parity, of, base, other, calibration.held_out, say)
+            parity = with_noise(parity, of, base, other, calibration.held_out, on_progress)
     if episodes and (force or not parity.failures):
         candidate = _with_graphs(base, {role: one.computed for role, one in made.items()})
-        parity = with_success(parity, base, candidate, episodes, say)
+        parity = with_success(parity, base, candidate, episodes, on_progress)
     if parity.failures and not force:
         raise GateRefused(
             parity,
@@ -64,22 +64,7 @@ def change_precision(
             "or give --force",
         )
     choices = [choice for one in made.values() for choice in one.choices]
-    return _bundle(base, made, wish, calibration, parity), parity, choices
-
-
-def check_wish(wish: Wish) -> None:
-    """Raises UsageError for a precision that the engine or the board does not know."""
-    if wish.board:
-        check_board(wish.board, wish.precision)
-    if wish.precision == "auto" and wish.profile == "tensorrt" and not wish.board:
-        raise UsageError(
-            "auto for TensorRT needs to know the board's speed", f"give --board {'|'.join(BOARDS)}"
-        )
-    if wish.precision in _TENSORRT_ONLY and wish.profile == "onnxruntime":
-        raise UsageError(
-            f"ONNX Runtime computes no {wish.precision} on a CPU",
-            "give --engine tensorrt, or --precision fp16 or int8",
-        )
+    return _bundle(base, made, options, calibration, parity), parity, choices
 
 
 def check_base(base: Bundle) -> None:
@@ -90,14 +75,18 @@ def check_base(base: Bundle) -> None:
 
 
 def _judged(
-    base: Bundle, made: Mapping[str, Made], wish: Wish, calibration: CalibrationSet, say: Say
+    base: Bundle,
+    made: Mapping[str, Made],
+    options: PrecisionOptions,
+    calibration: CalibrationSet,
+    on_progress: OnProgress,
 ) -> Parity:
     computed = "ONNX Runtime on the CPU"
     if any(one.content != one.computed for one in made.values()):
         computed += ", fp32 sums of rounded tensors"
     candidate = _with_graphs(base, {role: one.computed for role, one in made.items()})
     kept = {role: one.kept for role, one in made.items() if one.kept}
-    return judge(base, candidate, calibration.held_out, wish.precision, computed, kept, say)
+    return judge(base, candidate, calibration.held_out, options.precision, computed, kept, on_progress)
 
 
 def _bf16_twin(base: Bundle, precision: str) -> Bundle | None:
@@ -119,7 +108,11 @@ def _with_graphs(base: Bundle, graphs: Mapping[str, bytes]) -> Bundle:
 
 
 def _bundle(
-    base: Bundle, made: Mapping[str, Made], wish: Wish, calibration: CalibrationSet, parity: Parity
+    base: Bundle,
+    made: Mapping[str, Made],
+    options: PrecisionOptions,
+    calibration: CalibrationSet,
+    parity: Parity,
 ) -> Bundle:
     changed = _with_graphs(base, {role: one.content for role, one in made.items()})
     graphs = {
@@ -144,14 +137,14 @@ def _bundle(
         update={
             "graphs": graphs,
             "files": {**changed.manifest.files, **infos},
-            "target": changed.manifest.target.model_copy(update={"engine": wish.profile}),
+            "target": changed.manifest.target.model_copy(update={"engine": options.profile}),
             "provenance": {
                 **changed.manifest.provenance,
                 "fp32_sha256": base.sha256,
                 "calibration_sha256": calibration.digest,
                 "calibration_source": calibration.source,
                 "ranges_by": f"onnxruntime {onnxruntime.__version__}",
-                **({"for_board": wish.board} if wish.board else {}),
+                **({"for_board": options.board} if options.board else {}),
             },
             "parity": {**changed.manifest.parity, **parity.summary()},
             "unproved": tuple(parity.failures),

@@ -5,9 +5,10 @@ from typing import Any
 
 from edge.base_spec import DEFAULT_BASE
 from edge.errors import UsageError
+from edge.goals.words import KOREAN
 from edge.perception.geometry import Pose
 from edge.runs.room import RoomMap, RoomObject
-from sim.objects import COLOURS, KINDS, KOREAN
+from sim.objects import COLOURS, KINDS
 from sim.scene import Scene, SceneObject, sample_scene
 from sim.world import World, has_arrived, heading_error_rad, surface_distance_m
 

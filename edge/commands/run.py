@@ -16,7 +16,8 @@ from edge.clock import MonotonicClock
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.errors import EdgeError, UsageError
 from edge.goals.goals import GOALS, parse_goal
-from edge.goals.vocabulary import asked, check_target
+from edge.goals.prompts import goal_prompt
+from edge.goals.vocabulary import check_target
 from edge.interfaces import Camera
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
@@ -137,7 +138,7 @@ class Run:
         self._bundle = bundle
         self._clock = MonotonicClock()
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
-        self._tally = Tally(boxes, goal, asked(bundle, goal))
+        self._tally = Tally(boxes, goal, goal_prompt(bundle.manifest, goal))
         self._live = LiveLine(goal, enabled=not options.json)
         self._room: RoomMap | None = None
         self._about = ""
@@ -207,9 +208,8 @@ class Run:
         return open_robot(RobotOptions(self._goal, self.folder.path, options.seed, options.absent, settings))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
-        camera = open_camera(uri, self._clock)
+        camera = open_camera(uri, self._clock, name)
         stack.callback(camera.close)
-        camera.name = name
         return camera
 
     def _note_end(self, ended: bool) -> None:

@@ -238,6 +238,12 @@ def main(argv: list[str]) -> int:
             raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
         limits = MotorLimits.from_json(arguments.limits)
         motors = open_motors(arguments.motors)
+        if arguments.rate_hz > motors.max_rate_hz:
+            raise UsageError(
+                f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} setpoints a "
+                f"second, {arguments.rate_hz:g} are to be sent",
+                "make the line faster (`baud`)",
+            )
         _raise_priority()
         _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
     except EdgeError as error:

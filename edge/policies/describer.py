@@ -1,7 +1,7 @@
 """The policy that looks and describes, and never moves: describe_scene, identify_main_object."""
 
 from edge.bundle.bundle import Bundle
-from edge.goals.vocabulary import asked
+from edge.goals.prompts import goal_prompt
 from edge.interfaces import Closing, Inference, PolicyStatus
 from edge.model.grounding import GroundingModel
 from edge.records import ActionChunk, Goal, Observation
@@ -15,7 +15,7 @@ class Describer(Closing):
     def __init__(self, bundle: Bundle, goal: Goal, threads: int = 1) -> None:
         """Open the engines and warm them up."""
         self._model = GroundingModel(bundle, threads)
-        self._prompt = asked(bundle, goal)
+        self._prompt = goal_prompt(bundle.manifest, goal)
         self._tokens = CAPTION_TOKENS if bundle.manifest.answer is None else None
         self._model.warm_up(self._prompt)
         self.status = PolicyStatus("look")

@@ -8,7 +8,8 @@ from edge.base_spec import BaseSpec
 from edge.bundle.bundle import Bundle
 from edge.engines.open import open_engine
 from edge.errors import BundleRefused
-from edge.goals.vocabulary import asked, check_goal
+from edge.goals.prompts import goal_prompt
+from edge.goals.vocabulary import check_goal
 from edge.interfaces import Closing, Engine, Inference
 from edge.model.actions import ActionModel
 from edge.model.boxes import BoxReader
@@ -30,7 +31,7 @@ class GroundingPolicy(Closing, Seeker):
         """Open the engines, each with `threads` threads, and warm them up."""
         self._model = GroundingModel(bundle, threads)
         self._floor = _LazyFloorScanner.of(bundle)
-        self._prompt = asked(bundle, goal)
+        self._prompt = goal_prompt(bundle.manifest, goal)
         self._model.warm_up(self._prompt)
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
         super().__init__(self._ground, boxes, mount, base, self._floor.see if self._floor else None)
@@ -58,7 +59,7 @@ class DrivingPolicy(Closing, ActionPolicy):
         self._floor = _LazyFloorScanner.of(bundle)
         self._engines.warm_up()
         see_floor = self._floor.see if self._floor else None
-        super().__init__(self._engines, asked(bundle, goal), mount, base, see_floor)
+        super().__init__(self._engines, goal_prompt(bundle.manifest, goal), mount, base, see_floor)
         self.reset(goal)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 
 from edge.errors import UsageError
+from edge.files import write_whole
 from edge.records import Image, Odometry
 from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, spread
 from edge.runs.room import RoomMap
@@ -68,10 +69,9 @@ class RunFolder:
         return sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
 
     def _write(self, name: str, content: bytes) -> Path:
-        target, draft = self.path / name, self.path / f".{name}.new"
+        target = self.path / name
         try:
-            draft.write_bytes(content)
-            draft.replace(target)
+            write_whole(target, content)
         except OSError as error:
             raise UsageError(f"can't write {target}: {error.strerror}", hint="is the disk full?") from error
         return target

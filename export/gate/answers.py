@@ -13,6 +13,7 @@ from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.policies.seeker_states import SeekerParams
 from edge.records import Box, Odometry, Velocity
+from export.gate.records import ActionAnswers, BoxAnswers
 
 SAME_IOU = 0.5  # of two boxes that are the same detection
 # From here on the fp32 bundle itself did not waver between a box and `none`, or between two things. What it
@@ -20,40 +21,6 @@ SAME_IOU = 0.5  # of two boxes that are the same detection
 SURE = 0.7
 _CAPTION_TOKENS = 8
 Progress = Callable[[int], None]  # told after each sample
-
-
-@dataclass(frozen=True)
-class BoxAnswers:
-    """How a grounding bundle's answers differ.
-
-    A detection is what a robot would believe (`SeekerParams.min_confidence`). It is lost when the
-    other bundle has none there, with SAME_IOU, and gained when only the other has one.
-    """
-
-    questions: int
-    equal: float  # share of texts that are the same token for token
-    detections: int  # of the fp32 bundle
-    lost: float  # share of those
-    sure_detections: int  # those with a confidence of SURE or more
-    sure_lost: float  # share of those
-    absent: int  # questions that the fp32 bundle answers with none
-    gained: float  # share of those
-    sure_gained: float  # share of those where the other bundle is sure
-    iou_median: float  # of the detections of the fp32 bundle
-    iou_p5: float
-    words: int  # questions answered in words
-    words_equal: float
-
-
-@dataclass(frozen=True)
-class ActionAnswers:
-    """How a policy's actions differ, in physical units by column."""
-
-    steps: int
-    equal: float | None  # share of tokens that are the same, of discrete policies
-    max_error: dict[str, float]
-    p99_error: dict[str, float]
-    p99_share: float  # the largest p99 error as a share of what its column spans
 
 
 @dataclass(frozen=True)

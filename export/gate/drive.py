@@ -5,14 +5,15 @@ Rooms are a simulation's; a package offers them by the entry point `vla_edge.epi
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from edge.bundle.bundle import Bundle, write_bundle
 from edge.errors import UsageError
 from edge.plugins import EPISODES
-from export.gate.judge import LIMITS, Parity, Say
+from export.gate.records import LIMITS, Parity, Success
+from export.measure.progress import OnProgress
 
 SEED = 9000  # of the first room; rooms that nothing was trained or tuned on
 MANY = 100  # fewer episodes prove little
@@ -26,19 +27,6 @@ class Episodes(Protocol):
     ) -> list[list[bool]]: ...
 
 
-@dataclass(frozen=True)
-class Success:
-    """What became of both bundles, room by room."""
-
-    simulation: str
-    episodes: int
-    seed: int  # of the first room; the others follow
-    base: float  # share of the rooms that the fp32 bundle reached its goal in
-    other: float
-    lost: list[int]  # seeds of the rooms that only the fp32 bundle reached it in
-    gained: list[int]  # that only the other one did
-
-
 def find_episodes() -> tuple[str, Episodes]:
     """The simulation that is installed, and its name. Raises UsageError when there is none."""
     known = EPISODES.names()
@@ -50,14 +38,16 @@ def find_episodes() -> tuple[str, Episodes]:
     return known[0], EPISODES.load(known[0])
 
 
-def with_success(parity: Parity, base: Bundle, other: Bundle, episodes: int, say: Say) -> Parity:
+def with_success(
+    parity: Parity, base: Bundle, other: Bundle, episodes: int, on_progress: OnProgress
+) -> Parity:
     """The parity with the closed loop of both, and with what fails in it."""
     name, drive = find_episodes()
     with tempfile.TemporaryDirectory(prefix="vla-edge-") as place:
         folders = [Path(place) / "fp32", Path(place) / parity.precision]
         for folder, bundle in zip(folders, (base, other), strict=True):
             write_bundle(folder, bundle)
-        told = lambda done: say("driving in simulation", done, 2 * episodes)  # noqa: E731
+        told = lambda done: on_progress("driving in simulation", done, 2 * episodes)  # noqa: E731
         before, after = drive(folders, episodes, SEED, told)
     pairs = list(zip(range(SEED, SEED + episodes), before, after, strict=True))
     success = Success(

@@ -1,42 +1,33 @@
 """What the gate's figures are held against: how far bf16 alone, or another seed of training, is from fp32."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
 from edge.errors import UsageError
-from export.gate.answers import ActionAnswers, BoxAnswers, compare_actions, compare_boxes
-from export.gate.judge import Parity, Say
-from export.gate.stages import StageError, compare_stage
+from export.gate.answers import compare_actions, compare_boxes
+from export.gate.records import Noise, Parity
+from export.gate.stages import compare_stage
 from export.measure.feeds import ROLES, collect_feeds
+from export.measure.progress import OnProgress
 
 SAMPLES = 100  # that it is measured on, at most
 
 
-@dataclass(frozen=True)
-class Noise:
-    """The gate's figures between the fp32 bundle and one that nobody would call worse."""
-
-    of: str  # bf16 | another seed
-    samples: int
-    stages: dict[str, StageError]
-    answers: BoxAnswers | ActionAnswers | None  # None: a stage computes NaN
-
-
 def with_noise(
-    parity: Parity, of: str, base: Bundle, other: Bundle, samples: Sequence[Sample], say: Say
+    parity: Parity, of: str, base: Bundle, other: Bundle, samples: Sequence[Sample], on_progress: OnProgress
 ) -> Parity:
     """The parity, and what `other` differs by from the fp32 bundle."""
     count = min(len(samples), SAMPLES)
     chosen = [samples[index * len(samples) // count] for index in range(count)]
-    say(f"comparing {of}", 0, len(chosen))
+    on_progress(f"comparing {of}", 0, len(chosen))
     feeds = collect_feeds(base, chosen)
     stages = {role: compare_stage(base.read(role), other.read(role), found) for role, found in feeds.items()}
     answers = None
     if all(stage.finite for stage in stages.values()):
         compare = compare_boxes if base.manifest.head is None else compare_actions
-        answers = compare(base, other, chosen, lambda done: say(f"comparing {of}", done, len(chosen)))
+        answers = compare(base, other, chosen, lambda done: on_progress(f"comparing {of}", done, len(chosen)))
     return replace(parity, noise=[*parity.noise, Noise(of, len(chosen), stages, answers)])
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import UsageError
-from export.gate.answers import ActionAnswers, BoxAnswers
-from export.gate.judge import Parity
+from export.gate.records import ActionAnswers, BoxAnswers, Parity
 
 _GOOD, _BAD, _LIMIT = "#4477aa", "#cc3311", "#222222"
 _NOISE = ("#bbbbbb", "#ddaa33")

@@ -2,7 +2,6 @@
 to."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,33 +10,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from edge.engines.onnx import EngineFault, OnnxEngine
+from export.gate.records import LayerError, StageError
 from export.graphs.edit import float_outputs, layer_name, parse, weights, with_outputs
 from export.measure.feeds import Feed
 
 _LAYER_FEEDS = 4  # inputs that layers are compared on; each holds all tensors of the graph in memory
 MAX_DB = 120.0  # what an error of nothing counts as
-
-
-@dataclass(frozen=True)
-class StageError:
-    """One graph against its fp32 one over many inputs; of several outputs the worst."""
-
-    cosine: float  # lowest
-    max_error: float  # largest difference of two numbers
-    sqnr_db: float  # median ratio of signal to quantization noise
-    finite: bool  # False: it computed NaN or infinity, and the others are 0
-
-    @property
-    def summary(self) -> str:
-        return f"cosine {self.cosine:.4f}, {self.sqnr_db:.1f} dB" if self.finite else "NaN or infinity"
-
-
-@dataclass(frozen=True)
-class LayerError:
-    """What a layer adds to the error of its graph, as a share of its signal; infinite where it is NaN."""
-
-    layer: str
-    added: float
 
 
 def compare_stage(base: bytes, other: bytes, feeds: Sequence[Feed]) -> StageError:

@@ -18,17 +18,19 @@ from edge.bundle.manifest import Manifest
 from edge.bundle.weights import ROLE, Weights
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, EngineFault, UsageError
-from export.gate.judge import LIMITS, Say
-from export.gate.stages import StageError, stage_error
+from export.gate.records import LIMITS, StageError
+from export.gate.stages import stage_error
 from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
 from export.graphs.weights import FILE, WeightStore, gather, weights_in
 from export.measure.feeds import Feed
+from export.measure.progress import OnProgress
 from export.measure.ranges import Ranges
 from export.measure.stages import STAGES, Calls, Observer, tokens, walk
 from export.precision.blocks import INT4_CPU, INT4_TENSORRT, Blocks, insert_blocks
 from export.precision.half import to_half
-from export.precision.int8 import Profile, to_int8
-from export.sources.grounding import graph_info
+from export.precision.int8 import to_int8
+from export.precision.options import Profile
+from export.sources.manifest import graph_info
 
 LargePrecision = Literal["fp32", "fp16", "bf16", "int8", "int4"]
 # A scale below 0 makes use of -8.
@@ -95,7 +97,7 @@ def change_large(
     profile: Profile,
     calibrate: Sequence[Feed],
     held_out: Sequence[Feed],
-    say: Say,
+    on_progress: OnProgress,
     steps: int = STEPS,
 ) -> tuple[Graphs, dict[str, Ranges], Judged]:
     """vision, prefill and decode of `base` in another precision, the ranges that it took, and how far they
@@ -114,18 +116,18 @@ def change_large(
         return observers[role]
 
     observed = [role for role in STAGES if _precision(role, precision) == "int8"]
-    walk(observe, calibrate, steps, lambda role: say(f"calibrating {role}", 0, 1), observed)
+    walk(observe, calibrate, steps, lambda role: on_progress(f"calibrating {role}", 0, 1), observed)
     ranges = {role: observer.ranges for role, observer in observers.items()}
     made, twins = dict(base.files), dict(base.files)
     with weights_in(base.store):
         for done, role in enumerate(STAGES):
-            say(f"{role} to {_precision(role, precision)}", done, len(STAGES))
+            on_progress(f"{role} to {_precision(role, precision)}", done, len(STAGES))
             made[role], twins[role] = _change(
                 base.files[role], role, precision, profile, ranges.get(role, {})
             )
-    wanted = walk(base.open, held_out, steps, lambda role: say(f"running {role} in fp32", 0, 1))
+    wanted = walk(base.open, held_out, steps, lambda role: on_progress(f"running {role} in fp32", 0, 1))
     twin = replace(base, files=twins)
-    stages, equal = _compare(twin, wanted, held_out, steps, say)
+    stages, equal = _compare(twin, wanted, held_out, steps, on_progress)
     judged = Judged(precision, len(held_out), steps, stages, equal, _failures(precision, stages, equal))
     if made != twins:
         judged = replace(judged, computed="ONNX Runtime on the CPU, fp32 sums of rounded tensors")
@@ -181,20 +183,20 @@ def nearest_int4(graph: bytes, profile: Profile) -> bytes:
 
 
 def _compare(
-    twin: Graphs, wanted: Calls, questions: Sequence[Feed], steps: int, say: Say
+    twin: Graphs, wanted: Calls, questions: Sequence[Feed], steps: int, on_progress: OnProgress
 ) -> tuple[dict[str, StageError], float]:
     """Each stage fed what fp32 was fed; and the share of equal tokens where each feeds the next."""
     errors: dict[str, StageError] = {}
 
     def open_and_compare(role: str) -> OnnxEngine:
         engine = twin.open(role)
-        say(f"comparing {role}", len(errors), len(STAGES))
+        on_progress(f"comparing {role}", len(errors), len(STAGES))
         calls = [call for one in wanted[role] for call in one]
         errors[role] = stage_error((call.outputs, engine.run(call.inputs)) for call in calls)
         return engine
 
     try:
-        found = walk(open_and_compare, questions, steps, lambda role: say(f"answering, {role}", 0, 1))
+        found = walk(open_and_compare, questions, steps, lambda role: on_progress(f"answering, {role}", 0, 1))
     except EngineFault:  # NaN or infinity, which a stage's error tells of
         return errors, 0.0
     return errors, float(np.mean(np.array(tokens(wanted)) == np.array(tokens(found))))

@@ -17,11 +17,10 @@ from calibration.sample_set import CalibrationSet, Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Manifest
 from edge.errors import BundleRefused, UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import goal_prompt
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import ids_after_picture
+from edge.model.prompt_ids import ids_after_image
 from edge.records import Goal
-from export.gate.judge import Say
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
 from export.large.change import (
@@ -34,15 +33,17 @@ from export.large.change import (
     large_bundle,
 )
 from export.measure.feeds import Feed
+from export.measure.progress import OnProgress
 from export.measure.stages import walk
-from export.precision.int8 import Profile
+from export.precision.options import Profile
+from export.sources.compare import random_patches
 from export.sources.family import (
     answering_sources,
     family_manifest,
     room_for_prompts,
     torch_answer,
 )
-from export.sources.grounding import check_floor_graph, random_patches
+from export.sources.manifest import check_floor_graph
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import load_backbone
 from vla.backbones.preprocessor import one_size, read_image_spec
@@ -56,7 +57,7 @@ _LEAST_COSINE = {torch.float32: 0.9999, torch.bfloat16: 0.99, torch.float16: 0.9
 
 
 @dataclass(frozen=True)
-class Order:
+class LargeExport:
     """What was asked for."""
 
     folder: Path
@@ -86,35 +87,35 @@ def _own_type(folder: Path) -> torch.dtype:
 
 @contextmanager
 def large_family_bundle(
-    order: Order, out: Path, calibration: CalibrationSet | None, say: Say
+    options: LargeExport, out: Path, calibration: CalibrationSet | None, on_progress: OnProgress
 ) -> Iterator[tuple[Bundle, Judged | None]]:
     """The bundle, and what the gate says of it; its weights lie in a work folder beside `out` until the end.
 
     Raises UsageError where the checkpoint is incomplete or the precision can't be made of one so large,
     BundleRefused where ONNX Runtime and torch disagree, or the bundle is too far from fp32 and not forced.
     """
-    if order.precision not in get_args(LargePrecision):
+    if options.precision not in get_args(LargePrecision):
         raise UsageError(
-            f"a model of more than {LARGE_FP32_BYTES >> 30} GiB does not become {order.precision} yet",
+            f"a model of more than {LARGE_FP32_BYTES >> 30} GiB does not become {options.precision} yet",
             f"give --precision {', '.join(get_args(LargePrecision))}",
         )
-    if order.floor is not None:
-        check_floor_graph(order.floor)
+    if options.floor is not None:
+        check_floor_graph(options.floor)
     with work_folder(out) as work:
-        yield _build(order, work, calibration, say)
+        yield _build(options, work, calibration, on_progress)
 
 
 def _build(
-    order: Order, work: Path, calibration: CalibrationSet | None, say: Say
+    options: LargeExport, work: Path, calibration: CalibrationSet | None, on_progress: OnProgress
 ) -> tuple[Bundle, Judged | None]:
-    say("reading the checkpoint", 0, 1)
-    real = load_backbone(order.folder, dtype=_own_type(order.folder))
-    image = one_size(read_image_spec(order.folder), order.camera)
-    tokenizer = (order.folder / "tokenizer.json").read_bytes()
-    manifest = family_manifest(order.folder, order.name, real, image, tokenizer, order.answer_tokens)
-    prompt_tokens = room_for_prompts(tokenizer, manifest, order.prompt_tokens)
-    graphs = _graphs(real, manifest, tokenizer, prompt_tokens, order.answer_tokens, work, say)
-    parity = _compare(real, manifest, tokenizer, graphs, prompt_tokens, say)
+    on_progress("reading the checkpoint", 0, 1)
+    real = load_backbone(options.folder, dtype=_own_type(options.folder))
+    image = one_size(read_image_spec(options.folder), options.camera)
+    tokenizer = (options.folder / "tokenizer.json").read_bytes()
+    manifest = family_manifest(options.folder, options.name, real, image, tokenizer, options.answer_tokens)
+    prompt_tokens = room_for_prompts(tokenizer, manifest, options.prompt_tokens)
+    graphs = _graphs(real, manifest, tokenizer, prompt_tokens, options.answer_tokens, work, on_progress)
+    parity = _compare(real, manifest, tokenizer, graphs, prompt_tokens, on_progress)
     del real
     judged, files = None, {"tokenizer": tokenizer}
     if calibration is not None:
@@ -122,9 +123,11 @@ def _build(
             [_question(s, manifest, tokenizer, prompt_tokens) for s in _some(part)]
             for part in (calibration.calibrate, calibration.held_out)
         )
-        precision: Any = order.precision
-        graphs, ranges, judged = change_large(graphs, precision, order.profile, calibrate, held_out, say)
-        if judged.failures and not order.force:
+        precision: Any = options.precision
+        graphs, ranges, judged = change_large(
+            graphs, precision, options.profile, calibrate, held_out, on_progress
+        )
+        if judged.failures and not options.force:
             raise LargeRefused(
                 judged, "take another --precision, calibrate with other pictures, or give --force"
             )
@@ -136,9 +139,9 @@ def _build(
             "graphs": ranges,
         }
         files |= {"parity": judged.to_json(), "calibration": json.dumps(about).encode()}
-    say("gathering the weights", 0, 1)
-    if order.floor is not None:
-        graphs = Graphs({**graphs.files, "floor": order.floor}, graphs.store)
+    on_progress("gathering the weights", 0, 1)
+    if options.floor is not None:
+        graphs = Graphs({**graphs.files, "floor": options.floor}, graphs.store)
     manifest = manifest.model_copy(
         update={
             "parity": parity,
@@ -146,13 +149,13 @@ def _build(
             "provenance": {
                 **manifest.provenance,
                 **_calibrated(calibration),
-                **({"for_board": order.board} if order.board else {}),
+                **({"for_board": options.board} if options.board else {}),
             },
-            "target": manifest.target.model_copy(update={"engine": order.profile}),
+            "target": manifest.target.model_copy(update={"engine": options.profile}),
         }
     )
     (work / "bundle").mkdir()
-    bundle = large_bundle(manifest, graphs, files, work / "bundle" / FILE, order.precision)  # type: ignore[arg-type]
+    bundle = large_bundle(manifest, graphs, files, work / "bundle" / FILE, options.precision)  # type: ignore[arg-type]
     graphs.store.file.unlink()  # before there is yet another copy on the disk
     return bundle, judged
 
@@ -164,7 +167,7 @@ def _graphs(
     prompt_tokens: int,
     answer_tokens: int,
     work: Path,
-    say: Say,
+    on_progress: OnProgress,
 ) -> Graphs:
     """The fp32 graphs, their weights in the work folder, where each comes from the real net one by one."""
     net: Any = type(real.model)
@@ -180,20 +183,25 @@ def _graphs(
     with weights_in(store):
         sources = answering_sources(backbone, manifest, tokenizer, prompt_tokens, answer_tokens)
         for done, (role, source) in enumerate(sources.items()):
-            say(f"exporting {role} in fp32", done, len(sources))
+            on_progress(f"exporting {role} in fp32", done, len(sources))
             files[role] = source.to_onnx()
     return Graphs(files, store)
 
 
 def _compare(
-    real: Backbone, manifest: Manifest, tokenizer: bytes, graphs: Graphs, prompt_tokens: int, say: Say
+    real: Backbone,
+    manifest: Manifest,
+    tokenizer: bytes,
+    graphs: Graphs,
+    prompt_tokens: int,
+    on_progress: OnProgress,
 ) -> dict[str, float]:
     """What the fp32 graphs and torch say first of a picture. Raises BundleRefused when that differs by more
     than torch's own type explains."""
-    say("comparing with torch", 0, 1)
-    words = prompt(manifest.family, Goal("describe_scene"))
+    on_progress("comparing with torch", 0, 1)
+    words = goal_prompt(manifest, Goal("describe_scene"))
     image = random_patches(0, manifest.image.height, manifest.image.width)
-    wanted = torch_answer(real, manifest, tokenizer, image, words, said=1)[0].float().numpy()
+    wanted = torch_answer(real, manifest, tokenizer, image, words, count=1)[0].float().numpy()
     feed = _feed(manifest, tokenizer, image_to_tensor(image, manifest.image), words, prompt_tokens)
     calls = walk(graphs.open, [feed], 0, lambda role: None, ("vision", "prefill"))
     found = calls["prefill"][0][0].outputs["logits"][0]
@@ -225,7 +233,7 @@ def _question(sample: Sample, manifest: Manifest, tokenizer: bytes, prompt_token
 def _feed(manifest: Manifest, tokenizer: bytes, pixels: np.ndarray, words: str, prompt_tokens: int) -> Feed:
     """Raises UsageError for a prompt of too many tokens."""
     found = Tokenizer.from_str(tokenizer.decode())
-    ids = ids_after_picture(found, manifest.family, words, 1, manifest.chat)
+    ids = ids_after_image(found, manifest.family, words, 1, manifest.chat)
     if len(ids) > prompt_tokens:
         raise UsageError(
             f"the prompt '{words}' has {len(ids)} tokens, at most {prompt_tokens} fit", "give --prompt-tokens"

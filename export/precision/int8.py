@@ -11,16 +11,14 @@ Profiles, because no one file is both fast in ONNX Runtime and accepted by Tenso
 """
 
 from collections.abc import Collection, Sequence
-from typing import Literal
 
 from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
 from export.measure.feeds import Feed
 from export.measure.ranges import Ranges
 from export.precision.blocks import INT4_CPU, INT4_TENSORRT, Blocks, fits, insert_blocks
+from export.precision.options import Profile
 from export.precision.qdq import Kind, insert_qdq
 from export.precision.smoothing import Change, aware
-
-Profile = Literal["onnxruntime", "tensorrt"]
 
 
 def to_int8(graph: bytes, ranges: Ranges, profile: Profile, keep: Collection[str] = ()) -> bytes:

@@ -8,28 +8,22 @@ import numpy as np
 
 from calibration.sample_set import CalibrationSet
 from edge.bundle.bundle import Bundle
-from export.gate.judge import Say
 from export.gate.stages import compare_stage
 from export.graphs.edit import finish, fixed_products, parse
 from export.measure.feeds import ROLES, Feed, collect_feeds
 from export.measure.layer_times import floors_ms, measured_ms
+from export.measure.progress import OnProgress
 from export.measure.ranges import METHODS, Method, Ranges, kept_ranges
 from export.measure.sensitivity import Sensitivity, sensitivities, to_keep
 from export.planner.boards import BOARDS
 from export.precision.auto import Choice, Rung, choose, climb
 from export.precision.blocks import NVFP4, insert_blocks
 from export.precision.half import to_half
-from export.precision.int8 import Profile, int4_blocks, int4_layers, to_int4, to_int8
+from export.precision.int8 import int4_blocks, int4_layers, to_int4, to_int8
 from export.precision.mixed import Low, holds, to_mixed
+from export.precision.options import AUTO_BUDGETS_DB, BUDGETS_DB, Precision, PrecisionOptions, Profile
 from export.precision.smoothing import Change, aware, smooth
 
-Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto")
-# How far below the signal the noise of a graph is expected to be; int4 is of decode's. E4M3 and E2M1 have 3
-# and 1 bits of mantissa in every layer, and no choice of layers reaches what int8 does.
-BUDGETS_DB = {"int8": 40.0, "int4": 28.0, "fp8": 30.0, "nvfp4": 30.0}
-AUTO_BUDGETS_DB = (34.0, 37.0, 40.0, 43.0)  # in turn, until the gate is content
-Smooth = Literal["auto", "off"]
 _EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # what auto leaves a layer in
 _TRIAL_FEEDS = 24  # that ways of calibration are compared on
 
@@ -49,18 +43,6 @@ class Made:
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What was asked for."""
-
-    precision: Precision
-    profile: Profile
-    method: Method | None = None  # None: for each graph the one with the least error
-    budget_db: float | None = None  # None: see BUDGETS_DB; 0: no layer is kept
-    smooth: Smooth = "auto"
-    board: str = ""
-
-
-@dataclass(frozen=True)
 class _Trial:
     """What auto found out about a graph."""
 
@@ -75,18 +57,25 @@ class _Trial:
 class Maker:
     """Makes the graphs of a bundle; what goes into them is collected at its first use only."""
 
-    def __init__(self, base: Bundle, wish: Wish, calibration: CalibrationSet, say: Say) -> None:
-        self._base, self._wish, self._calibration, self._say = base, wish, calibration, say
+    def __init__(
+        self, base: Bundle, options: PrecisionOptions, calibration: CalibrationSet, on_progress: OnProgress
+    ) -> None:
+        self._base, self._options, self._calibration, self._on_progress = (
+            base,
+            options,
+            calibration,
+            on_progress,
+        )
         self._feeds: dict[str, list[Feed]] | None = None
         self._trials: dict[str, _Trial] = {}
-        self.budget_db = AUTO_BUDGETS_DB[0] if wish.budget_db is None else wish.budget_db
+        self.budget_db = AUTO_BUDGETS_DB[0] if options.budget_db is None else options.budget_db
         self.roles = [role for role in ROLES if role in base.manifest.graphs]
 
     def make(self) -> dict[str, Made]:
         """By role. Raises UsageError where pictures' prompts do not suit the bundle."""
         made: dict[str, Made] = {}
         for done, role in enumerate(self.roles):
-            self._say(f"calibrating {role}", done, len(self.roles))
+            self._on_progress(f"calibrating {role}", done, len(self.roles))
             made[role] = self._make(role)
         return made
 
@@ -96,7 +85,7 @@ class Maker:
         return self._feeds[role]
 
     def _make(self, role: str) -> Made:
-        graph, precision = self._base.read(role), self._wish.precision
+        graph, precision = self._base.read(role), self._options.precision
         if precision in ("fp16", "bf16"):
             return self._half(graph, precision)
         if precision == "int4" and role == "decode":
@@ -110,7 +99,7 @@ class Maker:
     def tighten(self) -> bool:
         """The next budget for auto, after the gate refused this one; whether there is one."""
         tighter = [db for db in AUTO_BUDGETS_DB if db > self.budget_db]
-        if self._wish.precision != "auto" or self._wish.budget_db is not None or not tighter:
+        if self._options.precision != "auto" or self._options.budget_db is not None or not tighter:
             return False
         self.budget_db = tighter[0]
         return True
@@ -124,12 +113,12 @@ class Maker:
             _choice(role, name, trial.layers[name], trial.ladders[name], *found)
             for name, found in chosen.items()
         ]
-        exact = _EXACT[self._wish.profile]
+        exact = _EXACT[self._options.profile]
         low: dict[str, Any] = {n: r.precision for n, (r, _) in chosen.items() if r.precision != exact}
         # A graph of several precisions is called by the one that most layers have.
         label = max(set(low.values()), key=list(low.values()).count) if low else exact
         about = trial.method, trial.ranges, [], trial.changes, choices
-        if self._wish.profile == "onnxruntime":
+        if self._options.profile == "onnxruntime":
             content = to_int8(trial.graph, trial.ranges, "onnxruntime", set(chosen).difference(low))
             return Made(label, content, content, *about)
         content = to_mixed(trial.graph, low, trial.ranges)
@@ -139,19 +128,19 @@ class Maker:
     def _try(self, graph: bytes, role: str) -> _Trial:
         graph, method, ranges, changes = self.calibrated(graph, role)
         names = [node.name for node in fixed_products(parse(graph))]
-        if self._wish.profile == "onnxruntime":
+        if self._options.profile == "onnxruntime":
             all_int8 = to_int8(graph, ranges, "onnxruntime")
             ms = measured_ms(graph, {"fp32": graph, "int8": all_int8}, self._few(role))
             noises = {"int8": self._noises(graph, role, ranges, "int8")}
         else:
-            board = BOARDS[self._wish.board]
+            board = BOARDS[self._options.board]
             # fp8 is as fast as int8 and as large, and has less mantissa.
             kinds: list[Low] = ["nvfp4", "int8"] if "nvfp4" in board.flops_s else ["int8"]
             if role == "decode":
                 kinds.append("int4")
             ms = floors_ms(graph, ("fp16", *kinds), board)
             noises = {kind: self._noises(graph, role, ranges, kind) for kind in kinds}
-        exact = _EXACT[self._wish.profile]
+        exact = _EXACT[self._options.profile]
         ladders = {name: [Rung(exact, 0.0, ms[exact][name])] for name in names}
         layers: dict[str, str] = {}
         for kind, found in noises.items():
@@ -162,7 +151,7 @@ class Maker:
 
     def _noises(self, graph: bytes, role: str, ranges: Ranges, kind: Low) -> list[Sensitivity]:
         names = [node.name for node in fixed_products(parse(graph))]
-        if self._wish.profile == "onnxruntime":
+        if self._options.profile == "onnxruntime":
             return self.sensitivities(
                 graph, role, names, lambda n: to_int8(graph, ranges, "onnxruntime", set(names) - {n})
             )
@@ -171,11 +160,11 @@ class Maker:
 
     def _half(self, graph: bytes, precision: Literal["fp16", "bf16"]) -> Made:
         content = to_half(graph, precision)
-        real = self._wish.profile == "onnxruntime"
+        real = self._options.profile == "onnxruntime"
         return Made(precision, content, content if real else to_half(graph, precision, rounded=True))
 
     def _int4(self, graph: bytes, role: str) -> Made:
-        profile = self._wish.profile
+        profile = self._options.profile
         layers, blocks = int4_layers(graph, profile), int4_blocks(profile)
         alone = lambda name: finish(insert_blocks(parse(graph), [name], blocks))  # noqa: E731
         kept = self._kept(graph, role, layers, alone, "int4")
@@ -192,7 +181,7 @@ class Maker:
 
     def _int8(self, graph: bytes, role: str) -> Made:
         graph, method, ranges, changes = self.calibrated(graph, role)
-        profile = self._wish.profile
+        profile = self._options.profile
         layers = [node.name for node in fixed_products(parse(graph))]
 
         def only(names: Collection[str]) -> bytes:
@@ -225,7 +214,7 @@ class Maker:
 
         base = graph
         method, ranges = calibrated()
-        if kind == "nvfp4" and self._wish.smooth == "auto":
+        if kind == "nvfp4" and self._options.smooth == "auto":
             before_db = self._noise_db(base, role, twin(every, ranges))
             plain = graph, importance, changes, method, ranges
             graph, importance, changes = aware(graph, layers, NVFP4, self.feeds(role))
@@ -241,7 +230,7 @@ class Maker:
     def _kept(
         self, graph: bytes, role: str, layers: Sequence[str], alone: Callable[[str], bytes], kind: str
     ) -> list[Sensitivity]:
-        budget_db = BUDGETS_DB[kind] if self._wish.budget_db is None else self._wish.budget_db
+        budget_db = BUDGETS_DB[kind] if self._options.budget_db is None else self._options.budget_db
         if not budget_db:
             return []
         return to_keep(self.sensitivities(graph, role, layers, alone), budget_db)
@@ -249,15 +238,15 @@ class Maker:
     def sensitivities(
         self, graph: bytes, role: str, layers: Sequence[str], alone: Callable[[str], bytes]
     ) -> list[Sensitivity]:
-        told = lambda done, of: self._say(f"trying each layer of {role}", done, of)  # noqa: E731
+        told = lambda done, of: self._on_progress(f"trying each layer of {role}", done, of)  # noqa: E731
         return sensitivities(graph, layers, alone, self.feeds(role), told)
 
     def calibrated(self, graph: bytes, role: str) -> tuple[bytes, Method, Ranges, list[Change]]:
         """The graph, smoothed where that is better all in all, with its ranges."""
-        profile = self._wish.profile
+        profile = self._options.profile
         names = [node.name for node in fixed_products(parse(graph))]
         method, ranges = self._best_ranges(graph, role, lambda found: to_int8(graph, found, profile))
-        if self._wish.smooth == "off":
+        if self._options.smooth == "off":
             return graph, method, ranges, []
         other, changes = smooth(graph, names, profile == "onnxruntime", self.feeds(role))
         if not changes:
@@ -281,8 +270,8 @@ class Maker:
         """By the method that was asked for, or else the one whose lowest cosine is highest."""
         folder, digest = self._calibration.folder, self._calibration.digest
         feeds = lambda: self.feeds(role)  # noqa: E731
-        if self._wish.method is not None:
-            return self._wish.method, kept_ranges(folder, digest, graph, feeds, self._wish.method)
+        if self._options.method is not None:
+            return self._options.method, kept_ranges(folder, digest, graph, feeds, self._options.method)
         found = {name: kept_ranges(folder, digest, graph, feeds, name) for name in METHODS}
         cosines = {
             name: compare_stage(graph, quantized(ranges), self._few(role)).cosine

@@ -10,6 +10,7 @@ from edge.bundle.manifest import MAX_ANSWER_TOKENS, AnswerSpec, TokenRules, firs
 from edge.bundle.published import read_config, read_json
 from edge.errors import UsageError
 
+NOT_FOLLOWED = "not_followed"  # key of the provenance: what answers don't follow of the configuration
 _FILE = "generation_config.json"
 # What would change the most probable answer, and the runtime does not do; each with what stands for "not".
 _REFUSED: dict[str, tuple[Any, ...]] = {

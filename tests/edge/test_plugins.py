@@ -91,6 +91,13 @@ def test_malformed_addresses_and_unknown_schemes_are_bad_usage(group: PluginGrou
     assert len(caught.value.message) < 300
 
 
+@pytest.mark.parametrize("group", [CAMERAS, MOTORS], ids=lambda group: group.noun)
+def test_a_scheme_alone_is_not_an_address(group: PluginGroup):
+    for name in ("", *group.built_in):
+        with pytest.raises(UsageError, match="is not of the form SCHEME://PLACE"):
+            group.open_address(name)
+
+
 def test_unknown_names_are_bad_usage_with_what_is_known():
     with pytest.raises(UsageError, match="unknown robot 'simm'") as caught:
         ROBOTS.load("simm")

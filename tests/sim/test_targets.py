@@ -3,7 +3,8 @@
 import pytest
 
 from edge.errors import UsageError
-from sim.objects import KOREAN
+from edge.goals import words
+from sim.objects import COLOURS, KINDS
 from sim.targets import make_scene, matching, parse_target, room_map
 
 
@@ -27,10 +28,9 @@ def test_what_no_room_can_have_is_refused(text: str):
         parse_target(text)
 
 
-def test_korean_words_are_those_that_the_default_model_learns():
-    from vla.backbones.tokenizer import KOREAN as LEARNED
-
-    assert KOREAN == LEARNED
+def test_rooms_are_built_of_exactly_the_things_and_colours_that_have_words_in_their_order():
+    assert tuple(KINDS) == words.KINDS
+    assert tuple(COLOURS) == words.COLOURS
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -51,7 +51,7 @@ class Demonstrator:
         self._expert, self._world, self._pushes, self._driver = expert, world, pushes, driver
         self._height = height
         self._decision = 0
-        self._pictures: list[bytes] = []
+        self._images: list[bytes] = []
         self._pixels: list[np.ndarray] = []
         self._states: list[tuple[float, ...]] = []
         self._actions: list[tuple[float, ...]] = []
@@ -83,10 +83,10 @@ class Demonstrator:
 
     def recording(self, task: str) -> Recording | None:
         """The episode so far; None before its first frame."""
-        if not self._pictures:
+        if not self._images:
             return None
         states, actions = np.array(self._states, np.float32), np.array(self._actions, np.float32)
-        return Recording(task, self._pictures, np.concatenate(self._pixels), states, actions)
+        return Recording(task, self._images, np.concatenate(self._pixels), states, actions)
 
     def _record(self, observation: Observation, wanted: Velocity) -> None:
         image = observation.frame.image
@@ -95,8 +95,8 @@ class Demonstrator:
             image = np.asarray(
                 cv2.resize(image, (width, self._height), interpolation=cv2.INTER_AREA), np.uint8
             )
-        self._pictures.append(to_jpeg(image))
-        if len(self._pictures) % 10 == 1:
+        self._images.append(to_jpeg(image))
+        if len(self._images) % 10 == 1:
             self._pixels.append(image[::8, ::8].reshape(-1, 3))
         o = observation.odometry
         assert o is not None

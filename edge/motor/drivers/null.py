@@ -1,12 +1,16 @@
 """A driver without an actuator: `null://`."""
 
+import math
+
 from edge.errors import UsageError
 from edge.interfaces import Closing, Feedback
 from edge.records import Velocity
 
 
 class NullMotors(Closing):
-    """Accepts everything and moves nothing: for a camera without a base."""
+    """Accepts every setpoint and moves nothing, for a camera without a base."""
+
+    max_rate_hz = math.inf
 
     def __init__(self) -> None:
         self._armed = False

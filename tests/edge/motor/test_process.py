@@ -344,26 +344,6 @@ def test_port_with_nobody_at_the_other_end(tmp_path: Path) -> None:
     os.close(cable)
 
 
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "nothing",
-        "wheels://x",
-        "null://x",
-        "null",
-        "mavlink://",
-        "mavlink://host/dev/tty",
-        "mavlink:///dev/ttyACM0?baud=fast",
-        "mavlink:///dev/ttyACM0?baud=0",
-        "mavlink:///dev/ttyACM0?timeout_s=nan",
-        "mavlink:///dev/ttyACM0?speed=9600",
-    ],
-)
-def test_bad_addresses_are_refused(uri: str) -> None:
-    with pytest.raises(UsageError, match="motors address"):
-        open_motors(uri)
-
-
 def test_bad_rate_is_refused_by_the_process() -> None:
     with pytest.raises(UsageError, match="rate"):
         MotorProcess.start("null://", rate_hz=1.0)

@@ -15,12 +15,14 @@ from edge.errors import BundleRefused, UsageError
 from export.change_precision import _with_graphs
 from export.commands.export import main
 from export.gate import judge as gate_module
-from export.gate.judge import Limits, judge
+from export.gate.judge import judge
+from export.gate.records import Limits
 from export.graphs.edit import fixed_products, parse
 from export.measure.feeds import collect_feeds
 from export.measure.ranges import compute_ranges
 from export.precision.half import to_half
-from export.precision.make import AUTO_BUDGETS_DB, Maker, Wish
+from export.precision.make import Maker
+from export.precision.options import AUTO_BUDGETS_DB, PrecisionOptions
 from tests.calibration.test_activations import picture
 from tests.export.gate.broken import quantize_any
 
@@ -169,12 +171,14 @@ def test_auto_says_what_it_chose_and_why(
 
 
 def test_auto_tightens_its_budget_a_few_times(tiny_bundle: Path, calibration: CalibrationSet):
-    maker = Maker(load_bundle(tiny_bundle), Wish("auto", "onnxruntime"), calibration, quiet)
+    maker = Maker(load_bundle(tiny_bundle), PrecisionOptions("auto", "onnxruntime"), calibration, quiet)
     budgets = [maker.budget_db]
     while maker.tighten():
         budgets.append(maker.budget_db)
     assert budgets == list(AUTO_BUDGETS_DB) == sorted(budgets)
-    given = Maker(load_bundle(tiny_bundle), Wish("auto", "onnxruntime", budget_db=30.0), calibration, quiet)
+    given = Maker(
+        load_bundle(tiny_bundle), PrecisionOptions("auto", "onnxruntime", budget_db=30.0), calibration, quiet
+    )
     assert not given.tighten()
 
 

@@ -13,7 +13,8 @@ from export.measure import ranges as ranges_module
 from export.measure.ranges import METHODS, compute_ranges, kept_ranges
 from export.measure.sensitivity import sensitivities, to_keep
 from export.precision.half import Half, to_half
-from export.precision.int8 import Profile, to_int4, to_int8
+from export.precision.int8 import to_int4, to_int8
+from export.precision.options import Profile
 from tests.export.gate.broken import quantize_any
 from tests.export.precision.precision_net import feeds, net
 
