@@ -18,7 +18,7 @@ from edge.bundle.parity import print_parity
 from edge.commands.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_int
 from edge.errors import UsageError
 from edge.records import Image
-from export.change_precision import change_precision, check_base
+from export.change_precision import change_precision, check_fp32
 from export.gate.drive import find_episodes
 from export.gate.plot import check_plot, plot_parity
 from export.gate.records import GateRefused, Parity
@@ -201,8 +201,8 @@ def _export_large(
         raise UsageError(
             "--plot, --against-seed, --episodes, --images, --method and --budget-db are for small models"
         )
-    from export.large.change import LargeRefused
     from export.large.checkpoint import LargeExport, large_family_bundle
+    from export.large.parity import LargeRefused
 
     large = LargeExport(
         folder=folder,
@@ -243,7 +243,7 @@ def _fp32(a: argparse.Namespace, folder: Path) -> Bundle:
                 "give a checkpoint, or --precision without --images and --floor",
             )
         found = load_bundle(folder)
-        check_base(found)
+        check_fp32(found)
         return Bundle(found.manifest.model_copy(update={"name": name}), found.contents, found.sha256)
     images, floor = _read_images(a.images), _read_floor(a.floor)
     # torch takes seconds to import, and a bundle does not need it.
