@@ -4,10 +4,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.success import evaluate, summarize, targets
-from edge.bundle.bundle import load_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from export.sources.policy import export_policy
+from export.sources.build import SourceOptions, build_bundle
 
 EPISODES, SEED = 20, 3000  # rooms that neither demonstrations nor published figures use
 _LATENCY_S, _MAX_S = 0.02, 40.0
@@ -20,7 +20,8 @@ def in_simulation(folder: Path, episodes: int = EPISODES) -> float:
     default = load_bundle("default")
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "bundle"
-        bundle = export_policy(folder, out, floor=default.read("floor"))
+        bundle = build_bundle(folder, SourceOptions("head", floor=default.read("floor")))
+        write_bundle(out, bundle)
         goals = [check_target(bundle, parse_goal("find_object", t)) for t in targets(episodes, SEED, None)]
         trials = evaluate(str(out), goals, SEED, _LATENCY_S, _MAX_S, absent=False, jobs=1)
     return summarize(trials, absent=False)["success"]

@@ -57,7 +57,8 @@ def this_machine() -> Machine:
     device = _value(api.cuDeviceGet(0))
     major = _value(api.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device))
     minor = _value(api.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device))
-    gpu = bytes(_value(api.cuDeviceGetName(100, device))).rstrip(b"\0").decode()
+    # Drivers pad the name with NULs and then blanks, so what follows the first NUL is not part of it.
+    gpu = bytes(_value(api.cuDeviceGetName(100, device))).partition(b"\0")[0].decode().strip()
     board = _MODEL.read_text().rstrip("\0") if _MODEL.is_file() else gpu
     return Machine(f"{board}, sm_{major}{minor}", f"{major}{minor}", _l4t())
 

@@ -15,7 +15,6 @@ A discrete head has vision, prefill and decode as in `edge/model/grounding.py`. 
 import math
 from collections import deque
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import ActionHead, MeanStdScaling, StateInput
 from edge.engines.open import open_engine
 from edge.errors import BundleRefused, UsageError
-from edge.interfaces import Engine, Tensor
+from edge.interfaces import Closing, Engine, Tensor
 from edge.model.grounding import Answer, Net, Prefix, StopWatch, softmax
 from edge.records import ZERO, Image, Odometry
 
@@ -39,12 +38,12 @@ _ORIGIN = Odometry(0, 0.0, 0.0, 0.0, ZERO)
 class Said:
     """What the model said of one frame. `stages_ms` has preprocess, vision, prefill, and head or decode."""
 
-    actions: Floats  # (T, A) in [-1, 1], as `vla.model.VLA.step` gives them
+    actions: Floats  # (T, A) in [-1, 1], as `vla.rollout.Rollout.step` gives them
     confidence: float  # [0, 1]: 1 for continuous heads; of tokens see `_Tokens`
     stages_ms: dict[str, float]
 
 
-class ActionModel:
+class ActionModel(Closing):
     """Says one chunk a step, and remembers what its head needs to. One caller at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -75,14 +74,6 @@ class ActionModel:
     def close(self) -> None:
         """Frees the engines."""
         self._answers.close()
-
-    def __enter__(self) -> "ActionModel":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _state(self, odometry: Odometry | None) -> Tensor | None:
         wanted = self.head.state

@@ -14,7 +14,6 @@ overwrites, so that the cache is one unbroken sequence.
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.files import REEXPORT
 from edge.engines.open import open_engine
 from edge.errors import BundleRefused, UsageError
-from edge.interfaces import Engine, Tensor, TensorSpec
+from edge.interfaces import Closing, Engine, Tensor, TensorSpec
 from edge.model.decoding import Constrained, Logits, Open, softmax
 from edge.model.images import image_to_tensor
 from edge.model.tokenizer import PolicyText, Text, text_of
@@ -41,7 +40,7 @@ class Grounding:
     cut: bool = False  # it had not done when it had to stop
 
 
-class GroundingModel:
+class GroundingModel(Closing):
     """Answers prompts: where something is, or in words. One caller at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -83,14 +82,6 @@ class GroundingModel:
     def close(self) -> None:
         """Frees the engines."""
         self._net.close()
-
-    def __enter__(self) -> "GroundingModel":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Prefix:

@@ -9,6 +9,7 @@ from edge.commands.arguments import ArgumentParser
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
+from export.commands.report import print_figures
 from export.planner.boards import LEAST_SM
 from export.tensorrt.layers import count_types
 from export.tensorrt.plans import CACHE, Place, Plan, build_plan
@@ -54,7 +55,8 @@ def main(argv: list[str]) -> int:
         }
         print(json.dumps({"out": str(a.out or a.bundle), "plans": figures, "parity": parity}))
     else:
-        print(f"{a.out or a.bundle}: errors against ONNX Runtime {parity}")
+        print(f"{a.out or a.bundle}: largest error of each plan's outputs against ONNX Runtime")
+        print_figures(parity)
     return 0
 
 
@@ -72,7 +74,8 @@ def check_machine(bundle: Bundle, sm: str) -> None:
 
 def _sentence(plan: Plan) -> str:
     engine = plan.engine or ()
+    types = ", ".join(f"{count} {name}" for name, count in count_types(engine).items())
     return (
-        f"{len(plan.content) / 1e6:.1f} MB, built in {plan.seconds:.0f} s; outputs of its {len(engine)} "
-        f"layers {count_types(engine)}; {sum(bool(layer.nodes) for layer in engine)} traced to ONNX nodes"
+        f"{len(plan.content) / 1e6:.1f} MB, built in {plan.seconds:.0f} s; {len(engine)} layers by type of "
+        f"output: {types}; {sum(bool(layer.nodes) for layer in engine)} traced to ONNX nodes"
     )

@@ -11,7 +11,7 @@ from edge.bundle.bundle import Bundle
 from edge.model.actions import STATE_COLUMNS, ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
-from edge.policies.seeker import MIN_CONFIDENCE
+from edge.policies.seeker_states import SeekerParams
 from edge.records import Box, Odometry, Velocity
 from export.gate.records import ActionAnswers, BoxAnswers
 
@@ -79,7 +79,7 @@ def _answer(model: GroundingModel, bundle: Bundle, sample: Sample) -> _Grounding
     decoded = model.ground(sample.image, question.prompt, question.target)
     boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
     found = boxes.read(decoded.text, decoded.confidence, question.target, sample.image).detections
-    believed = bool(found) and decoded.confidence >= MIN_CONFIDENCE
+    believed = bool(found) and decoded.confidence >= SeekerParams().min_confidence
     return _GroundingAnswer(decoded.text, found[0].box if believed else None, decoded.confidence)
 
 

@@ -25,11 +25,11 @@ from export.graphs.weights import current_store
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.families import PaliGemma, SmolVLM
 from vla.backbones.qwen import QwenVL
-from vla.sequence import Picture
+from vla.sequence import ImageTokens
 
 
 @dataclass(frozen=True)
-class Source:
+class GraphSource:
     """What a graph is exported from: its static shapes are those of `inputs`."""
 
     module: nn.Module
@@ -118,11 +118,11 @@ def extra_of(**given: Tensor | None) -> Extra:
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisionSource:
     """The vision graph's source, and what the backbone makes of one image."""
 
-    source: Source
-    picture: Picture
+    source: GraphSource
+    picture: ImageTokens
     outputs: dict[str, Tensor]
 
     @property
@@ -132,7 +132,7 @@ class Seen:
 
 
 @torch.inference_mode()
-def see(backbone: Backbone, height: int, width: int) -> Seen:
+def vision_source(backbone: Backbone, height: int, width: int) -> VisionSource:
     """For images of one size in pixels."""
     before = hf_logging.get_verbosity()
     hf_logging.set_verbosity_error()  # it warns of parts that have no attention
@@ -143,7 +143,7 @@ def see(backbone: Backbone, height: int, width: int) -> Seen:
     module = _vision(backbone, height, width)
     names: list[str] = ["image_features", "deep"]
     outputs: dict[str, Tensor] = dict(zip(names, module(pixels), strict=False))
-    return Seen(Source(module, {"pixel_values": pixels}, list(outputs)), picture, outputs)
+    return VisionSource(GraphSource(module, {"pixel_values": pixels}, list(outputs)), picture, outputs)
 
 
 def _vision(backbone: Backbone, height: int, width: int) -> nn.Module:
@@ -157,33 +157,35 @@ def _vision(backbone: Backbone, height: int, width: int) -> nn.Module:
 
 def family_sources(
     backbone: Backbone, height: int, width: int, before: tuple[int, ...], prompt: int, answer: int
-) -> dict[str, Source]:
+) -> dict[str, GraphSource]:
     """Of an answering model, by role: images of one size in pixels, at most `prompt` tokens after the image
     and `answer` tokens said. `before` are the ids ahead of the image; of Flamingo the last is `<image>`.
 
     The backbone must be in evaluation mode; a tied output layer is untied in place. Raises UsageError where
     the model has no room for so many tokens.
     """
-    seen = see(backbone, height, width)
+    seen = vision_source(backbone, height, width)
     reader = reader_of(backbone, Slots(len(before), seen.slots, prompt, answer=answer), seen.picture)
-    prefill = Source(Prefill(reader, before), question(seen, prompt), ["logits", "position", "cache"])
+    prefill = GraphSource(
+        Prefill(reader, before), prefill_inputs(seen, prompt), ["logits", "position", "cache"]
+    )
     return {"vision": seen.source, **with_decode(prefill, reader, seen)}
 
 
 def paligemma_sources(
     model: PaliGemmaForConditionalGeneration, height: int, width: int, prompt: int = 8, answer: int = 16
-) -> dict[str, Source]:
+) -> dict[str, GraphSource]:
     """The same of a bare PaliGemma, such as the default model's."""
     return family_sources(PaliGemma(model, Layout(), {}), height, width, (), prompt, answer)
 
 
-def question(seen: Seen, prompt: int) -> dict[str, Tensor]:
+def prefill_inputs(seen: VisionSource, prompt: int) -> dict[str, Tensor]:
     """Inputs of prefill."""
     images = {name: torch.randn_like(value) for name, value in seen.outputs.items()}
     return images | {"ids": torch.arange(prompt)[None] % 8, "length": torch.tensor([max(1, prompt - 1)])}
 
 
-def with_decode(prefill: Source, reader: Reader, seen: Seen) -> dict[str, Source]:
+def with_decode(prefill: GraphSource, reader: Reader, seen: VisionSource) -> dict[str, GraphSource]:
     """prefill, whose module gives logits, position, cache and cross if there is one, and decode."""
     if current_store() is None:  # which holds them as they are
         untie(reader)
@@ -195,12 +197,12 @@ def with_decode(prefill: Source, reader: Reader, seen: Seen) -> dict[str, Source
     crossed = {name: torch.zeros(v.shape) for name, v in zip(("cross", "cross_mask"), more, strict=False)}
     step |= crossed
     return {
-        "prefill": Source(prefill.module, prefill.inputs, [*prefill.outputs, *crossed]),
-        "decode": Source(Decode(reader), step, ["logits", "cache"]),
+        "prefill": GraphSource(prefill.module, prefill.inputs, [*prefill.outputs, *crossed]),
+        "decode": GraphSource(Decode(reader), step, ["logits", "cache"]),
     }
 
 
-def reader_of(backbone: Backbone, slots: Slots, picture: Picture) -> Reader:
+def reader_of(backbone: Backbone, slots: Slots, picture: ImageTokens) -> Reader:
     """The family's."""
     return READERS[backbone.family](backbone, slots, picture)
 

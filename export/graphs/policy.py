@@ -6,7 +6,15 @@ What goes in and out is described in `edge/model/actions.py`; which tokens stand
 import torch
 from torch import Tensor, nn
 
-from export.graphs.family import Prefill, Source, extra_of, question, reader_of, see, with_decode
+from export.graphs.family import (
+    GraphSource,
+    Prefill,
+    extra_of,
+    prefill_inputs,
+    reader_of,
+    vision_source,
+    with_decode,
+)
 from export.graphs.readers import Reader, Slots, StaticCache
 from vla.heads import FCHead, GPTHead, Head, LSTMHead
 from vla.model import VLA
@@ -126,43 +134,43 @@ class OverCount(nn.Module):
         return self.head.run(features).index_select(1, count - 1)[:, 0]
 
 
-def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[str, Source]:
+def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[str, GraphSource]:
     """By role. Images are of one size in pixels; `prompt` is the most tokens that follow the image.
 
     The policy must be in evaluation mode and fp32; a discrete one's tied LM head is untied in place. Raises
     UsageError where the backbone has no room for so many tokens.
     """
     config, backbone = policy.config, policy.backbone
-    seen = see(backbone, height, width)
+    seen = vision_source(backbone, height, width)
     layout = backbone.layout
     before = (*layout.before, *layout.image_start, *((backbone.image_id,) if not seen.slots else ()))
     told = bool(config.state_pose_dims)
     tokens = config.head.horizon * config.head.action_dims if config.discrete else 0
     said = told + (0 if config.discrete else config.action_tokens)
     reader = reader_of(backbone, Slots(len(before), seen.slots, prompt, said, tokens), seen.picture)
-    inputs = question(seen, prompt)
+    inputs = prefill_inputs(seen, prompt)
     if told:
         inputs["state"] = torch.randn(1, config.state_pose_dims)
     if policy.head is None:
-        prefill = Source(FirstToken(policy, reader, before), inputs, ["logits", "position", "cache"])
+        prefill = GraphSource(FirstToken(policy, reader, before), inputs, ["logits", "position", "cache"])
         return {"vision": seen.source, **with_decode(prefill, reader, seen)}
-    prefill = Source(Features(policy, reader, before), inputs, ["features"])
+    prefill = GraphSource(Features(policy, reader, before), inputs, ["features"])
     return {"vision": seen.source, "prefill": prefill, **head_sources(policy.head, config.window)}
 
 
-def head_sources(head: Head, window: int) -> dict[str, Source]:
+def head_sources(head: Head, window: int) -> dict[str, GraphSource]:
     """Of a continuous head that sees `window` steps, by role."""
     features, recent = torch.randn(1, head.inputs), torch.randn(1, window, head.inputs)
     if isinstance(head, FCHead):
-        return {"head": Source(Stateless(head), {"features": features}, ["actions"])}
+        return {"head": GraphSource(Stateless(head), {"features": features}, ["actions"])}
     if isinstance(head, LSTMHead):
         # Two tensors: one given twice would be exported as one input.
         h, c = (torch.zeros(head.net.num_layers, 1, head.net.hidden_size) for _ in range(2))
         carried = {"features": features, "h": h, "c": c}
         return {
-            "head": Source(Carried(head), carried, ["actions", "h_next", "c_next"]),
-            "window": Source(OverWindow(head), {"features": recent}, ["actions"]),
+            "head": GraphSource(Carried(head), carried, ["actions", "h_next", "c_next"]),
+            "window": GraphSource(OverWindow(head), {"features": recent}, ["actions"]),
         }
     assert isinstance(head, GPTHead)
     count = {"features": recent, "count": torch.tensor([1])}
-    return {"window": Source(OverCount(head), count, ["actions"])}
+    return {"window": GraphSource(OverCount(head), count, ["actions"])}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from edge.errors import UsageError
 from vla.backbones.backbone import Backbone
 from vla.backbones.cache import CACHE
-from vla.sequence import Picture
+from vla.sequence import ImageTokens
 
 HIDDEN = -1e4  # added to the attention to what must not be seen; also fits into fp16
 Extra = Mapping[str, Tensor]  # what the vision graph gives besides image_features, by name
@@ -79,7 +79,7 @@ class Reader(nn.Module):
     both_ways: ClassVar[bool] = False  # does the context see itself both ways?
     table: Tensor
 
-    def __init__(self, backbone: Backbone, slots: Slots, picture: Picture) -> None:
+    def __init__(self, backbone: Backbone, slots: Slots, picture: ImageTokens) -> None:
         """`picture` is what the backbone makes of one image. Raises UsageError where the slots do not fit."""
         super().__init__()
         self.model: Any = backbone.decoder
@@ -212,7 +212,7 @@ class FlamingoReader(Reader):
 class FlorenceReader(Reader):
     """An encoder reads the context, a decoder what is said, after its start token."""
 
-    def __init__(self, backbone: Backbone, slots: Slots, picture: Picture) -> None:
+    def __init__(self, backbone: Backbone, slots: Slots, picture: ImageTokens) -> None:
         super().__init__(backbone, slots, picture)
         self.encoder: Any = backbone.model.model.language_model.encoder
         self.start = int(backbone.text_config.decoder_start_token_id)
@@ -285,7 +285,7 @@ def mask_of(visible: Tensor) -> Tensor:
     return torch.where(visible, 0.0, HIDDEN)[None, None]
 
 
-def _positions(slots: Slots, picture: Picture) -> Tensor:
+def _positions(slots: Slots, picture: ImageTokens) -> Tensor:
     """Of every slot, (3, slots): time, height and width, the same but for families that place images in a
     grid, which takes fewer positions than it has tokens."""
     before, after = torch.arange(slots.before), torch.arange(slots.all - slots.before - slots.image)

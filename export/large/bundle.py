@@ -9,7 +9,7 @@ from edge.bundle.weights import ROLE, Weights
 from export.graphs.weights import FILE, gather
 from export.large.change import LargeGraphs, stage_precision
 from export.large.parity import LargePrecision
-from export.sources.grounding import graph_info
+from export.sources.manifest import graph_info
 
 
 def large_bundle(

@@ -20,7 +20,7 @@ from calibration.sample_set import CalibrationSet, Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Manifest
 from edge.errors import BundleRefused, UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import goal_prompt
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_picture
 from edge.records import Goal, Image
@@ -34,13 +34,14 @@ from export.measure.feeds import Feed
 from export.measure.progress import OnProgress
 from export.measure.stages import walk
 from export.precision.options import Profile
+from export.sources.compare import random_patches
 from export.sources.family import (
     answering_sources,
     family_manifest,
     room_for_prompts,
     torch_answer,
 )
-from export.sources.grounding import check_floor_graph, random_patches
+from export.sources.manifest import check_floor_graph
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import load_backbone
 from vla.backbones.preprocessor import one_size, read_image_spec
@@ -225,9 +226,9 @@ def _compare(
     """
     on_progress("comparing with torch", 0, 1)
     manifest = questions.manifest
-    words = prompt(manifest.family, Goal("describe_scene"))
+    words = goal_prompt(manifest, Goal("describe_scene"))
     image = random_patches(0, manifest.image.height, manifest.image.width)
-    wanted = torch_answer(real, manifest, questions.tokenizer, image, words, said=1)[0].float().numpy()
+    wanted = torch_answer(real, manifest, questions.tokenizer, image, words, count=1)[0].float().numpy()
     calls = walk(graphs.open, [questions.feed(image, words)], 0, lambda stage: None, ("vision", "prefill"))
     found = calls["prefill"][0][0].outputs["logits"][0]
     cosine = float(found @ wanted / max(float(np.linalg.norm(found) * np.linalg.norm(wanted)), 1e-12))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge.bundle.published import is_microsofts
 from edge.errors import UsageError
 from export.planner.fields import Fields
 from export.planner.layers import Ask, Layers, Net, Stage, Work, lookup, matrix
-from vla.published import is_microsofts
 
 SIDE = 768  # px, of its processor; the net takes any
 _MICROSOFTS_WIDTHS = [256, 512, 1024, 2048]  # where Microsoft's config.json leaves dim_embed out

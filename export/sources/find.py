@@ -4,13 +4,15 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edge.bundle.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
+from edge.bundle.published import check_checkpoint
 from edge.errors import UsageError
-from vla.published import check_checkpoint
 
-POLICY = "vla.json"  # of a checkpoint that training wrote
+POLICY = "vla.json"  # in the checkpoint of a policy that training wrote
+TINY = "tiny.json"  # in the checkpoint of a tiny PaliGemma
+ModelKind = Literal["bundle", "policy", "tiny", "family", "large"]  # large: a family's, see `export.large`
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles; chat templates run in a sandbox
 
@@ -75,6 +77,15 @@ def find_source(given: str | None, model: str | None, head: Path | None) -> Path
     return head
 
 
+def kind_at(folder: Path) -> ModelKind:
+    """The kind of model in a folder; one that is nothing else is taken for a family's checkpoint."""
+    if (folder / MANIFEST).is_file():
+        return "bundle"
+    if (folder / POLICY).is_file():
+        return "policy"
+    return "tiny" if (folder / TINY).is_file() else "family"
+
+
 def _check_family(head: Path, model: Path) -> None:
     trained = _json(head / POLICY).get("backbone", {}).get("model_type")
     found = _json(model / "config.json").get("model_type")
@@ -90,7 +101,7 @@ def family_at(folder: Path) -> str:
     is known, BundleRefused for a damaged bundle."""
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)[0].family
-    from export.sources.family import family_name  # torch takes seconds to import
+    from export.sources.manifest import family_name  # torch takes seconds to import
 
     about = _json(folder / POLICY).get("backbone", {}) if (folder / POLICY).is_file() else None
     found = about if about is not None else _json(folder / "config.json")

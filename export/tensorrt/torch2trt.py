@@ -17,7 +17,7 @@ from edge.bundle.manifest import ImageSpec, Target
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
-from export.graphs.family import Source, see
+from export.graphs.family import GraphSource, vision_source
 from export.graphs.policy import head_sources
 from export.sources.find import POLICY
 from export.tensorrt.plans import CACHE, Place, build_plan
@@ -64,12 +64,12 @@ def with_plans(bundle: Bundle, folder: Path, cache: Path = CACHE) -> Bundle:
     return built
 
 
-def small_nets(folder: Path, image: ImageSpec) -> dict[str, Source]:
+def small_nets(folder: Path, image: ImageSpec) -> dict[str, GraphSource]:
     """What torch2trt is good for, by role, out of a checkpoint."""
     if not (folder / POLICY).is_file():
-        return {"vision": see(load_backbone(folder), image.height, image.width).source}
+        return {"vision": vision_source(load_backbone(folder), image.height, image.width).source}
     policy = load_vla(folder).float()
-    nets = {"vision": see(policy.backbone, image.height, image.width).source}
+    nets = {"vision": vision_source(policy.backbone, image.height, image.width).source}
     return nets | (head_sources(policy.head, 1) if isinstance(policy.head, FCHead) else {})
 
 

@@ -9,10 +9,12 @@ import onnx
 import pytest
 from pydantic import ValidationError
 
+from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import make_bundle
 from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.errors import BundleRefused, UsageError
-from edge.goals.vocabulary import asked, check_target
+from edge.goals.prompts import goal_prompt
+from edge.goals.vocabulary import check_target
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
@@ -31,7 +33,7 @@ IMAGE = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
 
 
 def prompt_of(name: str, goal: Goal = GOAL) -> str:
-    return asked(open_bundle(name)[0], goal)
+    return goal_prompt(open_bundle(name)[0].manifest, goal)
 
 
 def observation(goal: Goal = GOAL, seq: int = 0) -> Observation:
@@ -44,7 +46,7 @@ def observation(goal: Goal = GOAL, seq: int = 0) -> Observation:
 def test_what_it_says_comes_from_all_that_the_graphs_hand_on(name: str, seed: int) -> None:
     bundle, net, tokenizer = open_bundle(name, max_tokens=12)
     image = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), np.uint8)
-    prompt = asked(bundle, replace(GOAL, target="red cup" if seed < 3 else "box on the left"))
+    prompt = goal_prompt(bundle.manifest, replace(GOAL, target="red cup" if seed < 3 else "box on the left"))
     ids = ids_after_picture(tokenizer, name, prompt, net.family.tokens)
     said, sure = net.say(image_to_tensor(image, bundle.manifest.image), ids, 12)
     with GroundingModel(bundle) as model:
@@ -61,7 +63,7 @@ def test_what_it_says_comes_from_all_that_the_graphs_hand_on(name: str, seed: in
 def test_a_robot_turns_to_the_box_that_it_says(name: str) -> None:
     says = FAMILIES[name].box
     bundle, _, _ = open_bundle(name, says, prompt_of(name))
-    with make_policy(bundle, GOAL, MOUNT) as policy:
+    with make_policy(bundle, GOAL, MOUNT, DEFAULT_BASE) as policy:
         first = policy.infer(observation())
         assert (first.text, first.cut) == (says, False)
         assert first.confidence > 0.99
@@ -79,7 +81,7 @@ def test_a_robot_turns_to_the_box_that_it_says(name: str) -> None:
 def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
     said = "detect the red cup"
     bundle, _, _ = open_bundle(name, said, prompt_of(name, LOOK))
-    with make_policy(bundle, LOOK, MOUNT) as policy:
+    with make_policy(bundle, LOOK, MOUNT, DEFAULT_BASE) as policy:
         inference = policy.infer(observation(LOOK))
         assert policy.act(observation(LOOK), inference) is None
         assert policy.status.reached
@@ -91,7 +93,10 @@ def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
 def test_a_family_that_says_no_boxes_never_moves_a_robot(name: str, kind: str) -> None:
     bundle, _, _ = open_bundle(name)
     goal = Goal(kind, "red cup")
-    for refuse in (lambda: check_target(bundle, goal), lambda: make_policy(bundle, goal, MOUNT)):
+    for refuse in (
+        lambda: check_target(bundle, goal),
+        lambda: make_policy(bundle, goal, MOUNT, DEFAULT_BASE),
+    ):
         with pytest.raises(BundleRefused, match=f"a {name} does not say where things are") as refusal:
             refuse()
         assert refusal.value.hint == "it can do: describe_scene"

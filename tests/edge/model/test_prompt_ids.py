@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
 from edge.errors import BundleRefused, UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import family_prompt
 from edge.model.prompt_ids import Picture, ids_after_picture, prompt_ids
 from edge.records import Goal
 from tests.edge.model.family_processors import (
@@ -63,8 +63,8 @@ def test_prompts_are_the_ids_of_the_family_s_processor(case: str) -> None:
     processor, picture = build()
     # What the processor would save as tokenizer.json, its own tokens included.
     tokenizer = Tokenizer.from_str(processor.tokenizer.backend_tokenizer.to_str())
-    prompts = [prompt(family, Goal("find_object", target)) for target in TARGETS]
-    prompts += [prompt(family, Goal(kind)) for kind in ("describe_scene", "identify_main_object")]
+    prompts = [family_prompt(family, Goal("find_object", target)) for target in TARGETS]
+    prompts += [family_prompt(family, Goal(kind)) for kind in ("describe_scene", "identify_main_object")]
     for text in prompts:
         ids = prompt_ids(tokenizer, family, text, picture)
         assert ids == ask(processor, text), text

@@ -39,7 +39,7 @@ from export.graphs.weights import (
 )
 from export.large.bundle import large_bundle
 from export.large.change import LargeGraphs
-from export.sources.grounding import random_patches
+from export.sources.compare import random_patches
 from export.tensorrt.plans import build_plan
 from tests.export.tensorrt.rtx import RTX
 from vla.backbones.paligemma import load

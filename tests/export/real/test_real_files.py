@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from edge.bundle.bundle import load_bundle
-from edge.goals.prompts import TEMPLATES, prompt
+from edge.goals.prompts import TEMPLATES, family_prompt
 from edge.model.grounding import Answer, Net
 from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
@@ -21,7 +21,8 @@ from edge.model.prompt_ids import Picture, image_token, prompt_ids
 from edge.records import Goal, Image
 from export.commands.export import main
 from export.sources.chat import chat_template
-from export.sources.family import Chooser, family_name
+from export.sources.family import TokenChooser
+from export.sources.manifest import family_name
 from tests.export.real.folders import PUBLISHED, asked, processor_of, write_files, write_folder
 from vla.backbones.loading import family_of
 from vla.backbones.preprocessor import read_image_spec
@@ -71,7 +72,7 @@ def test_prompts_are_the_ids_of_the_checkpoint_s_processor(
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     chat = chat_template(folder, family)
     kinds = TEMPLATES[family]
-    goals = {prompt(family, Goal(kind, target)) for kind in kinds for target in TARGETS}
+    goals = {family_prompt(family, Goal(kind, target)) for kind in kinds for target in TARGETS}
     for words in sorted(goals):
         ids = asked(name, processor, Pillow.fromarray(image), words)["input_ids"][0].tolist()
         shown = shown_as(family, processor, ids, tokenizer, image, folder)
@@ -122,7 +123,7 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
     first = next(iter(TEMPLATES[family]))
     answers: list[list[int]] = []
     for seed, goal in enumerate([Goal(first, "Red Cup"), Goal("describe_scene"), Goal(first, "빨간 컵")]):
-        image, words = picture(height, width, seed), prompt(family, goal)
+        image, words = picture(height, width, seed), family_prompt(family, goal)
         given = asked(name, processor, Pillow.fromarray(image), words)
         pixels = image_to_tensor(image, bundle.manifest.image)
         theirs = given["pixel_values"].numpy()
@@ -131,14 +132,14 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
         asks = given["input_ids"][0].tolist()
         after = ours.text.prompt_ids(words)
         assert asks[len(asks) - len(after) :] == after
-        choose = Chooser(bundle.manifest, bundle.read("tokenizer"), words, ours.image_tokens)
+        choose = TokenChooser(bundle.manifest, bundle.read("tokenizer"), words, ours.image_tokens)
         answer = Answer(ours)
         logits = answer.start(image, words)
         wanted = generated(net, folder, given)
-        while len(choose.said) < len(wanted):
-            choose.said.append(choose.best(logits))
-            logits = answer.step(choose.said[-1])
-        assert choose.said == wanted
+        while len(choose.tokens) < len(wanted):
+            choose.tokens.append(choose.best(logits))
+            logits = answer.step(choose.tokens[-1])
+        assert choose.tokens == wanted
         answers.append(wanted)
     ours.close()
     assert len(answers[0]) > SAID // 2 and answers[0] != answers[1] != answers[2]

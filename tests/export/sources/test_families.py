@@ -16,16 +16,17 @@ from edge.bundle.parity import print_parity
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
-from edge.goals.prompts import prompt
+from edge.goals.prompts import family_prompt
 from edge.model.actions import ActionModel
 from edge.model.grounding import Answer, GroundingModel, Net
 from edge.model.prompt_ids import ids_before_picture
 from edge.records import Goal, Odometry, Velocity
 from export.commands.export import main
 from export.graphs.family import family_sources
-from export.sources.family import family_name, torch_answer
-from export.sources.grounding import random_patches
-from export.sources.policy import build_policy_bundle
+from export.sources.build import SourceOptions, build_bundle
+from export.sources.compare import random_patches
+from export.sources.family import torch_answer
+from export.sources.manifest import family_name
 from tests.export.conftest import make_checkpoint
 from tests.export.hf_folders import write_folder
 from vla.backbones.backbone import Backbone
@@ -91,7 +92,7 @@ def test_32_tokens_are_said_as_torch_says_them(name: str, made: Callable[[str], 
     backbone, bundle = load_backbone(folder), load_bundle(out)
     image = random_patches(7, bundle.manifest.image.height, bundle.manifest.image.width)
     kind = bundle.manifest.goals[0]
-    words = prompt(bundle.manifest.family, Goal(kind, "red cup" if GOALS[kind].needs_target else ""))
+    words = family_prompt(bundle.manifest.family, Goal(kind, "red cup" if GOALS[kind].needs_target else ""))
     wanted = [
         int(logits.argmax())
         for logits in torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words, 32)
@@ -118,9 +119,8 @@ def test_the_runtime_answers_out_of_such_a_bundle(
 ) -> None:
     bundle = load_bundle(made(name)[1])
     with GroundingModel(bundle) as model:
-        said = model.ground(
-            random_patches(3, 40, 60), prompt(bundle.manifest.family, Goal("find_object", "cup")), "cup"
-        )
+        words = family_prompt(bundle.manifest.family, Goal("find_object", "cup"))
+        said = model.ground(random_patches(3, 40, 60), words, "cup")
     assert said.text and 0 <= said.confidence <= 1 and said.stages_ms["decode"] > 0
     assert bundle.manifest.answer is not None and bundle.manifest.parity["equal_tokens"] >= 0.99
 
@@ -181,7 +181,7 @@ def test_policies_on_every_family_become_bundles_that_drive_the_same(
     checkpoint = make_checkpoint(
         tmp_path / "policy", backbone, kind, state=["yaw_rad"], image=image, instruction=words
     )
-    bundle = build_policy_bundle(checkpoint, "policy", random_images=2)  # raises where they disagree
+    bundle = build_bundle(checkpoint, SourceOptions("policy", random_images=2))  # raises if they disagree
     assert bundle.manifest.parity["max_action_error"] < 1e-4
     with ActionModel(bundle) as model:
         still = Odometry(0, 0.0, 0.0, 0.5, Velocity(0.0, 0.0, 0.0))
@@ -211,7 +211,7 @@ def test_a_checkpoint_too_large_for_memory_is_exported_piece_by_piece(
     backbone = load_backbone(folder)
     family = family_name(backbone.model.config.model_type)
     samples = [random_patches(seed, 48, 64) for seed in range(4)]
-    asked = Question(goal="describe_scene", target="", prompt=prompt(family, Goal("describe_scene")))
+    asked = Question(goal="describe_scene", target="", prompt=family_prompt(family, Goal("describe_scene")))
     write_set(
         tmp_path / "set",
         family,

@@ -12,15 +12,15 @@ from transformers import GenerationConfig
 from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest, TokenRules
 from edge.errors import UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import family_prompt
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import prompt_ids, tokens_of_one
 from edge.records import Goal, Image
 from export.commands.export import main
-from export.sources.family import Chooser, family_manifest, torch_answer
+from export.sources.compare import random_patches
+from export.sources.family import TokenChooser, family_manifest, torch_answer
 from export.sources.generation import answer_spec
-from export.sources.grounding import random_patches
 from tests.edge.model.family_processors import LLAVA_CHAT
 from tests.export.hf_folders import write_folder
 from vla.backbones.backbone import Backbone
@@ -79,15 +79,15 @@ def test_tokens_by_rules_are_those_of_generate(name: str, tmp_path: Path) -> Non
     backbone = load_backbone(say(folder, rules))
     spec = one_size(read_image_spec(folder), (24, 32))
     manifest = family_manifest(folder, "m", backbone, spec, tokenizer, SAID)
-    image, words = random_patches(7, 24, 32), prompt(manifest.family, Goal("describe_scene"))
+    image, words = random_patches(7, 24, 32), family_prompt(manifest.family, Goal("describe_scene"))
     wanted = generated(backbone, folder, manifest, image, words)
     tokens = backbone.encode(torch.from_numpy(image_to_tensor(image, spec))).tokens.shape[1]
-    choose = Chooser(manifest, tokenizer, words, tokens)
+    choose = TokenChooser(manifest, tokenizer, words, tokens)
     raw = torch_answer(backbone, manifest, tokenizer, image, words, SAID)
     for logits in raw:
-        choose.said.append(choose.best(logits.numpy()))
-    assert choose.said[: len(wanted)] == wanted and len(wanted) > 6
-    assert choose.said != [int(logits.argmax()) for logits in raw], "the rules change nothing here"
+        choose.tokens.append(choose.best(logits.numpy()))
+    assert choose.tokens[: len(wanted)] == wanted and len(wanted) > 6
+    assert choose.tokens != [int(logits.argmax()) for logits in raw], "the rules change nothing here"
 
 
 def test_a_bundle_asks_by_its_template_and_says_what_generate_says(
@@ -103,7 +103,7 @@ def test_a_bundle_asks_by_its_template_and_says_what_generate_says(
     assert "the checkpoint also asks for num_beams 3" in told
     bundle = load_bundle(tmp_path / "out")
     assert bundle.manifest.provenance["not_followed"] == "num_beams 3"
-    image, words = random_patches(7, 16, 16), prompt("llava", Goal("describe_scene"))
+    image, words = random_patches(7, 16, 16), family_prompt("llava", Goal("describe_scene"))
     wanted = generated(load_backbone(folder), folder, bundle.manifest, image, words)
     with GroundingModel(bundle) as model:
         found = model.caption(image, words)

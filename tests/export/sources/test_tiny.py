@@ -8,8 +8,8 @@ import torch
 from edge.bundle.bundle import load_bundle
 from edge.errors import BundleRefused, UsageError
 from export.commands.export import main
-from export.sources.grounding import compare, export_grounding, random_image
-from vla.backbones.paligemma import load
+from export.sources.compare import random_patches
+from export.sources.tiny import read_tiny
 
 
 def test_the_bundle_records_its_parity(tiny_bundle: Path):
@@ -35,16 +35,17 @@ def test_graphs_are_static_and_complete(tiny_bundle: Path):
 
 
 def test_other_weights_are_found_out(tiny_bundle: Path, tiny_checkpoint: Path):
-    model, config, _ = load(tiny_checkpoint)
+    checkpoint = read_tiny(tiny_checkpoint, "tiny")
     with torch.no_grad():
-        model.model.language_model.norm.weight += 0.1
-    with pytest.raises(BundleRefused, match="disagree"):
-        compare(model, config, load_bundle(tiny_bundle), [random_image(0, config)])
+        checkpoint.model.model.language_model.norm.weight += 0.1
+    parity = checkpoint.compare(load_bundle(tiny_bundle), [random_patches(0, 32, 48)])
+    with pytest.raises(BundleRefused, match=r"disagree: .*max_logit_error .* \(at most 0\.001\)"):
+        parity.check()
 
 
 def test_what_is_not_there_is_bad_usage(tiny_checkpoint: Path, tmp_path: Path):
-    with pytest.raises(UsageError, match="no checkpoint"):
-        export_grounding(tmp_path, tmp_path / "out")
+    with pytest.raises(UsageError, match="is not a checkpoint"):
+        read_tiny(tmp_path, "tiny")
     with pytest.raises(UsageError, match="not a folder of images"):
         main([str(tiny_checkpoint), "--out", str(tmp_path / "out"), "--images", str(tmp_path / "none")])
 
