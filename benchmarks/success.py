@@ -90,10 +90,10 @@ def measured_latency_s(bundle: Bundle) -> float:
             if isinstance(model, ActionModel):
                 model.step(image, "none", AT_ORIGIN)
             else:
-                answer = model.answer()
-                answer.start(image, "none")
+                answer = model.generation()
+                answer.prefill(image, "none")
                 for _ in range(3):
-                    answer.step(5)
+                    answer.decode(5)
             times.append(time.perf_counter() - start)
     return math.ceil(median(times) / 0.005) * 0.005
 

@@ -33,7 +33,7 @@ def change_precision(
     against_seed: Bundle | None = None,
     episodes: int = 0,
 ) -> tuple[Bundle, Parity, list[Choice]]:
-    """The bundle in another precision, the gate's figures of it, and auto's choices by layer.
+    """Return the bundle in another precision, the gate's figures of it, and auto's choices by layer.
 
     int8 is of vision, prefill and decode; int4 of decode's weights, while vision and prefill, which wait for
     computing and not for memory, are int8. Heads and the floor net stay fp32: they are small.
@@ -72,7 +72,7 @@ def change_precision(
 
 
 def check_fp32(bundle: Bundle) -> None:
-    """Raises UsageError for a bundle that is not fp32."""
+    """Raise UsageError for a bundle that is not fp32."""
     infos = bundle.manifest.graphs
     precisions = {stage: infos[stage].precision for stage in STAGES if stage in infos}
     if any(precision != "fp32" for precision in precisions.values()):
@@ -99,12 +99,12 @@ def _judge(
 
 
 def _computed(search: PrecisionSearch, candidates: Mapping[str, Candidate]) -> Bundle:
-    """The bundle that this machine can compute in place of the candidates'."""
+    """Return the bundle that this machine can compute in place of the candidates'."""
     return _with_graphs(search.reference, {stage: one.computed for stage, one in candidates.items()})
 
 
 def _bf16_twin(search: PrecisionSearch, options: PrecisionOptions) -> Bundle | None:
-    """The bundle as bf16 alone changes it, for this machine; None if the gate looks at bf16 itself."""
+    """Return the bundle as bf16 alone changes it, for this machine; None if the gate looks at bf16 itself."""
     if options.precision == "bf16":
         return None
     half = Half("bf16").twin
@@ -112,7 +112,7 @@ def _bf16_twin(search: PrecisionSearch, options: PrecisionOptions) -> Bundle | N
 
 
 def _with_graphs(bundle: Bundle, graphs: Mapping[str, Graph]) -> Bundle:
-    """The bundle with other graphs that have the same inputs and outputs."""
+    """Return the bundle with other graphs that have the same inputs and outputs."""
     contents = {stage: graph.content for stage, graph in graphs.items()}
     infos = {
         stage: bundle.manifest.graphs[stage].model_copy(
@@ -166,7 +166,7 @@ def _bundle(
 
 
 def _how_found(candidate: Candidate) -> dict[str, Any]:
-    """A candidate's entry in calibration.json."""
+    """Return a candidate's entry in calibration.json."""
     return {
         "method": candidate.method,
         "kept_layers": [layer.node for layer in candidate.kept],

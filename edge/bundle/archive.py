@@ -56,7 +56,7 @@ def pack_bundle(folder: Path, out: Path) -> Bundle:
 
 
 def unpack_bundle(file: Path, folder: Path) -> Bundle:
-    """The bundle in a file of `pack_bundle`, verified and written to `folder`.
+    """Return the bundle in a file of `pack_bundle`, verified and written to `folder`.
 
     Raises BundleRefused when it is cut short, altered, or holds anything that is no file of a bundle, and
     UsageError when `folder` is there or cannot be written; then nothing is left of it.
@@ -87,7 +87,7 @@ def _write_zip(out: Path, files: Mapping[str, Content]) -> None:
 
 
 def _read_zip(file: Path) -> dict[str, Content]:
-    """The files by their names, in memory: no more bytes than the zip itself has."""
+    """Return the files by their names, in memory: no more bytes than the zip itself has."""
     try:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()

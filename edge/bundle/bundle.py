@@ -47,7 +47,7 @@ class Bundle:
     sha256: str  # of the manifest, and so of everything
 
     def read(self, role: str) -> bytes:
-        """The verified bytes of a graph or file. Raises BundleRefused when the bundle has no such role."""
+        """Return the verified bytes of a graph or file. Raises BundleRefused when the bundle has no such role."""
         if role not in self.contents:
             raise BundleRefused(f"bundle '{self.manifest.name}' has no {role}", REEXPORT)
         content = self.contents[role]
@@ -62,18 +62,18 @@ class Bundle:
         return found if isinstance(found, Weights) else None
 
     def release(self) -> None:
-        """Gives back the memory of the weights: engines that are open keep theirs, no more can be built."""
+        """Give back the memory of the weights: engines that are open keep theirs, no more can be built."""
         if self.weights is not None:
             self.weights.close()
 
 
 def file_info(file: str, content: Content) -> FileInfo:
-    """The manifest's entry for a file with this content."""
+    """Return the manifest's entry for a file with this content."""
     return FileInfo(file=file, bytes=len(content), sha256=sha256_of(content))
 
 
 def make_bundle(manifest: Manifest, contents: Mapping[str, Content]) -> Bundle:
-    """A bundle in memory. Raises BundleRefused when the contents are not those that the manifest lists."""
+    """Return a bundle in memory. Raises BundleRefused when the contents are not those that the manifest lists."""
     infos = _listed_files(manifest)
     if infos.keys() != contents.keys():
         raise BundleRefused(f"the manifest lists {sorted(infos)}, the contents are {sorted(contents)}")
@@ -134,7 +134,7 @@ def load_with_manifest(folder: Path) -> tuple[Bundle, bytes]:
 
 
 def read_signature(folder: Path) -> bytes | None:
-    """The bytes of a bundle's signature, None where it has none. Raises BundleRefused as `load_bundle`."""
+    """Return the bytes of a bundle's signature, None where it has none. Raises BundleRefused as `load_bundle`."""
     if not os.path.lexists(folder / SIGNATURE):
         return None
     return read_file(folder / SIGNATURE, _MAX_SIGNATURE_BYTES)
@@ -154,7 +154,7 @@ def write_signature(folder: Path, signature: bytes) -> Path:
 
 
 def parse_bundle(where: Path, files: Mapping[str, Content]) -> Bundle:
-    """A bundle out of the contents of its files by their names; `where` is for errors.
+    """Return a bundle out of the contents of its files by their names; `where` is for errors.
 
     Raises BundleRefused as `load_bundle`, and when a file is missing or not listed.
     """
@@ -193,12 +193,12 @@ def _check_names(where: Path, manifest: Manifest, names: Collection[str]) -> Non
 
 
 def bundle_names() -> list[str]:
-    """The names of the bundles that are installed."""
+    """Return the names of the bundles that are installed."""
     return BUNDLES.names()
 
 
 def find_bundle(name_or_folder: str | Path) -> Path:
-    """The folder of a bundle. Raises BundleRefused when there is none."""
+    """Return the folder of a bundle. Raises BundleRefused when there is none."""
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder

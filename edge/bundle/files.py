@@ -58,7 +58,7 @@ def sha256_of(content: Content) -> str:
 
 
 def read_file(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of a regular file. Raises BundleRefused where it is none, or larger than the limit."""
+    """Return the bytes of a regular file. Raises BundleRefused where it is none, or larger than the limit."""
     with _open_file(path) as file:
         content = file.read(limit_bytes + 1)
     _check_size(path, len(content), limit_bytes)
@@ -66,7 +66,7 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
 
 
 def read_weights(path: Path, limit_bytes: int) -> Weights:
-    """A private copy, as `read_file`. Raises HardwareMissing where there is no room for it."""
+    """Return a private copy, as `read_file`. Raises HardwareMissing where there is no room for it."""
     with _open_file(path) as file:
         weights = Weights.copied(file, path.name, limit_bytes)
     _check_size(path, len(weights), limit_bytes)
@@ -91,7 +91,7 @@ def _check_size(path: Path, size_bytes: int, limit_bytes: int) -> None:
 
 
 def write_file(path: Path, content: Content) -> None:
-    """Writes a file and waits until it is on the disk. Raises OSError where it can't."""
+    """Write a file and waits until it is on the disk. Raises OSError where it can't."""
     with path.open("wb") as file:
         if isinstance(content, Weights):
             with content.file.open("rb") as source:

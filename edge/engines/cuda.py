@@ -51,7 +51,7 @@ def driver() -> Any:
 
 
 def this_machine() -> Machine:
-    """The first GPU of this machine. Raises HardwareMissing where there is none."""
+    """Return the first GPU of this machine. Raises HardwareMissing where there is none."""
     api = driver()
     kind = api.CUdevice_attribute
     device = _value(api.cuDeviceGet(0))
@@ -83,7 +83,7 @@ class Cuda:
         self.stream = int(stream)  # the handle that TensorRT takes
 
     def call(self, name: str, *arguments: object) -> Any:
-        """A function of the CUDA runtime without its prefix; what it gives besides the status."""
+        """Return a function of the CUDA runtime without its prefix; what it gives besides the status."""
         if self._fault:
             raise EngineFault(f"the GPU failed before: {self._fault}", "start the program again")
         status, *values = getattr(self._api, f"cuda{name}")(*arguments)
@@ -104,7 +104,7 @@ class Cuda:
             self.call("Free", address)
 
     def take_pinned(self, spec: TensorSpec) -> Tensor:
-        """An array in memory of the host that the GPU reads and writes by itself."""
+        """Return an array in memory of the host that the GPU reads and writes by itself."""
         size = int(np.prod(spec.shape)) * spec.dtype.itemsize
         address = int(self.call("MallocHost", max(size, 1)))
         memory: Any = (ctypes.c_uint8 * size).from_address(address)
@@ -116,7 +116,7 @@ class Cuda:
             self.call("FreeHost", array.ctypes.data)
 
     def copy(self, to: int, source: int, size_bytes: int) -> None:
-        """Puts a copy into the stream. Addresses are those of `take` and `take_pinned`."""
+        """Put a copy into the stream. Addresses are those of `take` and `take_pinned`."""
         kind = self._api.cudaMemcpyKind.cudaMemcpyDefault
         self.call("MemcpyAsync", to, source, size_bytes, kind, self._stream)
 
@@ -125,8 +125,8 @@ class Cuda:
         self.call("StreamSynchronize", self._stream)
 
     def capture(self, work: Callable[[], bool]) -> Any:
-        """A graph of what `work` puts into the stream, for `launch`; nothing runs. None where `work` gives
-        False or does what can't be captured, which harms nothing."""
+        """Return a graph of what `work` puts into the stream, for `launch`; nothing runs. None where `work`
+        gives False or does what can't be captured, which harms nothing."""
         mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self.call("StreamBeginCapture", self._stream, mode)
         worked = work()
@@ -139,7 +139,7 @@ class Cuda:
         return launchable
 
     def launch(self, graph: Any) -> None:
-        """Puts a captured graph into the stream."""
+        """Put a captured graph into the stream."""
         self.call("GraphLaunch", graph, self._stream)
 
     def drop(self, graph: Any) -> None:
@@ -150,7 +150,7 @@ class Cuda:
 
 @cache
 def cuda() -> Cuda:
-    """The one of this process."""
+    """Return the one of this process."""
     return Cuda()
 
 

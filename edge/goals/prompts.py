@@ -70,7 +70,7 @@ FAMILIES = tuple(TEMPLATES)
 
 
 def goal_prompt(manifest: "Manifest", goal: Goal) -> str:
-    """The prompt of a goal for a bundle's model, by the bundle's own template or else its family's.
+    """Return the prompt of a goal for a bundle's model, by the bundle's own template or else its family's.
 
     Raises UsageError if neither the bundle nor its family has a template for such a goal.
     """
@@ -79,12 +79,12 @@ def goal_prompt(manifest: "Manifest", goal: Goal) -> str:
 
 
 def with_target(template: str, target: str) -> str:
-    """The template with `target` in place of each {target}; all other braces stay as they are."""
+    """Return the template with `target` in place of each {target}; all other braces stay as they are."""
     return template.replace("{target}", target)
 
 
 def family_prompt(family: str, goal: Goal) -> str:
-    """The prompt of a goal by a family's template.
+    """Return the prompt of a goal by a family's template.
 
     Raises UsageError if the family is unknown or can't do such a goal.
     """

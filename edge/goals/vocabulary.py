@@ -15,7 +15,7 @@ _ARTICLES = ("a", "an", "the")
 
 
 def check_target(bundle: Bundle, goal: Goal) -> Goal:
-    """The goal with its target in the bundle's own words: lowercase, no article, singular.
+    """Return the goal with its target in the bundle's own words: lowercase, no article, singular.
 
     Raises BundleRefused when the bundle was not made for such a goal, and UsageError, with the nearest known
     names, when a closed vocabulary lacks a word of the target.

@@ -23,7 +23,7 @@ def parse_detections(
     image_size: tuple[int, int] | None = None,
     confidence: float = 1.0,
 ) -> Detections:
-    """The boxes in a model's answer. An empty family is told by the text's own marks.
+    """Return the boxes in a model's answer. An empty family is told by the text's own marks.
 
     `target` labels boxes of formats that carry no label; `image_size` is (height, width) of what the model
     saw, for families that answer in pixels. Never raises: a text not exactly in the format gives a reason.

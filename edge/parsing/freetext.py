@@ -122,7 +122,7 @@ def _no_order(reading: Reading, text: str) -> ParsedAction:
 
 
 def _together(main: list[Cue]) -> list[Cue]:
-    """The cues that steer at the same time: those of the first step that set a velocity."""
+    """Return the cues that steer at the same time: those of the first step that set a velocity."""
     step = main[0].step
     taken: list[Cue] = []
     for cue in main:

@@ -1,6 +1,7 @@
 """The policy that looks and describes, and never moves: describe_scene, identify_main_object."""
 
 from edge.bundle.bundle import Bundle
+from edge.goals.prompts import goal_prompt
 from edge.interfaces import Closing, Inference, PolicyStatus
 from edge.model.grounding import GroundingModel
 from edge.records import ActionChunk, Goal, Observation

@@ -15,7 +15,7 @@ from edge.actions import Pipeline
 from edge.base_spec import BaseSpec
 from edge.bundle.manifest import ActionHead
 from edge.interfaces import Inference, PolicyStatus
-from edge.model.actions import Said
+from edge.model.actions import ActionPrediction
 from edge.motor.limits import MotorLimits
 from edge.navigation.servo import standing
 from edge.navigation.shield import Shield
@@ -49,7 +49,7 @@ class StepModel(Protocol):
     head: ActionHead
     pipeline: Pipeline
 
-    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> Said: ...
+    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> ActionPrediction: ...
 
     def reset(self) -> None: ...
 

@@ -116,7 +116,7 @@ def compare_actions(
 
 
 def _odometry(model: ActionModel, rng: np.random.Generator) -> Odometry:
-    """A random one such as the policy was trained with."""
+    """Return a random one such as the policy was trained with."""
     values = dict.fromkeys(STATE_COLUMNS, 0.0)
     if model.head.state is not None:
         drawn = rng.normal(model.head.state.mean, model.head.state.std)

@@ -25,12 +25,12 @@ class Episodes(Protocol):
     def __call__(
         self, folders: Sequence[Path], episodes: int, seed: int, on_episode: Callable[[int], None], /
     ) -> list[list[bool]]:
-        """True for each bundle and room if it was right to claim its goal."""
+        """Return True for each bundle and room if it was right to claim its goal."""
         ...
 
 
 def find_episodes() -> tuple[str, Episodes]:
-    """The name of the installed simulation, and the simulation. Raises UsageError if there is none."""
+    """Return the name of the installed simulation, and the simulation. Raises UsageError if there is none."""
     known = EPISODES.names()
     if not known:
         raise UsageError(
@@ -43,7 +43,7 @@ def find_episodes() -> tuple[str, Episodes]:
 def with_success(
     parity: Parity, reference: Bundle, candidate: Bundle, episodes: int, on_progress: OnProgress
 ) -> Parity:
-    """The parity with the closed loop of both bundles, and with its failures."""
+    """Return the parity with the closed loop of both bundles, and with its failures."""
     name, drive = find_episodes()
     with tempfile.TemporaryDirectory(prefix="vla-edge-") as folder:
         folders = [Path(folder) / "fp32", Path(folder) / parity.precision]

@@ -24,7 +24,7 @@ def with_noise(
     samples: Sequence[Sample],
     on_progress: OnProgress,
 ) -> Parity:
-    """The parity with the figures of `other`, which is called `of`, against the fp32 bundle."""
+    """Return the parity with the figures of `other`, which is called `of`, against the fp32 bundle."""
     count = min(len(samples), MAX_SAMPLES)
     chosen = [samples[index * len(samples) // count] for index in range(count)]
     on_progress(f"comparing {of}", 0, len(chosen))
@@ -41,7 +41,7 @@ def with_noise(
 
 
 def check_same_recipe(reference: Bundle, other: Bundle) -> None:
-    """Raises UsageError for a bundle that can't be the same recipe with another seed."""
+    """Raise UsageError for a bundle that can't be the same recipe with another seed."""
     a, b = reference.manifest, other.manifest
     fields = ("family", "policy", "prompts", "vocabulary", "image", "head")
     wrong = [name for name in fields if getattr(a, name) != getattr(b, name)]

@@ -12,7 +12,7 @@ _NOISE = ("#bbbbbb", "#ddaa33")
 
 
 def check_plot(path: Path) -> None:
-    """Raises UsageError for a path or a machine that no picture can be drawn on, before hours of work."""
+    """Raise UsageError for a path or a machine that no picture can be drawn on, before hours of work."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot {path} is not a .png file")
     if not path.absolute().parent.is_dir():
@@ -97,7 +97,7 @@ def _answers(axes: Any, parity: Parity) -> None:
 
 
 def _shares(parity: Parity) -> list[tuple[str, float, str]]:
-    """The name of each figure, its share of its limit, and the figure."""
+    """Return the name of each figure, its share of its limit, and the figure."""
     answers, limits = parity.answers, parity.limits
     rows: list[tuple[str, float, str]] = []
     if isinstance(answers, BoxAnswers):

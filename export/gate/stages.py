@@ -28,7 +28,7 @@ def compare_stage(reference: Graph, candidate: Graph, feeds: Sequence[Feed]) -> 
 
 
 def stage_error(outputs: Iterable[tuple[Feed, Feed]]) -> StageError:
-    """The error over pairs of outputs, the fp32 graph's and the candidate's."""
+    """Return the error over pairs of outputs, the fp32 graph's and the candidate's."""
     cosines: list[float] = []
     decibels: list[float] = []
     largest = 0.0
@@ -46,7 +46,7 @@ def stage_error(outputs: Iterable[tuple[Feed, Feed]]) -> StageError:
 def worst_layers(
     reference: Graph, candidate: Graph, feeds: Sequence[Feed], count: int = 3
 ) -> list[LayerError]:
-    """The layers of the fp32 graph that add most error in the candidate, worst first.
+    """Return the layers of the fp32 graph that add most error in the candidate, worst first.
 
     A layer adds the error of its outputs over that of its inputs. The first one that computes NaN or infinity
     comes first.
@@ -70,7 +70,7 @@ def worst_layers(
 
 
 def _rounded(model: ModelProto) -> dict[str, str]:
-    """The name of each tensor after int8, by its name before, if its own node does the rounding.
+    """Return the name of each tensor after int8, by its name before, if its own node does the rounding.
 
     If an int8 node reads the output of an fp32 node, the rounding is the reader's.
     """
@@ -99,7 +99,7 @@ def _rounded(model: ModelProto) -> dict[str, str]:
 def _errors(
     reference: Graph, candidate: Graph, named: dict[str, str], feeds: Sequence[Feed]
 ) -> dict[str, float]:
-    """The largest relative error of each tensor; infinite if it is NaN.
+    """Return the largest relative error of each tensor; infinite if it is NaN.
 
     `named` holds the candidate's name of a tensor, by the reference's.
     """

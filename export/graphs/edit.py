@@ -19,11 +19,11 @@ class Draft:
         self.model.CopyFrom(graph.model)
 
     def graph(self) -> Graph:
-        """The graph as it stands. Takes the draft over."""
+        """Return the graph as it stands. Takes the draft over."""
         return Graph(self.model, self.store)
 
     def finish(self) -> Graph:
-        """The graph without unused weights, stale types of tensors and notes. Takes the draft over.
+        """Return the graph without unused weights, stale types of tensors and notes. Takes the draft over.
 
         Stale value_info makes ONNX Runtime read a tensor as what it was before the change.
         """
@@ -39,21 +39,21 @@ class Draft:
         return self.graph()
 
     def values(self, weight: TensorProto) -> np.ndarray:
-        """The numbers of a constant, which must not be written to."""
+        """Return the numbers of a constant, which must not be written to."""
         return read_values(weight, self.store)
 
     def add_constant(self, name: str, array: np.ndarray) -> TensorProto:
-        """The new constant, of the array's own type; ml_dtypes has the types that numpy lacks."""
+        """Return the new constant, of the array's own type; ml_dtypes has the types that numpy lacks."""
         self.model.graph.initializer.append(constant(name, array, self.store))
         return self.model.graph.initializer[-1]
 
     def replace_nodes(self, nodes: list[NodeProto]) -> None:
-        """Makes these the nodes of the graph, in the order of computation."""
+        """Make these the nodes of the graph, in the order of computation."""
         del self.model.graph.node[:]
         self.model.graph.node.extend(nodes)
 
     def raise_opset(self, least: int) -> None:
-        """Declares operators of a later version, if the graph's are older.
+        """Declare operators of a later version, if the graph's are older.
 
         Nothing else changes: from 18 to 23 the operators that policies are made of only took in more types.
         Raises ValueError for one of the few others. onnx's own converter would serialise the model.
@@ -68,14 +68,14 @@ class Draft:
             model.ir_version = max(model.ir_version, helper.find_min_ir_version_for([opset]))
 
     def swap_constant(self, node: NodeProto, name: str) -> None:
-        """Lets a product read another tensor; its old constant goes if nothing else reads that."""
+        """Let a product read another tensor; its old constant goes if nothing else reads that."""
         graph, old = self.model.graph, node.input[1]
         node.input[1] = name
         if not any(old in one.input for one in graph.node) and all(old != one.name for one in graph.output):
             del graph.initializer[[one.name for one in graph.initializer].index(old)]
 
     def store_as_fp16(self) -> None:
-        """Holds large fp32 constants as fp16, cast to fp32 when the graph is loaded.
+        """Hold large fp32 constants as fp16, cast to fp32 when the graph is loaded.
 
         That halves their size, at an error far below that of int8.
         """
@@ -98,7 +98,7 @@ class Draft:
         self.replace_nodes([*casts, *graph.node])
 
     def _gather_stored(self, name: str, stored: str) -> bool:
-        """True if the constant is a table that is only looked up: then the rows looked up are cast.
+        """Return True if the constant is a table that is only looked up: then the rows looked up are cast.
 
         To cast the whole table would take the memory that fp16 saves.
         """
@@ -115,6 +115,6 @@ class Draft:
 
 
 def constant(name: str, array: np.ndarray, store: WeightStore | None = None) -> TensorProto:
-    """A constant of the array's own type, its numbers in the store if there is one, else in itself."""
+    """Return a constant of the array's own type, its numbers in the store if there is one, else in itself."""
     array = np.asarray(array, order="C")
     return numpy_helper.from_array(array, name) if store is None else store.put(name, array)

@@ -20,12 +20,12 @@ class Graph:
     """A parsed ONNX graph. Nobody changes it: `export.graphs.edit.Draft` is a copy to change."""
 
     def __init__(self, model: ModelProto, store: WeightStore | None = None) -> None:
-        """Takes the model over. `store` holds the weights that lie outside of it; None: all lie inside."""
+        """Take the model over. `store` holds the weights that lie outside of it; None: all lie inside."""
         self.model, self.store = model, store
 
     @classmethod
     def parse(cls, content: bytes, store: WeightStore | None = None) -> "Graph":
-        """The graph of an ONNX file. Raises BundleRefused if the file is cut short or damaged."""
+        """Return the graph of an ONNX file. Raises BundleRefused if the file is cut short or damaged."""
         try:
             graph = cls(onnx.load_from_string(content), store)
         except DecodeError as error:
@@ -57,7 +57,7 @@ class Graph:
         return {weight.name: weight for weight in self.model.graph.initializer}
 
     def with_outputs(self, names: Iterable[str]) -> bytes:
-        """The ONNX file of a copy that also gives out these tensors."""
+        """Return the ONNX file of a copy that also gives out these tensors."""
         copy = ModelProto()
         copy.CopyFrom(self.model)
         present = {value.name for value in copy.graph.output}
@@ -66,7 +66,7 @@ class Graph:
 
 
 def read_values(weight: TensorProto, store: WeightStore | None = None) -> np.ndarray:
-    """The numbers of a constant, which must not be written to.
+    """Return the numbers of a constant, which must not be written to.
 
     Raises ValueError if they lie outside of the graph and there is no store to read them from.
     """
@@ -95,7 +95,7 @@ def fixed_products(model: ModelProto) -> list[NodeProto]:
 
 
 def layer_name(node: NodeProto) -> str:
-    """A node's name for people: the module of the net that it stands in, and its kind."""
+    """Return a node's name for people: the module of the net that it stands in, and its kind."""
     for note in node.metadata_props:
         if note.key == SCOPES:
             scopes = [scope for scope in ast.literal_eval(note.value)[:-1] if scope]

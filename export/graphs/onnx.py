@@ -16,7 +16,7 @@ from export.graphs.weights import current_store
 
 
 def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> bytes:
-    """The ONNX file of a module, opset 18, with the inputs' shapes as the static ones.
+    """Return the ONNX file of a module, opset 18, with the inputs' shapes as the static ones.
 
     Its weights lie in the store of `export.graphs.weights.weights_in`, else inside.
     """
@@ -41,7 +41,7 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) ->
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences the exporter, which warns of missing packages and of its own code."""
+    """Silence the exporter, which warns of missing packages and of its own code."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

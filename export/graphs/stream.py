@@ -23,7 +23,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 def hollow(build: Callable[[], _Module], source: WeightSource) -> _Module:
-    """A module whose large matrices are fetched from `source`, by their names, when they are written.
+    """Return a module whose large matrices are fetched from `source`, by their names, when they are written.
 
     `export.graphs.onnx.to_onnx` does so one at a time. The module can be exported, but not run.
 
@@ -43,7 +43,7 @@ def hollow(build: Callable[[], _Module], source: WeightSource) -> _Module:
 
 
 def serialize(model: ir.Model, module: nn.Module) -> bytes:
-    """The ONNX file of a program that torch exported without optimizing it.
+    """Return the ONNX file of a program that torch exported without optimizing it.
 
     Its weights go to the store of `export.graphs.weights.weights_in`.
     """
@@ -66,13 +66,13 @@ def serialize(model: ir.Model, module: nn.Module) -> bytes:
 
 
 def _small(node: ir.Node) -> bool | None:
-    """False if the node must not be folded: its input is a weight, maybe not fetched yet. None: as usual."""
+    """Return False if the node must not be folded: its input is a weight, maybe not fetched yet."""
     constants = [value.const_value for value in node.inputs if value is not None and value.is_initializer()]
     return False if any(c is not None and c.nbytes >= LATER_BYTES for c in constants) else None
 
 
 def _turn_weights(graph: ir.Graph, later: dict[int, Any]) -> None:
-    """Transposes the weights of linear layers once, and not at each loading by an engine."""
+    """Transpose the weights of linear layers once, and not at each loading by an engine."""
     turned: dict[tuple[str, tuple[int, ...]], ir.Value] = {}
     for node in list(graph):
         if node.op_type != "Transpose" or node.inputs[0] is None or not node.inputs[0].is_initializer():
@@ -92,7 +92,7 @@ def _turn_weights(graph: ir.Graph, later: dict[int, Any]) -> None:
 def _put(
     name: str, value: ir.Value, later: dict[int, Any], axes: tuple[int, ...] | None = None
 ) -> ir.TensorProtocol:
-    """A weight as a constant of this name, in the store if it is large, its axes in this order."""
+    """Return a weight as a constant of this name, in the store if it is large, its axes in this order."""
     store = current_store()
     assert store is not None
     found: Any = value.const_value

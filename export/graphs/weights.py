@@ -32,7 +32,7 @@ class WeightStore:
     """A growing file of tensors in a folder of its own, each stored once however often it is put."""
 
     def __init__(self, folder: Path, least_bytes: int = LEAST_BYTES) -> None:
-        """Begins a new file. Raises OSError if it can't."""
+        """Begin a new file. Raises OSError if it can't."""
         self.file, self.least_bytes = folder / FILE, least_bytes
         self._end = 0
         self._offsets: dict[bytes, int] = {}  # by the digest of the content
@@ -41,7 +41,7 @@ class WeightStore:
         self.file.touch(exist_ok=False)
 
     def put(self, name: str, array: np.ndarray) -> TensorProto:
-        """The constant, its numbers in the file, or in itself if they are few.
+        """Return the constant, its numbers in the file, or in itself if they are few.
 
         Raises OSError if the disk is full; the file is then as it was.
         """
@@ -57,7 +57,7 @@ class WeightStore:
         return tensor
 
     def read(self, tensor: TensorProto) -> np.ndarray:
-        """The numbers of a constant that lies in the file, mapped; they must not be written to.
+        """Return the numbers of a constant that lies in the file, mapped; they must not be written to.
 
         They take no memory until they are read.
         """
@@ -69,7 +69,7 @@ class WeightStore:
         return np.memmap(self.file, dtype, "r", offset, shape)
 
     def _place(self, content: memoryview) -> int:
-        """The offset of the content, which is written if it is new."""
+        """Return the offset of the content, which is written if it is new."""
         digest = hashlib.sha256(content).digest()
         if digest not in self._offsets:
             start = -(-self._end // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
@@ -87,7 +87,7 @@ class WeightStore:
 
 @contextmanager
 def work_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` for an export's intermediate files; nothing of it stays.
+    """Return a folder beside `out` for an export's intermediate files; nothing of it stays.
 
     Raises UsageError if the disk is full.
     """
@@ -111,7 +111,7 @@ _current: ContextVar[WeightStore | None] = ContextVar("weights", default=None)
 
 @contextmanager
 def weights_in(store: WeightStore | None) -> Iterator[None]:
-    """Lets torch modules be exported into this store; None: graphs hold their own weights."""
+    """Let torch modules be exported into this store; None: graphs hold their own weights."""
     token = _current.set(store)
     try:
         yield
@@ -120,23 +120,23 @@ def weights_in(store: WeightStore | None) -> Iterator[None]:
 
 
 def current_store() -> WeightStore | None:
-    """The store of `weights_in`, if any."""
+    """Return the store of `weights_in`, if any."""
     return _current.get()
 
 
 def is_outside(tensor: TensorProto) -> bool:
-    """True if a constant's numbers lie outside of its graph."""
+    """Return True if a constant's numbers lie outside of its graph."""
     return tensor.data_location == TensorProto.EXTERNAL
 
 
 def byte_span(tensor: TensorProto) -> tuple[int, int]:
-    """The offset and length in bytes of a constant that lies outside."""
+    """Return the offset and length in bytes of a constant that lies outside."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     return int(entries["offset"]), int(entries["length"])
 
 
 def refer(tensor: TensorProto, offset: int, length: int) -> None:
-    """Makes the constant one that lies outside, `length` bytes from `offset` on."""
+    """Make the constant one that lies outside, `length` bytes from `offset` on."""
     tensor.data_location = TensorProto.EXTERNAL
     del tensor.external_data[:]
     for key, value in (("location", FILE), ("offset", offset), ("length", length)):
@@ -144,12 +144,12 @@ def refer(tensor: TensorProto, offset: int, length: int) -> None:
 
 
 def outside(model: ModelProto) -> list[TensorProto]:
-    """The constants of a model that lie outside of it."""
+    """Return the constants of a model that lie outside of it."""
     return [tensor for tensor in model.graph.initializer if is_outside(tensor)]
 
 
 def without_outside(model: ModelProto) -> ModelProto:
-    """A copy with inputs in place of constants outside, for tools that would look for the file."""
+    """Return a copy with inputs in place of constants outside, for tools that would look for the file."""
     copy = ModelProto()
     copy.CopyFrom(model)
     tensors = outside(copy)
@@ -162,7 +162,7 @@ def without_outside(model: ModelProto) -> ModelProto:
 
 
 def gather(models: Mapping[str, ModelProto], source: Path, target: Path) -> dict[str, bytes]:
-    """The ONNX files of the models, by stage, with their weights copied from `source` to the new `target`.
+    """Return the ONNX files of the models, by stage, with their weights copied to the new file `target`.
 
     Each tensor is copied once, and nothing else. Raises OSError if the disk is full.
     """
@@ -187,11 +187,11 @@ def gather(models: Mapping[str, ModelProto], source: Path, target: Path) -> dict
 
 
 def referred_bytes(graph: bytes) -> int:
-    """The bytes outside of an ONNX file that it refers to, each tensor counted once."""
+    """Return the bytes outside of an ONNX file that it refers to, each tensor counted once."""
     return sum(length for _, length in {byte_span(t) for t in outside(onnx.load_from_string(graph))})
 
 
 def _write(file: IO[bytes], content: memoryview) -> None:
-    """Writes all of it: an unbuffered file may take less at once."""
+    """Write all of it: an unbuffered file may take less at once."""
     while content:
         content = content[file.write(content) :]

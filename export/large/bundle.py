@@ -19,7 +19,7 @@ def large_bundle(
     target: Path,
     precision: LargePrecision,
 ) -> Bundle:
-    """The bundle of these graphs; all else is the manifest's, and `files` are its own, by name.
+    """Return the bundle of these graphs; all else is the manifest's, and `files` are its own, by name.
 
     The graphs' weights go to the new file `target`, which must stay until the bundle is written.
     Raises BundleRefused if ONNX Runtime does not load a graph, OSError if the disk is full.

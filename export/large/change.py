@@ -45,7 +45,7 @@ class LargeGraphs:
     threads: int = 1  # of an engine
 
     def open(self, stage: str) -> OnnxEngine:
-        """An engine whose weights stay mapped: they take memory only as far as it is free."""
+        """Return an engine whose weights stay mapped: they take memory only as far as it is free."""
         return OnnxEngine(self.graphs[stage].content, self.threads, self.store.file, prepack=False)
 
 
@@ -101,7 +101,7 @@ def _ranges(
     on_progress: OnProgress,
     steps: int,
 ) -> dict[str, Ranges]:
-    """The ranges of the stages that become int8."""
+    """Return the ranges of the stages that become int8."""
     observers: dict[str, RangeObserver] = {}
 
     def observe(stage: str) -> RangeObserver:
@@ -114,14 +114,14 @@ def _ranges(
 
 
 def stage_precision(stage: str, precision: LargePrecision) -> LargePrecision:
-    """The precision of a graph in a bundle of this precision."""
+    """Return the precision of a graph in a bundle of this precision."""
     if stage not in STAGES:
         return "fp32"
     return "int8" if precision == "int4" and stage == "vision" else precision
 
 
 def _change(graph: Graph, precision: LargePrecision, profile: Profile, ranges: Ranges) -> tuple[Graph, Graph]:
-    """The graph in this precision, and its twin that this machine can compute."""
+    """Return the graph in this precision, and its twin that this machine can compute."""
     if precision in ("fp16", "bf16"):
         half = Half(precision)
         changed = half.apply(graph)
@@ -131,7 +131,7 @@ def _change(graph: Graph, precision: LargePrecision, profile: Profile, ranges: R
 
 
 def nearest_int4(graph: Graph, profile: Profile) -> Graph:
-    """The fp32 graph with the weights of its matrix products rounded to the nearest int4.
+    """Return the fp32 graph with the weights of its matrix products rounded to the nearest int4.
 
     To search for better scales, or to scale weights by their inputs, takes many times as long.
     """
@@ -142,7 +142,7 @@ def nearest_int4(graph: Graph, profile: Profile) -> Graph:
 def _compare(
     twin: LargeGraphs, wanted: StageCalls, questions: Sequence[Feed], steps: int, on_progress: OnProgress
 ) -> tuple[dict[str, StageError], float]:
-    """The error of each stage on fp32's inputs; and the share of equal tokens when each feeds the next."""
+    """Return the error of each stage on fp32's inputs, and the share of equal tokens of a whole answer."""
     errors: dict[str, StageError] = {}
 
     def open_and_compare(stage: str) -> OnnxEngine:

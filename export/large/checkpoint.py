@@ -22,7 +22,7 @@ from edge.bundle.manifest import Manifest
 from edge.errors import BundleRefused, UsageError
 from edge.goals.prompts import goal_prompt
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import ids_after_picture
+from edge.model.prompt_ids import ids_after_image
 from edge.records import Goal, Image
 from export.graphs.graph import Graph
 from export.graphs.stream import hollow
@@ -79,9 +79,9 @@ class _Questions:
     prompt_tokens: int
 
     def feed(self, image: Image, words: str) -> Feed:
-        """The inputs of vision and prefill. Raises UsageError for a prompt of too many tokens."""
+        """Return the inputs of vision and prefill. Raises UsageError for a prompt of too many tokens."""
         found = Tokenizer.from_str(self.tokenizer.decode())
-        ids = ids_after_picture(found, self.manifest.family, words, 1, self.manifest.chat)
+        ids = ids_after_image(found, self.manifest.family, words, 1, self.manifest.chat)
         if len(ids) > self.prompt_tokens:
             raise UsageError(
                 f"the prompt '{words}' has {len(ids)} tokens, at most {self.prompt_tokens} fit",
@@ -96,13 +96,13 @@ class _Questions:
         }
 
     def some(self, samples: Sequence[Sample]) -> list[Feed]:
-        """The inputs of a few of the samples, evenly spread."""
+        """Return the inputs of a few of the samples, evenly spread."""
         chosen = samples[:: max(1, len(samples) // _QUESTIONS)][:_QUESTIONS]
         return [self.feed(sample.image, sample.question.prompt) for sample in chosen]
 
 
 def is_large(folder: Path) -> bool:
-    """True if a checkpoint's weights take more than LARGE_FP32_BYTES in fp32.
+    """Return True if a checkpoint's weights take more than LARGE_FP32_BYTES in fp32.
 
     Raises UsageError if one of their files is missing or damaged.
     """
@@ -111,7 +111,7 @@ def is_large(folder: Path) -> bool:
 
 
 def _own_type(folder: Path) -> torch.dtype:
-    """The type that holds all weights exactly, and takes the least memory."""
+    """Return the type that holds all weights exactly, and takes the least memory."""
     kinds = {head.kind for head in read_headers(weight_files(folder)).values()} & _TYPES.keys()
     return _TYPES[kinds.pop()] if len(kinds) == 1 else torch.float32
 
@@ -120,7 +120,7 @@ def _own_type(folder: Path) -> torch.dtype:
 def large_family_bundle(
     options: LargeExport, out: Path, calibration: CalibrationSet | None, on_progress: OnProgress
 ) -> Iterator[tuple[Bundle, LargeParity | None]]:
-    """The bundle, and the gate's figures; its weights lie in a work folder beside `out` until the end.
+    """Return the bundle, and the gate's figures; its weights lie in a work folder beside `out` until the end.
 
     Raises UsageError if the checkpoint is incomplete or the precision can't be made of one so large,
     BundleRefused if ONNX Runtime and torch disagree, or the bundle is too far from fp32 and not forced.
@@ -182,7 +182,10 @@ def _build(
 def _fp32(
     options: LargeExport, work: Path, on_progress: OnProgress
 ) -> tuple[_Questions, LargeGraphs, dict[str, float]]:
-    """The fp32 graphs, how they are asked, and their agreement with torch, which is out of memory again."""
+    """Return the fp32 graphs, how to ask them, and their agreement with torch.
+
+    torch's own weights are out of memory again when this returns.
+    """
     on_progress("reading the checkpoint", 0, 1)
     real = load_backbone(options.folder, dtype=_own_type(options.folder))
     image = one_size(read_image_spec(options.folder), options.camera)
@@ -196,7 +199,7 @@ def _fp32(
 def _export(
     real: Backbone, questions: _Questions, answer_tokens: int, work: Path, on_progress: OnProgress
 ) -> LargeGraphs:
-    """The fp32 graphs, their weights in the work folder, where each comes from the real net one by one."""
+    """Return the fp32 graphs; the real net's weights go to the work folder one by one."""
     net: Any = type(real.model)
     empty = hollow(
         lambda: net(real.model.config).float().eval(), lambda name: real.model.get_parameter(name).float()
@@ -220,7 +223,7 @@ def _export(
 def _compare(
     real: Backbone, questions: _Questions, graphs: LargeGraphs, on_progress: OnProgress
 ) -> dict[str, float]:
-    """The cosine between the first logits of the fp32 graphs and of torch, for one picture.
+    """Return the cosine between the first logits of the fp32 graphs and of torch, for one picture.
 
     Raises BundleRefused if they differ by more than torch's own type explains.
     """
@@ -242,7 +245,7 @@ def _compare(
 
 
 def _calibration_file(calibration: CalibrationSet, change: LargeChange) -> bytes:
-    """The content of calibration.json."""
+    """Return the content of calibration.json."""
     about = {
         "digest": calibration.digest,
         "source": calibration.source,

@@ -26,12 +26,12 @@ class LargeParity:
     computed: str  # what computed it, such as ONNX Runtime
 
     def summary(self) -> dict[str, float]:
-        """The figures for the manifest."""
+        """Return the figures for the manifest."""
         cosines = {f"gate_cosine_{stage}": error.cosine for stage, error in self.stages.items()}
         return {**cosines, "gate_equal_tokens": self.equal_tokens, "gate_questions": float(self.questions)}
 
     def to_json(self) -> bytes:
-        """The content of a bundle's parity.json, of the same form as a small model's."""
+        """Return the content of a bundle's parity.json, of the same form as a small model's."""
         limits = {"stage_cosine": LIMITS.stage_cosine, "stage_sqnr_db": _least_db(self.precision)}
         limits["said_equal"] = LIMITS.said_equal
         none = {"kept": {}, "answers": None, "noise": [], "worst": {stage: [] for stage in self.stages}}

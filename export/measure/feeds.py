@@ -8,8 +8,8 @@ from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import StateInput
 from edge.interfaces import Engine, Tensor
-from edge.model.grounding import Answer, Net, Prefix, StopWatch
-from edge.model.tokenizer import LOC_COUNT, Text
+from edge.model.generation import DecoderEngines, Generation, PrefillEngines, StopWatch
+from edge.model.tokenizer import LOC_COUNT, GroundingTokenizer
 
 Feed = dict[str, Tensor]  # inputs of one call, by name
 STAGES = ("vision", "prefill", "decode")  # their precision changes; heads and the floor net stay fp32
@@ -32,14 +32,14 @@ class _RecordingEngine:
 
 
 def collect_feeds(bundle: Bundle, samples: Iterable[Sample]) -> dict[str, list[Feed]]:
-    """The inputs of the bundle's stages: for each sample one of vision and prefill, and STEPS of decode.
+    """Return the inputs of a bundle's stages: for each sample one of vision and prefill, STEPS of decode.
 
     Decode is fed the bundle's own next tokens, also after `none`, so that every sample tells something about
     it. Raises UsageError if a prompt has unknown words or too many.
     """
     decodes = "decode" in bundle.manifest.graphs
     feeds: dict[str, list[Feed]] = {stage: [] for stage in STAGES[: 2 + decodes]}
-    net = Net(bundle, 1) if decodes else Prefix(bundle, 1)
+    net = DecoderEngines(bundle, 1) if decodes else PrefillEngines(bundle, 1)
     for stage, kept in feeds.items():
         setattr(net, stage, _RecordingEngine(getattr(net, stage), kept))
     head = bundle.manifest.head
@@ -47,37 +47,37 @@ def collect_feeds(bundle: Bundle, samples: Iterable[Sample]) -> dict[str, list[F
     try:
         for sample in samples:
             state = _state(head.state if head else None, rng)
-            if isinstance(net, Net):
+            if isinstance(net, DecoderEngines):
                 _answer(net, bundle, sample, state)
             else:
-                question = net.prompt(sample.question.prompt)
+                question = net.prompt_inputs(sample.question.prompt)
                 given = question if state is None else {**question, "state": state}
-                net.read(sample.image, given, StopWatch("preprocess", "vision", "prefill"))
+                net.run(sample.image, given, StopWatch("preprocess", "vision", "prefill"))
     finally:
         net.close()
     return feeds
 
 
-def _answer(net: Net, bundle: Bundle, sample: Sample, state: Tensor | None) -> None:
-    answer = Answer(net)
-    logits = answer.start(sample.image, sample.question.prompt, state)
+def _answer(net: DecoderEngines, bundle: Bundle, sample: Sample, state: Tensor | None) -> None:
+    answer = Generation(net)
+    logits = answer.prefill(sample.image, sample.question.prompt, state)
     allowed = _allowed_ids(net, bundle, sample)
     for _ in range(STEPS):
-        logits = answer.step(int(allowed[logits[allowed].argmax()]))
+        logits = answer.decode(int(allowed[logits[allowed].argmax()]))
 
 
-def _allowed_ids(net: Net, bundle: Bundle, sample: Sample) -> np.ndarray:
-    """The token ids that may come next: of actions, of locations, or of words."""
+def _allowed_ids(net: DecoderEngines, bundle: Bundle, sample: Sample) -> np.ndarray:
+    """Return the token ids that may come next: of actions, of locations, or of words."""
     head = bundle.manifest.head
     if head is not None and head.tokens is not None:
         return np.arange(head.tokens.first_id, head.tokens.first_id + head.tokens.bins)
-    if not isinstance(net.text, Text):
+    if not isinstance(net.tokenizer, GroundingTokenizer):
         return np.arange(net.length_of("logits", 1))
     if not sample.question.target:
-        return np.append(net.text.words, net.text.eos)
-    return np.arange(net.text.first_loc, net.text.first_loc + LOC_COUNT)
+        return np.append(net.tokenizer.word_ids, net.tokenizer.eos)
+    return np.arange(net.tokenizer.first_loc, net.tokenizer.first_loc + LOC_COUNT)
 
 
 def _state(wanted: StateInput | None, rng: np.random.Generator) -> Tensor | None:
-    """A random state (1, S), spread as scaled states are."""
+    """Return a random state (1, S), spread as scaled states are."""
     return None if wanted is None else rng.standard_normal((1, len(wanted.columns))).astype(np.float32)

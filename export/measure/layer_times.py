@@ -41,7 +41,7 @@ def measured_ms(
 
 
 def _profile(content: bytes, feeds: Sequence[Feed]) -> dict[tuple[str, str], float]:
-    """The median milliseconds of each kernel, by its name and operator."""
+    """Return the median milliseconds of each kernel, by its name and operator."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
@@ -75,7 +75,7 @@ class _KernelOwners:
             self._by_tensor.setdefault(node.output[0], [node.name])
 
     def sum(self, kernels: Mapping[tuple[str, str], float]) -> dict[str, float]:
-        """The milliseconds of each layer."""
+        """Return the milliseconds of each layer."""
         totals = dict.fromkeys(self._layers, 0.0)
         for (name, kind), ms in kernels.items():
             found = self._find(name, kind)
@@ -96,7 +96,7 @@ class _KernelOwners:
 
 
 def bounds_ms(graph: Graph, precisions: Sequence[str], board: Board) -> dict[str, dict[str, float]]:
-    """The least milliseconds on a board, by precision and layer.
+    """Return the least milliseconds on a board, by precision and layer.
 
     A layer's numbers go through memory once, and its operations through the tensor cores.
     """
@@ -121,7 +121,7 @@ def bounds_ms(graph: Graph, precisions: Sequence[str], board: Board) -> dict[str
 def _work(
     node: NodeProto, shapes: Mapping[str, list[int]], dims: Mapping[str, list[int]]
 ) -> tuple[float, float, float]:
-    """The count of a layer's weights, of its activations, and of its operations."""
+    """Return the count of a layer's weights, of its activations, and of its operations."""
     weights = float(np.prod(dims[node.input[1]]))
     outputs = float(np.prod(shapes[node.output[0]]))
     inputs = float(np.prod(shapes[node.input[0]])) if node.input[0] in shapes else 0.0

@@ -41,7 +41,7 @@ class _FeedReader(CalibrationDataReader):
 def kept_ranges(
     folder: Path, digest: str, graph: Graph, feeds: Callable[[], Sequence[Feed]], method: Method
 ) -> Ranges:
-    """The ranges of a graph for the calibration set in `folder`, which keeps them in `ranges-*.json`.
+    """Return the ranges of a graph for the calibration set in `folder`, which keeps them in `ranges-*.json`.
 
     They are read if they were computed before from the same set, graph and method, else computed from
     `feeds()` and written. Raises UsageError if the file is damaged or can't be written.
@@ -63,7 +63,7 @@ def kept_ranges(
 
 
 def _read_ranges(path: Path, key: str) -> Ranges:
-    """Raises UsageError for a file that does not hold these ranges."""
+    """Raise UsageError for a file that does not hold these ranges."""
     try:
         found = json.loads(path.read_text("utf-8"))
         if found["key"] != key:
@@ -76,7 +76,7 @@ def _read_ranges(path: Path, key: str) -> Ranges:
 def compute_ranges(
     graph: Graph, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = COMPUTE
 ) -> Ranges:
-    """The ranges of all inputs and outputs of the nodes of these kinds in an fp32 graph."""
+    """Return the ranges of all inputs and outputs of the nodes of these kinds in an fp32 graph."""
     kind, options = _OPTIONS[method]
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "graph.onnx"
@@ -93,7 +93,7 @@ def compute_ranges(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences ONNX Runtime's tools, which print what they do."""
+    """Silence ONNX Runtime's tools, which print what they do."""
     before = logging.root.level
     logging.root.setLevel(logging.ERROR)
     try:

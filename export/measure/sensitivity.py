@@ -29,7 +29,7 @@ def sensitivities(
     feeds: Sequence[Feed],
     on_layer: Callable[[int, int], None],
 ) -> list[Sensitivity]:
-    """The noise of these layers of an fp32 graph, by node name, most sensitive first.
+    """Return the noise of these layers of an fp32 graph, by node name, most sensitive first.
 
     `alone` quantizes the layer of a name and no other; `on_layer` is called with how many are done, of all.
     """
@@ -46,7 +46,7 @@ def sensitivities(
 
 
 def to_keep(found: Sequence[Sensitivity], budget_db: float) -> list[Sensitivity]:
-    """The fewest layers, most sensitive first, that leave the noise of the others within the budget.
+    """Return the fewest layers, most sensitive first, that leave the noise of the others within the budget.
 
     Errors of different layers are taken as independent: their powers add up.
     """
@@ -70,7 +70,7 @@ def _outputs(graph: Graph, feeds: Sequence[Feed]) -> list[list[np.ndarray]]:
 
 
 def _noise(wanted: list[list[np.ndarray]], found: list[list[np.ndarray]]) -> float:
-    """The mean over the inputs of the worst output's noise."""
+    """Return the mean over the inputs of the worst output's noise."""
     return float(np.mean([max(map(_share, x, y)) for x, y in zip(wanted, found, strict=True)]))
 
 

@@ -56,7 +56,7 @@ def walk(
 
 
 def tokens(calls: StageCalls) -> list[list[int]]:
-    """The tokens that answer each question."""
+    """Return the tokens that answer each question."""
     return [
         [_next_token(prefill[0]), *(_next_token(call) for call in decode)]
         for prefill, decode in zip(calls["prefill"], calls["decode"], strict=True)
@@ -108,7 +108,7 @@ class RangeObserver:
         self.ranges: Ranges = {}
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The graph's outputs; widens the ranges."""
+        """Return the graph's outputs; widens the ranges."""
         outputs = self._engine.run(inputs)
         for name in self._names:
             low, high = float(outputs[f"{name}_least"]), float(outputs[f"{name}_most"])
@@ -117,12 +117,12 @@ class RangeObserver:
         return {name: value for name, value in outputs.items() if name not in self._own}
 
     def close(self) -> None:
-        """Frees the engine."""
+        """Free the engine."""
         self._engine.close()
 
 
 def _reduced(graph: Graph, names: Sequence[str]) -> Graph:
-    """The graph with the least and the greatest number of each of these tensors as outputs."""
+    """Return the graph with the least and the greatest number of each of these tensors as outputs."""
     draft = Draft(graph)
     for name in names:
         for kind, end in (("ReduceMin", "least"), ("ReduceMax", "most")):

@@ -30,7 +30,7 @@ class LayerTrials:
     layer_names: dict[str, str]  # for people, by the layer's node
 
     def choose(self, budget_db: float) -> Candidate:
-        """The fastest graph whose noise stays `budget_db` below the signal."""
+        """Return the fastest graph whose noise stays `budget_db` below the signal."""
         chosen = choose(self.ladders, budget_db)
         exact = _EXACT[self.profile]
         low: dict[str, Any] = {n: r.precision for n, (r, _) in chosen.items() if r.precision != exact}
@@ -68,7 +68,7 @@ class LayerTrials:
 
 
 def try_layers(stage: StageCalibration) -> LayerTrials:
-    """Tries each layer of a stage in each precision that the engine has."""
+    """Try each layer of a stage in each precision that the engine has."""
     profile, calibrated = stage.options.profile, calibrate_int8(stage)
     kinds = _kinds(stage)
     times_ms = _times_ms(stage, calibrated, kinds)
@@ -83,7 +83,7 @@ def try_layers(stage: StageCalibration) -> LayerTrials:
 
 
 def _kinds(stage: StageCalibration) -> list[LowPrecision]:
-    """The precisions to try. fp8 is as fast as int8 and as large, and has less mantissa."""
+    """Return the precisions to try. fp8 is as fast as int8 and as large, and has less mantissa."""
     if stage.options.profile == "onnxruntime":
         return ["int8"]
     kinds: list[LowPrecision] = ["int8"]
@@ -104,7 +104,7 @@ def _times_ms(
 
 
 def _noises(stage: StageCalibration, graph: Graph, ranges: Ranges, kind: LowPrecision) -> list[Sensitivity]:
-    """The noise of each layer that is of this kind alone."""
+    """Return the noise of each layer that is of this kind alone."""
     if stage.options.profile == "onnxruntime":
         layers = graph.layers
         alone = lambda name: Int8(ranges, "onnxruntime", set(layers) - {name}).apply(graph)  # noqa: E731

@@ -41,11 +41,11 @@ class StageCalibration:
         return self.feeds[:: max(1, len(self.feeds) // _TRIAL_FEEDS)]
 
     def sqnr_db(self, changed: Graph) -> float:
-        """The ratio of signal to noise of a changed graph against the fp32 one."""
+        """Return the ratio of signal to noise of a changed graph against the fp32 one."""
         return compare_stage(self.graph, changed, self.trial_feeds).sqnr_db
 
     def best_ranges(self, graph: Graph, apply: Callable[[Ranges], Graph]) -> tuple[Method, Ranges]:
-        """The ranges of an fp32 graph and their method: the one of the options, or else the best.
+        """Return the ranges of an fp32 graph and their method: the one of the options, or else the best.
 
         `apply` quantizes the graph by ranges; the best method is the one whose lowest cosine is highest.
         """
@@ -64,7 +64,7 @@ class StageCalibration:
     def sensitivities(
         self, graph: Graph, layers: Sequence[str], alone: Callable[[str], Graph]
     ) -> list[Sensitivity]:
-        """The noise of each layer, most sensitive first; `alone` quantizes one layer of the graph."""
+        """Return the noise of each layer, most sensitive first; `alone` quantizes one layer of the graph."""
         on_layer = lambda done, total: self._on_progress(  # noqa: E731
             f"trying each layer of {self.stage}", done, total
         )
@@ -73,6 +73,6 @@ class StageCalibration:
     def layers_to_keep(
         self, graph: Graph, layers: Sequence[str], alone: Callable[[str], Graph], kind: str
     ) -> list[Sensitivity]:
-        """The layers that must not be quantized, so that the noise of the others fits the budget."""
+        """Return the layers that must not be quantized, so that the noise of the others fits the budget."""
         budget_db = BUDGETS_DB[kind] if self.options.budget_db is None else self.options.budget_db
         return to_keep(self.sensitivities(graph, layers, alone), budget_db) if budget_db else []

@@ -35,7 +35,7 @@ class Choice:
 
 
 def choose(ladders: Mapping[str, Sequence[Rung]], budget_db: float) -> dict[str, tuple[Rung, str]]:
-    """A rung for each layer, and why it is not the narrowest ("" if it is).
+    """Return a rung for each layer, and why it is not the narrowest ("" if it is).
 
     Each ladder ends with the most exact rung, which has no noise.
     """
@@ -44,7 +44,7 @@ def choose(ladders: Mapping[str, Sequence[Rung]], budget_db: float) -> dict[str,
     budget = 10 ** (-budget_db / 10)
 
     def worth(name: str) -> float:
-        """The noise that the next rung takes away, for each millisecond that it costs."""
+        """Return the noise that the next rung takes away, for each millisecond that it costs."""
         now, then = climbs[name][at[name] : at[name] + 2]
         return (now.noise - then.noise) / max(then.ms - now.ms, 1e-9)
 
@@ -67,7 +67,7 @@ def choose(ladders: Mapping[str, Sequence[Rung]], budget_db: float) -> dict[str,
 
 
 def climb(ladder: Sequence[Rung]) -> list[Rung]:
-    """The rungs that are worth standing on, fastest first: each has less noise than all before it.
+    """Return the rungs that are worth standing on, fastest first: each has less noise than all before it.
 
     Of rungs that are as fast the narrowest comes first, which is the smallest.
     """

@@ -45,12 +45,12 @@ class Half:
         return replace(self, rounded=True)
 
     def apply(self, graph: Graph) -> Graph:
-        """The graph in the half type."""
+        """Return the graph in the half type."""
         return _HalfPass(Draft(graph), self).run()
 
 
 def fit_half(stage: StageCalibration, kind: HalfKind) -> Candidate:
-    """A stage in a half type, which nothing is calibrated for."""
+    """Return a stage in a half type, which nothing is calibrated for."""
     half = Half(kind)
     twin = None if stage.options.profile == "onnxruntime" else half.twin.apply(stage.graph)
     return Candidate(kind, half.apply(stage.graph), twin)
@@ -73,7 +73,7 @@ class _HalfPass:
         self._nodes: list[NodeProto] = []
 
     def run(self) -> Graph:
-        """The changed graph."""
+        """Return the changed graph."""
         graph = self._draft.model.graph
         outputs = {value.name for value in graph.output}
         for node in list(graph.node):
@@ -120,7 +120,7 @@ class _HalfPass:
         return self._copies[name]
 
     def _cast(self, name: str, down: bool) -> str:
-        """The name of the tensor in the other type."""
+        """Return the name of the tensor in the other type."""
         if name not in self._copies:
             self._copies[name] = name + (self._suffix if down else "_fp32")
             if down and self._rounded:
@@ -130,7 +130,7 @@ class _HalfPass:
         return self._copies[name]
 
     def _give_out(self, node: NodeProto, name: str) -> None:
-        """Keeps the tensor fp32 under its own name; readers in half get the node's own output."""
+        """Keep the tensor fp32 under its own name; readers in half get the node's own output."""
         inner = name + "_made"
         node.output[list(node.output).index(name)] = inner
         if self._rounded:

@@ -29,7 +29,7 @@ class Int4:
     fp16: bool = True  # large constants that are left are stored as fp16
 
     def apply(self, graph: Graph) -> Graph:
-        """The graph with int4 weights."""
+        """Return the graph with int4 weights."""
         draft = Draft(graph)
         insert_blocks(draft, self.layers, self.blocks, self.importance)
         if self.fp16:
@@ -38,7 +38,7 @@ class Int4:
 
 
 def int4_blocks(profile: Profile) -> Blocks:
-    """The blocks that an engine takes."""
+    """Return the blocks that an engine takes."""
     return INT4_TENSORRT if profile == "tensorrt" else INT4_CPU
 
 
@@ -52,7 +52,7 @@ def int4_layers(graph: Graph, profile: Profile) -> list[str]:
 
 
 def fit_int4(stage: StageCalibration) -> Candidate:
-    """A stage with int4 weights, but for the layers that would harm it most."""
+    """Return a stage with int4 weights, but for the layers that would harm it most."""
     graph, profile = stage.graph, stage.options.profile
     layers, blocks = int4_layers(graph, profile), int4_blocks(profile)
     alone = lambda name: Int4([name], blocks, fp16=False).apply(graph)  # noqa: E731
@@ -70,7 +70,7 @@ def fit_int4(stage: StageCalibration) -> Candidate:
 def awq_int4(
     graph: Graph, profile: Profile, feeds: Sequence[Feed], keep: Collection[str] = ()
 ) -> tuple[Graph, list[ChannelScaling]]:
-    """An fp32 graph with int4 weights but in the layers in `keep`, and how their channels were scaled."""
+    """Return a graph with int4 weights but in the layers in `keep`, and how their channels were scaled."""
     blocks = int4_blocks(profile)
     layers = [name for name in int4_layers(graph, profile) if name not in keep]
     scaled = awq(graph, layers, blocks, feeds)

@@ -33,7 +33,7 @@ class Int8:
     keep: Collection[str] = ()  # names of layers that stay fp32
 
     def apply(self, graph: Graph) -> Graph:
-        """The graph in int8. Raises KeyError if a range is missing: then they are another graph's."""
+        """Return the graph in int8. Raises KeyError if a range is missing: then they are another graph's."""
         draft = Draft(graph)
         layers = [node for node in graph.products if node.name not in self.keep]
         # A missing range would leave its layer in fp32 without a word.
@@ -56,7 +56,7 @@ class Int8Calibration:
 
 
 def fit_int8(stage: StageCalibration) -> Candidate:
-    """A stage in int8, but for the layers that would harm it most."""
+    """Return a stage in int8, but for the layers that would harm it most."""
     profile = stage.options.profile
     found = calibrate_int8(stage)
     graph, ranges, layers = found.graph, found.ranges, found.graph.layers
@@ -72,7 +72,7 @@ def fit_int8(stage: StageCalibration) -> Candidate:
 
 
 def calibrate_int8(stage: StageCalibration) -> Int8Calibration:
-    """The stage's graph with its ranges, smoothed if that is better all in all."""
+    """Return the stage's graph with its ranges, smoothed if that is better all in all."""
     profile = stage.options.profile
     plain = _with_ranges(stage, stage.graph, [])
     if stage.options.smooth == "off":

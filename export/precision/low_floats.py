@@ -28,7 +28,7 @@ class _Calibrated:
 
 
 def fit_low_floats(stage: StageCalibration, kind: FloatKind) -> Candidate:
-    """A stage in fp8 or nvfp4, but for the layers that would harm it most.
+    """Return a stage in fp8 or nvfp4, but for the layers that would harm it most.
 
     Decode waits for memory alone, a token at a time: only its weights are nvfp4.
     """
@@ -56,7 +56,7 @@ def fit_low_floats(stage: StageCalibration, kind: FloatKind) -> Candidate:
 
 
 def _with_ranges(stage: StageCalibration, found: _Calibrated) -> _Calibrated:
-    """The same with the ranges of its activations, if any are quantized."""
+    """Return the same with the ranges of its activations, if any are quantized."""
     if found.low.weight_only:
         return found
     apply = lambda ranges: replace(found.low.twin, ranges=ranges).apply(found.graph)  # noqa: E731

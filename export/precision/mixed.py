@@ -35,7 +35,7 @@ class Mixed:
         return replace(self, rounded=True)
 
     def apply(self, graph: Graph) -> Graph:
-        """The graph with quantized layers. Raises KeyError if a range is missing."""
+        """Return the graph with quantized layers. Raises KeyError if a range is missing."""
         draft = Draft(Half("fp16", rounded=self.rounded).apply(graph) if self.half else graph)
         before = {node.name: node.input[0] for node in graph.products}
         # As fp16, what a layer reads goes by another name.
@@ -58,7 +58,7 @@ class Mixed:
         return draft.finish()
 
     def _reads_quantized(self, layer: str) -> bool:
-        """True if the activations of the layer are quantized."""
+        """Return True if the activations of the layer are quantized."""
         kind = self.kinds.get(layer)
         return kind in ("int8", "fp8") or (kind == "nvfp4" and not self.weight_only)
 

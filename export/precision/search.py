@@ -45,7 +45,10 @@ class PrecisionSearch:
         return AUTO_BUDGETS_DB
 
     def candidates(self, budget_db: float | None) -> dict[str, Candidate]:
-        """A candidate for each stage. Raises UsageError if the set's prompts do not suit the bundle."""
+        """Return a candidate for each stage.
+
+        Raises UsageError if the set's prompts do not suit the bundle.
+        """
         found: dict[str, Candidate] = {}
         for done, stage in enumerate(self.graphs):
             self._on_progress(f"calibrating {stage}", done, len(self.graphs))
@@ -67,7 +70,7 @@ class PrecisionSearch:
         return fit_int8(calibrated)
 
     def stage(self, name: str) -> StageCalibration:
-        """The stage with what it is calibrated on."""
+        """Return the stage with what it is calibrated on."""
         collect = lambda: self._feeds[name]  # noqa: E731
         return StageCalibration(
             name, self.graphs[name], self._calibration, collect, self._options, self._on_progress

@@ -63,7 +63,7 @@ NVFP4 = Blocks(E2M1, 16, E2M1_MAX, (*_CLIPS, 1.5), round_e2m1, 23, two_scales=Tr
 
 
 def fits(node: NodeProto, weight: TensorProto, blocks: Blocks) -> bool:
-    """True if a product's weight can be held in such blocks."""
+    """Return True if a product's weight can be held in such blocks."""
     if len(weight.dims) != 2:
         return False
     return blocks.partial or weight.dims[1 - channel_axis(node) % 2] % blocks.size == 0
@@ -76,7 +76,7 @@ def insert_blocks(
     importance: Mapping[str, np.ndarray] | None = None,
     rounded: bool = False,
 ) -> None:
-    """Puts the weights of these products of a draft, by node name, into blocks if they fit.
+    """Put the weights of these products of a draft, by node name, into blocks if they fit.
 
     `importance` (K,) of a product's input channels, by the input's name, weights the error in the search of
     scales. `rounded` writes the numbers that the blocks stand for, for a machine without the type.
@@ -140,7 +140,7 @@ def _write(draft: Draft, name: str, axis: int, kind: int, coded: Coded, blocks: 
 
 
 def round_blocks(numbers: np.ndarray, blocks: Blocks, importance: np.ndarray | None = None) -> Coded:
-    """The codes and scales of numbers (K, N).
+    """Return the codes and scales of numbers (K, N).
 
     Of the clips, each block takes the one whose squared error is least, weighted by `importance` (K,).
     """
@@ -191,7 +191,7 @@ def _search(
 
 
 def restore(codes: np.ndarray, scales: np.ndarray, scale: np.ndarray, blocks: Blocks) -> np.ndarray:
-    """The fp32 numbers (K, N) that blocks stand for."""
+    """Return the fp32 numbers (K, N) that blocks stand for."""
     wide = np.repeat(scales.astype(np.float32) * scale, blocks.size, axis=0)[: len(codes)]
     return codes.astype(np.float32) * wide
 

@@ -20,7 +20,7 @@ _DOMAIN = "trt"
 
 
 def insert_dynamic(draft: Draft, names: Collection[str], ranges: Ranges, rounded: bool = False) -> None:
-    """Puts the inputs of these products of a draft, by node name, into NVFP4.
+    """Put the inputs of these products of a draft, by node name, into NVFP4.
 
     With `rounded` it writes the twin that ONNX Runtime's CPU can compute, of fp32 numbers. Raises KeyError
     if a range is missing.
@@ -89,7 +89,7 @@ def _quantize(add: _NodeList, name: str, scale: np.ndarray, dtype: np.dtype) -> 
 
 
 def _round(add: _NodeList, name: str, scale: np.ndarray, _: np.dtype) -> str:
-    """Does the same with operators that ONNX itself has."""
+    """Do the same with operators that ONNX itself has."""
     at = f"{name}_nvfp4"
     number = {
         value: add.constant(f"{at}_{word}", value)

@@ -36,7 +36,7 @@ _TINY = float(np.finfo(np.float32).tiny)
 def insert_qdq(
     draft: Draft, names: Collection[str], kind: Kind, ranges: Ranges, rounded: bool = False
 ) -> None:
-    """Quantizes these products of a draft, by node name.
+    """Quantize these products of a draft, by node name.
 
     `ranges` holds those of their inputs and, for uint8, of their outputs. Raises KeyError if one is missing,
     which means that they are another graph's.
@@ -50,14 +50,14 @@ def insert_qdq(
 
 
 def channel_axis(node: NodeProto) -> int:
-    """The axis of a product's weight that its output channels lie along."""
+    """Return the axis of a product's weight that its output channels lie along."""
     if node.op_type == "Gemm":
         return 0 if any(a.name == "transB" and a.i for a in node.attribute) else 1
     return 0 if node.op_type == "Conv" else -1
 
 
 def round_weight(numbers: np.ndarray, axis: int, kind: Kind) -> tuple[np.ndarray, np.ndarray]:
-    """The codes of a weight, and the scale of each channel along the axis, in the weight's own type."""
+    """Return a weight's codes, and the scale of each channel along the axis in the weight's own type."""
     others = tuple(i for i in range(numbers.ndim) if i != axis % numbers.ndim)
     # Not np.abs, which would be one more copy of a weight that may have gigabytes.
     high, low = numbers.max(axis=others, keepdims=True), numbers.min(axis=others, keepdims=True)
@@ -70,7 +70,7 @@ def round_weight(numbers: np.ndarray, axis: int, kind: Kind) -> tuple[np.ndarray
 
 
 def safe_scale(largest: np.ndarray | float, most: float, dtype: Any = np.float32) -> np.ndarray:
-    """The divisor that brings numbers up to `largest` down to `most`; 1 if all are 0."""
+    """Return the divisor that brings numbers up to `largest` down to `most`; 1 if all are 0."""
     scale = (np.asarray(largest, np.float32) / np.float32(most)).astype(dtype)
     return np.where(scale.astype(np.float32) < _TINY, np.ones((), dtype), scale)
 
@@ -101,7 +101,7 @@ class _QdqPass:
         self._scales: dict[str, np.ndarray] = {}  # the scales of both kinds of copies
 
     def run(self) -> None:
-        """Changes the draft."""
+        """Change the draft."""
         graph = self._draft.model.graph
         for name in [*(value.name for value in graph.input), *self._weights]:
             self._round(name)
@@ -113,7 +113,7 @@ class _QdqPass:
         self._draft.replace_nodes(self._nodes)
 
     def _has_bias(self, name: str) -> bool:
-        """True if a constant is added to the tensor."""
+        """Return True if a constant is added to the tensor."""
         return any(
             node.op_type == "Add" and name in node.input and self._weights.keys() & set(node.input)
             for node in self._draft.model.graph.node
@@ -133,7 +133,7 @@ class _QdqPass:
             self._bias(node)
 
     def _round(self, name: str) -> None:
-        """Puts the quantizers of an activation here, if it is one of those to round."""
+        """Put the quantizers of an activation here, if it is one of those to round."""
         if name not in self._types:
             return
         at = f"{name}_{self._kind}"
@@ -152,7 +152,7 @@ class _QdqPass:
         self._scales[restored] = scale
 
     def _weight(self, weight: TensorProto, axis: int) -> str:
-        """The name of a weight's rounded copy, which takes its place; readers share it."""
+        """Return the name of a weight's rounded copy, which takes its place; readers share it."""
         name, axis = weight.name, axis % len(weight.dims)
         if (name, axis) not in self._restored:
             end = f"{name}_{axis}_{self._kind}"
@@ -170,7 +170,7 @@ class _QdqPass:
         return self._restored[name, axis]
 
     def _cast(self, name: str, scale: str) -> str:
-        """The name of an activation after it was rounded to E4M3."""
+        """Return the name of an activation after it was rounded to E4M3."""
         at = f"{name}_{self._kind}"
         scaled = self._append("Div", [name, scale], f"{at}_scaled")
         narrow = self._append("Cast", [scaled], f"{at}_e4m3", to=TensorProto.FLOAT8E4M3FN)
@@ -178,7 +178,7 @@ class _QdqPass:
         return self._append("Mul", [wide, scale], f"{at}_restored")
 
     def _bias(self, node: NodeProto) -> None:
-        """Makes a constant bias int32, in the steps of the product's integer sums."""
+        """Make a constant bias int32, in the steps of the product's integer sums."""
         bias = self._weights.get(node.input[2])
         x_scale, w_scale = (self._scales[name] for name in node.input[:2])
         if bias is None or list(bias.dims) != [len(w_scale)]:
@@ -203,7 +203,7 @@ class _QdqPass:
 
 
 def _activation(kind: Kind, span: tuple[float, float], dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """The scale and zero point for numbers of a range, which is widened to hold 0."""
+    """Return the scale and zero point for numbers of a range, which is widened to hold 0."""
     low, high = min(span[0], 0.0), max(span[1], 0.0)
     if kind == "uint8":
         scale = safe_scale(high - low, 255.0, dtype)

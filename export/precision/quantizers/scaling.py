@@ -40,7 +40,7 @@ class ChannelScaler:
         self._outputs = {value.name for value in model.graph.output}
 
     def groups(self, names: Collection[str]) -> list[ProductGroup]:
-        """The groups of the MatMul and Gemm among these products, in their order."""
+        """Return the groups of the MatMul and Gemm among these products, in their order."""
         found: dict[str, list[NodeProto]] = {}
         for node in fixed_products(self._draft.model):
             if node.name in names and node.op_type != "Conv" and self._is_own(node):
@@ -51,15 +51,15 @@ class ChannelScaler:
         ]
 
     def _is_own(self, node: NodeProto) -> bool:
-        """True if the weight is a matrix that nothing else reads."""
+        """Return True if the weight is a matrix that nothing else reads."""
         return len(self._weights[node.input[1]].dims) == 2 and len(self._readers[node.input[1]]) == 1
 
     def weights(self, group: ProductGroup) -> list[np.ndarray]:
-        """The weights of its products, each (K, N)."""
+        """Return the weights of its products, each (K, N)."""
         return [self._matrix(node) for node in self._nodes(group)]
 
     def divide(self, group: ProductGroup, by: np.ndarray) -> str:
-        """Divides what the group reads by (K,) above 0; returns the name of the tensor that it reads now."""
+        """Divide what the group reads by (K,) above 0; returns the name of the tensor that it reads now."""
         for node in self._nodes(group):
             axis = 1 - channel_axis(node) % 2
             self._multiply(node, 1, by[:, None] if axis == 0 else by)
@@ -78,7 +78,7 @@ class ChannelScaler:
         return numbers.T if channel_axis(node) == 0 else numbers
 
     def _path(self, name: str, readers: int = 1) -> list[NodeProto] | None:
-        """The nodes from a tensor's maker back to the one whose constants take its scale; None: none does."""
+        """Return the nodes from a tensor's maker back to the one whose constants take its scale, if any."""
         if name in self._outputs or len(self._readers.get(name, ())) != readers or name not in self._makers:
             return None
         node = self._makers[name]
@@ -104,7 +104,7 @@ class ChannelScaler:
         return bool(dims) and dims[-1] > 1 and int(np.prod(dims)) == dims[-1]
 
     def _pass_on(self, node: NodeProto, by: np.ndarray, last: bool) -> None:
-        """Scales the constants of a node so that its output is `by` times what it was.
+        """Scale the constants of a node so that its output is `by` times what it was.
 
         In the last node of a path these are all constants; in the others a bias, for their other input is
         scaled already.
@@ -120,7 +120,7 @@ class ChannelScaler:
             self._multiply(node, 2, by)
 
     def _multiply(self, node: NodeProto, index: int, by: np.ndarray) -> None:
-        """Puts a product in place of a constant, for this node alone."""
+        """Put a product in place of a constant, for this node alone."""
         old = self._weights[node.input[index]]
         numbers = self._draft.values(old)
         name = f"{old.name}_of_{node.name}"
@@ -134,7 +134,7 @@ class ChannelScaler:
         node.input[index] = name
 
     def _rename(self, path: list[NodeProto]) -> str:
-        """Renames scaled tensors, so that nobody compares them with the old ones; returns the last name."""
+        """Rename scaled tensors, so that nobody compares them with the old ones; returns the last name."""
         names: list[str] = []
         for node in path:
             old = node.output[0]

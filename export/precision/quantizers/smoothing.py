@@ -58,7 +58,7 @@ class ChannelRows:
 def smoothquant(
     graph: Graph, names: Collection[str], unsigned: bool, feeds: Sequence[Feed]
 ) -> tuple[Graph, list[ChannelScaling]]:
-    """An equivalent fp32 graph whose activations and weights share what is hard in int8.
+    """Return an equivalent fp32 graph whose activations and weights share what is hard in int8.
 
     A group of these products changes only if the division goes into a norm or a linear layer before it.
     `unsigned` activations have a zero point.
@@ -79,7 +79,7 @@ def smoothquant(
 def _best_smoothing(
     rows: ChannelRows, weights: Sequence[np.ndarray], unsigned: bool
 ) -> tuple[float, float, float, np.ndarray]:
-    """The errors before and after the best smoothing, its alpha, and the divisors (K,)."""
+    """Return the errors before and after the best smoothing, its alpha, and the divisors (K,)."""
     x, low, high = rows.sample, rows.low, rows.high
     peak_x, peak_w = np.maximum(-low, high), np.max([np.abs(w).max(1) for w in weights], axis=0)
     before = _error(x, weights, _int8, _round_rows(x, low, high, unsigned))
@@ -122,7 +122,7 @@ class _BlockTrial:
 def _best_blocks(
     group: ProductGroup, rows: ChannelRows, weights: Sequence[np.ndarray], blocks: Blocks
 ) -> _BlockTrial:
-    """The trial with the least error; a scaled one only if it beats the best plain one clearly."""
+    """Return the trial with the least error; a scaled one only if it beats the best plain one clearly."""
     x = rows.sample
     nearest = replace(blocks, clips=blocks.clips[:1])
     before = _error(x, weights, lambda w: _blocks(w, nearest, None), x)
@@ -180,7 +180,7 @@ def _error(
     change: Callable[[np.ndarray], np.ndarray],
     changed: np.ndarray,
 ) -> float:
-    """The error of a group's outputs with changed weights and inputs, as a share of the signal's power."""
+    """Return the error of outputs with changed weights and inputs, as a share of the signal's power."""
     noise = signal = 0.0
     for weight in weights:
         wanted = x @ weight
@@ -194,7 +194,7 @@ def _power(numbers: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def _bounded(by: np.ndarray) -> np.ndarray:
-    """The divisors around 1 and within limits, so that nothing overflows in fp16."""
+    """Return the divisors around 1 and within limits, so that nothing overflows in fp16."""
     return np.clip(by / np.exp(np.log(by).mean()), *_FACTOR_LIMITS).astype(np.float32)
 
 

@@ -45,7 +45,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
 
 
 def with_plans(bundle: Bundle, device: str = DEVICE, tensorrt: str = "10.3.0") -> Bundle:
-    """The bundle with its own graphs as plans, as the fake takes them."""
+    """Return the bundle with its own graphs as plans, as the fake takes them."""
     plans = {role: bundle.contents[role] for role in bundle.manifest.graphs}
     manifest = bundle.manifest.model_copy(
         update={
