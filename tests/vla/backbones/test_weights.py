@@ -85,7 +85,7 @@ SHARDS: dict[str, tuple[Callable[[Path, list[str]], Any], str]] = {
         lambda f, n: (f / "model.safetensors.index.json").write_text(
             json.dumps({"metadata": {}, "weight_map": {"a": n[0]}})
         ),
-        r"holds model-.* beside model-.*, and nothing says",
+        r"holds model-.* beside model-.*: it is not clear which",
     ),
 }  # fmt: skip
 
