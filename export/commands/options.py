@@ -60,8 +60,9 @@ class ExportOptions:
         )
 
     def validate(self, kind: ModelKind | None = None) -> None:
-        """Finds before any long work what would only fail after it. Without the kind of the model, checks
-        what holds for all kinds.
+        """Finds before any long work what would only fail after it.
+
+        Without the kind of the model, checks what holds for all kinds.
 
         Raises UsageError for options that don't go with each other or with the model, and HardwareMissing if
         torch2trt is wanted and TensorRT is not installed.
