@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from edge.bundle.bundle import load_bundle
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
-from edge.goals.vocabulary import asked
+from edge.goals.prompts import goal_prompt
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
-from edge.policies.seeker import MIN_CONFIDENCE
+from edge.policies.seeker_states import SeekerParams
 from edge.records import Box, Goal, Image
 from sim.dataset import KIND_NAMES, label, view
 from sim.objects import COLOURS
 from sim.render import CameraSpec, Renderer, degrade
 from sim.scene import sample_scene
 from sim.world import World
-from training.recipes.questions import Question, find
+from training.recipes.questions import GroundingQuestion, find
 
 SEED_BASE = 50_000_000  # rooms that neither training nor episodes use
 LARGE_PX = 10.0  # short side at the model's input
@@ -38,7 +38,7 @@ def picture(seed: int, renderer: Renderer) -> tuple[Image, NDArray[np.float32]]:
     return image, label(scene, renderer.truth(world.data, *pose))
 
 
-def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[Question]:
+def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[GroundingQuestion]:
     """Every object that can be asked for fairly, a colour that its kind does not have, and an absent kind."""
     rows = rows[rows[:, 0] >= 0]
     asked = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) is not None and q.box is not None]
@@ -69,11 +69,11 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
             for q in questions(rows, np.random.default_rng((seed + i, 3))):
                 thing = q.prompt.removeprefix("detect ")  # the answer's words are "none" where it is absent
                 start = time.perf_counter()
-                said = model.ground(image, asked(loaded, Goal("find_object", thing)), thing)
+                said = model.ground(image, goal_prompt(loaded.manifest, Goal("find_object", thing)), thing)
                 times_ms.append((time.perf_counter() - start) * 1e3)
                 seen = reader.read(said.text, said.confidence, thing, image)
                 boxes = [detection.box for detection in seen.detections]
-                if said.confidence < MIN_CONFIDENCE:
+                if said.confidence < SeekerParams().min_confidence:
                     boxes = []
                 if q.box is None:
                     colour = len(thing.split()) == 2

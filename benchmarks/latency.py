@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.detection import picture, questions
+from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import ArgumentParser, positive_int
 from edge.goals.goals import parse_goal
@@ -39,7 +40,7 @@ def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, 
         policies = {}
         for name, bundle in bundles.items():
             goal = check_target(bundle, parse_goal("find_object", TARGET))
-            policies[name] = stack.enter_context(make_policy(bundle, goal, mount, threads=threads))
+            policies[name] = stack.enter_context(make_policy(bundle, goal, mount, DEFAULT_BASE, threads))
             policies[name].reset(goal)
         for number in range(WARM_UP + rounds):
             seen = _observation(images[number % PICTURES], number)

@@ -14,6 +14,8 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import ArgumentParser, positive_int
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
+from edge.goals.prompts import goal_prompt
+from edge.records import Goal
 from export.measure.feeds import STEPS, Feed, collect_feeds
 
 _PICTURES = 8
@@ -56,7 +58,8 @@ def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
     """The stages that both have and that differ. Raises UsageError where there are none."""
     size = base.manifest.image
     words = base.manifest.vocabulary.kinds or ("cup",)
-    asked = [Question(goal="find_object", target=w, prompt=_prompt(base, w)) for w in words[:_PICTURES]]
+    goals = [Goal("find_object", word) for word in words[:_PICTURES]]
+    asked = [Question(goal=g.kind, target=g.target, prompt=goal_prompt(base.manifest, g)) for g in goals]
     rng = np.random.default_rng(0)
     samples = [Sample(rng.integers(0, 256, (size.height, size.width, 3), np.uint8), q) for q in asked]
     feeds = collect_feeds(base, samples)
@@ -64,10 +67,6 @@ def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
     if not changed:
         raise UsageError(f"'{other.manifest.name}' has the graphs of '{base.manifest.name}'", "--bundle NAME")
     return {role: (base.read(role), other.read(role), feeds[role]) for role in changed}
-
-
-def _prompt(bundle: Bundle, word: str) -> str:
-    return bundle.manifest.prompts.get("find_object", "detect {target}").format(target=word)
 
 
 def measure(pairs: Mapping[str, Pair], rounds: int) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import (
     ArgumentParser,
@@ -26,13 +27,15 @@ from edge.commands.arguments import (
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
+from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
-from sim.lockstep import Episode, play
+from sim.bases import parse_base
+from sim.lockstep import EpisodeResult, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
-from sim.world import Pose, World, surface_distance_m
+from sim.world import World, surface_distance_m
 
 ARRIVAL_M = 0.7
 ALL_ROUND_RAD = 2 * math.pi
@@ -45,7 +48,7 @@ class Trial:
 
     seed: int
     target: str
-    episode: Episode
+    episode: EpisodeResult
     shortest_m: float  # straight line from the start to within ARRIVAL_M of the target: no path is shorter
 
 
@@ -87,10 +90,10 @@ def measured_latency_s(bundle: Bundle) -> float:
             if isinstance(model, ActionModel):
                 model.step(image, "none", AT_ORIGIN)
             else:
-                answer = model.answer()
-                answer.start(image, "none")
+                answer = model.generation()
+                answer.prefill(image, "none")
                 for _ in range(3):
-                    answer.step(5)
+                    answer.decode(5)
             times.append(time.perf_counter() - start)
     return math.ceil(median(times) / 0.005) * 0.005
 
@@ -98,18 +101,21 @@ def measured_latency_s(bundle: Bundle) -> float:
 class _Player:
     """What a process keeps between episodes."""
 
-    def __init__(self, bundle: str, allow_unproved: bool, latency_s: float, max_s: float) -> None:
+    def __init__(
+        self, bundle: str, allow_unproved: bool, latency_s: float, max_s: float, base: BaseSpec
+    ) -> None:
         self.bundle = load_bundle(bundle, allow_unproved=allow_unproved)
+        self.base = base
         self.latency_s, self.max_s = latency_s, max_s
         self.renderer = Renderer(CameraSpec())
 
     def play(self, seed: int, goal: Goal, absent: bool) -> Trial:
-        scene = make_scene(seed, goal.target, absent)
-        world = World(scene, seed)
+        scene = make_scene(seed, goal.target, absent, self.base.radius_m)
+        world = World(scene, seed, self.base)
         self.renderer.load(world.model, scene)
         start = Pose(*scene.start)
         gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
-        with make_policy(self.bundle, goal, self.renderer.spec.mount, threads=1) as policy:
+        with make_policy(self.bundle, goal, self.renderer.spec.mount, self.base) as policy:
             episode = play(world, self.renderer, policy, goal, self.latency_s, self.max_s)
         return Trial(seed, goal.target, episode, max(0.0, min(gaps, default=0.0)))
 
@@ -117,9 +123,9 @@ class _Player:
 _player: _Player | None = None
 
 
-def _start(bundle: str, allow_unproved: bool, latency_s: float, max_s: float) -> None:
+def _start(bundle: str, allow_unproved: bool, latency_s: float, max_s: float, base: BaseSpec) -> None:
     global _player
-    _player = _Player(bundle, allow_unproved, latency_s, max_s)
+    _player = _Player(bundle, allow_unproved, latency_s, max_s, base)
 
 
 def _play(job: tuple[int, Goal, bool]) -> Trial:
@@ -137,13 +143,14 @@ def evaluate(
     jobs: int,
     allow_unproved: bool = False,
     told: Callable[[list[Trial]], None] = lambda trials: None,
+    base: BaseSpec = DEFAULT_BASE,
 ) -> list[Trial]:
     """One episode per goal, with seeds seed, seed + 1, ...; in order, whatever the number of processes.
     `told` hears of those that are over, after each."""
     work = [(seed + i, goal, absent) for i, goal in enumerate(goals)]
     trials: list[Trial] = []
     with multiprocessing.get_context("spawn").Pool(
-        jobs, _start, (bundle, allow_unproved, latency_s, max_s)
+        jobs, _start, (bundle, allow_unproved, latency_s, max_s, base)
     ) as pool:
         for trial in pool.imap(_play, work):
             trials.append(trial)
@@ -211,6 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--episodes", type=positive_int, default=100)
     p.add_argument("--seed", type=non_negative_int, default=1000)
     p.add_argument("--bundle", default="default", help="a name or a folder")
+    p.add_argument(
+        "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
+    )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
@@ -227,6 +237,7 @@ def main(argv: list[str]) -> int:
     a = _parser().parse_args(argv)
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
+    base = parse_base(a.base)
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
@@ -241,6 +252,7 @@ def main(argv: list[str]) -> int:
         jobs,
         a.allow_unproved,
         _Line(len(goals)),
+        base,
     )
     summary = summarize(trials, a.absent) | {
         "episodes": len(trials),
@@ -248,6 +260,7 @@ def main(argv: list[str]) -> int:
         "absent": a.absent,
         "latency_ms": round(latency_s * 1e3, 1),
         "max_seconds": a.max_seconds,
+        **({"base": a.base} if a.base else {}),
         "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
     }
     print(json.dumps(summary, ensure_ascii=False) if a.json else _table(summary))

@@ -4,7 +4,6 @@ import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import cv2
@@ -16,10 +15,10 @@ from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.errors import UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import goal_prompt
+from edge.plugins import PICTURES
 from edge.records import Goal, Image
 
-GROUP = "vla_edge.pictures"  # name = "module:function" of a seed, that yields (image, names in sight)
 CANDIDATES = 4  # pictures looked at for each one that is kept
 ABSENT = 0.35  # share of questions about something that, as far as is known, is not there
 WORDS = 0.1  # share of questions that are answered in plain words
@@ -64,13 +63,7 @@ def main(argv: list[str]) -> int:
 
 def from_robot(name: str, seed: int) -> Iterator[Seen]:
     """Endless pictures. Raises UsageError where no package delivers any of that robot."""
-    known = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in known:
-        names = ", ".join(sorted(known)) or "none installed"
-        raise UsageError(
-            f"robot {name[:40]!r} delivers no pictures", f"known: {names}; or give --from FOLDER"
-        )
-    return known[name].load()(seed)
+    return PICTURES.open(name, seed)
 
 
 def from_folder(folder: Path) -> Iterator[Seen]:
@@ -140,9 +133,7 @@ def ask(
             goal = Goal("find_object", targets[int(rng.integers(len(targets)))])
         else:
             goal = Goal("find_object", _any(kinds, colours, rng))
-        template = manifest.prompts.get(goal.kind)
-        words = prompt(manifest.family, goal) if template is None else template.format(target=goal.target)
-        questions.append(Question(goal=goal.kind, target=goal.target, prompt=words))
+        questions.append(Question(goal=goal.kind, target=goal.target, prompt=goal_prompt(manifest, goal)))
     return questions
 
 

@@ -8,8 +8,6 @@
 """
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.bundle.manifest import first_problem
 from edge.errors import UsageError
+from edge.files import whole_folder
 from edge.records import Image
 
 SET_FILE = "set.json"
@@ -88,19 +87,11 @@ def write_set(
     there then, nor where it was interrupted."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder", "give another --out, or remove it first")
-    new: Path | None = None
     try:
-        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.absolute().parent))
-        new.chmod(0o755)
-        digest = _write(new, family, source, pictures)
-        new.rename(folder)  # also onto an empty folder
-        return digest
+        with whole_folder(folder) as new:
+            return _write(new, family, source, pictures)
     except OSError as error:
         raise UsageError(f"cannot write {folder}: {error.strerror}", "give another --out") from error
-    finally:
-        if new is not None:
-            shutil.rmtree(new, ignore_errors=True)
 
 
 def _write(

@@ -3,6 +3,7 @@
 Body frame: x forward, y left, z up; angles counter-clockwise positive. Stamps are CLOCK_MONOTONIC ns.
 """
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from enum import Enum
 
@@ -30,7 +31,6 @@ class CameraMount:
     height_m: float  # above the floor
     pitch_rad: float  # downwards positive
     forward_m: float  # ahead of the base's centre
-    radius_m: float = 0.2  # of the base itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +103,16 @@ class Odometry:
 class Observation:
     """All that a policy may know at one moment."""
 
-    frames: dict[str, Frame]  # newest frame by camera name
+    frames: Mapping[str, Frame]  # a frame set: the newest frame of each camera, by the camera's name
     goal: Goal
     odometry: Odometry | None = None
+    camera: str = ""  # the camera that the policy sees with; empty for the only one
 
     @property
     def frame(self) -> Frame:
-        """The only frame of a robot with one camera."""
+        """The frame of the camera that the policy sees with."""
+        if self.camera:
+            return self.frames[self.camera]
         (frame,) = self.frames.values()
         return frame
 
@@ -160,6 +163,31 @@ class MotorState(Enum):
     LATCHED = "latched"  # stopped; ignores chunks until re-armed
 
 
+class StopCause(Enum):
+    """Why the base, or a whole drive, was stopped."""
+
+    NONE = "none"  # it was not
+    # The motor process stops the base by these.
+    REQUESTED = "requested"  # the runtime asked for it
+    RUNTIME_GONE = "runtime_gone"  # the runtime's end of the socket is closed
+    QUIT = "quit"  # asked to end, or ended by SIGTERM
+    SUSPENDED = "suspended"  # the computer slept
+    STALE_PLAN = "stale_plan"  # the frame that the newest followed chunk answers is too old
+    BASE_FAULT = "base_fault"  # the base reports a fault
+    BASE_DISARMED = "base_disarmed"  # the base disarmed itself
+    LOW_BATTERY = "low_battery"
+    STALE_ODOMETRY = "stale_odometry"
+    BASE_DISAGREES = "base_disagrees"  # the base moves differently from its setpoints
+    # The runtime ends a drive by these.
+    STALE_FRAME = "stale_frame"  # a camera's newest frame is too old
+    MODEL_SILENT = "model_silent"  # the model has not answered for too long
+    ENGINE_FAULT = "engine_fault"
+    MOTOR_FAULT = "motor_fault"  # the motor process is gone or silent, or the base did not arm
+    HARDWARE_MISSING = "hardware_missing"  # a camera or the robot is not there, or no longer
+    END_OF_FRAMES = "end_of_frames"  # every recorded frame has been played
+    INTERRUPTED = "interrupted"  # by a signal, such as SIGINT
+
+
 @dataclass(frozen=True, slots=True)
 class Refusals:
     """What the motor process was sent and did not follow so far, counted by reason."""
@@ -186,7 +214,8 @@ class MotorStatus:
     stamp_ns: int
     state: MotorState
     sent: Velocity  # what was written to the actuator in this tick
-    reason: str = ""  # why it stopped or limited; empty when neither
+    reason: str = ""  # why it stopped or limited, for people; empty when neither
+    cause: StopCause = StopCause.NONE  # why it stopped; stays until re-armed
     decision: int = -1  # of the chunk being followed; -1 is none
     frame_to_motor_ns: int = -1  # first write of this decision minus its t0_ns; -1 until there is one
     ticks: int = 0
@@ -194,6 +223,28 @@ class MotorStatus:
     refused: Refusals = Refusals()
     odometry: Odometry | None = None
     battery_fraction: float | None = None  # [0, 1]
+
+
+class Outcome(Enum):
+    """How a drive ended, in one word."""
+
+    REACHED = "reached"  # the policy reached its goal
+    TIMEOUT = "timeout"
+    STOPPED = "stopped"  # by a person, or at the end of a recording
+    FAULT = "fault"  # by a safety rule, missing hardware or a bug
+
+
+@dataclass(frozen=True, slots=True)
+class DriveEnd:
+    """How a drive ended and why."""
+
+    outcome: Outcome
+    reason: str  # for people
+    exit_code: int  # see edge.errors
+    cause: StopCause = StopCause.NONE
+    hint: str = ""  # what a person can do about it
+    answer: str = ""  # for goals that end in words
+    seconds: float = 0.0  # since the drive's start
 
 
 class ActionType(Enum):

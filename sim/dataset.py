@@ -16,15 +16,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.base_spec import DEFAULT_BASE
 from edge.perception.floor_scan import COLUMNS
 from edge.records import Image
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer, Visible, degrade
-from sim.scene import ROBOT_RADIUS_M, Scene, sample_scene, scene_mjcf
+from sim.scene import Scene, sample_scene, scene_mjcf
 
 MODEL_SIZE = (144, 192)  # height, width
 MAX_OBJECTS = 10
 VIEWS_PER_SCENE = 6
+RADIUS_M = DEFAULT_BASE.radius_m
 MIN_WHOLE = 0.3  # visible share of the box under which an object is too hidden to judge
 MIN_SIDE_PX = 4.0  # at the model's input
 SCENE_SEED_BASE = 10_000_000  # evaluation episodes use small seeds, so no room is shared
@@ -33,18 +35,18 @@ KIND_NAMES, COLOUR_NAMES = list(KINDS), list(COLOURS)
 
 def view(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float]:
     """A base pose that a robot could have: free, and more often than not facing something."""
-    hx, hy = scene.width_m / 2 - ROBOT_RADIUS_M - 0.05, scene.depth_m / 2 - ROBOT_RADIUS_M - 0.05
+    hx, hy = scene.width_m / 2 - RADIUS_M - 0.05, scene.depth_m / 2 - RADIUS_M - 0.05
     solids = (*scene.objects, *scene.clutter)
     for _ in range(50):
         x, y = float(rng.uniform(-hx, hx)), float(rng.uniform(-hy, hy))
-        if all(math.hypot(x - o.x_m, y - o.y_m) > o.radius_m + ROBOT_RADIUS_M for o in solids):
+        if all(math.hypot(x - o.x_m, y - o.y_m) > o.radius_m + RADIUS_M for o in solids):
             break
     yaw = float(rng.uniform(-np.pi, np.pi))
     o = scene.objects[int(rng.integers(len(scene.objects)))]
     choice = rng.uniform()
     if choice < 0.25:  # in front of an object, where an approach ends
         for _ in range(20):
-            angle, gap = rng.uniform(-np.pi, np.pi), o.radius_m + ROBOT_RADIUS_M + rng.uniform(0.05, 1.2)
+            angle, gap = rng.uniform(-np.pi, np.pi), o.radius_m + RADIUS_M + rng.uniform(0.05, 1.2)
             nx, ny = o.x_m + gap * math.cos(angle), o.y_m + gap * math.sin(angle)
             if abs(nx) < hx and abs(ny) < hy:
                 x, y = float(nx), float(ny)

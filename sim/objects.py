@@ -171,25 +171,6 @@ KINDS: dict[str, Kind] = {
     "backpack": Kind((0.4, 0.6), _backpack),
 }
 
-KOREAN = {
-    "cup": "컵",
-    "bottle": "병",
-    "box": "상자",
-    "ball": "공",
-    "chair": "의자",
-    "book": "책",
-    "plant": "화분",
-    "backpack": "배낭",
-    "red": "빨간",
-    "orange": "주황",
-    "yellow": "노란",
-    "green": "초록",
-    "blue": "파란",
-    "purple": "보라",
-    "white": "흰",
-    "black": "검은",
-}
-
 
 def _pillar(rgb: Rgb, rng: np.random.Generator) -> list[Geom]:
     r, h = rng.uniform(0.06, 0.14), rng.uniform(1.0, 2.0)

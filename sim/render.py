@@ -12,7 +12,7 @@ from edge.errors import HardwareMissing
 from edge.perception.floor_scan import COLUMNS
 from edge.records import Box, CameraMount, Image
 from sim.objects import Geom
-from sim.scene import ROBOT_RADIUS_M, Scene, SceneObject
+from sim.scene import Scene, SceneObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,7 @@ class CameraSpec:
     @property
     def mount(self) -> CameraMount:
         """Where it sits, as the policy is told."""
-        return CameraMount(
-            self.vertical_fov_rad, self.height_m, self.pitch_rad, self.forward_m, ROBOT_RADIUS_M
-        )
+        return CameraMount(self.vertical_fov_rad, self.height_m, self.pitch_rad, self.forward_m)
 
 
 @dataclass(frozen=True, slots=True)

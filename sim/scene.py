@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.base_spec import DEFAULT_BASE
 from sim.objects import COLOURS, KINDS, Geom, Rgb, sample_clutter, sample_rgb
 
 WALL_THICKNESS_M = 0.1
-ROBOT_RADIUS_M = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +139,18 @@ def sample_scene(
     target: tuple[str, str] | None = None,
     absent: tuple[str, str] | None = None,
     size_m: tuple[float, float] = (3.0, 8.0),
+    radius_m: float = DEFAULT_BASE.radius_m,
 ) -> Scene:
     """A random room. `target` (kind, colour) is surely in it and is `objects[0]`; of `absent` there is none.
 
-    An empty colour in `target` means any; in `absent` it means all colours.
+    An empty colour in `target` means any; in `absent` it means all colours. A base of `radius_m` has room
+    where it starts.
     """
     rng = np.random.default_rng(seed)
     width, depth = (float(v) for v in rng.uniform(*size_m, 2))
     while True:
         placer = _Placer(width, depth, rng)
-        start = placer.place(ROBOT_RADIUS_M, gap=0.0)
+        start = placer.place(radius_m, gap=0.0)
         objects = [o for o in _sample_objects(rng, placer, target, absent) if o]
         if start is not None and objects and (target is None or objects[0].kind == target[0]):
             break

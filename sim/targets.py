@@ -3,11 +3,14 @@
 import math
 from typing import Any
 
+from edge.base_spec import DEFAULT_BASE
 from edge.errors import UsageError
-from edge.runs.drawing import Place, RoomMap
-from sim.objects import COLOURS, KINDS, KOREAN
+from edge.goals.words import KOREAN
+from edge.perception.geometry import Pose
+from edge.runs.room import RoomMap, RoomObject
+from sim.objects import COLOURS, KINDS
 from sim.scene import Scene, SceneObject, sample_scene
-from sim.world import Pose, World, has_arrived, heading_error_rad, surface_distance_m
+from sim.world import World, has_arrived, heading_error_rad, surface_distance_m
 
 Target = tuple[str, str]  # kind and colour; no colour means any
 
@@ -22,10 +25,17 @@ def parse_target(text: str) -> Target:
     return kind, "".join(colours)
 
 
-def make_scene(seed: int, target: str, absent: bool = False) -> Scene:
-    """The room of that seed with the target in it, or surely without it. An empty target: any room."""
+def make_scene(
+    seed: int, target: str, absent: bool = False, radius_m: float = DEFAULT_BASE.radius_m
+) -> Scene:
+    """The room of that seed with the target in it, or surely without it; an empty target: any room.
+
+    A base of `radius_m` has room where it starts.
+    """
     wanted = parse_target(target) if target else None
-    return sample_scene(seed, absent=wanted) if absent else sample_scene(seed, target=wanted)
+    if absent:
+        return sample_scene(seed, absent=wanted, radius_m=radius_m)
+    return sample_scene(seed, target=wanted, radius_m=radius_m)
 
 
 def matching(scene: Scene, target: str) -> list[SceneObject]:
@@ -39,15 +49,15 @@ def matching(scene: Scene, target: str) -> list[SceneObject]:
 def room_map(scene: Scene, target: str) -> RoomMap:
     """The room from above, for pictures."""
     wanted = matching(scene, target)
-    places = tuple(_place(each, each in wanted) for each in (*scene.clutter, *scene.objects))
+    objects = tuple(_room_object(each, each in wanted) for each in (*scene.clutter, *scene.objects))
     half_x, half_y = scene.width_m / 2, scene.depth_m / 2
-    return RoomMap(-half_x, -half_y, half_x, half_y, places, *scene.start)
+    return RoomMap(-half_x, -half_y, half_x, half_y, objects, *scene.start)
 
 
-def _place(thing: SceneObject, is_target: bool) -> Place:
+def _room_object(thing: SceneObject, is_target: bool) -> RoomObject:
     red, green, blue = (round(255 * part) for part in thing.geoms[0].rgb)
     label = thing.name if thing.colour else ""
-    return Place(label, thing.x_m, thing.y_m, thing.radius_m, (red, green, blue), is_target)
+    return RoomObject(label, thing.x_m, thing.y_m, thing.radius_m, (red, green, blue), is_target)
 
 
 def truth(world: World, target: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from edge.perception.geometry import Floats
-from sim.scene import ROBOT_RADIUS_M
 from sim.world import World
 
 CELL_M = 0.05
@@ -42,7 +41,7 @@ class WayMap:
         blocked = _blocked(world, self._middles())
         outside = np.pad(~blocked, 1).astype(np.uint8)
         apart = cv2.distanceTransform(outside, cv2.DIST_L2, 5)[1:-1, 1:-1].astype(np.float64)
-        self.gap = apart * CELL_M - CELL_M / 2 - ROBOT_RADIUS_M  # hull to obstacle, m
+        self.gap = apart * CELL_M - CELL_M / 2 - world.base.radius_m  # hull to obstacle, m
         tight = np.clip((SOFT_M - self.gap) / (SOFT_M - HARD_M), 0.0, 1.0)
         self._cost = np.where(self.gap < HARD_M, np.inf, 1 + _TIGHT_COST * tight**2)
 

@@ -14,13 +14,14 @@ from typing import Any
 import yaml
 
 from edge.errors import EdgeError, UsageError
+from edge.files import whole_file, whole_folder, write_whole
 from training.policy import CONFIG
 
 RESUME = "resume.pt"
 _MAY_DIFFER = ("out", "workers", "log_every")  # between a run and its continuation
 
 
-class RunFolder:
+class TrainingFolder:
     """One process alone writes here."""
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +54,7 @@ class RunFolder:
             )
 
     def write_data(self, losses: dict[str, dict[str, int]]) -> None:
-        """What became of each source's frames, see `training.pipeline.stream.RobotTask.losses`."""
+        """What became of each source's frames, see `training.pipeline.stream.RobotTask.count_dropped`."""
         (self.path / "data.json").write_text(json.dumps(losses, indent=1) + "\n")
 
     def checkpoint(self, name: str) -> Path | None:
@@ -63,13 +64,13 @@ class RunFolder:
 
     def save(self, step: int, write: Callable[[Path], None]) -> Path:
         """What `write` puts into a folder becomes the last checkpoint. Raises EdgeError when it can't."""
-        folder, draft = self.path / f"step-{step:08d}", self.path / ".draft"
+        folder = self.path / f"step-{step:08d}"
         try:
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir()
-            write(draft)
-            shutil.rmtree(folder, ignore_errors=True)  # of a run that was stopped before `last` named it
-            draft.rename(folder)
+            for stray in self.path.glob(".step-*"):  # a run that was killed while it saved leaves one
+                shutil.rmtree(stray)
+            # A run that was stopped before `last` named its checkpoint has left `folder`.
+            with whole_folder(folder, replace=True) as draft:
+                write(draft)
             self._point("last", folder)
         except OSError as error:
             raise EdgeError(
@@ -96,13 +97,11 @@ class RunFolder:
         """Cut the curve at a step: a run that was killed has gone further than its last checkpoint."""
         lines = self.curve.read_text().splitlines() if self.curve.exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-        self.curve.write_text("".join(f"{line}\n" for line in kept))
+        write_whole(self.curve, "".join(f"{line}\n" for line in kept))
 
     def _point(self, name: str, folder: Path) -> None:
-        draft = self.path / f".{name}"
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(folder.name)
-        draft.replace(self.path / name)
+        with whole_file(self.path / name) as draft:
+            draft.symlink_to(folder.name)
 
 
 def _flat(fields: Any, place: str = "") -> dict[str, Any]:

@@ -16,10 +16,10 @@ from training.config_data import (
     Fraction,
     InputSettings,
     Positive,
-    RobotSource,
+    RobotSourceSettings,
     Section,
-    Source,
-    WordsSource,
+    SourceSettings,
+    WordsSourceSettings,
 )
 from training.datasets.windows import Mode
 from vla.training_modes import TrainableConfig
@@ -150,14 +150,14 @@ class Config(Section):
     policy: PolicySettings = PolicySettings()
     inputs: InputSettings
     actions: ActionSettings = ActionSettings()
-    sources: Annotated[dict[str, Source], Field(min_length=1)]
+    sources: Annotated[dict[str, SourceSettings], Field(min_length=1)]
     augmentation: AugmentSettings = AugmentSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     validation: ValidationSettings = ValidationSettings()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not any(isinstance(source, RobotSource) for source in self.sources.values()):
+        if not any(isinstance(source, RobotSourceSettings) for source in self.sources.values()):
             raise ValueError("sources: one of kind lerobot or calvin must say what the actions are")
         if not any(source.batch_size for source in self.sources.values()):
             raise ValueError("sources: all have batch_size 0, so there is nothing to learn")
@@ -186,7 +186,7 @@ class Config(Section):
             return "it needs a head that comes after the backbone: not discrete, and history none or post"
         if len(said.templates) > 1 or any(said.paraphrases.values()):
             return "a frame has one prompt: one of inputs.instruction.templates, and no paraphrases"
-        if any(isinstance(source, WordsSource) for source in self.sources.values()):
+        if any(isinstance(source, WordsSourceSettings) for source in self.sources.values()):
             return "only the head learns, which sources of kind words don't reach"
         return None
 
@@ -249,7 +249,7 @@ def _keys_beside(place: tuple[Any, ...]) -> list[str]:
     section: Any = Config
     for part in place[:-1]:
         if part in _KINDS:  # a source's kind, by which pydantic chose its section
-            section = WordsSource if part == "words" else RobotSource
+            section = WordsSourceSettings if part == "words" else RobotSourceSettings
         elif section is not None and part in section.model_fields:
             section = section.model_fields[part].annotation
             section = ImageSpec if section == (ImageSpec | None) else section

@@ -41,7 +41,7 @@ class InputSettings(Section):
     instruction: InstructionSettings = InstructionSettings()
 
 
-class RobotSource(Section):
+class RobotSourceSettings(Section):
     """Demonstrations."""
 
     kind: Literal["lerobot", "calvin"]
@@ -64,7 +64,7 @@ class RobotSource(Section):
         return self
 
 
-class WordsSource(Section):
+class WordsSourceSettings(Section):
     """Questions about images: a folder with metadata.jsonl, see training.datasets.words."""
 
     kind: Literal["words"]
@@ -73,4 +73,4 @@ class WordsSource(Section):
     weight: Annotated[float, Field(ge=0)] = 1.0
 
 
-Source = Annotated[RobotSource | WordsSource, Field(discriminator="kind")]
+SourceSettings = Annotated[RobotSourceSettings | WordsSourceSettings, Field(discriminator="kind")]

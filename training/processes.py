@@ -30,7 +30,7 @@ def make_accelerator(precision: str) -> Accelerator:
     return accelerator
 
 
-def any_says(accelerator: Accelerator, flag: bool) -> bool:
+def any_process(accelerator: Accelerator, flag: bool) -> bool:
     """Whether any process does; each must ask, at the same place."""
     if accelerator.num_processes == 1:
         return flag

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,10 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from torch.utils.tensorboard import SummaryWriter
 
 from edge.commands.arguments import ArgumentParser
-from edge.errors import UsageError
+from edge.plugins import load_function
 from training.config import load_config
-from training.processes import any_says
+from training.opening import count_dropped
+from training.processes import any_process
 from training.schedule import learning_rate
 from training.trainer import Trainer
 
@@ -34,17 +34,10 @@ TIMED_STEPS = 3  # of a dry run, after one that is not timed
 
 def find_success(target: str) -> Success:
     """The function that "module:function" names. Raises UsageError if there is none."""
-    module, _, name = target.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"validation.success: {target!r} can't be found: {error}") from error
-    if not callable(found):
-        raise UsageError(f"validation.success: {target!r} is no function")
-    return found  # type: ignore[return-value]
+    return load_function(target, "validation.success")
 
 
-class Log:
+class TrainingLog:
     """The curve as JSON lines and for TensorBoard, and a progress bar on a terminal."""
 
     def __init__(self, trainer: Trainer) -> None:
@@ -59,7 +52,7 @@ class Log:
         )  # fmt: skip
         self._task = self._bar.add_task("training", total=self._steps, completed=trainer.step, loss="")
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> "TrainingLog":
         self._bar.start()
         return self
 
@@ -91,7 +84,7 @@ def run(trainer: Trainer, success: Success | None = None) -> bool:
     with _ctrl_c(trainer.accelerator.is_main_process) as asked:
         if not trainer.accelerator.is_main_process:
             return _train(trainer, None, None, asked)
-        with Log(trainer) as log:
+        with TrainingLog(trainer) as log:
             last = trainer.folder.checkpoint("last")
             if last is not None and _is_checked(trainer):  # its run may have ended before it was judged
                 _keep_best(trainer, log, last, success)
@@ -123,13 +116,13 @@ def _is_checked(trainer: Trainer) -> bool:
     return trainer.step == trainer.config.steps or trainer.step % trainer.config.validation.every == 0
 
 
-def _train(trainer: Trainer, log: Log | None, success: Success | None, asked: list[bool]) -> bool:
+def _train(trainer: Trainer, log: TrainingLog | None, success: Success | None, asked: list[bool]) -> bool:
     config, started, before = trainer.config, time.monotonic(), trainer.step
     since, waited_s = started, trainer.waited_s
     for parts in trainer.batches():
         figures = trainer.update(parts)
         step, checked = trainer.step, _is_checked(trainer)
-        ends = any_says(trainer.accelerator, bool(asked)) and step < config.steps
+        ends = any_process(trainer.accelerator, bool(asked)) and step < config.steps
         if checked or step % config.log_every == 0:
             row = trainer.mean_figures(figures)
             row["learning_rate"] = learning_rate(step - 1, config.steps, config.optimiser)
@@ -150,7 +143,7 @@ def _train(trainer: Trainer, log: Log | None, success: Success | None, asked: li
     return True
 
 
-def _keep_best(trainer: Trainer, log: Log, folder: Path, success: Success | None) -> None:
+def _keep_best(trainer: Trainer, log: TrainingLog, folder: Path, success: Success | None) -> None:
     """Judge the newest checkpoint, which lies in `folder`. Does nothing new when it was judged before."""
     step, rows = trainer.step, log.rows()
     if success is not None and not any(row["step"] == step and "success" in row for row in rows):
@@ -177,7 +170,7 @@ def estimate(trainer: Trainer) -> dict[str, float]:
         seconds.append(time.monotonic() - started)
     update_s = sum(seconds[1:] or seconds) / len(seconds[1:] or seconds)
     step_s = max(update_s, data_s / trainer.workers) if trainer.workers else update_s + data_s
-    samples = {n: t.train for n, t in trainer.tasks.items()}
+    samples, dropped = {n: t.train for n, t in trainer.tasks.items()}, count_dropped(trainer.tasks)
     each = config.optimiser.accumulation * accelerator.num_processes
     on_gpu = accelerator.device.type == "cuda"
     peak = torch.cuda.max_memory_allocated() if on_gpu else _peak_rss_bytes()
@@ -196,15 +189,15 @@ def estimate(trainer: Trainer) -> dict[str, float]:
     }
     for name, count in samples.items():
         found[f"{name}_samples"] = count
-        if name in trainer.losses:
-            found[f"{name}_dropped"] = trainer.losses[name]["dropped"]
+        if name in dropped:
+            found[f"{name}_dropped"] = dropped[name]["dropped"]
         found[f"{name}_epochs"] = config.steps * each * config.sources[name].batch_size / count
     return found
 
 
-def _tell_dropped(losses: dict[str, dict[str, int]]) -> None:
+def _print_dropped(dropped: dict[str, dict[str, int]]) -> None:
     """Once, before a run: nobody looks for it in its folder."""
-    for name, lost in losses.items():
+    for name, lost in dropped.items():
         if lost["dropped"]:
             every = lost["samples"] + lost["dropped"]
             why = f"{lost['late_frames']} frames off their time, {lost['missing_frames']} missing"
@@ -237,10 +230,10 @@ def main(argv: list[str] | None = None) -> int:
     config = load_config(a.config)
     target = config.validation.success
     success = None if target is None else find_success(target)
-    trainer = Trainer(config, resume=a.resume and not a.dry_run, writes=not a.dry_run)
+    trainer = Trainer.open(config, resume=a.resume and not a.dry_run, writes=not a.dry_run)
     first = trainer.accelerator.is_main_process
     if first:
-        _tell_dropped(trainer.losses)
+        _print_dropped(count_dropped(trainer.tasks))
     whole = True
     if a.dry_run:
         found = estimate(trainer)

@@ -7,7 +7,7 @@ Floats = NDArray[np.float64]
 
 
 def finite(values: ArrayLike, what: str = "actions") -> Floats:
-    """The values as a new float64 array, any shape. Raises ValueError when one is NaN or infinite.
+    """Return the values as a new float64 array, any shape. Raises ValueError when one is NaN or infinite.
 
     Clipping would turn an infinity into a limit, and digitising a NaN into the highest bin.
     """

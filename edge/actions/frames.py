@@ -21,7 +21,7 @@ class GimbalLock(SafetyStop):
 
 
 def to_relative(target: ArrayLike, pose: ArrayLike) -> Floats:
-    """The change from a pose to an absolute target, angles in [-pi, pi).
+    """Return the change from a pose to an absolute target, angles in [-pi, pi).
 
     target (..., 6 | 7), pose (..., 6) of the same instant. The inverse of `to_absolute` for turns below pi.
     """
@@ -32,7 +32,7 @@ def to_relative(target: ArrayLike, pose: ArrayLike) -> Floats:
 
 
 def to_absolute(delta: ArrayLike, pose: ArrayLike) -> Floats:
-    """The target that a change leads to, angles in [-pi, pi). delta (..., 6 | 7), pose (..., 6)."""
+    """Return the target that a change leads to, angles in [-pi, pi). delta (..., 6 | 7), pose (..., 6)."""
     target, start = finite_columns(delta, _WIDTHS), finite_columns(pose, 6, "poses")
     target[..., :3] += start[..., :3]
     target[..., 3:6] = _wrap(target[..., 3:6] + start[..., 3:6])
@@ -40,7 +40,7 @@ def to_absolute(delta: ArrayLike, pose: ArrayLike) -> Floats:
 
 
 def world_to_tcp(delta: ArrayLike, tcp_rpy_rad: ArrayLike) -> Floats:
-    """A change in the world's axes as the tool-centre point sees it.
+    """Return a change in the world's axes as the tool-centre point sees it.
 
     delta (..., 6 | 7): in the world, turns are differences of roll, pitch and yaw. tcp_rpy_rad (..., 3) is
     the orientation that each delta starts from and broadcasts to it. The result's turn is the roll, pitch
@@ -59,7 +59,7 @@ def world_to_tcp(delta: ArrayLike, tcp_rpy_rad: ArrayLike) -> Floats:
 
 
 def tcp_to_world(delta: ArrayLike, tcp_rpy_rad: ArrayLike) -> Floats:
-    """A change as the tool-centre point sees it, in the world's axes; the inverse of `world_to_tcp`.
+    """Return a change as the tool-centre point sees it, in the world's axes; the inverse of `world_to_tcp`.
 
     The same shapes and errors. Of the two ways to write the new orientation in roll, pitch and yaw, the one
     that turns roll and yaw less.
@@ -105,5 +105,5 @@ def _turn_from(start_rpy_rad: Floats, rotation: Floats) -> Floats:
 
 
 def _wrap(angles_rad: Floats) -> Floats:
-    """The same angles in [-pi, pi)."""
+    """Return the same angles in [-pi, pi)."""
     return (angles_rad + np.pi) % (2 * np.pi) - np.pi

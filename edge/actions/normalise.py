@@ -153,7 +153,7 @@ def _check_pairs(first_name: str, first: Sequence[float], second_name: str, seco
 
 
 def _scaled(actions: ArrayLike, columns: int, gripper: bool, function: Callable[[Floats], Floats]) -> Floats:
-    """The actions with `function` applied to the first columns, in a new array."""
+    """Return the actions with `function` applied to the first columns, in a new array."""
     result = finite_columns(actions, columns + gripper)
     # By the last axis: with a time axis in front, an index into the first one would spare the last time step.
     result[..., :columns] = function(result[..., :columns])

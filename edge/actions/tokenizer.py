@@ -56,7 +56,7 @@ class ActionTokenizer:
         return self.base - np.digitize(clipped, edges).astype(np.int64)
 
     def decode(self, ids: ArrayLike) -> Floats:
-        """The middle of each id's bin, in the same shape: within 1 / (bins - 1) of what was encoded.
+        """Return the middle of each id's bin, in the same shape: within 1 / (bins - 1) of what was encoded.
 
         Raises NotAnAction for any id that is not in `ids`: clipping it would be a move at nearly full scale.
         """

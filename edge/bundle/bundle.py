@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +22,13 @@ from edge.bundle.files import (
     read_file,
     read_weights,
     sha256_of,
-    write_file,
     write_files,
 )
 from edge.bundle.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.bundle.weights import ROLE, Weights
 from edge.errors import BundleRefused, UsageError
+from edge.files import whole_file
+from edge.plugins import BUNDLES
 
 SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.bundle.signing`
 _MAX_MANIFEST_BYTES = 1_000_000
@@ -47,7 +47,7 @@ class Bundle:
     sha256: str  # of the manifest, and so of everything
 
     def read(self, role: str) -> bytes:
-        """The verified bytes of a graph or file. Raises BundleRefused when the bundle has no such role."""
+        """Return the verified bytes of a graph or file. Raises BundleRefused when the bundle has no such role."""
         if role not in self.contents:
             raise BundleRefused(f"bundle '{self.manifest.name}' has no {role}", REEXPORT)
         content = self.contents[role]
@@ -62,18 +62,18 @@ class Bundle:
         return found if isinstance(found, Weights) else None
 
     def release(self) -> None:
-        """Gives back the memory of the weights: engines that are open keep theirs, no more can be built."""
+        """Give back the memory of the weights: engines that are open keep theirs, no more can be built."""
         if self.weights is not None:
             self.weights.close()
 
 
 def file_info(file: str, content: Content) -> FileInfo:
-    """The manifest's entry for a file with this content."""
+    """Return the manifest's entry for a file with this content."""
     return FileInfo(file=file, bytes=len(content), sha256=sha256_of(content))
 
 
 def make_bundle(manifest: Manifest, contents: Mapping[str, Content]) -> Bundle:
-    """A bundle in memory. Raises BundleRefused when the contents are not those that the manifest lists."""
+    """Return a bundle in memory. Raises BundleRefused when the contents are not those that the manifest lists."""
     infos = _listed_files(manifest)
     if infos.keys() != contents.keys():
         raise BundleRefused(f"the manifest lists {sorted(infos)}, the contents are {sorted(contents)}")
@@ -134,7 +134,7 @@ def load_with_manifest(folder: Path) -> tuple[Bundle, bytes]:
 
 
 def read_signature(folder: Path) -> bytes | None:
-    """The bytes of a bundle's signature, None where it has none. Raises BundleRefused as `load_bundle`."""
+    """Return the bytes of a bundle's signature, None where it has none. Raises BundleRefused as `load_bundle`."""
     if not os.path.lexists(folder / SIGNATURE):
         return None
     return read_file(folder / SIGNATURE, _MAX_SIGNATURE_BYTES)
@@ -143,19 +143,18 @@ def read_signature(folder: Path) -> bytes | None:
 def write_signature(folder: Path, signature: bytes) -> Path:
     """Put a signature into a bundle's folder, in place of an older one; returns its file. Raises UsageError
     when it cannot be written."""
-    file, new = folder / SIGNATURE, folder / f".{SIGNATURE}.txt"
+    file = folder / SIGNATURE
     try:
-        write_file(new, signature)
-        new.rename(file)
+        # A kill leaves the temporary file behind: under this name it does not harm the bundle.
+        with whole_file(file, sync=True, temporary=folder / f".{SIGNATURE}.txt") as new:
+            new.write_bytes(signature)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error
-    finally:
-        new.unlink(missing_ok=True)
     return file
 
 
 def parse_bundle(where: Path, files: Mapping[str, Content]) -> Bundle:
-    """A bundle out of the contents of its files by their names; `where` is for errors.
+    """Return a bundle out of the contents of its files by their names; `where` is for errors.
 
     Raises BundleRefused as `load_bundle`, and when a file is missing or not listed.
     """
@@ -194,23 +193,19 @@ def _check_names(where: Path, manifest: Manifest, names: Collection[str]) -> Non
 
 
 def bundle_names() -> list[str]:
-    """The names of the bundles that are installed."""
-    return sorted(entry.name for entry in entry_points(group="vla_edge.bundles"))
+    """Return the names of the bundles that are installed."""
+    return BUNDLES.names()
 
 
 def find_bundle(name_or_folder: str | Path) -> Path:
-    """The folder of a bundle. Raises BundleRefused when there is none."""
+    """Return the folder of a bundle. Raises BundleRefused when there is none."""
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder
-    known = {entry.name: entry for entry in entry_points(group="vla_edge.bundles")}
-    if str(name_or_folder) not in known:
-        names = ", ".join(bundle_names()) or "none installed"
-        raise BundleRefused(
-            f"no bundle '{name_or_folder}': neither a folder nor a known name",
-            f"known names: {names}; or give the path of a bundle's folder",
-        )
-    folder = Path(known[str(name_or_folder)].load()())
+    name = str(name_or_folder)
+    if name not in BUNDLES.names():
+        raise BundleRefused(f"no bundle '{name}': neither a folder nor a known name", BUNDLES.hint(name))
+    folder = Path(BUNDLES.open(name))
     if not folder.is_dir():
         raise BundleRefused(f"bundle '{name_or_folder}' should be in {folder}, which is not there", REEXPORT)
     return folder

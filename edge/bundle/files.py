@@ -11,6 +11,7 @@ from typing import IO, TypeAlias
 
 from edge.bundle.weights import Weights
 from edge.errors import BundleRefused, UsageError
+from edge.files import whole_folder
 
 Content: TypeAlias = bytes | Weights
 MANIFEST = "manifest.json"
@@ -42,29 +43,13 @@ def write_files(folder: Path, files: Mapping[str, Content]) -> None:
     """
     check_replaceable(folder)
     try:
-        _replace_folder(folder.absolute(), files)
+        with whole_folder(folder, replace=True) as new:
+            for name, content in files.items():
+                write_file(new / name, content)
     except OSError as error:
         raise UsageError(
             f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
         ) from error
-
-
-def _replace_folder(folder: Path, files: Mapping[str, Content]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    old = temporary / "old"
-    try:
-        new = temporary / "new"
-        new.mkdir()
-        for name, content in files.items():
-            write_file(new / name, content)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)  # it was the second rename that failed
-        shutil.rmtree(temporary)
 
 
 def sha256_of(content: Content) -> str:
@@ -73,7 +58,7 @@ def sha256_of(content: Content) -> str:
 
 
 def read_file(path: Path, limit_bytes: int) -> bytes:
-    """The bytes of a regular file. Raises BundleRefused where it is none, or larger than the limit."""
+    """Return the bytes of a regular file. Raises BundleRefused where it is none, or larger than the limit."""
     with _open_file(path) as file:
         content = file.read(limit_bytes + 1)
     _check_size(path, len(content), limit_bytes)
@@ -81,7 +66,7 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
 
 
 def read_weights(path: Path, limit_bytes: int) -> Weights:
-    """A private copy, as `read_file`. Raises HardwareMissing where there is no room for it."""
+    """Return a private copy, as `read_file`. Raises HardwareMissing where there is no room for it."""
     with _open_file(path) as file:
         weights = Weights.copied(file, path.name, limit_bytes)
     _check_size(path, len(weights), limit_bytes)
@@ -106,7 +91,7 @@ def _check_size(path: Path, size_bytes: int, limit_bytes: int) -> None:
 
 
 def write_file(path: Path, content: Content) -> None:
-    """Writes a file and waits until it is on the disk. Raises OSError where it can't."""
+    """Write a file and waits until it is on the disk. Raises OSError where it can't."""
     with path.open("wb") as file:
         if isinstance(content, Weights):
             with content.file.open("rb") as source:

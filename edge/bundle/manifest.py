@@ -242,6 +242,6 @@ class Manifest(_Model):
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that a file holds wrongly: where, and what is wrong with it."""
+    """Return the first thing that a file holds wrongly: where, and what is wrong with it."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -41,7 +41,7 @@ def make_keys(private: Path, public: Path) -> str:
 
 
 def sign(manifest: bytes, private: Path) -> bytes:
-    """The content of a signature's file. Raises UsageError when `private` holds no private ed25519 key."""
+    """Return the content of a signature's file. Raises UsageError when `private` holds no private ed25519 key."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -57,7 +57,7 @@ def sign(manifest: bytes, private: Path) -> bytes:
 
 
 def check_signature(manifest: bytes, signature: bytes, public: Path | None) -> str:
-    """The public key, in hexadecimal, that signed these bytes.
+    """Return the public key, in hexadecimal, that signed these bytes.
 
     Raises BundleRefused when the signature is not of these bytes or not by the key in the file `public`, and
     UsageError when that file holds no public ed25519 key.

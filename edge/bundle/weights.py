@@ -39,7 +39,7 @@ class Weights:
 
     @classmethod
     def of(cls, file: Path) -> "Weights":
-        """A file that lies where nobody else writes, such as an export's work folder."""
+        """Return a file that lies where nobody else writes, such as an export's work folder."""
         digest = hashlib.sha256()
         with file.open("rb") as opened:
             while block := opened.read(_BLOCK_BYTES):
@@ -48,7 +48,7 @@ class Weights:
 
     @classmethod
     def copied(cls, source: IO[bytes], name: str, size_bytes: int) -> "Weights":
-        """A private copy of at most `size_bytes` of a file, and one more where it has more.
+        """Return a private copy of at most `size_bytes` of a file, and one more where it has more.
 
         Raises HardwareMissing where there is room for it neither in memory nor in the folder for temporary
         files.
@@ -87,7 +87,7 @@ class Weights:
         return hash(self.sha256)
 
     def close(self) -> None:
-        """Removes the private copy."""
+        """Remove the private copy."""
         if self._remove is not None:
             self._remove()
 
@@ -98,14 +98,14 @@ def _remove(lock: IO[bytes], folder: Path) -> None:
 
 
 def _locked(file: Path) -> IO[bytes]:
-    """The lock goes with the process: so the next one sees that a copy was left behind."""
+    """Return the lock goes with the process: so the next one sees that a copy was left behind."""
     opened = file.open("rb")
     fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return opened
 
 
 def _place(name: str, size_bytes: int) -> Path:
-    """A folder with room: in memory, else on disk."""
+    """Return a folder with room: in memory, else on disk."""
     places = [folder for folder in (_MEMORY, Path(tempfile.gettempdir())) if folder.is_dir()]
     for folder in places:
         _remove_left_behind(folder)

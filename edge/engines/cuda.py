@@ -51,13 +51,14 @@ def driver() -> Any:
 
 
 def this_machine() -> Machine:
-    """The first GPU of this machine. Raises HardwareMissing where there is none."""
+    """Return the first GPU of this machine. Raises HardwareMissing where there is none."""
     api = driver()
     kind = api.CUdevice_attribute
     device = _value(api.cuDeviceGet(0))
     major = _value(api.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device))
     minor = _value(api.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device))
-    gpu = bytes(_value(api.cuDeviceGetName(100, device))).rstrip(b"\0").decode()
+    # Drivers pad the name with NULs and then blanks, so what follows the first NUL is not part of it.
+    gpu = bytes(_value(api.cuDeviceGetName(100, device))).partition(b"\0")[0].decode().strip()
     board = _MODEL.read_text().rstrip("\0") if _MODEL.is_file() else gpu
     return Machine(f"{board}, sm_{major}{minor}", f"{major}{minor}", _l4t())
 
@@ -82,7 +83,7 @@ class Cuda:
         self.stream = int(stream)  # the handle that TensorRT takes
 
     def call(self, name: str, *arguments: object) -> Any:
-        """A function of the CUDA runtime without its prefix; what it gives besides the status."""
+        """Return a function of the CUDA runtime without its prefix; what it gives besides the status."""
         if self._fault:
             raise EngineFault(f"the GPU failed before: {self._fault}", "start the program again")
         status, *values = getattr(self._api, f"cuda{name}")(*arguments)
@@ -103,7 +104,7 @@ class Cuda:
             self.call("Free", address)
 
     def take_pinned(self, spec: TensorSpec) -> Tensor:
-        """An array in memory of the host that the GPU reads and writes by itself."""
+        """Return an array in memory of the host that the GPU reads and writes by itself."""
         size = int(np.prod(spec.shape)) * spec.dtype.itemsize
         address = int(self.call("MallocHost", max(size, 1)))
         memory: Any = (ctypes.c_uint8 * size).from_address(address)
@@ -115,7 +116,7 @@ class Cuda:
             self.call("FreeHost", array.ctypes.data)
 
     def copy(self, to: int, source: int, size_bytes: int) -> None:
-        """Puts a copy into the stream. Addresses are those of `take` and `take_pinned`."""
+        """Put a copy into the stream. Addresses are those of `take` and `take_pinned`."""
         kind = self._api.cudaMemcpyKind.cudaMemcpyDefault
         self.call("MemcpyAsync", to, source, size_bytes, kind, self._stream)
 
@@ -124,8 +125,8 @@ class Cuda:
         self.call("StreamSynchronize", self._stream)
 
     def capture(self, work: Callable[[], bool]) -> Any:
-        """A graph of what `work` puts into the stream, for `launch`; nothing runs. None where `work` gives
-        False or does what can't be captured, which harms nothing."""
+        """Return a graph of what `work` puts into the stream, for `launch`; nothing runs. None where `work`
+        gives False or does what can't be captured, which harms nothing."""
         mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self.call("StreamBeginCapture", self._stream, mode)
         worked = work()
@@ -138,7 +139,7 @@ class Cuda:
         return launchable
 
     def launch(self, graph: Any) -> None:
-        """Puts a captured graph into the stream."""
+        """Put a captured graph into the stream."""
         self.call("GraphLaunch", graph, self._stream)
 
     def drop(self, graph: Any) -> None:
@@ -149,7 +150,7 @@ class Cuda:
 
 @cache
 def cuda() -> Cuda:
-    """The one of this process."""
+    """Return the one of this process."""
     return Cuda()
 
 

@@ -28,14 +28,14 @@ def open_engine(bundle: Bundle, role: str, threads: int = 1) -> Engine:
 
 
 def _resident(bundle: Bundle, role: str) -> frozenset[str]:
-    """The outputs of a graph that only ever go into graphs: they stay on the GPU."""
+    """Return the outputs of a graph that only ever go into graphs: they stay on the GPU."""
     graphs = bundle.manifest.graphs
     taken = {spec.name for graph in graphs.values() for spec in graph.inputs} | {"cache"}  # taken as `past`
     return frozenset({spec.name for spec in graphs[role].outputs} & taken - _READ)
 
 
 def graph_engine(bundle: Bundle, role: str, threads: int = 1) -> OnnxEngine:
-    """A graph in ONNX Runtime, whatever it is for."""
+    """Return a graph in ONNX Runtime, whatever it is for."""
     weights = bundle.weights
     return OnnxEngine(bundle.read(role), threads, weights.file if weights is not None else None)
 

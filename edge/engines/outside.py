@@ -80,7 +80,7 @@ def _parts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number that starts at `at`, and where the next field does."""
+    """Return the number that starts at `at`, and where the next field does."""
     value = 0
     for shift in range(0, 70, 7):
         byte = message[at]

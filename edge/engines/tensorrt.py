@@ -45,7 +45,7 @@ class OnDevice:
         return self._address
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tensor:
-        """A copy on the host; there is no other kind."""
+        """Return a copy on the host; there is no other kind."""
         return self._engine.read_back(self).astype(dtype or self.dtype, copy=False)
 
 
@@ -118,7 +118,7 @@ class TensorRTEngine:
         return outputs | stayed
 
     def read_back(self, value: OnDevice) -> Tensor:
-        """A copy of what lies on the GPU. Slow: it takes memory for the way."""
+        """Return a copy of what lies on the GPU. Slow: it takes memory for the way."""
         spec = TensorSpec("", value.dtype, value.shape)
         pinned = self._cuda.take_pinned(spec)
         self._cuda.copy(pinned.ctypes.data, value.address, pinned.nbytes)

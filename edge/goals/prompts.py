@@ -1,7 +1,12 @@
-"""What each model family is asked for each goal. Only the operator's goal ever enters a prompt."""
+"""Prompts: a goal in a bundle's own words, else in its family's. Only the goal's target enters them."""
+
+from typing import TYPE_CHECKING
 
 from edge.errors import UsageError
 from edge.records import Goal
+
+if TYPE_CHECKING:  # a manifest's schema is slow to load, and `vla-edge parse` needs none
+    from edge.bundle.manifest import Manifest
 
 _DESCRIBE = "Describe this image in detail."
 _IDENTIFY = "What is the main object in this image? Answer with the object's name or a very short phrase."
@@ -64,8 +69,25 @@ TEMPLATES: dict[str, dict[str, str]] = {
 FAMILIES = tuple(TEMPLATES)
 
 
-def prompt(family: str, goal: Goal) -> str:
-    """The text to ask a model of that family for that goal. Raises UsageError where it can't do it."""
+def goal_prompt(manifest: "Manifest", goal: Goal) -> str:
+    """Return the prompt of a goal for a bundle's model, by the bundle's own template or else its family's.
+
+    Raises UsageError if neither the bundle nor its family has a template for such a goal.
+    """
+    template = manifest.prompts.get(goal.kind)
+    return family_prompt(manifest.family, goal) if template is None else with_target(template, goal.target)
+
+
+def with_target(template: str, target: str) -> str:
+    """Return the template with `target` in place of each {target}; all other braces stay as they are."""
+    return template.replace("{target}", target)
+
+
+def family_prompt(family: str, goal: Goal) -> str:
+    """Return the prompt of a goal by a family's template.
+
+    Raises UsageError if the family is unknown or can't do such a goal.
+    """
     templates = TEMPLATES.get(family)
     if templates is None:
         raise UsageError(f"unknown model family '{family}'", f"choose one of {', '.join(FAMILIES)}")
@@ -74,7 +96,7 @@ def prompt(family: str, goal: Goal) -> str:
         able = [name for name in FAMILIES if goal.kind in TEMPLATES[name]]
         hint = f"use a model of {', '.join(able)}" if able else f"{family} can do {', '.join(templates)}"
         raise UsageError(f"family '{family}' can't do goal '{goal.kind}'", hint)
-    return template.replace("{target}", goal.target)
+    return with_target(template, goal.target)
 
 
 def asks_for_boxes(family: str, kind: str) -> bool:

@@ -8,14 +8,14 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Vocabulary
 from edge.errors import BundleRefused, UsageError
 from edge.goals.goals import GOALS
-from edge.goals.prompts import asks_for_boxes, prompt
+from edge.goals.prompts import asks_for_boxes
 from edge.records import Goal
 
 _ARTICLES = ("a", "an", "the")
 
 
 def check_target(bundle: Bundle, goal: Goal) -> Goal:
-    """The goal with its target in the bundle's own words: lowercase, no article, singular.
+    """Return the goal with its target in the bundle's own words: lowercase, no article, singular.
 
     Raises BundleRefused when the bundle was not made for such a goal, and UsageError, with the nearest known
     names, when a closed vocabulary lacks a word of the target.
@@ -53,15 +53,6 @@ def _drives_blind(bundle: Bundle, kind: str) -> bool:
     moves = kind in GOALS and GOALS[kind].moves
     grounds = bundle.manifest.policy == "grounding"
     return moves and grounds and not asks_for_boxes(bundle.manifest.family, kind)
-
-
-def asked(bundle: Bundle, goal: Goal) -> str:
-    """What the model is asked for a goal: the bundle's own words, else its family's. Raises UsageError where
-    neither has any."""
-    template = bundle.manifest.prompts.get(goal.kind)
-    if template is None:
-        return prompt(bundle.manifest.family, goal)
-    return template.replace("{target}", goal.target)
 
 
 def _known_word(word: str, vocabulary: Vocabulary) -> str:

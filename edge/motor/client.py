@@ -9,10 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 import edge
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, MotorFault, SafetyStop, UsageError
+from edge.interfaces import Closing
 from edge.motor.limits import MotorLimits
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
 from edge.records import ActionChunk, MotorStatus
@@ -25,7 +25,7 @@ _ERRORS: dict[int, type[EdgeError]] = {
 }
 
 
-class MotorProcess:
+class MotorProcess(Closing):
     """A running motor process. Use as a context manager, or `close` it. For one thread; `stop` for any.
 
     Every method but `close` raises MotorFault once the process is gone, `status` also when it is silent.
@@ -110,14 +110,6 @@ class MotorProcess:
                 self._child.send_signal(ask)
         self._control.close()
         return self._child.wait()
-
-    def __enter__(self) -> "MotorProcess":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _send(self, message: Message) -> None:
         packet = encode(message)

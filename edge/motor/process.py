@@ -24,7 +24,7 @@ from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.watch import Watch, low_battery
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
-from edge.records import ActionChunk, MotorState, MotorStatus, Velocity
+from edge.records import ActionChunk, MotorState, MotorStatus, StopCause, Velocity
 
 RATE_RANGE_HZ = (20.0, 200.0)
 ARM_LIMIT_NS = 1_500_000_000  # for the base to say that it is armed
@@ -74,14 +74,14 @@ class MotorLoop:
             self._ticker.wait()
             self._drain()
             if self.terminated:
-                self._leave("SIGTERM")
+                self._leave("SIGTERM", StopCause.QUIT)
             self._tick()
         if self._ended:
             raise SafetyStop("the runtime is gone: braked to zero and disarmed")
 
-    def _leave(self, reason: str) -> None:
+    def _leave(self, reason: str, cause: StopCause) -> None:
         """Brake to zero, then end `run`."""
-        self._guard.stop(reason)
+        self._guard.stop(reason, cause)
         self._arm_asked_ns = None
         self._leaving = True
 
@@ -90,7 +90,8 @@ class MotorLoop:
         # After a suspend the clock stands as if no time had passed, and so do all ages.
         asleep_ns = _asleep_ns()
         if asleep_ns - self._asleep_ns > SUSPEND_LIMIT_NS:
-            self._guard.stop(f"this computer slept for {(asleep_ns - self._asleep_ns) / 1e9:.1f} s")
+            slept_s = (asleep_ns - self._asleep_ns) / 1e9
+            self._guard.stop(f"this computer slept for {slept_s:.1f} s", StopCause.SUSPENDED)
         self._asleep_ns = asleep_ns
         self._sent = self._motors.write(self._guard.step(now_ns))
         self._feedback = self._motors.read()
@@ -101,9 +102,9 @@ class MotorLoop:
         if self._arm_asked_ns is not None:
             self._continue_arming(self._arm_asked_ns, now_ns)
         elif self._guard.state in (MotorState.HOLDING, MotorState.FOLLOWING) and (
-            reason := self._watch.judge(self._feedback, self._sent, now_ns)
+            objection := self._watch.judge(self._feedback, self._sent, now_ns)
         ):
-            self._guard.stop(reason)
+            self._guard.stop(objection.reason, objection.cause)
 
     def _continue_arming(self, asked_ns: int, now_ns: int) -> None:
         """Ask the base until it says that it is armed; only then may the guard move."""
@@ -132,7 +133,7 @@ class MotorLoop:
                 packet = b""
             if not packet:
                 self._ended = urgent = True
-                self._leave("the runtime is gone")
+                self._leave("the runtime is gone", StopCause.RUNTIME_GONE)
             else:
                 urgent |= self._take(packet)
         return urgent
@@ -152,7 +153,7 @@ class MotorLoop:
                 self._arm_asked_ns = None
                 self._guard.stop(message.reason)
             case Quit():
-                self._leave("asked to quit")
+                self._leave("asked to quit", StopCause.QUIT)
             case _:
                 self._refused_messages += 1
         return isinstance(message, Stop | Quit)
@@ -172,6 +173,7 @@ class MotorLoop:
             state=guard.state,
             sent=self._sent,
             reason=self._note or guard.reason,
+            cause=guard.cause,
             decision=guard.decision,
             frame_to_motor_ns=guard.frame_to_motor_ns,
             ticks=self._ticker.ticks,
@@ -236,6 +238,12 @@ def main(argv: list[str]) -> int:
             raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
         limits = MotorLimits.from_json(arguments.limits)
         motors = open_motors(arguments.motors)
+        if arguments.rate_hz > motors.max_rate_hz:
+            raise UsageError(
+                f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} setpoints a "
+                f"second, {arguments.rate_hz:g} are to be sent",
+                "make the line faster (`baud`)",
+            )
         _raise_priority()
         _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
     except EdgeError as error:

@@ -12,21 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, Velocity
+from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 2
+VERSION = 3
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer reasons are cut
 
 _MAGIC = b"vlaM"
 _HEADER = struct.Struct("<4sBBHI")
 _CHUNK = struct.Struct("<HHdqqdq")
-_STATUS = struct.Struct("<qB3dqqqqB")
+_STATUS = struct.Struct("<qBB3dqqqqB")
 _REFUSALS = struct.Struct("<8q")
 _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
 _EXIT_CODE = struct.Struct("<B")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
+_CAUSES: tuple[StopCause, ...] = tuple(StopCause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ def _pack_status(status: MotorStatus) -> bytes:
     packed = _STATUS.pack(
         status.stamp_ns,
         _STATES.index(status.state),
+        _CAUSES.index(status.cause),
         *_pack_velocity(status.sent),
         status.decision,
         status.frame_to_motor_ns,
@@ -194,7 +196,7 @@ def _pack_status(status: MotorStatus) -> bytes:
 
 def _read_status(reader: _Reader) -> MotorStatus:
     values = reader.unpack(_STATUS)
-    stamp_ns, state, x, y, angular, decision, frame_to_motor_ns, ticks, missed_ticks, has = values
+    stamp_ns, state, cause, x, y, angular, decision, frame_to_motor_ns, ticks, missed_ticks, has = values
     refused = Refusals(*reader.unpack(_REFUSALS))
     odometry = battery = None
     if has & 1:
@@ -207,6 +209,7 @@ def _read_status(reader: _Reader) -> MotorStatus:
         state=_STATES[int(state)],
         sent=Velocity(x, y, angular),
         reason=reader.text(),
+        cause=_CAUSES[int(cause)],
         decision=decision,
         frame_to_motor_ns=frame_to_motor_ns,
         ticks=ticks,

@@ -46,7 +46,7 @@ class _State:
 
 
 def read(text: str) -> Reading:
-    """The cues of one sentence."""
+    """Return the cues of one sentence."""
     plain = text.lower().translate(_PLAIN_QUOTES)
     reported = words.REPORTED.search(plain)
     if reported:
@@ -164,7 +164,7 @@ def _directions_only(state: _State, mark: str, tokens: list[str]) -> None:
 
 
 def _verb(tokens: list[str], negated: bool) -> Cue | None:
-    """The order of one segment, if its first verb is one."""
+    """Return the order of one segment, if its first verb is one."""
     leads = True
     stop: Cue | None = None
     for at, token in enumerate(tokens):
@@ -189,7 +189,7 @@ def _verb(tokens: list[str], negated: bool) -> Cue | None:
 
 
 def _base(tokens: list[str], at: int) -> str:
-    """The base form of the verb at that place, or an empty text."""
+    """Return the base form of the verb at that place, or an empty text."""
     token = tokens[at]
     if token in words.BASE:
         return token
@@ -247,7 +247,7 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
 
 
 def _ways(tokens: list[str], start: int) -> frozenset[str]:
-    """The directions said from there on; "left" only where it is one, not a verb or part of a name."""
+    """Return the directions said from there on; "left" only where it is one, not a verb or part of a name."""
     found: set[str] = set()
     for at in range(start, len(tokens)):
         token = tokens[at]
@@ -270,7 +270,7 @@ def _ways(tokens: list[str], start: int) -> frozenset[str]:
 
 
 def _noun(tokens: list[str]) -> str:
-    """The noun phrase that starts here: "red ball" of "the red ball on the table"."""
+    """Return the noun phrase that starts here: "red ball" of "the red ball on the table"."""
     at = 0
     while at < len(tokens) and (tokens[at] in words.SKIP_BEFORE_NOUN or tokens[at] in words.SPEED):
         at += 1

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from edge.parsing import korean_words as words
 from edge.parsing.cues import Cue, Reading
+from edge.parsing.korean_nouns import bare_object_of, destination_of, object_of, side_of
+from edge.parsing.korean_verbs import VERBS
 from edge.records import ActionType
 
 _WORD = re.compile(r"[0-9A-Za-z\uac00-\ud7a3]+")
@@ -32,7 +34,7 @@ class _Verb:
 
 
 def read(text: str) -> Reading:
-    """The cues of one sentence."""
+    """Return the cues of one sentence."""
     plain = text.lower()
     if words.REPORTED.search(plain):
         return Reading(denial="reports what something says")
@@ -107,12 +109,12 @@ def _tail(said: list[str], at: int) -> str:
 
 
 def _verb(said: list[str], at: int) -> _Verb | None:
-    """The verb that the word is, with its negation; None when it is none."""
+    """Return the verb that the word is, with its negation; None when it is none."""
     word = said[at]
     joined = word + said[at + 1] if at + 1 < len(said) and word in _JOINED else ""
     short = word[1:] if word[0] in words.SHORT_NEGATION and len(word) > 1 else ""
     for text in (joined, word, short):
-        for pattern, kind, way, traits in words.VERBS if text else ():
+        for pattern, kind, way, traits in VERBS if text else ():
             match = pattern.match(text)
             if match is None:
                 continue
@@ -175,29 +177,19 @@ def _has_subject(said: list[str], at: int) -> bool:
     """Whether somebody else than the robot does it."""
     for word in said[max(0, at - 5) : at]:
         match = words.SUBJECT.match(word)
-        if match and match[1] not in words.SELF and word not in words.ADVERBS and _side(word) is None:
+        if match and match[1] not in words.SELF and word not in words.ADVERBS and side_of(word) is None:
             return True
     return False
 
 
-def _side(word: str) -> tuple[str, str] | None:
-    """The direction that the word names and its particle."""
-    for pattern, way in words.SIDES:
-        match = pattern.match(word)
-        tail = words.SIDE_TAIL.match(word, match.end()) if match else None
-        if tail is not None:
-            return way, tail["josa"] or ""
-    return None
-
-
 def _direction(said: list[str], at: int, clause: _Clause) -> bool:
-    """Notes the direction or side that the word names; False when it names none."""
+    """Note the direction or side that the word names; False when it names none."""
     word = said[at]
     after = said[at + 1] if at + 1 < len(said) else ""
     if word in words.STRAIGHT:
         clause.ways.add("forward")
         return True
-    side = _side(word)
+    side = side_of(word)
     if side is None or word == "정면":
         return False
     way, josa = side
@@ -206,9 +198,9 @@ def _direction(said: list[str], at: int, clause: _Clause) -> bool:
     verb = _verb(said, at + 1) if after else None
     look = verb is not None and verb.type is ActionType.LOOK and "find" not in verb.traits
     toward = josa.startswith(("으로", "로")) or (josa in ("을", "를") and (look or after.startswith("향")))
-    toward = toward or (josa in ("과", "와", "이나", "하고") and _side(after) is not None)
+    toward = toward or (josa in ("과", "와", "이나", "하고") and side_of(after) is not None)
     if after in ("또는", "혹은", "및", "그리고", "아니면") and josa == "" and at + 2 < len(said):
-        toward = toward or _side(said[at + 2]) is not None
+        toward = toward or side_of(said[at + 2]) is not None
     toward = toward or (josa == "" and after != "" and verb is not None and verb.type is not ActionType.AVOID)
     (clause.ways if toward else clause.sides).add(way)
     return True
@@ -232,7 +224,7 @@ def _order(said: list[str], at: int, verb: _Verb, clause: _Clause) -> Cue:
     negated = verb.negated_words > 0
     if verb.type is ActionType.STOP:
         return Cue(verb.type, negated)
-    target = _object(said, clause.start, at)
+    target = object_of(said, clause.start, at)
     if verb.type is ActionType.AVOID:
         if ways & {"left", "right"}:  # "오른쪽으로 피해" says where to, so the thing is on the other side
             ways = frozenset({"right"} if "left" in ways else {"left"})
@@ -251,11 +243,11 @@ def _order(said: list[str], at: int, verb: _Verb, clause: _Clause) -> Cue:
     if verb.type is ActionType.NAVIGATE:
         if ways and not target:
             return Cue(ActionType.MOVE, negated, ways)
-        target = target or _place(said, clause.start, at)
+        target = target or destination_of(said, clause.start, at)
         return Cue(verb.type, negated, sideways, target)
     if "find" in verb.traits:
         return Cue(verb.type, negated, frozenset() if negated else frozenset({"left"}), target)
-    return Cue(verb.type, negated, ways & {"left", "right"}, target or _bare_object(said, clause.start, at))
+    return Cue(verb.type, negated, ways & {"left", "right"}, target or bare_object_of(said, clause.start, at))
 
 
 def _move(said: list[str], at: int, verb: _Verb, clause: _Clause, ways: frozenset[str], target: str) -> Cue:
@@ -267,57 +259,7 @@ def _move(said: list[str], at: int, verb: _Verb, clause: _Clause, ways: frozense
     here = said[clause.start : at]
     if any(words.UNCLEAR_PLACE.match(word) for word in here):
         return Cue(verb.type, negated, doubt="" if negated else "unclear where to go")
-    place = _place(said, clause.start, at)
+    place = destination_of(said, clause.start, at)
     if place or any(word in words.NEARER for word in here):
         return Cue(ActionType.NAVIGATE, negated, frozenset(clause.sides & {"left", "right"}), place)
     return Cue(verb.type, negated, frozenset({"forward"}) if "plain" in verb.traits else frozenset())
-
-
-def _object(said: list[str], start: int, at: int) -> str:
-    """The noun phrase marked as the object of the verb, or the bare one right before it."""
-    for i in range(at - 1, start - 1, -1):
-        match = words.OBJECT.match(said[i])
-        if match and said[i] not in words.ADVERBS and _side(said[i]) is None and match[1] not in words.SELF:
-            return _phrase(said, start, i, match[1])
-    return ""
-
-
-def _bare_object(said: list[str], start: int, at: int) -> str:
-    """ "컵 잡아": an object without its particle stands right before the verb."""
-    i = at - 1
-    while i >= start and (said[i] in words.ADVERBS or _side(said[i]) is not None):
-        i -= 1
-    if (
-        i < start
-        or words.CONNECTED.search(said[i])
-        or not any("\uac00" <= char <= "\ud7a3" for char in said[i])
-    ):
-        return ""
-    return _phrase(said, start, i, said[i])
-
-
-def _place(said: list[str], start: int, at: int) -> str:
-    """Where to go: "문까지", "컵 쪽으로"."""
-    for i in range(at - 1, start - 1, -1):
-        if said[i] in ("쪽으로", "방향으로") and i > start and said[i - 1] not in words.ADVERBS:
-            return _phrase(said, start, i - 1, said[i - 1])
-        match = words.PLACE.match(said[i])
-        if (
-            match is None
-            or said[i] in words.NO_PLACE | words.ADVERBS | words.NEARER
-            or _side(said[i]) is not None
-        ):
-            continue
-        if not re.search(r"(?:[0-9]|미터|센티|속도|도)$", match[1]):
-            return _phrase(said, start, i, match[1])
-    return ""
-
-
-def _phrase(said: list[str], start: int, at: int, head: str) -> str:
-    """The head with what describes it: "빨간 공"."""
-    taken = [head]
-    for word in reversed(said[max(start, at - 3) : at]):
-        if word in words.ADVERBS or _side(word) is not None or words.CONNECTED.search(word):
-            break
-        taken.insert(0, word)
-    return " ".join(taken)[:64].rstrip()

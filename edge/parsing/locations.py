@@ -188,7 +188,7 @@ _READERS: dict[str, Reader] = {
 
 
 def _without_end(text: str) -> str:
-    """The text without end-of-text tokens, which some tokenizers leave in."""
+    """Return the text without end-of-text tokens, which some tokenizers leave in."""
     ended = True
     while ended:
         text = text.strip()
@@ -199,7 +199,7 @@ def _without_end(text: str) -> str:
 
 
 def grounding_format(text: str) -> str:
-    """The family whose grounding format the text is meant in, by its own marks; empty when in none."""
+    """Return the family whose grounding format the text is meant in, by its own marks; empty when in none."""
     if "<patch_index" in text or "<object>" in text:
         return "kosmos-2"
     if "<loc_" in text:

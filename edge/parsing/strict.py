@@ -24,7 +24,7 @@ def too_long(text: str) -> str:
 
 
 def number(text: str) -> float:
-    """A plain decimal: no exponent, no sign but minus, at most six digits before the point."""
+    """Return a plain decimal: no exponent, no sign but minus, at most six digits before the point."""
     if not _NUMBER.fullmatch(text):
         raise Rejected(f"'{text[:20]}' is not a plain number")
     return float(text)
@@ -58,13 +58,13 @@ def looks_like_json(text: str) -> bool:
 
 
 def unfenced(text: str) -> str:
-    """The inside of a ```json fence, or the text itself."""
+    """Return the inside of a ```json fence, or the text itself."""
     fence = _FENCE.fullmatch(text)
     return fence[1] if fence else text
 
 
 def read_json(text: str) -> Any:
-    """The JSON value of the text. Raises Rejected on anything else."""
+    """Return the JSON value of the text. Raises Rejected on anything else."""
     inner = unfenced(text)
     if _depth(inner) > MAX_JSON_DEPTH:
         raise Rejected(f"JSON is nested deeper than {MAX_JSON_DEPTH}")

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from edge.records import Detection, Image, Odometry
+from edge.runs.room import Color, RoomMap, RoomObject
 
-Color = tuple[int, int, int]  # RGB
 Point = tuple[float, float]
 
 PAPER, FLOOR, GRID, WALL, INK, FAINT = (
@@ -33,39 +33,13 @@ CAPTION_PX = 62
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An object on the plan."""
-
-    label: str
-    x_m: float
-    y_m: float
-    radius_m: float
-    color: Color
-    is_target: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RoomMap:
-    """The true room, where one is known, and the pose in it from which odometry counts."""
-
-    x0_m: float
-    y0_m: float
-    x1_m: float
-    y1_m: float
-    places: tuple[Place, ...] = ()
-    start_x_m: float = 0.0
-    start_y_m: float = 0.0
-    start_yaw_rad: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One frame, what was asked of it and what the model said."""
+class AnsweredFrame:
+    """One frame's image, with the prompt and the model's answer."""
 
     image: Image
-    seconds: float  # since the run began
-    asked: str
-    said: str
+    seconds: float  # since the drive's start
+    prompt: str
+    answer: str
     detections: tuple[Detection, ...] = ()
 
 
@@ -75,8 +49,8 @@ def draw_path(path: Sequence[Odometry], room: RoomMap | None, title: str) -> Ima
     bounds = (room.x0_m, room.y0_m, room.x1_m, room.y1_m) if room else _bounds_around(points)
     plan = _Plan(bounds)
     plan.grid(walls=room is not None)
-    for place in room.places if room else ():
-        plan.place(place)
+    for thing in room.objects if room else ():
+        plan.object(thing)
     _draw_way(plan, points, path, room.start_yaw_rad if room else 0.0)
     length_m = sum(math.dist(a, b) for a, b in pairwise(points))
     seconds = (path[-1].stamp_ns - path[0].stamp_ns) / 1e9 if path else 0.0
@@ -84,9 +58,9 @@ def draw_path(path: Sequence[Odometry], room: RoomMap | None, title: str) -> Ima
     return plan.finished()
 
 
-def draw_strip(shots: Sequence[Shot]) -> Image:
+def draw_strip(frames: Sequence[AnsweredFrame]) -> Image:
     """The frames side by side, in rows of four, each with the model's boxes and words."""
-    tiles = [_tile(shot) for shot in shots] or [_blank(CAPTION_PX, TILE_WIDTH_PX)]
+    tiles = [_tile(frame) for frame in frames] or [_blank(CAPTION_PX, TILE_WIDTH_PX)]
     columns = min(len(tiles), TILES_PER_ROW)
     height = max(tile.shape[0] for tile in tiles)
     rows = -(-len(tiles) // columns)
@@ -99,11 +73,11 @@ def draw_strip(shots: Sequence[Shot]) -> Image:
     return sheet
 
 
-def spread(shots: Sequence[Shot], count: int) -> list[Shot]:
+def spread(frames: Sequence[AnsweredFrame], count: int) -> list[AnsweredFrame]:
     """At most `count` of them, evenly spread, the first and the last among them."""
-    if len(shots) <= count:
-        return list(shots)
-    return [shots[round(index)] for index in np.linspace(0, len(shots) - 1, count)]
+    if len(frames) <= count:
+        return list(frames)
+    return [frames[round(index)] for index in np.linspace(0, len(frames) - 1, count)]
 
 
 def latin(text: str) -> str:
@@ -160,15 +134,15 @@ class _Plan:
             cv2.line(self._sheet, self.at((self.x0_m, y)), self.at((self.x1_m, y)), GRID, OVERSAMPLING)
         cv2.rectangle(self._sheet, *corners, WALL if walls else GRID, (5 if walls else 1) * OVERSAMPLING)
 
-    def place(self, place: Place) -> None:
-        center, radius = self.at((place.x_m, place.y_m)), max(self.px(place.radius_m), 4 * OVERSAMPLING)
-        cv2.circle(self._sheet, center, radius, place.color, -1, cv2.LINE_AA)
+    def object(self, thing: RoomObject) -> None:
+        center, radius = self.at((thing.x_m, thing.y_m)), max(self.px(thing.radius_m), 4 * OVERSAMPLING)
+        cv2.circle(self._sheet, center, radius, thing.color, -1, cv2.LINE_AA)
         cv2.circle(self._sheet, center, radius, WALL, OVERSAMPLING, cv2.LINE_AA)
-        if place.is_target:
+        if thing.is_target:
             cv2.circle(self._sheet, center, radius + 7 * OVERSAMPLING, ACCENT, 3 * OVERSAMPLING, cv2.LINE_AA)
-        color = ACCENT if place.is_target else FAINT
-        gap = 12 if place.is_target else 5
-        self._label(center, radius + gap * OVERSAMPLING, place.label, color)
+        color = ACCENT if thing.is_target else FAINT
+        gap = 12 if thing.is_target else 5
+        self._label(center, radius + gap * OVERSAMPLING, thing.label, color)
 
     def line(self, points: Sequence[Point], color: Color, width_px: int, closed: bool = False) -> None:
         corners = np.array([self.at(point) for point in points], np.int32)
@@ -250,21 +224,21 @@ def _bounds_around(points: list[Point]) -> tuple[float, float, float, float]:
     return center_x - half, center_y - half, center_x + half, center_y + half
 
 
-def _tile(shot: Shot) -> Image:
-    tall = round(shot.image.shape[0] * TILE_WIDTH_PX / shot.image.shape[1])
+def _tile(frame: AnsweredFrame) -> Image:
+    tall = round(frame.image.shape[0] * TILE_WIDTH_PX / frame.image.shape[1])
     picture = np.array(
-        cv2.resize(shot.image, (TILE_WIDTH_PX, tall), interpolation=cv2.INTER_LINEAR), np.uint8
+        cv2.resize(frame.image, (TILE_WIDTH_PX, tall), interpolation=cv2.INTER_LINEAR), np.uint8
     )
-    for detection in shot.detections:
+    for detection in frame.detections:
         box = detection.box
         low = round(box.x0 * (TILE_WIDTH_PX - 1)), round(box.y0 * (tall - 1))
         high = round(box.x1 * (TILE_WIDTH_PX - 1)), round(box.y1 * (tall - 1))
         cv2.rectangle(picture, low, high, (255, 255, 255), 4)
         cv2.rectangle(picture, low, high, ACCENT, 2)
     caption = _blank(CAPTION_PX, TILE_WIDTH_PX)
-    _text(caption, f"{shot.seconds:.1f} s", (6, 20), 0.42, FAINT, 54)
-    _text(caption, shot.asked, (62, 20), 0.46, INK, TILE_WIDTH_PX - 68)
-    _text(caption, shot.said, (6, 44), 0.46, ACCENT if shot.detections else FAINT, TILE_WIDTH_PX - 12)
+    _text(caption, f"{frame.seconds:.1f} s", (6, 20), 0.42, FAINT, 54)
+    _text(caption, frame.prompt, (62, 20), 0.46, INK, TILE_WIDTH_PX - 68)
+    _text(caption, frame.answer, (6, 44), 0.46, ACCENT if frame.detections else FAINT, TILE_WIDTH_PX - 12)
     return np.vstack([picture, caption])
 
 

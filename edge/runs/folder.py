@@ -10,11 +10,13 @@ from typing import Any
 import cv2
 
 from edge.errors import UsageError
+from edge.files import write_whole
 from edge.records import Image, Odometry
-from edge.runs.drawing import RoomMap, Shot, draw_path, draw_strip, spread
+from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, spread
+from edge.runs.room import RoomMap
 
 MIN_FREE_BYTES = 16 * 2**20
-SHOTS_PER_STRIP = 8
+FRAMES_PER_STRIP = 8
 HINT = "name another folder: `vla-edge run --runs-dir DIR`"
 
 
@@ -41,6 +43,11 @@ class RunFolder:
                 f"runs folder {runs_dir} is not writable: {error.strerror}", hint=HINT
             ) from error
 
+    @property
+    def log_file(self) -> Path:
+        """The file of the run's log."""
+        return self.path / "run.log"
+
     def write_pids(self, pids: Mapping[str, int]) -> None:
         """Role -> process id, so that a person or a test can find the processes."""
         self._write("pids.json", _json(dict(pids)))
@@ -53,19 +60,18 @@ class RunFolder:
         """Draw the way of the robot from above into path.png."""
         return self._write("path.png", _png(draw_path(path, room, title)))
 
-    def strip_png(self, shots: Sequence[Shot]) -> Path:
+    def strip_png(self, frames: Sequence[AnsweredFrame]) -> Path:
         """Draw up to 8 of the frames, evenly spread, with what the model said into frames.png."""
-        return self._write("frames.png", _png(draw_strip(spread(shots, SHOTS_PER_STRIP))))
+        return self._write("frames.png", _png(draw_strip(spread(frames, FRAMES_PER_STRIP))))
 
     def names(self) -> list[str]:
         """What is in it, for people."""
         return sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
 
     def _write(self, name: str, content: bytes) -> Path:
-        target, draft = self.path / name, self.path / f".{name}.new"
+        target = self.path / name
         try:
-            draft.write_bytes(content)
-            draft.replace(target)
+            write_whole(target, content)
         except OSError as error:
             raise UsageError(f"can't write {target}: {error.strerror}", hint="is the disk full?") from error
         return target

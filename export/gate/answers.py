@@ -11,7 +11,7 @@ from edge.bundle.bundle import Bundle
 from edge.model.actions import STATE_COLUMNS, ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
-from edge.policies.seeker import MIN_CONFIDENCE
+from edge.policies.seeker_states import SeekerParams
 from edge.records import Box, Odometry, Velocity
 from export.gate.records import ActionAnswers, BoxAnswers
 
@@ -77,7 +77,7 @@ def _ask(model: GroundingModel, bundle: Bundle, sample: Sample) -> _Said:
     said = model.ground(sample.image, asked.prompt, asked.target)
     boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
     found = boxes.read(said.text, said.confidence, asked.target, sample.image).detections
-    believed = bool(found) and said.confidence >= MIN_CONFIDENCE
+    believed = bool(found) and said.confidence >= SeekerParams().min_confidence
     return _Said(said.text, found[0].box if believed else None, said.confidence)
 
 

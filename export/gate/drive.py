@@ -6,16 +6,15 @@ Rooms are a simulation's; a package offers them by the entry point `vla_edge.epi
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
 
 from edge.bundle.bundle import Bundle, write_bundle
 from edge.errors import UsageError
+from edge.plugins import EPISODES
 from export.gate.records import LIMITS, Parity, Success
 from export.measure.progress import OnProgress
 
-GROUP = "vla_edge.episodes"
 SEED = 9000  # of the first room; rooms that nothing was trained or tuned on
 MANY = 100  # fewer episodes prove little
 
@@ -30,12 +29,13 @@ class Episodes(Protocol):
 
 def find_episodes() -> tuple[str, Episodes]:
     """The simulation that is installed, and its name. Raises UsageError when there is none."""
-    known = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+    known = EPISODES.names()
     if not known:
         raise UsageError(
-            f"no simulation is installed (entry point {GROUP})", "leave --episodes out, or install one"
+            f"no simulation is installed (entry point {EPISODES.entry_points})",
+            "leave --episodes out, or install one",
         )
-    return known[0].name, known[0].load()
+    return known[0], EPISODES.load(known[0])
 
 
 def with_success(

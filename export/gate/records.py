@@ -55,7 +55,7 @@ class LayerError:
 class BoxAnswers:
     """How a grounding bundle's answers differ from those of its fp32 reference.
 
-    A detection is an answer that a robot would believe (`edge.policies.seeker.MIN_CONFIDENCE`). It is lost
+    A detection is an answer that a robot would believe (`SeekerParams.min_confidence`). It is lost
     when the other bundle has none there, with `export.gate.answers.SAME_IOU`, and gained when only the other
     has one. It is sure from `export.gate.answers.SURE` on.
     """

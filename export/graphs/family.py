@@ -4,7 +4,7 @@
     prefill  image_features[, deep], ids, length     -> logits (1,V), position, cache[, cross, cross_mask]
     decode   token, position, past[, ...]            -> logits (1,V), cache
 
-`edge/model/grounding.py` describes inputs and outputs; an input that is not named there comes from the output
+`edge/model/generation.py` describes inputs and outputs; an input that is not named there comes from the output
 of the same name of an earlier graph.
 """
 
@@ -26,7 +26,7 @@ from export.graphs.weights import current_store
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.families import PaliGemma, SmolVLM
 from vla.backbones.qwen import QwenVL
-from vla.sequence import Picture
+from vla.sequence import ImageTokens
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class VisionSource:
     """The module of the vision graph, and the backbone's tokens for one image."""
 
     source: GraphSource
-    picture: Picture
+    picture: ImageTokens
     outputs: dict[str, Tensor]
 
     @property
@@ -210,7 +210,7 @@ def with_decode(prefill: GraphSource, reader: Reader, seen: VisionSource) -> dic
     }
 
 
-def reader_of(backbone: Backbone, slots: Slots, picture: Picture) -> Reader:
+def reader_of(backbone: Backbone, slots: Slots, picture: ImageTokens) -> Reader:
     """The reader of the backbone's family."""
     return READERS[backbone.family](backbone, slots, picture)
 

@@ -17,9 +17,9 @@ from calibration.sample_set import CalibrationSet, Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Manifest
 from edge.errors import BundleRefused, UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import goal_prompt
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import ids_after_picture
+from edge.model.prompt_ids import ids_after_image
 from edge.records import Goal
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
@@ -199,7 +199,7 @@ def _compare(
     """What the fp32 graphs and torch say first of a picture. Raises BundleRefused when that differs by more
     than torch's own type explains."""
     on_progress("comparing with torch", 0, 1)
-    words = prompt(manifest.family, Goal("describe_scene"))
+    words = goal_prompt(manifest, Goal("describe_scene"))
     image = random_patches(0, manifest.image.height, manifest.image.width)
     wanted = torch_answer(real, manifest, tokenizer, image, words, count=1)[0].float().numpy()
     feed = _feed(manifest, tokenizer, image_to_tensor(image, manifest.image), words, prompt_tokens)
@@ -233,7 +233,7 @@ def _question(sample: Sample, manifest: Manifest, tokenizer: bytes, prompt_token
 def _feed(manifest: Manifest, tokenizer: bytes, pixels: np.ndarray, words: str, prompt_tokens: int) -> Feed:
     """Raises UsageError for a prompt of too many tokens."""
     found = Tokenizer.from_str(tokenizer.decode())
-    ids = ids_after_picture(found, manifest.family, words, 1, manifest.chat)
+    ids = ids_after_image(found, manifest.family, words, 1, manifest.chat)
     if len(ids) > prompt_tokens:
         raise UsageError(
             f"the prompt '{words}' has {len(ids)} tokens, at most {prompt_tokens} fit", "give --prompt-tokens"

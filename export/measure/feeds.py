@@ -8,8 +8,8 @@ from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import StateInput
 from edge.interfaces import Engine, Tensor
-from edge.model.grounding import Answer, Net, Prefix, StopWatch
-from edge.model.tokenizer import LOC_COUNT, Text
+from edge.model.generation import DecoderEngines, Generation, PrefillEngines, StopWatch
+from edge.model.tokenizer import LOC_COUNT, GroundingTokenizer
 
 Feed = dict[str, Tensor]  # inputs of one call, by name
 ROLES = ("vision", "prefill", "decode")  # what precision is about; heads and the floor stay as they are
@@ -37,7 +37,7 @@ def collect_feeds(bundle: Bundle, samples: Iterable[Sample]) -> dict[str, list[F
     sample tells something about it. Raises UsageError at a prompt with unknown words or too many."""
     speaks = "decode" in bundle.manifest.graphs
     feeds: dict[str, list[Feed]] = {role: [] for role in ROLES[: 2 + speaks]}
-    net = Net(bundle, 1) if speaks else Prefix(bundle, 1)
+    net = DecoderEngines(bundle, 1) if speaks else PrefillEngines(bundle, 1)
     for role, kept in feeds.items():
         setattr(net, role, _Tap(getattr(net, role), kept))
     head = bundle.manifest.head
@@ -45,35 +45,35 @@ def collect_feeds(bundle: Bundle, samples: Iterable[Sample]) -> dict[str, list[F
     try:
         for sample in samples:
             state = _state(head.state if head else None, rng)
-            if isinstance(net, Net):
+            if isinstance(net, DecoderEngines):
                 _answer(net, bundle, sample, state)
             else:
-                question = net.prompt(sample.question.prompt)
+                question = net.prompt_inputs(sample.question.prompt)
                 given = question if state is None else {**question, "state": state}
-                net.read(sample.image, given, StopWatch("preprocess", "vision", "prefill"))
+                net.run(sample.image, given, StopWatch("preprocess", "vision", "prefill"))
     finally:
         net.close()
     return feeds
 
 
-def _answer(net: Net, bundle: Bundle, sample: Sample, state: Tensor | None) -> None:
-    answer = Answer(net)
-    logits = answer.start(sample.image, sample.question.prompt, state)
+def _answer(net: DecoderEngines, bundle: Bundle, sample: Sample, state: Tensor | None) -> None:
+    answer = Generation(net)
+    logits = answer.prefill(sample.image, sample.question.prompt, state)
     allowed = _may_be_said(net, bundle, sample)
     for _ in range(STEPS):
-        logits = answer.step(int(allowed[logits[allowed].argmax()]))
+        logits = answer.decode(int(allowed[logits[allowed].argmax()]))
 
 
-def _may_be_said(net: Net, bundle: Bundle, sample: Sample) -> np.ndarray:
+def _may_be_said(net: DecoderEngines, bundle: Bundle, sample: Sample) -> np.ndarray:
     """Ids: those of actions, of places, or of words."""
     head = bundle.manifest.head
     if head is not None and head.tokens is not None:
         return np.arange(head.tokens.first_id, head.tokens.first_id + head.tokens.bins)
-    if not isinstance(net.text, Text):
+    if not isinstance(net.tokenizer, GroundingTokenizer):
         return np.arange(net.length_of("logits", 1))
     if not sample.question.target:
-        return np.append(net.text.words, net.text.eos)
-    return np.arange(net.text.first_loc, net.text.first_loc + LOC_COUNT)
+        return np.append(net.tokenizer.word_ids, net.tokenizer.eos)
+    return np.arange(net.tokenizer.first_loc, net.tokenizer.first_loc + LOC_COUNT)
 
 
 def _state(wanted: StateInput | None, rng: np.random.Generator) -> Tensor | None:

@@ -14,6 +14,7 @@ import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
 
 from edge.errors import UsageError
+from edge.files import write_whole
 from export.graphs.edit import COMPUTE
 from export.measure.feeds import Feed
 
@@ -47,17 +48,13 @@ def kept_ranges(
     if path.is_file():
         return _read_ranges(path, key)
     ranges = compute_ranges(graph, feeds(), method)
-    draft = path.with_suffix(".new")
     try:
-        draft.write_text(json.dumps({"key": key, "method": method, "ranges": ranges}, indent=1), "utf-8")
-        draft.replace(path)
+        write_whole(path, json.dumps({"key": key, "method": method, "ranges": ranges}, indent=1))
     except OSError as error:
         raise UsageError(
             f"cannot keep what was computed in {path}: {error.strerror}",
             "free some space, or copy the calibration set to where you may write",
         ) from error
-    finally:
-        draft.unlink(missing_ok=True)
     return ranges
 
 

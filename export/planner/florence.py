@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edge.bundle.published import is_microsofts
 from edge.errors import UsageError
 from export.planner.fields import Fields
 from export.planner.layers import Layers, Request, StageWork, Work, Workload, lookup, matrix
-from vla.published import is_microsofts
 
 SIDE = 768  # pixels of its processor's images; the net takes any
 _MICROSOFTS_WIDTHS = [256, 512, 1024, 2048]  # the default of dim_embed in Microsoft's config.json

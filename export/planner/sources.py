@@ -7,16 +7,16 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.bundle.published import NATIVE_FLORENCE, check_adapter, check_kind, is_microsofts
 from edge.errors import UsageError
+from edge.plugins import BUNDLES
 from export.planner.boards import BITS
 from export.planner.families import read_config
 from export.planner.known import KNOWN
 from export.planner.layers import Request, StageWork, Work, Workload
-from vla.published import NATIVE_FLORENCE, check_adapter, check_kind, is_microsofts
 
 if TYPE_CHECKING:
     from edge.bundle.manifest import GraphInfo, Manifest
@@ -44,7 +44,7 @@ def find_model(name: str) -> PlannedModel:
         folder = folder.parent
     if name in KNOWN and not folder.is_dir():
         return PlannedModel(name, KNOWN[name].request, KNOWN[name].build)
-    names = [*KNOWN, *sorted(entry.name for entry in entry_points(group="vla_edge.bundles"))]
+    names = [*KNOWN, *BUNDLES.names()]
     if folder.is_dir() and name in names:
         _say(f"{name} is the folder here, and not the known model or bundle of that name")
     if folder.is_dir() and not (folder / "manifest.json").is_file():
@@ -136,7 +136,7 @@ def _embeddings(graph: GraphInfo, width: int) -> int:
 
 
 def _rows(stage: str, graph: GraphInfo) -> int:
-    """Vectors that go through a graph, whose shapes `edge.model.grounding` and `.actions` describe."""
+    """Vectors that go through a graph, whose shapes `edge.model.generation` and `.actions` describe."""
     shapes = _shapes(graph)
     if stage == "vision":
         return math.prod(graph.outputs[0].shape[:-1])

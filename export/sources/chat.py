@@ -11,9 +11,9 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from edge.bundle.manifest import ChatTemplate
+from edge.bundle.published import read_json
 from edge.errors import UsageError
 from edge.model.prompt_ids import END_OF_UTTERANCE, FLAMINGO_CHAT, family_chat, image_token
-from vla.published import read_json
 
 # The second holds what templates escape or cut.
 _PROBES = (

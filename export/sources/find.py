@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edge.bundle.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
+from edge.bundle.published import check_checkpoint
 from edge.errors import UsageError
-from vla.published import check_checkpoint
 
 POLICY = "vla.json"  # in the checkpoint of a policy that training wrote
 TINY = "tiny.json"  # in the checkpoint of a tiny PaliGemma

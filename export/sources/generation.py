@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.bundle.manifest import MAX_ANSWER_TOKENS, AnswerSpec, TokenRules, first_problem
+from edge.bundle.published import read_config, read_json
 from edge.errors import UsageError
-from vla.published import read_config, read_json
 
 NOT_FOLLOWED = "not_followed"  # key of the provenance: what answers don't follow of the configuration
 _FILE = "generation_config.json"

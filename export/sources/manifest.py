@@ -12,11 +12,11 @@ from edge.bundle.bundle import file_info
 from edge.bundle.manifest import GraphInfo, TensorInfo, Vocabulary
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused
+from edge.goals.words import COLOURS, KINDS, KOREAN
 from edge.interfaces import TensorSpec
 from edge.perception.floor_scan import check_floor
 from export.graphs.weights import referred_bytes
 from vla.backbones.loading import family_of
-from vla.backbones.tokenizer import COLOURS, KINDS, KOREAN
 
 _MANIFEST_FAMILY = {"qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl"}  # their prompts differ
 

@@ -12,9 +12,10 @@ import torch
 
 from edge.bundle.bundle import Bundle, file_info
 from edge.bundle.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
+from edge.goals.prompts import with_target
 from edge.model.actions import ActionModel, pipeline
 from edge.model.images import image_to_tensor
-from edge.model.tokenizer import PolicyText, Text
+from edge.model.tokenizer import GroundingTokenizer, PolicyTokenizer
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
 from export.graphs.family import GraphSource
 from export.graphs.policy import policy_sources
@@ -23,6 +24,7 @@ from export.sources.compare import MIN_EQUAL, Differences, TorchParity
 from export.sources.manifest import family_name, provenance, tiny_vocabulary
 from export.sources.policy_files import TrainedPolicy, read_trained_policy
 from vla.fusion import Inputs
+from vla.rollout import Rollout
 
 GOALS = ("find_object",)
 _MIN_PROMPT = 8  # tokens
@@ -45,19 +47,19 @@ class PolicyCheckpoint(Checkpoint):
     def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
         """Steps torch and the bundle through two episodes of more than 2 W steps on the images. Tokens are
         compared by whether they are equal, other actions by their largest difference."""
-        head, policy = self.trained.head, self.trained.policy
+        head = self.trained.head
         steps = max(len(images), 2 * head.window + 2)
         text, rng = _text(self.trained, bundle.read("tokenizer")), np.random.default_rng(1)
         differences = Differences()
         with ActionModel(bundle) as model:
             for label in _LABELS:
-                prompt = self.trained.prompt.replace("{target}", label)
+                prompt = with_target(self.trained.prompt, label)
                 model.reset()
-                policy.reset()
+                rollout = Rollout(self.trained.policy)
                 for step in range(steps):
                     image, odometry = images[step % len(images)], _random_odometry(head.state, rng)
                     found = model.step(image, prompt, odometry).actions
-                    expected = torch_step(self.trained, text, image, prompt, odometry)
+                    expected = torch_step(self.trained, rollout, text, image, prompt, odometry)
                     differences.add_values(found, expected)
                     equal = np.isclose(found, expected, atol=1e-6, rtol=0)
                     differences.add_choices(*equal.ravel().tolist())
@@ -96,15 +98,15 @@ def read_policy(folder: Path, name: str) -> PolicyCheckpoint:
     return PolicyCheckpoint(manifest, tokenizer, trained, room)
 
 
-def _text(trained: TrainedPolicy, tokenizer: bytes) -> Text | PolicyText:
-    return Text(tokenizer) if trained.spec is None else PolicyText(tokenizer, trained.spec)
+def _text(trained: TrainedPolicy, tokenizer: bytes) -> GroundingTokenizer | PolicyTokenizer:
+    return GroundingTokenizer(tokenizer) if trained.spec is None else PolicyTokenizer(tokenizer, trained.spec)
 
 
-def _prompt_tokens(trained: TrainedPolicy, text: Text | PolicyText) -> int:
+def _prompt_tokens(trained: TrainedPolicy, text: GroundingTokenizer | PolicyTokenizer) -> int:
     """How many tokens a prompt may have. Raises UsageError if the tokenizer does not know its words."""
     targets = tiny_vocabulary() if trained.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
     prompts = [
-        trained.prompt.replace("{target}", f"{colour} {kind}")
+        with_target(trained.prompt, f"{colour} {kind}")
         for kind, colour in zip(targets.kinds, targets.colours, strict=False)
     ]
     longest = max(len(text.prompt_ids(prompt)) for prompt in prompts)
@@ -113,9 +115,14 @@ def _prompt_tokens(trained: TrainedPolicy, text: Text | PolicyText) -> int:
 
 @torch.inference_mode()
 def torch_step(
-    trained: TrainedPolicy, text: Text | PolicyText, image: Image, prompt: str, odometry: Odometry
+    trained: TrainedPolicy,
+    rollout: Rollout,
+    text: GroundingTokenizer | PolicyTokenizer,
+    image: Image,
+    prompt: str,
+    odometry: Odometry,
 ) -> np.ndarray:
-    """The actions that `VLA.step` predicts, (T, A) in [-1, 1]. It shares no code with the exported graphs,
+    """The actions that `Rollout.step` gives, (T, A) in [-1, 1]. It shares no code with the exported graphs,
     nor with the way in which the runtime reads the odometry."""
     layout, head = trained.policy.backbone.layout, trained.head
     # The fusion itself puts there what a family writes behind the image.
@@ -129,7 +136,7 @@ def torch_step(
         valid=torch.ones(1, 1, dtype=torch.bool),
         state=state,
     )
-    return trained.policy.step(inputs)[0].double().numpy()
+    return rollout.step(inputs)[0].double().numpy()
 
 
 def torch_state(odometry: Odometry, wanted: StateInput) -> torch.Tensor:

@@ -12,6 +12,7 @@ from transformers import PaliGemmaForConditionalGeneration
 from edge.bundle.bundle import Bundle, file_info
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target
 from edge.errors import UsageError
+from edge.goals.words import COLOURS, KINDS
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
 from edge.records import BASE_ACTION, Image
@@ -21,7 +22,7 @@ from export.sources.compare import MIN_EQUAL, Differences, TorchParity
 from export.sources.find import TINY
 from export.sources.manifest import provenance, tiny_vocabulary
 from vla.backbones.paligemma import TinyConfig, load, prompt_ids
-from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT, build_tokenizer
+from vla.backbones.tokenizer import LOC_COUNT, build_tokenizer
 
 GOALS = ("find_object", "follow_object", "describe_scene", "identify_main_object")
 _MAX_LOGIT_ERROR = 1e-3
@@ -50,8 +51,8 @@ class TinyCheckpoint(Checkpoint):
                 # Answers can agree by chance; all logits after random tokens cannot.
                 size = self.config.vocab_size
                 tokens = generator.integers(size - LOC_COUNT, size, 5).tolist()
-                answer = grounding.answer()
-                logits = [answer.start(image, prompt).copy(), *(answer.step(t).copy() for t in tokens)]
+                answer = grounding.generation()
+                logits = [answer.prefill(image, prompt).copy(), *(answer.decode(t).copy() for t in tokens)]
                 expected = torch_logits(self.model, self.config, image, prompt, tokens)
                 differences.add_values(np.stack(logits), expected.numpy())
         return TorchParity(

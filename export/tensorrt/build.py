@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from edge.files import write_whole
 from export.tensorrt.layers import PRODUCTS, Layer, engine_layers, onnx_nodes, type_name
 
 UNWRITABLE = 3  # exit code of this process if it can't write
@@ -116,9 +117,7 @@ def _read_timing(config: Any, file: Path) -> None:
 
 
 def _write_timing(config: Any, file: Path) -> None:
-    new = file.with_suffix(".new")
-    new.write_bytes(bytes(config.get_timing_cache().serialize()))
-    new.replace(file)
+    write_whole(file, bytes(config.get_timing_cache().serialize()))
 
 
 def network_layers(trt: Any, network: Any) -> list[Layer]:

@@ -8,8 +8,10 @@ import numpy as np
 from edge.cameras.shm import FrameRing
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing
+from edge.interfaces import Closing
+from edge.perception.geometry import Pose
 from sim.render import CameraSpec, Renderer, degrade
-from sim.world import Pose, World
+from sim.world import World
 
 START_LIMIT_S = 60.0
 
@@ -23,7 +25,7 @@ class Optics:
     latency_ms: float = 0.0  # from exposure to the picture, at least; rendering takes some itself
 
 
-class CameraThread:
+class CameraThread(Closing):
     """Renders the newest exposure into a ring. Constructing waits until the first picture could be drawn.
 
     Raises what the renderer raises: HardwareMissing where there is no off-screen GL.
@@ -64,12 +66,6 @@ class CameraThread:
             self._closing = True
             self._changed.notify()
         self._thread.join(2.0)
-
-    def __enter__(self) -> "CameraThread":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _raise_error(self) -> None:
         if self._error is not None:

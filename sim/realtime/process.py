@@ -22,6 +22,7 @@ from edge.cameras.shm import FrameRing
 from edge.clock import MonotonicClock
 from edge.errors import EdgeError
 from edge.records import ZERO, Odometry, Velocity
+from sim.bases import parse_base
 from sim.realtime.camera import CameraThread, Optics
 from sim.realtime.firmware import Firmware, open_pty
 from sim.render import CameraSpec
@@ -137,6 +138,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--target", default="", help="what is in the room")
     parser.add_argument("--absent", action="store_true", help="... or surely is not")
     parser.add_argument("--seed", type=int, default=1, help="of the room")
+    parser.add_argument("--base", default="", help="settings of the base, as key=value&key=value")
     parser.add_argument("--width", type=int, default=spec.width, help="of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
     parser.add_argument("--rate-hz", type=float, default=spec.rate_hz)
@@ -150,7 +152,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
-    world = World(make_scene(options.seed, options.target, options.absent))
+    base_spec = parse_base(options.base)
+    scene = make_scene(options.seed, options.target, options.absent, base_spec.radius_m)
+    world = World(scene, base=base_spec)
     spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
     optics = Optics(options.noise, options.blur_px, options.latency_ms)
     board, cable, port = open_pty()

@@ -96,7 +96,7 @@ def test_bad_sources_are_refused(pictures: Path, tiny_bundle: Path, tmp_path: Pa
         calibrate(pictures, tmp_path / "set", tiny_bundle)
     with pytest.raises(UsageError, match="not an empty folder"):
         calibrate(pictures, pictures, tiny_bundle)
-    with pytest.raises(UsageError, match="delivers no pictures"):
+    with pytest.raises(UsageError, match="unknown source of pictures"):
         from_robot("toaster", 0)
 
 
@@ -144,3 +144,10 @@ def test_questions_are_about_what_is_there_more_often_than_not(tiny_bundle: Path
     assert {q.goal for q in asked} == {"find_object", "describe_scene", "identify_main_object"}
     only = ask(manifest, (), 50, ["blue box"], np.random.default_rng(0))
     assert {q.target for q in only} == {"", "blue box"}
+
+
+def test_questions_use_a_bundle_s_own_template_braces_and_all(tiny_bundle: Path):
+    template = 'find {target} as {"box": []}'
+    manifest = load_bundle(tiny_bundle).manifest.model_copy(update={"prompts": {"find_object": template}})
+    questions = ask(manifest, (), 20, ["blue box"], np.random.default_rng(0))
+    assert {q.prompt for q in questions if q.target} == {'find blue box as {"box": []}'}

@@ -3,7 +3,8 @@
 import pytest
 
 from edge.errors import UsageError
-from sim.objects import KOREAN
+from edge.goals import words
+from sim.objects import COLOURS, KINDS
 from sim.targets import make_scene, matching, parse_target, room_map
 
 
@@ -27,10 +28,9 @@ def test_what_no_room_can_have_is_refused(text: str):
         parse_target(text)
 
 
-def test_korean_words_are_those_that_the_default_model_learns():
-    from vla.backbones.tokenizer import KOREAN as LEARNED
-
-    assert KOREAN == LEARNED
+def test_rooms_are_built_of_exactly_the_things_and_colours_that_have_words_in_their_order():
+    assert tuple(KINDS) == words.KINDS
+    assert tuple(COLOURS) == words.COLOURS
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -44,8 +44,8 @@ def test_the_target_is_in_the_room_or_surely_not(seed: int):
 def test_map_marks_every_object_that_is_meant():
     scene = make_scene(3, "cup")
     room = room_map(scene, "cup")
-    marked = [place.label for place in room.places if place.is_target]
+    marked = [place.label for place in room.objects if place.is_target]
     assert sorted(marked) == sorted(each.name for each in scene.objects if each.kind == "cup")
-    assert len(room.places) == len(scene.objects) + len(scene.clutter)
+    assert len(room.objects) == len(scene.objects) + len(scene.clutter)
     assert (room.start_x_m, room.start_y_m, room.start_yaw_rad) == scene.start
     assert room.x1_m - room.x0_m == scene.width_m

@@ -15,9 +15,9 @@ import numpy as np
 
 from edge.errors import UsageError
 from training.datasets.source import (
-    Episode,
     Floats,
-    Pictures,
+    Images,
+    RecordedEpisode,
     check_not_empty,
     check_numbers,
     choose_cameras,
@@ -55,7 +55,7 @@ class CalvinSource:
         self.path, self.cameras = path, choose_cameras(path, CAMERAS, cameras)
         frames = {int(m[1]) for f in _files(path) if (m := re.fullmatch(r"episode_(\d{7})\.npz", f))}
         self._first: list[int] = []
-        self.episodes: list[Episode] = []
+        self.episodes: list[RecordedEpisode] = []
         for number, (task, first, last) in enumerate(_annotations(path / _ANNOTATIONS)):
             place = where(path / _ANNOTATIONS, number)
             if not 0 <= first <= last:
@@ -64,7 +64,7 @@ class CalvinSource:
             if missing is not None:
                 raise UsageError(f"{place}: {_frame_file(path, missing)} is missing")
             self._first.append(first)
-            self.episodes.append(Episode(number, task, last - first + 1, _frame_file(path, first)))
+            self.episodes.append(RecordedEpisode(number, task, last - first + 1, _frame_file(path, first)))
         check_not_empty(self.episodes, path, path.name)
         self.tasks = tuple(dict.fromkeys(episode.task for episode in self.episodes))
         self._numbers: dict[int, tuple[Floats, Floats]] = {}
@@ -75,9 +75,9 @@ class CalvinSource:
     def actions(self, i: int) -> Floats:
         return self._numbers_of(i)[1]
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
         loaded = [self._load(i, frame, self.cameras) for frame in frames]
-        found: dict[str, Pictures] = {}
+        found: dict[str, Images] = {}
         for c, camera in enumerate(self.cameras):
             for frame, each in zip(frames, loaded, strict=True):
                 if each[c].dtype != np.uint8 or each[c].ndim != 3 or each[c].shape != loaded[0][c].shape:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import Episode, Floats, Pictures, Source
+from training.datasets.source import EpisodeSource, Floats, Images, RecordedEpisode
 
 Rows = NDArray[np.float16]
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedFrames:
     """A row for every frame of some episodes. A loader's workers open the file anew: it is never copied."""
 
     values: Path | Rows  # a .npy of (frames, ...) float16; or (1, ...), which stands for every frame
@@ -38,15 +38,15 @@ def open_rows(file: Path) -> Rows:
         raise UsageError(f"cannot read the encoded frames in {file}: {error}", "remove that file") from error
 
 
-class WithoutPictures:
+class NumbersOnly:
     """A source of which only the numbers are read, once each."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: EpisodeSource) -> None:
         self.path, self.robot, self.rate_hz = source.path, source.robot, source.rate_hz
         self.cameras: tuple[str, ...] = ()
         self.tasks = source.tasks
         self.state_names, self.action_names = source.state_names, source.action_names
-        self.episodes: Sequence[Episode] = source.episodes
+        self.episodes: Sequence[RecordedEpisode] = source.episodes
         self._source = source
         self._numbers: dict[int, tuple[Floats, Floats]] = {}
 
@@ -56,7 +56,7 @@ class WithoutPictures:
     def actions(self, i: int) -> Floats:
         return self._numbers_of(i)[1]
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
         return {}
 
     def _numbers_of(self, i: int) -> tuple[Floats, Floats]:

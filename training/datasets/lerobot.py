@@ -31,9 +31,9 @@ from training.datasets.lerobot_meta import (
     split_range,
 )
 from training.datasets.source import (
-    Episode,
     Floats,
-    Pictures,
+    Images,
+    RecordedEpisode,
     check_not_empty,
     check_numbers,
     choose_cameras,
@@ -99,13 +99,13 @@ class LeRobotSource:
     def actions(self, i: int) -> Floats:
         return self._numbers[i][1]
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
-        return {camera: self._pictures(i, self._key(camera), frames) for camera in self.cameras}
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
+        return {camera: self._images(i, self._key(camera), frames) for camera in self.cameras}
 
     def _key(self, camera: str) -> str:
         return next(key for key in (IMAGES + camera, camera) if key in self._features)
 
-    def _episode(self, place: dict[str, Any]) -> Episode:
+    def _episode(self, place: dict[str, Any]) -> RecordedEpisode:
         """Checks the episode's numbers, so that training never stumbles over them."""
         number, length = place["episode_index"], place["length"]
         file = self._file("data_path", place["data/chunk_index"], place["data/file_index"])
@@ -132,7 +132,7 @@ class LeRobotSource:
         self._times_s.append(_spread(times_s, frames, length, np.nan))
         late = tuple(frames[~in_time].tolist())
         missing = tuple(np.setdiff1d(np.arange(length), frames).tolist())
-        return Episode(number, self._tasks[task], length, file, late, missing)
+        return RecordedEpisode(number, self._tasks[task], length, file, late, missing)
 
     def _joined(self, keys: Sequence[str], columns: dict[str, np.ndarray], rows: NDArray[np.int64],
                 file: Path, number: int, length: int) -> Floats:  # fmt: skip
@@ -171,7 +171,7 @@ class LeRobotSource:
         chunk, file = (place[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index"))
         return self._file("video_path", chunk, file, video_key=key)
 
-    def _pictures(self, i: int, key: str, frames: Sequence[int]) -> Pictures:
+    def _images(self, i: int, key: str, frames: Sequence[int]) -> Images:
         if self._features[key]["dtype"] == "image":
             return np.stack([self._decode(self._encoded(i, key, frame), i, frame) for frame in frames])
         file = self._video(self._places[i], key)
@@ -181,8 +181,8 @@ class LeRobotSource:
         places = [f"{named}, frame {frame}" for frame in frames]
         return self._videos.read(file, times_s, 1 / self.rate_hz, places)
 
-    def _decode(self, picture: bytes | None, i: int, frame: int) -> Pictures:
-        image = cv2.imdecode(np.frombuffer(picture or b"\0", np.uint8), cv2.IMREAD_COLOR)
+    def _decode(self, encoded: bytes | None, i: int, frame: int) -> Images:
+        image = cv2.imdecode(np.frombuffer(encoded or b"\0", np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             episode = self.episodes[i]
             raise UsageError(f"{where(episode.file, episode.number)}, frame {frame}: no readable picture")
@@ -197,13 +197,13 @@ class LeRobotSource:
             self._starts[file] = np.cumsum([0, *sizes])
         group = int(np.searchsorted(self._starts[file], row, side="right")) - 1
         place = (file, group, key)
-        pictures = self._groups.pop(place, None)
-        if pictures is None:
+        images = self._groups.pop(place, None)
+        if images is None:
             column = pq.ParquetFile(file).read_row_group(group, columns=[key])[key]
-            pictures = pa.chunked_array([chunk.field("bytes") for chunk in column.chunks])
-            self._make_room(pictures.nbytes)
-        self._groups[place] = pictures
-        return pictures[row - int(self._starts[file][group])].as_py()
+            images = pa.chunked_array([chunk.field("bytes") for chunk in column.chunks])
+            self._make_room(images.nbytes)
+        self._groups[place] = images
+        return images[row - int(self._starts[file][group])].as_py()
 
     def _make_room(self, size_bytes: int) -> None:
         worker = get_worker_info()

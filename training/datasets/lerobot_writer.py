@@ -34,7 +34,7 @@ class Recording:
     """One episode, as it is written."""
 
     task: str
-    pictures: list[bytes]  # JPEG or PNG, one a frame
+    images: list[bytes]  # JPEG or PNG, one a frame
     pixels: NDArray[np.uint8]  # (k, 3) RGB, a sample of them all for the statistics
     states: Floats  # (n, S)
     actions: Floats  # (n, A); row t answers picture t
@@ -78,7 +78,7 @@ class LeRobotWriter:
 
     def add(self, recording: Recording) -> None:
         """Append an episode. Raises EdgeError when the disk is full."""
-        n, first, number = len(recording.pictures), self.frames, self.episodes
+        n, first, number = len(recording.images), self.frames, self.episodes
         if recording.task not in self._tasks:
             self._tasks.append(recording.task)
         numbers: dict[str, np.ndarray] = {
@@ -91,7 +91,7 @@ class LeRobotWriter:
             "task_index": np.full(n, self._tasks.index(recording.task)),
         }
         with self._writing():
-            chunk, file = self._write(recording.pictures, numbers)
+            chunk, file = self._write(recording.images, numbers)
         row = {
             "episode_index": number,
             "tasks": [recording.task],
@@ -142,11 +142,11 @@ class LeRobotWriter:
                 self._parquet.is_open = False
             shutil.rmtree(self._draft)
 
-    def _write(self, pictures: list[bytes], numbers: dict[str, np.ndarray]) -> tuple[int, int]:
+    def _write(self, images: list[bytes], numbers: dict[str, np.ndarray]) -> tuple[int, int]:
         """One row group for one episode. Returns the file's (chunk, number)."""
         columns: dict[str, pa.Array] = {
             self._image: pa.array(
-                [{"bytes": each, "path": None} for each in pictures],
+                [{"bytes": each, "path": None} for each in images],
                 pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
             )
         }
@@ -162,7 +162,7 @@ class LeRobotWriter:
             file = self._data_file()
             file.parent.mkdir(parents=True, exist_ok=True)
             self._parquet = pq.ParquetWriter(file, table.schema)
-        self._parquet.write_table(table, row_group_size=len(pictures))
+        self._parquet.write_table(table, row_group_size=len(images))
         return divmod(self._file, FILES_PER_CHUNK)
 
     def _size(self) -> int:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from edge.errors import UsageError
 
 Floats = NDArray[np.float32]
-Pictures = NDArray[np.uint8]  # (n, height, width, 3) RGB
+Images = NDArray[np.uint8]  # (n, height, width, 3) RGB
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
+class RecordedEpisode:
     """One demonstration of one task."""
 
     number: int  # in its dataset, as its files count
@@ -33,7 +33,7 @@ class Episode:
         return usable
 
 
-class Source(Protocol):
+class EpisodeSource(Protocol):
     """A dataset. `i` counts in `episodes`. Picklable, so that a loader's workers can have copies."""
 
     @property
@@ -62,7 +62,7 @@ class Source(Protocol):
     def action_names(self) -> tuple[str, ...]: ...
 
     @property
-    def episodes(self) -> Sequence[Episode]: ...
+    def episodes(self) -> Sequence[RecordedEpisode]: ...
 
     def states(self, i: int) -> Floats:
         """(length, len(state_names)), finite where usable.
@@ -78,7 +78,7 @@ class Source(Protocol):
         """
         ...
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
         """By camera, those frames of the episode, all of them usable. Raises UsageError."""
         ...
 
@@ -86,7 +86,7 @@ class Source(Protocol):
 LATE = "record it again, or write frame_index and timestamp (in seconds, from 0) as they were"
 
 
-def count_unusable(source: Source, episodes: Sequence[int] | None = None) -> str:
+def count_unusable(source: EpisodeSource, episodes: Sequence[int] | None = None) -> str:
     """In words, what is wrong with frames of some episodes, by their place in the source; None: of all."""
     chosen = [source.episodes[i] for i in range(len(source.episodes)) if episodes is None or i in episodes]
     late, missing = sum(len(e.late) for e in chosen), sum(len(e.missing) for e in chosen)
@@ -125,7 +125,7 @@ def check_numbers(values: NDArray[np.generic], names: Sequence[str], what: str, 
     return values
 
 
-def check_not_empty(episodes: Sequence[Episode], path: Path, split: str) -> None:
+def check_not_empty(episodes: Sequence[RecordedEpisode], path: Path, split: str) -> None:
     """Raises UsageError when there is nothing to learn from."""
     if not episodes:
         raise UsageError(f"{path}: the split '{split}' has no episodes", "collect some: `vla-edge collect`")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import LATE, Source, count_unusable
+from edge.files import write_whole
+from training.datasets.source import LATE, EpisodeSource, count_unusable
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 _FIGURES = ("min", "max", "mean", "std", "q01", "q99")
@@ -52,7 +53,7 @@ class Statistics:
     action: Span
 
 
-def compute_statistics(sources: Sequence[Source]) -> Statistics:
+def compute_statistics(sources: Sequence[EpisodeSource]) -> Statistics:
     """Over all usable frames of all sources. Raises UsageError when they are not of one robot."""
     first = sources[0]
     for other in sources[1:]:
@@ -72,17 +73,15 @@ def compute_statistics(sources: Sequence[Source]) -> Statistics:
     return Statistics(first.robot, first.rate_hz, len(actions), *spans)
 
 
-def stored_statistics(path: Path, sources: Sequence[Source]) -> Statistics:
+def stored_statistics(path: Path, sources: Sequence[EpisodeSource]) -> Statistics:
     """Those in `path`; where there is no such file, computed and written there, whole or not at all.
 
     Raises UsageError when the file is unreadable, or of another robot than the sources.
     """
     if not path.exists():
         statistics = compute_statistics(sources)
-        draft = path.with_name(f".{path.name}.new")
         try:
-            draft.write_text(json.dumps(asdict(statistics), indent=1, allow_nan=False))
-            draft.replace(path)
+            write_whole(path, json.dumps(asdict(statistics), indent=1, allow_nan=False))
         except OSError as error:
             raise UsageError(f"can't write {path}: {error.strerror}", "is the disk full?") from error
         return statistics
@@ -96,11 +95,11 @@ def stored_statistics(path: Path, sources: Sequence[Source]) -> Statistics:
     return statistics
 
 
-def _about(source: Source) -> tuple[str, float, tuple[str, ...], tuple[str, ...]]:
+def _about(source: EpisodeSource) -> tuple[str, float, tuple[str, ...], tuple[str, ...]]:
     return source.robot, source.rate_hz, source.state_names, source.action_names
 
 
-def _difference(a: Source, b: Source) -> str:
+def _difference(a: EpisodeSource, b: EpisodeSource) -> str:
     return next(f"{x!r} and {y!r}" for x, y in zip(_about(a), _about(b), strict=True) if x != y)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from edge.errors import UsageError
-from training.datasets.source import Pictures
+from training.datasets.source import Images
 
 OPEN_FILES = 4
 _SAME_S = 1e-3  # times that differ by less are the same: containers round them
@@ -29,7 +29,7 @@ class Videos:
     def __getstate__(self) -> dict[str, Any]:
         return {"_process": 0, "_open": OrderedDict()}
 
-    def read(self, file: Path, times_s: Sequence[float], period_s: float, places: Sequence[str]) -> Pictures:
+    def read(self, file: Path, times_s: Sequence[float], period_s: float, places: Sequence[str]) -> Images:
         """(n, height, width, 3): of each time the nearest frame, which is at most half a period away.
 
         places: of each time, how an error names it, with the file. Raises UsageError if the file is
@@ -62,13 +62,13 @@ class _Video:
             raise UsageError(f"{place}: no readable video: {_said(error)}", _AGAIN) from error
         self._frames: Iterator[Any] = iter(())
         self._last: tuple[float, Any] | None = None  # the newest frame, by its time
-        self._picture: tuple[float, Pictures] | None = None  # the one that was asked for last
+        self._image: tuple[float, Images] | None = None  # the one that was asked for last
 
-    def read(self, time_s: float, period_s: float, place: str) -> Pictures:
+    def read(self, time_s: float, period_s: float, place: str) -> Images:
         """(height, width, 3). Raises UsageError."""
         try:
             found = self._nearest(time_s, period_s)
-        except (FFmpegError, EOFError, _Damaged) as error:
+        except (FFmpegError, EOFError, _DamagedVideo) as error:
             self._last = None
             raise UsageError(f"{place}: the video can't be decoded: {_said(error)}", _AGAIN) from error
         if found is None:
@@ -80,9 +80,9 @@ class _Video:
                 f"(limit {period_s / 2:.3f} s away)",
                 _AGAIN,
             )
-        if self._picture is None or self._picture[0] != at_s:
-            self._picture = at_s, frame.to_ndarray(format="rgb24", threads=1)
-        return self._picture[1]
+        if self._image is None or self._image[0] != at_s:
+            self._image = at_s, frame.to_ndarray(format="rgb24", threads=1)
+        return self._image[1]
 
     def _nearest(self, time_s: float, period_s: float) -> tuple[float, Any] | None:
         """The frame next to a time, decoding up to it and, unless it is met, one further."""
@@ -123,11 +123,11 @@ class _Video:
         for packet in self._container.demux(self._stream):
             for frame in packet.decode():
                 if packet.is_corrupt or frame.is_corrupt:
-                    raise _Damaged("a part of it is lost")
+                    raise _DamagedVideo("a part of it is lost")
                 yield frame
 
 
-class _Damaged(Exception):
+class _DamagedVideo(Exception):
     """Pixels that nobody filmed."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import LATE, Episode, Floats, Pictures, Source, count_unusable
+from training.datasets.source import LATE, EpisodeSource, Floats, Images, RecordedEpisode, count_unusable
 
 Mode = Literal["segment", "interleave"]
 Rows = NDArray[np.int64]
@@ -16,7 +16,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class Window:
     """One window of W frames with chunks of T actions of A numbers.
 
     `segment`: the chunk that answers the newest frame; `interleave`: one for every frame of the window.
@@ -25,7 +25,7 @@ class Sample:
     """
 
     task: str
-    pictures: dict[str, Pictures]  # by camera, (W, height, width, 3)
+    images: dict[str, Images]  # by camera, (W, height, width, 3)
     states: Floats  # (W, S)
     history_mask: Mask  # (W,), of pictures and states; the newest, the last, is always True
     actions: Floats  # segment (T, A), interleave (W, T, A)
@@ -44,7 +44,7 @@ def chunk_rows(frames: Rows, length: int, horizon: int) -> tuple[Rows, Mask]:
     return np.minimum(rows, length - 1), rows < length
 
 
-def whole_windows(episode: Episode, window: int, horizon: int) -> Mask:
+def whole_windows(episode: RecordedEpisode, window: int, horizon: int) -> Mask:
     """(length,): the window that ends at a frame, and the chunks that answer its frames, are usable whole."""
     broken = np.concatenate([[0], np.cumsum(~episode.usable)])
     frames = np.arange(episode.length)
@@ -58,7 +58,7 @@ class Windows:
     A map-style dataset, as torch's DataLoader takes it.
     """
 
-    def __init__(self, source: Source, window: int, horizon: int, mode: Mode = "segment",
+    def __init__(self, source: EpisodeSource, window: int, horizon: int, mode: Mode = "segment",
                  episodes: Sequence[int] | None = None) -> None:  # fmt: skip
         """`episodes` chooses some, by their place in `source.episodes`. Raises UsageError."""
         if window < 1 or horizon < 1:
@@ -89,7 +89,7 @@ class Windows:
             raise IndexError(f"window {index} of {len(self)}")
         return int(self._episodes[index]), int(self._frames[index])
 
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> Window:
         i, frame = self.place(index)
         episode = self.source.episodes[i]
         history, history_mask = history_rows(frame, self.window)
@@ -99,13 +99,13 @@ class Windows:
             action_mask &= history_mask[:, None]
         fresh = history[history_mask]
         missing = self.window - len(fresh)
-        pictures = {
+        images = {
             camera: np.concatenate([seen[:1].repeat(missing, 0), seen]) if missing else seen
-            for camera, seen in self.source.pictures(i, fresh.tolist()).items()
+            for camera, seen in self.source.images(i, fresh.tolist()).items()
         }
-        return Sample(
+        return Window(
             episode.task,
-            pictures,
+            images,
             self.source.states(i)[history],
             history_mask,
             self.source.actions(i)[chunk],

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from edge.errors import UsageError
-from training.datasets.source import Pictures
+from training.datasets.source import Images
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class WordsQuestion:
     """One line of the metadata."""
 
     file: Path
@@ -43,7 +43,7 @@ class WordsFolder:
         if not self.questions:
             raise UsageError(f"{metadata} has no questions")
 
-    def _question(self, metadata: Path, number: int, line: str) -> Question:
+    def _question(self, metadata: Path, number: int, line: str) -> WordsQuestion:
         place = f"{metadata}, line {number}"
         try:
             found = json.loads(line)
@@ -54,9 +54,9 @@ class WordsFolder:
             raise UsageError(f"{place}: file_name, prompt and answer must be texts")
         if not (self.path / name).is_file():
             raise UsageError(f"{place}: {self.path / name} is missing")
-        return Question(self.path / name, prompt, answer)
+        return WordsQuestion(self.path / name, prompt, answer)
 
-    def picture(self, i: int) -> Pictures:
+    def image(self, i: int) -> Images:
         """(1, height, width, 3). Raises UsageError for a file that is no image."""
         image = cv2.imread(str(self.questions[i].file), cv2.IMREAD_COLOR)
         if image is None:

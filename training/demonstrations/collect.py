@@ -52,7 +52,7 @@ _INTERRUPTED = 130  # 128 + SIGINT
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CollectSettings:
     """What all episodes share."""
 
     target: str | None  # None: any, another in every room
@@ -66,7 +66,7 @@ class Job:
 class Player:
     """Plays episodes, one after the other. One for each process."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: CollectSettings) -> None:
         self._job = job
         self._renderer = Renderer(CameraSpec(rate_hz=float(job.rate_hz)))
         self._bundle = load_bundle(job.dagger) if job.dagger else None
@@ -86,7 +86,7 @@ class Player:
             good = play(world, self._renderer, d, goal, 0.0, job.max_s)
             whole = good.success and good.bumps == 0
         else:
-            with make_policy(self._bundle, check_target(self._bundle, goal), mount) as driver:
+            with make_policy(self._bundle, check_target(self._bundle, goal), mount, world.base) as driver:
                 d = Demonstrator(expert, world, pushes, job.height, driver)
                 play(world, self._renderer, d, goal, DAGGER_LATENCY_S, job.max_s)
             whole = expert.status.state != "stuck"
@@ -98,7 +98,7 @@ def task_of(target: str) -> str:
     return f"find the {target}"
 
 
-def collect(job: Job, episodes: int, seed: int, out: Path, jobs: int) -> dict[str, Any]:
+def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int) -> dict[str, Any]:
     """Write `episodes` of them, from the rooms of seed, seed + 1, ..., those left out that failed.
 
     Returns the figures that `--json` prints. Raises UsageError when `out` is taken or too many episodes fail,
@@ -138,7 +138,7 @@ def collect(job: Job, episodes: int, seed: int, out: Path, jobs: int) -> dict[st
 _player: Player | None = None
 
 
-def _start(job: Job) -> None:
+def _start(job: CollectSettings) -> None:
     global _player
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes
     _player = Player(job)
@@ -150,7 +150,7 @@ def _play(seed: int) -> Recording | None:
 
 
 @contextmanager
-def _players(job: Job, jobs: int) -> Iterator[Any]:
+def _players(job: CollectSettings, jobs: int) -> Iterator[Any]:
     """A function from seeds to their recordings, in order."""
     if jobs == 1:
         player = Player(job)
@@ -232,7 +232,7 @@ def main(argv: list[str]) -> int:
     """`vla-edge collect`. Ctrl-C returns 130, with the whole episodes kept."""
     a = _parser().parse_args(argv)
     _check(a)
-    job = Job(a.target, a.rate_hz, a.height, a.noise, a.dagger, a.max_seconds)
+    job = CollectSettings(a.target, a.rate_hz, a.height, a.noise, a.dagger, a.max_seconds)
     figures = collect(job, a.episodes, a.seed, a.out, a.jobs)
     if a.json:
         print(json.dumps(figures, ensure_ascii=False))

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 
 from edge.interfaces import Inference, Policy, PolicyStatus
+from edge.policies.chunks import velocity_chunk
 from edge.records import BASE_ACTION, ActionChunk, Goal, Image, Observation, Velocity
-from sim.expert import Expert, chunk
+from sim.expert import Expert
 from sim.waymap import SOFT_M
 from sim.world import World
 from training.datasets.lerobot_writer import Recording
@@ -50,7 +51,7 @@ class Demonstrator:
         self._expert, self._world, self._pushes, self._driver = expert, world, pushes, driver
         self._height = height
         self._decision = 0
-        self._pictures: list[bytes] = []
+        self._images: list[bytes] = []
         self._pixels: list[np.ndarray] = []
         self._states: list[tuple[float, ...]] = []
         self._actions: list[tuple[float, ...]] = []
@@ -78,14 +79,14 @@ class Demonstrator:
         pose = self._world.pose
         gap = float(self._expert.map.gap[self._expert.map.cell(pose.x_m, pose.y_m)])
         driven = self._pushes.push(wanted, self._world.time_ns / 1e9, gap)
-        return chunk(driven, observation.frame.stamp_ns, self._decision)
+        return velocity_chunk(driven, observation.frame.stamp_ns, self._decision)
 
     def recording(self, task: str) -> Recording | None:
         """The episode so far; None before its first frame."""
-        if not self._pictures:
+        if not self._images:
             return None
         states, actions = np.array(self._states, np.float32), np.array(self._actions, np.float32)
-        return Recording(task, self._pictures, np.concatenate(self._pixels), states, actions)
+        return Recording(task, self._images, np.concatenate(self._pixels), states, actions)
 
     def _record(self, observation: Observation, wanted: Velocity) -> None:
         image = observation.frame.image
@@ -94,8 +95,8 @@ class Demonstrator:
             image = np.asarray(
                 cv2.resize(image, (width, self._height), interpolation=cv2.INTER_AREA), np.uint8
             )
-        self._pictures.append(to_jpeg(image))
-        if len(self._pictures) % 10 == 1:
+        self._images.append(to_jpeg(image))
+        if len(self._images) % 10 == 1:
             self._pixels.append(image[::8, ::8].reshape(-1, 3))
         o = observation.odometry
         assert o is not None

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from edge.errors import UsageError
 from training.config import AugmentSettings
 from training.config_data import InstructionSettings
-from training.datasets.source import Pictures
+from training.datasets.source import Images
 
 Floats = NDArray[np.float64]
 
 
-def augment_pictures(pictures: Pictures, settings: AugmentSettings, rng: np.random.Generator) -> Pictures:
+def augment_images(images: Images, settings: AugmentSettings, rng: np.random.Generator) -> Images:
     """(n, height, width, 3) uint8 RGB, all n changed alike: what moves in a window is the robot's doing.
 
     Shifted with its edges repeated, contrast about mid-grey, channels and brightness. Without settings, the
@@ -23,18 +23,18 @@ def augment_pictures(pictures: Pictures, settings: AugmentSettings, rng: np.rand
     reach = settings.shift_px
     if reach:
         down, right = rng.integers(-reach, reach + 1, 2)
-        rows = np.clip(np.arange(pictures.shape[1]) + down, 0, pictures.shape[1] - 1)
-        columns = np.clip(np.arange(pictures.shape[2]) + right, 0, pictures.shape[2] - 1)
-        pictures = pictures[:, rows][:, :, columns]
+        rows = np.clip(np.arange(images.shape[1]) + down, 0, images.shape[1] - 1)
+        columns = np.clip(np.arange(images.shape[2]) + right, 0, images.shape[2] - 1)
+        images = images[:, rows][:, :, columns]
     if not (settings.brightness or settings.contrast or settings.colour):
-        return pictures
+        return images
     gain = 1 + rng.uniform(-settings.contrast, settings.contrast)
     tint = 1 + rng.uniform(-settings.colour, settings.colour, 3)
     light = 255 * rng.uniform(-settings.brightness, settings.brightness)
     # A table of 256 values for each channel is much faster than float pictures.
     table = np.rint(((np.arange(256)[:, None] - 127.5) * gain + 127.5) * tint + light)
     table = np.clip(table, 0, 255).astype(np.uint8)
-    return np.stack([table[pictures[..., channel], channel] for channel in range(3)], axis=-1)
+    return np.stack([table[images[..., channel], channel] for channel in range(3)], axis=-1)
 
 
 def augment_actions(

@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from edge.errors import EdgeError, UsageError
-from training.datasets.encoded import Encoded, Rows, WithoutPictures, open_rows
-from training.datasets.source import Source
+from training.datasets.encoded import EncodedFrames, NumbersOnly, Rows, open_rows
+from training.datasets.source import EpisodeSource
 from training.datasets.windows import Windows
 from training.pipeline.augment import prompts
 from training.pipeline.loading import choose_workers, load
@@ -40,10 +40,10 @@ _KEY = "inputs.encode_once"
 _LAYOUT = 1  # of the files: counts up when what they hold changes
 
 
-class Encoder(Dataset[Inputs]):
+class FrameEncoder(Dataset[Inputs]):
     """Encodes some episodes of one source, `episodes` by their places in it."""
 
-    def __init__(self, policy: VLA, processing: Processing, source: Source, episodes: Sequence[int],
+    def __init__(self, policy: VLA, processing: Processing, source: EpisodeSource, episodes: Sequence[int],
                  workers: int | None = None) -> None:  # fmt: skip
         """workers: processes that prepare frames; None: as there are cores.
 
@@ -90,11 +90,11 @@ class Encoder(Dataset[Inputs]):
         inputs = to_device(inputs, next(policy.parameters()).device, self._processing.image)
         if self._whole:
             return policy.features(inputs)[:, 0]
-        pictures = policy.fusion.pictures(inputs)
-        if any(p.offsets is not None or p.memory is not None or p.deep is not None for p in pictures):
+        cameras = policy.fusion.image_tokens(inputs)
+        if any(c.offsets is not None or c.memory is not None or c.deep is not None for c in cameras):
             family = policy.backbone.family
             raise UsageError(f"{_KEY}: {family} reads more of a picture than its tokens", _LEAVE_OUT)
-        return torch.stack([picture.tokens for picture in pictures], dim=1)
+        return torch.stack([camera.tokens for camera in cameras], dim=1)
 
     @torch.no_grad()
     def _rows(self, inputs: Inputs) -> Rows:
@@ -108,17 +108,17 @@ class Encoder(Dataset[Inputs]):
         """Where the rows are kept. The name follows from the weights as they are now."""
         return folder / f"{self._digest(self._whole)}.npy"
 
-    def encoded(self, file: Path) -> Encoded:
+    def encoded(self, file: Path) -> EncodedFrames:
         """What `write` wrote."""
-        return Encoded(file, self._frame_rows)
+        return EncodedFrames(file, self._frame_rows)
 
-    def rehearse(self) -> tuple[Encoded, float]:
+    def rehearse(self) -> tuple[EncodedFrames, float]:
         """A stand-in that has one frame's row for all of them, and the seconds that `write` will take."""
         count = min(BATCH, self.shape[0])
         started = time.monotonic()
         rows = self._rows(self[0, count])
         seconds = (time.monotonic() - started) * self.shape[0] / count
-        return Encoded(rows[:1], self._frame_rows), seconds
+        return EncodedFrames(rows[:1], self._frame_rows), seconds
 
     def write(self, file: Path) -> None:
         """Encode all frames into `file`, unless it is there. Raises UsageError when the disk is too full."""
@@ -133,7 +133,7 @@ class Encoder(Dataset[Inputs]):
                     return
                 out.truncate(0)
                 self._check_disk(file.parent)
-                self._use_pictures(file.parent / f"{self._digest(whole=False)}.npy")
+                self._use_images(file.parent / f"{self._digest(whole=False)}.npy")
                 try:
                     self._fill(out, file)
                 except BaseException:
@@ -143,11 +143,11 @@ class Encoder(Dataset[Inputs]):
         except OSError as error:
             raise EdgeError(f"cannot write {file}: {error.strerror or error}", "is the disk full?") from error
 
-    def _use_pictures(self, file: Path) -> None:
+    def _use_images(self, file: Path) -> None:
         """Begin with what an earlier run made of the pictures, if it did."""
         if self._whole and file.exists():
             self._tokens = open_rows(file)
-            numbers = WithoutPictures(self._source)
+            numbers = NumbersOnly(self._source)
             self._windows = Windows(numbers, 1, 1, "segment", self._episodes)
 
     def _check_disk(self, folder: Path) -> None:

@@ -44,7 +44,7 @@ def load(dataset: Dataset[Any], numbers: Iterable[Any], workers: int, pin: bool 
     if workers:
         cv2.setNumThreads(1)  # its threads would be missing in the workers, which wait for them for ever
     loader = DataLoader(
-        _Telling(dataset),
+        _ErrorsAsItems(dataset),
         batch_size=None,
         sampler=numbers,
         num_workers=workers,
@@ -58,7 +58,7 @@ def load(dataset: Dataset[Any], numbers: Iterable[Any], workers: int, pin: bool 
         yield found
 
 
-class _Telling(Dataset[Any]):
+class _ErrorsAsItems(Dataset[Any]):
     """Hands errors over as they are: a loader would make a traceback of them."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:

@@ -19,15 +19,15 @@ from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
 from edge.model.images import image_to_planes
 from training.config import ActionSettings, Config
-from training.datasets.source import Pictures, Source
+from training.datasets.source import EpisodeSource, Images
 from training.datasets.statistics import Span, Statistics
-from training.datasets.windows import Sample
-from training.pipeline.augment import augment_actions, augment_pictures, instruct, prompts
+from training.datasets.windows import Window
+from training.pipeline.augment import augment_actions, augment_images, instruct, prompts
 from vla.backbones.preprocessor import read_image_spec
 from vla.fusion import Inputs
-from vla.model import Targets, Words
+from vla.model import LanguageTargets, Targets
 
-Tensors = TypeVar("Tensors", bound=Inputs | Targets | Words)
+Tensors = TypeVar("Tensors", bound=Inputs | Targets | LanguageTargets)
 
 
 def image_spec(folder: Path) -> ImageSpec:
@@ -115,13 +115,13 @@ class Processing:
             self._scale_state = MeanStd(self._state.mean[poses], self._state.std[poses])
             self._state_columns = [statistics.state.names.index(name) for name in self._state.names]
 
-    def check_source(self, source: Source) -> None:
+    def check_source(self, source: EpisodeSource) -> None:
         """Raises UsageError for a dataset with tasks in words that are not known."""
         for task in sorted({episode.task for episode in source.episodes}):
             for prompt in prompts(task, self.config.inputs.instruction):
                 self.encode(prompt)
 
-    def inputs(self, samples: list[Sample], rngs: list[np.random.Generator] | None = None) -> Inputs:
+    def inputs(self, samples: list[Window], rngs: list[np.random.Generator] | None = None) -> Inputs:
         """What the policy sees, its images in bytes; augmented when there is a generator for each sample."""
         settings = self.config.inputs
         ids, mask = self.prompt_ids([s.task for s in samples], rngs)
@@ -135,7 +135,7 @@ class Processing:
             state=self._states(states) if self.pose_dims else None,
         )
 
-    def targets(self, samples: list[Sample], rngs: list[np.random.Generator] | None = None) -> Targets:
+    def targets(self, samples: list[Window], rngs: list[np.random.Generator] | None = None) -> Targets:
         """What it should say: in the layout segment, only the last step counts."""
         window = self.config.policy.window
         actions = [
@@ -152,7 +152,7 @@ class Processing:
         return Targets(torch.from_numpy(values.astype(np.float32)), torch.from_numpy(masks))
 
     def decode(self, actions: torch.Tensor) -> NDArray[np.float64]:
-        """What `VLA.step` says, (..., A), in the dataset's own units and the order of `action.names`."""
+        """What `Rollout.step` gives, (..., A), in the dataset's own units and the order of `action.names`."""
         values = actions.detach().cpu().double().numpy().copy()
         if self.gripper:  # 0 or 1 back to shut or open as the dataset has them
             low, high = self.action.min[-1], self.action.max[-1]
@@ -161,19 +161,19 @@ class Processing:
 
     def questions(
         self,
-        pictures: list[Pictures],
+        images: list[Images],
         asked: list[str],
         answers: list[str],
         end: int,
         rngs: list[np.random.Generator] | None = None,
-    ) -> tuple[Inputs, Words]:
+    ) -> tuple[Inputs, LanguageTargets]:
         """Vision-language samples, pictures of (1, height, width, 3) each; answers end in the id `end`.
 
         Images are in bytes, as those of `inputs`."""
         ids, mask = self._pad([self.encode(p + self.config.inputs.instruction.end) for p in asked])
         said, counts = self._pad([[*self.encode(a), end] for a in answers])
         valid = torch.ones(len(asked), 1, dtype=torch.bool)
-        return Inputs(self._images(pictures, rngs), ids, mask, valid), Words(said, counts)
+        return Inputs(self._images(images, rngs), ids, mask, valid), LanguageTargets(said, counts)
 
     def prompt_ids(
         self, tasks: list[str], rngs: list[np.random.Generator] | None = None
@@ -200,14 +200,14 @@ class Processing:
         return torch.tensor([row + row[-1:] * (longest - len(row)) for row in rows]), mask
 
     def _camera(
-        self, camera: str | None, samples: list[Sample], rngs: list[np.random.Generator] | None
+        self, camera: str | None, samples: list[Window], rngs: list[np.random.Generator] | None
     ) -> torch.Tensor | None:
         """None for no camera, and for samples without pictures: those were encoded before."""
-        if camera is None or not samples[0].pictures:
+        if camera is None or not samples[0].images:
             return None
-        return self._images([s.pictures[camera] for s in samples], rngs)
+        return self._images([s.images[camera] for s in samples], rngs)
 
-    def _images(self, windows: list[Pictures], rngs: list[np.random.Generator] | None) -> torch.Tensor:
+    def _images(self, windows: list[Images], rngs: list[np.random.Generator] | None) -> torch.Tensor:
         """(B, W, 3, height, width) uint8: a quarter of what they are when `to_device` has normalised them."""
         size = (self.image.height, self.image.width)
         images = torch.empty((len(windows), len(windows[0]), 3, *size), dtype=torch.uint8)
@@ -219,7 +219,7 @@ class Processing:
                 planes[i, step] = image_to_planes(frame, self.image)
             if rngs is not None:  # resized before, so that a shift is in pixels of what the net sees
                 plain = planes[i].transpose(0, 2, 3, 1)
-                changed = augment_pictures(plain, self.config.augmentation, rngs[i])
+                changed = augment_images(plain, self.config.augmentation, rngs[i])
                 if changed is not plain:
                     planes[i] = changed.transpose(0, 3, 1, 2)
         return images

@@ -16,19 +16,19 @@ from torch.utils.data import Dataset
 
 from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError
-from training.config import Config, InputSettings, PolicySettings, RobotSource
+from training.config import Config, InputSettings, PolicySettings, RobotSourceSettings
 from training.datasets.calvin import CalvinSource
-from training.datasets.encoded import Encoded, WithoutPictures
+from training.datasets.encoded import EncodedFrames, NumbersOnly
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.lerobot_meta import ACTION, STATE
-from training.datasets.source import Source
+from training.datasets.source import EpisodeSource
 from training.datasets.windows import Windows, history_rows, whole_windows
 from training.datasets.words import WordsFolder
 from training.pipeline.processing import Processing, Tensors, to_device
 from vla.fusion import Inputs
-from vla.model import Targets, Words
+from vla.model import LanguageTargets, Targets
 
-Batch = tuple[Inputs, Targets | Words]
+Batch = tuple[Inputs, Targets | LanguageTargets]
 _SPLIT, _ORDER, _SAMPLE = range(3)  # so that no two uses of a seed draw the same numbers
 
 
@@ -46,7 +46,9 @@ class Task(Protocol):
 class RobotTask:
     """Windows of demonstrations, whole episodes kept apart."""
 
-    def __init__(self, source: Source, settings: RobotSource, config: Config, processing: Processing) -> None:
+    def __init__(
+        self, source: EpisodeSource, settings: RobotSourceSettings, config: Config, processing: Processing
+    ) -> None:
         """Raises UsageError for a dataset that the config does not fit, or whose samples all drop out."""
         processing.check_source(source)
         self.source, self._policy, self._processing = source, config.policy, processing
@@ -56,7 +58,7 @@ class RobotTask:
         episodes = {True: order[kept:][: settings.episodes], False: order[:kept]}
         self._chosen = {train: sorted(chosen) for train, chosen in episodes.items() if chosen}
         self._windows = self._windows_of(source)
-        self._encoded: Encoded | None = None
+        self._encoded: EncodedFrames | None = None
         self.train, self.kept = len(self._windows[True]), len(self._windows.get(False, ()))
 
     def _fitting(self) -> NDArray[np.int64]:
@@ -67,7 +69,7 @@ class RobotTask:
             Windows(self.source, p.window, p.horizon, p.layout)  # which says why
         return np.flatnonzero(mask)
 
-    def losses(self) -> dict[str, int]:
+    def count_dropped(self) -> dict[str, int]:
         """What became of the frames of all episodes that were chosen, and of those that have no sample."""
         lost = set(range(len(self.source.episodes))) - set(self._fitting().tolist())
         episodes = [self.source.episodes[i] for i in sorted({*self.episodes, *lost})]
@@ -84,11 +86,11 @@ class RobotTask:
         """All that are read, by their places in `source`."""
         return sorted(i for chosen in self._chosen.values() for i in chosen)
 
-    def read_instead(self, encoded: Encoded) -> None:
+    def read_instead(self, encoded: EncodedFrames) -> None:
         """From here on, what was made of the pictures takes their place in batches."""
-        self._encoded, self._windows = encoded, self._windows_of(WithoutPictures(self.source))
+        self._encoded, self._windows = encoded, self._windows_of(NumbersOnly(self.source))
 
-    def _windows_of(self, source: Source) -> dict[bool, Windows]:
+    def _windows_of(self, source: EpisodeSource) -> dict[bool, Windows]:
         p = self._policy
         return {
             train: Windows(source, p.window, p.horizon, p.layout, chosen)
@@ -103,7 +105,7 @@ class RobotTask:
             inputs = replace(inputs, **self._seen(self._encoded, [windows.place(i) for i in samples]))
         return inputs, self._processing.targets(found, rngs)
 
-    def _seen(self, encoded: Encoded, places: list[tuple[int, int]]) -> dict[str, torch.Tensor]:
+    def _seen(self, encoded: EncodedFrames, places: list[tuple[int, int]]) -> dict[str, torch.Tensor]:
         """The fields of Inputs that hold it, of the windows that end at those frames of episodes."""
         window, inputs = self._policy.window, self._processing.config.inputs
         rows = torch.from_numpy(
@@ -131,12 +133,12 @@ class WordsTask:
     def batch(self, samples: Sequence[int], rngs: list[np.random.Generator] | None) -> Batch:
         places = self._order[rngs is not None][list(samples)].tolist()
         questions = [self._folder.questions[i] for i in places]
-        pictures = [self._folder.picture(i) for i in places]
+        images = [self._folder.image(i) for i in places]
         asked, answers = [q.prompt for q in questions], [q.answer for q in questions]
-        return self._processing.questions(pictures, asked, answers, self._end, rngs)
+        return self._processing.questions(images, asked, answers, self._end, rngs)
 
 
-def open_robot(settings: RobotSource, inputs: InputSettings) -> Source:
+def open_robot(settings: RobotSourceSettings, inputs: InputSettings) -> EpisodeSource:
     """Raises UsageError, naming file and episode."""
     cameras = [camera for camera in (inputs.camera, inputs.hand_camera) if camera is not None]
     if settings.kind == "calvin":
@@ -152,19 +154,23 @@ def _kept(count: int, fraction: float, one: str) -> int:
     return min(max(1, round(count * fraction)), count - 1) if fraction else 0
 
 
-class Parts(dict[str, Batch]):
+class TaskBatches(dict[str, Batch]):
     """A batch of every task, by its name."""
 
-    def pin_memory(self) -> "Parts":
+    def pin_memory(self) -> "TaskBatches":
         """A copy from which a GPU can read by itself."""
-        return Parts({name: (_pinned(inputs), _pinned(said)) for name, (inputs, said) in self.items()})
+        return TaskBatches({name: (_pinned(inputs), _pinned(said)) for name, (inputs, said) in self.items()})
+
+    def on_device(self, device: torch.device, spec: ImageSpec) -> "TaskBatches":
+        """Copy to the device, as the policy takes it."""
+        return TaskBatches({name: move(batch, device, spec) for name, batch in self.items()})
 
     @property
     def size_bytes(self) -> int:
         return sum(size_bytes(each) for batch in self.values() for each in batch)
 
 
-class Batches(Dataset[Parts]):
+class BatchStream(Dataset[TaskBatches]):
     """By number, what one of some processes learns from: a batch of every task."""
 
     def __init__(
@@ -174,8 +180,8 @@ class Batches(Dataset[Parts]):
         self._tasks, self._sizes, self._seed = tasks, sizes, seed
         self._process, self._processes = process, processes
 
-    def __getitem__(self, number: int) -> Parts:
-        return Parts({name: self._batch(name, number) for name, size in self._sizes.items() if size})
+    def __getitem__(self, number: int) -> TaskBatches:
+        return TaskBatches({name: self._batch(name, number) for name, size in self._sizes.items() if size})
 
     def _batch(self, name: str, number: int) -> Batch:
         task, size = self._tasks[name], self._sizes[name]
@@ -193,7 +199,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 def weight(batch: Batch, policy: PolicySettings) -> float:
     """The sum of weights that a batch's mean loss was divided by; see `vla.model.VLA.forward`."""
     inputs, target = batch
-    if isinstance(target, Words):
+    if isinstance(target, LanguageTargets):
         return float(target.mask.sum())
     steps = target.mask & inputs.valid[..., None]
     if policy.history == "video":
@@ -202,12 +208,12 @@ def weight(batch: Batch, policy: PolicySettings) -> float:
     return float((steps * weights[:, None]).sum())
 
 
-def _values(tensors: Inputs | Targets | Words) -> dict[str, torch.Tensor]:
+def _values(tensors: Inputs | Targets | LanguageTargets) -> dict[str, torch.Tensor]:
     found = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def size_bytes(tensors: Inputs | Targets | Words) -> int:
+def size_bytes(tensors: Inputs | Targets | LanguageTargets) -> int:
     return sum(value.nbytes for value in _values(tensors).values())
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from training.recipes.questions import Question
+from training.recipes.questions import GroundingQuestion
 from vla.backbones.paligemma import prompt_ids
 from vla.backbones.tokenizer import EOS, LOC_COUNT, PAD, loc_token
 
@@ -18,7 +18,7 @@ HIDDEN = -1e4  # added to a score, leaves nothing of it after the softmax
 
 
 @dataclass
-class Batch:
+class QuestionBatch:
     """N questions. L is the longest possible prompt plus answer, A = MAX_ANSWER."""
 
     ids: Tensor  # (N, L) prompt + answer + pad
@@ -28,7 +28,7 @@ class Batch:
     place: Tensor  # (N, A) coordinate in [0, 1] of a location token, -1 elsewhere
 
 
-class Encoder:
+class QuestionEncoder:
     """Turns questions into batches for one tokenizer."""
 
     def __init__(self, tokenizer: Tokenizer, image_tokens: int) -> None:
@@ -51,7 +51,7 @@ class Encoder:
             self._words[text] = self.tokenizer.encode(text).ids
         return self._words[text]
 
-    def batch(self, questions: list[Question]) -> Batch:
+    def batch(self, questions: list[GroundingQuestion]) -> QuestionBatch:
         rows = [self._row(q) for q in questions]
         n, longest = len(rows), self.length
         ids = np.full((n, longest), PAD)
@@ -70,9 +70,9 @@ class Encoder:
                 place[i, :4] = box
         t = torch.from_numpy
         mask = torch.zeros(allowed.shape, dtype=torch.bfloat16).masked_fill_(~t(allowed), HIDDEN)
-        return Batch(t(ids), mask[:, None], t(answer_at), t(answer), t(place))
+        return QuestionBatch(t(ids), mask[:, None], t(answer_at), t(answer), t(place))
 
-    def _row(self, q: Question) -> tuple[list[int], list[int], NDArray[np.float32] | None]:
+    def _row(self, q: GroundingQuestion) -> tuple[list[int], list[int], NDArray[np.float32] | None]:
         places: list[int] = []
         if q.box is not None:
             bins = np.clip(np.rint(q.box * (LOC_COUNT - 1)), 0, LOC_COUNT - 1).astype(int)

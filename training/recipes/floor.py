@@ -35,7 +35,7 @@ ERROR_M = 0.3  # what counts as a wrong range
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FloorRecipe:
     """Every number of the run; saved beside the checkpoint."""
 
     seed: int = 0
@@ -158,7 +158,7 @@ def open_data(folder: Path) -> tuple[Tensor, Tensor]:
     )
 
 
-def train(data: Path, val: Path, out: Path, recipe: Recipe) -> FloorNet:
+def train(data: Path, val: Path, out: Path, recipe: FloorRecipe) -> FloorNet:
     """Train, and write recipe, curve and weights to `out`."""
     torch.manual_seed(recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
@@ -236,11 +236,11 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--val", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--seed", type=int, default=Recipe.seed)
-    p.add_argument("--steps", type=int, default=Recipe.steps)
-    p.add_argument("--quantile", type=float, default=Recipe.quantile)
+    p.add_argument("--seed", type=int, default=FloorRecipe.seed)
+    p.add_argument("--steps", type=int, default=FloorRecipe.steps)
+    p.add_argument("--quantile", type=float, default=FloorRecipe.quantile)
     a = p.parse_args(argv)
-    recipe = Recipe(seed=a.seed, steps=a.steps, quantile=a.quantile)
+    recipe = FloorRecipe(seed=a.seed, steps=a.steps, quantile=a.quantile)
     net = train(a.data, a.val, a.out, recipe)
     (a.out / "floor.onnx").write_bytes(export_floor(net, recipe.quantile))
     return 0

@@ -5,12 +5,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge.goals.words import COLOURS, KINDS
 from edge.records import Box
-from training.recipes.batches import Batch, Encoder
+from training.recipes.batches import QuestionBatch, QuestionEncoder
 from training.recipes.grounding_loss import DenseHead
-from training.recipes.questions import Question, find
+from training.recipes.questions import GroundingQuestion, find
 from vla.backbones.paligemma import TinyConfig, build_paligemma
-from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT
+from vla.backbones.tokenizer import LOC_COUNT
 
 
 class Grounder(nn.Module):
@@ -25,7 +26,7 @@ class Grounder(nn.Module):
         """(B, 3, H, W) in [-1, 1] -> (B, P, D)."""
         return self.model.model.vision_tower(pixels).last_hidden_state
 
-    def answer(self, features: Tensor, batch: Batch) -> Tensor:
+    def answer(self, features: Tensor, batch: QuestionBatch) -> Tensor:
         """Vision features (B, P, D) and N = B * q questions, in image order -> logits (N, A, V)."""
         core = self.model.model
         image = core.multi_modal_projector(features)
@@ -40,7 +41,7 @@ class Grounder(nn.Module):
 
 @torch.no_grad()
 def greedy_places(
-    net: Grounder, encoder: Encoder, pixels: Tensor, questions: list[Question]
+    net: Grounder, encoder: QuestionEncoder, pixels: Tensor, questions: list[GroundingQuestion]
 ) -> list[NDArray[np.float64] | None]:
     """Greedy constrained answers, one question an image: (4,) boxes in [0, 1], or None for `none`."""
     features = net.vision(pixels)
@@ -48,7 +49,7 @@ def greedy_places(
     ids: list[list[int]] = [[] for _ in questions]
     absent = np.zeros(len(questions), bool)
     for step in range(4):
-        batch = encoder.batch([Question(q.prompt, "none") for q in questions])
+        batch = encoder.batch([GroundingQuestion(q.prompt, "none") for q in questions])
         if step:
             batch = _extend(encoder, questions, ids)
         logits = net.answer(features, batch)[:, step].float()
@@ -62,14 +63,16 @@ def greedy_places(
     return [None if gone else box for gone, box in zip(absent, boxes, strict=True)]
 
 
-def _extend(encoder: Encoder, questions: list[Question], ids: list[list[int]]) -> Batch:
+def _extend(
+    encoder: QuestionEncoder, questions: list[GroundingQuestion], ids: list[list[int]]
+) -> QuestionBatch:
     boxes = [(np.array((row + [0] * 4)[:4]) / (LOC_COUNT - 1)).astype(np.float32) for row in ids]
-    return encoder.batch([Question(q.prompt, "", b) for q, b in zip(questions, boxes, strict=True)])
+    return encoder.batch([GroundingQuestion(q.prompt, "", b) for q, b in zip(questions, boxes, strict=True)])
 
 
 def validate(
     net: Grounder,
-    encoder: Encoder,
+    encoder: QuestionEncoder,
     images: NDArray[np.uint8],
     objects: NDArray[np.float32],
     pictures: int = 300,
@@ -85,7 +88,7 @@ def validate(
     for start in range(0, min(pictures, len(images)), 50):
         at = slice(start, start + 50)
         pixels = torch.from_numpy(np.array(images[at])).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        asked: list[Question] = []
+        asked: list[GroundingQuestion] = []
         for rows in objects[at]:
             rows = rows[rows[:, 0] >= 0]
             positive = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) and q.box is not None]
@@ -94,7 +97,7 @@ def validate(
                 for k in range(len(KINDS))
                 for c in range(len(COLOURS))
                 if (q := find(rows, k, c)) and q.box is None and (k in rows[:, 0] or c in rows[:, 1])
-            ] or [Question("detect red cup", "none")]
+            ] or [GroundingQuestion("detect red cup", "none")]
             pool = positive if positive and rng.uniform() < 0.65 else negative
             asked.append(pool[int(rng.integers(len(pool)))])
         for q, box in zip(asked, greedy_places(net, encoder, pixels, asked), strict=True):

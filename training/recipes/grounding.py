@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge.errors import UsageError
-from training.recipes.batches import Encoder
+from edge.files import whole_file
+from training.recipes.batches import QuestionEncoder
 from training.recipes.grounder import Grounder, validate
 from training.recipes.grounding_loss import answer_loss, presence_loss
 from training.recipes.questions import sample_question
@@ -31,7 +32,7 @@ from vla.backbones.tokenizer import build_tokenizer
 
 
 @dataclass(frozen=True)
-class Recipe:
+class GrounderRecipe:
     """Every number of the run; saved beside the checkpoint."""
 
     seed: int = 0
@@ -65,15 +66,15 @@ def augment(images: Tensor, objects: Tensor, generator: torch.Generator) -> tupl
     return (((x + 1) * gain * tint - 1) + bias).clamp(-1, 1), objects
 
 
-class Trainer:
+class GrounderTrainer:
     """Data, net, optimiser and the curve."""
 
-    def __init__(self, data: Path, val: Path, out: Path, recipe: Recipe, compiled: bool) -> None:
+    def __init__(self, data: Path, val: Path, out: Path, recipe: GrounderRecipe, compiled: bool) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.out = recipe, out
         self.config = TinyConfig()
         self.tokenizer = build_tokenizer()
-        self.encoder = Encoder(self.tokenizer, self.config.image_tokens)
+        self.encoder = QuestionEncoder(self.tokenizer, self.config.image_tokens)
         self.net = Grounder(self.config)
         self.vision, self.answer = self.net.vision, self.net.answer
         if compiled:
@@ -188,8 +189,8 @@ class Trainer:
             "net": self.net.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
             "step": self.step, "rng": self.rng.bit_generator.state, "generator": self.generator.get_state(),
         }  # fmt: skip
-        torch.save(state, self.out / "resume.tmp")
-        (self.out / "resume.tmp").rename(self.out / "resume.pt")
+        with whole_file(self.out / "resume.pt") as draft:
+            torch.save(state, draft)
 
     def resume(self) -> None:
         state = torch.load(self.out / "resume.pt", weights_only=True)
@@ -241,18 +242,20 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--val", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--seed", type=int, default=Recipe.seed)
-    p.add_argument("--vision-steps", type=int, default=Recipe.vision_steps)
-    p.add_argument("--steps", type=int, default=Recipe.steps)
-    p.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
-    p.add_argument("--sigma", type=float, nargs=2, default=Recipe.sigma_bins, help="first and last, in bins")
+    p.add_argument("--seed", type=int, default=GrounderRecipe.seed)
+    p.add_argument("--vision-steps", type=int, default=GrounderRecipe.vision_steps)
+    p.add_argument("--steps", type=int, default=GrounderRecipe.steps)
+    p.add_argument("--learning-rate", type=float, default=GrounderRecipe.learning_rate)
+    p.add_argument(
+        "--sigma", type=float, nargs=2, default=GrounderRecipe.sigma_bins, help="first and last, in bins"
+    )
     p.add_argument("--start", type=Path, help="a checkpoint to go on from, with a new schedule")
     p.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     p.add_argument(
         "--no-compile", action="store_true", help="leave torch.compile out (no C++ compiler needed)"
     )
     a = p.parse_args(argv)
-    recipe = Recipe(
+    recipe = GrounderRecipe(
         seed=a.seed,
         vision_steps=a.vision_steps,
         steps=a.steps,
@@ -263,7 +266,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UsageError(
             f"no model.safetensors in {a.start}", "--start takes the --out folder of another run"
         )
-    trainer = Trainer(a.data, a.val, a.out, recipe, compiled=not a.no_compile)
+    trainer = GrounderTrainer(a.data, a.val, a.out, recipe, compiled=not a.no_compile)
     if a.start is not None:
         trainer.start_from(a.start)
     if a.resume:

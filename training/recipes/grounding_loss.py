@@ -4,8 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.recipes.batches import Batch
-from vla.backbones.tokenizer import COLOURS, KINDS, LOC_COUNT
+from edge.goals.words import COLOURS, KINDS
+from training.recipes.batches import QuestionBatch
+from vla.backbones.tokenizer import LOC_COUNT
 
 
 class DenseHead(nn.Module):
@@ -54,7 +55,9 @@ class DenseHead(nn.Module):
         return kind, chosen[..., 1].long().clamp_min(0), chosen[..., 2:6], positive
 
 
-def answer_loss(logits: Tensor, batch: Batch, first_place: int, sigma_bins: float) -> tuple[Tensor, Tensor]:
+def answer_loss(
+    logits: Tensor, batch: QuestionBatch, first_place: int, sigma_bins: float
+) -> tuple[Tensor, Tensor]:
     """Cross-entropy with Gaussian soft targets on places, plus L1 of the expected coordinate.
 
     logits (N, A, V) -> (scalar, scalar). `sigma_bins` is the width of the soft target in bins of 1/1024.
@@ -75,7 +78,7 @@ def answer_loss(logits: Tensor, batch: Batch, first_place: int, sigma_bins: floa
     return word_loss + soft, (expected - where).abs().mean() / LOC_COUNT
 
 
-def presence_loss(logits: Tensor, batch: Batch, first_place: int, none: int) -> Tensor:
+def presence_loss(logits: Tensor, batch: QuestionBatch, first_place: int, none: int) -> Tensor:
     """Cross-entropy of "it is there" against `none`, as the runtime decides: all places together, (N, A, V).
 
     Alone, the one token that decides would be lost among words that are easy.

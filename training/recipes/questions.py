@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vla.backbones.tokenizer import COLOURS, KINDS, KOREAN
+from edge.goals.words import COLOURS, KINDS, KOREAN
 
 NEAR_TIE = 1.08  # two candidates nearer than this in distance ratio have no one "nearest"
 CAPTION_OBJECTS = 3
 
 
 @dataclass(frozen=True)
-class Question:
+class GroundingQuestion:
     """A prompt and its answer. `box` is (y0, x0, y1, x1) where the answer is a place."""
 
     prompt: str
@@ -30,7 +30,9 @@ def _matches(rows: NDArray[np.float32], kind: int, colour: int | None) -> NDArra
     return rows[(rows[:, 0] == kind) & ((rows[:, 1] == colour) if colour is not None else True)]
 
 
-def find(rows: NDArray[np.float32], kind: int, colour: int | None, korean: bool = False) -> Question | None:
+def find(
+    rows: NDArray[np.float32], kind: int, colour: int | None, korean: bool = False
+) -> GroundingQuestion | None:
     """The question after one kind (and colour); None when no fair answer exists.
 
     `rows` are a picture's objects, nearest first (see `sim.dataset`). The nearest is asked for; it must be
@@ -39,28 +41,28 @@ def find(rows: NDArray[np.float32], kind: int, colour: int | None, korean: bool 
     name = phrase(kind, colour, korean)
     found = _matches(rows, kind, colour)
     if len(found) == 0:
-        return Question(f"detect {name}", "none")
+        return GroundingQuestion(f"detect {name}", "none")
     if found[0, 7] != 1 or (len(found) > 1 and found[1, 6] < found[0, 6] * NEAR_TIE):
         return None
-    return Question(f"detect {name}", name, found[0, 2:6])
+    return GroundingQuestion(f"detect {name}", name, found[0, 2:6])
 
 
-def _caption(rows: NDArray[np.float32]) -> Question:
+def _caption(rows: NDArray[np.float32]) -> GroundingQuestion:
     clear = rows[rows[:, 7] == 1][:CAPTION_OBJECTS]
     names = [phrase(int(r[0]), int(r[1]), False) for r in clear]
-    return Question("caption en", " ; ".join(names) or "none")
+    return GroundingQuestion("caption en", " ; ".join(names) or "none")
 
 
-def _main(rows: NDArray[np.float32]) -> Question:
+def _main(rows: NDArray[np.float32]) -> GroundingQuestion:
     clear = rows[rows[:, 7] == 1]
     if len(clear) == 0:
-        return Question("main", "none")
+        return GroundingQuestion("main", "none")
     area = (clear[:, 4] - clear[:, 2]) * (clear[:, 5] - clear[:, 3])
     r = clear[int(area.argmax())]
-    return Question("main", phrase(int(r[0]), int(r[1]), False))
+    return GroundingQuestion("main", phrase(int(r[0]), int(r[1]), False))
 
 
-def sample_question(objects: NDArray[np.float32], rng: np.random.Generator) -> Question:
+def sample_question(objects: NDArray[np.float32], rng: np.random.Generator) -> GroundingQuestion:
     """One question about a picture: 42 % present, 50 % absent or of another colour, the rest captions."""
     rows = objects[objects[:, 0] >= 0]
     choice, korean = rng.uniform(), bool(rng.uniform() < 0.2)

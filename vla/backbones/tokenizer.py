@@ -7,31 +7,12 @@ Text is read case-insensitively (lowercase, NFC); `decode` gives back what PaliG
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
+from edge.goals.words import COLOURS, KINDS, KOREAN
+
 SPECIALS = ("<pad>", "<eos>", "<bos>", "<unk>", "<image>")
 PAD, EOS, BOS, UNK, IMAGE = range(5)
 NEWLINE = "\n"
 LOC_COUNT = 1024
-
-KINDS = ("cup", "bottle", "box", "ball", "chair", "book", "plant", "backpack")
-COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
-KOREAN = {
-    "cup": "컵",
-    "bottle": "병",
-    "box": "상자",
-    "ball": "공",
-    "chair": "의자",
-    "book": "책",
-    "plant": "화분",
-    "backpack": "배낭",
-    "red": "빨간",
-    "orange": "주황",
-    "yellow": "노란",
-    "green": "초록",
-    "blue": "파란",
-    "purple": "보라",
-    "white": "흰",
-    "black": "검은",
-}
 _COMMANDS = ("detect", "caption", "main", "en", "none", ";")
 _SPACE = "▁"  # stands for the blank before a word, as in PaliGemma's own vocabulary
 

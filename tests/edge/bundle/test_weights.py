@@ -80,7 +80,7 @@ def test_where_memory_is_short_the_copy_is_on_disk_and_nowhere_else_raises(
 
 
 def reading(location: str) -> bytes:
-    """A graph that adds what lies in a file."""
+    """Return a graph that adds what lies in a file."""
     tensor = TensorProto(
         name="w", data_type=TensorProto.FLOAT, dims=[512], data_location=TensorProto.EXTERNAL
     )

@@ -42,6 +42,7 @@ class FakeGpu:
         self.can_capture = True
         self.next_status = Status.cudaSuccess  # of the next wait
         self.init: Status | Exception = Status.cudaSuccess
+        self.name = b"Orin"
         self.loaded = 0  # plans
         self.__version__ = "10.3.0"
         self.DataType = DataType
@@ -80,7 +81,7 @@ class FakeGpu:
         return Status.cudaSuccess, kind
 
     def cuDeviceGetName(self, length: int, device: int) -> tuple[Status, bytes]:
-        return Status.cudaSuccess, b"Orin".ljust(length, b"\0")
+        return Status.cudaSuccess, self.name.ljust(length, b"\0")
 
     # runtime
 

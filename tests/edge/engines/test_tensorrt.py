@@ -45,7 +45,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
 
 
 def with_plans(bundle: Bundle, device: str = DEVICE, tensorrt: str = "10.3.0") -> Bundle:
-    """The bundle with its own graphs as plans, as the fake takes them."""
+    """Return the bundle with its own graphs as plans, as the fake takes them."""
     plans = {role: bundle.contents[role] for role in bundle.manifest.graphs}
     manifest = bundle.manifest.model_copy(
         update={
@@ -156,6 +156,12 @@ def test_the_machine_has_a_name(gpu: FakeGpu, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("edge.engines.cuda._MODEL", tmp_path / "model")
     assert this_machine().jetpack == "L4T 36.4.3"
     assert this_machine().device == "NVIDIA Jetson AGX Orin Developer Kit, sm_87"
+
+
+@pytest.mark.parametrize("padding", [b"\0\0\0", b"\0\0   ", b"\0old\0 ", b"  "])
+def test_the_name_of_a_gpu_ends_where_the_driver_pads_it(gpu: FakeGpu, padding: bytes):
+    gpu.name = b"NVIDIA H100 80GB HBM3" + padding
+    assert this_machine().device == "NVIDIA H100 80GB HBM3, sm_87"
 
 
 def test_a_bundle_with_plans_answers_the_same_and_keeps_its_cache_on_the_gpu(gpu: FakeGpu, tiny_bundle: Path):

@@ -1,9 +1,12 @@
 """What each model family is asked."""
 
+from pathlib import Path
+
 import pytest
 
+from edge.bundle.bundle import load_bundle
 from edge.errors import UsageError
-from edge.goals.prompts import FAMILIES, TEMPLATES, asks_for_boxes, prompt
+from edge.goals.prompts import FAMILIES, TEMPLATES, asks_for_boxes, family_prompt, goal_prompt
 from edge.records import Goal
 
 CUP = Goal("find_object", "red cup")
@@ -19,30 +22,31 @@ CUP = Goal("find_object", "red cup")
     ],
 )
 def test_find_is_asked_in_the_family_s_own_words(family: str, expected: str) -> None:
-    assert prompt(family, CUP) == expected
+    assert family_prompt(family, CUP) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_can_describe_identify_and_find(family: str) -> None:
     for goal in (Goal("describe_scene"), Goal("identify_main_object"), CUP):
-        assert prompt(family, goal)
-    assert "red cup" in prompt(family, CUP)
+        assert family_prompt(family, goal)
+    assert "red cup" in family_prompt(family, CUP)
 
 
 @pytest.mark.parametrize("family", ["llava", "flamingo", "moondream", "uform", "smolvlm", "qwen-vl"])
 def test_chat_families_get_plain_questions(family: str) -> None:
-    assert prompt(family, Goal("describe_scene")) == "Describe this image in detail."
-    assert prompt(family, Goal("identify_main_object")).startswith("What is the main object in this image?")
+    assert family_prompt(family, Goal("describe_scene")) == "Describe this image in detail."
+    identify = family_prompt(family, Goal("identify_main_object"))
+    assert identify.startswith("What is the main object in this image?")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_only_families_that_ground_can_follow(family: str) -> None:
     follow = Goal("follow_object", "cup")
     if asks_for_boxes(family, "find_object"):
-        assert prompt(family, follow) == prompt(family, Goal("find_object", "cup"))
+        assert family_prompt(family, follow) == family_prompt(family, Goal("find_object", "cup"))
     else:
         with pytest.raises(UsageError, match="follow_object") as caught:
-            prompt(family, follow)
+            family_prompt(family, follow)
         assert family in caught.value.message
         assert "paligemma" in caught.value.hint
 
@@ -55,12 +59,28 @@ def test_a_yes_or_no_answer_is_known_to_carry_no_box() -> None:
 
 def test_unknown_family_lists_the_known() -> None:
     with pytest.raises(UsageError, match="blip") as caught:
-        prompt("blip", CUP)
+        family_prompt("blip", CUP)
     assert "paligemma" in caught.value.hint
 
 
+@pytest.mark.parametrize("kind", ["find_object", "describe_scene"])
+def test_a_bundle_s_own_template_comes_before_its_family_s(tiny_bundle: Path, kind: str) -> None:
+    manifest = load_bundle(tiny_bundle).manifest
+    own = manifest.model_copy(update={"prompts": {"find_object": "seek {target}"}})
+    goal = Goal(kind, "red cup" if kind == "find_object" else "")
+    expected = "seek red cup" if kind == "find_object" else family_prompt("paligemma", goal)
+    assert goal_prompt(own, goal) == expected
+
+
+def test_braces_in_a_bundle_s_own_template_stand_as_they_are(tiny_bundle: Path) -> None:
+    template = 'answer {"box": [...]} or {} for {target}, {0}, the {target}'
+    manifest = load_bundle(tiny_bundle).manifest.model_copy(update={"prompts": {"find_object": template}})
+    expected = 'answer {"box": [...]} or {} for {cup}, {0}, the {cup}'
+    assert goal_prompt(manifest, Goal("find_object", "{cup}")) == expected
+
+
 def test_a_target_with_braces_stands_as_it_is() -> None:
-    assert prompt("paligemma", Goal("find_object", "{target} {0}")) == "detect {target} {0}"
+    assert family_prompt("paligemma", Goal("find_object", "{target} {0}")) == "detect {target} {0}"
 
 
 def test_templates_with_a_target_are_those_of_goals_with_one() -> None:

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer
 from edge.bundle.bundle import Bundle, file_info, make_bundle
 from edge.bundle.manifest import AnswerSpec, GraphInfo, ImageSpec, Manifest, Target, TensorInfo, Vocabulary
 from edge.engines.onnx import OnnxEngine
-from edge.model.prompt_ids import ids_after_picture
+from edge.model.prompt_ids import ids_after_image
 from tests.edge.model import family_processors
 from tests.edge.model.family_processors import HALF
 
@@ -120,7 +120,7 @@ class Net:
         return 1 if self.family.begins else self.family.first + length
 
     def say(self, pixels: np.ndarray, ids: list[int], count: int) -> tuple[list[int], list[float]]:
-        """The `count` most probable tokens, one after the other, and the probability of each."""
+        """Return the `count` most probable tokens, one after the other, and the probability of each."""
         features = (pixels.mean((2, 3)) @ self.see).reshape(-1, WIDTH)
         more = [features * (index + 2) for index in range(len(self.family.more))]
         state = sum((each.mean(0) for each in (features, *more)), self.embedding[ids].sum(0) / PROMPT)
@@ -162,7 +162,7 @@ class Net:
         return _model(nodes, {"pixel_values": (FLOAT, [1, 3, SIDE, SIDE])}, outputs, constants)
 
     def _prefill(self) -> onnx.ModelProto:
-        """The state is the sum of the means of all that was seen and read; it fills the whole cache."""
+        """Return the state is the sum of the means of all that was seen and read; it fills the whole cache."""
         inputs = dict.fromkeys(("image_features", *self.family.more), (FLOAT, self._features))
         nodes = [
             helper.make_node("Gather", ["embedding", "ids"], ["embedded"]),
@@ -202,8 +202,8 @@ class Net:
         return _model(nodes, inputs, outputs, constants)
 
     def _decode(self) -> onnx.ModelProto:
-        """The new state is half the old one, the token, its place, and the means of what was handed on. The
-        script is read at the place in the answer, which only who keeps `position` knows."""
+        """Return the new state is half the old one, the token, its place, and the means of what was handed
+        on. The script is read at the place in the answer, which only who keeps `position` knows."""
         kinds = {"cross": (FLOAT, [1, 1, WIDTH]), "length": (INT64, [1])}
         handed = {name: kinds.get(name, (FLOAT, self._features)) for name in self.family.handed}
         inputs = {"token": (INT64, [1, 1]), "position": (INT64, [1]), "past": (FLOAT, self._cache), **handed}
@@ -265,7 +265,7 @@ def _model(nodes: list, inputs: dict, outputs: dict, constants: dict) -> onnx.Mo
 def open_bundle(
     name: str, says: str | None = None, to: str = "", *, slots: int = SLOTS, max_tokens: int = 60, **changes
 ) -> tuple[Bundle, Net, Tokenizer]:
-    """A bundle of a family. With `says`, that is what it answers the prompt `to`."""
+    """Return a bundle of a family. With `says`, that is what it answers the prompt `to`."""
     family = FAMILIES[name]
     tokenizer = tokenizer_of(family)
     end: int | None = tokenizer.token_to_id(family.end)
@@ -275,7 +275,7 @@ def open_bundle(
         script = [*tokenizer.encode(says, add_special_tokens=False).ids, end]
         if family.begins:
             script = [tokenizer.token_to_id("<s>"), *script]
-    asked = len(ids_after_picture(tokenizer, name, to, family.tokens))
+    asked = len(ids_after_image(tokenizer, name, to, family.tokens))
     net = Net(family, tokenizer.get_vocab_size(), slots, script, asked)
     contents = {role: graph.SerializeToString() for role, graph in net.graphs().items()}
     infos = {role: graph_info(role, content) for role, content in contents.items()}
@@ -301,7 +301,7 @@ def open_bundle(
 
 
 def graph_info(role: str, content: bytes) -> GraphInfo:
-    """The manifest's entry for a graph."""
+    """Return the manifest's entry for a graph."""
     engine = OnnxEngine(content)
     inputs, outputs = (
         tuple(TensorInfo(name=spec.name, dtype=str(spec.dtype), shape=spec.shape) for spec in specs)

@@ -9,17 +9,19 @@ import onnx
 import pytest
 from pydantic import ValidationError
 
+from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import make_bundle
 from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.errors import BundleRefused, UsageError
-from edge.goals.vocabulary import asked, check_target
+from edge.goals.prompts import goal_prompt
+from edge.goals.vocabulary import check_target
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import Picture, ids_after_picture, prompt_ids
+from edge.model.prompt_ids import ImageTokens, ids_after_image, prompt_ids
 from edge.model.token_rules import ruled
-from edge.model.tokenizer import OpenText, text_of
+from edge.model.tokenizer import FamilyTokenizer, model_tokenizer
 from edge.policies.open import make_policy
 from edge.records import ZERO, CameraMount, Frame, Goal, Observation, Odometry
 from tests.edge.model.open_bundles import BOXED, FAMILIES, graph_info, open_bundle
@@ -31,7 +33,7 @@ IMAGE = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
 
 
 def prompt_of(name: str, goal: Goal = GOAL) -> str:
-    return asked(open_bundle(name)[0], goal)
+    return goal_prompt(open_bundle(name)[0].manifest, goal)
 
 
 def observation(goal: Goal = GOAL, seq: int = 0) -> Observation:
@@ -44,8 +46,8 @@ def observation(goal: Goal = GOAL, seq: int = 0) -> Observation:
 def test_what_it_says_comes_from_all_that_the_graphs_hand_on(name: str, seed: int) -> None:
     bundle, net, tokenizer = open_bundle(name, max_tokens=12)
     image = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), np.uint8)
-    prompt = asked(bundle, replace(GOAL, target="red cup" if seed < 3 else "box on the left"))
-    ids = ids_after_picture(tokenizer, name, prompt, net.family.tokens)
+    prompt = goal_prompt(bundle.manifest, replace(GOAL, target="red cup" if seed < 3 else "box on the left"))
+    ids = ids_after_image(tokenizer, name, prompt, net.family.tokens)
     said, sure = net.say(image_to_tensor(image, bundle.manifest.image), ids, 12)
     with GroundingModel(bundle) as model:
         model.warm_up()
@@ -61,7 +63,7 @@ def test_what_it_says_comes_from_all_that_the_graphs_hand_on(name: str, seed: in
 def test_a_robot_turns_to_the_box_that_it_says(name: str) -> None:
     says = FAMILIES[name].box
     bundle, _, _ = open_bundle(name, says, prompt_of(name))
-    with make_policy(bundle, GOAL, MOUNT) as policy:
+    with make_policy(bundle, GOAL, MOUNT, DEFAULT_BASE) as policy:
         first = policy.infer(observation())
         assert (first.text, first.cut) == (says, False)
         assert first.confidence > 0.99
@@ -79,7 +81,7 @@ def test_a_robot_turns_to_the_box_that_it_says(name: str) -> None:
 def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
     said = "detect the red cup"
     bundle, _, _ = open_bundle(name, said, prompt_of(name, LOOK))
-    with make_policy(bundle, LOOK, MOUNT) as policy:
+    with make_policy(bundle, LOOK, MOUNT, DEFAULT_BASE) as policy:
         inference = policy.infer(observation(LOOK))
         assert policy.act(observation(LOOK), inference) is None
         assert policy.status.reached
@@ -91,7 +93,10 @@ def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
 def test_a_family_that_says_no_boxes_never_moves_a_robot(name: str, kind: str) -> None:
     bundle, _, _ = open_bundle(name)
     goal = Goal(kind, "red cup")
-    for refuse in (lambda: check_target(bundle, goal), lambda: make_policy(bundle, goal, MOUNT)):
+    for refuse in (
+        lambda: check_target(bundle, goal),
+        lambda: make_policy(bundle, goal, MOUNT, DEFAULT_BASE),
+    ):
         with pytest.raises(BundleRefused, match=f"a {name} does not say where things are") as refusal:
             refuse()
         assert refusal.value.hint == "it can do: describe_scene"
@@ -143,14 +148,16 @@ def test_what_it_says_keeps_the_rules_of_its_bundle(name: str) -> None:
     spec = AnswerSpec(max_tokens=8, end_ids=(end,), rules=TokenRules(start=start, **rules))
     bundle, _, _ = open_bundle(name, said, words, answer=spec)
     with GroundingModel(bundle) as model:
-        answer = model.answer()
-        text = OpenText(bundle.read("tokenizer"), name, spec, net.family.tokens)
-        seen = text.seen_ids(words)
-        assert seen == list(start) or prompt_ids(tokenizer, name, words, Picture(net.family.tokens)) == seen
-        logits, ids = answer.start(IMAGE, words).copy(), []
+        answer = model.generation()
+        text = FamilyTokenizer(bundle.read("tokenizer"), name, spec, net.family.tokens)
+        seen = text.context_ids(words)
+        assert (
+            seen == list(start) or prompt_ids(tokenizer, name, words, ImageTokens(net.family.tokens)) == seen
+        )
+        logits, ids = answer.prefill(IMAGE, words).copy(), []
         while len(ids) < 8:
             ids.append(int(ruled(logits, [*seen, *ids], len(seen), spec).argmax()))
-            logits = answer.step(ids[-1]).copy()
+            logits = answer.decode(ids[-1]).copy()
         assert len(set(ids) - {end}) == 8
         assert not start or ids[0] == 9
         found = model.caption(IMAGE, words)
@@ -160,8 +167,8 @@ def test_what_it_says_keeps_the_rules_of_its_bundle(name: str) -> None:
 def test_a_bundle_s_own_chat_template_is_what_it_asks_with() -> None:
     chat = ChatTemplate(before="USER: ", between=" red ", after=" cup", special=False)
     bundle, net, tokenizer = open_bundle("llava", chat=chat)
-    text = text_of(bundle.manifest, bundle.read("tokenizer"), net.family.tokens)
-    ids = prompt_ids(tokenizer, "llava", "box", Picture(net.family.tokens), chat)
+    text = model_tokenizer(bundle.manifest, bundle.read("tokenizer"), net.family.tokens)
+    ids = prompt_ids(tokenizer, "llava", "box", ImageTokens(net.family.tokens), chat)
     assert text.prompt_ids("box") == ids[-len(text.prompt_ids("box")) :]
     assert tokenizer.decode(text.prompt_ids("box")).strip() == "red box cup"
     with pytest.raises(ValidationError, match="a section chat without a section answer"):

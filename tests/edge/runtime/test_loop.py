@@ -20,6 +20,10 @@ def frame(seq: int) -> Frame:
     return Frame(np.zeros((2, 2, 3), np.uint8), seq * 1000, seq)
 
 
+def frames(seq: int) -> dict[str, Frame]:
+    return {"front": frame(seq)}
+
+
 class Recorder:
     """A policy that remembers what it was given."""
 
@@ -75,13 +79,14 @@ def test_every_frame_is_acted_on_and_each_inference_handed_over_once():
     policy = Recorder()
     policy.gate.set()
     loop = Loop(policy, OneLater(policy), GOAL)
-    chunks = [loop.on_frame(frame(seq), ODOMETRY) for seq in range(4)]
-    assert [chunk.t0_ns for chunk in chunks if chunk] == [0, 1000, 2000, 3000]
+    steps = [loop.on_frame(frames(seq), ODOMETRY) for seq in range(4)]
+    assert [step.chunk.t0_ns for step in steps if step.chunk] == [0, 1000, 2000, 3000]
     answers = [inference.frame.seq if inference else None for _, inference in policy.acted]
     assert answers == [None, 0, 1, 2]
     observation = policy.acted[-1][0]
     assert observation.goal == GOAL and observation.odometry == ODOMETRY and observation.frame.seq == 3
-    assert loop.inferences == 3 and loop.inference is not None and loop.inference.frame.seq == 2
+    assert [step.inference and step.inference.frame.seq for step in steps] == [None, 0, 1, 2]
+    assert [step.observation.frame.seq for step in steps] == [0, 1, 2, 3]
 
 
 def test_a_busy_worker_is_left_alone_while_frames_go_on():
@@ -89,11 +94,11 @@ def test_a_busy_worker_is_left_alone_while_frames_go_on():
     with ThreadWorker(policy) as worker:
         loop = Loop(policy, worker, GOAL)
         for seq in range(5):
-            loop.on_frame(frame(seq), None)
+            loop.on_frame(frames(seq), None)
         assert len(policy.acted) == 5 and worker.busy
         policy.gate.set()
-        until(lambda: not worker._answered.empty())
-        loop.on_frame(frame(5), None)
+        until(lambda: not worker._finished.empty())
+        loop.on_frame(frames(5), None)
         newest = policy.acted[-1][1]
         assert newest is not None and newest.text == "seen 0"
         until(lambda: len(policy.inferred) == 2)
@@ -106,10 +111,10 @@ def test_what_the_inference_raises_comes_out_of_the_loop():
     policy.gate.set()
     with ThreadWorker(policy) as worker:
         loop = Loop(policy, worker, GOAL)
-        loop.on_frame(frame(0), None)
-        until(lambda: not worker._answered.empty())
+        loop.on_frame(frames(0), None)
+        until(lambda: not worker._finished.empty())
         with pytest.raises(FloatingPointError, match="engine broke"):
-            loop.on_frame(frame(1), None)
+            loop.on_frame(frames(1), None)
         assert not worker.busy
 
 
@@ -155,7 +160,7 @@ def asked_at(period_ns: int, stamps_ns: list[int], busy_frames: int = 0) -> list
         policy.period_ns = period_ns
     loop = Loop(policy, Slow(policy), GOAL)
     for stamp_ns in stamps_ns:
-        loop.on_frame(Frame(np.zeros((2, 2, 3), np.uint8), stamp_ns, 0), None)
+        loop.on_frame({"front": Frame(np.zeros((2, 2, 3), np.uint8), stamp_ns, 0)}, None)
     return [observation.frame.stamp_ns for observation in policy.inferred]
 
 

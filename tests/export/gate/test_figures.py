@@ -15,7 +15,6 @@ from edge.bundle.parity import print_parity
 from edge.commands.bundle import show
 from edge.errors import BundleRefused, UsageError
 from export.commands.export import main
-from export.gate import drive as gate_drive
 from export.gate import judge as gate_module
 from export.gate.drive import SEED
 from export.gate.records import Limits
@@ -76,7 +75,7 @@ def test_what_would_fail_after_the_work_is_said_before(
     refuse("there is no folder", "--plot", str(tmp_path / "none" / "gate.png"))
     with pytest.raises(UsageError, match="other precisions than fp32"):
         main([str(tiny_bundle), "--out", str(tmp_path / "out"), "--episodes", "3"])
-    monkeypatch.setattr(gate_drive, "entry_points", lambda group: [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
     refuse("no simulation is installed", "--episodes", "3")
     other = load_bundle(tiny_bundle)
     manifest = other.manifest.model_copy(update={"prompts": {"find_object": "seek {target}"}})

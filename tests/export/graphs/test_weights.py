@@ -75,11 +75,11 @@ def test_answers_are_the_same_to_the_bit(folder: Path, tiny_bundle: Path):
         apart.release()
         for seed in range(4):
             image = random_patches(seed, 32, 48)
-            first, second = a.answer(), b.answer()
-            x, y = first.start(image, "detect red cup"), second.start(image, "detect red cup")
+            first, second = a.generation(), b.generation()
+            x, y = first.prefill(image, "detect red cup"), second.prefill(image, "detect red cup")
             for token in (40, 50, 60):
                 np.testing.assert_array_equal(x, y)
-                x, y = first.step(token), second.step(token)
+                x, y = first.decode(token), second.decode(token)
 
 
 def test_each_tensor_is_stored_once_and_prefill_and_decode_share(folder: Path):

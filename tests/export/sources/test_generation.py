@@ -12,10 +12,10 @@ from transformers import GenerationConfig
 from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest, TokenRules
 from edge.errors import UsageError
-from edge.goals.prompts import prompt
+from edge.goals.prompts import family_prompt
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import prompt_ids, tokens_of_one
+from edge.model.prompt_ids import prompt_ids, tokens_of_image
 from edge.records import Goal, Image
 from export.commands.export import main
 from export.sources.compare import random_patches
@@ -49,7 +49,7 @@ def generated(backbone: Backbone, folder: Path, manifest: Manifest, image: Image
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
     tokens = backbone.encode(pixels).tokens.shape[1]
-    picture = tokens_of_one(manifest.family, tokens)
+    picture = tokens_of_image(manifest.family, tokens)
     ids = torch.tensor([prompt_ids(tokenizer, manifest.family, words, picture, manifest.chat)])
     given: dict[str, Any] = {"pixel_values": pixels, "attention_mask": torch.ones_like(ids)}
     if manifest.family == "smolvlm":
@@ -79,7 +79,7 @@ def test_tokens_by_rules_are_those_of_generate(name: str, tmp_path: Path) -> Non
     backbone = load_backbone(say(folder, rules))
     spec = one_size(read_image_spec(folder), (24, 32))
     manifest = family_manifest(folder, "m", backbone, spec, tokenizer, SAID)
-    image, words = random_patches(7, 24, 32), prompt(manifest.family, Goal("describe_scene"))
+    image, words = random_patches(7, 24, 32), family_prompt(manifest.family, Goal("describe_scene"))
     wanted = generated(backbone, folder, manifest, image, words)
     tokens = backbone.encode(torch.from_numpy(image_to_tensor(image, spec))).tokens.shape[1]
     choose = TokenChooser(manifest, tokenizer, words, tokens)
@@ -103,7 +103,7 @@ def test_a_bundle_asks_by_its_template_and_says_what_generate_says(
     assert "the checkpoint also asks for num_beams 3" in told
     bundle = load_bundle(tmp_path / "out")
     assert bundle.manifest.provenance["not_followed"] == "num_beams 3"
-    image, words = random_patches(7, 16, 16), prompt("llava", Goal("describe_scene"))
+    image, words = random_patches(7, 16, 16), family_prompt("llava", Goal("describe_scene"))
     wanted = generated(load_backbone(folder), folder, bundle.manifest, image, words)
     with GroundingModel(bundle) as model:
         found = model.caption(image, words)

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import load_bundle, make_bundle, write_bundle
 from edge.bundle.manifest import StateInput
 from edge.errors import BundleRefused, UsageError
 from edge.goals.vocabulary import check_target
 from edge.model.actions import ActionModel, state_of
-from edge.model.grounding import Answer, GroundingModel
-from edge.model.tokenizer import Text
+from edge.model.generation import Generation
+from edge.model.grounding import GroundingModel
+from edge.model.tokenizer import GroundingTokenizer
 from edge.parsing import parse_detections
 from edge.policies.open import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
@@ -26,6 +28,7 @@ from export.sources.compare import random_patches
 from export.sources.policy import read_policy, torch_state, torch_step
 from export.sources.policy_files import read_trained_policy
 from training.policy import load_policy
+from vla.rollout import Rollout
 
 PROMPT = "detect red cup"
 
@@ -69,13 +72,13 @@ def test_a_bundle_says_what_torch_says_for_longer_than_it_remembers(
     checkpoint = read_trained_policy(checkpoints[kind])
     bundle = load_bundle(bundle_of(kind))
     assert bundle.manifest.parity["max_action_error"] < 1e-4
-    text, seen = Text(bundle.read("tokenizer")), []
+    text, seen = GroundingTokenizer(bundle.read("tokenizer")), []
     with ActionModel(bundle) as model:
-        checkpoint.policy.reset()
+        rollout = Rollout(checkpoint.policy)
         for step in range(2 * checkpoint.head.window + 3):
             image = random_patches(100 + step, 40, 60)
             said = model.step(image, PROMPT, odometry(step))
-            wanted = torch_step(checkpoint, text, image, PROMPT, odometry(step))
+            wanted = torch_step(checkpoint, rollout, text, image, PROMPT, odometry(step))
             np.testing.assert_allclose(said.actions, wanted, atol=1e-4)
             seen.append(said.actions)
         # A new episode begins as the first did.
@@ -126,15 +129,17 @@ def test_a_token_policy_says_nothing_but_actions(
     bundle_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[int] = []
-    start, step = Answer.start, Answer.step
+    start, step = Generation.prefill, Generation.decode
 
     def misled(logits: np.ndarray) -> np.ndarray:
         logits = logits.copy()
         logits[:20] += 1000  # words, far more probable than any action
         return logits
 
-    monkeypatch.setattr(Answer, "start", lambda self, *a: misled(start(self, *a)))
-    monkeypatch.setattr(Answer, "step", lambda self, token: said.append(token) or misled(step(self, token)))
+    monkeypatch.setattr(Generation, "prefill", lambda self, *a: misled(start(self, *a)))
+    monkeypatch.setattr(
+        Generation, "decode", lambda self, token: said.append(token) or misled(step(self, token))
+    )
     bundle = load_bundle(bundle_of("discrete"))
     with ActionModel(bundle) as model:
         answer = model.step(random_patches(3, 40, 60), PROMPT, odometry(1))
@@ -145,12 +150,12 @@ def test_a_token_policy_says_nothing_but_actions(
 
 
 def test_policies_of_such_bundles_drive(bundle_of: Callable[[str], Path]) -> None:
-    mount = CameraMount(0.9, 0.3, 0.2, 0.1, 0.2)
+    mount = CameraMount(0.9, 0.3, 0.2, 0.1)
     frame = Frame(random_patches(1, 40, 60), 5, 0)
     for kind in ("lstm", "discrete"):
         bundle = load_bundle(bundle_of(kind))
         goal = check_target(bundle, Goal("find_object", "the red cups"))
-        with make_policy(bundle, goal, mount) as policy:
+        with make_policy(bundle, goal, mount, DEFAULT_BASE) as policy:
             observation = Observation({"front": frame}, goal, odometry(0))
             inference = policy.infer(observation)
             chunk = policy.act(observation, inference)
@@ -160,7 +165,7 @@ def test_policies_of_such_bundles_drive(bundle_of: Callable[[str], Path]) -> Non
     with pytest.raises(BundleRefused, match="cannot do describe_scene"):
         check_target(bundle, Goal("describe_scene"))
     with pytest.raises(BundleRefused, match="only drives"):
-        make_policy(bundle, Goal("describe_scene"), mount)
+        make_policy(bundle, Goal("describe_scene"), mount, DEFAULT_BASE)
 
 
 def test_a_state_can_not_be_made_up(bundle_of: Callable[[str], Path]) -> None:

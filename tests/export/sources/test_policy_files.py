@@ -68,7 +68,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: edit_weights(f, lambda w: {n: v for n, v in w.items() if "vision_tower" not in n}),
         r"[0-9]+ tensors of [0-9]+ missing, the first is backbone\.model\.model\.vision_tower",
     ),
-    "prefix": (lambda f: edit_weights(f, lambda w: {f"module.{n}": v for n, v in w.items()}), "no place for"),
+    "prefix": (
+        lambda f: edit_weights(f, lambda w: {f"module.{n}": v for n, v in w.items()}),
+        "that the net has not",
+    ),
     "wider": (lambda f: edit_vla(f, head=wider_head(f)), r"of another shape, the first is head\."),
     "no shape": (lambda f: (f / "vla.json").write_text("[1]"), "holds no keys"),
     "no json": (lambda f: (f / "statistics.json").write_text("{"), "cannot read"),

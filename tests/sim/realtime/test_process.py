@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.base_spec import DEFAULT_BASE
 from edge.cameras.open import ShmCamera, open_camera
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing, UsageError
@@ -133,7 +134,7 @@ def frames(camera: ShmCamera, seconds: float) -> list[Frame]:
 
 
 def test_frames_flow_at_30_hz_with_stamps_of_their_capture(robot: SimRobot):
-    camera = open_camera(robot.camera_uri, MonotonicClock())
+    camera = open_camera(robot.camera_uris["front"], MonotonicClock())
     assert isinstance(camera, ShmCamera)
     time.sleep(0.2)
     seen = frames(camera, 2.0)
@@ -150,8 +151,8 @@ def test_robot_is_found_by_name_and_knows_where_its_camera_sits(robot: SimRobot)
     assert find_robot("sim?noise=8&width=64") == (open_robot, {"noise": "8", "width": "64"})
     with pytest.raises(UsageError, match="unknown robot 'butler'"):
         find_robot("butler")
-    assert robot.mount.height_m == pytest.approx(0.35) and robot.mount.radius_m == pytest.approx(0.2)
-    assert robot.room is not None and any(place.is_target for place in robot.room.places)
+    assert robot.mount.height_m == pytest.approx(0.35) and robot.base == DEFAULT_BASE
+    assert robot.room is not None and any(place.is_target for place in robot.room.objects)
     assert robot.motors_uri.startswith("mavlink:///dev/pts/") and "rendered by" in robot.about
     robot.check()
 
@@ -167,7 +168,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, str], tmp_p
 def test_camera_can_be_set(tmp_path: Path):
     settings = {"width": "160", "height": "120", "rate_hz": "15", "fov_rad": "0.8", "latency_ms": "60"}
     robot = open_robot(RobotOptions(CUP, tmp_path, settings=settings))
-    camera = open_camera(robot.camera_uri, MonotonicClock())
+    camera = open_camera(robot.camera_uris["front"], MonotonicClock())
     assert isinstance(camera, ShmCamera)
     time.sleep(0.3)
     age_ms = (time.monotonic_ns() - camera.latest(1.0).stamp_ns) / 1e6
@@ -216,7 +217,7 @@ def test_a_run_turns_and_leaves_a_whole_folder(tmp_path: Path, tiny_bundle: Path
     assert lines[0]["armed"] is False and lines[-1]["armed"] is False and not moving(lines[-1])
     assert max(line["angular_z"] for line in lines) == pytest.approx(0.6, abs=1e-3)
     assert {path.name for path in run.folder.iterdir()} == {
-        "summary.json", "pids.json", "firmware.jsonl", "sim.log", "path.png", "frames.png",
+        "summary.json", "pids.json", "firmware.jsonl", "sim.log", "run.log", "path.png", "frames.png",
     }  # fmt: skip
     assert set(run.pids) == {"runtime", "motor", "sim"}
     assert not any(alive(pid) for pid in run.pids.values())

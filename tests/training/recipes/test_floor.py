@@ -14,7 +14,7 @@ from training.recipes.floor import (
     BINS,
     TOP,
     FloorNet,
-    Recipe,
+    FloorRecipe,
     augment,
     export_floor,
     main,
@@ -74,7 +74,7 @@ def test_scores_tell_too_far_from_too_near():
 def test_learns_and_leaves_its_curve(tmp_path: Path):
     _write_data(tmp_path / "data")
     out = tmp_path / "out"
-    train(tmp_path / "data", tmp_path / "data", out, Recipe(steps=3, batch=4))
+    train(tmp_path / "data", tmp_path / "data", out, FloorRecipe(steps=3, batch=4))
     assert {path.name for path in out.iterdir()} == {"recipe.json", "curve.jsonl", "floor.pt"}
     with pytest.raises(UsageError, match="no floor dataset"):
         main(["--data", str(tmp_path), "--val", str(tmp_path), "--out", str(out)])

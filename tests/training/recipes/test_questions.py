@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.goals.words import COLOURS, KINDS
 from training.recipes.questions import find, phrase, sample_question
-from vla.backbones.tokenizer import COLOURS, KINDS, build_tokenizer
+from vla.backbones.tokenizer import build_tokenizer
 
 RED, BLUE = COLOURS.index("red"), COLOURS.index("blue")
 CUP, BOX = KINDS.index("cup"), KINDS.index("box")

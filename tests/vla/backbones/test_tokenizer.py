@@ -3,10 +3,16 @@ import unicodedata
 import pytest
 from tokenizers import Tokenizer
 
-from vla.backbones.tokenizer import COLOURS, KINDS, KOREAN, LOC_COUNT, build_tokenizer, loc_token
+from edge.bundle.bundle import load_bundle
+from edge.goals.words import COLOURS, KINDS, KOREAN
+from vla.backbones.tokenizer import LOC_COUNT, build_tokenizer, loc_token
 
 TOKENIZER = build_tokenizer()
 ANSWER = "<loc0500><loc0300><loc0700><loc0600> red cup"
+
+
+def test_the_tokenizer_is_that_of_the_default_model():
+    assert TOKENIZER.to_str().encode() == load_bundle("default").read("tokenizer")
 
 
 def test_special_tokens_and_places_have_their_ids():

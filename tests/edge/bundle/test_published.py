@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.bundle.published import check_checkpoint, check_kind, is_microsofts
 from edge.errors import UsageError
-from vla.published import check_checkpoint, check_kind, is_microsofts
 
 LLAVA = {
     "model_type": "llava",
