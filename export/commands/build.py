@@ -17,7 +17,7 @@ from export.tensorrt.proof import add_plans, compare_plans
 
 
 def main(argv: list[str]) -> int:
-    """Run it; returns the exit code."""
+    """Run the command, and return its exit code."""
     p = ArgumentParser("build", "adds TensorRT plans to a bundle, on the device that will run them")
     p.add_argument("bundle", help="folder of the bundle; the name of an installed one needs --out")
     p.add_argument("--out", type=Path, help="folder of the bundle with plans; default: the same, replaced")
@@ -30,9 +30,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("--json", action="store_true", help="print figures as JSON")
     a = p.parse_args(argv)
     if a.out is None and a.bundle in bundle_names() and not Path(a.bundle).is_dir():
-        raise UsageError(
-            f"'{a.bundle}' is an installed bundle and stays as it is", "say where to with --out FOLDER"
-        )
+        raise UsageError(f"'{a.bundle}' is an installed bundle and stays as it is", "give --out FOLDER")
     bundle = load_bundle(a.bundle, whole=True)
     version = str(load_tensorrt().__version__)
     machine = this_machine()

@@ -4,8 +4,8 @@
     prefill  image_features[, deep], ids, length     -> logits (1,V), position, cache[, cross, cross_mask]
     decode   token, position, past[, ...]            -> logits (1,V), cache
 
-`edge/model/generation.py` describes inputs and outputs; an input that is not named there comes from the output
-of the same name of an earlier graph.
+`edge/model/generation.py` describes inputs and outputs; an input that is not named there comes from the
+output of the same name of an earlier graph.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class GraphSource:
     outputs: list[str]
 
     def to_onnx(self) -> bytes:
-        """The ONNX file, its weights inside or in the store of `export.graphs.weights.weights_in`."""
+        """Export the ONNX file, its weights inside or in the store of `export.graphs.weights.weights_in`."""
         return to_onnx(self.module, self.inputs, self.outputs)
 
 
@@ -65,7 +65,7 @@ class Prefill(nn.Module):
         self.register_buffer("before", torch.tensor([before], dtype=torch.long), persistent=False)
 
     def place(self, image_features: Tensor, ids: Tensor) -> Tensor:
-        """The tokens in their slots, (1, before + image + prompt + appended, D), those appended zero."""
+        """Put tokens into their slots, (1, before + image + prompt + appended, D); those appended are 0."""
         slots = self.reader.slots
         image = [image_features] if slots.image else []
         before = [self.reader.embed(self.before)] if slots.before else []
@@ -73,11 +73,11 @@ class Prefill(nn.Module):
         return nn.functional.pad(placed, (0, 0, 0, slots.appended))
 
     def end(self, length: Tensor) -> Tensor:
-        """The slot after the prompt, (1,)."""
+        """Return the slot after the prompt, (1,)."""
         return length + self.reader.slots.before + self.reader.slots.image
 
     def answer(self, context: Tensor, end: Tensor, extra: Extra) -> tuple[Tensor, ...]:
-        """Logits (1, V) after a context, position, cache, and what else the family has.
+        """Compute logits (1, V) after a context, position, cache, and the family's other outputs.
 
         The context ends before slot `end`.
         """
@@ -116,7 +116,7 @@ class Decode(nn.Module):
 
 
 def extra_of(**given: Tensor | None) -> Extra:
-    """The tensors that are given, by name."""
+    """Return the tensors that are given, by name."""
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -136,7 +136,7 @@ class VisionSource:
 
 @torch.inference_mode()
 def vision_source(backbone: Backbone, height: int, width: int) -> VisionSource:
-    """The vision graph for images of one size in pixels."""
+    """Build the vision graph for images of one size in pixels."""
     before = hf_logging.get_verbosity()
     hf_logging.set_verbosity_error()  # else it warns of parts that have no attention
     backbone.model.set_attn_implementation("eager")  # it exports as plain products and sums
@@ -150,7 +150,7 @@ def vision_source(backbone: Backbone, height: int, width: int) -> VisionSource:
 
 
 def _vision(backbone: Backbone, height: int, width: int) -> nn.Module:
-    """The vision graph's module for images of one size in pixels."""
+    """Build the vision graph's module for images of one size in pixels."""
     if isinstance(backbone, QwenVL):
         return QwenVision(backbone, height, width)
     if isinstance(backbone, SmolVLM):
@@ -161,7 +161,7 @@ def _vision(backbone: Backbone, height: int, width: int) -> nn.Module:
 def family_sources(
     backbone: Backbone, height: int, width: int, before: tuple[int, ...], prompt: int, answer: int
 ) -> dict[str, GraphSource]:
-    """The graphs of a model that answers, by stage, for images of one size in pixels.
+    """Build the graphs of a model that answers, by stage, for images of one size in pixels.
 
     At most `prompt` tokens follow the image, and `answer` tokens make an answer. `before` are the ids ahead
     of the image; Flamingo's last is `<image>`.
@@ -180,18 +180,18 @@ def family_sources(
 def paligemma_sources(
     model: PaliGemmaForConditionalGeneration, height: int, width: int, prompt: int = 8, answer: int = 16
 ) -> dict[str, GraphSource]:
-    """The graphs of a bare PaliGemma, such as the default model's, by stage."""
+    """Build the graphs of a bare PaliGemma, such as the default model's, by stage."""
     return family_sources(PaliGemma(model, Layout(), {}), height, width, (), prompt, answer)
 
 
 def prefill_inputs(seen: VisionSource, prompt: int) -> dict[str, Tensor]:
-    """Inputs of prefill, of the right shapes."""
+    """Draw inputs of prefill, of the right shapes."""
     images = {name: torch.randn_like(value) for name, value in seen.outputs.items()}
     return images | {"ids": torch.arange(prompt)[None] % 8, "length": torch.tensor([max(1, prompt - 1)])}
 
 
 def with_decode(prefill: GraphSource, reader: Reader, seen: VisionSource) -> dict[str, GraphSource]:
-    """The given prefill and its decode, by stage.
+    """Complete a prefill by its decode, by stage.
 
     The module of prefill outputs logits, position, cache, and cross if there is an encoder.
     """
@@ -211,11 +211,11 @@ def with_decode(prefill: GraphSource, reader: Reader, seen: VisionSource) -> dic
 
 
 def reader_of(backbone: Backbone, slots: Slots, picture: ImageTokens) -> Reader:
-    """The reader of the backbone's family."""
+    """Build the reader of the backbone's family."""
     return READERS[backbone.family](backbone, slots, picture)
 
 
 def untie(reader: Reader) -> None:
-    """Gives the output layer weights of its own: one tensor with two uses upsets later quantization."""
+    """Give the output layer weights of its own: one tensor with two uses upsets later quantization."""
     output: Any = reader.output
     output.weight = nn.Parameter(output.weight.detach().clone())

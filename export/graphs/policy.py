@@ -34,7 +34,7 @@ class Context(Prefill):
     def place_with_state(
         self, image_features: Tensor, ids: Tensor, length: Tensor, state: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """The context's tokens in all its slots, (1, slots, D), and the slot after it, (1,)."""
+        """Put the context's tokens into all its slots, (1, slots, D), and the slot after it, (1,)."""
         placed, end = self.place(image_features, ids), self.end(length)
         if self.state is None or state is None:
             return placed, end
@@ -135,7 +135,7 @@ class CountedWindowActions(nn.Module):
 
 
 def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[str, GraphSource]:
-    """The graphs of a policy, by stage, for images of one size in pixels.
+    """Build the graphs of a policy, by stage, for images of one size in pixels.
 
     At most `prompt` tokens follow the image. The policy must be in evaluation mode and fp32; a discrete one's
     tied LM head is untied in place. Raises UsageError if the backbone has no room for so many tokens.
@@ -159,7 +159,7 @@ def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[st
 
 
 def head_sources(head: Head, window: int) -> dict[str, GraphSource]:
-    """The graphs of a continuous head that sees `window` steps, by stage."""
+    """Build the graphs of a continuous head that sees `window` steps, by stage."""
     features, recent = torch.randn(1, head.inputs), torch.randn(1, window, head.inputs)
     if isinstance(head, FCHead):
         return {"head": GraphSource(FCActions(head), {"features": features}, ["actions"])}

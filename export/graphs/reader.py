@@ -59,7 +59,7 @@ class StaticCache:
         self.cross_mask: Tensor | None = None  # (1, 1, 1, tokens)
 
     def update(self, keys: Tensor, values: Tensor, layer: int, **_: Any) -> tuple[Tensor, Tensor]:
-        """Takes a layer's new keys and values, (1, heads, T, head width), and returns those to attend to."""
+        """Take a layer's new keys and values, (1, heads, T, head width), and return those to attend to."""
         # From 5.24 on, transformers' layers hand on more that only its own caches read.
         if len(self.layers) > 2 * layer:  # the same layer calls again: it attends to the encoder
             if self.given is not None:
@@ -74,7 +74,7 @@ class StaticCache:
         return keys, values
 
     def get_seq_length(self) -> int:
-        """Zero: positions are given, and not counted from here."""
+        """Return 0: positions are given, and not counted from here."""
         return 0
 
 
@@ -86,7 +86,7 @@ class Reader(nn.Module):
     table: Tensor
 
     def __init__(self, backbone: Backbone, slots: Slots, picture: ImageTokens) -> None:
-        """Takes `picture`, the backbone's tokens for one image. Raises UsageError if the slots do not fit."""
+        """Take `picture`, the backbone's tokens for one image. Raises UsageError if the slots do not fit."""
         super().__init__()
         self.model: Any = backbone.decoder
         self.embedding: Any = backbone.model.get_input_embeddings()
@@ -97,18 +97,18 @@ class Reader(nn.Module):
         _check_room(backbone, slots, int(self.table.max()) + 1)
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Ids (1, n) to tokens (1, n, D)."""
+        """Embed ids (1, n) as tokens (1, n, D)."""
         return self.embedding(ids)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits of the next token, (..., D) -> (..., V)."""
+        """Compute logits of the next token, (..., D) -> (..., V)."""
         logits = self.output(hidden)
         return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap
 
     def read(self, context: Tensor, end: Tensor, appended: int, cache: StaticCache, extra: Extra) -> Tensor:
-        """States (1, max(appended, 1), D) at the `appended` last tokens of a context, or at its last token.
+        """Compute states at the `appended` last tokens of a context, or at its last token.
 
-        The context is (1, T, D), and its tokens end before slot `end` (1,).
+        Their shape is (1, max(appended, 1), D). The context is (1, T, D) and ends before slot `end` (1,).
         """
         slots = torch.arange(context.shape[1])
         start = end - appended
@@ -119,24 +119,27 @@ class Reader(nn.Module):
         return self.norm(hidden.index_select(1, end - max(appended, 1) + torch.arange(max(appended, 1))))
 
     def step(self, token: Tensor, position: Tensor, cache: StaticCache, extra: Extra) -> Tensor:
-        """The state (1, 1, D) of one token (1, 1, D) at its slot `position` (1,)."""
+        """Compute the state (1, 1, D) of one token (1, 1, D) at its slot `position` (1,)."""
         assert cache.past is not None
         visible = (torch.arange(cache.past.shape[3]) <= position)[None]
         return self.norm(self.layers(token, visible, position, cache, extra))
 
     def first_step(self, end: Tensor) -> Tensor:
-        """The slot of the first token that follows, (1,)."""
+        """Return the slot of the first token that follows, (1,)."""
         return end
 
     def cache_of(self, cache: StaticCache) -> dict[str, Tensor]:
-        """The tensors that decode needs, by name; the cache is as long as all slots."""
+        """Return the tensors that decode needs, by name; the cache is as long as all slots."""
         missing = self.slots.all - self.slots.read
         return {"cache": nn.functional.pad(torch.stack(cache.layers), (0, 0, 0, missing))}
 
     def layers(
         self, hidden: Tensor, visible: Tensor, slots: Tensor, cache: StaticCache, extra: Extra
     ) -> Tensor:
-        """States before the last norm; `visible` broadcasts to (T, keys), `slots` (T,) are the tokens'."""
+        """Compute states before the last norm.
+
+        `visible` broadcasts to (T, keys), `slots` (T,) are those of the tokens.
+        """
         mask = mask_of(visible)
         positions = self.table.index_select(1, slots)
         rotary = self.model.rotary_emb(hidden, position_ids=self.rotary_positions(positions))
@@ -149,21 +152,21 @@ class Reader(nn.Module):
         return hidden
 
     def rotary_positions(self, positions: Tensor) -> Tensor:
-        """Positions (3, T) as the family's rotary embedding takes them."""
+        """Choose positions (3, T) as the family's rotary embedding takes them."""
         return positions[:1]
 
     def norm(self, hidden: Tensor) -> Tensor:
-        """The last norm."""
+        """Apply the last norm."""
         return self.model.norm(hidden)
 
 
 def mask_of(visible: Tensor) -> Tensor:
-    """The numbers that are added to attention, (1, 1, T, keys)."""
+    """Return the numbers that are added to attention, (1, 1, T, keys)."""
     return torch.where(visible, 0.0, HIDDEN)[None, None]
 
 
 def _positions(slots: Slots, picture: ImageTokens) -> Tensor:
-    """The positions of all slots, (3, slots), in time, height and width.
+    """Return the positions of all slots, (3, slots), in time, height and width.
 
     They are the same but for families that place images in a grid, which takes fewer positions than it has
     tokens.

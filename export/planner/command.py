@@ -1,4 +1,4 @@
-"""`vla-edge plan`: does a model fit a board, and how fast could it be?"""
+"""`vla-edge plan`: if a model fits a board, and how fast it could be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from export.planner.sources import find_model
 
 
 def main(argv: list[str]) -> int:
-    """Run it; returns the exit code."""
+    """Run the command, and return its exit code."""
     p = ArgumentParser("plan", "says if a model fits a board, and how fast it could be; downloads nothing")
     p.add_argument(
         "--model",
