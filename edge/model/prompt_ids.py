@@ -16,7 +16,7 @@ from edge.errors import BundleRefused, UsageError
 
 @dataclass(frozen=True, slots=True)
 class ImageTokens:
-    """How the prompt shows the image."""
+    """The image's tokens in a prompt."""
 
     tokens: int  # for the image, or for each tile
     rows: int = 0  # rows of tiles, see `edge.model.patches.VisionInput`
