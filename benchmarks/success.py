@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import (
     ArgumentParser,
@@ -26,13 +27,15 @@ from edge.commands.arguments import (
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
+from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
-from sim.lockstep import Episode, play
+from sim.bases import parse_base
+from sim.lockstep import EpisodeResult, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
-from sim.world import Pose, World, surface_distance_m
+from sim.world import World, surface_distance_m
 
 ARRIVAL_M = 0.7
 ALL_ROUND_RAD = 2 * math.pi
@@ -45,12 +48,24 @@ class Trial:
 
     seed: int
     target: str
-    episode: Episode
-    shortest_m: float  # straight line from the start to within ARRIVAL_M of the target: no path is shorter
+    episode: EpisodeResult
+    shortest_m: float  # straight line from the start to within ARRIVAL_M of the target; no path is shorter
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSettings:
+    """What all episodes of an evaluation have in common."""
+
+    bundle: str  # a name or a folder
+    latency_s: float  # time from a frame to the model's answer about it
+    max_s: float  # simulated time of an episode
+    absent: bool = False  # the target is not in the room
+    allow_unproved: bool = False  # take a bundle that failed the gate of its export
+    base: BaseSpec = DEFAULT_BASE
 
 
 def wilson95(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval at 95 % for a share (Wilson 1927)."""
+    """Return Wilson's score interval at 95 % for a share, each in [0, 1] (Wilson 1927)."""
     if trials == 0:
         return 0.0, 1.0
     z, p = 1.959964, successes / trials
@@ -61,7 +76,7 @@ def wilson95(successes: int, trials: int) -> tuple[float, float]:
 
 
 def targets(count: int, seed: int, target: str | None) -> list[str]:
-    """What each episode asks for: the given target, or every kind in turn, half of them with a colour."""
+    """Return each episode's target: the given one, or every kind in turn, half of them with a colour."""
     if target is not None:
         return [target] * count
     rng = np.random.default_rng((seed, 77))
@@ -74,7 +89,7 @@ def targets(count: int, seed: int, target: str | None) -> list[str]:
 
 
 def measured_latency_s(bundle: Bundle) -> float:
-    """Median time of a whole answer on this machine, rounded up to 5 ms so that runs can be repeated."""
+    """Measure the median time of an answer on this machine, rounded up to 5 ms so that runs repeat."""
     from edge.model.actions import ActionModel
     from edge.model.grounding import GroundingModel
 
@@ -95,64 +110,61 @@ def measured_latency_s(bundle: Bundle) -> float:
     return math.ceil(median(times) / 0.005) * 0.005
 
 
-class _Player:
+class _EpisodePlayer:
     """What a process keeps between episodes."""
 
-    def __init__(self, bundle: str, allow_unproved: bool, latency_s: float, max_s: float) -> None:
-        self.bundle = load_bundle(bundle, allow_unproved=allow_unproved)
-        self.latency_s, self.max_s = latency_s, max_s
-        self.renderer = Renderer(CameraSpec())
+    def __init__(self, settings: EpisodeSettings) -> None:
+        self._settings = settings
+        self._bundle = load_bundle(settings.bundle, allow_unproved=settings.allow_unproved)
+        self._renderer = Renderer(CameraSpec())
 
-    def play(self, seed: int, goal: Goal, absent: bool) -> Trial:
-        scene = make_scene(seed, goal.target, absent)
-        world = World(scene, seed)
-        self.renderer.load(world.model, scene)
+    def play(self, seed: int, goal: Goal) -> Trial:
+        settings, base = self._settings, self._settings.base
+        scene = make_scene(seed, goal.target, settings.absent, base.radius_m)
+        world = World(scene, seed, base)
+        self._renderer.load(world.model, scene)
         start = Pose(*scene.start)
         gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
-        with make_policy(self.bundle, goal, self.renderer.spec.mount, threads=1) as policy:
-            episode = play(world, self.renderer, policy, goal, self.latency_s, self.max_s)
+        with make_policy(self._bundle, goal, self._renderer.spec.mount, base) as policy:
+            episode = play(world, self._renderer, policy, goal, settings.latency_s, settings.max_s)
         return Trial(seed, goal.target, episode, max(0.0, min(gaps, default=0.0)))
 
 
-_player: _Player | None = None
+_player: _EpisodePlayer | None = None
 
 
-def _start(bundle: str, allow_unproved: bool, latency_s: float, max_s: float) -> None:
+def _start(settings: EpisodeSettings) -> None:
     global _player
-    _player = _Player(bundle, allow_unproved, latency_s, max_s)
+    _player = _EpisodePlayer(settings)
 
 
-def _play(job: tuple[int, Goal, bool]) -> Trial:
+def _play(job: tuple[int, Goal]) -> Trial:
     assert _player is not None
     return _player.play(*job)
 
 
 def evaluate(
-    bundle: str,
+    settings: EpisodeSettings,
     goals: list[Goal],
     seed: int,
-    latency_s: float,
-    max_s: float,
-    absent: bool,
     jobs: int,
-    allow_unproved: bool = False,
-    told: Callable[[list[Trial]], None] = lambda trials: None,
+    on_progress: Callable[[list[Trial]], None] = lambda trials: None,
 ) -> list[Trial]:
-    """One episode per goal, with seeds seed, seed + 1, ...; in order, whatever the number of processes.
-    `told` hears of those that are over, after each."""
-    work = [(seed + i, goal, absent) for i, goal in enumerate(goals)]
+    """Play one episode per goal, with the seeds seed, seed + 1, ..., in `jobs` processes.
+
+    The trials come in the order of the goals. `on_progress` gets those that are over, after each.
+    """
+    numbered = [(seed + i, goal) for i, goal in enumerate(goals)]
     trials: list[Trial] = []
-    with multiprocessing.get_context("spawn").Pool(
-        jobs, _start, (bundle, allow_unproved, latency_s, max_s)
-    ) as pool:
-        for trial in pool.imap(_play, work):
+    with multiprocessing.get_context("spawn").Pool(jobs, _start, (settings,)) as pool:
+        for trial in pool.imap(_play, numbered):
             trials.append(trial)
-            told(trials)
+            on_progress(trials)
     return trials
 
 
-class _Line:
-    """Tells a person how far it is."""
+class _ProgressLine:
+    """A line on a terminal with the number of episodes that are over."""
 
     def __init__(self, total: int) -> None:
         self._total, self._started = total, time.monotonic()
@@ -167,7 +179,7 @@ class _Line:
 
 
 def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
-    """The figures of `vla-edge eval --json`. With `absent`, success is not to claim arrival."""
+    """Return the figures of `vla-edge eval --json`. With `absent`, success is not to claim arrival."""
     n = len(trials)
     good = [not t.episode.claimed if absent else t.episode.success for t in trials]
     per_target: dict[str, list[bool]] = defaultdict(list)
@@ -211,10 +223,18 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--episodes", type=positive_int, default=100)
     p.add_argument("--seed", type=non_negative_int, default=1000)
     p.add_argument("--bundle", default="default", help="a name or a folder")
+    p.add_argument(
+        "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
+    )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
-    p.add_argument("--max-seconds", type=positive_float, default=60.0, help="simulated, per episode")
+    p.add_argument(
+        "--max-seconds",
+        type=positive_float,
+        default=60.0,
+        help="simulated seconds of an episode (%(default)g)",
+    )
     p.add_argument(
         "--allow-unproved", action="store_true", help="also a bundle that failed its export's gate"
     )
@@ -223,31 +243,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """`vla-edge eval`."""
+    """Run `vla-edge eval` and return the exit code."""
     a = _parser().parse_args(argv)
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
+    base = parse_base(a.base)
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
-    jobs = min(a.jobs, a.episodes)
-    trials = evaluate(
-        a.bundle,
-        goals,
-        a.seed,
-        latency_s,
-        a.max_seconds,
-        a.absent,
-        jobs,
-        a.allow_unproved,
-        _Line(len(goals)),
-    )
+    settings = EpisodeSettings(a.bundle, latency_s, a.max_seconds, a.absent, a.allow_unproved, base)
+    trials = evaluate(settings, goals, a.seed, min(a.jobs, a.episodes), _ProgressLine(len(goals)))
     summary = summarize(trials, a.absent) | {
         "episodes": len(trials),
         "seed": a.seed,
         "absent": a.absent,
         "latency_ms": round(latency_s * 1e3, 1),
         "max_seconds": a.max_seconds,
+        **({"base": a.base} if a.base else {}),
         "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
     }
     print(json.dumps(summary, ensure_ascii=False) if a.json else _table(summary))

@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A monotonic clock. Stamps are int nanoseconds."""
+    """A monotonic clock. Stamps are integer nanoseconds."""
 
     def now_ns(self) -> int: ...
 
@@ -25,7 +25,7 @@ class MonotonicClock:
 
 
 class VirtualClock:
-    """A clock that only moves when told to: lockstep simulation and tests."""
+    """A clock that only moves when it is advanced, for lockstep simulation and tests."""
 
     def __init__(self, start_ns: int = 0) -> None:
         self._now_ns = start_ns
@@ -41,7 +41,7 @@ class VirtualClock:
 
 
 class Ticker:
-    """A periodic loop's absolute deadlines. Late ticks are skipped and counted, never burst."""
+    """The absolute deadlines of a periodic loop. Late ticks are skipped and counted, never made up for."""
 
     def __init__(self, period_ns: int, clock: Clock) -> None:
         self._period_ns = period_ns

@@ -1,12 +1,21 @@
 """The error tree. Each error says what went wrong, what was measured, the limit, and the next command.
 
-Exit codes: 0 done, 1 unexpected bug, 2 bad usage or config, 3 goal not reached,
-4 stopped by safety, 5 hardware not there, 6 bundle refused.
+    EdgeError                exit code 1
+    ├── EndOfFrames          0  every recorded frame has been played (in `edge.cameras.file`)
+    ├── UsageError           2  bad arguments, address or configuration
+    ├── SafetyStop           4  a safety rule stopped the robot
+    │   ├── StaleFrame       4  the newest frame is too old
+    │   ├── MotorFault       4  the motor process or the actuator failed
+    │   └── EngineFault      4  an engine failed
+    ├── HardwareMissing      5  a camera, port, robot or renderer is not there
+    └── BundleRefused        6  a bundle is missing, damaged or not made for this
+
+Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug.
 """
 
 
 class EdgeError(Exception):
-    """Base of every error a user can cause or meet. `exit_code` is what the command line returns."""
+    """Base of every error that a user can cause or meet. The command line returns its `exit_code`."""
 
     exit_code = 1
 
@@ -17,7 +26,7 @@ class EdgeError(Exception):
 
 
 class UsageError(EdgeError):
-    """Bad arguments or configuration: nothing was started."""
+    """Bad arguments, a malformed address or a bad configuration: nothing was started."""
 
     exit_code = 2
 

@@ -1,15 +1,44 @@
-"""The protocols at the runtime's edges. Constructing opens, the context manager closes."""
+"""The protocols at the runtime's edges. A constructor opens, `close` or the context manager closes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
-from edge.records import ActionChunk, Detection, Frame, Goal, Observation, Odometry, Velocity
+from edge.records import (
+    ActionChunk,
+    Detection,
+    DriveEnd,
+    Frame,
+    Goal,
+    MotorStatus,
+    Observation,
+    Odometry,
+    Velocity,
+)
 
 Tensor = NDArray[Any]
+
+
+class Closing(ABC):
+    """Base of all that stays open until it is closed. Close it, or use it as a context manager."""
+
+    @abstractmethod
+    def close(self) -> object:
+        """Give back what is held. A second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Camera(Protocol):
@@ -18,7 +47,7 @@ class Camera(Protocol):
     name: str
 
     def latest(self, max_age_s: float) -> Frame:
-        """The newest frame. Raises StaleFrame when it is older than max_age_s."""
+        """Return the newest frame. Raises StaleFrame if it is older than `max_age_s`, or if there is none."""
         ...
 
     def close(self) -> None: ...
@@ -26,28 +55,37 @@ class Camera(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What an actuator says of itself. None where it does not know."""
+    """What an actuator reports about itself; None for what it does not measure."""
 
     armed: bool
     odometry: Odometry | None = None
     battery_fraction: float | None = None  # [0, 1]
-    fault: str = ""  # non-empty: it refuses to move, and why
+    fault: str = ""  # why it refuses to move; empty if it does not
 
 
 class Motors(Protocol):
-    """A driver of the actuator. Lives in the motor process only."""
+    """A driver of an actuator. It lives in the motor process only."""
 
-    def arm(self) -> None: ...
+    max_rate_hz: float  # setpoints per second that the line to the actuator carries
+
+    def arm(self) -> None:
+        """Ask the actuator to arm. Called again until `read().armed` is true."""
+        ...
 
     def write(self, command: Velocity) -> Velocity:
-        """Send one setpoint; returns what was actually sent. Never blocks longer than a tick."""
+        """Send one setpoint and return what was sent. Never blocks longer than a tick.
+
+        Raises HardwareMissing if the line is gone, MotorFault if the actuator does not take it.
+        """
         ...
 
     def stop(self) -> None:
         """Send zero and disarm; never raises."""
         ...
 
-    def read(self) -> Feedback: ...
+    def read(self) -> Feedback:
+        """Return the newest feedback. Never blocks. Raises HardwareMissing if the line is gone."""
+        ...
 
     def close(self) -> None: ...
 
@@ -62,8 +100,11 @@ class TensorSpec:
 
 
 class Engine(Protocol):
-    """One compiled graph. An output that only another engine needs may stay where the engine keeps it: it has
-    a dtype and a shape, and `np.asarray` copies it out."""
+    """One compiled graph.
+
+    An output that only another engine needs may stay in the engine's memory: it has a dtype and a shape, and
+    `np.asarray` copies it out.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -75,24 +116,24 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """What the model said of one frame. `stages_ms` holds the time that each stage took."""
+    """The model's answer to one frame. `stages_ms` holds the time that each stage took."""
 
     frame: Frame
     text: str
     confidence: float  # [0, 1]
     stages_ms: Mapping[str, float]
     chunk: ActionChunk | None = None  # policies that answer with actions
-    cut: bool = False  # the model had more to say, and was not let
+    cut: bool = False  # stopped at the token limit, before its end token
 
     @property
     def words(self) -> str:
-        """The text for people, who should know where it was cut off."""
+        """Return the text for people, marked if it was cut off."""
         return f"{self.text} … (cut off)" if self.cut else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyStatus:
-    """What a policy is about, for people and for the loop."""
+    """What a policy is doing, for people and for the loop."""
 
     state: str  # search | confirm | approach | arrived | follow | lost | look ...
     reached: bool = False  # the goal is done: the loop stops the robot and ends
@@ -104,8 +145,8 @@ class Policy(Protocol):
     """Turns observations into action chunks.
 
     `infer` is slow, stateless towards control, and runs in a worker; `act` is fast and runs at every frame,
-    with the newest finished inference (each is handed over exactly once) or None. `infer` is asked about
-    every frame that comes while it is idle, or at the policy's own rate where it is `Paced`.
+    with the newest finished inference (each is handed over exactly once) or None. `infer` gets every frame
+    that comes while it is idle, or frames at the policy's own rate if it is `Paced`.
     """
 
     @property
@@ -120,6 +161,41 @@ class Policy(Protocol):
 
 @runtime_checkable
 class Paced(Protocol):
-    """A policy that wants to be asked at a rate of its own, such as that of its demonstrations."""
+    """A policy that infers at a rate of its own, such as that of its demonstrations."""
 
-    period_ns: int  # > 0; between the frames that `infer` is asked about
+    period_ns: int  # > 0; between the frames that `infer` gets
+
+
+@runtime_checkable
+class NamesCamera(Protocol):
+    """A policy that sees with one camera of several. Others see with the only camera, or with "front"."""
+
+    camera: str
+
+
+class DriveObserver(Protocol):
+    """Follows a drive without taking part in it. Events come in the order in which they happen."""
+
+    def on_start(self, stamp_ns: int) -> None:
+        """Take note that the drive starts: the model is warm, the base is armed if the goal moves it."""
+        ...
+
+    def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
+        """Take a frame set on which the policy has acted; what it decided was sent."""
+        ...
+
+    def on_inference(self, inference: Inference) -> None:
+        """Take an answer of the model."""
+        ...
+
+    def on_chunk(self, chunk: ActionChunk) -> None:
+        """Take a chunk that was sent to the motor process."""
+        ...
+
+    def on_status(self, status: MotorStatus) -> None:
+        """Take a report of the motor process; each comes once, also before the start."""
+        ...
+
+    def on_end(self, end: DriveEnd) -> None:
+        """Take the drive's end, the last event however it ended; the base stands."""
+        ...

@@ -3,6 +3,7 @@
 Body frame: x forward, y left, z up; angles counter-clockwise positive. Stamps are CLOCK_MONOTONIC ns.
 """
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from enum import Enum
 
@@ -24,13 +25,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class CameraMount:
-    """Where a robot's camera sits and how wide it sees: turns image places into directions and ranges."""
+    """Where a robot's camera sits and how wide it sees: turns image positions into directions and ranges."""
 
     vertical_fov_rad: float  # (0, pi)
     height_m: float  # above the floor
     pitch_rad: float  # downwards positive
     forward_m: float  # ahead of the base's centre
-    radius_m: float = 0.2  # of the base itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a model says it sees, and where."""
+    """A thing that a model predicts to be in an image, and where."""
 
     box: Box
     label: str
@@ -70,7 +70,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the operator wants. Only this is an instruction, never text in the scene."""
+    """The operator's goal. Only this is an instruction, never text in the scene."""
 
     kind: str  # find_object | follow_object | describe_scene | identify_main_object | instruct
     target: str = ""  # "red cup"; empty for goals without one
@@ -101,22 +101,25 @@ class Odometry:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that a policy may know at one moment."""
+    """All that a policy may use at one moment."""
 
-    frames: dict[str, Frame]  # newest frame by camera name
+    frames: Mapping[str, Frame]  # a frame set: the newest frame of each camera, by the camera's name
     goal: Goal
     odometry: Odometry | None = None
+    camera: str = ""  # the camera that the policy sees with; empty for the only one
 
     @property
     def frame(self) -> Frame:
-        """The only frame of a robot with one camera."""
+        """The frame of the camera that the policy sees with."""
+        if self.camera:
+            return self.frames[self.camera]
         (frame,) = self.frames.values()
         return frame
 
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """What the numbers of an action mean. low <= value <= high, elementwise."""
+    """The meaning of an action's numbers. low <= value <= high, elementwise."""
 
     names: tuple[str, ...]
     units: tuple[str, ...]
@@ -147,11 +150,11 @@ class ActionChunk:
     t0_ns: int  # capture time of the frame that the plan answers
     valid_until_ns: int  # never followed after this
     confidence: float  # [0, 1]
-    decision: int  # number of the decision that made it
+    decision: int  # counts the policy's decisions
 
 
 class MotorState(Enum):
-    """What the motor process is doing."""
+    """The state of the motor process."""
 
     DISARMED = "disarmed"  # never moves; waits to be armed
     HOLDING = "holding"  # armed, at zero, waits for a chunk
@@ -160,34 +163,60 @@ class MotorState(Enum):
     LATCHED = "latched"  # stopped; ignores chunks until re-armed
 
 
+class StopCause(Enum):
+    """Why the base, or a whole drive, was stopped."""
+
+    NONE = "none"  # it was not
+    # The motor process stops the base by these.
+    REQUESTED = "requested"  # the runtime asked for it
+    RUNTIME_GONE = "runtime_gone"  # the runtime's end of the socket is closed
+    QUIT = "quit"  # asked to end, or ended by SIGTERM
+    SUSPENDED = "suspended"  # the computer slept
+    STALE_PLAN = "stale_plan"  # the frame that the newest followed chunk answers is too old
+    BASE_FAULT = "base_fault"  # the base reports a fault
+    BASE_DISARMED = "base_disarmed"  # the base disarmed itself
+    LOW_BATTERY = "low_battery"
+    STALE_ODOMETRY = "stale_odometry"
+    BASE_DISAGREES = "base_disagrees"  # the base moves differently from its setpoints
+    # The runtime ends a drive by these.
+    STALE_FRAME = "stale_frame"  # a camera's newest frame is too old
+    MODEL_SILENT = "model_silent"  # the model has not answered for too long
+    ENGINE_FAULT = "engine_fault"
+    MOTOR_FAULT = "motor_fault"  # the motor process is gone or silent, or the base did not arm
+    HARDWARE_MISSING = "hardware_missing"  # a camera or the robot is not there, or no longer
+    END_OF_FRAMES = "end_of_frames"  # every recorded frame has been played
+    INTERRUPTED = "interrupted"  # by a signal, such as SIGINT
+
+
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """What the motor process was sent and did not follow so far, counted by reason."""
+    """Chunks that the motor process did not follow, and messages that it could not read, by reason."""
 
-    malformed: int = 0  # width, horizon, dt, NaN or Inf
-    future: int = 0  # of a frame that is yet to come
+    malformed: int = 0  # a wrong width, horizon or dt, NaN or Inf
+    future: int = 0  # the chunk answers a frame from the future
     repeated: int = 0  # duplicated, replayed or out of order
-    early: int = 0  # of a frame captured before arming
+    early: int = 0  # the chunk answers a frame captured before arming
     old: int = 0  # too old when it arrived
     unsure: int = 0  # confidence below the limit
-    jumps: int = 0  # between its rows, or away from the chunk before
-    messages: int = 0  # that could not be read
+    jumps: int = 0  # it jumps between its rows, or away from the chunk before
+    messages: int = 0  # unreadable messages
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of all counts."""
         return sum(astuple(self))
 
 
 @dataclass(frozen=True, slots=True)
 class MotorStatus:
-    """What the motor process reports after each of its ticks."""
+    """The report of the motor process after each of its ticks."""
 
     stamp_ns: int
     state: MotorState
-    sent: Velocity  # what was written to the actuator in this tick
-    reason: str = ""  # why it stopped or limited; empty when neither
-    decision: int = -1  # of the chunk being followed; -1 is none
+    sent: Velocity  # the setpoint written to the actuator in this tick
+    reason: str = ""  # why it stopped or limited, for people; empty when neither
+    cause: StopCause = StopCause.NONE  # why it stopped; stays until re-armed
+    decision: int = -1  # decision of the followed chunk; -1 without one
     frame_to_motor_ns: int = -1  # first write of this decision minus its t0_ns; -1 until there is one
     ticks: int = 0
     missed_ticks: int = 0
@@ -196,8 +225,30 @@ class MotorStatus:
     battery_fraction: float | None = None  # [0, 1]
 
 
+class Outcome(Enum):
+    """How a drive ended, in one word."""
+
+    REACHED = "reached"  # the policy reached its goal
+    TIMEOUT = "timeout"
+    STOPPED = "stopped"  # by a person, or at the end of a recording
+    FAULT = "fault"  # by a safety rule, missing hardware or a bug
+
+
+@dataclass(frozen=True, slots=True)
+class DriveEnd:
+    """How a drive ended and why."""
+
+    outcome: Outcome
+    reason: str  # for people
+    exit_code: int  # see edge.errors
+    cause: StopCause = StopCause.NONE
+    hint: str = ""  # what a person can do about it
+    answer: str = ""  # for goals that end in words
+    seconds: float = 0.0  # since the drive's start
+
+
 class ActionType(Enum):
-    """What a sentence asks the robot to do."""
+    """What a sentence instructs the robot to do."""
 
     MOVE = "move"
     TURN = "turn"
@@ -213,7 +264,7 @@ class ActionType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ParsedAction:
-    """What a parser read out of a model's text."""
+    """A model's text as a parser read it."""
 
     type: ActionType
     linear_x_m_s: float
@@ -222,5 +273,5 @@ class ParsedAction:
     target: str
     confidence: float  # [0, 1]; under 0.3 stops
     reason: str  # why this reading, in plain words
-    text: str  # what it was read from
+    text: str  # the text that was read
     detections: tuple[Detection, ...] = field(default=())

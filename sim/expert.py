@@ -4,8 +4,8 @@
       │ seen nothing all round                ▲
       └─────────────► fetch ──in view─────────┘ (by way of approach)
 
-It looks for what it can't see yet, although it knows better: turns left once around, and only then drives to
-where the target comes into view. So a policy that learns from it never has to guess what no picture shows.
+It looks for what it can't see yet, although it knows better: it turns left once around, and only then drives
+to where the target comes into view. So a policy that learns from it never has to guess what no image shows.
 """
 
 import math
@@ -14,35 +14,39 @@ import numpy as np
 
 from edge.errors import UsageError
 from edge.interfaces import Inference, PolicyStatus
-from edge.navigation.servo import MAX_SPEED_M_S, turn_rate
-from edge.perception.geometry import wrap
-from edge.policies.search import FULL_TURN_RAD, TURN_RAD_S
+from edge.navigation.servo import SLOWEST_M_S, turn_rate
+from edge.perception.geometry import Pose, wrap
+from edge.policies.chunks import velocity_chunk
+from edge.policies.search import FULL_TURN_RAD
+from edge.policies.seeker import check_base
 from edge.records import ZERO, ActionChunk, CameraMount, Goal, Observation, Velocity
 from sim.scene import SceneObject
 from sim.targets import matching
 from sim.waymap import SOFT_M, Way, WayMap
-from sim.world import Pose, World, surface_distance_m
+from sim.world import World, surface_distance_m
 
 STOP_M = 0.55  # from the base's centre to the target's surface
 FACED_RAD = math.radians(4)
-STAND_S = 1.0  # that it stands before it says that it has arrived: so long, standing is to be learnt
+STAND_S = 1.0  # it stands so long before it claims that it has arrived, so that standing is learnt
 IN_VIEW_RAD = math.radians(25)  # how far off the target may be, to either side, while the way leads elsewhere
 LEAVE_VIEW_RAD = math.radians(60)  # a way that leads off by more is faced
 BRAKING_M_S2 = 0.4
-SEEN_SHARE = 0.3  # of a thing's parts in view, so that it counts as seen
-_MIN_SPEED_M_S = 0.08
+SEEN_SHARE = 0.3  # share of a thing's parts in view from which on it counts as seen
 _SIDEWAYS_M_S = 0.22
-_ROW_S, _ROWS, _MOVING_ROWS = 0.1, 5, 3  # a chunk: 0.3 s of motion, then zero
-_VALID_NS = 500_000_000
 
 
 class Expert:
-    """The policy of one world. `reset` gives it a goal; `velocity` is what it would do right now."""
+    """The policy of one world. `reset` gives it a goal; `velocity` is what it would do now."""
 
     def __init__(self, world: World, mount: CameraMount, aspect: float = 4 / 3) -> None:
-        """`mount` and `aspect` (width / height) are those of the camera that it pretends to see with."""
+        """Map the world. `mount` and `aspect` (width / height) are of the camera that it pretends to use.
+
+        Raises UsageError for a base that can't turn in place.
+        """
+        check_base(world.base)
         self.map = WayMap(world)
         self._world = world
+        self._base = world.base
         self._mount = mount
         self._half_v_rad = mount.vertical_fov_rad / 2
         self._half_h_rad = math.atan(math.tan(self._half_v_rad) * aspect)
@@ -54,7 +58,7 @@ class Expert:
         return PolicyStatus(self._state, self._state == "arrived")
 
     def reset(self, goal: Goal) -> None:
-        """Start looking for the goal's target. Raises UsageError when the room has none."""
+        """Start looking for the goal's target. Raises UsageError if the room has none."""
         wanted = matching(self._world.scene, goal.target)
         if not wanted:
             raise UsageError(f"the expert knows of no {goal.target!r} in this room", "--target NAME")
@@ -69,17 +73,17 @@ class Expert:
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk:
         self._decision += 1
-        return chunk(self.velocity(), observation.frame.stamp_ns, self._decision)
+        return velocity_chunk(self.velocity(), observation.frame.stamp_ns, self._decision)
 
     def velocity(self) -> Velocity:
-        """What to do where the world is now, whoever brought it there. Call it at every frame."""
+        """Return what to do in the world as it is now, whoever drove it there. Call it at every frame."""
         pose = self._world.pose
         self._look(pose)
         if not self._ways:
             return ZERO
         if self._target is None and self._turned_rad < FULL_TURN_RAD:
             self._state = "search"
-            return Velocity(0.0, 0.0, TURN_RAD_S)
+            return Velocity(0.0, 0.0, self._base.cruise_rad_s)
         cell = self.map.cell(pose.x_m, pose.y_m)
         target = self._target or min(self._ways, key=lambda o: self._ways[o].to_go[cell])
         if self._ways[target].to_go[cell] == 0.0:
@@ -97,7 +101,7 @@ class Expert:
 
     def _face(self, pose: Pose, target: SceneObject) -> Velocity:
         error = _bearing(pose, target.x_m, target.y_m)
-        turn = turn_rate(error, FACED_RAD)
+        turn = turn_rate(error, self._base.cruise_rad_s, FACED_RAD)
         still = turn == 0.0 and self._world.speed_m_s < 0.02
         now_ns = self._world.time_ns
         self._still_since_ns = (self._still_since_ns or now_ns) if still else None
@@ -106,24 +110,27 @@ class Expert:
         return Velocity(0.0, 0.0, turn)
 
     def _drive(self, pose: Pose, target: SceneObject) -> Velocity:
-        """Along the way, with the target kept in view where the way allows it."""
+        """Return the velocity along the way, with the target kept in view if the way allows it."""
         way = _bearing(pose, *self.map.waypoint(self._ways[target], pose.x_m, pose.y_m))
         there = _bearing(pose, target.x_m, target.y_m)
         off = wrap(way - there)
         in_sight = self._target is not None and abs(off) < LEAVE_VIEW_RAD
-        face = wrap(there + min(max(off, -IN_VIEW_RAD), IN_VIEW_RAD)) if in_sight else way
+        # A base that can't go sideways must face where it goes.
+        looks = in_sight and self._base.sideways
+        face = wrap(there + min(max(off, -IN_VIEW_RAD), IN_VIEW_RAD)) if looks else way
         gap = float(self.map.gap[self.map.cell(pose.x_m, pose.y_m)])
         left = max(0.0, surface_distance_m(pose, target) - STOP_M)
-        speed = min(MAX_SPEED_M_S, math.sqrt(2 * BRAKING_M_S2 * left))
+        speed = min(self._base.cruise_m_s, math.sqrt(2 * BRAKING_M_S2 * left))
         speed *= min(1.0, max(0.3, gap / SOFT_M)) * max(0.0, math.cos(face)) ** 2
         if abs(way) > math.radians(40):
             speed = min(speed, _SIDEWAYS_M_S)
         # Turning on the spot where the way leads off behind is done before driving.
-        speed = max(speed, _MIN_SPEED_M_S) if abs(face) < math.radians(60) else 0.0
-        return Velocity(speed * math.cos(way), speed * math.sin(way), turn_rate(face))
+        speed = max(speed, SLOWEST_M_S) if abs(face) < math.radians(60) else 0.0
+        turn = turn_rate(face, self._base.cruise_rad_s)
+        return self._base.possible(Velocity(speed * math.cos(way), speed * math.sin(way), turn))
 
     def _way(self, target: SceneObject) -> Way | None:
-        """The way to where it is near and in view; else, to where it is just near."""
+        """Return the way to positions near it that see it, or, if there are none, to positions near it."""
 
         def near(x_m: float, y_m: float) -> bool:
             return surface_distance_m(Pose(x_m, y_m, 0.0), target) <= STOP_M
@@ -140,7 +147,7 @@ class Expert:
         return None
 
     def seen_share(self, target: SceneObject, pose: Pose) -> float:
-        """How many of the target's parts are in view from `pose` and not behind something, [0, 1]."""
+        """Return the share of the target's parts in view from `pose`, not behind something, [0, 1]."""
         import mujoco
 
         world, mount = self._world, self._mount
@@ -158,13 +165,6 @@ class Expert:
                 mujoco.mj_ray(world.model, world.data, eye, ray, groups, 1, -1, hit)
                 seen += bool(hit[0] >= 0 and world.model.geom_bodyid[hit[0]] == body)
         return seen / len(parts)
-
-
-def chunk(velocity: Velocity, stamp_ns: int, decision: int) -> ActionChunk:
-    """One velocity, held for 0.3 s after the frame of `stamp_ns`, then zero."""
-    values = np.zeros((_ROWS, 3), np.float32)
-    values[:_MOVING_ROWS] = velocity.linear_x_m_s, velocity.linear_y_m_s, velocity.angular_z_rad_s
-    return ActionChunk(values, _ROW_S, stamp_ns, stamp_ns + _VALID_NS, 1.0, decision)
 
 
 def _bearing(pose: Pose, x_m: float, y_m: float) -> float:

@@ -47,29 +47,31 @@ class LatencyWorker:
 
 
 @dataclass(frozen=True, slots=True)
-class Episode:
-    """What became of one episode."""
+class EpisodeResult:
+    """How one episode ended."""
 
-    claimed: bool  # the policy said that it has arrived
+    claimed: bool  # the policy claimed that it has arrived
     success: bool  # and it was true: see sim.world.has_arrived
     bumps: int
     seconds: float
     path_m: float
     state: str
-    turned_rad: float  # how far the robot turned in all
+    turned_rad: float  # turn of the robot in all
     answers: int
 
 
 def play(
     world: World, renderer: Renderer, policy: Policy, goal: Goal, latency_s: float, max_s: float = 60.0
-) -> Episode:
-    """One episode until the policy arrives or `max_s` are over. `renderer` must have the world loaded. Any
-    object that the goal's target names counts."""
+) -> EpisodeResult:
+    """Drive one episode until the policy arrives or `max_s` are over.
+
+    `renderer` must have the world loaded. Any object that the goal's target names counts.
+    """
     policy.reset(goal)
     clock = VirtualClock()
     worker = LatencyWorker(policy, clock, latency_s)
     loop = Loop(policy, worker, goal)
-    guard = Guard(MotorLimits(), period_ns=GUARD_PERIOD_NS)
+    guard = Guard(MotorLimits.of(world.base), period_ns=GUARD_PERIOD_NS)
     guard.arm(0)
     period_ns = round(1e9 / renderer.spec.rate_hz)
     pending: Frame | None = None
@@ -78,12 +80,12 @@ def play(
     while clock.now_ns() < end_ns and not policy.status.reached:
         now_ns = clock.now_ns()
         if pending is not None and now_ns >= pending.stamp_ns + CAMERA_LATENCY_NS:
-            chunk = loop.on_frame(pending, world.odometry(now_ns))
+            step = loop.on_frame({pending.camera: pending}, world.odometry(now_ns))
             pending = None
-            if chunk is not None:
-                guard.follow(chunk, now_ns)
+            if step.chunk is not None:
+                guard.follow(step.chunk, now_ns)
         if now_ns >= next_frame_ns:
-            pending = Frame(world.picture(renderer), now_ns, seq)
+            pending = Frame(world.image(renderer), now_ns, seq)
             seq, next_frame_ns = seq + 1, next_frame_ns + period_ns
         if now_ns >= next_guard_ns:
             world.command(guard.step(now_ns))
@@ -97,6 +99,6 @@ def play(
     for _ in range(round(STOP_S * 1e9 / TIMESTEP_NS)):
         world.step()
     success = claimed and any(has_arrived(world.pose, o) for o in matching(world.scene, goal.target))
-    return Episode(
+    return EpisodeResult(
         claimed, success, world.bumps, seconds, world.path_m, policy.status.state, turned, worker.answers
     )

@@ -1,20 +1,22 @@
-"""What an operator may ask for in a simulated room, and what is true about it."""
+"""What may be the target in a simulated room, and what is true about it."""
 
 import math
 from typing import Any
 
+from edge.base_spec import DEFAULT_BASE
 from edge.errors import UsageError
 from edge.goals.words import KOREAN
-from edge.runs.drawing import Place, RoomMap
+from edge.perception.geometry import Pose
+from edge.runs.room import RoomMap, RoomObject
 from sim.objects import COLOURS, KINDS
 from sim.scene import Scene, SceneObject, sample_scene
-from sim.world import Pose, World, has_arrived, heading_error_rad, surface_distance_m
+from sim.world import World, has_arrived, heading_error_rad, surface_distance_m
 
 Target = tuple[str, str]  # kind and colour; no colour means any
 
 
 def parse_target(text: str) -> Target:
-    """ "red cup", "cup", or the same in Korean. Raises UsageError for what the simulator can't build."""
+    """Read "red cup", "cup", or the same in Korean. Raises UsageError for what the simulator can't build."""
     english = {korean: word for word, korean in KOREAN.items()}
     *colours, kind = [english.get(word, word) for word in text.split()] or [""]
     if len(colours) > 1 or kind not in KINDS or not set(colours) <= set(COLOURS):
@@ -23,14 +25,21 @@ def parse_target(text: str) -> Target:
     return kind, "".join(colours)
 
 
-def make_scene(seed: int, target: str, absent: bool = False) -> Scene:
-    """The room of that seed with the target in it, or surely without it. An empty target: any room."""
+def make_scene(
+    seed: int, target: str, absent: bool = False, radius_m: float = DEFAULT_BASE.radius_m
+) -> Scene:
+    """Return the room of that seed with the target in it, or surely without it; an empty target: any room.
+
+    A base of `radius_m` has room where it starts.
+    """
     wanted = parse_target(target) if target else None
-    return sample_scene(seed, absent=wanted) if absent else sample_scene(seed, target=wanted)
+    if absent:
+        return sample_scene(seed, absent=wanted, radius_m=radius_m)
+    return sample_scene(seed, target=wanted, radius_m=radius_m)
 
 
 def matching(scene: Scene, target: str) -> list[SceneObject]:
-    """The objects that `target` names; none for an empty one."""
+    """Return the objects that `target` names; none for an empty target."""
     if not target:
         return []
     kind, colour = parse_target(target)
@@ -38,21 +47,21 @@ def matching(scene: Scene, target: str) -> list[SceneObject]:
 
 
 def room_map(scene: Scene, target: str) -> RoomMap:
-    """The room from above, for pictures."""
+    """Return the room from above, for pictures."""
     wanted = matching(scene, target)
-    places = tuple(_place(each, each in wanted) for each in (*scene.clutter, *scene.objects))
+    objects = tuple(_room_object(each, each in wanted) for each in (*scene.clutter, *scene.objects))
     half_x, half_y = scene.width_m / 2, scene.depth_m / 2
-    return RoomMap(-half_x, -half_y, half_x, half_y, places, *scene.start)
+    return RoomMap(-half_x, -half_y, half_x, half_y, objects, *scene.start)
 
 
-def _place(thing: SceneObject, is_target: bool) -> Place:
+def _room_object(thing: SceneObject, is_target: bool) -> RoomObject:
     red, green, blue = (round(255 * part) for part in thing.geoms[0].rgb)
     label = thing.name if thing.colour else ""
-    return Place(label, thing.x_m, thing.y_m, thing.radius_m, (red, green, blue), is_target)
+    return RoomObject(label, thing.x_m, thing.y_m, thing.radius_m, (red, green, blue), is_target)
 
 
 def truth(world: World, target: str) -> dict[str, Any]:
-    """How it ended, in JSON: never shown to the policy. Distances in metres, angles in degrees."""
+    """Return how it ended, for JSON: never shown to the policy. Distances in metres, angles in degrees."""
     pose: Pose = world.pose
     wanted = matching(world.scene, target)
     nearest = min(wanted, key=lambda each: surface_distance_m(pose, each), default=None)

@@ -1,51 +1,53 @@
-"""Physics of one room and the base in it. The clock is the simulation's own, in steps of TIMESTEP_NS."""
+"""Physics of one room and the base in it, in steps of TIMESTEP_NS of the simulation's own clock."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec
+from edge.perception.geometry import Pose
 from edge.records import ZERO, Image, Odometry, Velocity
-from sim.render import CameraSpec, Renderer, Visible, degrade
-from sim.scene import ROBOT_RADIUS_M, Scene, SceneObject, scene_mjcf
+from sim.render import Renderer, Visible, degrade
+from sim.scene import Scene, SceneObject, scene_mjcf
 
 TIMESTEP_NS = 4_000_000
 MASS_KG = 8.0
-INERTIA_KG_M2 = 0.5 * MASS_KG * ROBOT_RADIUS_M**2
-MOTOR_LAG_S = 0.06  # of the wheels behind their setpoint
-GRIP_S = 0.03  # how fast the body follows the wheels while they grip
+MOTOR_LAG_S = 0.06  # time constant of the wheels behind their setpoint
+GRIP_S = 0.03  # time constant of the body behind the wheels while they grip
 TRACTION_M_S2 = 0.35 * 9.81  # beyond this the wheels slip
 _HEIGHT_M = 0.36
 
 # Group 4 is not drawn: the camera sits inside of this shape.
-_ROBOT_XML = f"""<body name="robot" pos="0 0 0">
+_ROBOT_XML = """<body name="robot" pos="0 0 0">
 <joint name="robot_x" type="slide" axis="1 0 0"/><joint name="robot_y" type="slide" axis="0 1 0"/>
 <joint name="robot_yaw" type="hinge" axis="0 0 1"/>
-<inertial pos="0 0 0.1" mass="{MASS_KG}" diaginertia="{INERTIA_KG_M2} {INERTIA_KG_M2} {INERTIA_KG_M2}"/>
-<geom name="robot" type="cylinder" size="{ROBOT_RADIUS_M} {_HEIGHT_M / 2}" pos="0 0 {_HEIGHT_M / 2 + 0.03}"
- group="4"/>
+<inertial pos="0 0 0.1" mass="{mass}" diaginertia="{inertia} {inertia} {inertia}"/>
+<geom name="robot" type="cylinder" size="{radius} {half_height}" pos="0 0 {middle}" group="4"/>
 </body>"""
 
 
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Where the base truly is, in the world frame."""
-
-    x_m: float
-    y_m: float
-    yaw_rad: float  # (-pi, pi]
-
-
 class World:
-    """A room with the robot in it. `command` sets the wheels' setpoint, `step` advances TIMESTEP_NS."""
+    """A room with the robot in it. `command` sets the wheels' setpoint, `step` advances TIMESTEP_NS.
 
-    def __init__(self, scene: Scene, seed: int = 0) -> None:
+    The wheels follow what the base's kind of drive allows. Poses are in the world frame.
+    """
+
+    def __init__(self, scene: Scene, seed: int = 0, base: BaseSpec = DEFAULT_BASE) -> None:
         import mujoco
 
         self._mujoco = mujoco
         self.scene = scene
+        self.base = base
+        self._inertia_kg_m2 = 0.5 * MASS_KG * base.radius_m**2
+        robot_xml = _ROBOT_XML.format(
+            mass=MASS_KG,
+            inertia=self._inertia_kg_m2,
+            radius=base.radius_m,
+            half_height=_HEIGHT_M / 2,
+            middle=_HEIGHT_M / 2 + 0.03,
+        )
         self.model = mujoco.MjModel.from_xml_string(
-            scene_mjcf(scene, _ROBOT_XML, timestep_s=TIMESTEP_NS / 1e9)
+            scene_mjcf(scene, robot_xml, timestep_s=TIMESTEP_NS / 1e9)
         )
         self.data = mujoco.MjData(self.model)
         self.data.qpos[:3] = scene.start
@@ -64,13 +66,13 @@ class World:
         self.path_m = 0.0
 
     def command(self, setpoint: Velocity) -> None:
-        """The velocity that the wheels shall reach."""
+        """Set the velocity that the wheels shall reach."""
         self._setpoint = setpoint
 
     def step(self) -> None:
         """Advance one time step."""
         dt = TIMESTEP_NS / 1e9
-        s = self._setpoint
+        s = self.base.possible(self._setpoint)
         wanted = np.array([s.linear_x_m_s, s.linear_y_m_s, s.angular_z_rad_s])
         self._wheels += (wanted - self._wheels) * (dt / MOTOR_LAG_S)
         yaw = self.data.qpos[2]
@@ -81,12 +83,12 @@ class World:
         linear = math.hypot(pull[0], pull[1])
         if linear > TRACTION_M_S2:
             pull[:2] *= TRACTION_M_S2 / linear
-        turn_limit = TRACTION_M_S2 / ROBOT_RADIUS_M
+        turn_limit = TRACTION_M_S2 / self.base.radius_m
         pull[2] = min(max(pull[2], -turn_limit), turn_limit)
         force = MASS_KG * pull[:2]
         self.data.qfrc_applied[0] = c * force[0] - sn * force[1]
         self.data.qfrc_applied[1] = sn * force[0] + c * force[1]
-        self.data.qfrc_applied[2] = INERTIA_KG_M2 * pull[2]
+        self.data.qfrc_applied[2] = self._inertia_kg_m2 * pull[2]
         before = self.data.qpos[:2].copy()
         self._mujoco.mj_step(self.model, self.data)
         self.time_ns += TIMESTEP_NS
@@ -104,18 +106,18 @@ class World:
         return float(np.hypot(*self.data.qvel[:2]))
 
     def odometry(self, stamp_ns: int) -> Odometry:
-        """What the wheels' encoders say, in the frame of the start pose."""
+        """Return what the wheels' encoders measure, in the frame of the start pose."""
         x, y, yaw = (float(v) for v in self._odometry)
         velocity = Velocity(*(float(v) for v in self._wheels * self._scale))
         return Odometry(stamp_ns, x, y, math.remainder(yaw, 2 * math.pi), velocity)
 
-    def picture(self, renderer: Renderer, noise: float = 4.0, blur_px: float = 0.6) -> Image:
-        """What the robot's camera sees now. `renderer` must have this world loaded."""
+    def image(self, renderer: Renderer, noise: float = 4.0, blur_px: float = 0.6) -> Image:
+        """Return what the robot's camera sees now. `renderer` must have this world loaded."""
         p = self.pose
         return degrade(renderer.image(self.data, p.x_m, p.y_m, p.yaw_rad), self.rng, noise, blur_px)
 
     def truth(self, renderer: Renderer) -> list[Visible]:
-        """What is visible now, for scoring and tests."""
+        """Return the objects that are visible now, for scoring and tests."""
         p = self.pose
         return renderer.truth(self.data, p.x_m, p.y_m, p.yaw_rad)
 
@@ -139,7 +141,7 @@ class World:
 
 
 def surface_distance_m(pose: Pose, o: SceneObject) -> float:
-    """From the robot's centre to the nearest point of the object's footprint, along the floor."""
+    """Return the distance from the robot's centre to the object's footprint, along the floor."""
     dx, dy = pose.x_m - o.x_m, pose.y_m - o.y_m
     c, s = math.cos(o.yaw_rad), math.sin(o.yaw_rad)
     x, y = c * dx + s * dy, -s * dx + c * dy  # the robot in the object's frame
@@ -157,18 +159,11 @@ def surface_distance_m(pose: Pose, o: SceneObject) -> float:
 
 
 def heading_error_rad(pose: Pose, o: SceneObject) -> float:
-    """Angle between the robot's heading and the direction of the object's centre, [0, pi]."""
+    """Return the angle between the robot's heading and the object's centre, [0, pi]."""
     bearing = math.atan2(o.y_m - pose.y_m, o.x_m - pose.x_m)
     return abs(math.remainder(bearing - pose.yaw_rad, 2 * math.pi))
 
 
 def has_arrived(pose: Pose, o: SceneObject) -> bool:
-    """The success rule: within 0.7 m of the object's surface, heading within 20 degrees of it."""
+    """Return True for success: within 0.7 m of the object's surface, heading within 20 degrees of it."""
     return surface_distance_m(pose, o) <= 0.7 and heading_error_rad(pose, o) <= math.radians(20)
-
-
-def open_renderer(world: World, spec: CameraSpec | None = None) -> Renderer:
-    """A renderer with this world loaded."""
-    renderer = Renderer(spec or CameraSpec())
-    renderer.load(world.model, world.scene)
-    return renderer

@@ -56,8 +56,9 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of that checkpoint's bundle. Copy it before changing anything in it."""
-    from export.sources.grounding import export_grounding
+    from edge.bundle.bundle import write_bundle
+    from export.sources.build import SourceOptions, build_bundle
 
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    export_grounding(tiny_checkpoint, folder, name="tiny")
+    write_bundle(folder, build_bundle(tiny_checkpoint, SourceOptions("tiny")))
     return folder

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_model
 
 from edge.errors import UsageError
+from edge.files import whole_file
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.loading import PINNED_FAMILIES, backbone_from_config
 from vla.backbones.weights import load_exactly
@@ -28,12 +29,10 @@ def save_vla(policy: VLA, folder: Path) -> None:
         "backbone": policy.backbone.config,
         "dtype": str(policy.backbone.dtype).removeprefix("torch."),
     }
-    weights = folder / "model.safetensors.part"
-    save_model(policy, str(weights))
-    text = folder / "vla.json.part"
-    text.write_text(json.dumps(shape, indent=2) + "\n")
-    weights.replace(folder / "model.safetensors")
-    text.replace(folder / "vla.json")
+    # The text is named last: a folder with a vla.json has its weights too.
+    with whole_file(folder / "vla.json") as text, whole_file(folder / "model.safetensors") as weights:
+        save_model(policy, str(weights))
+        text.write_text(json.dumps(shape, indent=2) + "\n")
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +40,7 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def config_from_json(fields: dict[str, Any]) -> VLAConfig:
-    """What `dataclasses.asdict` and JSON made of a VLAConfig."""
+    """Read a VLAConfig back from what `dataclasses.asdict` and JSON made of it."""
     parts = {
         "head": HeadConfig(**_tuples(fields["head"])),
         "loss": LossConfig(**_tuples(fields["loss"])),
@@ -51,9 +50,9 @@ def config_from_json(fields: dict[str, Any]) -> VLAConfig:
 
 
 def load_vla(folder: Path, backbone: Backbone | None = None) -> VLA:
-    """What `save_vla` wrote, in eval mode.
+    """Load what `save_vla` wrote, in evaluation mode.
 
-    A family from a pinned folder can't be rebuilt from numbers: give its `backbone` (`load_pinned`).
+    A family from a pinned folder can't be rebuilt from its config: give its `backbone` (`load_pinned`).
     Raises UsageError if a file is missing, the backbone is of another family, or the weights are not exactly
     the policy's.
     """

@@ -1,4 +1,4 @@
-"""Images, instruction, state and answers of a policy, fused into the sequence that its backbone reads.
+"""Fuses a policy's images, instruction, state and answers into the sequence that its backbone reads.
 
 One step is `[before] [hand camera] [static camera] [after] [instruction] [state] [answer] [end]`. `before`
 and `after` are the family's own ids (PaliGemma's bos stands after the images), and images stand between its
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vla.backbones.backbone import Backbone
-from vla.sequence import ANSWER, CONTEXT, END, IMAGE, Picture, Segment, Sequence, assemble
+from vla.sequence import ANSWER, CONTEXT, END, IMAGE, ImageTokens, Segment, Sequence, assemble
 
 _STEPWISE = ("images", "valid", "hand_images", "state", "tokens", "hand_tokens", "features")  # (B, W, ...)
 
@@ -22,44 +22,44 @@ _STEPWISE = ("images", "valid", "hand_images", "state", "tokens", "hand_tokens",
 class Inputs:
     """What a policy sees in W steps, oldest first, B rows.
 
-    What frozen nets make of the images may be computed beforehand, and then stands in their place.
+    Where nets are frozen, what they compute from the images may be given in the images' place.
     """
 
     images: Tensor | None  # (B, W, 3, height, width), preprocessed as the family does
-    ids: Tensor  # (B, N) int64, the instruction in the family's tokens, with what its prompt ends in
+    ids: Tensor  # (B, N) int64, the instruction in the family's tokens, to the end of its prompt
     ids_mask: Tensor  # (B, N) bool: the id is there
-    valid: Tensor  # (B, W) bool: the step happened; steps before the episode repeat its first on the left
+    valid: Tensor  # (B, W) bool: the step happened; steps before the episode, on the left, repeat its first
     hand_images: Tensor | None = None  # (B, W, 3, height, width)
     state: Tensor | None = None  # (B, W, pose dims + 1): pose, then the gripper's bit (0 or 1)
     tokens: Tensor | None = None  # (B, W, P, D), `Backbone.encode` of images, of any float type
     hand_tokens: Tensor | None = None  # (B, W, P, D), the same of hand_images
-    features: Tensor | None = None  # (B, W, L, D), what `VLA.features` gives: a head needs no more
+    features: Tensor | None = None  # (B, W, L, D), the output of `VLA.features`: a head needs no more
 
     def stepwise(self) -> dict[str, Tensor]:
-        """What there is a value of for each step, (B, W, ...) each, by the field's name."""
+        """Fields that have a value for each step and are not None, (B, W, ...) each, by name."""
         found = {name: getattr(self, name) for name in _STEPWISE}
         return {name: value for name, value in found.items() if value is not None}
 
     def steps(self, first: int, end: int) -> "Inputs":
-        """Steps `first` to `end` (excluded), counted from the oldest."""
+        """Select steps `first` to `end` (excluded), counted from the oldest."""
         return replace(self, **{name: value[:, first:end] for name, value in self.stepwise().items()})
 
     def last(self) -> "Inputs":
-        """The newest step."""
+        """Select the newest step."""
         return self.steps(self.valid.shape[1] - 1, self.valid.shape[1])
 
     def as_single_steps(self) -> "Inputs":
-        """(B, W) steps as (B * W, 1)."""
+        """Reshape (B, W) steps to (B * W, 1)."""
         steps = self.valid.shape[1]
         single = {name: value.flatten(0, 1)[:, None] for name, value in self.stepwise().items()}
-        # Steps that did not happen are computed all the same, and masked by the head.
+        # Steps that did not happen are computed all the same; the head masks them.
         single["valid"] = torch.ones_like(single["valid"])
         ids = self.ids.repeat_interleave(steps, dim=0)
         return replace(self, ids=ids, ids_mask=self.ids_mask.repeat_interleave(steps, dim=0), **single)
 
 
 def join_steps(steps: list[Inputs], window: int) -> Inputs:
-    """Single steps of an episode so far, at most `window`, to a window padded on the left with the first."""
+    """Join an episode's last steps, at most `window`, to a window padded on the left with the first."""
     missing = window - len(steps)
     padded = [*(replace(steps[0], valid=torch.zeros_like(steps[0].valid)) for _ in range(missing)), *steps]
     found = [step.stepwise() for step in padded]
@@ -68,7 +68,7 @@ def join_steps(steps: list[Inputs], window: int) -> Inputs:
 
 
 class StateToken(nn.Module):
-    """Pose and gripper bit, (B, S, pose dims + 1) -> (B, S, D)."""
+    """Embeds pose and gripper bit as a token, (B, S, pose dims + 1) -> (B, S, D)."""
 
     def __init__(self, pose_dims: int, width: int) -> None:
         super().__init__()
@@ -97,12 +97,12 @@ class Fusion:
         rows = torch.tensor([ids], device=valid.device).expand(len(valid), -1)
         return [Segment(self.backbone.embed(rows), valid[:, None].expand(rows.shape), role, block)]
 
-    def _pictures(self, pictures: list[tuple[Picture, Tensor]], block: int) -> list[Segment]:
+    def _image_segments(self, image_tokens: list[tuple[ImageTokens, Tensor]], block: int) -> list[Segment]:
         layout, segments = self.backbone.layout, []
-        for picture, mask in pictures:
+        for image, mask in image_tokens:
             there = mask.any(1)
             segments += self._text(layout.image_start, there, block)
-            segments.append(Segment(picture.tokens, mask, IMAGE, block, picture))
+            segments.append(Segment(image.tokens, mask, IMAGE, block, image))
             segments += self._text(layout.image_end, there, block)
         return segments
 
@@ -119,35 +119,42 @@ class Fusion:
         return segments
 
     def cameras(self, inputs: Inputs) -> list[Tensor]:
-        """The cameras' frames in the order of the sequence, (B, W, 3, height, width) each."""
-        return self._seen(inputs, "images", "hand_images")
+        """List the cameras' images in the order of the sequence, (B, W, 3, height, width) each."""
+        return self._camera_values(inputs, "images", "hand_images")
 
-    def pictures(self, inputs: Inputs) -> list[Picture]:
-        """What the backbone makes of them, N = B * W images each; of no use for a clip."""
+    def image_tokens(self, inputs: Inputs) -> list[ImageTokens]:
+        """Encode each camera's N = B * W images, or take the tokens that `inputs` has; not for a clip."""
         if inputs.tokens is None:
             return [self.backbone.encode(camera.flatten(0, 1)) for camera in self.cameras(inputs)]
-        return [Picture(tokens.flatten(0, 1)) for tokens in self._seen(inputs, "tokens", "hand_tokens")]
+        return [
+            ImageTokens(tokens.flatten(0, 1))
+            for tokens in self._camera_values(inputs, "tokens", "hand_tokens")
+        ]
 
-    def _seen(self, inputs: Inputs, static: str, hand: str) -> list[Tensor]:
+    def _camera_values(self, inputs: Inputs, static: str, hand: str) -> list[Tensor]:
         found: list[Tensor] = []
         for name in (hand, static) if self.hand_camera else (static,):
             value = getattr(inputs, name)
             if value is None:
-                raise ValueError(f"this policy has such a camera, but Inputs.{name} is missing")
+                raise ValueError(f"this policy has a camera for Inputs.{name}, which is missing")
             found.append(value.to(self.backbone.dtype))
         return found
 
     def steps(self, inputs: Inputs, answers: list[Tensor], ended: bool) -> Sequence:
-        """W steps in one sequence. answers: (B, K, D) of each step; the last may be left to generate."""
+        """Build one sequence of W steps.
+
+        answers: (B, K, D) for each step; the last one is missing where it is still to be generated.
+        """
         count = inputs.valid.shape[1]
-        cameras = [picture.split(count) for picture in self.pictures(inputs)]
+        cameras = [image.split(count) for image in self.image_tokens(inputs)]
         end = (self.backbone.layout.end,) if ended else ()
         everywhere = torch.ones_like(inputs.valid[:, 0])
         segments = self._text(self.backbone.layout.before, everywhere, block=0)
         for step in range(count):
             valid = inputs.valid[:, step]
             shown = [camera[step] for camera in cameras]
-            segments += self._pictures([(p, valid[:, None].expand(p.tokens.shape[:2])) for p in shown], step)
+            images = [(image, valid[:, None].expand(image.tokens.shape[:2])) for image in shown]
+            segments += self._image_segments(images, step)
             segments += self._words(inputs, step, step)
             if step < len(answers):
                 mask = valid[:, None].expand(answers[step].shape[:2])
@@ -155,12 +162,12 @@ class Fusion:
         return assemble(segments + self._text(end, everywhere, role=END))
 
     def clip(self, inputs: Inputs, answers: list[Tensor], ended: bool) -> Sequence:
-        """W frames as one clip, the words and state of the last step, and its answer if there is one."""
+        """Build a sequence of W frames as one clip, with instruction, state and answer of the last step."""
         end = (self.backbone.layout.end,) if ended else ()
         everywhere = torch.ones_like(inputs.valid[:, 0])
         segments = self._text(self.backbone.layout.before, everywhere, block=0)
         for camera in self.cameras(inputs):
-            segments += self._pictures(self.backbone.encode_clip(camera, inputs.valid), block=0)
+            segments += self._image_segments(self.backbone.encode_clip(camera, inputs.valid), block=0)
         segments += self._words(inputs, -1, block=0)
         segments += [Segment(a, everywhere[:, None].expand(a.shape[:2]), ANSWER) for a in answers]
         return assemble(segments + self._text(end, everywhere, role=END))

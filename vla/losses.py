@@ -1,4 +1,4 @@
-"""Losses of actions, continuous and as tokens, and their sum over tasks.
+"""Losses for actions, continuous and as tokens, and their weighted sum over tasks.
 
 B batch, S steps, T horizon, A action dims.
 """
@@ -9,24 +9,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from vla.heads.discrete import decode_bins
+
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What a policy is trained on."""
+    """Which losses a policy is trained with, and their weights."""
 
     pose: str = "huber"  # or mse
-    gripper_weight: float = 0.01  # lambda
-    step_weights: tuple[float, ...] = ()  # of the window's steps, oldest first; empty: all the same
+    gripper_weight: float = 0.01  # lambda in RoboVLMs
+    step_weights: tuple[float, ...] = ()  # one for each step of a window, oldest first; empty: all equal
 
 
 @dataclass(frozen=True)
 class Losses:
-    """`total` is what is minimised; the rest is told. What a loss does not have is None."""
+    """`total` is minimised; the rest is reported, and None where a head has no such figure."""
 
     total: Tensor
     pose: Tensor | None = None
     gripper: Tensor | None = None  # before its weight
-    accuracy: Tensor | None = None  # share of tokens that were guessed
+    accuracy: Tensor | None = None  # share of tokens that were predicted right
     l1: Tensor | None = None  # mean |error| of the decoded actions, in [0, 2]
 
 
@@ -36,7 +38,7 @@ def _mean(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def _weights(mask: Tensor, config: LossConfig) -> Tensor:
-    """mask (B, S, T) bool -> weights (B, S, T), with the weights of the last S steps."""
+    """Weigh mask (B, S, T) bool by the weights of the last S steps."""
     if not config.step_weights:
         return mask.float()
     steps = torch.tensor(config.step_weights, device=mask.device)[-mask.shape[1] :]
@@ -48,8 +50,8 @@ def continuous_loss(
 ) -> Losses:
     """Huber (delta 1) or squared error on the pose + gripper_weight * cross-entropy of the gripper's logit.
 
-    actions (B, S, T, A) as heads give them; target the same shape, pose in [-1, 1], gripper 0 or 1; mask
-    (B, S, T) bool.
+    actions: (B, S, T, A) as heads give them. target: the same shape, pose in [-1, 1], gripper 0 or 1.
+    mask: (B, S, T) bool, False for actions that do not count.
     """
     weights = _weights(mask, config)[..., None]
     poses = slice(-1) if gripper else slice(None)
@@ -62,25 +64,13 @@ def continuous_loss(
     return Losses(pose + config.gripper_weight * bit, pose=pose, gripper=bit)
 
 
-def decode_bins(ids: Tensor, first_id: int, bins: int) -> Tensor:
-    """Action ids to numbers in (-1, 1). Bins between the edges linspace(-1, 1, bins), as OpenVLA's tokenizer.
-
-    id = first_id + bins - bin with bin in 1..bins, so the lowest action has the highest id; the last two bins
-    share the last centre. Raises ValueError for an id that is no action.
-    """
-    if bool(((ids < first_id) | (ids >= first_id + bins)).any()):
-        raise ValueError(f"not an action id: they are {first_id}..{first_id + bins - 1}")
-    index = (first_id + bins - ids - 1).clamp(0, bins - 2)
-    return (2 * index + 1) / (bins - 1) - 1
-
-
 def discrete_loss(
     logits: Tensor, ids: Tensor, mask: Tensor, first_id: int, bins: int, config: LossConfig
 ) -> Losses:
     """Cross-entropy over the whole vocabulary at the action tokens.
 
-    logits (B, S, T * A, V), already those that predict each token; ids (B, S, T, A); mask (B, S, T) bool.
-    Accuracy and L1 are of the best action token, as generation takes it.
+    logits: (B, S, T * A, V), those that predict each token. ids: (B, S, T, A). mask: (B, S, T) bool.
+    Accuracy and L1 are measured on the most probable action token, as generation takes it.
     """
     weights = _weights(mask, config)[..., None].expand(ids.shape)
     logits = logits.unflatten(2, ids.shape[2:]).float()
@@ -97,7 +87,7 @@ def discrete_loss(
 
 
 def multi_task_loss(losses: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """Weighted sum over sources of data. Raises ValueError for a source without a weight."""
+    """Sum the losses of sources of data, weighted. Raises ValueError for a source without a weight."""
     missing = losses.keys() - weights.keys()
     if missing:
         raise ValueError(f"no loss weight for {sorted(missing)}; there are weights for {sorted(weights)}")

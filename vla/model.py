@@ -1,6 +1,5 @@
 """A vision-language-action policy: backbone, fusion, action and state tokens, history and head."""
 
-from collections import deque
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -8,10 +7,11 @@ from torch import Tensor, nn
 
 from edge.errors import UsageError
 from vla.backbones.backbone import Backbone
-from vla.fusion import Fusion, Inputs, StateToken, join_steps
+from vla.fusion import Fusion, Inputs, StateToken
 from vla.heads import HEADS, HeadConfig, build_head
-from vla.losses import LossConfig, Losses, continuous_loss, decode_bins, discrete_loss
-from vla.sequence import Sequence, extend, read
+from vla.heads.discrete import DiscreteHead
+from vla.losses import LossConfig, Losses, continuous_loss, discrete_loss
+from vla.sequence import Sequence, read
 from vla.training_modes import TrainableConfig, set_trainable
 
 HISTORIES = ("none", "post", "pre", "video")
@@ -19,16 +19,16 @@ HISTORIES = ("none", "post", "pre", "video")
 
 @dataclass(frozen=True)
 class VLAConfig:
-    """The shape of a policy. `head.kind` is fc, lstm, gpt or discrete."""
+    """The shape of a policy."""
 
     head: HeadConfig = field(default_factory=HeadConfig)
     history: str = "post"
     window: int = 8  # W; 1 for history none
-    action_tokens: int = 1  # L, of continuous heads
+    action_tokens: int = 1  # L, continuous heads only
     hand_camera: bool = False
     state_pose_dims: int = 0  # 6 for an arm; 0: no state token
-    bins: int = 256  # of the discrete head
-    first_id: int = 0  # lowest action id of the discrete head; it belongs to the highest action
+    bins: int = 256  # discrete head only
+    first_id: int = 0  # discrete head only: lowest action id, which stands for the highest action
     loss: LossConfig = field(default_factory=LossConfig)
     trainable: TrainableConfig = field(default_factory=TrainableConfig)
 
@@ -37,19 +37,26 @@ class VLAConfig:
         return self.head.kind == "discrete"
 
     def check(self, backbone: Backbone) -> None:
-        """Raises UsageError for what makes no sense together."""
+        """Check that the parts fit together. Raises UsageError if they don't."""
         if self.head.kind not in (*HEADS, "discrete"):
-            raise UsageError(f"head {self.head.kind!r} is none of {', '.join(HEADS)}, discrete")
+            raise UsageError(f"unknown head {self.head.kind!r}", f"it may be {', '.join(HEADS)} or discrete")
         if self.history not in HISTORIES:
-            raise UsageError(f"history {self.history!r} is none of {', '.join(HISTORIES)}")
+            raise UsageError(f"unknown history {self.history!r}", f"it may be {', '.join(HISTORIES)}")
         if self.window < 1 or (self.history == "none" and self.window != 1):
             raise UsageError(
-                f"history {self.history} with a window of {self.window}; none has 1, others >= 1"
+                f"history {self.history} does not go with a window of {self.window}",
+                "history none has a window of 1, all others have 1 or more",
             )
         if self.discrete and self.history == "post":
-            raise UsageError("the discrete head answers out of the language model, so nothing comes post it")
+            raise UsageError(
+                "history post needs a head behind the language model, which the discrete head is not",
+                "set history to none, pre or video",
+            )
         if self.history == "pre" and not backbone.interleaves:
-            raise UsageError(f"{backbone.family} reads all frames at once, answers apart: use history video")
+            raise UsageError(
+                f"{backbone.family} can't have answers between its frames, which history pre needs",
+                "use history video",
+            )
         if self.discrete and not 0 < self.first_id <= backbone.vocabulary - self.bins:
             ids, limit = f"{self.first_id}..{self.first_id + self.bins - 1}", backbone.vocabulary - 1
             raise UsageError(f"action ids {ids} of the discrete head must lie in 1..{limit}")
@@ -57,22 +64,22 @@ class VLAConfig:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a policy should have said at W steps."""
+    """The right actions of W steps."""
 
     actions: Tensor  # (B, W, T, A): pose in [-1, 1], gripper 0 or 1; discrete: int64 action ids
-    mask: Tensor  # (B, W, T) bool: counts
+    mask: Tensor  # (B, W, T) bool: the action counts
 
 
 @dataclass(frozen=True)
-class Words:
-    """What a vision-language model should have said."""
+class LanguageTargets:
+    """The right answer of a vision-language model."""
 
     ids: Tensor  # (B, n) int64, ending in the family's end id
-    mask: Tensor  # (B, n) bool: counts
+    mask: Tensor  # (B, n) bool: the token counts
 
 
 class VLA(nn.Module):
-    """Trains on windows with `forward`; drives step by step with `step`, from `reset` on, in eval mode."""
+    """Trains on windows with `forward`. It holds weights alone; `vla.rollout.Rollout` drives with them."""
 
     def __init__(self, backbone: Backbone, config: VLAConfig) -> None:
         super().__init__()
@@ -87,12 +94,18 @@ class VLA(nn.Module):
         self.head = None
         if not config.discrete:
             self.action_token = nn.Parameter(torch.zeros(width))
-            # A head after a clip sees one step.
+            # A clip is one step to the head.
             window = 1 if config.history == "video" else config.window
             self.head = build_head(width, config.action_tokens, window, config.head)
-        self._frames: deque[Inputs] = deque(maxlen=config.window)
-        # Ids (B, T * A) that the discrete head gave for the steps before this one
-        self._answers: deque[Tensor] = deque(maxlen=config.window - 1)
+
+    @property
+    def discrete(self) -> DiscreteHead:
+        """The discrete head. Raises ValueError if the policy has a continuous one."""
+        config = self.config
+        if not config.discrete:
+            raise ValueError(f"a policy with a head of kind {config.head.kind} has no action ids")
+        sizes = config.head.horizon, config.head.action_dims
+        return DiscreteHead(self.backbone, config.first_id, config.bins, *sizes)
 
     def _sequence(self, inputs: Inputs, answers: list[Tensor], ended: bool = True) -> Sequence:
         build = self.fusion.clip if self.config.history == "video" else self.fusion.steps
@@ -118,28 +131,24 @@ class VLA(nn.Module):
         return hidden.reshape(rows, steps, count, -1).to(self.action_token.dtype)
 
     def actions(self, inputs: Inputs) -> Tensor:
-        """Of a continuous head: raw actions (B, S, T, A), see vla.heads."""
+        """Compute raw actions (B, S, T, A), see vla.heads. Raises ValueError if the head is discrete."""
         if self.head is None:
             raise ValueError("a discrete head gives tokens: use token_logits or generate")
         valid = inputs.valid[:, -1:] if self.config.history == "video" else inputs.valid
         return self.head(self.features(inputs), valid)
 
     def token_logits(self, inputs: Inputs, ids: Tensor) -> Tensor:
-        """Of the discrete head, told the right ids (B, S, T, A): what predicts each, (B, S, T * A, V)."""
+        """Logits (B, S, T * A, V) of the discrete head that predict each of the right ids (B, S, T, A)."""
         answers = [self.backbone.embed(step.flatten(1)) for step in ids.unbind(1)]
-        sequence = self._sequence(inputs, answers)
-        hidden = self.backbone(sequence)
-        # The state before a token predicts it; a step that is not there may say 0 - 1.
-        before = read(hidden, (sequence.answers - 1).clamp(min=0))
-        return self.backbone.logits(before).unflatten(1, (ids.shape[1], -1))
+        return self.discrete.logits(self._sequence(inputs, answers), ids.shape[1])
 
-    def forward(self, inputs: Inputs, targets: Targets | Words) -> Losses:
-        """The losses of a batch of windows. All training goes through here: distributed training wraps it.
+    def forward(self, inputs: Inputs, targets: Targets | LanguageTargets) -> Losses:
+        """Compute the losses of a batch of windows. Distributed training wraps this method alone.
 
-        A clip is judged by its last step. Steps that did not happen do not count. Words are the answers of
-        vision-language data to the last static image and the ids.
+        A clip is judged by its last step. Steps that did not happen do not count. Language targets answer
+        the last image of the static camera and the ids.
         """
-        if isinstance(targets, Words):
+        if isinstance(targets, LanguageTargets):
             return Losses(self._language_loss(inputs, targets))
         config, steps = self.config, self._steps(inputs)
         actions = targets.actions[:, -steps:]
@@ -151,64 +160,26 @@ class VLA(nn.Module):
         logits = self.token_logits(inputs, ids)
         return discrete_loss(logits, ids, mask, config.first_id, config.bins, config.loss)
 
-    def _language_loss(self, inputs: Inputs, words: Words) -> Tensor:
+    def _language_loss(self, inputs: Inputs, targets: LanguageTargets) -> Tensor:
         plain = Fusion(self.backbone, None, hand_camera=False)
         last = replace(inputs.last(), valid=torch.ones_like(inputs.valid[:, -1:]))
-        sequence = plain.steps(last, [self.backbone.embed(words.ids)], ended=False)
+        sequence = plain.steps(last, [self.backbone.embed(targets.ids)], ended=False)
         logits = self.backbone.logits(read(self.backbone(sequence), sequence.answers - 1))
-        labels = words.ids.masked_fill(~words.mask, -100)
+        labels = targets.ids.masked_fill(~targets.mask, -100)
         return nn.functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
 
     @torch.no_grad()
     def generate(self, inputs: Inputs, past: list[Tensor]) -> Tensor:
-        """Of the discrete head: the last step's ids (B, T, A), greedily, out of the action ids only.
+        """Generate the last step's action ids (B, T, A) with the discrete head.
 
         past: ids (B, T * A) of the steps before it, in history "pre".
         """
-        first, bins, shape = self.config.first_id, self.config.bins, self.config.head
         answers = [self.backbone.embed(ids) for ids in past]
-        hidden, sequence, cache = self.backbone.prefill(self._sequence(inputs, answers, ended=False))
-        last = read(hidden, sequence.lengths[:, None] - 1)[:, 0]
-        ids: list[Tensor] = []
-        for _ in range(shape.horizon * shape.action_dims):
-            if ids:
-                sequence = extend(sequence, self.backbone.embed(ids[-1][:, None]))
-                last = self.backbone(sequence, cache)[:, -1]
-            ids.append(self.backbone.logits(last)[..., first : first + bins].argmax(-1) + first)
-        return torch.stack(ids, dim=1).unflatten(1, (shape.horizon, shape.action_dims))
+        return self.discrete.generate(self._sequence(inputs, answers, ended=False))
 
-    @torch.no_grad()
-    def step(self, inputs: Inputs) -> Tensor:
-        """One more step of an episode, `inputs` of one step, to its chunk (B, T, A).
-
-        Pose is in [-1, 1], the gripper 0 or 1; a discrete gripper is trained as -1 and 1. History is what
-        was seen since `reset`.
-        """
-        config = self.config
-        if self.head is not None and config.history in ("none", "post"):
-            return self._values(self.head.step(self.features(inputs)[:, 0]))
-        self._frames.append(inputs)
-        window = join_steps(list(self._frames), config.window)
-        if self.head is not None:
-            return self._values(self.actions(window)[:, -1])
-        past: list[Tensor] = []
-        if config.history == "pre":
-            # Steps before the episode have no answer; any ids do, as they are masked.
-            none = inputs.ids.new_full((len(inputs.ids), config.head.horizon * config.head.action_dims), 1)
-            past = [none] * (config.window - 1 - len(self._answers)) + list(self._answers)
-        ids = self.generate(window, past)
-        self._answers.append(ids.flatten(1))
-        return self._values(decode_bins(ids, config.first_id, config.bins))
-
-    def _values(self, actions: Tensor) -> Tensor:
+    def values(self, actions: Tensor) -> Tensor:
+        """Turn raw actions (..., A) into those to drive: the gripper's number becomes 0 or 1."""
         if not self.config.head.gripper:
             return actions
-        # sigmoid(logit) > 0.5, and a decoded number of the discrete head above the middle
+        # Zero is sigmoid(logit) = 0.5 for a continuous head, and the middle of a discrete one's -1 and 1.
         return torch.cat([actions[..., :-1], (actions[..., -1:] > 0).to(actions.dtype)], dim=-1)
-
-    def reset(self) -> None:
-        """Forget the episode: at its start and at each new goal."""
-        self._frames.clear()
-        self._answers.clear()
-        if self.head is not None:
-            self.head.reset()

@@ -1,4 +1,4 @@
-"""One sequence for a decoder, put together from segments, with exact masks and positions.
+"""Joins segments to one sequence for a decoder, with exact masks and positions.
 
 Segments may hold tokens that are not there (a padded instruction, a step before the episode began).
 `assemble` moves the tokens that are there to the front of each row, so that what is not there changes
@@ -14,21 +14,19 @@ CONTEXT, IMAGE, ANSWER, END = range(4)  # roles of tokens
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What a backbone made of N images (or clips): P tokens each."""
+class ImageTokens:
+    """N images (or clips) as a backbone encoded them: P tokens each."""
 
     tokens: Tensor  # (N, P, D)
-    offsets: Tensor | None = (
-        None  # (3, N, P) places in time, height and width, from the picture's first token
-    )
-    advance: int = 0  # positions that the whole picture takes; only with offsets
-    memory: Tensor | None = None  # (N, M, width of vision): what cross-attention looks at
+    offsets: Tensor | None = None  # (3, N, P) positions in time, height and width, from the first token
+    advance: int = 0  # positions that the whole image takes; only with offsets
+    memory: Tensor | None = None  # (N, M, width of vision), for cross-attention
     deep: Tensor | None = None  # (N, P, K, D): added to the hidden states after the first K decoder layers
 
-    def split(self, steps: int) -> list["Picture"]:
-        """Pictures of N = B * steps images, steps varying fastest, to one Picture of B for each step."""
+    def split(self, steps: int) -> list["ImageTokens"]:
+        """Split N = B * steps images, steps varying fastest, into the B images of each step."""
         return [
-            Picture(
+            ImageTokens(
                 self.tokens[step::steps],
                 None if self.offsets is None else self.offsets[:, step::steps],
                 self.advance,
@@ -47,7 +45,7 @@ class Segment:
     mask: Tensor  # (B, n) bool: the token is there
     role: int = CONTEXT
     block: int = -1  # tokens of one block >= 0 may see each other both ways
-    picture: Picture | None = None
+    image: ImageTokens | None = None
 
 
 @dataclass(frozen=True)
@@ -56,33 +54,33 @@ class Sequence:
 
     embeds: Tensor  # (B, S, D)
     mask: Tensor  # (B, keys) bool; keys is S, or all tokens so far when a cache holds the earlier ones
-    positions: Tensor  # (3, B, S) int64; the three are the same but for families that place images in a grid
-    next_position: Tensor  # (B,) int64, of the token that would follow
+    positions: Tensor  # (3, B, S) int64; the three differ only in families that arrange images in a grid
+    next_position: Tensor  # (B,) int64, for the token that would follow
     roles: Tensor  # (B, S) int64, CONTEXT on padding
     blocks: Tensor  # (B, S) int64, -1 for causal tokens and padding
-    answers: Tensor  # (B, n) int64: where the ANSWER tokens are, in order; any place if they are not there
-    memory: Tensor | None = None  # (B, images, M, width of vision), or (B, S, D) of an encoder
+    answers: Tensor  # (B, n) int64: indices of the ANSWER tokens, in order; any index if they are not there
+    memory: Tensor | None = None  # (B, images, M, width of vision), or an encoder's (B, S, D)
     seen: Tensor | None = None  # (B, S, images) bool: images that came at or before the token
     deep: Tensor | None = None  # (B, S, K, D), zeros off the images
 
     @property
     def lengths(self) -> Tensor:
-        """Tokens of each row, (B,)."""
+        """Number of tokens in each row, (B,)."""
         return self.mask.sum(1)
 
 
 def _positions(segments: list[Segment]) -> tuple[Tensor, Tensor]:
-    # A picture with a grid takes fewer positions than it has tokens; all else one position a token.
+    # An image with a grid takes fewer positions than it has tokens; all else takes one position a token.
     rows, device = segments[0].mask.shape[0], segments[0].mask.device
     start = torch.zeros(rows, dtype=torch.long, device=device)
     parts: list[Tensor] = []
     for segment in segments:
-        mask, picture = segment.mask, segment.picture
-        if picture is None or picture.offsets is None:
+        mask, image = segment.mask, segment.image
+        if image is None or image.offsets is None:
             local = (mask.long().cumsum(1) - 1).clamp(min=0).expand(3, -1, -1)
             advance = mask.sum(1)
         else:
-            local, advance = picture.offsets, mask.any(1) * picture.advance
+            local, advance = image.offsets, mask.any(1) * image.advance
         parts.append(local + start[None, :, None])
         start = start + advance
     return torch.cat(parts, dim=2), start
@@ -94,8 +92,8 @@ def _memory(segments: list[Segment]) -> tuple[Tensor | None, Tensor | None]:
     valid: list[Tensor] = []
     counts: list[Tensor] = []
     for segment in segments:
-        if segment.picture is not None and segment.picture.memory is not None:
-            memories.append(segment.picture.memory)
+        if segment.image is not None and segment.image.memory is not None:
+            memories.append(segment.image.memory)
             valid.append(segment.mask.any(1))
             count = count + 1
         counts.append(count.expand(segment.mask.shape[1]))
@@ -108,13 +106,13 @@ def _memory(segments: list[Segment]) -> tuple[Tensor | None, Tensor | None]:
 
 
 def _deep(segments: list[Segment]) -> Tensor | None:
-    found = [s.picture.deep for s in segments if s.picture is not None and s.picture.deep is not None]
+    found = [s.image.deep for s in segments if s.image is not None and s.image.deep is not None]
     if not found:
         return None
     depth = found[0].shape[2]
     parts = [
-        s.picture.deep
-        if s.picture is not None and s.picture.deep is not None
+        s.image.deep
+        if s.image is not None and s.image.deep is not None
         else s.embeds.new_zeros(*s.embeds.shape[:2], depth, s.embeds.shape[2])
         for s in segments
     ]
@@ -122,7 +120,7 @@ def _deep(segments: list[Segment]) -> Tensor | None:
 
 
 def _take(values: Tensor, index: Tensor) -> Tensor:
-    """values (B, S, ...) at index (B, n) -> (B, n, ...)."""
+    """Gather values (B, S, ...) at index (B, n) -> (B, n, ...)."""
     shape = index.shape + (1,) * (values.ndim - 2)
     return values.gather(1, index.reshape(shape).expand(*index.shape, *values.shape[2:]))
 
@@ -136,7 +134,7 @@ def assemble(segments: list[Segment]) -> Sequence:
     memory, seen = _memory(segments)
     deep = _deep(segments)
     order = torch.argsort(~mask, dim=1, stable=True)
-    places = torch.argsort(order, dim=1)  # of each token as it came, after the move
+    moved_to = torch.argsort(order, dim=1)  # the new index of each token
     length = int(mask.sum(1).max())
     order = order[:, :length]
     mask_after = _take(mask, order)
@@ -147,7 +145,7 @@ def assemble(segments: list[Segment]) -> Sequence:
         next_position=next_position,
         roles=_take(roles, order) * mask_after,
         blocks=_take(blocks, order).masked_fill(~mask_after, -1),
-        answers=places[:, (roles[0] == ANSWER).nonzero()[:, 0]].clamp(max=length - 1),
+        answers=moved_to[:, (roles[0] == ANSWER).nonzero()[:, 0]].clamp(max=length - 1),
         memory=memory,
         seen=None if seen is None else _take(seen, order),
         deep=None if deep is None else _take(deep, order),
@@ -155,7 +153,7 @@ def assemble(segments: list[Segment]) -> Sequence:
 
 
 def extend(sequence: Sequence, embeds: Tensor) -> Sequence:
-    """The one token after `sequence`, embeds (B, 1, D), for a decoder whose cache holds what came before."""
+    """Make the sequence of one more token, embeds (B, 1, D); the decoder's cache holds what came before."""
     ones = torch.ones_like(sequence.mask[:, :1])
     return replace(
         sequence,
@@ -172,5 +170,5 @@ def extend(sequence: Sequence, embeds: Tensor) -> Sequence:
 
 
 def read(hidden: Tensor, index: Tensor) -> Tensor:
-    """Hidden states (B, S, D) at index (B, n) -> (B, n, D)."""
+    """Gather hidden states (B, S, D) at index (B, n) -> (B, n, D)."""
     return _take(hidden, index)

@@ -14,26 +14,29 @@ MODES = ("frozen", "last", "lora", "full")
 
 @dataclass(frozen=True)
 class TrainableConfig:
-    """`mode`: frozen, last (the last layers of the decoder), lora (adapters on all of them), or full."""
+    """`mode` is frozen, last (the decoder's last layers), lora (adapters on all its layers), or full."""
 
     mode: str = "full"
     last_layers: int = 2
-    lora_rank: int = 64  # this and the two below are the values of RoboVLMs
+    lora_rank: int = 64  # the three defaults are those of RoboVLMs
     lora_alpha: int = 16
     lora_dropout: float = 0.05
 
 
 def set_trainable(backbone: Backbone, config: TrainableConfig) -> None:
-    """Freeze or free the backbone's weights; `lora` adds its adapters to the net, once.
+    """Choose the backbone's weights that learn; `lora` adds adapters to the net, so call it once.
 
-    `last` and `lora` are about the layers of `backbone.decoder`, all linear maps in them. Raises UsageError
-    for an unknown mode, and for more last layers than there are.
+    `last` and `lora` apply to the layers of `backbone.decoder`, `lora` to all linear maps in them. Raises
+    UsageError for an unknown mode, and for more last layers than there are.
     """
     if config.mode not in MODES:
-        raise UsageError(f"trainable {config.mode!r} is none of {', '.join(MODES)}")
+        raise UsageError(f"unknown mode {config.mode!r} of trainable", f"it may be {', '.join(MODES)}")
     layers: Any = backbone.decoder.layers
     if config.mode == "last" and not 1 <= config.last_layers <= len(layers):
-        raise UsageError(f"{config.last_layers} last layers of {len(layers)}")
+        raise UsageError(
+            f"last_layers is {config.last_layers}, but the decoder has {len(layers)} layers",
+            f"set it to 1..{len(layers)}",
+        )
     backbone.requires_grad_(config.mode == "full")
     if config.mode == "last":
         for layer in layers[-config.last_layers :]:

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import struct
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from edge.bundle.bundle import (
 from edge.bundle.files import Content, write_files
 from edge.bundle.weights import Weights
 from edge.errors import BundleRefused, UsageError
+from edge.files import whole_file
 
 _WEIGHTS = ".bin"  # the one file of a bundle that may be large
 _COPY_BYTES = 4 << 20
@@ -74,25 +74,16 @@ def _check_absent(path: Path) -> None:
 
 
 def _write_zip(out: Path, files: Mapping[str, Content]) -> None:
-    descriptor, name = tempfile.mkstemp(prefix=f".{out.name}-", dir=out.absolute().parent)
-    try:
-        with os.fdopen(descriptor, "wb") as raw:
-            with zipfile.ZipFile(raw, "w", zipfile.ZIP_STORED) as archive:
-                for file, content in files.items():
-                    info = zipfile.ZipInfo(file, _STAMP)
-                    info.external_attr = (stat.S_IFREG | 0o644) << 16
-                    if isinstance(content, Weights):
-                        info.file_size = len(content)  # zip decides by it how wide its fields are
-                        with content.file.open("rb") as source, archive.open(info, "w") as entry:
-                            shutil.copyfileobj(source, entry, _COPY_BYTES)
-                    else:
-                        archive.writestr(info, content)
-            raw.flush()
-            os.fsync(raw.fileno())
-        Path(name).chmod(0o644)
-        Path(name).rename(out)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with whole_file(out, sync=True) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+        for file, content in files.items():
+            info = zipfile.ZipInfo(file, _STAMP)
+            info.external_attr = (stat.S_IFREG | 0o644) << 16
+            if isinstance(content, Weights):
+                info.file_size = len(content)  # so that zip knows how wide its fields must be
+                with content.file.open("rb") as source, archive.open(info, "w") as entry:
+                    shutil.copyfileobj(source, entry, _COPY_BYTES)
+            else:
+                archive.writestr(info, content)
 
 
 def _read_zip(file: Path) -> dict[str, Content]:

@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +22,13 @@ from edge.bundle.files import (
     read_file,
     read_weights,
     sha256_of,
-    write_file,
     write_files,
 )
 from edge.bundle.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.bundle.weights import ROLE, Weights
 from edge.errors import BundleRefused, UsageError
+from edge.files import whole_file
+from edge.plugins import BUNDLES
 
 SIGNATURE = "manifest.sig"  # not in the manifest, which it signs, see `edge.bundle.signing`
 _MAX_MANIFEST_BYTES = 1_000_000
@@ -150,14 +150,13 @@ def write_signature(folder: Path, signature: bytes) -> Path:
 
     Raises UsageError if it cannot be written.
     """
-    file, new = folder / SIGNATURE, folder / f".{SIGNATURE}.txt"
+    file = folder / SIGNATURE
     try:
-        write_file(new, signature)
-        new.rename(file)
+        # A kill leaves the temporary file behind: under this name it does not harm the bundle.
+        with whole_file(file, sync=True, temporary=folder / f".{SIGNATURE}.txt") as new:
+            new.write_bytes(signature)
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}") from error
-    finally:
-        new.unlink(missing_ok=True)
     return file
 
 
@@ -202,7 +201,7 @@ def _check_names(where: Path, manifest: Manifest, names: Collection[str]) -> Non
 
 def bundle_names() -> list[str]:
     """Return the names of the installed bundles."""
-    return sorted(entry.name for entry in entry_points(group="vla_edge.bundles"))
+    return BUNDLES.names()
 
 
 def find_bundle(name_or_folder: str | Path) -> Path:
@@ -210,14 +209,10 @@ def find_bundle(name_or_folder: str | Path) -> Path:
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder
-    known = {entry.name: entry for entry in entry_points(group="vla_edge.bundles")}
-    if str(name_or_folder) not in known:
-        names = ", ".join(bundle_names()) or "none installed"
-        raise BundleRefused(
-            f"no bundle '{name_or_folder}': neither a folder nor a known name",
-            f"known names: {names}; or give the path of a bundle's folder",
-        )
-    folder = Path(known[str(name_or_folder)].load()())
+    name = str(name_or_folder)
+    if name not in BUNDLES.names():
+        raise BundleRefused(f"no bundle '{name}': neither a folder nor a known name", BUNDLES.hint(name))
+    folder = Path(BUNDLES.open(name))
     if not folder.is_dir():
         raise BundleRefused(f"bundle '{name_or_folder}' should be in {folder}, which is not there", REEXPORT)
     return folder

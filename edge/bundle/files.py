@@ -11,6 +11,7 @@ from typing import IO, TypeAlias
 
 from edge.bundle.weights import Weights
 from edge.errors import BundleRefused, UsageError
+from edge.files import whole_folder
 
 Content: TypeAlias = bytes | Weights
 MANIFEST = "manifest.json"
@@ -44,29 +45,13 @@ def write_files(folder: Path, files: Mapping[str, Content]) -> None:
     """
     check_replaceable(folder)
     try:
-        _replace_folder(folder.absolute(), files)
+        with whole_folder(folder, replace=True) as new:
+            for name, content in files.items():
+                write_file(new / name, content)
     except OSError as error:
         raise UsageError(
             f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
         ) from error
-
-
-def _replace_folder(folder: Path, files: Mapping[str, Content]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    old = temporary / "old"
-    try:
-        new = temporary / "new"
-        new.mkdir()
-        for name, content in files.items():
-            write_file(new / name, content)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)  # the second rename failed
-        shutil.rmtree(temporary)
 
 
 def sha256_of(content: Content) -> str:

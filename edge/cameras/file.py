@@ -1,4 +1,4 @@
-"""A video or a folder of pictures, played as if a camera had seen it."""
+"""The camera `file://PATH`: a video or a folder of pictures, played as if a camera had seen it."""
 
 import math
 from collections.abc import Generator
@@ -9,13 +9,15 @@ import numpy as np
 
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock
-from edge.errors import EdgeError, HardwareMissing
+from edge.errors import EdgeError, HardwareMissing, UsageError
+from edge.interfaces import Closing
 from edge.records import Frame, Image
 
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-PICTURES_RATE_HZ = 2.0  # a folder: slow enough for every picture to be looked at
-SLOWEST_RATE_HZ = 10.0  # a picture that stays longer is seen again, as a camera would
+PICTURES_RATE_HZ = 2.0  # slow enough for the model to answer about every picture of a folder
+SLOWEST_RATE_HZ = 10.0  # a picture that stays longer is delivered again with a new stamp, as by a camera
 UNKNOWN_VIDEO_RATE_HZ = 30.0
+HINT = "--camera file://PATH takes a video or a folder of pictures"
 
 Images = Generator[Image, None, None]
 
@@ -26,13 +28,14 @@ class EndOfFrames(EdgeError):
     exit_code = 0
 
 
-class FileCamera:
-    """Plays `path` at its own rate from the first call of `latest`; frames that nobody asks for are skipped.
+class FileCamera(Closing):
+    """Plays a path at its own rate from the first call of `latest`; frames that come too late are skipped.
 
     Stamps are the moments at which a camera would have taken the frames.
     """
 
     def __init__(self, path: Path, clock: Clock, rate_hz: float | None = None, name: str = "front") -> None:
+        """Open the path. Raises HardwareMissing if it holds nothing that can be played."""
         self.name = name
         self._path = path
         self._clock = clock
@@ -46,7 +49,7 @@ class FileCamera:
         self._index = 0
 
     def latest(self, max_age_s: float) -> Frame:
-        """The frame of this moment. Raises EndOfFrames after the last one."""
+        """Return the frame of this moment. Raises EndOfFrames after the last one."""
         now_ns = self._clock.now_ns()
         if self._start_ns is None:
             self._start_ns = now_ns
@@ -61,15 +64,22 @@ class FileCamera:
         return require_fresh(frame, now_ns, max_age_s)
 
     def close(self) -> None:
+        """Close the file."""
         self._images.close()
 
 
+def open_address(address: str, clock: Clock, name: str = "front") -> FileCamera:
+    """Open `file://PATH`. Raises UsageError without a path, HardwareMissing if nothing there plays."""
+    path = address.removeprefix("file://")
+    if not path:
+        raise UsageError("camera address 'file://' lacks a path", HINT)
+    return FileCamera(Path(path).expanduser(), clock, name=name)
+
+
 def _open(path: Path) -> tuple[float, Images]:
-    """The rate and the images of a folder, a picture or a video."""
+    """Return the rate and the images of a folder, a picture or a video."""
     if not path.exists():
-        raise HardwareMissing(
-            f"camera: there is no {path}", hint="--camera file://PATH takes a video or a folder"
-        )
+        raise HardwareMissing(f"camera: there is no {path}", HINT)
     paths = sorted(path.iterdir()) if path.is_dir() else [path]
     pictures = [each for each in paths if each.suffix.lower() in PICTURE_SUFFIXES]
     if pictures:
@@ -89,7 +99,7 @@ def _open(path: Path) -> tuple[float, Images]:
 
 def _pictures(paths: list[Path]) -> Images:
     for path in paths:
-        # imdecode, because imread fails on some paths that the system can open
+        # imread fails on some paths that the system can open.
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise HardwareMissing(f"camera: {path} can't be read as a picture", hint="remove or replace it")

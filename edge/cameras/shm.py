@@ -1,4 +1,6 @@
-"""Frames between processes through shared memory: one writer, one reader, no lock, never a torn image.
+"""The camera `shm://NAME`: frames between processes through shared memory.
+
+There is one writer and one reader, no lock, and never a torn image.
 
 Each slot carries a counter that is odd while the slot is written (a seqlock). The header names the newest
 complete slot, so a writer that dies in the middle of an image leaves the one before it readable.
@@ -8,13 +10,14 @@ import mmap
 import os
 import threading
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock
-from edge.errors import HardwareMissing, StaleFrame
+from edge.errors import HardwareMissing, StaleFrame, UsageError
+from edge.files import whole_file
+from edge.interfaces import Closing
 from edge.records import Frame, Image
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -28,8 +31,8 @@ _fence_lock = threading.Lock()
 def _fence() -> None:
     """Order memory accesses around this call, which Arm does not do by itself.
 
-    What precedes a release stays before it, what follows an acquire stays after it, so two empty critical
-    sections let nothing pass.
+    An access before a release stays before it, one after an acquire stays after it, so no access moves past
+    two empty critical sections.
     """
     with _fence_lock:
         pass
@@ -38,15 +41,15 @@ def _fence() -> None:
 
 
 class _Slot:
-    """One image in shared memory and the words that guard it."""
+    """One image in shared memory with the words that guard it."""
 
     def __init__(self, memory: mmap.mmap, offset: int, height: int, width: int) -> None:
-        # Native, aligned words: each is read and written in one access.
+        # The words are native and aligned, so each is read and written in one access.
         self.words = np.ndarray((3,), np.uint64, memory, offset)  # counter, seq, stamp_ns
         self.pixels = np.ndarray((height, width, 3), np.uint8, memory, offset + CACHE_LINE_BYTES)
 
 
-class FrameRing:
+class FrameRing(Closing):
     """A ring of images in shared memory: the writer calls `create`, the reader `attach`."""
 
     def __init__(self, memory: mmap.mmap, height: int, width: int, slots: int, owned: Path | None) -> None:
@@ -58,28 +61,32 @@ class FrameRing:
 
     @classmethod
     def create(cls, name: str, height: int, width: int, slots: int = 4) -> "FrameRing":
-        """Make the ring `name`, in place of one that a dead process may have left."""
+        """Make the ring `name`, in place of one that a dead process may have left.
+
+        Raises UsageError for a malformed name, HardwareMissing if there is not enough shared memory.
+        """
         path = _path(name)
         size = CACHE_LINE_BYTES + slots * _slot_bytes(height, width)
-        # Complete before it appears under its name: a reader never meets half a header.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-            ring = cls(mmap.mmap(descriptor, size), height, width, slots, owned=path)
-        except OSError as error:
-            draft.unlink()
-            raise HardwareMissing(f"camera: {size} bytes of shared memory: {error.strerror}") from error
-        finally:
-            os.close(descriptor)
-        ring._header[:] = (MAGIC, height, width, slots, 0)
-        draft.rename(path)
+        # It is complete before it has its name: a reader never meets half a header.
+        with whole_file(path) as draft:
+            draft.unlink(missing_ok=True)
+            descriptor = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, size)
+                ring = cls(mmap.mmap(descriptor, size), height, width, slots, owned=path)
+            except OSError as error:
+                raise HardwareMissing(f"camera: {size} bytes of shared memory: {error.strerror}") from error
+            finally:
+                os.close(descriptor)
+            ring._header[:] = (MAGIC, height, width, slots, 0)
         return ring
 
     @classmethod
     def attach(cls, name: str) -> "FrameRing":
-        """Open the ring `name` and take its name away: it is freed when both sides are gone."""
+        """Open the ring `name` and remove its name: the memory is freed when both sides are gone.
+
+        Raises UsageError for a malformed name, HardwareMissing if there is no such ring.
+        """
         path = _path(name)
         try:
             descriptor = os.open(path, os.O_RDWR)
@@ -101,11 +108,14 @@ class FrameRing:
 
     @staticmethod
     def unlink(name: str) -> None:
-        """Remove the ring's name, for the case that its writer died before anyone attached."""
+        """Remove the ring's name, in case its writer died before a reader attached."""
         _path(name).unlink(missing_ok=True)
 
     def write(self, image: Image, stamp_ns: int) -> int:
-        """Publish one image; returns its seq. Never waits for the reader."""
+        """Publish one image (H, W, 3) RGB and return its seq. Never waits for the reader.
+
+        Raises ValueError if the image does not fit the ring.
+        """
         if image.shape != (self.height, self.width, 3) or image.dtype != np.uint8:
             raise ValueError(f"{image.dtype}{image.shape} does not fit {self.height} x {self.width} RGB")
         seq = self.written
@@ -121,7 +131,10 @@ class FrameRing:
         return seq
 
     def newest(self) -> tuple[Image, int, int] | None:
-        """A copy of the newest complete image, its stamp_ns and its seq; None before the first."""
+        """Return a copy of the newest complete image, its stamp_ns and its seq; None before the first.
+
+        Raises StaleFrame if the writer overtakes every read.
+        """
         for _ in range(MAX_READ_TRIES):
             written = self.written
             if written == 0:
@@ -138,34 +151,26 @@ class FrameRing:
 
     @property
     def written(self) -> int:
-        """How many images were published so far: cheap to poll."""
+        """Return how many images were published so far; cheap to poll."""
         return int(self._header[4])
 
     def close(self) -> None:
-        """Take the name away where this side made it; the memory goes with the last object that uses it."""
+        """Remove the name if this side made the ring; the memory goes with the last object that uses it."""
         if self._owned is not None:
             self._owned.unlink(missing_ok=True)
 
-    def __enter__(self) -> "FrameRing":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class ShmCamera:
+class ShmCamera(Closing):
     """A camera whose frames another process writes into a FrameRing."""
 
-    def __init__(self, name: str, clock: Clock) -> None:
-        self.name = "front"
+    def __init__(self, ring_name: str, clock: Clock, name: str = "front") -> None:
+        self.name = name
         self._clock = clock
-        self._ring = FrameRing.attach(name)
+        self._ring = FrameRing.attach(ring_name)
         self._frame: Frame | None = None
 
     def latest(self, max_age_s: float) -> Frame:
-        """The newest frame. Raises StaleFrame when it is older than max_age_s, or when there is none yet."""
+        """Return the newest frame. Raises StaleFrame if it is older than `max_age_s`, or if there is none."""
         if self._frame is None or self._ring.written != self._frame.seq + 1:
             newest = self._ring.newest()
             if newest is None:
@@ -175,16 +180,25 @@ class ShmCamera:
         return require_fresh(self._frame, self._clock.now_ns(), max_age_s)
 
     def close(self) -> None:
+        """Let go of the ring."""
         self._ring.close()
 
 
+def open_address(address: str, clock: Clock, name: str = "front") -> ShmCamera:
+    """Open `shm://NAME`. Raises UsageError for a malformed name, HardwareMissing if there is no such ring."""
+    return ShmCamera(address.removeprefix("shm://"), clock, name)
+
+
 def _path(name: str) -> Path:
-    if not name or "/" in name or name.startswith("."):
-        raise HardwareMissing(f"camera: {name!r} is no name for shared memory", hint="a plain word is")
+    if not name or "/" in name or "\0" in name or name.startswith("."):
+        raise UsageError(
+            f"camera address 'shm://{name[:200]}': this can't name shared memory",
+            "a plain word can: shm://cam0",
+        )
     return SHARED_MEMORY / name
 
 
 def _slot_bytes(height: int, width: int) -> int:
-    """One slot in whole cache lines: the words, then the pixels."""
+    """Return the size of one slot in whole cache lines: the words, then the pixels."""
     pixel_lines = -(-height * width * 3 // CACHE_LINE_BYTES)
     return (1 + pixel_lines) * CACHE_LINE_BYTES

@@ -1,4 +1,4 @@
-"""One place for the newest frame: whoever is slow misses frames instead of falling behind."""
+"""A slot for the newest frame: a slow reader misses frames instead of falling behind."""
 
 import threading
 
@@ -7,7 +7,7 @@ from edge.records import Frame
 
 
 class LatestFrame:
-    """A one-slot mailbox between threads. The newest frame wins; frames that nobody took are counted."""
+    """A one-slot mailbox between threads. The newest frame wins; frames that were not taken are counted."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -16,7 +16,7 @@ class LatestFrame:
         self.dropped = 0
 
     def put(self, frame: Frame) -> None:
-        """Offer a frame. One that is older than the one held is dropped itself."""
+        """Offer a frame. One that is older than the held one is dropped."""
         with self._changed:
             if self._frame is not None and frame.stamp_ns < self._frame.stamp_ns:
                 self.dropped += 1
@@ -28,13 +28,13 @@ class LatestFrame:
             self._changed.notify_all()
 
     def newest(self) -> Frame | None:
-        """The newest frame so far, however often it was asked for; None before the first."""
+        """Return the newest frame so far, each as often as it is called for; None before the first."""
         with self._changed:
             self._taken = True
             return self._frame
 
     def take(self, timeout_s: float) -> Frame | None:
-        """Wait for a frame that nobody took yet; None when none came in time."""
+        """Wait for a frame that was not taken yet; None if none comes in time."""
         with self._changed:
             self._changed.wait_for(lambda: not self._taken, timeout_s)
             if self._taken:
@@ -44,7 +44,7 @@ class LatestFrame:
 
 
 def require_fresh(frame: Frame, now_ns: int, max_age_s: float) -> Frame:
-    """The frame itself, or StaleFrame when it is older than allowed."""
+    """Return the frame itself. Raises StaleFrame, with its age and the limit, if it is too old."""
     age_s = (now_ns - frame.stamp_ns) / 1e9
     if age_s > max_age_s:
         age = f"{age_s * 1e3:.0f} ms old (limit {max_age_s * 1e3:.0f} ms)"

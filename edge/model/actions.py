@@ -15,7 +15,6 @@ A discrete head has vision, prefill and decode as in `edge/model/generation.py`.
 import math
 from collections import deque
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +24,7 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import ActionHead, MeanStdScaling, StateInput
 from edge.engines.open import open_engine
 from edge.errors import BundleRefused, UsageError
-from edge.interfaces import Engine, Tensor
+from edge.interfaces import Closing, Engine, Tensor
 from edge.model.decoding import softmax
 from edge.model.generation import DecoderEngines, Generation, PrefillEngines, StopWatch
 from edge.records import ZERO, Image, Odometry
@@ -40,12 +39,12 @@ _ORIGIN = Odometry(0, 0.0, 0.0, 0.0, ZERO)
 class ActionPrediction:
     """The model's chunk for one frame. `stages_ms` has preprocess, vision, prefill, and head or decode."""
 
-    actions: Floats  # (T, A) in [-1, 1], as `vla.model.VLA.step` gives them
+    actions: Floats  # (T, A) in [-1, 1], as `vla.rollout.Rollout.step` gives them
     confidence: float  # [0, 1]: 1 for continuous heads; for discrete ones see `_TokenHead`
     stages_ms: dict[str, float]
 
 
-class ActionModel:
+class ActionModel(Closing):
     """Predicts one chunk a step and keeps its head's memory of the episode. One caller at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -81,14 +80,6 @@ class ActionModel:
     def close(self) -> None:
         """Frees the engines."""
         self._runner.close()
-
-    def __enter__(self) -> "ActionModel":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _state(self, odometry: Odometry | None) -> Tensor | None:
         wanted = self.head.state

@@ -1,12 +1,12 @@
 """A bundle's graphs driven as one model: an image and a prompt go in, text comes out."""
 
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 
 from edge.bundle.bundle import Bundle
 from edge.errors import BundleRefused
+from edge.interfaces import Closing
 from edge.model.decoding import ConstrainedDecoder, GreedyDecoder
 from edge.model.generation import DecoderEngines, Generation
 from edge.model.tokenizer import GroundingTokenizer, PolicyTokenizer
@@ -23,7 +23,7 @@ class Grounding:
     cut: bool = False  # it stopped at the token limit, before its end token
 
 
-class GroundingModel:
+class GroundingModel(Closing):
     """Answers prompts: with a box, or in words. One caller at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
@@ -78,11 +78,3 @@ class GroundingModel:
     def close(self) -> None:
         """Frees the engines."""
         self._engines.close()
-
-    def __enter__(self) -> "GroundingModel":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

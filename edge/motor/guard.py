@@ -1,10 +1,11 @@
-"""Follows action chunks and decides alone when to stop. Pure: no clock, no input or output, deterministic.
+"""Follow action chunks and decide alone when to stop. Pure: no clock, no input or output, deterministic.
 
 - The age of the newest followed frame, counted from its capture, is the only sign of life. A chunk is
-  followed up to `follow_age_s`, then braked at maximum deceleration, at zero by `zero_age_s`, and latched.
-  A plan slower than full speed takes less time to brake and is followed longer by so much: it is at zero by
-  the same age, after a shorter way.
-- A chunk that is malformed, not finite, from the future or of low confidence brakes to zero without latching.
+  followed up to `follow_age_s`; then the base brakes at maximum deceleration, stands by `zero_age_s`, and is
+  latched. A chunk slower than full speed takes less time to brake and is followed longer by so much: the base
+  stands by the same age, after a shorter way.
+- A chunk that is malformed, not finite, from the future or of low confidence makes the base brake to zero
+  without latching.
 - A chunk that is not newer than what came before is ignored; the age of the current one goes on counting.
 - A chunk that jumps (a reversal in one frame) is set aside, and followed when the next chunk agrees with it.
 - A frame captured before arming is never followed: a reset is not a restart. A first command far from zero
@@ -12,39 +13,37 @@
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
 from edge.errors import UsageError
+from edge.motor.chunk_rows import LimitedChunk, Row, jumps, malformed
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import clipped, slew
-from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, Velocity
+from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, StopCause, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
-# Jerk and acceleration are never integrated over more than this many periods after a stall.
+# After a stall, jerk and acceleration are integrated over at most this many periods.
 MAX_STALL_PERIODS = 2
-
-Row = tuple[complex, float]  # (linear x + y * 1j in m/s, angular in rad/s)
 
 
 @dataclass(slots=True)
 class GuardCounts:
-    """What happened to the chunks so far."""
+    """Counts of the chunks so far, by what became of them."""
 
     accepted: int = 0
-    clamped: int = 0  # accepted, but with values beyond the limits
-    malformed: int = 0  # width, horizon, dt, NaN or Inf
-    future: int = 0
+    clamped: int = 0  # accepted, with values cut to the limits
+    malformed: int = 0  # wrong width, horizon or row time; NaN or Inf
+    future: int = 0  # their frame is yet to be captured
     repeated: int = 0  # duplicated, replayed or out of order
-    early: int = 0  # of a frame captured before arming
+    early: int = 0  # their frame was captured before arming
     old: int = 0  # too old when it arrived
     unsure: int = 0  # confidence below the limit
-    jumps: int = 0
+    jumps: int = 0  # between two rows, or away from the chunk before
 
     def refusals(self, messages: int = 0) -> Refusals:
-        """Those that were not followed, and `messages` that were no chunks at all."""
+        """Return the counts of chunks that were not followed, and `messages` that could not be read."""
         return Refusals(
             self.malformed,
             self.future,
@@ -58,15 +57,16 @@ class GuardCounts:
 
     @property
     def refused(self) -> int:
-        """All chunks that were not followed."""
+        """Number of chunks that were not followed."""
         return self.refusals().total
 
 
 class Guard:
-    """The state machine of the motor process. Times are CLOCK_MONOTONIC ns, passed in.
+    """The state machine of the motor process. All times are CLOCK_MONOTONIC ns that the caller passes in.
 
-    `spec` names the three axes of a base and bounds them together with `limits`; `period_ns` is how long a
-    setpoint holds, so that none outlives what it is allowed. Raises UsageError for another kind of spec.
+    `spec` names the three axes of a base and bounds them together with `limits`. A setpoint holds for
+    `period_ns`, in (0, 100 ms], so braking begins that much earlier. Raises UsageError if `spec` is not a
+    base's, or the period is out of range.
     """
 
     def __init__(
@@ -79,9 +79,10 @@ class Guard:
         self.limits = limits
         self.state = MotorState.DISARMED
         self.reason = ""
+        self.cause = StopCause.NONE
         self.frame_to_motor_ns = -1
         self.counts = GuardCounts()
-        self._low, self._high = np.asarray(spec.low), np.asarray(spec.high)
+        self._spec = spec
         self._period_ns = period_ns
         self._follow_age_ns = round(limits.follow_age_s * 1e9)
         self._zero_age_ns = round(limits.zero_age_s * 1e9)
@@ -89,70 +90,70 @@ class Guard:
         self._stepped_ns: int | None = None
         self._seen = (-1, -1)  # (t0_ns, decision) of the newest chunk in order
         self._frame_ns = 0  # t0_ns of the newest chunk that was followed
-        self._brake_age_ns = self._follow_age_ns  # of that frame, when braking begins
-        self._chunk: ActionChunk | None = None
-        self._rows: list[Row] = []
+        self._brake_age_ns = self._follow_age_ns  # age of that frame from which on it is braked
+        self._followed: LimitedChunk | None = None
         self._set_aside: Row | None = None
         self._linear, self._linear_accel = 0j, 0j
         self._angular, self._angular_accel = 0j, 0j
 
     @property
     def decision(self) -> int:
-        """Number of the decision being followed; -1 is none."""
-        return self._chunk.decision if self._chunk is not None else -1
+        """Number of the decision that is followed; -1 if there is none."""
+        return self._followed.chunk.decision if self._followed is not None else -1
 
     @property
     def moving(self) -> bool:
-        """Whether the last setpoint was not zero."""
+        """True if the last setpoint was not zero."""
         return self._linear != 0 or self._angular != 0
 
     @property
     def zero_ns(self) -> int | None:
-        """When a stop's braking reaches zero, for a `step` between two ticks; None with nothing to brake."""
+        """Time at which a stop's braking reaches zero, for a `step` between ticks; None if nothing brakes."""
         if self._stepped_ns is None or not self.moving or self.state is not MotorState.RAMPING:
             return None
         braking_s = self.limits.braking_s(abs(self._linear), abs(self._angular))
-        return self._stepped_ns + math.ceil(braking_s * 1e9) + 1000  # and a rounding
+        return self._stepped_ns + math.ceil(braking_s * 1e9) + 1000  # for roundings
 
     def arm(self, now_ns: int) -> bool:
-        """Allow motion: DISARMED or LATCHED to HOLDING. While still moving nothing changes, and False."""
+        """Go from DISARMED or LATCHED to HOLDING. Does nothing and returns False while the base brakes."""
         if self.state in (MotorState.HOLDING, MotorState.FOLLOWING):
             return True
         if self.moving or self.state is MotorState.RAMPING:
             return False
         self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
+        self.cause = StopCause.NONE
         return True
 
-    def stop(self, reason: str) -> None:
-        """Brake to zero and latch. The first reason stays until re-armed."""
+    def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:
+        """Brake to zero and latch. The first reason and cause stay until re-armed."""
         if self.state in (MotorState.RAMPING, MotorState.LATCHED):
             return
         self._drop_chunk()
-        self.state, self.reason = MotorState.RAMPING, reason
+        self.state, self.reason, self.cause = MotorState.RAMPING, reason, cause
         if not self.moving:
             self.state = MotorState.LATCHED
 
     def follow(self, chunk: ActionChunk, now_ns: int) -> bool:
-        """Take a chunk as the plan to follow. False when it was refused; `reason` and `counts` say why."""
+        """Take a chunk to follow. Returns False if it is refused; `reason` and `counts` tell why."""
         if self.state not in (MotorState.HOLDING, MotorState.FOLLOWING):
             return False
         if (chunk.t0_ns, chunk.decision) <= self._seen or chunk.decision < self._seen[1]:
             self.counts.repeated += 1
             return False
-        if fault := self._malformed(chunk):
+        if fault := malformed(chunk, self._spec.dims):
             self.counts.malformed += 1
             return self._hold(fault)
         if (lead_ns := chunk.t0_ns - now_ns) > FUTURE_TOLERANCE_NS:
             self.counts.future += 1
             return self._hold(f"frame is {lead_ns / 1e6:.0f} ms in the future")
         self._seen = (chunk.t0_ns, chunk.decision)
-        if not chunk.confidence >= self.limits.min_confidence:  # NaN is not sure either
+        if not chunk.confidence >= self.limits.min_confidence:  # so that NaN is refused too
             self.counts.unsure += 1
             return self._hold(f"confidence {chunk.confidence:.2f} (limit {self.limits.min_confidence:.2f})")
         return self._follow_valid(chunk, now_ns)
 
     def step(self, now_ns: int) -> Velocity:
-        """The setpoint for this tick. Brakes and latches by age; never NaN, never beyond a limit."""
+        """Compute the setpoint for this tick. Brakes and latches by age; never NaN, never beyond a limit."""
         if self._stepped_ns is None:
             self._stepped_ns = now_ns
         elapsed_ns = max(0, now_ns - self._stepped_ns)
@@ -164,30 +165,21 @@ class Guard:
             self._approach(target, min(elapsed_ns, MAX_STALL_PERIODS * self._period_ns) / 1e9)
         if self.moving:
             self._cap_by_age(now_ns)
+            self._keep_to_arcs()
         if self.state is MotorState.RAMPING and not self.moving:
             self.state = MotorState.LATCHED
             self._drop_chunk()
         # Adding zero turns -0.0 into 0.0.
         return Velocity(self._linear.real + 0.0, self._linear.imag + 0.0, self._angular.real + 0.0)
 
-    def _malformed(self, chunk: ActionChunk) -> str:
-        values = chunk.values
-        if values.ndim != 2 or values.shape[1] != len(self._low) or values.shape[0] == 0:
-            return f"chunk has shape {values.shape}, not (rows, {len(self._low)})"
-        if not (math.isfinite(chunk.dt_s) and chunk.dt_s > 0):
-            return f"chunk has a row time of {chunk.dt_s} s"
-        if not np.isfinite(values).all():
-            return "chunk has a value that is not finite"
-        return ""
-
     def _hold(self, reason: str) -> bool:
-        """Brake to zero without latching; a valid chunk may move again."""
+        """Brake to zero without latching: the next valid chunk moves the base again."""
         self._drop_chunk()
         self.state, self.reason = MotorState.HOLDING, reason
         return False
 
     def _drop_chunk(self) -> None:
-        self._chunk, self._rows, self._set_aside = None, [], None
+        self._followed = self._set_aside = None
 
     def _follow_valid(self, chunk: ActionChunk, now_ns: int) -> bool:
         if chunk.t0_ns < self._armed_ns:
@@ -195,83 +187,60 @@ class Guard:
             return False
         if (age_ns := now_ns - chunk.t0_ns) > self._follow_age_ns:
             self.counts.old += 1
-            if self._chunk is None:
+            if self._followed is None:
                 self.reason = self._age_text(age_ns, self._follow_age_ns)
             return False
-        rows, clamped = self._clamped_rows(chunk)
-        if any(self._jumps(a, b) for a, b in pairwise(rows)):
+        limited = LimitedChunk.from_chunk(chunk, self._spec, self.limits)
+        if any(jumps(before, after, self.limits) for before, after in pairwise(limited.rows)):
             self.counts.jumps += 1
             return self._hold("chunk jumps between its rows")
-        if not self._agrees(rows[min(len(rows) - 1, self._row_index(chunk, now_ns))], now_ns):
+        left = limited.rows[limited.index(now_ns) :]
+        if not self._agrees(left[0] if left else limited.rows[-1], now_ns):
             self.counts.jumps += 1
             self.reason = "chunk jumps away from the one before; waiting for the next to agree"
             return False
-        self._chunk, self._rows, self._set_aside = chunk, rows, None
+        self._followed, self._set_aside = limited, None
         self._frame_ns = chunk.t0_ns
-        self._brake_age_ns = self._age_to_brake_ns(rows[self._row_index(chunk, now_ns) :])
+        self._brake_age_ns = self._age_to_brake_ns(left)
         self.frame_to_motor_ns = -1
         self.state = MotorState.FOLLOWING
         self.counts.accepted += 1
-        self.counts.clamped += clamped
-        self.reason = "limited to the highest speed" if clamped else ""
+        self.counts.clamped += limited.clamped
+        self.reason = "limited to what the base may drive" if limited.clamped else ""
         return True
 
-    def _clamped_rows(self, chunk: ActionChunk) -> tuple[list[Row], bool]:
-        values = np.minimum(np.maximum(chunk.values.astype(np.float64), self._low), self._high)
-        rows: list[Row] = []
-        for x, y, angular in values.tolist():
-            linear = clipped(complex(x, y), self.limits.linear_m_s)
-            rows.append((linear, clipped(complex(angular), self.limits.angular_rad_s).real))
-        sent = np.array([(linear.real, linear.imag, angular) for linear, angular in rows])
-        return rows, bool((np.abs(sent - chunk.values) > 1e-6).any())
-
-    def _jumps(self, before: Row, after: Row) -> bool:
-        return (
-            abs(after[0] - before[0]) > self.limits.linear_jump_m_s
-            or abs(after[1] - before[1]) > self.limits.angular_jump_rad_s
-        )
-
     def _agrees(self, row: Row, now_ns: int) -> bool:
-        """Whether `row` continues the current plan, or the outlier that was set aside before it."""
-        current = self._current_row(now_ns)
-        if current is None or not self._jumps(current, row):
+        """Return True if `row` continues the current chunk, or the outlier that was set aside before it."""
+        current = self._followed.row(now_ns) if self._followed is not None else None
+        if current is None or not jumps(current, row, self.limits):
             return True
-        if self._set_aside is not None and not self._jumps(self._set_aside, row):
+        if self._set_aside is not None and not jumps(self._set_aside, row, self.limits):
             return True
         self._set_aside = row
         return False
 
-    def _age_to_brake_ns(self, rows: list[Row]) -> int:
-        """The age from which on these rows are braked, by the fastest that the base is or will be."""
-        linear = max([abs(self._linear), *(abs(linear) for linear, _ in rows)])
-        angular = max([abs(self._angular), *(abs(angular) for _, angular in rows)])
+    def _age_to_brake_ns(self, rows: Iterable[Row]) -> int:
+        """Compute the age from which on these rows are braked, from the highest speed of base and rows."""
+        linear, angular = abs(self._linear), abs(self._angular)
+        for row in rows:
+            linear, angular = max(linear, abs(row[0])), max(angular, abs(row[1]))
         return round(self.limits.brake_age_s(linear, angular) * 1e9)
-
-    def _row_index(self, chunk: ActionChunk, now_ns: int) -> int:
-        # Compared as a float first: a tiny dt_s must not make a huge integer.
-        rows_passed = max(0.0, (now_ns - chunk.t0_ns) / 1e9 / chunk.dt_s)
-        return math.floor(min(rows_passed + 1e-9, float(chunk.values.shape[0])))
-
-    def _current_row(self, now_ns: int) -> Row | None:
-        if self._chunk is None or now_ns >= self._chunk.valid_until_ns:
-            return None
-        index = self._row_index(self._chunk, now_ns)
-        return self._rows[index] if index < len(self._rows) else None
 
     def _age_text(self, age_ns: int, limit_ns: int) -> str:
         return f"newest frame is {age_ns / 1e6:.0f} ms old (limit {limit_ns / 1e6:.0f} ms)"
 
     def _target(self, now_ns: int) -> Row | None:
-        """The row to follow now, or None to brake."""
-        if self.state is not MotorState.FOLLOWING or self._chunk is None:
+        """Return the row to follow now, or None to brake. Latching by age begins here."""
+        if self.state is not MotorState.FOLLOWING or self._followed is None:
             return None
-        age_ns = now_ns - self._chunk.t0_ns
+        age_ns = now_ns - self._followed.chunk.t0_ns
         if age_ns > self._brake_age_ns:
-            self.state, self.reason = MotorState.RAMPING, self._age_text(age_ns, self._brake_age_ns)
+            self.state, self.cause = MotorState.RAMPING, StopCause.STALE_PLAN
+            self.reason = self._age_text(age_ns, self._brake_age_ns)
             if self._set_aside is not None:
-                self.reason += ", and the plan after it jumped away from it"
+                self.reason += ", and the chunk after it jumped away from it"
             return None
-        row = self._current_row(now_ns)
+        row = self._followed.row(now_ns)
         if row is None:
             self.reason = "chunk is used up"
             return None
@@ -293,7 +262,7 @@ class Guard:
         self._angular = clipped(self._angular, limits.angular_rad_s)
 
     def _brake(self, dt_s: float) -> None:
-        """Straight toward zero at maximum deceleration, without a jerk limit."""
+        """Slow down straight toward zero at maximum deceleration, without a jerk limit."""
         self._linear = clipped(
             self._linear, max(0.0, abs(self._linear) - self.limits.linear_decel_m_s2 * dt_s)
         )
@@ -303,7 +272,12 @@ class Guard:
         self._linear_accel = self._angular_accel = 0j
 
     def _cap_by_age(self, now_ns: int) -> None:
-        """No faster than what brakes to zero by `zero_age_s`, counting the period that a setpoint holds."""
+        """Limit the speed to what can be braked by `zero_age_s`, less the period that a setpoint holds."""
         left_s = max(0.0, (self._zero_age_ns - (now_ns + self._period_ns - self._frame_ns)) / 1e9)
         self._linear = clipped(self._linear, self.limits.linear_decel_m_s2 * left_s)
         self._angular = clipped(self._angular, self.limits.angular_decel_rad_s2 * left_s)
+
+    def _keep_to_arcs(self) -> None:
+        """Limit the turn to what the wheels can follow: the speed may lag behind its row's."""
+        x, y, turn = self.limits.allowed(self._linear.real, self._linear.imag, self._angular.real)
+        self._linear, self._angular = complex(x, y), complex(turn)

@@ -1,67 +1,113 @@
-"""The limits of a mobile base. Configuration may lower the ceilings, never raise them."""
+"""The limits of a mobile base. A base and configuration may lower the ceilings, never raise them."""
 
 import json
 import math
 from dataclasses import asdict, dataclass, fields
+from types import MappingProxyType
 from typing import Any, cast
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec, allowed_motion
 from edge.errors import UsageError
+
+# The safety ceilings: values of any base, of any configuration, are at or below them.
+CEILINGS = MappingProxyType(
+    {
+        "linear_m_s": 0.5,
+        "angular_rad_s": 1.0,
+        "linear_accel_m_s2": 1.0,
+        "angular_accel_rad_s2": 3.0,
+        "linear_decel_m_s2": 2.0,
+        "angular_decel_rad_s2": 4.0,
+        "linear_jerk_m_s3": 20.0,
+        "angular_jerk_rad_s3": 60.0,
+        "follow_age_s": 0.25,
+        "zero_age_s": 0.5,
+        "linear_jump_m_s": 0.6,
+        "angular_jump_rad_s": 1.5,
+    }
+)
+LOWEST_CONFIDENCE = 0.3  # the same for the bar that confidence must pass: a higher one is stricter
 
 
 @dataclass(frozen=True, slots=True)
 class MotorLimits:
-    """What no command may exceed. Every value is finite and above zero; the defaults are the ceilings.
+    """What no command may exceed; the defaults are those of the default base.
 
-    Braking from full speed must fit between `follow_age_s` and `zero_age_s`. Raises UsageError.
+    Every number is finite and within CEILINGS, and braking from full speed fits between `follow_age_s` and
+    `zero_age_s`. Raises UsageError if not.
     """
 
-    linear_m_s: float = 0.5  # length of the (x, y) vector
-    angular_rad_s: float = 1.0
-    linear_accel_m_s2: float = 1.0
-    angular_accel_rad_s2: float = 3.0
-    linear_decel_m_s2: float = 2.0  # 0.5 m/s to zero in 250 ms
-    angular_decel_rad_s2: float = 4.0  # 1.0 rad/s to zero in 250 ms
-    linear_jerk_m_s3: float = 20.0  # in normal following; braking for safety ignores it
-    angular_jerk_rad_s3: float = 60.0
-    follow_age_s: float = 0.25  # of the frame that a chunk answers; older is braked
-    zero_age_s: float = 0.5  # zero velocity at this age
-    min_confidence: float = 0.3  # lower is not followed
-    linear_jump_m_s: float = 0.6  # between rows that follow each other; more is an outlier
+    linear_m_s: float = DEFAULT_BASE.linear_m_s  # length of the (x, y) vector
+    angular_rad_s: float = DEFAULT_BASE.angular_rad_s
+    linear_accel_m_s2: float = DEFAULT_BASE.linear_accel_m_s2
+    angular_accel_rad_s2: float = DEFAULT_BASE.angular_accel_rad_s2
+    linear_decel_m_s2: float = DEFAULT_BASE.linear_decel_m_s2  # 0.5 m/s to zero in 250 ms
+    angular_decel_rad_s2: float = DEFAULT_BASE.angular_decel_rad_s2  # 1.0 rad/s to zero in 250 ms
+    linear_jerk_m_s3: float = DEFAULT_BASE.linear_jerk_m_s3  # while following; braking for safety ignores it
+    angular_jerk_rad_s3: float = DEFAULT_BASE.angular_jerk_rad_s3
+    follow_age_s: float = 0.25  # age of the frame that a chunk answers, up to which it is followed
+    zero_age_s: float = 0.5  # age of that frame at which the base stands
+    min_confidence: float = LOWEST_CONFIDENCE  # chunks below it are not followed
+    linear_jump_m_s: float = 0.6  # change from one row to the next; more is an outlier
     angular_jump_rad_s: float = 1.5
+    sideways: bool = DEFAULT_BASE.sideways  # False: the lateral part of a velocity is cut
+    turn_radius_m: float = DEFAULT_BASE.turn_radius_m  # smallest radius of an arc; 0: turns in place
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value, ceiling = getattr(self, field.name), field.default
-            # `type` and not isinstance: True is no limit.
-            if type(value) not in (int, float) or not 0 < value < math.inf:
-                raise UsageError(f"motor limit {field.name}: {value!r} is not a number above zero")
-            # A higher confidence bar is the stricter one.
-            raised = value < ceiling if field.name == "min_confidence" else value > ceiling
-            if raised or (field.name == "min_confidence" and value > 1.0):
-                raise UsageError(
-                    f"motor limit {field.name}: {value} is outside the hardware ceiling {ceiling}",
-                    "limits may be made stricter by configuration, never looser",
-                )
+            if field.name not in ("sideways", "turn_radius_m"):
+                self._check_number(field.name, getattr(self, field.name))
+        if type(self.sideways) is not bool:
+            raise UsageError(f"motor limit sideways: {self.sideways!r} is not true or false")
+        if type(self.turn_radius_m) not in (int, float) or not 0 <= self.turn_radius_m < math.inf:
+            raise UsageError(f"motor limit turn_radius_m: {self.turn_radius_m!r} is not a number from 0 on")
         self._check_braking()
 
+    @staticmethod
+    def of(base: BaseSpec) -> "MotorLimits":
+        """Return the limits of a base. Raises UsageError if the base is beyond a ceiling."""
+        names = {field.name for field in fields(base)} & set(CEILINGS)
+        shared = {name: getattr(base, name) for name in names}
+        return MotorLimits(**shared, sideways=base.sideways, turn_radius_m=base.turn_radius_m)
+
+    def allowed(self, x_m_s: float, y_m_s: float, turn_rad_s: float) -> tuple[float, float, float]:
+        """Return the nearest velocity that the wheels can follow; the speeds are limited elsewhere."""
+        return allowed_motion(x_m_s, y_m_s, turn_rad_s, self.sideways, self.turn_radius_m)
+
     def braking_s(self, linear_m_s: float, angular_rad_s: float) -> float:
-        """How long it takes to brake from these speeds to zero."""
+        """Return the time that braking from these speeds to zero takes, seconds."""
         return max(linear_m_s / self.linear_decel_m_s2, angular_rad_s / self.angular_decel_rad_s2)
 
     def brake_age_s(self, linear_m_s: float, angular_rad_s: float) -> float:
-        """The age of its frame from which on a plan of these speeds is braked.
+        """Return the age of its frame, seconds, from which on a plan of these speeds is braked.
 
-        At full speed it is `follow_age_s`. A slower one takes less time to brake, is followed longer by so
-        much, and is at zero by the same age. With v the speed and z that age it goes v (z - v / decel) +
-        v^2 / 2 decel without sight: that grows with v, so it is never more than at full speed.
+        At full speed it is `follow_age_s`. A slower plan takes less time to brake, is followed longer by so
+        much, and is at zero by the same age. With v the speed and z that age, the base goes
+        v (z - v / decel) + v^2 / 2 decel without sight: that grows with v, so it is most at full speed.
         """
         full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
         return self.follow_age_s + max(0.0, full_s - self.braking_s(linear_m_s, angular_rad_s))
 
     def share_at_age(self, age_s: float) -> float:
-        """The share of full speed, in [0, 1], at which a plan is followed up to this age."""
+        """Return the share of full speed, in [0, 1], at which a plan is followed up to this age."""
         full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
         return min(1.0, max(0.0, 1 - (age_s - self.follow_age_s) / full_s))
+
+    @staticmethod
+    def _check_number(name: str, value: float) -> None:
+        # `type` and not isinstance: True is not a limit.
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise UsageError(f"motor limit {name}: {value!r} is not a number above zero")
+        hint = "limits may be made stricter by a base or by configuration, never looser"
+        if name == "min_confidence":
+            if not LOWEST_CONFIDENCE <= value <= 1.0:
+                raise UsageError(
+                    f"motor limit {name}: {value} is not between {LOWEST_CONFIDENCE} and 1.0", hint
+                )
+        elif value > CEILINGS[name]:
+            raise UsageError(
+                f"motor limit {name}: {value} is above its safety ceiling {CEILINGS[name]}", hint
+            )
 
     def _check_braking(self) -> None:
         window_s = self.zero_age_s - self.follow_age_s
@@ -76,12 +122,15 @@ class MotorLimits:
             raise UsageError("a jump limit below the full speed would refuse a stop from full speed")
 
     def to_json(self) -> str:
-        """One line of JSON; `from_json` reads it back."""
+        """One line of JSON, which `from_json` reads back."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_json(text: str) -> "MotorLimits":
-        """Limits from a JSON object; missing keys take their defaults. Raises UsageError."""
+        """Limits from a JSON object; missing keys take their defaults.
+
+        Raises UsageError if the text is not such an object, or a value is not allowed.
+        """
         try:
             parsed: object = json.loads(text)
         except json.JSONDecodeError as error:

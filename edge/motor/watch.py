@@ -1,44 +1,54 @@
-"""What the actuator itself says against motion: disarmed, faulty, low on battery, not doing as told."""
+"""Find what an actuator's feedback has against motion: disarmed, faulty, low on battery, off its setpoint."""
 
 import math
+from dataclasses import dataclass
 
 from edge.interfaces import Feedback
-from edge.records import Velocity
+from edge.records import StopCause, Velocity
 
 MIN_BATTERY_FRACTION = 0.1
 LINEAR_TOLERANCE_M_S = 0.2
 ANGULAR_TOLERANCE_RAD_S = 0.5
-DISAGREE_LIMIT_NS = 1_000_000_000  # longer than the base needs to follow a new command
+DISAGREE_LIMIT_NS = 1_000_000_000  # a base needs less to follow a new command
 STALE_ODOMETRY_NS = 1_000_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why an armed base must stop."""
+
+    cause: StopCause
+    reason: str  # for people, with what was measured and the limit
+
+
 class Watch:
-    """Judges each feedback against what was sent. Times are CLOCK_MONOTONIC ns, passed in."""
+    """Compares each feedback with what was sent. Times are CLOCK_MONOTONIC ns that the caller passes in."""
 
     def __init__(self) -> None:
         self._agreed_ns: int | None = None
 
     def reset(self) -> None:
-        """Forget the past: the base was just armed."""
+        """Forget the past, since the base was just armed."""
         self._agreed_ns = None
 
-    def judge(self, feedback: Feedback, sent: Velocity, now_ns: int) -> str:
-        """Why the armed base must stop now; empty when it need not."""
+    def judge(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
+        """Return why the armed base must stop now; None if it need not."""
         if feedback.fault:
-            return feedback.fault
+            return Objection(StopCause.BASE_FAULT, feedback.fault)
         if not feedback.armed:
-            return "the base disarmed itself"
+            return Objection(StopCause.BASE_DISARMED, "the base disarmed itself")
         if low := low_battery(feedback):
-            return low
+            return Objection(StopCause.LOW_BATTERY, low)
         return self._disagreement(feedback, sent, now_ns)
 
-    def _disagreement(self, feedback: Feedback, sent: Velocity, now_ns: int) -> str:
+    def _disagreement(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
         odometry = feedback.odometry
         if odometry is None:
-            return ""  # this base does not measure itself
+            return None  # this base does not measure its motion
         if (age_ns := now_ns - odometry.stamp_ns) > STALE_ODOMETRY_NS:
             limit_ms = STALE_ODOMETRY_NS / 1e6
-            return f"newest odometry is {age_ns / 1e6:.0f} ms old (limit {limit_ms:.0f} ms)"
+            reason = f"newest odometry is {age_ns / 1e6:.0f} ms old (limit {limit_ms:.0f} ms)"
+            return Objection(StopCause.STALE_ODOMETRY, reason)
         measured = odometry.velocity
         linear_m_s = math.hypot(
             measured.linear_x_m_s - sent.linear_x_m_s, measured.linear_y_m_s - sent.linear_y_m_s
@@ -48,15 +58,16 @@ class Watch:
         if agrees or self._agreed_ns is None:
             self._agreed_ns = now_ns
         if now_ns - self._agreed_ns <= DISAGREE_LIMIT_NS:
-            return ""
-        return (
-            f"the base does not do as told: off by {linear_m_s:.2f} m/s and {angular_rad_s:.2f} rad/s "
-            f"for {DISAGREE_LIMIT_NS / 1e9:.0f} s"
+            return None
+        return Objection(
+            StopCause.BASE_DISAGREES,
+            f"the base does not follow its setpoints: off by {linear_m_s:.2f} m/s "
+            f"and {angular_rad_s:.2f} rad/s for {DISAGREE_LIMIT_NS / 1e9:.0f} s",
         )
 
 
 def low_battery(feedback: Feedback) -> str:
-    """Why the battery forbids motion; empty when it does not, or the base does not know."""
+    """Return why the battery forbids motion; empty if it does not, or the base does not measure it."""
     fraction = feedback.battery_fraction
     if fraction is None or fraction >= MIN_BATTERY_FRACTION:
         return ""

@@ -1,6 +1,7 @@
-"""From a place on the floor to a body velocity: turn toward it, drive at it, sidestep what is in between.
+"""A position on the floor to a body velocity: turn toward it, drive at it, go around what is in between.
 
-The base is omnidirectional. All in the base frame.
+All in the base frame. This is where planned velocities keep to what a base can do: one that moves sideways
+keeps its goal in front while it sidesteps, the others turn to where they drive.
 """
 
 import math
@@ -9,19 +10,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.perception.geometry import Floats
+from edge.base_spec import BaseSpec
+from edge.perception.geometry import Floats, wrap
 from edge.records import Odometry, Velocity
 
-MAX_SPEED_M_S = 0.45
-MAX_TURN_RAD_S = 0.9
 TURN_GAIN = 1.8  # rad/s per rad
-LOOK_RAD_S = 0.6  # toward a side that was not seen yet
+LOOK_RAD_S = 0.6  # turn rate toward a side that was not seen yet
 DRIVE_GAIN = 1.0  # m/s per m
-BRAKING_M_S2 = 0.6  # that the speed toward an obstacle is planned with
+SLOWEST_M_S = 0.08  # speed on the last centimetres: slower, wheels may not turn at all
+CAREFUL_M_S = 0.2  # speed toward what the camera sees badly, or not at all
 CLEARANCE_M = 0.04  # kept between the base's hull and what is seen
 LOOK_AHEAD_M = 1.1
-DEADBAND = 0.05  # of the image's width: an error that is not turned for
+DEADBAND = 0.05  # share of the image's width: a smaller error is not turned for
+_TURN_FIRST_RAD = math.radians(35)  # a larger bearing is turned to before the base drives
+_SHORTEST_WAY_M = 0.06  # with less free floor than this, the way is shut
 _DIRECTIONS = np.radians(np.arange(-60, 61, 7.5))
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """What to drive at, in the base frame."""
+
+    x_m: float
+    y_m: float
+    remaining_m: float  # way left in all, beyond (x, y) too
+    face_rad: float  # bearing that a base which moves sideways turns to
+    highest_m_s: float = math.inf
+    deadband_rad: float = 0.0  # smaller bearings are not turned for
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +48,25 @@ class Steering:
 
 
 def standing(odometry: Odometry | None) -> bool:
-    """Whether the base stands still, as far as anybody knows."""
+    """Return True if the base stands still, or nothing is known of its motion."""
     if odometry is None:
         return True
     v = odometry.velocity
     return math.hypot(v.linear_x_m_s, v.linear_y_m_s) < 0.03 and abs(v.angular_z_rad_s) < 0.06
 
 
-def turn_rate(bearing_rad: float, deadband_rad: float = 0.0) -> float:
-    """rad/s toward a bearing: proportional, bounded, zero inside the deadband."""
+def turn_rate(bearing_rad: float, highest_rad_s: float, deadband_rad: float = 0.0) -> float:
+    """Return the turn rate toward a bearing, rad/s: proportional, bounded, zero inside the deadband."""
     if abs(bearing_rad) <= deadband_rad:
         return 0.0
-    return max(-MAX_TURN_RAD_S, min(MAX_TURN_RAD_S, TURN_GAIN * bearing_rad))
+    return max(-highest_rad_s, min(highest_rad_s, TURN_GAIN * bearing_rad))
 
 
 def free_length(points: Floats, direction_rad: float, width_m: float, reach_m: float) -> float:
-    """How far a disc of half-width `width_m` can go in a direction before its centre is beside a point."""
+    """Return the way of a disc of radius `width_m` in a direction until it meets a point, metres.
+
+    `points` are (N, 2); the way is at most `reach_m`.
+    """
     if not len(points):
         return reach_m
     c, s = math.cos(direction_rad), math.sin(direction_rad)
@@ -62,41 +80,64 @@ def free_length(points: Floats, direction_rad: float, width_m: float, reach_m: f
 
 
 def drive_to(
-    x_m: float, y_m: float, face_rad: float, remaining_m: float, points: Floats, radius_m: float,
-    top_speed_m_s: float = MAX_SPEED_M_S, deadband_rad: float = 0.0,
-    known: Callable[[Floats], bool] | None = None,
-) -> Steering:  # fmt: skip
-    """Velocity toward (x, y), facing `face_rad`, around `points` (N, 2), with `remaining_m` to go in all.
+    aim: Aim, points: Floats, base: BaseSpec, known: Callable[[Floats], bool] | None = None
+) -> Steering:
+    """Return the velocity toward an aim, around the obstacles `points` (N, 2).
 
-    `known` tells whether anything is known of places: before the base leaves its heading for others, it looks
-    there.
+    `known` tells whether the floor at positions (M, 2) was seen: before a base goes sideways to floor that
+    was not, it looks there.
     """
-    turn = turn_rate(face_rad, deadband_rad)
-    if remaining_m <= 0 or abs(face_rad) > math.radians(35):
-        return Steering(Velocity(0.0, 0.0, turn))
-    bearing = math.atan2(y_m, x_m)
-    width = radius_m + CLEARANCE_M
-    reach = min(math.hypot(x_m, y_m), remaining_m, LOOK_AHEAD_M)
+    turn = turn_rate(aim.face_rad, base.cruise_rad_s, aim.deadband_rad)
+    reach = min(math.hypot(aim.x_m, aim.y_m), aim.remaining_m, LOOK_AHEAD_M)
+    if reach <= 0 or (base.sideways and abs(aim.face_rad) > _TURN_FIRST_RAD):
+        return Steering(base.possible(Velocity(0.0, 0.0, turn)))
+    bearing = math.atan2(aim.y_m, aim.x_m)
+    width = base.radius_m + CLEARANCE_M
     best, best_cost, best_free = 0.0, math.inf, 0.0
     for offset in _DIRECTIONS:
         free = free_length(points, bearing + float(offset), width, reach)
         cost = abs(offset) + 2.5 * (reach - free) / reach
         if cost < best_cost:
             best, best_cost, best_free = float(offset), cost, free
-    if best_free < min(0.06, reach / 2):
-        return Steering(Velocity(0.0, 0.0, turn), blocked=True)
+    if best_free < min(_SHORTEST_WAY_M, reach / 2):
+        return Steering(base.possible(Velocity(0.0, 0.0, turn)), blocked=True)
     direction = bearing + best
+    if not base.sideways:
+        return _drive_ahead(wrap(direction), aim, free_length(points, 0.0, width, reach), base)
     if abs(direction) > math.radians(10) and known is not None and not known(_flanks(direction, width)):
-        return Steering(Velocity(0.0, 0.0, math.copysign(LOOK_RAD_S, direction)))
-    speed = min(top_speed_m_s, max(0.08, DRIVE_GAIN * remaining_m), math.sqrt(2 * BRAKING_M_S2 * best_free))
-    speed *= max(0.0, math.cos(face_rad)) ** 2
+        look = min(LOOK_RAD_S, base.cruise_rad_s)
+        return Steering(Velocity(0.0, 0.0, math.copysign(look, direction)))
+    speed = _speed(aim, best_free, base) * max(0.0, math.cos(aim.face_rad)) ** 2
     if abs(direction) > math.radians(40):
-        speed = min(speed, 0.2)  # sideways is driven half blind
+        speed = min(speed, CAREFUL_M_S)  # the camera sees little of where it goes
     return Steering(Velocity(speed * math.cos(direction), speed * math.sin(direction), turn))
 
 
+def _speed(aim: Aim, free_m: float, base: BaseSpec) -> float:
+    """Return the speed toward an aim with so much free floor ahead, m/s."""
+    highest = min(aim.highest_m_s, base.cruise_m_s)
+    braking = math.sqrt(2 * base.planned_braking_m_s2 * free_m)
+    return min(highest, max(SLOWEST_M_S, DRIVE_GAIN * aim.remaining_m), braking)
+
+
+def _drive_ahead(direction_rad: float, aim: Aim, free_m: float, base: BaseSpec) -> Steering:
+    """Return the velocity of a base that can't go sideways: it turns to the direction, and drives ahead.
+
+    A large turn is done in place, or, where steered wheels can't, along the tightest arc. `free_m` is the
+    free floor straight ahead.
+    """
+    turn = turn_rate(direction_rad, base.cruise_rad_s, aim.deadband_rad)
+    speed = _speed(aim, free_m, base)
+    if abs(direction_rad) <= _TURN_FIRST_RAD:
+        speed *= math.cos(direction_rad) ** 2
+    else:
+        speed = 0.0 if base.turns_in_place else min(speed, CAREFUL_M_S)
+    blocked = not base.turns_in_place and free_m < _SHORTEST_WAY_M
+    return Steering(base.possible(Velocity(0.0 if blocked else speed, 0.0, turn)), blocked)
+
+
 def _flanks(direction_rad: float, width_m: float) -> Floats:
-    """Places at both edges of the way ahead."""
+    """Return positions at both edges of the way ahead, (4, 2)."""
     c, s = math.cos(direction_rad), math.sin(direction_rad)
     places = [(along, across) for along in (0.55, 0.8) for across in (-width_m, width_m)]
     return np.array([(c * a - s * b, s * a + c * b) for a, b in places])

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Any, cast
 
-from edge.parsing.cues import APPROACH_M_S, TURN_RAD_S
+from edge.base_spec import DEFAULT_BASE, BaseSpec
+from edge.parsing.cues import APPROACH_SHARE, TURN_SHARE
 from edge.parsing.freetext import action, parse_free_text
 from edge.parsing.locations import ANY_LOCATION, Detections, grounding_format, read_locations
 from edge.parsing.strict import MAX_TEXT_BYTES, Rejected, looks_like_json, read_json, too_long
@@ -30,46 +31,51 @@ def parse_detections(
     return read_locations(_decoded(text), family, target, image_size, confidence)
 
 
-def parse_action(text: str | bytes, family: str = "") -> ParsedAction:
-    """Return the action that a model's text asks for. Never raises; text that can't be read moves nothing."""
+def parse_action(text: str | bytes, family: str = "", base: BaseSpec = DEFAULT_BASE) -> ParsedAction:
+    """Return the action that a model's text asks a robot on this base for.
+
+    Never raises; text that can't be read moves nothing.
+    """
     decoded = _decoded(text)
     excess = too_long(decoded)
     if excess:
         return action(ActionType.UNKNOWN, 0.0, excess, decoded[:MAX_TEXT_BYTES])
     if grounding_format(decoded) or ANY_LOCATION.search(decoded):
-        return _grounded(read_locations(decoded, family, "", None, 1.0), decoded)
+        return _grounded(read_locations(decoded, family, "", None, 1.0), decoded, base)
     if looks_like_json(decoded):
-        return _from_json(decoded)
-    return parse_free_text(decoded)
+        return _from_json(decoded, base)
+    return parse_free_text(decoded, base)
 
 
 def _decoded(text: str | bytes) -> str:
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
-def _grounded(found: Detections, text: str) -> ParsedAction:
+def _grounded(found: Detections, text: str, base: BaseSpec) -> ParsedAction:
     """Return the action towards the first box: turn while it is off centre, else approach."""
     if not found:
         return action(ActionType.UNKNOWN, 0.0, found.reason, text)
     detection = found.detections[0]
     error = detection.box.center_x - 0.5
     velocity = (
-        Velocity(angular_z_rad_s=-2 * TURN_RAD_S * error)
+        Velocity(angular_z_rad_s=-2 * TURN_SHARE * base.angular_rad_s * error)
         if abs(error) > CENTRED
-        else Velocity(linear_x_m_s=APPROACH_M_S)
+        else Velocity(linear_x_m_s=APPROACH_SHARE * base.linear_m_s)
     )
-    parsed = action(ActionType.NAVIGATE, 0.8, "grounded " + detection.label, text, velocity, detection.label)
+    parsed = action(
+        ActionType.NAVIGATE, 0.8, "grounded " + detection.label, text, velocity, detection.label, base
+    )
     return replace(parsed, detections=found.detections)
 
 
-def _from_json(text: str) -> ParsedAction:
+def _from_json(text: str, base: BaseSpec) -> ParsedAction:
     try:
-        return _json_action(read_json(text), text)
+        return _json_action(read_json(text), text, base)
     except Rejected as error:
         return action(ActionType.UNKNOWN, 0.0, str(error), text)
 
 
-def _json_action(value: Any, text: str) -> ParsedAction:
+def _json_action(value: Any, text: str, base: BaseSpec) -> ParsedAction:
     if not isinstance(value, dict):
         raise Rejected("JSON without an action")
     entry = cast("dict[str, Any]", value)
@@ -85,15 +91,15 @@ def _json_action(value: Any, text: str) -> ParsedAction:
     if name.lower() not in {kind.value for kind in ActionType}:
         if entry.keys() & set(_VELOCITY_KEYS):
             raise Rejected(f"unknown action '{name[:20]}' with velocities")
-        read = parse_free_text(name)
+        read = parse_free_text(name, base)
         sure = min(read.confidence, confidence)
         velocity = Velocity(read.linear_x_m_s, read.linear_y_m_s, read.angular_z_rad_s)
-        return action(read.type, sure, read.reason, text, velocity, target or read.target)
+        return action(read.type, sure, read.reason, text, velocity, target or read.target, base)
     kind = ActionType(name.lower())
     moving = kind not in (ActionType.STOP, ActionType.UNKNOWN)
     if not moving and any(speeds):
         return action(ActionType.STOP, 0.1, f"says {kind.value} and gives velocities", text)
-    return action(kind, confidence, "JSON action", text, Velocity(*speeds) if moving else ZERO, target)
+    return action(kind, confidence, "JSON action", text, Velocity(*speeds) if moving else ZERO, target, base)
 
 
 def _in_range(entry: dict[str, Any], key: str, low: float, high: float, absent: float) -> float:

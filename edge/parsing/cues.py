@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from edge.records import ActionType
 
-SPEED_M_S = 0.3
-APPROACH_M_S = 0.2
-TURN_RAD_S = 0.5
+# Shares of the base's full speed and turn rate.
+SPEED_SHARE = 0.6
+APPROACH_SHARE = 0.4
+TURN_SHARE = 0.5
 SLOW, CAREFUL, FAST = 0.5, 0.3, 1.5
 
 

@@ -4,15 +4,14 @@ import re
 import unicodedata
 from dataclasses import replace
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.parsing import english as read_en
 from edge.parsing import korean as read_ko
-from edge.parsing.cues import APPROACH_M_S, SPEED_M_S, TURN_RAD_S, Cue, Reading
+from edge.parsing.cues import APPROACH_SHARE, SPEED_SHARE, TURN_SHARE, Cue, Reading
 from edge.parsing.korean_words import POLITE_DO
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 MIN_CONFIDENCE = 0.3
-LINEAR_LIMIT_M_S = 0.5
-ANGULAR_LIMIT_RAD_S = 1.0
 _OPPOSITE = (("left", "right"), ("forward", "back"))
 _MOTION = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
 _STEERED = (ActionType.MOVE, ActionType.TURN, ActionType.AVOID)
@@ -22,8 +21,8 @@ _LATIN = re.compile(r"[A-Za-z]")
 _SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)")
 
 
-def parse_free_text(text: str) -> ParsedAction:
-    """Return the action that a text in English or Korean asks for."""
+def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
+    """Return the action that a text in English or Korean asks a base for."""
     composed = unicodedata.normalize("NFC", text)
     readings = [_read(part) for part in _SENTENCE.split(composed) if part.strip()]
     sides = frozenset[str]().union(*(reading.sides for reading in readings))
@@ -37,7 +36,7 @@ def parse_free_text(text: str) -> ParsedAction:
         denial=next((reading.denial for reading in readings if reading.denial), ""),
         blocked=any(reading.blocked for reading in readings),
     )
-    return _judge(whole, text)
+    return _judge(whole, text, base)
 
 
 def _located(cue: Cue, sides: frozenset[str]) -> Cue:
@@ -58,15 +57,21 @@ def _read(part: str) -> Reading:
 
 
 def action(
-    kind: ActionType, confidence: float, reason: str, text: str, velocity: Velocity = ZERO, target: str = ""
+    kind: ActionType,
+    confidence: float,
+    reason: str,
+    text: str,
+    velocity: Velocity = ZERO,
+    target: str = "",
+    base: BaseSpec = DEFAULT_BASE,
 ) -> ParsedAction:
-    """Return an action within the limits; one with too little confidence has no velocity."""
-    sure = confidence >= MIN_CONFIDENCE
+    """Return an action that the base can drive; one with too little confidence has no velocity."""
+    v = base.possible(velocity) if confidence >= MIN_CONFIDENCE else ZERO
     return ParsedAction(
         kind,
-        _clamp(velocity.linear_x_m_s, LINEAR_LIMIT_M_S) if sure else 0.0,
-        _clamp(velocity.linear_y_m_s, LINEAR_LIMIT_M_S) if sure else 0.0,
-        _clamp(velocity.angular_z_rad_s, ANGULAR_LIMIT_RAD_S) if sure else 0.0,
+        _clamp(v.linear_x_m_s, base.linear_m_s),
+        _clamp(v.linear_y_m_s, base.linear_m_s),
+        _clamp(v.angular_z_rad_s, base.angular_rad_s),
         target,
         confidence,
         reason,
@@ -78,7 +83,7 @@ def _clamp(value: float, limit: float) -> float:
     return max(-limit, min(limit, value)) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
-def _judge(reading: Reading, text: str) -> ParsedAction:
+def _judge(reading: Reading, text: str, base: BaseSpec) -> ParsedAction:
     orders = [cue for cue in reading.cues if not cue.negated]
     if any(cue.type is ActionType.STOP for cue in orders):
         doubt = reading.doubt
@@ -95,12 +100,12 @@ def _judge(reading: Reading, text: str) -> ParsedAction:
     conflict = _conflict(reading, main, steered)
     if conflict:
         return action(ActionType.STOP, 0.1, conflict, text)
-    velocity = _velocity(steered)
+    velocity = _velocity(steered, base)
     if reading.blocked and velocity.linear_x_m_s > 0:
         return action(ActionType.STOP, 0.2, "says to go forward and that the way is not free", text)
     more = " (first of several steps)" if main[-1].step > first.step else ""
     reason = f"says to {first.type.value}{more}"
-    return action(first.type, _confidence(first, target), reason, text, velocity, target)
+    return action(first.type, _confidence(first, target), reason, text, velocity, target, base)
 
 
 def _no_order(reading: Reading, text: str) -> ParsedAction:
@@ -143,25 +148,27 @@ def _conflict(reading: Reading, main: list[Cue], steered: list[Cue]) -> str:
     return ""
 
 
-def _velocity(cues: list[Cue]) -> Velocity:
+def _velocity(cues: list[Cue], base: BaseSpec) -> Velocity:
     """Return the sum of the cues that apply at once; each axis is set at most once."""
+    speed_m_s, turn_rad_s = SPEED_SHARE * base.linear_m_s, TURN_SHARE * base.angular_rad_s
     x = y = z = 0.0
     explicit = any(cue.type is not ActionType.AVOID and cue.ways for cue in cues)
     for cue in cues:
         sideways = ("left" in cue.ways) - ("right" in cue.ways)
         ahead = ("forward" in cue.ways) - ("back" in cue.ways)
         if cue.type is ActionType.MOVE:
-            x, y = x or cue.factor * ahead * SPEED_M_S, y or cue.factor * sideways * SPEED_M_S
+            x, y = x or cue.factor * ahead * speed_m_s, y or cue.factor * sideways * speed_m_s
         elif cue.type is ActionType.TURN:
-            z = z or cue.factor * sideways * TURN_RAD_S
+            z = z or cue.factor * sideways * turn_rad_s
         elif cue.type is ActionType.AVOID:
             # Turn away from the side that it is on; without a side, a turn on the spot is harmless.
             away = -sideways if cue.ways & {"left", "right"} else float(not explicit)
-            z = z or cue.factor * away * TURN_RAD_S
+            z = z or cue.factor * away * turn_rad_s
         elif cue.type is ActionType.NAVIGATE:
-            x, z = cue.factor * APPROACH_M_S, cue.factor * sideways * TURN_RAD_S / 2
+            x = cue.factor * APPROACH_SHARE * base.linear_m_s
+            z = cue.factor * sideways * turn_rad_s / 2
         elif cue.type is ActionType.LOOK:
-            z = cue.factor * sideways * TURN_RAD_S
+            z = cue.factor * sideways * turn_rad_s
     return Velocity(x, y, z)
 
 

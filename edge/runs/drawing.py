@@ -1,4 +1,4 @@
-"""The pictures that a run leaves behind, drawn with OpenCV alone. Pure functions from records to images."""
+"""Pictures of a run, drawn with OpenCV alone. Pure functions from records to images."""
 
 import math
 import unicodedata
@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from edge.records import Detection, Image, Odometry
+from edge.runs.room import Color, RoomMap, RoomObject
 
-Color = tuple[int, int, int]  # RGB
 Point = tuple[float, float]
 
 PAPER, FLOOR, GRID, WALL, INK, FAINT = (
@@ -24,7 +24,7 @@ PAPER, FLOOR, GRID, WALL, INK, FAINT = (
 )
 ACCENT = (22, 150, 84)
 OVERSAMPLING = 2  # drawn larger and scaled down: smooth lines and text
-PLAN_PX = 720  # the longer side of the plan
+SHEET_PX = 720  # the longer side of the room on it
 MARGIN_PX = 36
 TITLE_PX = 56
 TILE_WIDTH_PX = 320
@@ -33,60 +33,34 @@ CAPTION_PX = 62
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """An object on the plan."""
-
-    label: str
-    x_m: float
-    y_m: float
-    radius_m: float
-    color: Color
-    is_target: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RoomMap:
-    """The true room, where one is known, and the pose in it from which odometry counts."""
-
-    x0_m: float
-    y0_m: float
-    x1_m: float
-    y1_m: float
-    places: tuple[Place, ...] = ()
-    start_x_m: float = 0.0
-    start_y_m: float = 0.0
-    start_yaw_rad: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One frame, what was asked of it and what the model said."""
+class AnsweredFrame:
+    """One frame's image, with the prompt and the model's answer."""
 
     image: Image
-    seconds: float  # since the run began
-    asked: str
-    said: str
+    seconds: float  # since the drive's start
+    prompt: str
+    answer: str
     detections: tuple[Detection, ...] = ()
 
 
 def draw_path(path: Sequence[Odometry], room: RoomMap | None, title: str) -> Image:
-    """The way of the robot from above, coloured by time, in the room where that is known."""
+    """Draw the path of the robot from above, coloured by time, in its room if that is known."""
     points = _in_room(path, room)
     bounds = (room.x0_m, room.y0_m, room.x1_m, room.y1_m) if room else _bounds_around(points)
-    plan = _Plan(bounds)
-    plan.grid(walls=room is not None)
-    for place in room.places if room else ():
-        plan.place(place)
-    _draw_way(plan, points, path, room.start_yaw_rad if room else 0.0)
+    sheet = _Sheet(bounds)
+    sheet.grid(walls=room is not None)
+    for thing in room.objects if room else ():
+        sheet.object(thing)
+    _draw_path(sheet, points, path, room.start_yaw_rad if room else 0.0)
     length_m = sum(math.dist(a, b) for a, b in pairwise(points))
     seconds = (path[-1].stamp_ns - path[0].stamp_ns) / 1e9 if path else 0.0
-    plan.captions(title, f"{length_m:.1f} m in {seconds:.1f} s", seconds)
-    return plan.finished()
+    sheet.captions(title, f"{length_m:.1f} m in {seconds:.1f} s", seconds)
+    return sheet.finished()
 
 
-def draw_strip(shots: Sequence[Shot]) -> Image:
-    """The frames side by side, in rows of four, each with the model's boxes and words."""
-    tiles = [_tile(shot) for shot in shots] or [_blank(CAPTION_PX, TILE_WIDTH_PX)]
+def draw_strip(frames: Sequence[AnsweredFrame]) -> Image:
+    """Draw the frames side by side, in rows of four, each with the model's boxes and answer."""
+    tiles = [_tile(frame) for frame in frames] or [_blank(CAPTION_PX, TILE_WIDTH_PX)]
     columns = min(len(tiles), TILES_PER_ROW)
     height = max(tile.shape[0] for tile in tiles)
     rows = -(-len(tiles) // columns)
@@ -99,15 +73,15 @@ def draw_strip(shots: Sequence[Shot]) -> Image:
     return sheet
 
 
-def spread(shots: Sequence[Shot], count: int) -> list[Shot]:
-    """At most `count` of them, evenly spread, the first and the last among them."""
-    if len(shots) <= count:
-        return list(shots)
-    return [shots[round(index)] for index in np.linspace(0, len(shots) - 1, count)]
+def spread(frames: Sequence[AnsweredFrame], count: int) -> list[AnsweredFrame]:
+    """Return at most `count` of the frames, evenly spread, the first and the last among them."""
+    if len(frames) <= count:
+        return list(frames)
+    return [frames[round(index)] for index in np.linspace(0, len(frames) - 1, count)]
 
 
 def latin(text: str) -> str:
-    """`text` in the characters that OpenCV can draw: Hangul romanized, accents dropped, the rest escaped."""
+    """Return `text` as OpenCV can draw it: Hangul romanized, accents dropped, the rest escaped."""
     out: list[str] = []
     for character in unicodedata.normalize("NFC", text):
         if "가" <= character <= "힣":
@@ -129,21 +103,21 @@ VOWELS = "a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i".split(" 
 FINALS = " k k k n n n t l k m l l l p l m p p t t ng t t k t p t".split(" ")
 
 
-class _Plan:
+class _Sheet:
     """A sheet of paper with a scale."""
 
     def __init__(self, bounds: tuple[float, float, float, float]) -> None:
         self.x0_m, self.y0_m, self.x1_m, self.y1_m = bounds
         wide_m, high_m = self.x1_m - self.x0_m, self.y1_m - self.y0_m
-        self._px_per_m = PLAN_PX / max(wide_m, high_m)
-        self._width_px = max(round(wide_m * self._px_per_m), PLAN_PX // 2)
+        self._px_per_m = SHEET_PX / max(wide_m, high_m)
+        self._width_px = max(round(wide_m * self._px_per_m), SHEET_PX // 2)
         self._height_px = round(high_m * self._px_per_m)
         width = self._width_px + 2 * MARGIN_PX
         height = self._height_px + 2 * TITLE_PX + MARGIN_PX
         self._sheet = _blank(height * OVERSAMPLING, width * OVERSAMPLING)
 
     def at(self, point: Point) -> tuple[int, int]:
-        """Metres to pixels; x to the right, y up."""
+        """Return the pixel at a position in metres; x to the right, y up."""
         x = MARGIN_PX + (point[0] - self.x0_m) * self._px_per_m
         y = TITLE_PX + (self.y1_m - point[1]) * self._px_per_m
         return round(x * OVERSAMPLING), round(y * OVERSAMPLING)
@@ -160,15 +134,15 @@ class _Plan:
             cv2.line(self._sheet, self.at((self.x0_m, y)), self.at((self.x1_m, y)), GRID, OVERSAMPLING)
         cv2.rectangle(self._sheet, *corners, WALL if walls else GRID, (5 if walls else 1) * OVERSAMPLING)
 
-    def place(self, place: Place) -> None:
-        center, radius = self.at((place.x_m, place.y_m)), max(self.px(place.radius_m), 4 * OVERSAMPLING)
-        cv2.circle(self._sheet, center, radius, place.color, -1, cv2.LINE_AA)
+    def object(self, thing: RoomObject) -> None:
+        center, radius = self.at((thing.x_m, thing.y_m)), max(self.px(thing.radius_m), 4 * OVERSAMPLING)
+        cv2.circle(self._sheet, center, radius, thing.color, -1, cv2.LINE_AA)
         cv2.circle(self._sheet, center, radius, WALL, OVERSAMPLING, cv2.LINE_AA)
-        if place.is_target:
+        if thing.is_target:
             cv2.circle(self._sheet, center, radius + 7 * OVERSAMPLING, ACCENT, 3 * OVERSAMPLING, cv2.LINE_AA)
-        color = ACCENT if place.is_target else FAINT
-        gap = 12 if place.is_target else 5
-        self._label(center, radius + gap * OVERSAMPLING, place.label, color)
+        color = ACCENT if thing.is_target else FAINT
+        gap = 12 if thing.is_target else 5
+        self._label(center, radius + gap * OVERSAMPLING, thing.label, color)
 
     def line(self, points: Sequence[Point], color: Color, width_px: int, closed: bool = False) -> None:
         corners = np.array([self.at(point) for point in points], np.int32)
@@ -181,7 +155,7 @@ class _Plan:
         self._label(center, 12 * OVERSAMPLING, "start", INK)
 
     def end(self, point: Point, yaw_rad: float) -> None:
-        """An arrowhead that looks where the robot looks."""
+        """Draw an arrowhead that points where the robot looks."""
         cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
         x, y = self.at(point)
         tips = ((14, 0), (-9, 9), (-5, 0), (-9, -9))  # ahead and to the left, in pixels
@@ -214,7 +188,7 @@ class _Plan:
         return np.asarray(cv2.resize(self._sheet, small, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _label(self, center: tuple[int, int], offset: int, words: str, color: Color) -> None:
-        """To the right of `center`, or to its left where the sheet ends."""
+        """Write to the right of `center`, or to its left if the sheet ends there."""
         x, y = center[0] + offset, center[1] + 4 * OVERSAMPLING
         width = _text_width(words, 0.42) * OVERSAMPLING
         if x + width > (MARGIN_PX + self._width_px) * OVERSAMPLING:
@@ -222,15 +196,15 @@ class _Plan:
         _text(self._sheet, words, (x // OVERSAMPLING, y // OVERSAMPLING), 0.42, color, 999, OVERSAMPLING)
 
 
-def _draw_way(plan: _Plan, points: list[Point], path: Sequence[Odometry], turn_rad: float) -> None:
+def _draw_path(sheet: _Sheet, points: list[Point], path: Sequence[Odometry], turn_rad: float) -> None:
     if not points:
         return
     begin_ns, span_ns = path[0].stamp_ns, max(path[-1].stamp_ns - path[0].stamp_ns, 1)
-    plan.line(points, FLOOR, 8)
+    sheet.line(points, FLOOR, 8)
     for index in range(len(points) - 1):
-        plan.line(points[index : index + 2], _shade((path[index].stamp_ns - begin_ns) / span_ns), 4)
-    plan.start(points[0])
-    plan.end(points[-1], path[-1].yaw_rad + turn_rad)
+        sheet.line(points[index : index + 2], _shade((path[index].stamp_ns - begin_ns) / span_ns), 4)
+    sheet.start(points[0])
+    sheet.end(points[-1], path[-1].yaw_rad + turn_rad)
 
 
 def _in_room(path: Sequence[Odometry], room: RoomMap | None) -> list[Point]:
@@ -250,28 +224,28 @@ def _bounds_around(points: list[Point]) -> tuple[float, float, float, float]:
     return center_x - half, center_y - half, center_x + half, center_y + half
 
 
-def _tile(shot: Shot) -> Image:
-    tall = round(shot.image.shape[0] * TILE_WIDTH_PX / shot.image.shape[1])
+def _tile(frame: AnsweredFrame) -> Image:
+    tall = round(frame.image.shape[0] * TILE_WIDTH_PX / frame.image.shape[1])
     picture = np.array(
-        cv2.resize(shot.image, (TILE_WIDTH_PX, tall), interpolation=cv2.INTER_LINEAR), np.uint8
+        cv2.resize(frame.image, (TILE_WIDTH_PX, tall), interpolation=cv2.INTER_LINEAR), np.uint8
     )
-    for detection in shot.detections:
+    for detection in frame.detections:
         box = detection.box
         low = round(box.x0 * (TILE_WIDTH_PX - 1)), round(box.y0 * (tall - 1))
         high = round(box.x1 * (TILE_WIDTH_PX - 1)), round(box.y1 * (tall - 1))
         cv2.rectangle(picture, low, high, (255, 255, 255), 4)
         cv2.rectangle(picture, low, high, ACCENT, 2)
     caption = _blank(CAPTION_PX, TILE_WIDTH_PX)
-    _text(caption, f"{shot.seconds:.1f} s", (6, 20), 0.42, FAINT, 54)
-    _text(caption, shot.asked, (62, 20), 0.46, INK, TILE_WIDTH_PX - 68)
-    _text(caption, shot.said, (6, 44), 0.46, ACCENT if shot.detections else FAINT, TILE_WIDTH_PX - 12)
+    _text(caption, f"{frame.seconds:.1f} s", (6, 20), 0.42, FAINT, 54)
+    _text(caption, frame.prompt, (62, 20), 0.46, INK, TILE_WIDTH_PX - 68)
+    _text(caption, frame.answer, (6, 44), 0.46, ACCENT if frame.detections else FAINT, TILE_WIDTH_PX - 12)
     return np.vstack([picture, caption])
 
 
 def _text(
     sheet: Image, words: str, at: tuple[int, int], size: float, color: Color, width: int, scale: int = 1
 ) -> None:
-    """One line of text, cut with dots where it is longer than `width`."""
+    """Write one line of text, cut with dots if it is longer than `width`."""
     words = latin(words)
     if _text_width(words, size) > width:
         while words and _text_width(words + "...", size) > width:
@@ -290,7 +264,7 @@ def _blank(height: int, width: int) -> Image:
 
 
 def _shade(fraction: float) -> Color:
-    """The colour of a moment: from violet at the start to orange at the end."""
+    """Return the colour of a moment: from violet at the start to orange at the end."""
     level = np.array([[round(40 + 190 * fraction)]], np.uint8)
     blue, green, red = (int(value) for value in cv2.applyColorMap(level, cv2.COLORMAP_PLASMA)[0, 0])
     return red, green, blue

@@ -1,4 +1,4 @@
-"""What a run leaves behind: runs/<time>/ with summary.json, pids.json and pictures."""
+"""The folder of a run: runs/<time>/ with summary.json, pids.json, run.log and pictures."""
 
 import json
 import shutil
@@ -10,11 +10,13 @@ from typing import Any
 import cv2
 
 from edge.errors import UsageError
+from edge.files import write_whole
 from edge.records import Image, Odometry
-from edge.runs.drawing import RoomMap, Shot, draw_path, draw_strip, spread
+from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, spread
+from edge.runs.room import RoomMap
 
 MIN_FREE_BYTES = 16 * 2**20
-SHOTS_PER_STRIP = 8
+FRAMES_PER_STRIP = 8
 HINT = "name another folder: `vla-edge run --runs-dir DIR`"
 
 
@@ -26,7 +28,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, runs_dir: Path) -> "RunFolder":
-        """Make runs_dir/<local time>, with -2, -3 ... behind it when the name is taken."""
+        """Make runs_dir/<local time>, with -2, -3 ... behind it if the name is taken.
+
+        Raises UsageError if the folder can't be written or has less than 16 MiB left.
+        """
         # The only wall time of a run: it names the folder and is never computed with.
         stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
         try:
@@ -41,8 +46,13 @@ class RunFolder:
                 f"runs folder {runs_dir} is not writable: {error.strerror}", hint=HINT
             ) from error
 
+    @property
+    def log_file(self) -> Path:
+        """The file of the run's log."""
+        return self.path / "run.log"
+
     def write_pids(self, pids: Mapping[str, int]) -> None:
-        """Role -> process id, so that a person or a test can find the processes."""
+        """Replace pids.json: process ids by role, so that a person or a test finds the processes."""
         self._write("pids.json", _json(dict(pids)))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -50,22 +60,21 @@ class RunFolder:
         self._write("summary.json", _json(dict(summary)))
 
     def path_png(self, path: Sequence[Odometry], room: RoomMap | None, title: str) -> Path:
-        """Draw the way of the robot from above into path.png."""
+        """Draw the path of the robot from above into path.png."""
         return self._write("path.png", _png(draw_path(path, room, title)))
 
-    def strip_png(self, shots: Sequence[Shot]) -> Path:
-        """Draw up to 8 of the frames, evenly spread, with what the model said into frames.png."""
-        return self._write("frames.png", _png(draw_strip(spread(shots, SHOTS_PER_STRIP))))
+    def strip_png(self, frames: Sequence[AnsweredFrame]) -> Path:
+        """Draw up to 8 of the frames, evenly spread, with the model's answers into frames.png."""
+        return self._write("frames.png", _png(draw_strip(spread(frames, FRAMES_PER_STRIP))))
 
     def names(self) -> list[str]:
-        """What is in it, for people."""
+        """Return the names of its files, for people."""
         return sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
 
     def _write(self, name: str, content: bytes) -> Path:
-        target, draft = self.path / name, self.path / f".{name}.new"
+        target = self.path / name
         try:
-            draft.write_bytes(content)
-            draft.replace(target)
+            write_whole(target, content)
         except OSError as error:
             raise UsageError(f"can't write {target}: {error.strerror}", hint="is the disk full?") from error
         return target

@@ -1,36 +1,39 @@
-"""What a run adds up to while it goes on: times, distance, pictures. Bounded however long it lasts."""
+"""Adds up a run while it goes on: times, distance, pictures."""
 
 import math
 from array import array
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import Any
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
 
-from edge.interfaces import Inference
+from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
-from edge.records import Goal, Image, MotorStatus, Odometry, Refusals
-from edge.runs.drawing import Shot
+from edge.records import ActionChunk, DriveEnd, Goal, Image, MotorStatus, Observation, Odometry, Refusals
+from edge.runs.drawing import AnsweredFrame
+from edge.runs.summary import Figures, Percentiles
 
-MAX_SHOTS = 32
+MAX_FRAMES = 32
 MAX_PATH = 4000
-SHOT_WIDTH_PX = 320
+FRAME_WIDTH_PX = 320
 PATH_PERIOD_NS = 100_000_000
 
+T = TypeVar("T")
 
-class Thinned:
+
+class Thinned(Generic[T]):
     """A list that keeps at most `limit` items, evenly spread over all that were added, and the last one."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._kept: list[Any] = []
+        self._kept: list[T] = []
         self._stride = 1
         self._count = 0
-        self._last: list[Any] = []
+        self._last: list[T] = []
 
-    def add(self, item: Any) -> None:
+    def add(self, item: T) -> None:
+        """Keep the item, at least until the next one."""
         if len(self._kept) == self._limit - 1:
             self._kept = self._kept[::2]
             self._stride *= 2
@@ -39,57 +42,69 @@ class Thinned:
         self._last = [] if on_stride else [item]
         self._count += 1
 
-    def all(self) -> list[Any]:
+    def all(self) -> list[T]:
+        """Return the items that are kept."""
         return self._kept + self._last
 
 
 class Tally:
-    """The figures and pictures of one run. Times are CLOCK_MONOTONIC ns."""
+    """An observer that adds up the figures and pictures of one run. Bounded however long it lasts."""
 
-    def __init__(self, boxes: BoxReader, goal: Goal, asked: str, start_ns: int) -> None:
-        self.start_ns = start_ns
-        self.seconds = 0.0  # since the drive began
-        self.detections = 0  # inferences with a box in them
-        self.cut = 0  # inferences that were cut off
-        self.distance_m = 0.0
-        self.frame_to_motor_ms = math.nan  # newest
-        self._boxes, self._goal, self._asked = boxes, goal, asked
-        self._shots = Thinned(MAX_SHOTS)
-        self._path = Thinned(MAX_PATH)
-        self._stages: dict[str, array[float]] = {}
-        self._motor_ms = array("f")
-        self._decision: int = -1
+    def __init__(self, boxes: BoxReader, goal: Goal, prompt: str) -> None:
+        self._boxes, self._goal, self._prompt = boxes, goal, prompt
+        self._start_ns = 0
+        self._seconds = 0.0
+        self._detections = 0
+        self._cut_answers = 0
+        self._distance_m = 0.0
+        self._answered: Thinned[AnsweredFrame] = Thinned(MAX_FRAMES)
+        self._path: Thinned[Odometry] = Thinned(MAX_PATH)
+        self._stages_ms: dict[str, array[float]] = {}
+        self._frame_to_motor_ms = array("f")
+        self._decision = -1
         self._status: MotorStatus | None = None
-        self._odometry: Odometry | None = None
+        self._odometry: Odometry | None = None  # the newest of the path
 
     @property
-    def shots(self) -> list[Shot]:
-        return self._shots.all()
+    def answered(self) -> list[AnsweredFrame]:
+        """Frames with the model's answers, spread over the run."""
+        return self._answered.all()
 
     @property
     def path(self) -> list[Odometry]:
+        """The poses of the base, at most ten a second."""
         return self._path.all()
 
+    def on_start(self, stamp_ns: int) -> None:
+        """Count seconds from here."""
+        self._start_ns = stamp_ns
+
+    def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
+        """Do nothing: frames without an answer are not counted."""
+
     def on_inference(self, inference: Inference) -> None:
-        """Take what the model said of one frame."""
+        """Add the times of the model's stages, its boxes and the frame."""
         stages = {**inference.stages_ms, "total": sum(inference.stages_ms.values())}
         for stage, milliseconds in stages.items():
-            self._stages.setdefault(stage, array("f")).append(milliseconds)
+            self._stages_ms.setdefault(stage, array("f")).append(milliseconds)
         frame = inference.frame
         found = self._boxes.read(inference.text, inference.confidence, self._goal.target, frame.image)
-        self.detections += bool(found)
-        self.cut += inference.cut
-        said = f"{inference.confidence:.2f}  {inference.words}"
-        seconds = max(0.0, (frame.stamp_ns - self.start_ns) / 1e9)
-        self._shots.add(Shot(_small(frame.image), seconds, self._asked, said, found.detections))
+        self._detections += bool(found)
+        self._cut_answers += inference.cut
+        answer = f"{inference.confidence:.2f}  {inference.words}"
+        seconds = max(0.0, (frame.stamp_ns - self._start_ns) / 1e9)
+        image = _small(frame.image)
+        self._answered.add(AnsweredFrame(image, seconds, self._prompt, answer, found.detections))
+
+    def on_chunk(self, chunk: ActionChunk) -> None:
+        """Do nothing: the motor process counts chunks."""
 
     def on_status(self, status: MotorStatus) -> None:
-        """Take a report of the motor process; the same one twice does no harm."""
+        """Add the latency of a new decision, and the distance since the last report."""
         self._status = status
         if status.decision != self._decision and status.frame_to_motor_ns >= 0:
             self._decision = status.decision
-            self.frame_to_motor_ms = status.frame_to_motor_ns / 1e6
-            self._motor_ms.append(self.frame_to_motor_ms)
+            self._frame_to_motor_ms.append(status.frame_to_motor_ns / 1e6)
         odometry = status.odometry
         if odometry is None:
             return
@@ -97,42 +112,46 @@ class Tally:
             self._add_to_path(odometry)
         elif odometry.stamp_ns - self._odometry.stamp_ns >= PATH_PERIOD_NS:
             before = self._odometry
-            self.distance_m += math.hypot(odometry.x_m - before.x_m, odometry.y_m - before.y_m)
+            self._distance_m += math.hypot(odometry.x_m - before.x_m, odometry.y_m - before.y_m)
             self._add_to_path(odometry)
 
-    def figures(self) -> dict[str, Any]:
-        """The part of summary.json that is measured. Null where nothing was measured."""
+    def on_end(self, end: DriveEnd) -> None:
+        """Keep how long the drive took."""
+        self._seconds = end.seconds
+
+    def figures(self) -> Figures:
+        """Return what was measured so far."""
         status = self._status
-        return {
-            "seconds": round(self.seconds, 2),
-            "distance_m": round(self.distance_m, 3),
-            "decisions": len(self._stages.get("total", ())),
-            "detections": self.detections,
-            "cut_answers": self.cut,
-            "latency_ms": {stage: _percentiles(values) for stage, values in self._stages.items()},
-            "frame_to_motor_ms": _percentiles(self._motor_ms),
-            "missed_ticks": status.missed_ticks if status else 0,
-            "ticks": status.ticks if status else 0,
-            "refused_chunks": asdict(status.refused if status else Refusals()),
-        }
+        return Figures(
+            seconds=round(self._seconds, 2),
+            distance_m=round(self._distance_m, 3),
+            decisions=len(self._stages_ms.get("total", ())),
+            detections=self._detections,
+            cut_answers=self._cut_answers,
+            latency_ms={stage: _percentiles(values) for stage, values in self._stages_ms.items()},
+            frame_to_motor_ms=_percentiles(self._frame_to_motor_ms),
+            missed_ticks=status.missed_ticks if status else 0,
+            ticks=status.ticks if status else 0,
+            refused_chunks=status.refused if status else Refusals(),
+        )
 
     def _add_to_path(self, odometry: Odometry) -> None:
         self._odometry = odometry
         self._path.add(odometry)
 
 
-def _percentiles(values: Iterable[float]) -> dict[str, float | None]:
+def _percentiles(values: Iterable[float]) -> Percentiles:
     measured = np.fromiter(values, np.float32)
     if not measured.size:
-        return {"p50": None, "p99": None}
+        return Percentiles(None, None)
     p50, p99 = np.percentile(measured, [50, 99])
-    return {"p50": round(float(p50), 2), "p99": round(float(p99), 2)}
+    return Percentiles(round(float(p50), 2), round(float(p99), 2))
 
 
 def _small(image: Image) -> Image:
-    """A picture no wider than what is drawn in the end."""
+    """Return the image no wider than what is drawn in the end."""
     height, width = image.shape[:2]
-    if width <= SHOT_WIDTH_PX:
+    if width <= FRAME_WIDTH_PX:
         return image
-    size = (SHOT_WIDTH_PX, max(1, round(height * SHOT_WIDTH_PX / width)))
+    size = (FRAME_WIDTH_PX, max(1, round(height * FRAME_WIDTH_PX / width)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,26 +1,36 @@
-"""The real-time loop of a run: frames to the policy, chunks to the motors, until there is an outcome."""
+"""The real-time loop of a drive: frames to the policy, chunks to the motors, until there is an outcome."""
 
 import contextlib
-import math
-import shutil
-import signal
-import sys
 import time
-from collections.abc import Generator
-from dataclasses import dataclass
-from types import FrameType
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
-from edge.errors import MotorFault, SafetyStop, StaleFrame
-from edge.interfaces import Camera, Inference, Policy
+from edge.errors import MotorFault, StaleFrame
+from edge.goals.goals import GOALS
+from edge.interfaces import DriveObserver, Policy
 from edge.motor.client import MotorProcess
-from edge.records import ZERO, Frame, Goal, MotorState, MotorStatus, Observation, Odometry
-from edge.runs.tally import Tally
+from edge.records import (
+    ZERO,
+    DriveEnd,
+    Frame,
+    Goal,
+    MotorState,
+    MotorStatus,
+    Observation,
+    Odometry,
+    Outcome,
+    StopCause,
+)
+from edge.runtime.cameras import CameraSet
+from edge.runtime.ending import DriveStop, ending_of
 from edge.runtime.loop import Loop, ThreadWorker
+from edge.runtime.observers import Observers
 from edge.runtime.robot import Robot
+from edge.runtime.signals import Interrupts
 
 MAX_FRAME_AGE_S = 0.25
 FIRST_FRAME_S = 5.0
@@ -31,183 +41,150 @@ ARM_LIMIT_S = 3.0
 MAX_REASON_CHARS = 200
 STAND_LIMIT_S = 1.5  # braking takes 0.25 s
 SETTLE_S = 0.3  # between a setpoint of zero and a base that stands
-LIVE_PERIOD_NS = 100_000_000
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a run ended."""
-
-    outcome: str  # reached | timeout | stopped | fault
-    reason: str
-    exit_code: int
-    hint: str = ""
-    answer: str = ""  # of goals that end in words
-
-
-class Interrupts:
-    """Turns SIGINT, SIGTERM and SIGHUP into one KeyboardInterrupt; what comes after it is only noted."""
-
-    def __init__(self) -> None:
-        self.name = ""
-
-    def check(self) -> None:
-        """Raises again what a callback may have swallowed."""
-        if self.name:
-            raise KeyboardInterrupt(self.name)
-
-    @contextlib.contextmanager
-    def caught(self) -> Generator[None]:
-        """Where the signals are caught. For the main thread."""
-        before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        first, self.name = not self.name, self.name or signal.Signals(number).name
-        if first:
-            raise KeyboardInterrupt(self.name)
-
-
-class LiveLine:
-    """One line on a terminal that is written over and over; silent elsewhere."""
-
-    def __init__(self, enabled: bool) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
-        self._due_ns = 0
-
-    def show(self, text: str, now_ns: int) -> None:
-        """Not more than 10 times a second."""
-        if now_ns >= self._due_ns:
-            self._due_ns = now_ns + LIVE_PERIOD_NS
-            self.say(text)
-
-    def say(self, text: str) -> None:
-        """At once, and cut where the terminal ends: a line that wraps could not be written over."""
-        if self._enabled:
-            width = shutil.get_terminal_size().columns - 1
-            print(f"\r{text[:width]}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        if self._enabled:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
+class DriveParts:
     """All that is up and running when a drive begins."""
 
     goal: Goal
     policy: Policy
     worker: ThreadWorker
-    camera: Camera
+    cameras: CameraSet
     motor: MotorProcess
     robot: Robot
     clock: Clock
+    interrupts: Interrupts
 
 
 class Drive:
-    """One drive. `moves` is False for goals without motion: then the motors are never armed."""
+    """One drive. Goals without motion never arm the motors.
+
+    `observers` follow it from threads of their own and can neither delay nor end it. `inline` observers are
+    parts of the run itself and called at once: see `edge.runtime.observers`.
+    """
 
     def __init__(
-        self, parts: Parts, tally: Tally, interrupts: Interrupts, live: LiveLine, moves: bool
+        self, parts: DriveParts, inline: Sequence[DriveObserver] = (), observers: Sequence[DriveObserver] = ()
     ) -> None:
+        self.observers_ended = True
         self._parts = parts
-        self._tally = tally
-        self._interrupts = interrupts
-        self._live = live
-        self._moves = moves
-        self._loop = Loop(parts.policy, parts.worker, parts.goal)
-        self._seq = -1
+        self._observers = Observers(inline, observers)
+        self._moves = GOALS[parts.goal.kind].moves
+        self._loop = Loop(parts.policy, parts.worker, parts.goal, parts.cameras.pacing)
         self._armed = False
-        self._plan_ns = 0  # the capture of the frame that the newest plan answers
-        # Pictures that were taken long ago can't show an arrival: they are played to their end.
-        self._plays = parts.robot.motors_uri == "null://"
+        self._start_ns: int | None = None
+        self._seconds = 0.0  # from the start to the end, without braking
+        self._plan_ns = 0  # the capture of the frame that the newest chunk answers
 
-    def warm_up(self) -> None:
-        """One inference about a black picture, so that nothing is armed before the model is fast."""
-        parts = self._parts
-        frame = Frame(np.zeros((240, 320, 3), np.uint8), parts.clock.now_ns(), 0)
-        nowhere = Odometry(frame.stamp_ns, 0.0, 0.0, 0.0, ZERO)
-        parts.worker.submit(Observation({frame.camera: frame}, parts.goal, nowhere))
-        deadline_ns = parts.clock.now_ns() + round(WARM_UP_LIMIT_S * 1e9)
-        while parts.worker.poll() is None:
-            self._watch()
-            if parts.clock.now_ns() > deadline_ns:
-                raise SafetyStop(f"the model's first answer took longer than {WARM_UP_LIMIT_S:.0f} s")
-            time.sleep(POLL_S)
-        parts.policy.reset(parts.goal)  # a policy with a memory must not remember the black picture
+    def run(self, max_seconds: float) -> DriveEnd:
+        """Warm up, arm, drive, and stand again, whatever happens.
 
-    def run(self, max_seconds: float) -> Outcome:
-        """Arm, drive, and stand again, whatever happens. Raises what ended it early, once the base brakes."""
+        Raises what ended it early, once the base brakes. Either way the observers learn last how it ended.
+        """
+        end = DriveEnd(Outcome.FAULT, "a bug", 1)
         try:
-            self._await_first_frame()
+            end = self._drive_and_stand(max_seconds)
+        except BaseException as error:
+            end = ending_of(error)
+            raise
+        finally:
+            end = replace(end, seconds=self._seconds)
+            self.observers_ended = self._observers.on_end(end)
+        return end
+
+    def _drive_and_stand(self, max_seconds: float) -> DriveEnd:
+        try:
+            self._warm_up()
+            self._await_first_frames()
             if self._moves:
                 self._arm()
-            outcome = self._drive(max_seconds)
+            end = self._drive(max_seconds)
+            self._seconds = self._elapsed_s()
         except BaseException as error:
+            self._seconds = self._elapsed_s()
             with contextlib.suppress(MotorFault):  # a motor process that is gone: the firmware stops the base
                 self._stand(str(error) or type(error).__name__)
             raise
-        finally:
-            self._live.clear()
-        self._stand(outcome.reason)
-        return outcome
+        self._stand(end.reason)
+        return end
 
-    def _drive(self, max_seconds: float) -> Outcome:
-        parts, tally = self._parts, self._tally
-        tally.start_ns = answered_ns = parts.clock.now_ns()
-        end_ns = tally.start_ns + round(max_seconds * 1e9)
-        seen: Inference | None = None
+    def _warm_up(self) -> None:
+        """Run one inference on black images, so that nothing is armed before the model is fast."""
+        parts = self._parts
+        now_ns = parts.clock.now_ns()
+        black = {
+            name: Frame(np.zeros((240, 320, 3), np.uint8), now_ns, 0, name) for name in parts.cameras.names
+        }
+        nowhere = Odometry(now_ns, 0.0, 0.0, 0.0, ZERO)
+        parts.worker.submit(Observation(black, parts.goal, nowhere, parts.cameras.pacing))
+        deadline_ns = now_ns + round(WARM_UP_LIMIT_S * 1e9)
+        while parts.worker.poll() is None:
+            self._watch()
+            if parts.clock.now_ns() > deadline_ns:
+                reason = f"the model's first answer took longer than {WARM_UP_LIMIT_S:.0f} s"
+                raise DriveStop(StopCause.MODEL_SILENT, reason)
+            time.sleep(POLL_S)
+        parts.policy.reset(parts.goal)  # a policy with a memory must not remember the black images
+
+    def _drive(self, max_seconds: float) -> DriveEnd:
+        parts, observers = self._parts, self._observers
+        self._start_ns = answered_ns = parts.clock.now_ns()
+        observers.on_start(self._start_ns)
+        end_ns = self._start_ns + round(max_seconds * 1e9)
         found = False
         while True:
             try:
-                frame = self._next_frame()
+                frames = self._next_frames()
             except EndOfFrames as end:
                 return self._played(end, found)
             status = self._watch()
-            chunk = self._loop.on_frame(frame, status.odometry)
-            if chunk is not None:
-                parts.motor.send(chunk)
-                self._plan_ns = chunk.t0_ns
-            now_ns = parts.clock.now_ns()
-            tally.seconds = (now_ns - tally.start_ns) / 1e9
-            newest = self._loop.inference
-            if newest is not None and newest is not seen:
-                seen, answered_ns = newest, now_ns
-                tally.on_inference(newest)
+            step = self._loop.on_frame(frames, status.odometry)
+            if step.chunk is not None:
+                parts.motor.send(step.chunk)
+                self._plan_ns = step.chunk.t0_ns
+            now_ns, policy = parts.clock.now_ns(), parts.policy.status
+            observers.on_frame(step.observation, policy)
+            if step.inference is not None:
+                answered_ns = now_ns
+                observers.on_inference(step.inference)
             elif self._moves and now_ns - answered_ns > INFERENCE_LIMIT_NS:
-                raise SafetyStop(
-                    f"the model has not answered for {(now_ns - answered_ns) / 1e9:.1f} s "
-                    f"(limit {INFERENCE_LIMIT_NS / 1e9:.0f} s)",
-                    "is the machine overloaded? `--threads` gives the model more cores",
-                )
-            now = parts.policy.status
-            found |= now.reached or now.detection is not None
-            self._live.show(self._line(status, seen), now_ns)
-            if now.reached and not self._plays:
+                raise _model_silent((now_ns - answered_ns) / 1e9)
+            if step.chunk is not None:
+                observers.on_chunk(step.chunk)
+            found |= policy.reached or policy.detection is not None
+            if policy.reached and not parts.robot.recorded:
                 target = parts.goal.target
-                reason = f"{now.state}: {target}" if target else now.state
-                return Outcome("reached", reason, 0, answer=now.answer)
+                reason = f"{policy.state}: {target}" if target else policy.state
+                return DriveEnd(Outcome.REACHED, reason, 0, answer=policy.answer)
             if now_ns >= end_ns:
-                return Outcome("timeout", f"not reached within {max_seconds:g} s", 3, answer=now.answer)
+                reason = f"not reached within {max_seconds:g} s"
+                return DriveEnd(Outcome.TIMEOUT, reason, 3, answer=policy.answer)
 
-    def _played(self, end: EndOfFrames, found: bool) -> Outcome:
-        """How a run on pictures ends: to have found the target in them is all that can be asked for."""
-        now, moves = self._parts.policy.status, self._moves
-        missed = "" if found else "; the target was not seen" if moves else "; the model had not answered yet"
-        return Outcome("stopped", f"{end.message}{missed}", 0 if found else 3, answer=now.answer)
+    def _elapsed_s(self) -> float:
+        return 0.0 if self._start_ns is None else (self._parts.clock.now_ns() - self._start_ns) / 1e9
 
-    def _await_first_frame(self) -> None:
-        """Frames must be fresh before anything is armed."""
+    def _played(self, error: EndOfFrames, found: bool) -> DriveEnd:
+        """Return how a run on recorded frames ends: it has done its best if the target was found in them."""
+        missed = (
+            "" if found
+            else "; the target was not seen" if self._moves
+            else "; the model had not answered yet"
+        )  # fmt: skip
+        return DriveEnd(
+            Outcome.STOPPED,
+            f"{error.message}{missed}",
+            0 if found else 3,
+            StopCause.END_OF_FRAMES,
+            answer=self._parts.policy.status.answer,
+        )
+
+    def _await_first_frames(self) -> None:
+        """Wait until the frames of every camera are fresh: only then may anything be armed."""
         deadline_ns = self._parts.clock.now_ns() + round(FIRST_FRAME_S * 1e9)
         while True:
             try:
-                self._parts.camera.latest(MAX_FRAME_AGE_S)
+                self._parts.cameras.check()
                 return
             except StaleFrame:
                 if self._parts.clock.now_ns() > deadline_ns:
@@ -225,29 +202,29 @@ class Drive:
             time.sleep(POLL_S)
         self._armed = True
 
-    def _next_frame(self) -> Frame:
-        """The next frame that was not seen yet. Raises StaleFrame when none comes in time."""
-        while (frame := self._parts.camera.latest(MAX_FRAME_AGE_S)).seq == self._seq:
+    def _next_frames(self) -> dict[str, Frame]:
+        """Wait for the next frame set. Raises StaleFrame when none comes in time."""
+        while (frames := self._parts.cameras.next()) is None:
             self._watch()
             time.sleep(POLL_S)
-        self._seq = frame.seq
-        return frame
+        return frames
 
     def _watch(self) -> MotorStatus:
-        """The newest report of the motor process. Raises when somebody or something wants the run to end."""
-        self._interrupts.check()
+        """Return the newest report of the motor process. Raises whatever must end the drive."""
+        self._parts.interrupts.check()
         self._parts.robot.check()
         status = self._parts.motor.status()
-        self._tally.on_status(status)
+        self._observers.on_status(status)
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
-            raise SafetyStop(f"the motor process stopped: {status.reason}", self._stop_hint(status))
+            reason = f"the motor process stopped: {status.reason}"
+            raise DriveStop(status.cause, reason, self._stop_hint(status))
         return status
 
     def _stop_hint(self, status: MotorStatus) -> str:
-        """What a person can do about a stop by the motor process."""
-        if "ms old" not in status.reason:
+        """Return what a person can do about a stop by the motor process."""
+        if status.cause is not StopCause.STALE_PLAN:
             return "mend that, then run it again"
-        if status.stamp_ns - self._plan_ns > MAX_FRAME_AGE_S * 1e9:  # none on the way to it either
+        if status.stamp_ns - self._plan_ns > MAX_FRAME_AGE_S * 1e9:  # no newer chunk was on its way either
             return (
                 "the model answers too late: close what else uses this machine, give it `--threads 2`, or "
                 "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
@@ -257,28 +234,24 @@ class Drive:
         )
 
     def _stand(self, reason: str) -> None:
-        """Brake to zero, latch, and wait until the base stands. Raises MotorFault when nobody can tell."""
+        """Brake to zero, latch, and wait until the base stands. Raises MotorFault if nobody knows."""
         was_armed, self._armed = self._armed, False
         motor, clock = self._parts.motor, self._parts.clock
         motor.stop(reason[:MAX_REASON_CHARS])
         deadline_ns = clock.now_ns() + round(STAND_LIMIT_S * 1e9)
-        while (status := motor.status()).state is not MotorState.LATCHED and clock.now_ns() < deadline_ns:
-            self._tally.on_status(status)
+        while True:
+            status = motor.status()
+            self._observers.on_status(status)
+            if status.state is MotorState.LATCHED or clock.now_ns() >= deadline_ns:
+                break
             time.sleep(POLL_S)
         if was_armed:
             time.sleep(SETTLE_S)
 
-    def _line(self, status: MotorStatus, inference: Inference | None) -> str:
-        now, tally, sent = self._parts.policy.status, self._tally, status.sent
-        speed_m_s = math.hypot(sent.linear_x_m_s, sent.linear_y_m_s)
-        seen = f" {inference.confidence:.2f}" if inference is not None else ""
-        words = [
-            f"{tally.seconds:5.1f} s",
-            f"{now.state:<8} {self._parts.goal.target}{seen}",
-            f"{speed_m_s:.2f} m/s {sent.angular_z_rad_s:+.2f} rad/s",
-        ]
-        if inference is not None:
-            words.append(f"model {sum(inference.stages_ms.values()):.0f} ms")
-        if tally.frame_to_motor_ms >= 0:
-            words.append(f"motor {tally.frame_to_motor_ms:.0f} ms")
-        return "  ".join(words)
+
+def _model_silent(silent_s: float) -> DriveStop:
+    return DriveStop(
+        StopCause.MODEL_SILENT,
+        f"the model has not answered for {silent_s:.1f} s (limit {INFERENCE_LIMIT_NS / 1e9:.0f} s)",
+        "is the machine overloaded? `--threads` gives the model more cores",
+    )

@@ -1,16 +1,17 @@
-"""The core of a drive: frames in, action chunks out, while the model thinks in the background.
+"""The core of a drive: frame sets in, action chunks out, while the model computes in the background.
 
 The same `Loop` runs in real time, with a `ThreadWorker`, and in lockstep simulation, with one of its own.
 """
 
 import threading
 from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from queue import SimpleQueue
 from statistics import median
-from types import TracebackType
 from typing import Protocol
 
-from edge.interfaces import Inference, Paced, Policy
+from edge.interfaces import Closing, Inference, Paced, Policy
 from edge.records import ActionChunk, Frame, Goal, Observation, Odometry
 
 JOIN_S = 2.0  # for an inference that is under way when the worker closes
@@ -21,7 +22,7 @@ class Worker(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether an observation was submitted whose inference was not polled yet."""
+        """True while the inference of a submitted observation was not polled yet."""
         ...
 
     def submit(self, observation: Observation) -> None:
@@ -29,78 +30,73 @@ class Worker(Protocol):
         ...
 
     def poll(self) -> Inference | None:
-        """A finished inference, once; None while there is none. Raises what the inference raised."""
+        """Return a finished inference once, None while there is none. Raises what the inference raised."""
         ...
 
 
-class ThreadWorker:
+class ThreadWorker(Closing):
     """A worker in a thread. Close it before the interpreter ends: inference engines abort when cut off."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._asked: SimpleQueue[Observation | None] = SimpleQueue()
-        self._answered: SimpleQueue[Inference | Exception] = SimpleQueue()
+        self._submitted: SimpleQueue[Observation | None] = SimpleQueue()
+        self._finished: SimpleQueue[Inference | Exception] = SimpleQueue()
         self._busy = False
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._thread.start()
 
     @property
     def busy(self) -> bool:
+        """True while the inference of a submitted observation was not polled yet."""
         return self._busy
 
     def submit(self, observation: Observation) -> None:
+        """Begin an inference. Raises RuntimeError when busy."""
         if self._busy:
             raise RuntimeError("the worker is busy")
         self._busy = True
-        self._asked.put(observation)
+        self._submitted.put(observation)
 
     def poll(self) -> Inference | None:
-        if self._answered.empty():
+        """Return a finished inference once, None while there is none. Raises what the inference raised."""
+        if self._finished.empty():
             return None
-        answer = self._answered.get()
+        finished = self._finished.get()
         self._busy = False
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(finished, Exception):
+            raise finished
+        return finished
 
     def close(self) -> bool:
         """End the thread after its current inference. False when that hangs: then it is left behind."""
-        self._asked.put(None)
+        self._submitted.put(None)
         self._thread.join(JOIN_S)
         return not self._thread.is_alive()
 
-    def __enter__(self) -> "ThreadWorker":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _work(self) -> None:
-        while (observation := self._asked.get()) is not None:
+        while (observation := self._submitted.get()) is not None:
             try:
-                self._answered.put(self._policy.infer(observation))
+                self._finished.put(self._policy.infer(observation))
             except Exception as error:  # noqa: BLE001 - raised again in `poll`, by the thread that drives
-                self._answered.put(error)
+                self._finished.put(error)
 
 
 class Pace:
-    """Which frames to ask about, so that it happens once a period on average, whatever the camera's rate.
+    """Chooses the frames to submit, once a period on average, whatever the camera's rate.
 
-    The due times are `period_ns` apart from the first frame on. Each gets the frame nearest to it; those that
-    nobody had time for are left out, and never made up for.
+    The due times are `period_ns` apart from the first frame on. Each gets the frame nearest to it; those at
+    which the worker was busy are left out, and never made up for.
     """
 
     def __init__(self, period_ns: int) -> None:
-        """`period_ns` 0: every frame."""
+        """Start at the next frame. With a period of 0 every frame is due."""
         self._period_ns = period_ns
         self._due_ns: int | None = None
         self._newest_ns: int | None = None
         self._gaps_ns: deque[int] = deque(maxlen=9)  # their median bears jitter and dropped frames
 
     def due(self, stamp_ns: int) -> bool:
-        """Whether the frame of this time is one. Tell it of every frame."""
+        """Return True if the frame at `stamp_ns` is due. Call once per frame."""
         if self._newest_ns is not None:
             self._gaps_ns.append(stamp_ns - self._newest_ns)
         self._newest_ns = stamp_ns
@@ -109,34 +105,43 @@ class Pace:
         half_ns = median(self._gaps_ns) / 2 if self._gaps_ns else 0
         return stamp_ns >= self._due_ns - half_ns
 
-    def asked(self, stamp_ns: int) -> None:
-        """A frame was asked about."""
+    def submitted(self, stamp_ns: int) -> None:
+        """Note that the frame at `stamp_ns` was submitted."""
         if self._due_ns is None:
             self._due_ns = stamp_ns
         if self._period_ns:
-            late = round((stamp_ns - self._due_ns) / self._period_ns)
-            self._due_ns += self._period_ns * (max(0, late) + 1)
+            periods_late = round((stamp_ns - self._due_ns) / self._period_ns)
+            self._due_ns += self._period_ns * (max(0, periods_late) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the loop made of one frame set."""
+
+    observation: Observation
+    chunk: ActionChunk | None  # for the motors; None leaves them to the chunk before
+    inference: Inference | None  # finished since the step before
 
 
 class Loop:
-    """One goal, from frames to chunks. Pure but for its worker: no clock, no input or output."""
+    """One goal, from frame sets to chunks. Pure but for its worker: no clock, no input or output.
 
-    def __init__(self, policy: Policy, worker: Worker, goal: Goal) -> None:
+    `camera` names the camera that the policy sees with; its frames pace the policy. Empty: the only one.
+    """
+
+    def __init__(self, policy: Policy, worker: Worker, goal: Goal, camera: str = "") -> None:
         self._policy = policy
         self._worker = worker
         self._goal = goal
+        self._camera = camera
         self._pace = Pace(policy.period_ns if isinstance(policy, Paced) else 0)
-        self.inference: Inference | None = None  # newest one
-        self.inferences = 0
 
-    def on_frame(self, frame: Frame, odometry: Odometry | None) -> ActionChunk | None:
-        """What to do now. Raises what the inference raised."""
+    def on_frame(self, frames: Mapping[str, Frame], odometry: Odometry | None) -> Step:
+        """Act on a frame set, by camera name. Raises what the inference raised."""
         inference = self._worker.poll()
-        if inference is not None:
-            self.inference = inference
-            self.inferences += 1
-        observation = Observation({frame.camera: frame}, self._goal, odometry)
-        if self._pace.due(frame.stamp_ns) and not self._worker.busy:
+        observation = Observation(frames, self._goal, odometry, self._camera)
+        stamp_ns = observation.frame.stamp_ns
+        if self._pace.due(stamp_ns) and not self._worker.busy:
             self._worker.submit(observation)
-            self._pace.asked(frame.stamp_ns)
-        return self._policy.act(observation, inference)
+            self._pace.submitted(stamp_ns)
+        return Step(observation, self._policy.act(observation, inference), inference)

@@ -1,22 +1,22 @@
-"""A robot as a run sees it: a camera, motors, and what is known about where they sit.
+"""A robot as a run sees it: cameras, motors, and where its camera sits.
 
 `vla-edge run --robot "NAME?key=value&..."` finds a robot by the entry points `vla_edge.robots` =
-"module:function", called with RobotOptions. `--camera URI --motors URI` makes a PlainRobot of two addresses.
+"module:function", called with RobotOptions. `--camera URI --motors URI` makes a PlainRobot of addresses.
 """
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.errors import UsageError
+from edge.plugins import ROBOTS
 from edge.records import CameraMount, Goal
-from edge.runs.drawing import RoomMap
+from edge.runs.room import RoomMap
 
-GROUP = "vla_edge.robots"
 PLAIN_MOUNT = CameraMount(vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)
 
 
@@ -25,83 +25,109 @@ class Robot(Protocol):
 
     @property
     def about(self) -> str:
-        """What it is, for people; empty when there is nothing to say."""
+        """A description for people; may be empty."""
         ...
 
     @property
-    def camera_uri(self) -> str: ...
+    def camera_uris(self) -> Mapping[str, str]:
+        """The addresses of its cameras by name; a robot with one camera calls it "front"."""
+        ...
 
     @property
-    def motors_uri(self) -> str: ...
+    def motors_uri(self) -> str:
+        """The address of its motors."""
+        ...
 
     @property
-    def mount(self) -> CameraMount: ...
+    def recorded(self) -> bool:
+        """True if its frames were taken before: they can't show an arrival, so they are played to the end."""
+        ...
+
+    @property
+    def mount(self) -> CameraMount:
+        """Where the camera sits that the policy sees with."""
+        ...
+
+    @property
+    def base(self) -> BaseSpec:
+        """What it drives on: its size, its limits, its kind of drive."""
+        ...
 
     @property
     def room(self) -> RoomMap | None:
-        """The true room, for pictures; never for the policy."""
+        """The true map of its room, for pictures; never for the policy."""
         ...
 
     @property
     def pids(self) -> Mapping[str, int]:
-        """Its own processes by role."""
+        """The ids of its own processes by role."""
         ...
 
     def check(self) -> None:
-        """Raises HardwareMissing when it is no longer there. Cheap: called at every frame."""
+        """Raise HardwareMissing if the robot is no longer there. Cheap: called every 2 ms."""
         ...
 
     def finish(self) -> dict[str, Any]:
-        """The truth about the run, once the base stands; empty where nobody knows it."""
+        """Return the truth about the run, once the base stands; empty if the robot does not know it."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give everything back."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class RobotOptions:
-    """What a robot may know before it is opened."""
+    """What a robot may use to open itself."""
 
     goal: Goal
-    folder: Path  # of the run, for its logs
-    seed: int = 1
-    absent: bool = False  # a simulated room without the target
-    settings: Mapping[str, str] = field(default_factory=dict[str, str])  # what follows its name
+    folder: Path  # the run's folder, for the robot's logs
+    seed: int = 1  # seed of a simulated room
+    absent: bool = False  # simulate a room without the target
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])  # the key=value pairs behind its name
 
 
 @dataclass(frozen=True)
 class PlainRobot:
-    """A camera and motors by their addresses, such as file://clip.mp4 and null://.
+    """Cameras and motors by their addresses, such as file://clip.mp4 and null://.
 
-    The mount is a guess that fits small bases: level, 0.35 m above the floor, 55 degrees high.
+    Mount and base are guesses: a camera that looks level, 0.35 m above the floor and 55 degrees high, and the
+    default base.
     """
 
-    camera_uri: str
+    camera_uris: Mapping[str, str]
     motors_uri: str
     mount: CameraMount = PLAIN_MOUNT
+    base: BaseSpec = DEFAULT_BASE
     room: RoomMap | None = None
     pids: Mapping[str, int] = field(default_factory=dict[str, int])
     about: str = ""
 
+    @property
+    def recorded(self) -> bool:
+        """True for motors that move nothing."""
+        return self.motors_uri.partition("://")[0] == "null"
+
     def check(self) -> None:
-        """Nothing to ask: camera and motors speak for themselves."""
+        """Do nothing: cameras and motors raise errors of their own."""
 
     def finish(self) -> dict[str, Any]:
+        """Return nothing: the truth is not known."""
         return {}
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to give back."""
 
 
 def find_robot(name: str) -> tuple[Callable[[RobotOptions], Robot], dict[str, str]]:
-    """What opens the robot of that name, and the settings behind it. Raises UsageError for an unknown one."""
+    """Return what opens the robot of that name, and the settings behind it.
+
+    Raises UsageError for an unknown robot and for settings that are not key=value&key=value.
+    """
     name, _, query = name.partition("?")
-    known = {entry.name: entry for entry in entry_points(group=GROUP)}
-    if name not in known:
-        names = ", ".join(sorted(known)) or "none installed"
-        raise UsageError(f"unknown robot {name[:40]!r}", f"known: {names}; or give --camera and --motors")
+    open_robot = ROBOTS.load(name)
     try:
         settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:
         raise UsageError(f"robot {name}: {query[:80]!r} is not key=value&key=value") from error
-    return known[name].load(), settings
+    return open_robot, settings

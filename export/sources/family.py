@@ -1,10 +1,7 @@
-"""A checkpoint's folder of any family to a bundle that answers prompts.
+"""The checkpoint of a published model of any family, to a bundle that answers prompts."""
 
-The bundle is made only when ONNX Runtime says the same as torch.
-"""
-
-import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +10,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from edge.bundle.bundle import Bundle, file_info, make_bundle
+from edge.bundle.bundle import Bundle, file_info
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
-from edge.errors import BundleRefused, UsageError
+from edge.bundle.published import read_config
+from edge.errors import UsageError
 from edge.goals.goals import GOALS
 from edge.goals.prompts import TEMPLATES, asks_for_boxes, goal_prompt
 from edge.model.generation import DecoderEngines, Generation
@@ -24,64 +22,102 @@ from edge.model.prompt_ids import ids_after_image, ids_before_image, image_token
 from edge.model.token_rules import ruled
 from edge.model.tokenizer import FamilyTokenizer
 from edge.records import BASE_ACTION, Goal, Image
-from export.graphs.family import Source, family_sources
+from export.graphs.family import GraphSource, family_sources
 from export.sources.chat import chat_template, ends_utterances
-from export.sources.generation import answer_spec
-from export.sources.grounding import check_floor_graph, graph_info, provenance, random_patches
-from export.sources.notes import NOT_FOLLOWED
+from export.sources.checkpoint import Checkpoint
+from export.sources.compare import MIN_EQUAL, Differences, TorchParity
+from export.sources.generation import NOT_FOLLOWED, answer_spec
+from export.sources.manifest import family_name, provenance
 from vla.backbones.backbone import Backbone
-from vla.backbones.loading import family_of, load_backbone
+from vla.backbones.loading import load_backbone
 from vla.backbones.preprocessor import one_size, read_image_spec
-from vla.published import read_config
 from vla.sequence import IMAGE, Segment, assemble, extend, read
 
-FREE = 24  # tokens that a target gets, where nobody says how many
-_SAID = 12  # tokens that are compared for each image
-_MAX_ERROR = 1e-3  # of a logit, as a share of the largest
-_MIN_EQUAL = 0.99  # share of tokens that must be the same; the rest are near-ties
-_MANIFEST_FAMILY = {"qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl"}  # whose prompts differ
+FREE = 24  # tokens for a target, beside the longest prompt
+_COMPARED = 12  # tokens of each answer
+_MAX_ERROR = 1e-3  # largest error of a logit, as a share of the largest logit
 
 
-def build_family_bundle(
-    folder: Path,
-    name: str,
-    images: Sequence[Image] = (),
-    floor: bytes | None = None,
-    camera: tuple[int, int] = (480, 640),
-    prompt_tokens: int | None = None,
-    answer_tokens: int = 96,
-) -> Bundle:
-    """Export a checkpoint's folder (config.json, tokenizer.json, preprocessor_config.json, *.safetensors) to
-    an fp32 bundle, and compare it with torch on `images` (RGB uint8) and random ones. `camera` is the height
-    and width in pixels of the images to come, for families that keep their shape; `prompt_tokens` is the most
-    that may follow the image; None: what the longest prompt takes, and a target of a few words.
+@dataclass(frozen=True)
+class FamilyCheckpoint(Checkpoint):
+    """A model that answers prompts; its family is one of `vla.backbones.families`."""
 
-    Raises UsageError where the folder is incomplete or no family reads it, and BundleRefused when the two
-    disagree or `floor` is something else.
+    random_images = 4
+
+    backbone: Backbone
+    prompt_tokens: int  # that may follow the image
+    answer_tokens: int
+
+    def graphs(self) -> dict[str, GraphSource]:
+        return answering_sources(
+            self.backbone, self.manifest, self.tokenizer, self.prompt_tokens, self.answer_tokens
+        )
+
+    def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
+        """Compare the answers of torch and the bundle about each image, token by token.
+
+        Compared are the logits along torch's answer, and the token that the bundle's rules leave as the most
+        probable.
+        """
+        kinds = bundle.manifest.goals
+        differences = Differences()
+        net = DecoderEngines(bundle, 1)
+        try:
+            for index, image in enumerate(images):
+                kind = kinds[index % len(kinds)]
+                words = goal_prompt(bundle.manifest, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
+                self._compare_answer(net, bundle, image, words, differences)
+        finally:
+            net.close()
+        return TorchParity(
+            {
+                "images": float(len(images)),
+                "equal_tokens": differences.share_equal,
+                "max_logit_error": differences.max_error,
+            },
+            most={"max_logit_error": _MAX_ERROR},
+            least={"equal_tokens": MIN_EQUAL},
+        )
+
+    def _compare_answer(
+        self, net: DecoderEngines, bundle: Bundle, image: Image, words: str, differences: Differences
+    ) -> None:
+        manifest, tokenizer = bundle.manifest, bundle.read("tokenizer")
+        expected = torch_answer(self.backbone, manifest, tokenizer, image, words)
+        choose = TokenChooser(manifest, tokenizer, words, net.image_tokens)
+        answer = Generation(net)
+        logits = answer.prefill(image, words).copy()
+        for index, wanted in enumerate(expected):
+            differences.add_values(logits, wanted.numpy(), max(float(wanted.abs().max()), 1e-6))
+            token = choose.best(wanted.numpy())
+            differences.add_choices(token == choose.best(logits))
+            choose.tokens.append(token)
+            if index < len(expected) - 1:
+                logits = answer.decode(token)
+
+
+def read_family(
+    folder: Path, name: str, camera: tuple[int, int], prompt_tokens: int | None, answer_tokens: int
+) -> FamilyCheckpoint:
+    """Read a checkpoint's config.json, tokenizer.json, preprocessor_config.json and *.safetensors.
+
+    `name` is the bundle's; `camera` is the height and width in pixels of the images to come; `prompt_tokens`
+    is the most that may follow the image, or None for the longest prompt and a target of a few words.
+
+    Raises UsageError if the folder is incomplete, contradicts itself, or no family reads it.
     """
     backbone = load_backbone(folder)
     image = one_size(read_image_spec(folder), camera)
     tokenizer = (folder / "tokenizer.json").read_bytes()
     manifest = family_manifest(folder, name, backbone, image, tokenizer, answer_tokens)
-    prompt_tokens = room_for_prompts(tokenizer, manifest, prompt_tokens)
-    sources = answering_sources(backbone, manifest, tokenizer, prompt_tokens, answer_tokens)
-    contents = {role: source.to_onnx() for role, source in sources.items()}
-    if floor is not None:
-        check_floor_graph(floor)
-        contents["floor"] = floor
-    graphs = {role: graph_info(role, content) for role, content in contents.items()}
-    contents["tokenizer"] = tokenizer
-    manifest = manifest.model_copy(update={"graphs": graphs})
-    size = image.height, image.width
-    pictures = [*images, *(random_patches(seed, *size) for seed in range(4))]
-    parity = compare(backbone, make_bundle(manifest, contents), pictures)
-    return make_bundle(manifest.model_copy(update={"parity": parity}), contents)
+    room = room_for_prompts(tokenizer, manifest, prompt_tokens)
+    return FamilyCheckpoint(manifest, tokenizer, backbone, room, answer_tokens)
 
 
 def answering_sources(
     backbone: Backbone, manifest: Manifest, tokenizer: bytes, prompt_tokens: int, answer_tokens: int
-) -> dict[str, Source]:
-    """The graphs of a model that answers prompts, by role."""
+) -> dict[str, GraphSource]:
+    """Return the graphs of a model that answers prompts, by stage."""
     image = manifest.image
     found = Tokenizer.from_str(tokenizer.decode())
     before = ids_before_image(found, manifest.family, manifest.chat)
@@ -89,8 +125,10 @@ def answering_sources(
 
 
 def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -> int:
-    """Tokens behind the image: what is wanted, or what the longest prompt of a goal takes and a few words for
-    its target. Raises UsageError where that prompt does not fit."""
+    """Choose the most tokens behind the image: those wanted, or those of the longest prompt and FREE more.
+
+    Raises UsageError if that prompt does not fit.
+    """
     found = Tokenizer.from_str(tokenizer.decode())
     prompts = [goal_prompt(manifest, Goal(kind)) for kind in manifest.goals]
     least = max(len(ids_after_image(found, manifest.family, words, 1, manifest.chat)) for words in prompts)
@@ -103,19 +141,9 @@ def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -
 
 
 def goals_of(family: str) -> tuple[str, ...]:
-    """Goals that such a model can have: those that only look, and where it says boxes those that move."""
+    """List the goals of a family: those that only look, and those that move if it answers with boxes."""
     kinds = TEMPLATES[family]
     return tuple(kind for kind in kinds if not GOALS[kind].moves or asks_for_boxes(family, kind))
-
-
-def manifest_family(backbone: Backbone) -> str:
-    """As prompts and parsers call it."""
-    return family_name(backbone.model.config.model_type)
-
-
-def family_name(model_type: str) -> str:
-    """The same of config.json's "model_type". Raises UsageError for one that no family reads."""
-    return _MANIFEST_FAMILY.get(model_type, family_of(model_type).family)
 
 
 def family_manifest(
@@ -126,16 +154,19 @@ def family_manifest(
     tokenizer: bytes,
     answer_tokens: int,
 ) -> Manifest:
-    """Of a bundle in fp32, still without graphs, and not yet compared with torch. Raises UsageError if the
-    folder's files contradict each other, or ask for what a bundle can't do."""
-    family = manifest_family(backbone)
-    _check_ids(folder, backbone, tokenizer)
+    """Write the manifest of a bundle in fp32, still without graphs and parity.
+
+    Raises UsageError if the folder's files contradict each other, or need what a bundle can't do.
+    """
     config = backbone.model.config
+    family = family_name(config.model_type)
+    _check_ids(folder, backbone, tokenizer)
     start = (backbone.text_config.decoder_start_token_id,) if config.is_encoder_decoder else ()
     ends = {backbone.layout.end}
     if family == "flamingo" and (turn := ends_utterances(folder)) is not None:
         ends.add(turn)
-    answer, left = answer_spec(folder, answer_tokens, ends, start, backbone.vocabulary)
+    answer, not_followed = answer_spec(folder, answer_tokens, ends, start, backbone.vocabulary)
+    origin = provenance(sorted(folder.glob("*.safetensors")))
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,
@@ -149,27 +180,17 @@ def family_manifest(
         graphs={},
         files={"tokenizer": file_info("tokenizer.json", tokenizer)},
         target=Target(engine="onnxruntime"),
-        provenance=provenance(weights_digest(folder)) | ({NOT_FOLLOWED: left} if left else {}),
+        provenance=origin | ({NOT_FOLLOWED: not_followed} if not_followed else {}),
         parity={},
         answer=answer,
         chat=chat_template(folder, family),
     )
 
 
-def weights_digest(folder: Path) -> str:
-    """SHA-256 of a checkpoint's weights, file by file in the order of their names."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            while block := file.read(1 << 22):
-                digest.update(block)
-    return digest.hexdigest()
-
-
 def _check_ids(folder: Path, backbone: Backbone, tokenizer_json: bytes) -> None:
-    """Raises UsageError if config.json and tokenizer.json tell different things of the same tokens."""
+    """Check the ids of tokens. Raises UsageError if config.json and tokenizer.json contradict each other."""
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
-    config, image = read_config(folder), image_token(manifest_family(backbone))
+    config, image = read_config(folder), image_token(family_name(backbone.model.config.model_type))
     there = tokenizer.token_to_id(image)
     for name in ("image_token_id", "image_token_index"):
         if config.get(name) not in (None, there):
@@ -187,59 +208,34 @@ def _check_ids(folder: Path, backbone: Backbone, tokenizer_json: bytes) -> None:
         )
 
 
-def compare(backbone: Backbone, bundle: Bundle, images: Sequence[Image]) -> dict[str, float]:
-    """Ask torch and the bundle about each image, and compare token by token the logits along what torch says,
-    and which token the bundle's rules leave as the most probable. Raises BundleRefused when a logit is 0.001
-    off, or fewer than 99 % of the tokens are the same."""
-    kinds = bundle.manifest.goals
-    error, equal = 0.0, []
-    net = DecoderEngines(bundle, 1)
-    try:
-        for index, image in enumerate(images):
-            kind = kinds[index % len(kinds)]
-            words = goal_prompt(bundle.manifest, Goal(kind, "cup" if GOALS[kind].needs_target else ""))
-            wanted = torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words)
-            choose = Chooser(bundle.manifest, bundle.read("tokenizer"), words, net.image_tokens)
-            answer = Generation(net)
-            logits = answer.prefill(image, words).copy()
-            for place, one in enumerate(wanted):
-                scale = max(float(one.abs().max()), 1e-6)
-                error = max(error, float(np.abs(logits - one.numpy()).max()) / scale)
-                token = choose.best(one.numpy())
-                equal.append(token == choose.best(logits))
-                choose.said.append(token)
-                if place < len(wanted) - 1:
-                    logits = answer.decode(token)
-    finally:
-        net.close()
-    parity = {"images": float(len(images)), "equal_tokens": sum(equal) / len(equal), "max_logit_error": error}
-    if parity["equal_tokens"] < _MIN_EQUAL or error > _MAX_ERROR:
-        raise BundleRefused(
-            f"ONNX Runtime and torch disagree: {parity}", "check the export with random inputs"
-        )
-    return parity
-
-
-class Chooser:
-    """Which token comes next by the rules of a bundle, after those in `said`."""
+class TokenChooser:
+    """Chooses by the rules of a bundle the token that comes after those in `tokens`."""
 
     def __init__(self, manifest: Manifest, tokenizer_json: bytes, words: str, image_tokens: int) -> None:
-        assert manifest.answer is not None  # of a model that answers
+        assert manifest.answer is not None  # it is the manifest of a model that answers
         text = FamilyTokenizer(tokenizer_json, manifest.family, manifest.answer, image_tokens, manifest.chat)
-        self._spec, self._asked = manifest.answer, text.context_ids(words)
-        self.said: list[int] = []
+        self._spec, self._prompt = manifest.answer, text.context_ids(words)
+        self.tokens: list[int] = []
 
     def best(self, logits: np.ndarray) -> int:
-        """The most probable of logits (V,)."""
-        return int(ruled(logits, [*self._asked, *self.said], len(self._asked), self._spec).argmax())
+        """Choose the most probable token by logits (V,)."""
+        seen = [*self._prompt, *self.tokens]
+        return int(ruled(logits, seen, len(self._prompt), self._spec).argmax())
 
 
 @torch.inference_mode()
 def torch_answer(
-    backbone: Backbone, manifest: Manifest, tokenizer_json: bytes, image: Image, words: str, said: int = _SAID
+    backbone: Backbone,
+    manifest: Manifest,
+    tokenizer_json: bytes,
+    image: Image,
+    words: str,
+    count: int = _COMPARED,
 ) -> list[Tensor]:
-    """Logits (V,) of `said` tokens, each the most probable after those before that the bundle's rules leave,
-    by `vla`'s own sequence and cache, in the backbone's own type. It shares no code with the exported graphs.
+    """Compute logits (V,) of `count` tokens by `vla`'s own sequence and cache, in the backbone's own type.
+
+    Each token is the most probable one that the bundle's rules leave after those before. The function shares
+    no code with the exported graphs.
     """
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
@@ -258,10 +254,10 @@ def torch_answer(
     hidden, sequence, cache = backbone.prefill(assemble(segments))
     last = read(hidden, sequence.lengths[:, None] - 1)
     logits = [backbone.logits(last)[0, 0]]
-    choose = Chooser(manifest, tokenizer_json, words, shown)
-    while len(logits) < said:
-        choose.said.append(choose.best(logits[-1].float().numpy()))
-        sequence = extend(sequence, backbone.embed(torch.tensor([choose.said[-1:]])))
+    choose = TokenChooser(manifest, tokenizer_json, words, shown)
+    while len(logits) < count:
+        choose.tokens.append(choose.best(logits[-1].float().numpy()))
+        sequence = extend(sequence, backbone.embed(torch.tensor([choose.tokens[-1:]])))
         logits.append(backbone.logits(backbone(sequence, cache))[0, -1])
     return logits
 

@@ -1,24 +1,28 @@
-"""Where a model comes from that is to be exported: a folder, an installed bundle, or the Hugging Face hub."""
+"""The model to export: in a folder, an installed bundle, or on the Hugging Face hub."""
 
 import json
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edge.bundle.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
+from edge.bundle.published import check_checkpoint
 from edge.errors import UsageError
-from vla.published import check_checkpoint
 
-POLICY = "vla.json"  # of a checkpoint that training wrote
+POLICY = "vla.json"  # in the checkpoint of a policy that training wrote
+TINY = "tiny.json"  # in the checkpoint of a tiny PaliGemma
+ModelKind = Literal["bundle", "policy", "tiny", "family", "large"]  # large: a family's, see `export.large`
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles; chat templates run in a sandbox
 
 
 def find_model(given: str) -> Path:
-    """Its folder: the one that was given, that of the bundle installed under the name, or, of ORG/NAME, the
-    hub's, downloaded where it is not here yet. Raises UsageError if there is none, and for a checkpoint
-    whose files say that its weights can't be taken as they are."""
+    """Find a model's folder: the given one, that of an installed bundle, or ORG/NAME's of the hub.
+
+    A model of the hub is downloaded if it is not here yet. Raises UsageError if there is none, and for a
+    checkpoint whose files say that its weights can't be taken as they are.
+    """
     folder = Path(given)
     if folder.is_dir():
         if given in bundle_names():
@@ -38,7 +42,7 @@ def find_model(given: str) -> Path:
 
 
 def _checked(folder: Path) -> Path:
-    """It, where it is a bundle, a policy, or a checkpoint whose weights can be taken."""
+    """Return the folder if it holds a bundle, a policy, or a checkpoint whose weights can be taken."""
     if not any((folder / name).is_file() for name in (MANIFEST, POLICY)):
         check_checkpoint(folder)
     return folder
@@ -49,7 +53,7 @@ def _download(repository: str) -> Path:
 
     try:
         return Path(snapshot_download(repository, allow_patterns=list(_FILES)))
-    except (OSError, ValueError) as error:  # what its errors and those of the network have in common
+    except (OSError, ValueError) as error:  # the common classes of its errors and the network's
         raise UsageError(
             f"there is no folder {repository}, and the hub gives none: {' '.join(str(error).split())[:200]}",
             "check the name and the network, or download it elsewhere and give the folder",
@@ -57,9 +61,11 @@ def _download(repository: str) -> Path:
 
 
 def find_source(given: str | None, model: str | None, head: Path | None) -> Path:
-    """The folder to export: of MODEL, which can stand alone or behind --model, or of a policy's checkpoint.
+    """Find the folder to export: MODEL's, which stands alone or behind --model, or a policy's checkpoint.
+
     A policy brings its own backbone, trained or not; a model beside it must be of the same family. Raises
-    UsageError where there is none or too many."""
+    UsageError if there is no model, or if there are two.
+    """
     if given is not None and model is not None:
         raise UsageError(f"two models: {given} and --model {model}", "give one")
     name = given if model is None else model
@@ -69,10 +75,21 @@ def find_source(given: str | None, model: str | None, head: Path | None) -> Path
         assert name is not None
         return find_model(name)
     if not (head / POLICY).is_file():
-        raise UsageError(f"{head} is no policy's checkpoint: it has no {POLICY}", "give OUT/best of training")
+        raise UsageError(
+            f"{head} is not a policy's checkpoint: it has no {POLICY}", "give OUT/best of training"
+        )
     if name is not None:
         _check_family(head, find_model(name))
     return head
+
+
+def kind_at(folder: Path) -> ModelKind:
+    """Find the kind of model in a folder; if it is nothing else, it counts as a family's checkpoint."""
+    if (folder / MANIFEST).is_file():
+        return "bundle"
+    if (folder / POLICY).is_file():
+        return "policy"
+    return "tiny" if (folder / TINY).is_file() else "family"
 
 
 def _check_family(head: Path, model: Path) -> None:
@@ -86,11 +103,13 @@ def _check_family(head: Path, model: Path) -> None:
 
 
 def family_at(folder: Path) -> str:
-    """The family of a checkpoint or bundle, as prompts and parsers call it. Raises UsageError for none that
-    is known, BundleRefused for a damaged bundle."""
+    """Find the family of a checkpoint or bundle, as prompts and parsers call it.
+
+    Raises UsageError if no family reads it, BundleRefused for a damaged bundle.
+    """
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)[0].family
-    from export.sources.family import family_name  # torch takes seconds to import
+    from export.sources.manifest import family_name  # torch takes seconds to import
 
     about = _json(folder / POLICY).get("backbone", {}) if (folder / POLICY).is_file() else None
     found = about if about is not None else _json(folder / "config.json")

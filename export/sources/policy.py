@@ -1,184 +1,160 @@
-"""A trainer's checkpoint to a bundle that drives.
+"""The checkpoint of a policy that training wrote, to a bundle that drives.
 
-The bundle is made only when ONNX Runtime says the same as torch, over more steps than the head remembers.
+It is compared with torch over more steps than its head remembers.
 """
 
-import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from edge.bundle.bundle import Bundle, file_info, make_bundle, write_bundle
+from edge.bundle.bundle import Bundle, file_info
 from edge.bundle.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, Vocabulary
-from edge.errors import BundleRefused
 from edge.goals.prompts import with_target
 from edge.model.actions import ActionModel, pipeline
 from edge.model.images import image_to_tensor
 from edge.model.tokenizer import GroundingTokenizer, PolicyTokenizer
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
+from export.graphs.family import GraphSource
 from export.graphs.policy import policy_sources
-from export.sources.checkpoint import Checkpoint, read_checkpoint
-from export.sources.family import manifest_family
-from export.sources.grounding import (
-    check_floor_graph,
-    graph_info,
-    provenance,
-    random_patches,
-    tiny_vocabulary,
-)
+from export.sources.checkpoint import Checkpoint
+from export.sources.compare import MIN_EQUAL, Differences, TorchParity
+from export.sources.manifest import family_name, provenance, tiny_vocabulary
+from export.sources.policy_files import TrainedPolicy, read_trained_policy
 from vla.fusion import Inputs
+from vla.rollout import Rollout
 
 GOALS = ("find_object",)
 _MIN_PROMPT = 8  # tokens
-_FREE_PROMPT = 24  # tokens that names of any words get besides
-_LABELS = ("red cup", "blue box")  # of the two episodes that are compared
-_MIN_EQUAL = 0.99  # share of tokens that must be the same; the rest are near-ties
-_MAX_ERROR = 1e-3 * 2  # of actions in [-1, 1]
+_FREE_PROMPT = 24  # tokens beside the longest prompt, for names of any words
+_LABELS = ("red cup", "blue box")  # targets of the two episodes that are compared
+_MAX_ERROR = 1e-3 * 2  # in actions of the range [-1, 1]
 
 
-def export_policy(
-    folder: Path,
-    out: Path,
-    name: str = "head",
-    images: Sequence[Image] = (),
-    random_images: int = 8,
-    floor: bytes | None = None,
-) -> Bundle:
-    """`build_policy_bundle`, written to `out`; nothing is written where that raises."""
-    bundle = build_policy_bundle(folder, name, images, random_images, floor)
-    write_bundle(out, bundle)
-    return bundle
+@dataclass(frozen=True)
+class PolicyCheckpoint(Checkpoint):
+    """A policy that predicts actions, on the backbone of any family."""
+
+    trained: TrainedPolicy
+    prompt_tokens: int  # that follow the image, at most
+
+    def graphs(self) -> dict[str, GraphSource]:
+        image = self.trained.image
+        return policy_sources(self.trained.policy, image.height, image.width, self.prompt_tokens)
+
+    def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
+        """Step torch and the bundle through two episodes of more than 2 W steps on the images.
+
+        Of tokens the share of equal ones counts, of other actions the largest difference.
+        """
+        head = self.trained.head
+        steps = max(len(images), 2 * head.window + 2)
+        text, rng = _text(self.trained, bundle.read("tokenizer")), np.random.default_rng(1)
+        differences = Differences()
+        with ActionModel(bundle) as model:
+            for label in _LABELS:
+                prompt = with_target(self.trained.prompt, label)
+                model.reset()
+                rollout = Rollout(self.trained.policy)
+                for step in range(steps):
+                    image, odometry = images[step % len(images)], _random_odometry(head.state, rng)
+                    found = model.step(image, prompt, odometry).actions
+                    expected = torch_step(self.trained, rollout, text, image, prompt, odometry)
+                    differences.add_values(found, expected)
+                    equal = np.isclose(found, expected, atol=1e-6, rtol=0)
+                    differences.add_choices(*equal.ravel().tolist())
+        figures = {"steps": float(steps * len(_LABELS)), "max_action_error": differences.max_error}
+        if head.tokens is None:
+            return TorchParity(figures, most={"max_action_error": _MAX_ERROR}, least={})
+        figures["equal_tokens"] = differences.share_equal
+        return TorchParity(figures, most={}, least={"equal_tokens": MIN_EQUAL})
 
 
-def build_policy_bundle(
-    folder: Path,
-    name: str = "head",
-    images: Sequence[Image] = (),
-    random_images: int = 8,
-    floor: bytes | None = None,
-) -> Bundle:
-    """Export a checkpoint's folder to an fp32 bundle, and compare it with torch on `images` (RGB uint8) and
-    random ones. `floor` is the ONNX file that sees where the floor ends; without it nothing keeps the robot
-    from driving into what its policy does not see.
+def read_policy(folder: Path, name: str) -> PolicyCheckpoint:
+    """Read the checkpoint of a bundle that will have this name.
 
-    Raises UsageError where `folder` is no checkpoint that a bundle can drive, and BundleRefused when the two
-    disagree or `floor` is something else.
+    Raises UsageError if it is incomplete, damaged, or nothing that a bundle can drive, BundleRefused if its
+    scalings don't fit each other.
     """
-    checkpoint = read_checkpoint(folder)
-    pipeline(checkpoint.head)
-    if floor is not None:
-        check_floor_graph(floor)
+    trained = read_trained_policy(folder)
+    pipeline(trained.head)
     tokenizer = (folder / "tokenizer.json").read_bytes()
-    size = checkpoint.image.height, checkpoint.image.width
-    sources = policy_sources(
-        checkpoint.policy, *size, _prompt_tokens(checkpoint, _text(checkpoint, tokenizer))
-    )
-    graphs = {role: source.to_onnx() for role, source in sources.items()}
-    if floor is not None:
-        graphs["floor"] = floor
-    contents = {**graphs, "tokenizer": tokenizer}
+    room = _prompt_tokens(trained, _text(trained, tokenizer))
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name=name,
-        family=manifest_family(checkpoint.policy.backbone),
-        policy="head" if checkpoint.head.tokens is None else "token",
+        family=family_name(trained.policy.backbone.model.config.model_type),
+        policy="head" if trained.head.tokens is None else "token",
         goals=GOALS,
-        prompts=dict.fromkeys(GOALS, checkpoint.prompt),
-        vocabulary=tiny_vocabulary() if checkpoint.spec is None else Vocabulary(),
-        image=checkpoint.image,
+        prompts=dict.fromkeys(GOALS, trained.prompt),
+        vocabulary=tiny_vocabulary() if trained.spec is None else Vocabulary(),
+        image=trained.image,
         action=BASE_ACTION,
-        graphs={role: graph_info(role, content) for role, content in graphs.items()},
+        graphs={},
         files={"tokenizer": file_info("tokenizer.json", tokenizer)},
         target=Target(engine="onnxruntime"),
-        provenance=provenance(hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()),
+        provenance=provenance([folder / "model.safetensors"]),
         parity={},
-        head=checkpoint.head,
-        prompt=checkpoint.spec,
+        head=trained.head,
+        prompt=trained.spec,
     )
-    pictures = [*images, *(random_patches(seed, *size) for seed in range(random_images))]
-    parity = compare(checkpoint, make_bundle(manifest, contents), pictures)
-    return make_bundle(manifest.model_copy(update={"parity": parity}), contents)
+    return PolicyCheckpoint(manifest, tokenizer, trained, room)
 
 
-def _text(checkpoint: Checkpoint, tokenizer: bytes) -> GroundingTokenizer | PolicyTokenizer:
-    return (
-        GroundingTokenizer(tokenizer)
-        if checkpoint.spec is None
-        else PolicyTokenizer(tokenizer, checkpoint.spec)
-    )
+def _text(trained: TrainedPolicy, tokenizer: bytes) -> GroundingTokenizer | PolicyTokenizer:
+    return GroundingTokenizer(tokenizer) if trained.spec is None else PolicyTokenizer(tokenizer, trained.spec)
 
 
-def _prompt_tokens(checkpoint: Checkpoint, text: GroundingTokenizer | PolicyTokenizer) -> int:
-    """How many tokens a prompt may have. Raises UsageError when the tokenizer does not know its words."""
-    targets = tiny_vocabulary() if checkpoint.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
+def _prompt_tokens(trained: TrainedPolicy, text: GroundingTokenizer | PolicyTokenizer) -> int:
+    """Choose how many tokens a prompt may have.
+
+    Raises UsageError if the tokenizer does not know its words.
+    """
+    targets = tiny_vocabulary() if trained.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
     prompts = [
-        with_target(checkpoint.prompt, f"{colour} {kind}")
+        with_target(trained.prompt, f"{colour} {kind}")
         for kind, colour in zip(targets.kinds, targets.colours, strict=False)
     ]
     longest = max(len(text.prompt_ids(prompt)) for prompt in prompts)
-    return max(_MIN_PROMPT, longest) if checkpoint.spec is None else longest + _FREE_PROMPT
-
-
-def compare(checkpoint: Checkpoint, bundle: Bundle, images: Sequence[Image]) -> dict[str, float]:
-    """Drive torch and the bundle through two episodes of more than 2 W steps on the images. Raises
-    BundleRefused when an action is more than 0.001 of its range off, or tokens are others."""
-    head = checkpoint.head
-    steps = max(len(images), 2 * head.window + 2)
-    text, rng = _text(checkpoint, bundle.read("tokenizer")), np.random.default_rng(1)
-    errors: list[float] = []
-    equal: list[bool] = []
-    with ActionModel(bundle) as model:
-        for label in _LABELS:
-            prompt = with_target(checkpoint.prompt, label)
-            model.reset()
-            checkpoint.policy.reset()
-            for step in range(steps):
-                image, odometry = images[step % len(images)], _random_odometry(head.state, rng)
-                said = model.step(image, prompt, odometry).actions
-                wanted = torch_step(checkpoint, text, image, prompt, odometry)
-                errors.append(float(np.abs(said - wanted).max()))
-                equal += np.isclose(said, wanted, atol=1e-6, rtol=0).ravel().tolist()
-    parity = {"steps": float(len(errors)), "max_action_error": max(errors)}
-    if head.tokens is not None:
-        parity["equal_tokens"] = sum(equal) / len(equal)
-    wrong = parity["equal_tokens"] < _MIN_EQUAL if head.tokens is not None else max(errors) > _MAX_ERROR
-    if wrong:
-        raise BundleRefused(
-            f"ONNX Runtime and torch disagree: {parity}", "check the export with random inputs"
-        )
-    return parity
+    return max(_MIN_PROMPT, longest) if trained.spec is None else longest + _FREE_PROMPT
 
 
 @torch.inference_mode()
 def torch_step(
-    checkpoint: Checkpoint,
+    trained: TrainedPolicy,
+    rollout: Rollout,
     text: GroundingTokenizer | PolicyTokenizer,
     image: Image,
     prompt: str,
     odometry: Odometry,
 ) -> np.ndarray:
-    """What `VLA.step` says, (T, A) in [-1, 1]. It shares no code with the exported graphs, nor with what the
-    runtime makes of the odometry."""
-    layout, head = checkpoint.policy.backbone.layout, checkpoint.head
-    # The fusion itself puts there what a family writes behind the image.
-    ahead = len(layout.after) if checkpoint.spec is None else len(checkpoint.spec.after_image)
+    """Compute the actions of `Rollout.step`, (T, A) in [-1, 1].
+
+    The function shares no code with the exported graphs, nor with the way in which the runtime reads the
+    odometry.
+    """
+    layout, head = trained.policy.backbone.layout, trained.head
+    # The fusion itself adds the tokens that a family writes behind the image.
+    ahead = len(layout.after) if trained.spec is None else len(trained.spec.after_image)
     ids = torch.tensor([text.prompt_ids(prompt)[ahead:]])
     state = None if head.state is None else torch_state(odometry, head.state)
     inputs = Inputs(
-        images=torch.from_numpy(image_to_tensor(image, checkpoint.image))[None],
+        images=torch.from_numpy(image_to_tensor(image, trained.image))[None],
         ids=ids,
         ids_mask=torch.ones_like(ids, dtype=torch.bool),
         valid=torch.ones(1, 1, dtype=torch.bool),
         state=state,
     )
-    return checkpoint.policy.step(inputs)[0].double().numpy()
+    return rollout.step(inputs)[0].double().numpy()
 
 
 def torch_state(odometry: Odometry, wanted: StateInput) -> torch.Tensor:
-    """What a policy is told of the odometry, (1, 1, S + 1): scaled as in training, and 0 for the bit of a
-    gripper, which a base has not."""
+    """Scale the state that a policy takes from the odometry as in training, (1, 1, S + 1).
+
+    The last number is the bit of a gripper, which a base does not have: 0.
+    """
     velocity = odometry.velocity
     measured = {
         "x_m": odometry.x_m,
@@ -196,7 +172,10 @@ def torch_state(odometry: Odometry, wanted: StateInput) -> torch.Tensor:
 
 
 def _random_odometry(state: StateInput | None, rng: np.random.Generator) -> Odometry:
-    """Such as the policy was trained with, and no two numbers alike: one in another's place is seen."""
+    """Draw odometry such as the policy was trained with.
+
+    No two numbers are alike, so that one in another's place is found out.
+    """
     names = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")
     drawn = dict(zip(names, rng.normal(0.0, 1.0, len(names)).tolist(), strict=True))
     if state is not None:

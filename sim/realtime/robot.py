@@ -1,4 +1,4 @@
-"""The simulated robot as a run sees it: starts `sim.realtime.process` and speaks with it."""
+"""The simulated robot as a run sees it: starts `sim.realtime.process` and talks to it."""
 
 import contextlib
 import json
@@ -10,20 +10,23 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import edge
+from edge.base_spec import BaseSpec
 from edge.cameras.shm import FrameRing
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
 from edge.records import CameraMount
-from edge.runs.drawing import RoomMap
+from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
+from sim.bases import BASE_SETTINGS, base_of
 from sim.render import CameraSpec
-from sim.scene import ROBOT_RADIUS_M, Scene
+from sim.scene import Scene
 from sim.targets import make_scene, room_map
 
 START_LIMIT_S = 60.0  # the first start on a machine compiles shaders
 ANSWER_LIMIT_S = 4.0
-SETTINGS = {  # of `--robot "sim?..."`: lowest and highest value
+CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: lowest and highest value
     "width": (32, 640),
     "height": (24, 480),
     "rate_hz": (5, 120),
@@ -39,19 +42,27 @@ class SimRobot:
     """A running simulation."""
 
     def __init__(
-        self, child: subprocess.Popen[bytes], control: socket.socket, shm: str, log: Path, mount: CameraMount
+        self,
+        child: subprocess.Popen[bytes],
+        control: socket.socket,
+        shm: str,
+        log: Path,
+        mount: CameraMount,
+        base: BaseSpec,
     ) -> None:
-        self.camera_uri = f"shm://{shm}"
+        self.camera_uris = {"front": f"shm://{shm}"}
         self.motors_uri = ""
         self.about = ""
+        self.recorded = False
         self.room: RoomMap | None = None
         self.mount = mount
+        self.base = base
         self.pids = {"sim": child.pid}
         self._child = child
         self._control = control
         self._shm = shm
         self._log = log
-        self._heard = b""
+        self._received = b""
         self._hangs = False
 
     def await_start(self, scene: Scene, target: str) -> None:
@@ -65,12 +76,12 @@ class SimRobot:
         self.room = room_map(scene, target)
 
     def check(self) -> None:
-        """Raises HardwareMissing when the process has ended."""
+        """Raise HardwareMissing if the process has ended."""
         if self._child.poll() is not None:
             raise self._gone()
 
     def finish(self) -> dict[str, Any]:
-        """The truth about the run, from the process; empty when that is gone."""
+        """Return the truth about the run, from the process; empty if that is gone."""
         try:
             self._control.sendall(b"finish\n")
             return self._answer(ANSWER_LIMIT_S)
@@ -89,19 +100,19 @@ class SimRobot:
         FrameRing.unlink(self._shm)
 
     def _answer(self, limit_s: float) -> dict[str, Any]:
-        """The next line from the process."""
+        """Return the next line from the process."""
         self._control.settimeout(limit_s)
-        while b"\n" not in self._heard:
+        while b"\n" not in self._received:
             try:
                 data = self._control.recv(65536)
             except TimeoutError as error:
                 raise HardwareMissing(
-                    f"the simulated robot said nothing within {limit_s:.0f} s", f"see {self._log}"
+                    f"the simulated robot did not answer within {limit_s:.0f} s", f"see {self._log}"
                 ) from error
             if not data:
                 raise self._gone()
-            self._heard += data
-        line, _, self._heard = self._heard.partition(b"\n")
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
         return json.loads(line)
 
     def _gone(self) -> HardwareMissing:
@@ -115,12 +126,16 @@ class SimRobot:
 def open_robot(options: RobotOptions) -> SimRobot:
     """Start the simulation and wait until it is up.
 
-    Raises UsageError for a target that no simulated room can have and for settings that are not SETTINGS,
-    HardwareMissing where nothing renders.
+    Raises UsageError for a target that no simulated room can have and for settings that it does not have,
+    HardwareMissing if nothing renders.
     """
     target = options.goal.target
-    settings = _checked(options.settings)
-    scene = make_scene(options.seed, target, options.absent)
+    base_settings = {name: text for name, text in options.settings.items() if name in BASE_SETTINGS}
+    base = base_of(base_settings)
+    settings = _camera_settings(
+        {name: text for name, text in options.settings.items() if name not in BASE_SETTINGS}
+    )
+    scene = make_scene(options.seed, target, options.absent, base.radius_m)
     here, there = socket.socketpair()
     shm = f"vla-edge-{os.getpid()}-{os.urandom(4).hex()}"
     log = options.folder / "sim.log"
@@ -128,7 +143,8 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command += ["--log", str(options.folder / "firmware.jsonl"), "--seed", str(options.seed)]
     command += [f"--target={target}", *(["--absent"] if options.absent else [])]
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
-    # Its end of the socket must live nowhere else, or neither side would hear the other one die.
+    command += [f"--base={urlencode(base_settings)}"]
+    # Its end of the socket must live nowhere else, or neither side would notice the other one's death.
     with there, log.open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -139,7 +155,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
             stderr=output,
             env=_environment(),
         )
-    robot = SimRobot(child, here, shm, log, _mount(settings))
+    robot = SimRobot(child, here, shm, log, _mount(settings), base)
     try:
         robot.await_start(scene, target)
     except BaseException:
@@ -148,15 +164,14 @@ def open_robot(options: RobotOptions) -> SimRobot:
     return robot
 
 
-def _checked(settings: Mapping[str, str]) -> dict[str, float]:
-    """The settings as numbers within their ranges. Raises UsageError."""
+def _camera_settings(settings: Mapping[str, str]) -> dict[str, float]:
+    """Return the settings as numbers within their ranges. Raises UsageError if one is not."""
     values: dict[str, float] = {}
     for name, text in settings.items():
-        if name not in SETTINGS:
-            raise UsageError(
-                f"the simulated robot has no setting {name[:40]!r}", f"it has {', '.join(SETTINGS)}"
-            )
-        low, high = SETTINGS[name]
+        if name not in CAMERA_SETTINGS:
+            known = ", ".join((*CAMERA_SETTINGS, *BASE_SETTINGS))
+            raise UsageError(f"the simulated robot has no setting {name[:40]!r}", f"it has {known}")
+        low, high = CAMERA_SETTINGS[name]
         try:
             values[name] = float(text)
         except ValueError:
@@ -169,11 +184,11 @@ def _checked(settings: Mapping[str, str]) -> dict[str, float]:
 def _mount(settings: Mapping[str, float]) -> CameraMount:
     spec = CameraSpec()
     fov_rad = settings.get("fov_rad", spec.vertical_fov_rad)
-    return CameraMount(fov_rad, spec.height_m, spec.pitch_rad, spec.forward_m, radius_m=ROBOT_RADIUS_M)
+    return CameraMount(fov_rad, spec.height_m, spec.pitch_rad, spec.forward_m)
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the folder that `edge` was imported from."""
+    """Return this process's environment, with the folder that `edge` was imported from."""
     root = str(Path(edge.__file__ or ".").parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

@@ -5,12 +5,14 @@ from hypothesis import strategies as st
 from benchmarks.policies import in_simulation
 from benchmarks.success import Trial, summarize, targets, wilson95
 from edge.records import Box
-from sim.lockstep import Episode
+from sim.lockstep import EpisodeResult
 from training.train import find_success
 
 
 def trial(seed: int, claimed: bool, success: bool, bumps: int = 0, path_m: float = 2.0) -> Trial:
-    return Trial(seed, "red cup", Episode(claimed, success, bumps, 10.0, path_m, "arrived", 7.0, 100), 1.9)
+    return Trial(
+        seed, "red cup", EpisodeResult(claimed, success, bumps, 10.0, path_m, "arrived", 7.0, 100), 1.9
+    )
 
 
 def test_wilson_interval_matches_the_published_example() -> None:

@@ -10,15 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
+from edge.perception.geometry import Pose
 from edge.records import BASE_ACTION, Goal, Velocity
 from sim.expert import IN_VIEW_RAD, STAND_S, Expert
-from sim.lockstep import Episode, play
+from sim.lockstep import EpisodeResult, play
 from sim.objects import KINDS, Geom
 from sim.render import CameraSpec
 from sim.scene import Scene, SceneObject, sample_scene
 from sim.targets import make_scene, matching
 from sim.waymap import HARD_M, WayMap
-from sim.world import TIMESTEP_NS, Pose, World, surface_distance_m
+from sim.world import TIMESTEP_NS, World, surface_distance_m
 
 RED = (0.8, 0.1, 0.1)
 CAMERA: Any = SimpleNamespace(
@@ -41,7 +42,7 @@ def wall(x_m: float, y_m: float, half_length_m: float, yaw_rad: float = 0.0) -> 
     return SceneObject("clutter", "", x_m, y_m, yaw_rad, half_length_m + 0.03, (geom,))
 
 
-def drive(world: World, target: str) -> tuple[Episode, Expert]:
+def drive(world: World, target: str) -> tuple[EpisodeResult, Expert]:
     expert = Expert(world, CAMERA.spec.mount)
     return play(world, CAMERA, expert, Goal("find_object", target), 0.0), expert
 

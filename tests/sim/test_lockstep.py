@@ -11,10 +11,11 @@ from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.perception.floor_scan import MAX_RANGE_M, Scan
 from edge.perception.geometry import View, wrap
-from edge.policies.answer_age import BLIND_M
+from edge.policies.answer_age import WAY_PER_ANSWER_M
 from edge.policies.seeker import Seeker
 from edge.records import ActionChunk, Goal, Image, Observation
-from sim.lockstep import Episode, play
+from sim.bases import parse_base
+from sim.lockstep import EpisodeResult, play
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
 from sim.world import World
@@ -98,7 +99,7 @@ class Watched(Seeker):
 
     def __init__(self, eye: PerfectEye, floor: bool) -> None:
         mount = eye.renderer.spec.mount
-        super().__init__(eye.ask, BoxReader("paligemma"), mount, eye.floor if floor else None)
+        super().__init__(eye.ask, BoxReader("paligemma"), mount, eye.world.base, eye.floor if floor else None)
         self.world = eye.world
         self.ways_m: dict[int, float] = {}  # by Frame.seq
         self.answered = 0
@@ -115,12 +116,12 @@ class Watched(Seeker):
 def episode(
     renderer: Renderer, seed: int, target: str, absent: bool = False, max_s: float = 60.0,
     make_eye: Callable[[World, Renderer], PerfectEye] = PerfectEye,
-) -> Episode:  # fmt: skip
+) -> EpisodeResult:  # fmt: skip
     scene = make_scene(seed, target, absent)
     world = World(scene, seed)
     renderer.load(world.model, scene)
     eye = make_eye(world, renderer)
-    seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, eye.floor)
+    seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, world.base, eye.floor)
     return play(world, renderer, seeker, Goal("find_object", target), LATENCY_S, max_s)
 
 
@@ -141,7 +142,17 @@ def test_a_slow_model_is_waited_for(renderer: Renderer, latency_s: float, floor:
     seeker = Watched(PerfectEye(world, renderer), floor)
     e = play(world, renderer, seeker, Goal("find_object", "cup"), latency_s)
     assert e.success and e.bumps == 0
-    assert 0.1 < seeker.blind_m < BLIND_M + 0.05
+    assert 0.1 < seeker.blind_m < WAY_PER_ANSWER_M + 0.05
+
+
+def test_a_slower_base_that_can_not_go_sideways_finds_it_too(renderer: Renderer) -> None:
+    scene = make_scene(1001, "bottle")
+    world = World(scene, 1001, parse_base("drive=differential&speed_m_s=0.25"))
+    renderer.load(world.model, scene)
+    eye = PerfectEye(world, renderer)
+    seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, world.base, eye.floor)
+    e = play(world, renderer, seeker, Goal("find_object", "bottle"), LATENCY_S)
+    assert e.success and e.bumps == 0
 
 
 def test_it_never_claims_what_is_not_there_and_looks_all_round(renderer: Renderer) -> None:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.base_spec import DEFAULT_BASE
 from sim.objects import COLOURS, KINDS
-from sim.scene import ROBOT_RADIUS_M, sample_scene, scene_mjcf
+from sim.scene import sample_scene, scene_mjcf
 
 seeds = st.integers(0, 10**6)
 
@@ -31,7 +32,7 @@ def test_everything_stands_in_the_room_and_nothing_in_something_else(seed: int) 
     scene = sample_scene(seed)
     assert 3 <= scene.width_m <= 8 and 3 <= scene.depth_m <= 8
     circles = [(o.x_m, o.y_m, o.radius_m) for o in (*scene.objects, *scene.clutter)]
-    circles.append((*scene.start[:2], ROBOT_RADIUS_M))
+    circles.append((*scene.start[:2], DEFAULT_BASE.radius_m))
     for i, (x, y, r) in enumerate(circles):
         assert abs(x) + r < scene.width_m / 2 and abs(y) + r < scene.depth_m / 2
         for other_x, other_y, other_r in circles[:i]:

@@ -44,8 +44,8 @@ def test_the_target_is_in_the_room_or_surely_not(seed: int):
 def test_map_marks_every_object_that_is_meant():
     scene = make_scene(3, "cup")
     room = room_map(scene, "cup")
-    marked = [place.label for place in room.places if place.is_target]
+    marked = [place.label for place in room.objects if place.is_target]
     assert sorted(marked) == sorted(each.name for each in scene.objects if each.kind == "cup")
-    assert len(room.places) == len(scene.objects) + len(scene.clutter)
+    assert len(room.objects) == len(scene.objects) + len(scene.clutter)
     assert (room.start_x_m, room.start_y_m, room.start_yaw_rad) == scene.start
     assert room.x1_m - room.x0_m == scene.width_m

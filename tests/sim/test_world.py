@@ -3,10 +3,11 @@ import math
 import numpy as np
 import pytest
 
+from edge.perception.geometry import Pose
 from edge.records import ZERO, Velocity
 from sim.render import CameraSpec, Renderer
 from sim.scene import sample_scene
-from sim.world import TIMESTEP_NS, Pose, World, has_arrived, heading_error_rad, surface_distance_m
+from sim.world import TIMESTEP_NS, World, has_arrived, heading_error_rad, surface_distance_m
 
 
 def run(world: World, command: Velocity, seconds: float) -> None:

@@ -26,8 +26,8 @@ def write_dataset(path: Path) -> Path:
             images[:, :, :24] = (255 * light[:, :1, None, None]).astype(np.uint8)
             images[:, :, 24:] = (255 * light[:, 1:, None, None]).astype(np.uint8)
             task = f"find the {('red', 'blue')[episode % 2]} cup"
-            pictures = [to_jpeg(image) for image in images]
-            writer.add(Recording(task, pictures, images[0].reshape(-1, 3), light * 2, light - 0.5))
+            encoded = [to_jpeg(image) for image in images]
+            writer.add(Recording(task, encoded, images[0].reshape(-1, 3), light * 2, light - 0.5))
         writer.finish({})
     return path
 
@@ -78,7 +78,7 @@ def learn_together(made: Config, process: int, port: int, answers: Any) -> None:
         "RANK": str(process),
     }
     os.environ |= {"LOCAL_WORLD_SIZE": "2", "LOCAL_RANK": str(process)}
-    trainer = Trainer(made, writes=False)
+    trainer = Trainer.open(made, writes=False)
     task: Any = trainer.tasks["sim"]
     seen: list[int] = []
     make = task.batch

@@ -33,13 +33,13 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
         raise KeyboardInterrupt
 
     changes = {"augmentation": {"shift_px": 2, "contrast": 0.2, "action_noise": 0.1}}
-    run(Trainer(config(tmp_path / "whole", dataset, tiny_checkpoint, **changes)))
+    run(Trainer.open(config(tmp_path / "whole", dataset, tiny_checkpoint, **changes)))
     parted = config(tmp_path / "parted", dataset, tiny_checkpoint, **changes)
     with pytest.raises(KeyboardInterrupt):
-        run(Trainer(parted), killed)
+        run(Trainer.open(parted), killed)
     assert curve(parted.out)[-1]["step"] == 3
     # How data is loaded makes no difference.
-    run(Trainer(parted.model_copy(update={"workers": 2}), resume=True))
+    run(Trainer.open(parted.model_copy(update={"workers": 2}), resume=True))
     whole, again = (load_policy(tmp_path / name / "last")[0] for name in ("whole", "parted"))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
@@ -52,7 +52,7 @@ def test_accumulated_batches_are_one_batch(dataset: Path, tiny_checkpoint: Path,
     losses = {}
     for name, (size, accumulation) in sizes.items():
         changes = {"sources__sim__batch_size": size, "optimiser__accumulation": accumulation}
-        run(Trainer(config(tmp_path / name, dataset, tiny_checkpoint, **changes)))
+        run(Trainer.open(config(tmp_path / name, dataset, tiny_checkpoint, **changes)))
         losses[name] = [row["loss"] for row in curve(tmp_path / name)]
     np.testing.assert_allclose(losses["whole"], losses["parts"], atol=1e-4)
 
@@ -70,7 +70,7 @@ def test_two_processes_learn_as_one_with_twice_the_batch(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     one = config(tmp_path / "one", dataset, tiny_checkpoint, steps=10, sources__sim__batch_size=8)
-    run(Trainer(one))
+    run(Trainer.open(one))
     keys = ("loss", "validation", "sim/pose", "validation/sim/pose")
     for mine, theirs in zip(curve(tmp_path / "two"), curve(tmp_path / "one"), strict=True):
         assert {k for k in keys if k in mine} == {k for k in keys if k in theirs}
@@ -88,7 +88,7 @@ def discrete(bins: int = 256) -> dict[str, Any]:
 def test_a_discrete_policy_reproduces_64_chunks_token_by_token(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    trainer = Trainer(config(
+    trainer = Trainer.open(config(
         tmp_path / "run", dataset, tiny_checkpoint,
         policy=discrete(), steps=300, sources__sim__batch_size=64,
         optimiser={"learning_rate": 1e-2, "warmup_steps": 20},
@@ -121,7 +121,7 @@ def test_actions_and_words_are_learned_together(
     head = {"kind": kind, "hidden": 16, "layers": 1, "attention_heads": 2, "mlp": [16]}
     policy = {"history": "none", "window": 1, "horizon": 2, "head": head}
     made = config(tmp_path / "out", dataset, tiny_checkpoint, policy=policy, sources__words=words, steps=3)
-    run(Trainer(made))
+    run(Trainer.open(made))
     rows = curve(made.out)
     for row in rows:
         total = row["sim/loss"] + 0.5 * row["words/loss"]
@@ -135,7 +135,7 @@ def test_words_alone_are_a_stage_before_the_robot(
 ) -> None:
     words = {"kind": "words", "path": str(words_folder(tmp_path / "words")), "batch_size": 2}
     changes: dict[str, Any] = {"sources__words": words, "sources__sim__batch_size": 0, "steps": 2}
-    run(Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, **changes)))
+    run(Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes)))
     last = curve(tmp_path / "out")[-1]
     assert last["validation"] == last["validation/words/loss"] and "sim/loss" not in last
 
@@ -151,7 +151,7 @@ def test_every_history_and_layout_learns(
     head = {"kind": kind, "hidden": 16, "layers": 1, "attention_heads": 2, "mlp": [16]}
     policy = {"history": history, "window": 3, "horizon": 2, "layout": layout, "head": head}
     changes: dict[str, Any] = {"policy": policy, "steps": 12, "optimiser__learning_rate": 3e-3}
-    run(Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, **changes)))
+    run(Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes)))
     losses = [row["loss"] for row in curve(tmp_path / "out")]
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
@@ -161,7 +161,7 @@ def test_checkpointed_gradients_are_the_same(dataset: Path, tiny_checkpoint: Pat
     for wanted in (False, True):
         changes: dict[str, Any] = {"backbone__gradient_checkpointing": wanted, "steps": 3}
         made = config(tmp_path / str(wanted), dataset, tiny_checkpoint, **changes)
-        run(Trainer(made))
+        run(Trainer.open(made))
         losses.append([row["loss"] for row in curve(made.out)])
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
@@ -170,7 +170,7 @@ def test_checkpointed_gradients_are_the_same(dataset: Path, tiny_checkpoint: Pat
 def test_only_what_may_learn_changes(mode: str, dataset: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     trainable = {"path": str(tiny_checkpoint), "trainable": mode, "last_layers": 1, "lora_rank": 2}
     changes: dict[str, Any] = {"backbone": trainable, "steps": 2, "optimiser__precision": "bf16"}
-    trainer = Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, **changes))
+    trainer = Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes))
     before = {k: v.clone() for k, v in trainer.policy.state_dict().items()}
     run(trainer)
     after, _ = load_policy(tmp_path / "out" / "last")
@@ -196,7 +196,7 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
         return [0.2, 0.9, 0.9, 0.1][len(seen) - 1]
 
     made = config(tmp_path / "out", dataset, tiny_checkpoint, steps=8, validation__every=2)
-    run(Trainer(made), success)
+    run(Trainer.open(made), success)
     assert seen == [f"step-{n:08d}" for n in (2, 4, 6, 8)]
     folders = sorted(p.name for p in made.out.glob("step-*"))
     assert folders == ["step-00000004", "step-00000008"]
@@ -209,7 +209,7 @@ def test_without_success_the_lowest_validation_loss_is_best(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     made = config(tmp_path / "out", dataset, tiny_checkpoint, validation__every=1)
-    run(Trainer(made))
+    run(Trainer.open(made))
     losses = {row["step"]: row["validation"] for row in curve(made.out)}
     assert (made.out / "best").resolve().name == f"step-{min(losses, key=losses.__getitem__):08d}"
     assert list((made.out / "tensorboard").iterdir())
@@ -219,25 +219,25 @@ def test_another_run_begins_with_the_weights_of_the_first(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     first = config(tmp_path / "first", dataset, tiny_checkpoint, steps=1)
-    run(Trainer(first))
+    run(Trainer.open(first))
     weights = load_policy(first.out / "last")[0].state_dict()
     start = str(first.out / "last")
     other = config(
         tmp_path / "other", dataset, tiny_checkpoint, start=start, actions__columns=["w"], inputs__state=[]
     )
-    found = Trainer(other, writes=False).policy
+    found = Trainer.open(other, writes=False).policy
     assert found.config.head.action_dims == 1
     for name, value in found.backbone.state_dict().items():
         assert torch.equal(value, weights[f"backbone.{name}"]), name
     lora = config(tmp_path / "x", dataset, tiny_checkpoint, start=start, backbone__trainable="lora")
     with pytest.raises(UsageError, match="another backbone"):
-        Trainer(lora)
+        Trainer.open(lora)
 
 
 def test_a_policys_answer_is_decoded_to_the_datasets_units(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    trainer = Trainer(
+    trainer = Trainer.open(
         config(tmp_path / "x", dataset, tiny_checkpoint, actions__scaling="min_max", actions__mu_law=255.0),
         writes=False,
     )
@@ -272,12 +272,32 @@ def test_the_command_trains_and_goes_on(
         main([str(file), "--resume"])
     assert main([str(file)]) == 0
     assert "3 steps" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(UsageError, match="already holds a run"):
         main([str(file)])
     assert main([str(file), "--resume"]) == 0
     file.write_text(yaml.safe_dump(settings(tmp_path / "out", dataset, tiny_checkpoint, steps=9)))
     with pytest.raises(UsageError, match=r"steps is 9, but the run in .* has 3"):
         main([str(file), "--resume"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"inputs__camera": "top"}, "set inputs.camera to one of these, such as `camera: front`"),
+        ({"inputs__state": ["z"]}, "set inputs.state to some of these, such as `state: [x, y]`"),
+        ({"actions__columns": ["u"]}, "set actions.columns to some of these, such as `columns: [v, w]`"),
+        (
+            {"sources__sim__action_keys": ["actions"]},
+            "set action_keys of this source to one or more of these, such as `action_keys: [action]`",
+        ),
+    ],
+)
+def test_a_hint_names_the_key_and_a_value_that_the_dataset_has(
+    changes: dict[str, Any], hint: str, dataset: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -308,7 +328,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
     changes: dict[str, Any], message: str, dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        run(Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, **changes)))
+        run(Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes)))
     assert not (tmp_path / "out").exists()
 
 
@@ -316,8 +336,8 @@ def test_a_run_goes_on_only_with_its_own_robots_statistics(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     made = config(tmp_path / "out", dataset, tiny_checkpoint, steps=3)
-    run(Trainer(made))
+    run(Trainer.open(made))
     file = made.out / "statistics.json"
     file.write_text(file.read_text().replace("rover", "arm"))
     with pytest.raises(UsageError, match="statistics of another robot"):
-        Trainer(made, resume=True)
+        Trainer.open(made, resume=True)

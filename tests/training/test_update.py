@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.small_run import config, learn_together, write_dataset
-from training.pipeline.stream import Batches, Task
+from training.pipeline.stream import BatchStream, Task
 from training.trainer import Trainer
 
 
@@ -24,7 +24,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def trainer_of(dataset: Path, tiny_checkpoint: Path, tmp_path: Path) -> Callable[..., Trainer]:
     def make(**changes: Any) -> Trainer:
-        return Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
+        return Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
 
     return make
 
@@ -37,7 +37,7 @@ def gradient_norm(trainer: Trainer) -> float:
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norms.append(float(torch.linalg.vector_norm(torch.cat([p.grad.flatten() for p in parameters]))))
 
-    hook = trainer._optimizer.optimizer.register_step_pre_hook(look)
+    hook = trainer.learner.optimiser.optimizer.register_step_pre_hook(look)
     trainer.update(next(trainer.batches()))
     hook.remove()
     [norm] = norms
@@ -59,7 +59,7 @@ def test_weights_decay_but_biases_and_norms_do_not(mode: str, trainer_of: Callab
     before = {name: p.detach().clone() for name, p in learning.items()}
     for parameter in learning.values():
         parameter.grad = torch.zeros_like(parameter)
-    trainer._optimizer.step()
+    trainer.learner.optimiser.step()
     spared = {
         f"{place}.{name}"
         for place, module in trainer.policy.named_modules()
@@ -111,7 +111,7 @@ def test_processes_see_each_sample_once_an_epoch(processes: int, size: int, step
     for epoch in range(2):
         for process, task in enumerate(tasks):
             tasks_of_one: dict[str, Task] = {"sim": task}
-            batches = Batches(tasks_of_one, {"sim": size}, seed, process, processes)
+            batches = BatchStream(tasks_of_one, {"sim": size}, seed, process, processes)
             for number in range(epoch * steps, (epoch + 1) * steps):
                 _ = batches[number]
         seen = [task.seen[epoch * steps * size :] for task in tasks]

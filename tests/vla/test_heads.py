@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vla.heads import HEADS, HeadConfig, build_head
+from vla.heads import HEADS, HeadConfig, HeadMemory, build_head
 
 WINDOW = 4
 
@@ -18,10 +18,10 @@ def _head(kind: str, pool: bool = False, gripper: bool = True):
 def test_streaming_equals_the_batch_before_and_past_the_window(kind: str, pool: bool):
     head = _head(kind, pool)
     features = torch.randn(2, 11, 3, 12)
-    for _ in range(2):  # the second time after a reset
-        head.reset()
+    for _ in range(2):  # the second episode has a memory of its own
+        memory = HeadMemory(WINDOW)
         for now in range(11):
-            said = head.step(features[:, now])
+            said = head.step(features[:, now], memory)
             seen = features[:, max(0, now - WINDOW + 1) : now + 1]
             missing = WINDOW - seen.shape[1]
             window = torch.cat([seen[:, :1].expand(-1, missing, -1, -1), seen], dim=1)
@@ -33,15 +33,14 @@ def test_streaming_equals_the_batch_before_and_past_the_window(kind: str, pool: 
 
 @pytest.mark.parametrize("kind", HEADS)
 @torch.no_grad()
-def test_without_reset_an_episode_begins_in_the_last_one(kind: str):
+def test_what_a_head_remembers_is_in_its_memory_alone(kind: str):
     head = _head(kind)
     first, second = torch.randn(2, 1, 3, 12)
-    fresh = head.step(second)
-    head.reset()
-    head.step(first)
-    late = head.step(second)
-    head.reset()
-    assert torch.equal(head.step(second), fresh)
+    fresh = head.step(second, HeadMemory(WINDOW))
+    memory = HeadMemory(WINDOW)
+    head.step(first, memory)
+    late = head.step(second, memory)
+    assert torch.equal(head.step(second, HeadMemory(WINDOW)), fresh)
     assert torch.equal(late, fresh) == (kind == "fc")
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from edge.actions.tokenizer import ActionTokenizer
-from vla.losses import LossConfig, continuous_loss, decode_bins, discrete_loss, multi_task_loss
+from vla.heads.discrete import decode_bins
+from vla.losses import LossConfig, continuous_loss, discrete_loss, multi_task_loss
 
 
 def test_continuous_loss_is_huber_and_a_weighted_bit():

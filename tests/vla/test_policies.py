@@ -12,6 +12,7 @@ from vla.checkpoint import load_vla, save_vla
 from vla.fusion import Inputs, join_steps
 from vla.heads import HeadConfig
 from vla.model import HISTORIES, VLA, Targets, VLAConfig
+from vla.rollout import Rollout
 
 HORIZON, ROWS, WINDOW = 2, 2, 3
 SPACES = {"gripper": (3, True), "base": (2, False), "arm": (7, True)}  # dims, and is the last a gripper?
@@ -74,11 +75,12 @@ def _train(policy: VLA, inputs: Inputs, targets: Targets) -> list[float]:
 
 
 def _check_continuous_stream(policy: VLA, steps: list[Inputs]) -> None:
+    rollout = Rollout(policy)
     window = policy.config.window
     for index, step in enumerate(steps):
-        chunk = policy.step(step)
+        chunk = rollout.step(step)
         batch = join_steps(steps[max(0, index + 1 - window) : index + 1], window)
-        torch.testing.assert_close(chunk, policy._values(policy.actions(batch)[:, -1]), atol=1e-4, rtol=0)
+        torch.testing.assert_close(chunk, policy.values(policy.actions(batch)[:, -1]), atol=1e-4, rtol=0)
         _check_range(policy, chunk)
 
 
@@ -88,9 +90,10 @@ def _check_discrete_stream(policy: VLA, steps: list[Inputs], monkeypatch: pytest
     heard: list[Tensor] = []
     monkeypatch.setattr(policy.backbone, "logits", lambda hidden: heard.append(logits(hidden)) or heard[-1])
     said: list[Tensor] = []
+    rollout = Rollout(policy)
     for index, step in enumerate(steps):
         heard.clear()
-        _check_range(policy, policy.step(step))
+        _check_range(policy, rollout.step(step))
         streamed = torch.stack(heard, dim=1)
         ids = streamed[..., FIRST_ACTION : FIRST_ACTION + BINS].argmax(-1) + FIRST_ACTION
         said.append(ids.unflatten(1, (HORIZON, config.head.action_dims)))
@@ -134,5 +137,22 @@ def test_policy_learns_streams_and_survives_its_checkpoint(
     assert loaded.config == config
     for name, value in policy.state_dict().items():
         assert torch.equal(value, loaded.state_dict()[name]), name
-    policy.reset()
-    assert torch.equal(policy.step(inputs.last()), loaded.step(inputs.last()))
+    assert torch.equal(Rollout(policy).step(inputs.last()), Rollout(loaded).step(inputs.last()))
+
+
+@pytest.mark.parametrize(
+    ("head", "history"), [("lstm", "post"), ("gpt", "post"), ("fc", "video"), ("discrete", "pre")]
+)
+def test_rollouts_of_one_policy_do_not_know_of_each_other(head: str, history: str):
+    torch.manual_seed(0)
+    policy = VLA(tiny_backbone("paligemma"), _config(head, history, "arm")).eval()
+    first, other = (tiny_inputs(policy.backbone, ROWS, WINDOW + 1) for _ in range(2))
+    alone, beside, rollout = Rollout(policy), Rollout(policy), Rollout(policy)
+    expected = [alone.step(first.steps(i, i + 1)) for i in range(WINDOW + 1)]
+    for i in range(WINDOW + 1):
+        assert torch.equal(rollout.step(first.steps(i, i + 1)), expected[i])
+        beside.step(other.steps(i, i + 1))
+    again = rollout.step(first.steps(0, 1))
+    rollout.reset()
+    assert torch.equal(rollout.step(first.steps(0, 1)), expected[0])
+    assert not torch.equal(again, expected[0]), "without a reset the episode goes on"

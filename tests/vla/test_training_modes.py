@@ -9,7 +9,8 @@ from vla.backbones.loading import load_backbone
 from vla.backbones.tiny import CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
 from vla.checkpoint import load_vla, save_vla
 from vla.heads import HeadConfig
-from vla.model import VLA, Targets, VLAConfig, Words
+from vla.model import VLA, LanguageTargets, Targets, VLAConfig
+from vla.rollout import Rollout
 from vla.training_modes import TrainableConfig
 
 SIZES = HeadConfig("lstm", 2, 3, hidden=16, layers=1, mlp=(16,))
@@ -51,7 +52,7 @@ def test_mode_trains_what_it_says(model_type: str, mode: str, tmp_path: Path):
         }
         save_vla(policy, tmp_path)
         loaded, inputs = load_vla(tmp_path), tiny_inputs(policy.backbone, 1, 1)
-        assert torch.equal(policy.eval().step(inputs), loaded.step(inputs))
+        assert torch.equal(Rollout(policy.eval()).step(inputs), Rollout(loaded).step(inputs))
     else:
         assert any("vision" in name or "visual" in name for name in backbone) and len(layers) > 0
 
@@ -61,7 +62,7 @@ def test_default_model_becomes_a_policy_and_survives(tiny_checkpoint: Path, tmp_
     save_vla(policy, tmp_path)
     loaded, policy = load_vla(tmp_path), policy.eval()
     inputs = replace(tiny_inputs(policy.backbone, 1, 1), images=torch.randn(1, 1, 3, 32, 48))
-    assert torch.equal(policy.step(inputs), loaded.step(inputs))
+    assert torch.equal(Rollout(policy).step(inputs), Rollout(loaded).step(inputs))
 
 
 def test_half_precision_survives_the_checkpoint(tmp_path: Path):
@@ -89,7 +90,7 @@ def test_words_are_trained_beside_actions(model_type: str):
     )
     inputs = tiny_inputs(policy.backbone, 2, 1)
     mask = torch.tensor([[1, 1, 1], [1, 1, 0]]).bool()
-    answer = Words(torch.tensor([[20, 21, 1], [22, 1, 0]]), mask)
+    answer = LanguageTargets(torch.tensor([[20, 21, 1], [22, 1, 0]]), mask)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-2)
     losses = []
     for _ in range(4):
@@ -100,7 +101,7 @@ def test_words_are_trained_beside_actions(model_type: str):
         optimizer.step()
     assert losses[3] < losses[0]
     with torch.no_grad():
-        other = Words(torch.tensor([[20, 21, 1], [22, 1, 30]]), mask)  # in the padding
+        other = LanguageTargets(torch.tensor([[20, 21, 1], [22, 1, 30]]), mask)  # in the padding
         assert torch.equal(policy(inputs, answer).total, policy(inputs, other).total)
 
 
@@ -129,18 +130,26 @@ def test_checkpointing_and_half_precision_keep_the_loss(model_type: str):
 @pytest.mark.parametrize(
     ("model_type", "config", "message"),
     [
-        ("llava", replace(CONFIG, head=replace(SIZES, kind="flow")), "head 'flow' is none of"),
-        ("llava", replace(CONFIG, history="past"), "history 'past' is none of"),
-        ("llava", replace(CONFIG, history="none"), "window of 2; none has 1"),
-        ("llava", replace(CONFIG, head=replace(SIZES, kind="discrete")), "nothing comes post it"),
-        ("florence2", replace(CONFIG, history="pre"), "use history video"),
+        ("llava", replace(CONFIG, head=replace(SIZES, kind="flow")), "unknown head 'flow'"),
+        ("llava", replace(CONFIG, history="past"), "unknown history 'past'"),
+        ("llava", replace(CONFIG, history="none"), "history none does not go with a window of 2"),
+        (
+            "llava",
+            replace(CONFIG, head=replace(SIZES, kind="discrete")),
+            "history post needs a head behind the language model",
+        ),
+        ("florence2", replace(CONFIG, history="pre"), "can't have answers between its frames"),
         (
             "llava",
             replace(CONFIG, head=replace(SIZES, kind="discrete"), history="pre", bins=256),
             r"action ids 40\.\.295 of the discrete head must lie in 1\.\.63",
         ),
-        ("llava", replace(CONFIG, trainable=TrainableConfig("some")), "trainable 'some' is none of"),
-        ("llava", replace(CONFIG, trainable=TrainableConfig("last", last_layers=3)), "3 last layers of 2"),
+        ("llava", replace(CONFIG, trainable=TrainableConfig("some")), "unknown mode 'some'"),
+        (
+            "llava",
+            replace(CONFIG, trainable=TrainableConfig("last", last_layers=3)),
+            "last_layers is 3, but the decoder has 2 layers",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(model_type: str, config: VLAConfig, message: str):

@@ -1,4 +1,4 @@
-"""What frozen nets made of a dataset's frames, read in the pictures' stead."""
+"""Frames that frozen nets encoded before training, read in place of the images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import Episode, Floats, Pictures, Source
+from training.datasets.source import EpisodeSource, Floats, Images, RecordedEpisode
 
 Rows = NDArray[np.float16]
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A row for every frame of some episodes. A loader's workers open the file anew: it is never copied."""
+class EncodedFrames:
+    """A row for each frame of some episodes. A loader's workers open the file anew: it is never copied."""
 
-    values: Path | Rows  # a .npy of (frames, ...) float16; or (1, ...), which stands for every frame
-    rows: dict[int, NDArray[np.int64]]  # of each frame of an episode, by the episode's place in the source
+    values: Path | Rows  # a .npy of (frames, ...) float16; or one row (1, ...) for all frames
+    rows: dict[int, NDArray[np.int64]]  # row of each frame, by the episode's index in the source
 
-    def read(self, places: Sequence[tuple[int, NDArray[np.int64]]]) -> Rows:
-        """Frames (W,) of an episode for each of B windows: (B, W, ...). Raises UsageError."""
-        rows = np.stack([self.rows[episode][frames] for episode, frames in places])
+    def read(self, windows: Sequence[tuple[int, NDArray[np.int64]]]) -> Rows:
+        """Read B windows of (episode, frames (W,)): (B, W, ...). Raises UsageError for a damaged file."""
+        rows = np.stack([self.rows[episode][frames] for episode, frames in windows])
         if isinstance(self.values, Path):
             return np.asarray(open_rows(self.values)[rows])
         return self.values[np.zeros_like(rows)]
@@ -31,22 +31,22 @@ class Encoded:
 
 @lru_cache(maxsize=32)
 def open_rows(file: Path) -> Rows:
-    """Mapped into memory, not read. Raises UsageError for a file that is missing or damaged."""
+    """Map the file into memory without reading it. Raises UsageError if it is missing or damaged."""
     try:
         return np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise UsageError(f"cannot read the encoded frames in {file}: {error}", "remove that file") from error
 
 
-class WithoutPictures:
-    """A source of which only the numbers are read, once each."""
+class NumbersOnly:
+    """A source without its images; its numbers are read once each."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: EpisodeSource) -> None:
         self.path, self.robot, self.rate_hz = source.path, source.robot, source.rate_hz
         self.cameras: tuple[str, ...] = ()
         self.tasks = source.tasks
         self.state_names, self.action_names = source.state_names, source.action_names
-        self.episodes: Sequence[Episode] = source.episodes
+        self.episodes: Sequence[RecordedEpisode] = source.episodes
         self._source = source
         self._numbers: dict[int, tuple[Floats, Floats]] = {}
 
@@ -56,7 +56,7 @@ class WithoutPictures:
     def actions(self, i: int) -> Floats:
         return self._numbers_of(i)[1]
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, Pictures]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
         return {}
 
     def _numbers_of(self, i: int) -> tuple[Floats, Floats]:

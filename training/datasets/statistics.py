@@ -1,4 +1,4 @@
-"""What the numbers of a dataset span: computed once, kept as JSON beside a checkpoint."""
+"""Statistics of a dataset's numbers: computed once, kept as JSON beside a checkpoint."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError
-from training.datasets.source import LATE, Source, count_unusable
+from edge.files import write_whole
+from training.datasets.source import LATE, EpisodeSource, count_unusable
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
 _FIGURES = ("min", "max", "mean", "std", "q01", "q99")
@@ -18,9 +19,10 @@ _AGAIN = "remove the file to compute it again from this dataset"
 
 
 def describe(values: NDArray[Any]) -> dict[str, list[Any]]:
-    """Per column of (N, dims), N > 0: min, max, mean, std (of the population), quantiles; and N as `count`.
+    """Compute figures for each column of (N, dims), N > 0, by the keys of a LeRobotDataset.
 
-    The keys are those of a LeRobotDataset."""
+    They are min, max, mean, std (of the population), quantiles; and N as `count`.
+    """
     values = np.asarray(values, np.float64)
     found = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
     found |= dict(zip(QUANTILES, np.quantile(values, list(QUANTILES.values()), axis=0), strict=True))
@@ -30,7 +32,7 @@ def describe(values: NDArray[Any]) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Of one feature, per number of it, in its own units."""
+    """Figures of one feature, one for each of its numbers, in its own units."""
 
     names: tuple[str, ...]
     min: tuple[float, ...]
@@ -43,7 +45,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of one robot's demonstrations."""
+    """Figures of one robot's demonstrations."""
 
     robot: str
     rate_hz: float
@@ -52,8 +54,8 @@ class Statistics:
     action: Span
 
 
-def compute_statistics(sources: Sequence[Source]) -> Statistics:
-    """Over all usable frames of all sources. Raises UsageError when they are not of one robot."""
+def compute_statistics(sources: Sequence[EpisodeSource]) -> Statistics:
+    """Compute over all usable frames of all sources. Raises UsageError if their robots differ."""
     first = sources[0]
     for other in sources[1:]:
         if _about(other) != _about(first):
@@ -72,17 +74,15 @@ def compute_statistics(sources: Sequence[Source]) -> Statistics:
     return Statistics(first.robot, first.rate_hz, len(actions), *spans)
 
 
-def stored_statistics(path: Path, sources: Sequence[Source]) -> Statistics:
-    """Those in `path`; where there is no such file, computed and written there, whole or not at all.
+def stored_statistics(path: Path, sources: Sequence[EpisodeSource]) -> Statistics:
+    """Read the statistics in `path`; if it does not exist, compute them and write it, whole or not at all.
 
-    Raises UsageError when the file is unreadable, or of another robot than the sources.
+    Raises UsageError if the file is unreadable, or belongs to another robot than the sources.
     """
     if not path.exists():
         statistics = compute_statistics(sources)
-        draft = path.with_name(f".{path.name}.new")
         try:
-            draft.write_text(json.dumps(asdict(statistics), indent=1, allow_nan=False))
-            draft.replace(path)
+            write_whole(path, json.dumps(asdict(statistics), indent=1, allow_nan=False))
         except OSError as error:
             raise UsageError(f"can't write {path}: {error.strerror}", "is the disk full?") from error
         return statistics
@@ -96,11 +96,11 @@ def stored_statistics(path: Path, sources: Sequence[Source]) -> Statistics:
     return statistics
 
 
-def _about(source: Source) -> tuple[str, float, tuple[str, ...], tuple[str, ...]]:
+def _about(source: EpisodeSource) -> tuple[str, float, tuple[str, ...], tuple[str, ...]]:
     return source.robot, source.rate_hz, source.state_names, source.action_names
 
 
-def _difference(a: Source, b: Source) -> str:
+def _difference(a: EpisodeSource, b: EpisodeSource) -> str:
     return next(f"{x!r} and {y!r}" for x, y in zip(_about(a), _about(b), strict=True) if x != y)
 
 

@@ -1,1 +1,1 @@
-"""Backbones: the vision-language models of seven families behind one interface."""
+"""Backbones: vision-language models of seven families behind one interface."""

@@ -1,7 +1,6 @@
-"""What a vision-language model is to a policy: images and ids to tokens, a sequence to hidden states.
+"""The interface of vision-language models: images and ids to tokens, a sequence to hidden states.
 
-Families are the classes of `vla.backbones.families`; to add one, write such a class (docs of the methods
-below).
+Families are the classes in `vla.backbones.families`; to add one, write such a class.
 """
 
 import json
@@ -16,7 +15,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 
 from edge.errors import UsageError
 from vla.backbones.cache import CACHE
-from vla.sequence import Picture, Sequence
+from vla.sequence import ImageTokens, Sequence
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,15 @@ class Layout:
     image_end: tuple[int, ...] = ()
     after: tuple[int, ...] = ()
     end: int = 1  # ends an answer
-    image: int | None = None  # of families whose images are one token each
+    image: int | None = None  # for families whose images are one token each
 
     def to_json(self) -> dict[str, Any]:
+        """Convert to what JSON can hold."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Layout":
+        """Read back what `to_json` and JSON made of a layout."""
         ids: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
         return cls(**ids)
 
@@ -48,13 +49,15 @@ class Markers:
     image_start: tuple[str, ...] = ()
     image_end: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
-    instead: Mapping[str, str] = field(default_factory=dict)  # where a tokenizer lacks one, this is its like
-    spelled: tuple[str, ...] = ()  # those that a tokenizer may write out, as several tokens
+    instead: Mapping[str, str] = field(
+        default_factory=dict
+    )  # another name for a token, in tokenizers without the first
+    spelled: tuple[str, ...] = ()  # names that a tokenizer may write out, as several tokens
     image: str | None = None
 
 
 class Backbone(nn.Module, ABC):
-    """A model of transformers behind one interface. Families override `encode` and what else differs."""
+    """A model of transformers behind one interface. Families override `encode` and all that differs."""
 
     family: ClassVar[str]
     classes: ClassVar[dict[str, type[PreTrainedModel]]]  # "model_type" of config.json -> class
@@ -65,10 +68,10 @@ class Backbone(nn.Module, ABC):
         super().__init__()
         self.model: Any = model
         if getattr(self.text_config, "attn_logit_softcapping", None) is not None:
-            # Gemma 2 caps its attention, which other implementations leave out without a word.
+            # Gemma 2 caps its attention scores, which other implementations silently leave out.
             self.model.get_decoder().set_attn_implementation("eager")
         self.layout = layout
-        # What `vla.backbones.loading.backbone_from_config` builds the same net from.
+        # `vla.backbones.loading.backbone_from_config` builds the same net from this.
         if config is None:
             config = json.loads(model.config.to_json_string(use_diff=False))
         self.config = config
@@ -85,11 +88,12 @@ class Backbone(nn.Module, ABC):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """The type of the weights."""
         return self.model.dtype
 
     @property
     def text_config(self) -> Any:
+        """The language model's part of transformers' configuration."""
         return self.model.config.get_text_config()
 
     @property
@@ -98,7 +102,7 @@ class Backbone(nn.Module, ABC):
         return self.model.model.language_model
 
     def embed(self, ids: Tensor) -> Tensor:
-        """Ids (B, n) to tokens (B, n, D), as `forward` takes them."""
+        """Embed ids (B, n) as tokens (B, n, D) for `forward`."""
         return self.model.get_input_embeddings()(ids)
 
     @property
@@ -112,22 +116,22 @@ class Backbone(nn.Module, ABC):
         return self.layout.image
 
     @abstractmethod
-    def encode(self, images: Tensor) -> Picture:
-        """Images (N, 3, H, W), preprocessed as the family does, to tokens."""
+    def encode(self, images: Tensor) -> ImageTokens:
+        """Encode images (N, 3, H, W), preprocessed as the family does, as tokens."""
 
-    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[Picture, Tensor]]:
-        """Clips (B, W, 3, H, W), oldest first, with `valid` (B, W) bool, to pictures and masks (B, P).
+    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[ImageTokens, Tensor]]:
+        """Encode clips (B, W, 3, H, W), oldest frame first, as tokens with masks (B, P).
 
-        By default each frame is a picture; a family that knows video makes one of all.
+        valid: (B, W) bool. By default each frame is an image; a family that knows video overrides this.
         """
-        pictures = self.encode(clips.flatten(0, 1)).split(clips.shape[1])
+        image_tokens = self.encode(clips.flatten(0, 1)).split(clips.shape[1])
         return [
-            (picture, step[:, None].expand(-1, picture.tokens.shape[1]))
-            for picture, step in zip(pictures, valid.unbind(1), strict=True)
+            (image, step[:, None].expand(-1, image.tokens.shape[1]))
+            for image, step in zip(image_tokens, valid.unbind(1), strict=True)
         ]
 
     def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
-        """Last hidden states (B, S, D), after the final norm; with a cache, of the new tokens only."""
+        """Last hidden states (B, S, D), after the final norm; with a cache, for the new tokens only."""
         return self.decoder(
             inputs_embeds=sequence.embeds,
             attention_mask=sequence.mask.long(),
@@ -137,25 +141,28 @@ class Backbone(nn.Module, ABC):
         ).last_hidden_state
 
     def prefill(self, sequence: Sequence) -> tuple[Tensor, Sequence, Cache]:
-        """Hidden states, the sequence to `extend` for the next token, and its cache."""
+        """Run a sequence that goes on. Returns hidden states, the sequence to `extend`, and its cache."""
         cache = self.new_cache()
         return self(sequence, cache), sequence, cache
 
     def new_cache(self) -> Cache:
+        """Make an empty KV cache for `forward`."""
         return DynamicCache(config=self.text_config)
 
     def checkpoint_activations(self) -> None:
-        """Compute activations again in the backward pass instead of keeping them. Raises ValueError if the
-        family can't."""
-        # Its name from transformers 5.24 on, which warns of the old one, and before.
+        """Compute activations again in the backward pass instead of keeping them.
+
+        Raises ValueError if the family can't.
+        """
+        # transformers 5.24 has the new name and warns about the old one.
         new, old = "activation_checkpointing_enable", "gradient_checkpointing_enable"
         enable = getattr(self.model, new if hasattr(self.model, new) else old)
-        # Reentrant checkpoints know no graph without gradients at its inputs, as a frozen embedding's.
+        # Reentrant checkpoints need gradients at their inputs, which a frozen embedding has not.
         enable({"use_reentrant": False})
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Of the next token, (..., D) -> (..., vocabulary)."""
+        """Logits of the next token, (..., D) -> (..., vocabulary)."""
         logits = self.model.get_output_embeddings()(hidden)
-        # Gemma 2's, by its own modelling code: cap * tanh(logits / cap).
+        # Gemma 2's modelling code caps its logits: cap * tanh(logits / cap).
         cap = getattr(self.text_config, "final_logit_softcapping", None)
         return logits if cap is None else torch.tanh(logits / cap) * cap

@@ -1,8 +1,8 @@
-"""How transformers' modules are handed a cache, under the name that the installed version has for it."""
+"""The name of the argument by which the installed version of transformers takes a KV cache."""
 
 import inspect
 
 from transformers import LlamaModel
 
-# 5.24 calls it `cache`; its old name warns there and goes in 5.40.
+# transformers 5.24 renamed it to `cache`; the old name warns there and is gone in 5.40.
 CACHE = "cache" if "cache" in inspect.signature(LlamaModel.forward).parameters else "past_key_values"

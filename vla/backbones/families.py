@@ -1,4 +1,4 @@
-"""The families that transformers has the modelling code of."""
+"""The families whose modelling code is in transformers."""
 
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -23,18 +23,18 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 from vla.backbones.backbone import Backbone, Layout, Markers
 from vla.backbones.cache import CACHE
 from vla.backbones.qwen import QwenVL
-from vla.sequence import ANSWER, END, Picture, Sequence, read
+from vla.sequence import ANSWER, END, ImageTokens, Sequence, read
 
 
 class PaliGemma(Backbone):
-    """PaliGemma 1 and 2. Each step's context sees itself both ways; answers see only back."""
+    """PaliGemma 1 and 2: each step's context attends both ways, answers only backwards."""
 
     family = "paligemma"
     classes: ClassVar = {"paligemma": PaliGemmaForConditionalGeneration}
     markers = Markers(end="<eos>", after=("<bos>",))
 
-    def encode(self, images: Tensor) -> Picture:
-        return Picture(self.model.get_image_features(images).pooler_output)
+    def encode(self, images: Tensor) -> ImageTokens:
+        return ImageTokens(self.model.get_image_features(images).pooler_output)
 
     def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
         arguments: dict[str, Any] = {
@@ -61,7 +61,7 @@ class PaliGemma(Backbone):
 
 
 class Kosmos2(Backbone):
-    """Kosmos-2. Its image features are L2-normalised before they are projected; it scales tokens inside."""
+    """Kosmos-2: image features are L2-normalised before projection; the decoder itself scales tokens."""
 
     family = "kosmos-2"
     classes: ClassVar = {"kosmos-2": Kosmos2ForConditionalGeneration}
@@ -69,19 +69,19 @@ class Kosmos2(Backbone):
 
     def __init__(self, model: PreTrainedModel, layout: Layout, config: dict[str, Any] | None = None) -> None:
         super().__init__(model, layout, config)
-        # Each query sees the whole picture. Up to 5.22 transformers' fast attention takes them for words in a
-        # row, of which each sees only what is before it.
+        # Each query attends to the whole image. Up to 5.22 transformers' fast attention masks them causally,
+        # as if they were words.
         self.model.image_to_text_projection.x_attn.is_causal = False
 
     @property
     def decoder(self) -> Any:
         return self.model.text_model.model
 
-    def encode(self, images: Tensor) -> Picture:
-        # As Kosmos2ForConditionalGeneration.forward, which has no method of its own for it.
+    def encode(self, images: Tensor) -> ImageTokens:
+        # These are the steps of Kosmos2ForConditionalGeneration.forward; transformers has no method for them.
         vision = self.model.vision_model
         features = vision.model.post_layernorm(vision(pixel_values=images).last_hidden_state)
-        return Picture(
+        return ImageTokens(
             self.model.image_to_text_projection(torch.nn.functional.normalize(features, dim=-1))[0]
         )
 
@@ -97,14 +97,14 @@ class Llava(Backbone):
     classes: ClassVar = {"llava": LlavaForConditionalGeneration}
     markers = Markers(end="</s>", before=("<s>",))
 
-    def encode(self, images: Tensor) -> Picture:
-        return Picture(torch.stack(list(self.model.get_image_features(images).pooler_output)))
+    def encode(self, images: Tensor) -> ImageTokens:
+        return ImageTokens(torch.stack(list(self.model.get_image_features(images).pooler_output)))
 
 
 class SmolVLM(Backbone):
-    """SmolVLM, whose first version is an Idefics 3. An image is one tile.
+    """SmolVLM and Idefics 3, its first version; an image is one tile.
 
-    Idefics 3 begins as Llama 3 does, and it and the large SmolVLM write `<global-img>` as plain text.
+    Idefics 3 begins with Llama 3's token, and it and the large SmolVLM write `<global-img>` as plain text.
     """
 
     family = "smolvlm"
@@ -125,20 +125,20 @@ class SmolVLM(Backbone):
     def decoder(self) -> Any:
         return self.model.model.text_model
 
-    def encode(self, images: Tensor) -> Picture:
-        # Not get_image_features: it drops images that are all zero.
+    def encode(self, images: Tensor) -> ImageTokens:
+        # get_image_features would drop images that are all zero.
         model = self.model.model
         patch = self.model.config.vision_config.patch_size
         there = images.new_ones(len(images), images.shape[2] // patch, images.shape[3] // patch).bool()
         vision = model.vision_model(pixel_values=images, patch_attention_mask=there)
-        return Picture(model.connector(vision.last_hidden_state))
+        return ImageTokens(model.connector(vision.last_hidden_state))
 
 
 class Flamingo(Backbone):
-    """IDEFICS, transformers' Flamingo: tokens look at images through gated cross-attention.
+    """IDEFICS, transformers' Flamingo: tokens attend to images through gated cross-attention.
 
-    In the sequence an image is one `<image>` token. A token sees the images at or before it; the original
-    shows each token the last one only, which would hide the hand camera from the instruction.
+    In the sequence an image is one `<image>` token. A token attends to the images at or before it; in the
+    original it attends to the last one only, which would hide the hand camera from the instruction.
     """
 
     family = "flamingo"
@@ -155,18 +155,18 @@ class Flamingo(Backbone):
     def decoder(self) -> Any:
         return self.model.model
 
-    def encode(self, images: Tensor) -> Picture:
+    def encode(self, images: Tensor) -> ImageTokens:
         model = self.model.model
         memory = model.vision_model(pixel_values=images).last_hidden_state
         if model.config.use_resampler:
             memory = model.perceiver_resampler(memory)
         ids = torch.full((len(images), 1), self.image_id, device=images.device)
-        return Picture(self.embed(ids), memory=memory)
+        return ImageTokens(self.embed(ids), memory=memory)
 
     def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
         assert sequence.memory is not None and sequence.seen is not None
-        # `encode` has resampled. The argument for that, perceiver_embeddings, has another shape from
-        # transformers 5.24 on; this one is the same in all.
+        # `encode` has resampled already. The argument for resampled images, perceiver_embeddings, changed its
+        # shape in transformers 5.24; image_encoder_embeddings is the same in all versions.
         config = self.model.config
         resamples, config.use_resampler = config.use_resampler, False
         try:
@@ -186,8 +186,8 @@ class Flamingo(Backbone):
 class Florence2(Backbone):
     """Florence-2: an encoder reads the context, a decoder the answer after its start token.
 
-    The hidden state at the last token of the context is the decoder's at its start token, so that here too
-    the state before a token predicts it.
+    As the hidden state at the last token of the context stands the decoder's at its start token, so that here
+    too the state before a token predicts it.
     """
 
     family = "florence-2"
@@ -199,8 +199,8 @@ class Florence2(Backbone):
     def decoder(self) -> Any:
         return self.model.model.language_model.decoder
 
-    def encode(self, images: Tensor) -> Picture:
-        return Picture(self.model.get_image_features(images).pooler_output)
+    def encode(self, images: Tensor) -> ImageTokens:
+        return ImageTokens(self.model.get_image_features(images).pooler_output)
 
     def new_cache(self) -> Cache:
         return EncoderDecoderCache(
@@ -230,12 +230,12 @@ class Florence2(Backbone):
     def _answer(self, sequence: Sequence, cache: Cache | None) -> Tensor:
         assert sequence.seen is not None
         answers = (sequence.roles == ANSWER) | (sequence.roles == END)
-        # Answers are as many in each row, and last in it.
+        # Each row has equally many answer tokens, and they are its last.
         first = sequence.seen[:, 0].sum(1, keepdim=True)
-        places = first + torch.arange(int(answers.sum(1).max()), device=first.device)
-        embeds = torch.cat([self._start(len(first)), read(sequence.embeds, places)], dim=1)
+        positions = first + torch.arange(int(answers.sum(1).max()), device=first.device)
+        embeds = torch.cat([self._start(len(first)), read(sequence.embeds, positions)], dim=1)
         hidden = self._decode(embeds, sequence, cache)
-        target = torch.cat([first - 1, places], dim=1)[..., None].expand_as(hidden)
+        target = torch.cat([first - 1, positions], dim=1)[..., None].expand_as(hidden)
         return torch.zeros_like(sequence.embeds).scatter(1, target, hidden.to(sequence.embeds.dtype))
 
     def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""Backbones from checkpoint folders: transformers' families from safetensors, others from a pinned folder."""
+"""Loads backbones: transformers' families from safetensors, others from a pinned folder with code."""
 
 import hashlib
 import importlib.util
@@ -11,19 +11,19 @@ import torch
 from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from edge.bundle.published import check_checkpoint, read_config
 from edge.errors import UsageError
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.families import FAMILIES
 from vla.backbones.paligemma import TinyConfig, build_paligemma, load
 from vla.backbones.weights import load_pretrained
-from vla.published import check_checkpoint, read_config
 
 PINNED_FAMILIES = ("moondream", "uform")  # transformers has no modelling code for them
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 
 
 def family_of(model_type: str) -> type[Backbone]:
-    """The family that reads config.json's "model_type". Raises UsageError for one that none reads."""
+    """Find the family that reads config.json's "model_type". Raises UsageError if there is none."""
     for cls in FAMILIES.values():
         if model_type in cls.classes:
             return cls
@@ -31,7 +31,7 @@ def family_of(model_type: str) -> type[Backbone]:
 
 
 def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
-    """The ids of the family's markers in `tokenizer.json`. Raises UsageError if the tokenizer lacks one."""
+    """Look the family's markers up in `tokenizer.json`. Raises UsageError if the tokenizer lacks one."""
     if not file.is_file():
         raise UsageError(f"{file} is missing", "save the family's fast tokenizer beside its weights")
     try:
@@ -68,9 +68,9 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
 
 
 def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = torch.float32) -> Backbone:
-    """A family's checkpoint folder: config.json, tokenizer.json, *.safetensors. None of its code runs.
+    """Load a family's checkpoint folder: config.json, tokenizer.json, *.safetensors. None of its code runs.
 
-    Our own tiny PaliGemma (`vla.backbones.paligemma.save`) is read too. Raises UsageError if the folder is
+    The tiny PaliGemma (`vla.backbones.paligemma.save`) is read too. Raises UsageError if the folder is
     incomplete, holds another family than `family`, or weights that are not exactly those of its net.
     """
     check_checkpoint(folder)
@@ -88,7 +88,7 @@ def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = 
 
 
 def backbone_from_config(config: dict[str, Any], layout: Layout) -> Backbone:
-    """A backbone with random weights out of config.json's fields; "tiny" holds a TinyConfig's."""
+    """Build a backbone with random weights from config.json's fields; "tiny" holds a TinyConfig's."""
     cls = family_of(str(config.get("model_type")))
     if "tiny" in config:
         fields: dict[str, Any] = {
@@ -100,9 +100,9 @@ def backbone_from_config(config: dict[str, Any], layout: Layout) -> Backbone:
 
 
 def folder_digest(folder: Path) -> str:
-    """SHA-256 over the names and bytes of all files of a folder, in the order of their names.
+    """Compute a SHA-256 over the names and bytes of all files of a folder, in the order of their names.
 
-    Raises UsageError at links, special files and pickles, which a digest of bytes says too little about.
+    Raises UsageError for links and special files, which have no bytes of their own, and for pickles.
     """
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -122,10 +122,10 @@ def folder_digest(folder: Path) -> str:
 
 
 def load_pinned(family: str, folder: Path, sha256: str) -> Backbone:
-    """A family whose modelling code lies in its folder: runs `folder/backbone.py` after the digest agreed.
+    """Load a family whose modelling code is in its folder: run `folder/backbone.py` if the digest agrees.
 
-    That file defines `load(folder: Path) -> Backbone`. `sha256` is what `folder_digest` said when a person
-    had read the code. Raises UsageError for any other folder, digest or family.
+    That file defines `load(folder: Path) -> Backbone`. `sha256` is the `folder_digest` of the folder whose
+    code a person has read. Raises UsageError for any other folder, digest or family.
     """
     if family not in PINNED_FAMILIES:
         raise UsageError(f"{family!r} is not loaded from a pinned folder", f"families: {PINNED_FAMILIES}")
@@ -143,6 +143,6 @@ def load_pinned(family: str, folder: Path, sha256: str) -> Backbone:
     backbone = module.load(folder)
     if not isinstance(backbone, Backbone) or backbone.family != family:
         raise UsageError(
-            f"{folder}/backbone.py: load() gave a {type(backbone).__name__}, no {family} Backbone"
+            f"{folder}/backbone.py: load() returned a {type(backbone).__name__}, not a {family} Backbone"
         )
     return backbone

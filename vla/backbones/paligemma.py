@@ -1,7 +1,7 @@
-"""A tiny PaliGemma out of transformers' own classes: SigLIP behind a convolutional stem, and Gemma 1.
+"""A tiny PaliGemma from transformers' own classes: SigLIP behind a convolutional stem, and Gemma 1.
 
 Image features: transformers 5.23 neither divides them by sqrt(D) nor multiplies them back; Gemma's embedding
-layer alone scales by sqrt(D), which comes to the same as the original.
+layer alone scales by sqrt(D), which gives the same as the original.
 """
 
 import json
@@ -16,10 +16,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
 
+from edge.bundle.published import read_json
 from edge.errors import UsageError
 from vla.backbones.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, PAD, loc_token
 from vla.backbones.weights import load_exactly
-from vla.published import read_json
 
 _AGAIN = "get the checkpoint again, all of its files"
 
@@ -49,11 +49,12 @@ class TinyConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Image tokens down and across."""
+        """Number of image tokens down and across."""
         return self.image_height // self.stride, self.image_width // self.stride
 
     @property
     def image_tokens(self) -> int:
+        """Number of image tokens."""
         return self.grid[0] * self.grid[1]
 
 
@@ -63,7 +64,7 @@ def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions around a skip: (B, C, H, W) -> (B, C, H, W), from 0 up. Begins as identity."""
+    """Two 3x3 convolutions and a skip, (B, C, H, W) -> the same, not negative. Begins as identity."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -76,8 +77,8 @@ class ResidualBlock(nn.Module):
         return torch.relu(x + self.second(torch.relu(self.first(x))))
 
 
-class Stage(nn.Module):
-    """Halves the picture, then looks closer: (B, C, H, W) -> (B, outputs, H / 2, W / 2)."""
+class StemBlock(nn.Module):
+    """Halves the image and refines it: (B, C, H, W) -> (B, outputs, H / 2, W / 2)."""
 
     def __init__(self, inputs: int, outputs: int, blocks: int) -> None:
         super().__init__()
@@ -89,17 +90,17 @@ class Stage(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Stands in for SigLIP's patch embedding: (B, 3, H, W) -> (B, tokens, vision width), row by row.
+    """Replaces SigLIP's patch embedding: (B, 3, H, W) -> (B, tokens, vision width), row by row.
 
-    Four stride-2 convolutions see edges where one 16x16 patch convolution would have to learn them from
-    scratch, which is what makes a small net learn places in an hour on a CPU.
+    Four convolutions of stride 2 learn edges faster than one 16x16 patch convolution, so that a small net
+    learns positions in an hour on a CPU.
     """
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
         widths = (3, *config.stem_widths, config.vision_width)
         stages = zip(widths, widths[1:], config.stem_blocks, strict=False)
-        self.stages = nn.Sequential(*(Stage(i, o, blocks) for i, o, blocks in stages))
+        self.stages = nn.Sequential(*(StemBlock(i, o, blocks) for i, o, blocks in stages))
         self.projection = nn.Linear(config.vision_width, config.vision_width)
         self.position = nn.Parameter(sine_positions(*config.grid, config.vision_width))
 
@@ -109,7 +110,7 @@ class ConvStem(nn.Module):
 
 
 def sine_positions(height: int, width: int, dims: int) -> Tensor:
-    """2-D position embeddings, (1, height * width, dims): half the dims for rows, half for columns."""
+    """Make 2-D position embeddings (1, height * width, dims): half the dims for rows, half for columns."""
     if dims % 4:
         raise ValueError(f"sine positions need a multiple of 4 dims, got {dims}")
     frequencies = torch.exp(torch.arange(dims // 4) * (-math.log(100.0) / (dims // 4)))
@@ -121,10 +122,10 @@ def sine_positions(height: int, width: int, dims: int) -> Tensor:
 
 
 def smooth_locations(count: int, dims: int, std: float) -> Tensor:
-    """Embeddings (count, dims) in which neighbours are alike: a random projection of Fourier features."""
-    place = torch.linspace(0, 1, count)[:, None]
+    """Make embeddings (count, dims) whose neighbours are alike, by projecting Fourier features at random."""
+    position = torch.linspace(0, 1, count)[:, None]
     octaves = torch.arange(7)
-    angles = place * math.pi * 2.0**octaves
+    angles = position * math.pi * 2.0**octaves
     features = torch.cat([angles.sin(), angles.cos()], dim=1) / (1 + octaves).repeat(2).sqrt()
     embeddings = features @ torch.randn(features.shape[1], dims)
     return embeddings * (std / embeddings.std())
@@ -168,12 +169,12 @@ def _transformers_config(config: TinyConfig) -> PaliGemmaConfig:
 
 
 def build_paligemma(config: TinyConfig) -> PaliGemmaForConditionalGeneration:
-    """The net with random weights; seed torch before for the same ones.
+    """Build the net with random weights; seed torch before for the same ones.
 
     Training: `model(input_ids=..., attention_mask=..., token_type_ids=..., pixel_values=..., labels=...)` on
     rows of `prompt_ids(...) + answer + [EOS]`, padded on the right. `pixel_values` is (B, 3, H, W) in
     [-1, 1]; `token_type_ids` is 0 on the prompt (bidirectional) and 1 on the answer and padding (causal);
-    `labels` is -100 on prompt and padding, and the ids themselves elsewhere: the loss shifts them. Without
+    `labels` is -100 on prompt and padding, and the same ids elsewhere: the loss shifts them. Without
     `token_type_ids`, transformers 5.23 may let all tokens see each other, answers too: always pass them.
 
     Logits of the answer only: `logits_to_keep=n` keeps the last n positions (then compute the loss yourself).
@@ -185,13 +186,13 @@ def build_paligemma(config: TinyConfig) -> PaliGemmaForConditionalGeneration:
     tower.embeddings = ConvStem(config)
     weight: Any = model.get_input_embeddings().weight
     with torch.no_grad():
-        # The places are the last words of the vocabulary.
+        # The location tokens are the last of the vocabulary.
         weight[-LOC_COUNT:] = smooth_locations(LOC_COUNT, config.text_width, config.initializer_range)
     return model
 
 
 def prompt_ids(tokenizer: Tokenizer, text: str, image_tokens: int = TinyConfig().image_tokens) -> list[int]:
-    """PaliGemma's prompt: [image] * N + [bos] + words + [newline]. `text` has no newline of its own."""
+    """Tokenize PaliGemma's prompt: [image] * N + [bos] + words + [newline]; `text` has no newline."""
     return [IMAGE] * image_tokens + [BOS] + tokenizer.encode(text + NEWLINE).ids
 
 
@@ -200,7 +201,7 @@ def save(
 ) -> None:
     """Write config.json, model.safetensors, tokenizer.json and tiny.json into `folder`."""
     if tokenizer.token_to_id(loc_token(LOC_COUNT - 1)) != config.vocab_size - 1:
-        raise ValueError("the tokenizer's last token must be the last place")
+        raise ValueError("the tokenizer's last token must be the last location token")
     folder.mkdir(parents=True, exist_ok=True)
     model.config.save_pretrained(folder)
     save_model(model, str(folder / "model.safetensors"))
@@ -209,8 +210,11 @@ def save(
 
 
 def load(folder: Path) -> tuple[PaliGemmaForConditionalGeneration, TinyConfig, Tokenizer]:
-    """What `save` wrote, in evaluation mode. Raises UsageError for a tiny.json with other keys than ours, for
-    sizes of no net, for weights that are not exactly its net's, and for a damaged tokenizer."""
+    """Load what `save` wrote, in evaluation mode.
+
+    Raises UsageError for a tiny.json with other keys or with sizes that fit no net, for weights that are not
+    exactly those of its net, and for a damaged tokenizer.
+    """
     file = folder / "tiny.json"
     fields = read_json(file)
     wanted = TinyConfig.__dataclass_fields__.keys()

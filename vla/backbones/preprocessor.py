@@ -1,4 +1,4 @@
-"""What a checkpoint's processor_config.json or preprocessor_config.json says of its images."""
+"""Reads how a checkpoint's images are made from processor_config.json or preprocessor_config.json."""
 
 import json
 from pathlib import Path
@@ -10,14 +10,17 @@ from edge.bundle.manifest import ImageSpec, first_problem
 from edge.errors import UsageError
 from edge.model.patches import smart_size
 
-_FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # PIL's; 0, nearest, is no family's
+_FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # by PIL's number; no family uses nearest
 _PREPROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 _KINDS = ("CLIP", "Idefics", "Idefics3", "Qwen2VL", "Siglip", "SmolVLM")  # image processors of the families
-_CLIP: dict[str, Any] = {"do_center_crop": True, "crop_size": 224}  # where such a class is told nothing
+_CLIP: dict[str, Any] = {
+    "do_center_crop": True,
+    "crop_size": 224,
+}  # what such a class does when its file leaves it out
 
 
 def read_image_spec(folder: Path) -> ImageSpec:
-    """What a backbone's folder says of its images. Raises UsageError where it says nothing of use."""
+    """Read how the images of a backbone's folder are made. Raises UsageError if no file there tells."""
     if (folder / "tiny.json").is_file():
         tiny: dict[str, Any] = json.loads((folder / "tiny.json").read_text())
         half = (0.5, 0.5, 0.5)
@@ -25,19 +28,24 @@ def read_image_spec(folder: Path) -> ImageSpec:
             height=tiny["image_height"], width=tiny["image_width"], resize="area", mean=half, std=half
         )
     file = folder / (_PREPROCESSOR if _nested(folder) is None else _PROCESSOR)
-    hint = "get the checkpoint's own file again; a policy's training may say inputs.image instead"
+    hint = (
+        "get the checkpoint's own file again; for training, inputs.image in the YAML file may say it instead"
+    )
     if not file.is_file():
-        raise UsageError(f"{file} is missing, which says what the images are", hint)
+        raise UsageError(f"{file} is missing: nothing says how the model's images are made", hint)
     try:
         return published_spec(_nested(folder) or json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else f"{error!r}"
-        raise UsageError(f"{file} does not say what its images are: {problem}", hint) from error
+        raise UsageError(f"{file} does not say how the model's images are made: {problem}", hint) from error
 
 
 def _nested(folder: Path) -> dict[str, Any] | None:
-    """What transformers 5 writes into processor_config.json, and reads there before it looks into
-    preprocessor_config.json. Raises UsageError if it can't be read."""
+    """Read the part about images of processor_config.json; None: there is none.
+
+    transformers 5 writes it, and reads it before preprocessor_config.json. Raises UsageError if the file is
+    damaged.
+    """
     file = folder / _PROCESSOR
     if not file.is_file():
         return None
@@ -49,8 +57,11 @@ def _nested(folder: Path) -> dict[str, Any] | None:
 
 
 def published_spec(saved: dict[str, Any]) -> ImageSpec:
-    """What an image processor of the families of `vla` saved. Raises KeyError, TypeError and ValueError for
-    others, and for steps that the runtime does not take."""
+    """Convert what an image processor of one of the families saved.
+
+    Raises KeyError, TypeError and ValueError for other processors, and for steps that the runtime does not
+    take.
+    """
     found = {key: value for key, value in dict(saved).items() if value is not None}
     kind = str(found.get("image_processor_type", ""))
     if kind.startswith("CLIP"):
@@ -59,33 +70,33 @@ def published_spec(saved: dict[str, Any]) -> ImageSpec:
     size = found.get("size", {})
     if isinstance(size, int):
         size = {"shortest_edge": size} if kind.startswith("CLIP") else {"height": size, "width": size}
-    said: dict[str, Any] = {"fit": "stretch", "height": size.get("height"), "width": size.get("width")}
+    fields: dict[str, Any] = {"fit": "stretch", "height": size.get("height"), "width": size.get("width")}
     if "image_size" in found:  # IDEFICS
-        said |= {"height": found["image_size"], "width": found["image_size"]}
+        fields |= {"height": found["image_size"], "width": found["image_size"]}
     elif "merge_size" in found:  # Qwen-VL
         edge = found["patch_size"] * found["merge_size"]
         least = found["min_pixels"] if "min_pixels" in found else size["shortest_edge"]
         most = found["max_pixels"] if "max_pixels" in found else size["longest_edge"]
-        said = {"fit": "multiple", "height": edge, "width": edge, "pixels": (least, most)}
+        fields = {"fit": "multiple", "height": edge, "width": edge, "pixels": (least, most)}
     elif "max_image_size" in found:  # Idefics3, SmolVLM
         edge = found["max_image_size"]["longest_edge"]
         fit = "tiles" if found.get("do_image_splitting", True) else "single"
-        said = {"fit": fit, "height": edge, "width": edge, "longest_edge": size["longest_edge"]}
+        fields = {"fit": fit, "height": edge, "width": edge, "longest_edge": size["longest_edge"]}
     elif "shortest_edge" in size:  # CLIP; Kosmos-2 squeezes
         edge = size["shortest_edge"]
-        said = {"fit": "stretch" if found.get("use_square_size") else "crop", "height": edge, "width": edge}
-        if said["fit"] == "crop" and not found.get("do_center_crop", True):
+        fields = {"fit": "stretch" if found.get("use_square_size") else "crop", "height": edge, "width": edge}
+        if fields["fit"] == "crop" and not found.get("do_center_crop", True):
             raise ValueError("a shorter edge and no crop leaves the width open")
     if found.get("do_center_crop") and "merge_size" not in found:
         crop = found.get("crop_size", {})
         crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
-        if (crop.get("height"), crop.get("width")) != (said["height"], said["width"]):
+        if (crop.get("height"), crop.get("width")) != (fields["height"], fields["width"]):
             raise ValueError(f"it crops {crop} of {size}")
     if not found.get("do_normalize", True):
         found |= {"image_mean": (0, 0, 0), "image_std": (1, 1, 1)}
-    filter_number = found.get("resample", 1 if "longest_edge" in said else 3)  # the classes' own
+    filter_number = found.get("resample", 1 if "longest_edge" in fields else 3)  # the classes' own
     return ImageSpec(
-        **said,
+        **fields,
         resize=_FILTERS[filter_number],  # type: ignore[arg-type]
         mean=tuple(found["image_mean"]),
         std=tuple(found["image_std"]),
@@ -93,10 +104,10 @@ def published_spec(saved: dict[str, Any]) -> ImageSpec:
 
 
 def _check_steps(found: dict[str, Any]) -> None:
-    """Raises ValueError for what is done to an image that `edge.model.patches` does not do."""
+    """Check the steps. Raises ValueError for one that `edge.model.patches` does not do."""
     kind = str(found.get("image_processor_type", ""))
-    if kind and kind.partition("ImageProcessor")[0] not in _KINDS:  # Kosmos-2's first had code of its own
-        raise ValueError(f"image_processor_type is {kind}, which is none of {', '.join(_KINDS)}")
+    if kind and kind.partition("ImageProcessor")[0] not in _KINDS:  # the first Kosmos-2 had code of its own
+        raise ValueError(f"image_processor_type is {kind}; known are {', '.join(_KINDS)}")
     for step in ("do_resize", "do_rescale"):
         if not found.get(step, True):
             raise ValueError(f"{step} is false")
@@ -110,8 +121,11 @@ def _check_steps(found: dict[str, Any]) -> None:
 
 
 def one_size(spec: ImageSpec, camera: tuple[int, int]) -> ImageSpec:
-    """The same for graphs, whose images are all of one size: that of a camera's image of (height, width)
-    pixels where the family keeps its shape, and one tile where it would cut it."""
+    """Fix one size for a graph's images.
+
+    A family that keeps an image's shape gets the size of the camera's images, (height, width) in pixels; one
+    that cuts images gets one tile. Raises UsageError if the camera's shape is too long for the family.
+    """
     if spec.fit == "multiple" and spec.pixels is not None:
         try:
             height, width = smart_size(*camera, spec.height, *spec.pixels)

@@ -11,8 +11,8 @@ from vla.fusion import Inputs
 VOCABULARY = 64
 WIDTH = 32
 FIRST_ACTION, BINS = 40, 16
-# Ids: 0 pad, 1 end, 2 bos, 3 and 4 around images, 5 image, words from 10, actions FIRST_ACTION on.
-IMAGE_SIDE = {"florence-2": 32}  # pixels; of all others 16
+# Ids: 0 pad, 1 end, 2 bos, 3 and 4 around images, 5 image, words from 10 on, actions from FIRST_ACTION on.
+IMAGE_SIDE = {"florence-2": 32}  # pixels; 16 for all others
 
 _TEXT: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -169,7 +169,7 @@ _LAYOUTS = {
     "idefics3": Layout(before=(2,), image_start=(3, 7), image_end=(3,)),
     "florence2": Layout(after=(2,)),
 }
-# With as many more heads, so that these stay as they are.
+# A wider net has more heads, so that the width of a head stays as it is.
 _WIDTHS = frozenset(
     "hidden_size intermediate_size embed_dim ffn_dim d_model projection_dim out_hidden_size encoder_ffn_dim "
     "decoder_ffn_dim num_attention_heads attention_heads num_heads encoder_attention_heads "
@@ -178,7 +178,7 @@ _WIDTHS = frozenset(
 
 
 def tiny_backbone(name: str, wider: int = 1) -> Backbone:
-    """One of CONFIGS with random weights, so many times as wide; seed torch before for the same ones."""
+    """Build one of CONFIGS, `wider` times as wide, with random weights; seed torch for the same ones."""
     return backbone_from_config(_wider(CONFIGS[name], wider), _LAYOUTS[name])
 
 

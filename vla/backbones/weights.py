@@ -1,4 +1,4 @@
-"""A checkpoint's weights: all that a net has a place for, and nothing else, or a refusal that names them."""
+"""Loads a checkpoint's weights: exactly those of the net, or a refusal that names what is wrong."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -14,32 +14,34 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import logging
 
+from edge.bundle.published import read_json
 from edge.errors import UsageError
-from vla.published import read_json
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _AGAIN = "get the checkpoint again, all of its files"
 _FLOATS = ("F64", "F32", "BF16", "F16")
-# Numbers that older programs stored although they follow from the configuration, and a counter.
+# Older programs stored these numbers although they follow from the configuration; the last is a counter.
 _COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|num_batches_tracked)$")
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of one tensor."""
+    """Type and shape of one tensor in a file."""
 
-    kind: str  # as safetensors names types
+    kind: str  # the type's name in safetensors
     shape: tuple[int, ...]
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files that a checkpoint's weights are read from: one, or those of an index. Raises UsageError if
-    one is missing, and where there are two sets of weights."""
+    """List the files of a checkpoint's weights: one, or those of an index.
+
+    Raises UsageError if one is missing, and if there are two sets of weights.
+    """
     used = _files_in_use(folder)
     other = next((path for path in sorted(folder.glob("*.safetensors")) if path not in used), None)
     if other is not None:
         raise UsageError(
-            f"{folder} holds {other.name} beside {used[0].name}, and nothing says what of",
+            f"{folder} holds {other.name} beside {used[0].name}: it is not clear which are the weights",
             "take one of them away",
         )
     return used
@@ -73,7 +75,7 @@ def _files_in_use(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[str]:
-    """The names of an index's files. Raises UsageError if it names none, or one that is elsewhere."""
+    """List an index's files by name. Raises UsageError if it names none, or one in another folder."""
     found: Any = read_json(index).get("weight_map")
     names = sorted({str(name) for name in found.values()}) if isinstance(found, dict) else []
     if not names or any(Path(name).name != name or not name.endswith(".safetensors") for name in names):
@@ -82,15 +84,17 @@ def _shards(index: Path) -> list[str]:
 
 
 def read_headers(files: Iterable[Path]) -> dict[str, Header]:
-    """Type and shape of each tensor; no numbers are read. Raises UsageError for a file that is cut short or
-    damaged, and for a tensor that is in two of them."""
+    """Read type and shape of each tensor, but no numbers.
+
+    Raises UsageError for a file that is cut short or damaged, and for a tensor that is in two files.
+    """
     found: dict[str, Header] = {}
     for path in files:
         try:
             with safe_open(path, "pt") as file:
-                for name in file.keys():  # noqa: SIM118, it is no dict
+                for name in file.keys():  # noqa: SIM118, the file is not a dict
                     if name in found:
-                        raise UsageError(f"{path}: {name} is in another file of the weights, too", _AGAIN)
+                        raise UsageError(f"{path}: {name} is also in another file of the weights", _AGAIN)
                     part = file.get_slice(name)
                     found[name] = Header(part.get_dtype(), tuple(part.get_shape()))
         except (OSError, SafetensorError) as error:
@@ -99,7 +103,7 @@ def read_headers(files: Iterable[Path]) -> dict[str, Header]:
 
 
 def check_types(where: Path, headers: dict[str, Header]) -> None:
-    """Raises UsageError for weights of a type that no net was trained in."""
+    """Check the types of weights. Raises UsageError for one in which no net is trained."""
     odd = [n for n, head in headers.items() if head.kind not in _FLOATS and not _COMPUTED.search(n)]
     if odd:
         raise UsageError(
@@ -110,8 +114,11 @@ def check_types(where: Path, headers: dict[str, Header]) -> None:
 
 
 def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The net of a published checkpoint's folder, in evaluation mode. Raises UsageError if its weights are
-    not exactly those that the net of config.json has, as transformers itself names and ties them."""
+    """Load the net of a published checkpoint's folder, in evaluation mode.
+
+    Raises UsageError if its weights are not exactly those of the net that config.json describes, as
+    transformers names and ties them.
+    """
     headers = read_headers(weight_files(folder))
     check_types(folder, headers)
     model, found = _read(net, folder, dtype)
@@ -121,17 +128,17 @@ def load_pretrained(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype
         if model.get_parameter(name) is not model.get_parameter(other):
             raise UsageError(
                 f"{folder}: {name} and {other} are one matrix in config.json, and two in the weights",
-                "nobody can tell which was trained: take one away, or set tie_word_embeddings to false",
+                "take away the one that was not trained, or set tie_word_embeddings to false",
             )
-    stored, places = sum(not _COMPUTED.search(name) for name in headers), len(model.state_dict())
-    if stored > places:
-        raise UsageError(f"{folder} holds {stored} tensors for a net of {places}: some twice", _AGAIN)
+    stored, own = sum(not _COMPUTED.search(name) for name in headers), len(model.state_dict())
+    if stored > own:
+        raise UsageError(f"{folder} holds {stored} tensors for a net of {own}: some twice", _AGAIN)
     check_finite(folder, model)
     return model.eval()
 
 
 def check_finite(where: Path, model: nn.Module) -> None:
-    """Raises UsageError if a weight is NaN or infinite."""
+    """Check that all weights are numbers. Raises UsageError if one is NaN or infinite."""
     odd = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
     if odd:
         what = f"{_count(odd, 'tensor')} with NaN or infinity, the first is {odd[0]}"
@@ -139,11 +146,13 @@ def check_finite(where: Path, model: nn.Module) -> None:
 
 
 def _read(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
-    """The net, and what transformers says of its weights; where they fit nowhere it has random ones. Raises
-    UsageError for what it can't read at all."""
+    """Read the net, and transformers' report on its weights; weights that are missing are random.
+
+    Raises UsageError for a folder that transformers can't read at all.
+    """
     load: Any = net.from_pretrained
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # its table of what is missing would say the same in a hundred lines
+    logging.set_verbosity_error()  # its table would repeat the refusal in a hundred lines
     try:
         return load(
             folder,
@@ -161,8 +170,10 @@ def _read(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> tuple
 
 
 def load_exactly(model: nn.Module, file: Path) -> None:
-    """Weights that `safetensors.torch.save_model` wrote, into the same net. Raises UsageError if one is
-    missing, too many, or of another shape or a quantized type."""
+    """Load weights that `safetensors.torch.save_model` wrote into the same net.
+
+    Raises UsageError if one is missing, unknown, of another shape or of a quantized type.
+    """
     if not file.is_file():
         raise UsageError(f"{file} is missing", "give the folder that training wrote")
     headers = read_headers([file])
@@ -170,12 +181,12 @@ def load_exactly(model: nn.Module, file: Path) -> None:
     own = model.state_dict()
     both = [name for name in headers if name in own and own[name].numel()]
     unlike = [(n, headers[n].shape, tuple(own[n].shape)) for n in both if headers[n].shape != own[n].shape]
-    # Tied weights are stored once, so they are known by where they lie.
+    # Tied weights are stored once, so they are compared by their address.
     filled = {own[name].data_ptr() for name in both}
     missing = [name for name, value in own.items() if value.data_ptr() not in filled and value.numel()]
     check_complete(file, model, headers, missing, [name for name in headers if name not in own], unlike)
     if len({own[name].data_ptr() for name in both}) < len(both):
-        raise UsageError(f"{file} holds two matrices where its net has one", "train the policy again")
+        raise UsageError(f"{file} holds two matrices for one of its net", "train the policy again")
     load_model(model, str(file))
     check_finite(file, model)
 
@@ -188,11 +199,14 @@ def check_complete(
     strange: Collection[str],
     unlike: Collection[tuple[str, Any, Any]],
 ) -> None:
-    """Raises UsageError if of the stored weights a net lacks some, has no place for some (`strange`), or
-    some have another shape (name, shape in the file, the net's). It names the first of each, and how many."""
+    """Check that a net's weights are all there, and no others.
+
+    `missing` are not stored, `strange` are not the net's, `unlike` have another shape: (name, shape in the
+    file, shape in the net). Raises UsageError that names the first of each and their number.
+    """
     if not (missing or strange or unlike):
         return
-    order = {name: place for place, name in enumerate(model.state_dict())}
+    order = {name: index for index, name in enumerate(model.state_dict())}
     parts: list[str] = []
     if missing:
         first = min(missing, key=lambda name: order.get(name, 0))
@@ -202,7 +216,7 @@ def check_complete(
         shapes = f"{tuple(given)}, not {tuple(own)}"
         parts.append(f"{_count(unlike, 'tensor')} of another shape, the first is {first}: {shapes}")
     if strange:
-        parts.append(f"{_count(strange, 'tensor')} that it has no place for, the first is {min(strange)}")
+        parts.append(f"{_count(strange, 'tensor')} that the net has not, the first is {min(strange)}")
     prefix = _prefix(stored, order)
     raise UsageError(
         f"the weights in {where} are not those of its net: {'; '.join(parts)}",
@@ -213,7 +227,7 @@ def check_complete(
 
 
 def _prefix(stored: Collection[str], own: Collection[str]) -> str:
-    """What all stored names begin with before a name of the net's begins; "" where that is nothing."""
+    """Find the prefix that all stored names have before the net's own names; "" if there is none."""
     each = zip(*(name.split(".") for name in stored), strict=False)
     common = [same[0] for same in takewhile(lambda parts: len(set(parts)) == 1, each)]
     tops = {name.partition(".")[0] for name in own}

@@ -1,7 +1,7 @@
-"""A rover that speaks MAVLink 2 over a serial port: `mavlink:///dev/ttyACM0?baud=115200`.
+"""The driver `mavlink:///dev/ttyACM0?baud=115200`: a rover that speaks MAVLink 2 over a serial port.
 
-The base is x forward, y right, z down for MAVLink and x forward, y left, z up for us: y and yaw change sign.
-Imported by `edge.motor.drivers.open` only when asked for, since it needs pyserial and pymavlink.
+MAVLink has x forward, y right, z down, and this runtime x forward, y left, z up: y and yaw change sign.
+Imported only if such an address is opened, since it needs pyserial and pymavlink.
 """
 
 import errno
@@ -13,29 +13,32 @@ from urllib.parse import parse_qsl, urlsplit
 import serial
 
 from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
-from edge.interfaces import Feedback
+from edge.interfaces import Closing, Feedback
 from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import Odometry, Velocity
 
 HEARTBEAT_PERIOD_NS = 1_000_000_000
 HEARTBEAT_LIMIT_NS = 2_500_000_000  # a base silent for longer is a fault
 ARM_RETRY_NS = 200_000_000
-WRITE_LIMIT_NS = 100_000_000  # bytes that wait for longer mean that the base does not read
-# Use velocity and yaw rate; ignore position, acceleration and yaw.
+WRITE_LIMIT_NS = 100_000_000  # if bytes wait for longer, the base does not read
+# Bits that make the base use velocity and yaw rate, and ignore position, acceleration and yaw.
 VELOCITY_AND_YAW_RATE = 0b010111000111
 FAULT_STATES = {mav.MAV_STATE_CRITICAL: "critical failure", mav.MAV_STATE_EMERGENCY: "emergency stop"}
+BITS_PER_BYTE = 10  # a serial line adds a start bit and a stop bit
+SETPOINT_BYTES, HEARTBEAT_BYTES = 65, 21  # sizes of whole MAVLink 2 packets
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_ONBOARD_COMPUTER
 
 
-class MavlinkMotors:
-    """The driver. Constructing opens and locks the port and waits for the base's heartbeat.
+class MavlinkMotors(Closing):
+    """The driver. Its constructor opens and locks the port and waits for the base's heartbeat.
 
-    Raises UsageError for a bad address, HardwareMissing when the port or the base is not there or is taken.
-    Later, HardwareMissing when the port goes away and MotorFault when a write blocks.
+    It raises UsageError for a malformed address, HardwareMissing if the port or the base is not there or the
+    port is taken; later HardwareMissing if the port goes away, MotorFault if a write blocks.
     """
 
     def __init__(self, uri: str) -> None:
         self._path, baud, timeout_s = _parsed(uri)
+        self.max_rate_hz = (baud / BITS_PER_BYTE - HEARTBEAT_BYTES) / SETPOINT_BYTES
         self._port = _opened(self._path, baud)
         self._stream = MavStream(SYSTEM, COMPONENT)
         self._base: tuple[int, int] | None = None  # system and component of the base
@@ -55,7 +58,7 @@ class MavlinkMotors:
             raise
 
     def arm(self) -> None:
-        """Ask the base to arm; `read().armed` tells when it has. Repeats itself at most every 200 ms."""
+        """Ask the base to arm, at most every 200 ms. `read().armed` is true once it has."""
         now_ns = time.monotonic_ns()
         if now_ns - self._arm_sent_ns >= ARM_RETRY_NS:
             self._arm_sent_ns = now_ns
@@ -63,7 +66,7 @@ class MavlinkMotors:
             self._send(self._arm_command(1.0))
 
     def write(self, command: Velocity) -> Velocity:
-        """Send one setpoint, and our heartbeat when it is due. Raises MotorFault, HardwareMissing."""
+        """Send one setpoint, and a heartbeat if it is due. Raises MotorFault, HardwareMissing."""
         now_ns = time.monotonic_ns()
         if now_ns - self._beat_ns >= HEARTBEAT_PERIOD_NS:
             self._beat_ns = now_ns
@@ -80,7 +83,7 @@ class MavlinkMotors:
             self._fault = error.message
 
     def read(self) -> Feedback:
-        """What the base has said so far. Never blocks. Raises HardwareMissing when the port is gone."""
+        """Return the base's newest feedback. Never blocks. Raises HardwareMissing if the port is gone."""
         self._receive()
         silent_ns = time.monotonic_ns() - self._heard_ns
         fault = self._fault
@@ -90,6 +93,7 @@ class MavlinkMotors:
         return Feedback(self._armed, self._odometry, self._battery_fraction, fault or self._refusal)
 
     def close(self) -> None:
+        """Close the port, which unlocks it."""
         self._port.close()
 
     def _await_heartbeat(self, timeout_s: float) -> None:
@@ -115,7 +119,7 @@ class MavlinkMotors:
     def _handle(self, message: MavMessage) -> None:
         sender = (message.get_srcSystem(), message.get_srcComponent())
         if isinstance(message, mav.MAVLink_heartbeat_message) and self._base in (None, sender):
-            if message.autopilot != mav.MAV_AUTOPILOT_INVALID:  # not a ground station on the same line
+            if message.autopilot != mav.MAV_AUTOPILOT_INVALID:  # ground stations on the same line have it
                 self._base = sender
                 self._heard(message)
         elif sender == self._base:
@@ -135,7 +139,7 @@ class MavlinkMotors:
         if isinstance(message, mav.MAVLink_odometry_message):
             self._odometry = _odometry(message)
         elif isinstance(message, (mav.MAVLink_battery_status_message, mav.MAVLink_sys_status_message)):
-            percent = message.battery_remaining  # -1: the base does not know
+            percent = message.battery_remaining  # -1 if the base does not measure it
             self._battery_fraction = percent / 100 if 0 <= percent <= 100 else None
         elif (
             isinstance(message, mav.MAVLink_command_ack_message)
@@ -164,11 +168,11 @@ class MavlinkMotors:
         )  # fmt: skip
 
     def _send(self, message: MavMessage) -> None:
-        """Never blocks. What a full line does not take is dropped whole, a packet begun is finished first."""
+        """Send a message without blocking. A full line drops whole messages and finishes a begun one."""
         now_ns = time.monotonic_ns()
         if not self._unsent:
             self._unsent, self._unsent_ns = self._stream.pack(message), now_ns
-        # Not pyserial's write: it spins on a full line, and calls a good write late after a preemption.
+        # pyserial's own write spins on a full line, and reports a good write as late after a preemption.
         try:
             self._unsent = self._unsent[os.write(self._port.fileno(), self._unsent) :]
         except BlockingIOError as error:
@@ -185,11 +189,17 @@ class MavlinkMotors:
         return HardwareMissing(f"motors {self._path}: the port is gone: {error}", "check the cable")
 
 
+def open_address(address: str) -> MavlinkMotors:
+    """Open the port and wait for the base's heartbeat. Raises what `MavlinkMotors` raises."""
+    return MavlinkMotors(address)
+
+
 def _parsed(uri: str) -> tuple[str, int, float]:
-    """Path, baud rate and heartbeat timeout in seconds of an address. Raises UsageError."""
+    """Return the path, baud rate and heartbeat timeout in seconds of an address. Raises UsageError."""
     parts = urlsplit(uri)
     options = dict(parse_qsl(parts.query))
-    if parts.netloc or len(parts.path) < 2 or set(options) - {"baud", "timeout_s"}:
+    good_path = len(parts.path) > 1 and "\0" not in parts.path
+    if parts.netloc or not good_path or set(options) - {"baud", "timeout_s"}:
         raise UsageError(f"motors address {uri!r} is not like mavlink:///dev/ttyACM0?baud=115200&timeout_s=3")
     try:
         baud, timeout_s = int(options.get("baud", "115200")), float(options.get("timeout_s", "3"))
@@ -201,7 +211,7 @@ def _parsed(uri: str) -> tuple[str, int, float]:
 
 
 def _opened(path: str, baud: int) -> serial.Serial:
-    """The port, open and locked. Raises HardwareMissing with what to do about it."""
+    """Open and lock the port. Raises HardwareMissing with what to do about it."""
     try:
         port = serial.Serial(path, baud, timeout=0, exclusive=True)
         port.reset_input_buffer()
@@ -228,7 +238,7 @@ def _opened(path: str, baud: int) -> serial.Serial:
 
 def _odometry(message: MavMessage) -> Odometry | None:
     w, x, y, z = message.q
-    # With z down a turn to the left is negative.
+    # A turn to the left is negative with z down.
     yaw_rad = -math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
     velocity = Velocity(*flipped(message.vx, message.vy, message.yawspeed))
     values = (message.x, message.y, yaw_rad, velocity.linear_x_m_s, velocity.linear_y_m_s)

@@ -1,13 +1,13 @@
-"""MAVLink 2 packets from and to a byte stream: checksums and sequence checked, everything odd counted."""
+"""MAVLink 2 packets from and to a byte stream; checksums and sequence are checked, faults counted."""
 
 from importlib import import_module
 from typing import Any
 
-# pymavlink's generated modules carry no types that a checker can read: from here on they are Any, on purpose.
+# pymavlink's generated modules have no types that a checker can read, so they are Any on purpose.
 mav: Any = import_module("pymavlink.dialects.v20.common")
 MavMessage = Any
 
-# A sender that was silent for this long may have restarted its sequence.
+# A sender that has been silent for this long may have restarted its sequence.
 SEQUENCE_RESET_NS = 300_000_000
 
 
@@ -16,20 +16,20 @@ class MavStream:
 
     def __init__(self, system: int, component: int) -> None:
         self._codec = mav.MAVLink(None, srcSystem=system, srcComponent=component)
-        self._codec.robust_parsing = True  # bad data becomes a message instead of an exception
+        self._codec.robust_parsing = True  # turns bad data into a message instead of an exception
         self._last: dict[tuple[int, int], tuple[int, int]] = {}  # (sequence, time) by sender
-        self.bad = 0  # runs of bytes that were no packet, and packets with a wrong checksum
+        self.bad = 0  # runs of bytes that don't form a packet, and packets with a wrong checksum
         self.repeated = 0  # duplicated, replayed or out of order
         self.lost = 0  # gaps in the sequence
 
     def pack(self, message: MavMessage) -> bytes:
-        """The bytes of one packet, with the next sequence number."""
+        """Return the bytes of one packet, with the next sequence number."""
         packet = message.pack(self._codec)
         self._codec.seq = (self._codec.seq + 1) % 256
         return bytes(packet)
 
     def feed(self, data: bytes, now_ns: int) -> list[MavMessage]:
-        """The good and new messages that `data` completes, in order."""
+        """Return the good and new messages that `data` completes, in order."""
         messages: list[MavMessage] = []
         parsed: list[MavMessage] = self._codec.parse_buffer(data) or []
         for message in parsed:
@@ -55,5 +55,5 @@ class MavStream:
 
 
 def flipped(x: float, y: float, turn: float) -> tuple[float, float, float]:
-    """Between our axes (y left, z up) and MAVLink's (y right, z down); its own inverse."""
+    """Convert between this runtime's axes (y left, z up) and MAVLink's (y right, z down); its own inverse."""
     return x, -y, -turn

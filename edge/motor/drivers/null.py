@@ -1,11 +1,16 @@
-"""Motors that are none: `null://`."""
+"""A driver without an actuator: `null://`."""
 
-from edge.interfaces import Feedback
+import math
+
+from edge.errors import UsageError
+from edge.interfaces import Closing, Feedback
 from edge.records import Velocity
 
 
-class NullMotors:
-    """Accepts everything and moves nothing: for a camera without a base."""
+class NullMotors(Closing):
+    """Accepts every setpoint and moves nothing, for a camera without a base."""
+
+    max_rate_hz = math.inf
 
     def __init__(self) -> None:
         self._armed = False
@@ -24,3 +29,10 @@ class NullMotors:
 
     def close(self) -> None:
         self._armed = False
+
+
+def open_address(address: str) -> NullMotors:
+    """Open `null://`. Raises UsageError if something follows it."""
+    if address != "null://":
+        raise UsageError(f"motors address {address!r}: null:// takes nothing after it")
+    return NullMotors()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from edge.bundle import bundle as bundle_module
 from edge.bundle.bundle import load_bundle, make_bundle, write_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.goals.vocabulary import check_target
@@ -150,7 +149,7 @@ def some_folder() -> Path:
 def test_names_come_from_entry_points(monkeypatch: pytest.MonkeyPatch):
     entry = EntryPoint("lost", "nowhere:nothing", "vla_edge.bundles")
     monkeypatch.setattr(EntryPoint, "load", lambda self: some_folder)
-    monkeypatch.setattr(bundle_module, "entry_points", lambda group: [entry])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry])
     with pytest.raises(BundleRefused, match="not there"):
         load_bundle("lost")
     with pytest.raises(BundleRefused, match="no bundle 'found'") as refusal:

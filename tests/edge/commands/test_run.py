@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,15 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
             ["--goal", "find_object", "--target", "cup", "--camera", "a", "--motors", "b", "--robot", "sim"],
             "leave one of them out",
         ),
+        (
+            ["--goal", "find_object", "--target", "cup", "--camera", "a", "--camera", "b", "--motors", "c"],
+            "several cameras have the name 'front'",
+        ),
+        (
+            ["--goal", "find_object", "--target", "cup", "--camera", "2nd=file://x", "--motors", "null://"],
+            "'2nd' is not a camera's name",
+        ),
+        (["--goal", "find_object", "--target", "cup", "--log-level", "chatty"], "invalid choice"),
         (["--goal", "find_object", "--target", "cup", "--nonsense"], "unrecognized arguments"),
     ],
 )
@@ -168,13 +178,17 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
         runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="reach",
     )  # fmt: skip
     assert (code, summary["outcome"], err) == (0, "stopped", "")
-    assert "every frame" in summary["reason"]
+    assert "every frame" in summary["reason"] and summary["cause"] == "end_of_frames"
     assert summary["goal"] == "find_object" and summary["target"] == "cup"
     assert summary["decisions"] >= 3 and summary["engine"] == "onnxruntime"
     assert summary["bundle"]["name"] == "tiny" and len(summary["bundle"]["sha256"]) == 64
     assert {"preprocess", "vision", "prefill", "decode", "total"} == set(summary["latency_ms"])
     assert summary["frame_to_motor_ms"]["p99"] < 250
     assert summary["truth"] is None and summary["folder"] == str(folder)
+    log = (folder / "run.log").read_text()
+    for event in ('"run starts"', "armed", '"drive ended"', '"run ended"'):
+        assert log.count(f"event={event}") == 1
+    assert "cause=end_of_frames" in log and f"camera_front=file://{pictures}" in log
     assert cv2.imread(str(folder / "frames.png")) is not None
     pids = json.loads((folder / "pids.json").read_text())
     assert set(pids) == {"runtime", "motor"}
@@ -184,9 +198,9 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
 @pytest.mark.parametrize("family", ["smolvlm", "florence-2"])
 def test_any_family_describes_a_scene(family: str, pictures: Path, tmp_path: Path, capsys):
     goal = Goal("describe_scene")
-    asked = family_prompt(family, goal)
-    write_bundle(tmp_path / family, open_bundle(family, "the red cup", asked, max_tokens=60)[0])
-    write_bundle(tmp_path / "short", open_bundle(family, "the red cup", asked, max_tokens=2)[0])
+    words = family_prompt(family, goal)
+    write_bundle(tmp_path / family, open_bundle(family, "the red cup", words, max_tokens=60)[0])
+    write_bundle(tmp_path / "short", open_bundle(family, "the red cup", words, max_tokens=2)[0])
     for bundle, answer in ((family, "the red cup"), ("short", "… (cut off)")):
         code = cli.main(
             ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / bundle), "--json",
@@ -214,13 +228,36 @@ def test_pictures_without_the_target_end_in_goal_not_reached(
     assert "the target was not seen" in summary["reason"]
 
 
+def test_the_policy_sees_with_the_camera_that_it_names(pictures: Path, tmp_path: Path, tiny_bundle: Path):
+    for i in range(3, 9):
+        shutil.copy(pictures / "0.png", pictures / f"{i}.png")
+    code, summary, _, folder = turning_run(
+        "--goal", "describe_scene", "--camera", f"file://{pictures}", "--camera", f"wrist=file://{pictures}",
+        "--motors", "null://", "--max-seconds", "3",
+        runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="wrist",
+    )  # fmt: skip
+    assert (code, summary["answer"]) == (3, "wrist, front with wrist")
+    assert f"camera_wrist=file://{pictures}" in (folder / "run.log").read_text()
+
+
+def test_a_camera_that_the_robot_lacks_ends_before_anything_is_armed(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    code, summary, err, folder = turning_run(
+        "--goal", "find_object", "--target", "cup", "--camera", f"file://{pictures}", "--motors", "null://",
+        runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="wrist",
+    )  # fmt: skip
+    assert code == 2 and "'wrist', the robot has front" in summary["reason"]
+    assert "--camera wrist=URI" in err and "event=armed" not in (folder / "run.log").read_text()
+
+
 @pytest.mark.parametrize(
     ("camera", "motors", "said", "code"),
     [
         ("file:///nowhere.mp4", "null://", "no /nowhere.mp4", 5),
-        ("nothing", "null://", "SCHEME://PLACE", 5),
+        ("nothing", "null://", "SCHEME://PLACE", 2),
         ("file://{pictures}", "mavlink:///dev/nowhere", "no port /dev/nowhere", 5),
-        ("file://{pictures}", "wheels://", "not known", 2),
+        ("file://{pictures}", "wheels://", "nothing here opens wheels://", 2),
     ],
 )
 def test_hardware_that_is_not_there_ends_in_a_summary(
@@ -260,5 +297,35 @@ def test_model_that_breaks_stops_the_run(
     )  # fmt: skip
     assert got == code and summary["outcome"] == "fault"
     assert said in summary["reason"] and said in err
+    assert summary["cause"] == ("model_silent" if mode == "hang" else None)
     pids = json.loads((folder / "pids.json").read_text())
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+def test_a_terminal_stopped_by_ctrl_s_does_not_stop_the_robot(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    for i in range(3, 16):
+        shutil.copy(pictures / "0.png", pictures / f"{i:02}.png")
+    screen, terminal = os.openpty()
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--max-seconds", "4"]
+    command += ["--goal", "find_object", "--target", "cup", "--bundle", str(tiny_bundle)]
+    command += ["--camera", f"file://{pictures}", "--motors", "null://", "--runs-dir", str(tmp_path / "runs")]
+    child = subprocess.Popen(command, cwd=REPO, stderr=terminal, stdout=subprocess.DEVNULL)
+    os.close(terminal)
+    try:
+        shown = b""
+        while b"search" not in shown:
+            shown += os.read(screen, 4096)
+        os.write(screen, b"\x13")
+        deadline_s = time.monotonic() + 40
+        while not (written := list((tmp_path / "runs").glob("*/summary.json"))):
+            assert time.monotonic() < deadline_s and child.poll() is None, "the terminal held up the run"
+            time.sleep(0.05)
+        assert json.loads(written[0].read_text())["outcome"] == "timeout"
+        os.write(screen, b"\x11")
+        assert child.wait(20) == 3
+    finally:
+        child.kill()
+        child.wait()
+        os.close(screen)

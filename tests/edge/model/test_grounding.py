@@ -10,7 +10,8 @@ from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.model.grounding import GroundingModel
 from edge.model.tokenizer import GroundingTokenizer
-from export.sources.grounding import random_image, torch_ground, torch_logits
+from export.sources.compare import random_patches
+from export.sources.tiny import torch_ground, torch_logits
 from vla.backbones.paligemma import load
 from vla.backbones.tokenizer import EOS, build_tokenizer
 
@@ -33,7 +34,7 @@ def test_answers_are_torchs(model: GroundingModel, tiny_checkpoint: Path):
     torch_model, config, _ = load(tiny_checkpoint)
     answers: set[str] = set()
     for seed in range(100, 112):
-        image = random_image(seed, config)
+        image = random_patches(seed, config.image_height, config.image_width)
         expected = torch_ground(torch_model, config, image, "red cup")
         assert model.ground(image, "detect red cup", "red cup").text == expected
         answers.add(expected)
@@ -44,7 +45,7 @@ def test_captions_are_torchs(model: GroundingModel, tiny_checkpoint: Path, bundl
     torch_model, config, tokenizer = load(tiny_checkpoint)
     text = GroundingTokenizer(bundle.read("tokenizer"))
     allowed = [*text.word_ids.tolist(), EOS]
-    image = random_image(7, config)
+    image = random_patches(7, config.image_height, config.image_width)
     said: list[int] = []
     while len(said) < 6 and EOS not in said:
         logits = torch_logits(torch_model, config, image, "caption en", said)[-1]

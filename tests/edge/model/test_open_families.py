@@ -9,6 +9,7 @@ import onnx
 import pytest
 from pydantic import ValidationError
 
+from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import make_bundle
 from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, TokenRules
 from edge.errors import BundleRefused, UsageError
@@ -62,7 +63,7 @@ def test_what_it_says_comes_from_all_that_the_graphs_hand_on(name: str, seed: in
 def test_a_robot_turns_to_the_box_that_it_says(name: str) -> None:
     says = FAMILIES[name].box
     bundle, _, _ = open_bundle(name, says, prompt_of(name))
-    with make_policy(bundle, GOAL, MOUNT) as policy:
+    with make_policy(bundle, GOAL, MOUNT, DEFAULT_BASE) as policy:
         first = policy.infer(observation())
         assert (first.text, first.cut) == (says, False)
         assert first.confidence > 0.99
@@ -80,7 +81,7 @@ def test_a_robot_turns_to_the_box_that_it_says(name: str) -> None:
 def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
     said = "detect the red cup"
     bundle, _, _ = open_bundle(name, said, prompt_of(name, LOOK))
-    with make_policy(bundle, LOOK, MOUNT) as policy:
+    with make_policy(bundle, LOOK, MOUNT, DEFAULT_BASE) as policy:
         inference = policy.infer(observation(LOOK))
         assert policy.act(observation(LOOK), inference) is None
         assert policy.status.reached
@@ -92,7 +93,10 @@ def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
 def test_a_family_that_says_no_boxes_never_moves_a_robot(name: str, kind: str) -> None:
     bundle, _, _ = open_bundle(name)
     goal = Goal(kind, "red cup")
-    for refuse in (lambda: check_target(bundle, goal), lambda: make_policy(bundle, goal, MOUNT)):
+    for refuse in (
+        lambda: check_target(bundle, goal),
+        lambda: make_policy(bundle, goal, MOUNT, DEFAULT_BASE),
+    ):
         with pytest.raises(BundleRefused, match=f"a {name} does not say where things are") as refusal:
             refuse()
         assert refusal.value.hint == "it can do: describe_scene"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
-from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, Velocity
+from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
 i64 = st.integers(-(2**63), 2**63 - 1)
 number = st.floats(allow_nan=False)
@@ -21,6 +21,7 @@ status = st.builds(
     state=st.sampled_from(MotorState),
     sent=velocity,
     reason=text,
+    cause=st.sampled_from(StopCause),
     decision=i64,
     frame_to_motor_ns=i64,
     ticks=i64,

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
 from edge.navigation.servo import (
-    MAX_SPEED_M_S,
-    MAX_TURN_RAD_S,
+    Aim,
     Steering,
     drive_to,
     free_length,
@@ -17,7 +17,9 @@ from edge.navigation.servo import (
 from edge.records import Odometry, Velocity
 
 NOTHING = np.empty((0, 2))
-RADIUS_M = 0.2
+BASE = DEFAULT_BASE
+TRACKS = BaseSpec(linear_m_s=0.25, drive=DriveKind.DIFFERENTIAL)
+CAR = BaseSpec(drive=DriveKind.ACKERMANN, wheel_base_m=0.3, steering_rad=math.radians(45))
 
 
 def wall(x: float, y0: float, y1: float) -> np.ndarray:
@@ -27,7 +29,7 @@ def wall(x: float, y0: float, y1: float) -> np.ndarray:
 
 def toward(x: float, y: float, stop_m: float, points: np.ndarray) -> Steering:
     """Straight at a place, facing it."""
-    return drive_to(x, y, math.atan2(y, x), math.hypot(x, y) - stop_m, points, RADIUS_M)
+    return drive_to(Aim(x, y, math.hypot(x, y) - stop_m, math.atan2(y, x)), points, BASE)
 
 
 def test_a_free_way_is_driven_straight() -> None:
@@ -61,8 +63,8 @@ def test_a_wall_all_around_blocks() -> None:
 )
 def test_speed_never_exceeds_what_is_planned(x: float, y: float, points: list[tuple[float, float]]) -> None:
     v = toward(x, y, 0.5, np.array(points).reshape(-1, 2)).velocity
-    assert math.hypot(v.linear_x_m_s, v.linear_y_m_s) <= MAX_SPEED_M_S + 1e-9
-    assert abs(v.angular_z_rad_s) <= MAX_TURN_RAD_S
+    assert math.hypot(v.linear_x_m_s, v.linear_y_m_s) <= BASE.cruise_m_s + 1e-9
+    assert abs(v.angular_z_rad_s) <= BASE.cruise_rad_s
 
 
 @given(st.floats(0.35, 3))
@@ -71,13 +73,13 @@ def test_it_never_plans_into_a_wall_ahead(distance: float) -> None:
 
 
 def test_small_errors_are_not_turned_for() -> None:
-    assert turn_rate(0.02, deadband_rad=0.03) == 0
-    assert turn_rate(0.04, deadband_rad=0.03) > 0 > turn_rate(-0.04, deadband_rad=0.03)
+    assert turn_rate(0.02, 0.9, deadband_rad=0.03) == 0
+    assert turn_rate(0.04, 0.9, deadband_rad=0.03) > 0 > turn_rate(-0.04, 0.9, deadband_rad=0.03)
 
 
 def test_it_looks_before_it_leaves_its_heading_for_places_that_it_knows_nothing_of() -> None:
-    ahead = drive_to(1.0, 0.0, 0.0, 1.0, NOTHING, RADIUS_M, known=lambda places: False).velocity
-    aside = drive_to(0.9, 0.4, 0.0, 1.0, NOTHING, RADIUS_M, known=lambda places: False).velocity
+    ahead = drive_to(Aim(1.0, 0.0, 1.0, 0.0), NOTHING, BASE, known=lambda places: False).velocity
+    aside = drive_to(Aim(0.9, 0.4, 1.0, 0.0), NOTHING, BASE, known=lambda places: False).velocity
     assert ahead.linear_x_m_s > 0
     assert aside.linear_x_m_s == aside.linear_y_m_s == 0 and aside.angular_z_rad_s > 0
 
@@ -96,7 +98,7 @@ def test_a_base_stands_below_3_cm_a_second_and_0_06_rad_a_second(velocity: Veloc
     assert standing(Odometry(0, 0.0, 0.0, 0.0, velocity)) is still
 
 
-def test_without_odometry_nobody_knows_that_it_moves() -> None:
+def test_without_odometry_a_base_counts_as_standing() -> None:
     assert standing(None)
 
 
@@ -124,21 +126,74 @@ def test_a_way_that_is_too_short_is_none() -> None:
 
 @pytest.mark.parametrize("face_rad", [-0.5, 0.3])
 def test_it_is_slower_while_it_looks_elsewhere(face_rad: float) -> None:
-    v = drive_to(2.0, 0.0, face_rad, 1.5, NOTHING, RADIUS_M).velocity
+    v = drive_to(Aim(2.0, 0.0, 1.5, face_rad), NOTHING, BASE).velocity
     assert v.linear_x_m_s == pytest.approx(0.45 * math.cos(face_rad) ** 2)
 
 
 def test_turns_are_1_8_times_the_bearing_and_0_9_rad_a_second_at_most() -> None:
-    assert turn_rate(0.2) == pytest.approx(0.36) and turn_rate(-0.2) == pytest.approx(-0.36)
-    assert turn_rate(3.0) == 0.9 and turn_rate(-3.0) == -0.9
+    assert turn_rate(0.2, 0.9) == pytest.approx(0.36) and turn_rate(-0.2, 0.9) == pytest.approx(-0.36)
+    assert turn_rate(3.0, 0.9) == 0.9 and turn_rate(-3.0, 0.9) == -0.9
 
 
 def test_both_edges_of_a_way_aside_must_be_known() -> None:
     asked: list[np.ndarray] = []
-    drive_to(0.9, 0.45, 0.0, 1.0, NOTHING, RADIUS_M, known=lambda places: bool(asked.append(places)) or True)
+    drive_to(Aim(0.9, 0.45, 1.0, 0.0), NOTHING, BASE, lambda places: bool(asked.append(places)) or True)
     direction = math.atan2(0.45, 0.9)
     along = asked[0] @ np.array([math.cos(direction), math.sin(direction)])
     across = asked[0] @ np.array([-math.sin(direction), math.cos(direction)])
     assert sorted(zip(along.round(6), across.round(6), strict=True)) == [
         (0.55, -0.24), (0.55, 0.24), (0.8, -0.24), (0.8, 0.24),
     ]  # fmt: skip
+
+
+def ahead(base: BaseSpec, x: float, y: float, points: np.ndarray = NOTHING) -> Steering:
+    """At a position 0.5 m beyond the one that is driven to."""
+    return drive_to(Aim(x, y, math.hypot(x, y) + 0.5, math.atan2(y, x)), points, base)
+
+
+@given(
+    st.sampled_from([TRACKS, CAR]),
+    st.floats(-3, 3),
+    st.floats(-3, 3),
+    st.lists(st.tuples(st.floats(-1, 3), st.floats(-2, 2)), max_size=20),
+)
+def test_no_base_is_asked_for_what_its_wheels_can_not_do(
+    base: BaseSpec, x: float, y: float, points: list[tuple[float, float]]
+) -> None:
+    v = ahead(base, x, y, np.array(points).reshape(-1, 2)).velocity
+    assert base.possible(v) == v and v.linear_y_m_s == 0
+    assert 0 <= v.linear_x_m_s <= base.cruise_m_s and abs(v.angular_z_rad_s) <= base.cruise_rad_s
+
+
+def test_a_base_of_half_the_speed_cruises_at_half_the_speed() -> None:
+    assert ahead(TRACKS, 2.0, 0.0).velocity == Velocity(0.225)
+
+
+def test_a_differential_base_turns_in_place_to_what_is_beside_it() -> None:
+    assert ahead(TRACKS, 0.0, 2.0).velocity == Velocity(0.0, 0.0, 0.9)
+    assert ahead(TRACKS, 0.0, -2.0).velocity == Velocity(0.0, 0.0, -0.9)
+
+
+def test_a_differential_base_turns_toward_the_gap_beside_a_post_while_it_drives() -> None:
+    v = ahead(TRACKS, 2.0, 0.0, np.array([[0.9, 0.15]])).velocity
+    assert v.linear_x_m_s > 0.05 and v.angular_z_rad_s < -0.1
+
+
+def test_a_differential_base_turns_away_from_what_is_right_before_it_without_touching_it() -> None:
+    v = ahead(TRACKS, 2.0, 0.0, np.array([[0.26, 0.1]])).velocity
+    assert v.linear_x_m_s < 0.2 and v.angular_z_rad_s < -0.3
+
+
+def test_steered_wheels_drive_their_tightest_arc_to_what_is_beside_them() -> None:
+    v = ahead(CAR, 0.0, 2.0).velocity
+    assert 0 < v.linear_x_m_s <= 0.2
+    assert v.angular_z_rad_s == pytest.approx(v.linear_x_m_s / CAR.turn_radius_m)
+
+
+def test_steered_wheels_need_free_floor_ahead_to_turn() -> None:
+    steering = ahead(CAR, 0.0, 2.0, wall(0.26, -0.2, 0.2))
+    assert steering.blocked and steering.velocity == Velocity()
+
+
+def test_steered_wheels_do_not_turn_where_they_arrived() -> None:
+    assert drive_to(Aim(0.0, 0.5, 0.0, 1.5), NOTHING, CAR).velocity == Velocity()

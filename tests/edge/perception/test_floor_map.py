@@ -9,8 +9,9 @@ from edge.perception.floor_scan import Scan, scan_of
 from edge.perception.geometry import Pose, View
 from edge.records import CameraMount
 
+RADIUS_M = 0.2
 MOUNT = CameraMount(
-    vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=math.radians(12), forward_m=0.12, radius_m=0.2
+    vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=math.radians(12), forward_m=0.12
 )
 VIEW = View(MOUNT, 4 / 3)
 HERE = Pose()
@@ -25,7 +26,7 @@ def scan_to(distance_m: float) -> Scan:
 
 
 def seen(distance_m: float, times: int = 10, floor: FloorMap | None = None, pose: Pose = HERE) -> FloorMap:
-    floor = floor or FloorMap(MOUNT.radius_m)
+    floor = floor or FloorMap(RADIUS_M)
     for i in range(times):
         floor.add(scan_to(distance_m), pose, i * 33_000_000)
     return floor
@@ -62,10 +63,10 @@ def test_what_is_long_out_of_sight_is_forgotten() -> None:
 
 
 def test_before_something_that_hides_all_floor_nothing_is_free_that_was_not_seen() -> None:
-    floor = FloorMap(MOUNT.radius_m)
+    floor = FloorMap(RADIUS_M)
     floor.add(scan_of(np.ones(48), VIEW), HERE, 0)
     assert evidence(floor, 0.4, 0.0) > BLOCKED
-    known = seen(1.5, 30, FloorMap(MOUNT.radius_m), Pose(-0.5, 0.0, 0.0))  # from where that floor was in view
+    known = seen(1.5, 30, FloorMap(RADIUS_M), Pose(-0.5, 0.0, 0.0))  # from where that floor was in view
     known.add(scan_of(np.ones(48), VIEW), HERE, 2_000_000_000)
     assert evidence(known, 0.4, 0.0) < FREE
 
@@ -74,7 +75,7 @@ def test_before_something_that_hides_all_floor_nothing_is_free_that_was_not_seen
 def test_a_cell_and_its_middle_are_inverse_wherever_the_base_has_gone(
     x: float, y: float, dx: float, dy: float
 ) -> None:
-    floor = FloorMap(MOUNT.radius_m)
+    floor = FloorMap(RADIUS_M)
     floor.add(scan_to(2.0), Pose(x, y, 0.0), 0)
     row, column = floor.cell(x + dx, y + dy)
     middle = floor.middle(row, column)
@@ -83,7 +84,7 @@ def test_a_cell_and_its_middle_are_inverse_wherever_the_base_has_gone(
 
 
 def test_the_base_stands_on_free_floor_whatever_it_sees() -> None:
-    floor = FloorMap(MOUNT.radius_m)
+    floor = FloorMap(RADIUS_M)
     floor.add(scan_of(np.ones(48), VIEW), HERE, 0)
     assert evidence(floor, 0.15, 0.0) == evidence(floor, -0.1, 0.1) == -1
 

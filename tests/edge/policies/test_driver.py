@@ -1,5 +1,6 @@
 """The policy that drives as its model says, with a model that says what a test wants."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
 from edge.bundle.manifest import ActionHead, MeanStdScaling, MinMaxScaling, StateInput
 from edge.errors import BundleRefused
 from edge.interfaces import Inference, Paced
@@ -15,10 +17,11 @@ from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.perception.floor_scan import COLUMNS, Scan
 from edge.perception.geometry import View
-from edge.policies.driver import AGAIN, ARRIVED_NS, STEP_M_S, ActionPolicy, slowed, still
+from edge.policies.chunks import AGAIN, STEP_M_S, slowed, still
+from edge.policies.driver import ARRIVED_NS, ActionPolicy
 from edge.records import ZERO, CameraMount, Frame, Goal, Image, MotorState, Observation, Odometry, Velocity
 
-MOUNT = CameraMount(0.9, 0.3, 0.2, 0.1, 0.2)
+MOUNT = CameraMount(0.9, 0.3, 0.2, 0.1)
 GOAL = Goal("find_object", "red cup")
 STEP_NS = 100_000_000
 MS = 1_000_000
@@ -65,8 +68,8 @@ def observe(stamp_ns: int, velocity: Velocity | None = ZERO) -> Observation:
     return Observation({"front": frame}, GOAL, odometry)
 
 
-def policy(model: Says, see_floor=None) -> ActionPolicy:
-    made = ActionPolicy(model, "detect red cup", MOUNT, see_floor)
+def policy(model: Says, see_floor=None, base: BaseSpec = DEFAULT_BASE) -> ActionPolicy:
+    made = ActionPolicy(model, "detect red cup", MOUNT, base, see_floor)
     made.reset(GOAL)
     return made
 
@@ -211,8 +214,8 @@ def test_what_the_policy_hands_on_never_jumps_for_the_guard(answers):
 def test_each_row_is_slowed_by_what_is_most_of_full_speed_in_it():
     rows = np.array([[0.3, 0.4, 0.1], [0.0, 0.1, -1.0], [0.1, 0.0, 0.1], [0.0, 0.0, 0.0]])
     wanted = [[0.15, 0.2, 0.05], [0.0, 0.05, -0.5], [0.1, 0.0, 0.1], [0.0, 0.0, 0.0]]
-    np.testing.assert_allclose(slowed(rows, 0.5), wanted)
-    np.testing.assert_allclose(slowed(rows, 1.0), rows)
+    np.testing.assert_allclose(slowed(rows, 0.5, DEFAULT_BASE), wanted)
+    np.testing.assert_allclose(slowed(rows, 1.0, DEFAULT_BASE), rows)
 
 
 def test_one_late_answer_makes_the_next_ones_slow():
@@ -337,3 +340,28 @@ def test_every_number_of_the_odometry_stands_in_its_own_column():
         "x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s",
     )  # fmt: skip
     np.testing.assert_allclose(state_of(odometry, wanted), [[1, 2, 3, 4, 5, 6]], rtol=1e-5)
+
+
+TRACKS = BaseSpec(linear_m_s=0.25, angular_rad_s=0.5, drive=DriveKind.DIFFERENTIAL)
+CAR = BaseSpec(drive=DriveKind.ACKERMANN, wheel_base_m=0.3, steering_rad=math.radians(45))
+
+
+def test_a_slower_base_drives_the_same_curve_more_slowly():
+    driver = policy(model := Says(), base=TRACKS)
+    model.actions = (0.8, 0.4)  # 0.4 m/s and 0.4 rad/s
+    chunk = driver.act(observe(40 * MS), driver.infer(observe(0)))
+    assert chunk is not None
+    np.testing.assert_allclose(chunk.values, [[0.25, 0.0, 0.25]] * 5, atol=1e-6)
+
+
+@given(st.lists(st.tuples(plan, st.integers(1, 99)), min_size=2, max_size=5))
+def test_no_chunk_asks_a_base_for_what_it_can_not_do(answers):
+    for base in (TRACKS, CAR):
+        driver = policy(model := Says(head(("linear_x", "linear_y", "angular_z"))), base=base)
+        for step, (actions, latency_ms) in enumerate(answers):
+            stamp_ns = step * STEP_NS
+            model.actions = np.array(actions)
+            chunk = driver.act(observe(stamp_ns + latency_ms * MS), driver.infer(observe(stamp_ns)))
+            for x, y, turn in [] if chunk is None else chunk.values.tolist():
+                assert y == 0 and abs(x) <= base.linear_m_s + 1e-6 and abs(turn) <= base.angular_rad_s + 1e-6
+                assert abs(turn) * base.turn_radius_m <= abs(x) + 1e-6

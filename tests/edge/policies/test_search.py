@@ -1,7 +1,7 @@
 import math
 
 from edge.perception.geometry import Pose
-from edge.policies.search import FULL_TURN_RAD, Places, Search
+from edge.policies.search import FULL_TURN_RAD, RecentPositions, Search
 
 
 def turned(search: Search) -> None:
@@ -33,9 +33,9 @@ def test_with_no_spot_to_go_to_it_turns_again() -> None:
     assert search.waypoint is None and not search.all_round and search.visited == [(0.0, 0.0)]
 
 
-def test_places_are_remembered_for_a_while() -> None:
-    places = Places(keep_ns=10)
-    places.add(1.0, 0.0, now_ns=0)
-    assert places.hold(1.3, 0.0, within_m=0.4, now_ns=9)
-    assert not places.hold(1.5, 0.0, within_m=0.4, now_ns=9)
-    assert not places.hold(1.0, 0.0, within_m=0.4, now_ns=10)
+def test_positions_are_remembered_for_a_while() -> None:
+    positions = RecentPositions(keep_ns=10)
+    positions.add(1.0, 0.0, now_ns=0)
+    assert positions.near(1.3, 0.0, within_m=0.4, now_ns=9)
+    assert not positions.near(1.5, 0.0, within_m=0.4, now_ns=9)
+    assert not positions.near(1.0, 0.0, within_m=0.4, now_ns=10)

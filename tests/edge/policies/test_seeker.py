@@ -3,10 +3,14 @@
 import math
 
 import numpy as np
+import pytest
 
+from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
+from edge.errors import UsageError
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
-from edge.policies.seeker import CHECK_HITS, Seeker
+from edge.policies.seeker import Seeker
+from edge.policies.seeker_states import SeekerParams
 from edge.records import ActionChunk, CameraMount, Frame, Goal, Observation, Odometry, Velocity
 
 MOUNT = CameraMount(math.radians(55), 0.35, math.radians(12), 0.12)
@@ -21,7 +25,7 @@ class Drive:
 
     def __init__(self, kind: str = "find_object") -> None:
         self.goal = Goal(kind, "red cup")
-        self.seeker = Seeker(self.ask, BoxReader("paligemma"), MOUNT, None)
+        self.seeker = Seeker(self.ask, BoxReader("paligemma"), MOUNT, DEFAULT_BASE, None)
         self.seeker.reset(self.goal)
         self.seq = 0
         self.image = np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)
@@ -96,7 +100,7 @@ def test_it_arrives_only_after_answers_that_were_given_standing() -> None:
     for _ in range(10):
         drive.step(NEAR, v=0.3)  # still rolling
     assert not drive.seeker.status.reached
-    chunk = drive.steps(NEAR, CHECK_HITS + 2)
+    chunk = drive.steps(NEAR, SeekerParams().check_hits + 2)
     assert drive.seeker.status.reached and not chunk.values.any()
 
 
@@ -105,7 +109,7 @@ def test_a_target_that_vanishes_is_held_for_and_then_searched_where_it_was() -> 
     drive.steps(LEFT, 12)
     assert drive.seeker.status.state == "approach"
     drive.steps("none", 4)
-    assert drive.seeker.status.state == "approach"  # a few misses are no loss
+    assert drive.seeker.status.state == "approach"  # a few misses do not lose it
     held = next(c for c in (drive.step("none") for _ in range(40)) if drive.seeker.status.state == "lost")
     assert not held.values.any()
     searching = drive.steps("none", 30)
@@ -150,3 +154,9 @@ def test_something_that_only_resembles_the_target_is_not_arrived_at() -> None:
         drive.step(NEAR, confidence=0.6)
         assert not drive.seeker.status.reached
     assert drive.seeker.status.state == "search"
+
+
+def test_a_base_that_can_not_turn_in_place_is_refused_at_the_start() -> None:
+    car = BaseSpec(drive=DriveKind.ACKERMANN, wheel_base_m=0.3)
+    with pytest.raises(UsageError, match=r"a base must turn in place; this one \(ackermann\)"):
+        Seeker(Drive().ask, BoxReader("paligemma"), MOUNT, car, None)

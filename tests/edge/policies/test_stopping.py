@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from edge.base_spec import DEFAULT_BASE
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.perception.floor_scan import COLUMNS, Scan
@@ -43,7 +44,7 @@ class Base:
         self.goal = Goal(kind, "red cup")
         self.wall_x_m = wall_x_m
         see_floor = None if wall_x_m is None else self.see_floor
-        self.seeker = Seeker(self.ask, BoxReader("paligemma"), MOUNT, see_floor)
+        self.seeker = Seeker(self.ask, BoxReader("paligemma"), MOUNT, DEFAULT_BASE, see_floor)
         self.seeker.reset(self.goal)
         self.pose, self.velocity, self.seq, self.way_m = Pose(), Velocity(), 0, 0.0
         self.heard: Inference | None = None
@@ -135,7 +136,7 @@ def test_a_wall_that_is_seen_in_between_is_not_driven_into(wall_x_m: float, arri
     base = Base(wall_x_m=wall_x_m)
     base.drive(150)
     assert base.seeker.status.reached is arrives
-    assert base.pose.x_m <= wall_x_m - MOUNT.radius_m
+    assert base.pose.x_m <= wall_x_m - DEFAULT_BASE.radius_m
 
 
 @pytest.mark.parametrize(("confidence", "circles"), [(0.87, True), (0.97, False)])

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from edge.perception.geometry import Pose, View
-from edge.policies.target import Target
+from edge.policies.target import TargetEstimate
 from edge.records import Box, CameraMount, Detection
 
 VIEW = View(CameraMount(math.radians(55), 0.35, math.radians(12), 0.12), 320 / 240)
@@ -13,12 +13,12 @@ AHEAD, BESIDE, FAR = Box(0.4, 0.4, 0.7, 0.6), Box(0.4, 0.42, 0.7, 0.62), Box(0.2
 SECOND_NS = 1_000_000_000
 
 
-def saw(target: Target, box: Box, at_s: float, pose: Pose | None = None) -> None:
+def saw(target: TargetEstimate, box: Box, at_s: float, pose: Pose | None = None) -> None:
     target.saw(Detection(box, "red cup", 0.9), VIEW, pose or Pose(), round(at_s * SECOND_NS))
 
 
 def test_the_first_answer_places_it_and_the_next_ones_half_of_the_way() -> None:
-    target = Target()
+    target = TargetEstimate()
     saw(target, AHEAD, 1.0)
     first, second = VIEW.place(AHEAD), VIEW.place(BESIDE)
     assert (target.x_m, target.y_m) == pytest.approx(first) and target.known
@@ -31,7 +31,7 @@ def test_the_first_answer_places_it_and_the_next_ones_half_of_the_way() -> None:
 
 
 def test_an_answer_that_leaps_is_taken_whole() -> None:
-    target = Target()
+    target = TargetEstimate()
     saw(target, FAR, 1.0)
     assert target.x_m > 3
     saw(target, AHEAD, 1.1)
@@ -39,7 +39,7 @@ def test_an_answer_that_leaps_is_taken_whole() -> None:
 
 
 def test_it_is_placed_in_the_world_and_never_wider_than_40_cm_to_a_side() -> None:
-    target = Target()
+    target = TargetEstimate()
     saw(target, Box(0.2, 0.0, 0.5, 1.0), 1.0, Pose(1.0, 2.0, math.pi / 2))
     x, y = VIEW.place(Box(0.2, 0.0, 0.5, 1.0))
     assert (target.x_m, target.y_m) == pytest.approx((1.0 - y, 2.0 + x))
@@ -47,7 +47,7 @@ def test_it_is_placed_in_the_world_and_never_wider_than_40_cm_to_a_side() -> Non
 
 
 def test_a_miss_counts_where_it_should_be_in_view_or_after_6_s() -> None:
-    target = Target()
+    target = TargetEstimate()
     saw(target, AHEAD, 1.0)
     believed = target.belief
     away = Pose(0.0, 0.0, math.pi / 2)

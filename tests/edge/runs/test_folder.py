@@ -12,8 +12,9 @@ import pytest
 
 from edge.errors import UsageError
 from edge.records import ZERO, Box, Detection, Odometry
-from edge.runs.drawing import Place, RoomMap, Shot, draw_path, draw_strip, latin, spread
+from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, latin, spread
 from edge.runs.folder import RunFolder
+from edge.runs.room import RoomMap, RoomObject
 
 GREEN = (22, 150, 84)
 
@@ -22,8 +23,8 @@ def straight_path(length_m: float = 2.0) -> list[Odometry]:
     return [Odometry(i * 100_000_000, length_m * i / 20, 0.0, 0.0, ZERO) for i in range(21)]
 
 
-def shot(seconds: float = 0.0, detections=()) -> Shot:
-    return Shot(np.zeros((240, 320, 3), np.uint8), seconds, "detect cup", "none", detections)
+def shot(seconds: float = 0.0, detections=()) -> AnsweredFrame:
+    return AnsweredFrame(np.zeros((240, 320, 3), np.uint8), seconds, "detect cup", "none", detections)
 
 
 def has_color(image, color) -> bool:
@@ -92,8 +93,8 @@ def test_pictures_are_written_and_readable(tmp_path):
 
 def test_plan_shows_room_target_and_way():
     places = (
-        Place("red cup", 1, 1, 0.1, (200, 0, 0), is_target=True),
-        Place("box", -1, -1, 0.3, (0, 0, 200)),
+        RoomObject("red cup", 1, 1, 0.1, (200, 0, 0), is_target=True),
+        RoomObject("box", -1, -1, 0.3, (0, 0, 200)),
     )
     room = RoomMap(-3, -2, 3, 2, places, start_x_m=-1.0)
     image = draw_path(straight_path(), room, "find_object: red cup")

@@ -1,6 +1,5 @@
 """What a run adds up to."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +7,9 @@ import pytest
 
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
-from edge.records import Frame, Goal, MotorState, MotorStatus, Odometry, Velocity
-from edge.runs.tally import MAX_SHOTS, Tally, Thinned
+from edge.records import Frame, Goal, MotorState, MotorStatus, Odometry, Refusals, Velocity
+from edge.runs.summary import Percentiles
+from edge.runs.tally import MAX_FRAMES, Tally, Thinned
 
 GOAL = Goal("find_object", "red cup")
 BOX = "<loc0100><loc0200><loc0300><loc0400> red cup"
@@ -41,49 +41,49 @@ def test_thinned_keeps_the_first_and_the_last_and_little_between(count):
 
 
 def test_inferences_are_counted_timed_and_drawn():
-    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0)
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup")
     for seq in range(100):
         tally.on_inference(inference(seq, BOX if seq % 2 else "none", ms=1.0 + seq))
     figures = tally.figures()
-    assert figures["decisions"] == 100 and figures["detections"] == 50
-    assert figures["latency_ms"]["total"]["p50"] == pytest.approx(3 * 50.5)
-    assert figures["latency_ms"]["vision"]["p99"] == pytest.approx(99.01)
-    assert len(tally.shots) <= MAX_SHOTS
-    last = tally.shots[-1]
+    assert figures.decisions == 100 and figures.detections == 50
+    assert figures.latency_ms["total"].p50 == pytest.approx(3 * 50.5)
+    assert figures.latency_ms["vision"].p99 == pytest.approx(99.01)
+    assert len(tally.answered) <= MAX_FRAMES
+    last = tally.answered[-1]
     assert last.seconds == pytest.approx(9.9) and last.detections[0].label == "red cup"
-    assert last.asked == "detect red cup" and last.said.startswith("0.80  <loc0100>")
+    assert last.prompt == "detect red cup" and last.answer.startswith("0.80  <loc0100>")
 
 
 def test_answers_that_were_cut_off_are_counted_and_shown():
-    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0)
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup")
     for cut in (False, True, True):
         tally.on_inference(replace(inference(0, BOX[:20]), cut=cut))
-    assert (tally.figures()["cut_answers"], tally.figures()["detections"]) == (2, 0)
-    assert [shot.said.endswith("(cut off)") for shot in tally.shots] == [False, True, True]
+    assert (tally.figures().cut_answers, tally.figures().detections) == (2, 0)
+    assert [each.answer.endswith("(cut off)") for each in tally.answered] == [False, True, True]
 
 
 def test_large_pictures_are_kept_small():
-    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0)
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup")
     tally.on_inference(inference(0, BOX, width=1280))
-    assert tally.shots[0].image.shape == (12, 320, 3)
+    assert tally.answered[0].image.shape == (12, 320, 3)
 
 
 def test_the_same_decision_counts_once_and_distance_is_summed():
-    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0)
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup")
     tally.on_status(status(-1, -1e-6))
-    assert math.isnan(tally.frame_to_motor_ms)
+    assert tally.figures().frame_to_motor_ms.p50 is None
     for i in range(1, 11):
         for _ in range(3):
             tally.on_status(status(i, 10.0 * i, at_s=i / 10, x_m=0.05 * i))
     figures = tally.figures()
-    assert figures["frame_to_motor_ms"] == {"p50": 55.0, "p99": pytest.approx(99.1)}
-    assert figures["distance_m"] == pytest.approx(0.5)
-    assert (figures["ticks"], figures["missed_ticks"]) == (100, 1)
+    assert figures.frame_to_motor_ms == Percentiles(55.0, pytest.approx(99.1))
+    assert figures.distance_m == pytest.approx(0.5)
+    assert (figures.ticks, figures.missed_ticks) == (100, 1)
     assert len(tally.path) == 11
 
 
 def test_nothing_measured_is_null_and_not_nan():
-    figures = Tally(BoxReader("paligemma"), GOAL, "detect red cup", start_ns=0).figures()
-    assert set(figures["refused_chunks"].values()) == {0}
-    assert figures["frame_to_motor_ms"] == {"p50": None, "p99": None}
-    assert figures["latency_ms"] == {} and figures["decisions"] == 0
+    figures = Tally(BoxReader("paligemma"), GOAL, "detect red cup").figures()
+    assert figures.refused_chunks == Refusals()
+    assert figures.frame_to_motor_ms == Percentiles(None, None)
+    assert figures.latency_ms == {} and figures.decisions == 0

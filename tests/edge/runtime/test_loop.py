@@ -20,6 +20,10 @@ def frame(seq: int) -> Frame:
     return Frame(np.zeros((2, 2, 3), np.uint8), seq * 1000, seq)
 
 
+def frames(seq: int) -> dict[str, Frame]:
+    return {"front": frame(seq)}
+
+
 class Recorder:
     """A policy that remembers what it was given."""
 
@@ -50,18 +54,18 @@ class OneLater:
 
     def __init__(self, policy: Recorder) -> None:
         self.policy = policy
-        self.asked: Observation | None = None
+        self.submitted: Observation | None = None
 
     @property
     def busy(self) -> bool:
-        return self.asked is not None
+        return self.submitted is not None
 
     def submit(self, observation: Observation) -> None:
-        self.asked = observation
+        self.submitted = observation
 
     def poll(self) -> Inference | None:
-        asked, self.asked = self.asked, None
-        return self.policy.infer(asked) if asked else None
+        submitted, self.submitted = self.submitted, None
+        return self.policy.infer(submitted) if submitted else None
 
 
 def until(condition) -> None:
@@ -75,13 +79,14 @@ def test_every_frame_is_acted_on_and_each_inference_handed_over_once():
     policy = Recorder()
     policy.gate.set()
     loop = Loop(policy, OneLater(policy), GOAL)
-    chunks = [loop.on_frame(frame(seq), ODOMETRY) for seq in range(4)]
-    assert [chunk.t0_ns for chunk in chunks if chunk] == [0, 1000, 2000, 3000]
+    steps = [loop.on_frame(frames(seq), ODOMETRY) for seq in range(4)]
+    assert [step.chunk.t0_ns for step in steps if step.chunk] == [0, 1000, 2000, 3000]
     answers = [inference.frame.seq if inference else None for _, inference in policy.acted]
     assert answers == [None, 0, 1, 2]
     observation = policy.acted[-1][0]
     assert observation.goal == GOAL and observation.odometry == ODOMETRY and observation.frame.seq == 3
-    assert loop.inferences == 3 and loop.inference is not None and loop.inference.frame.seq == 2
+    assert [step.inference and step.inference.frame.seq for step in steps] == [None, 0, 1, 2]
+    assert [step.observation.frame.seq for step in steps] == [0, 1, 2, 3]
 
 
 def test_a_busy_worker_is_left_alone_while_frames_go_on():
@@ -89,11 +94,11 @@ def test_a_busy_worker_is_left_alone_while_frames_go_on():
     with ThreadWorker(policy) as worker:
         loop = Loop(policy, worker, GOAL)
         for seq in range(5):
-            loop.on_frame(frame(seq), None)
+            loop.on_frame(frames(seq), None)
         assert len(policy.acted) == 5 and worker.busy
         policy.gate.set()
-        until(lambda: not worker._answered.empty())
-        loop.on_frame(frame(5), None)
+        until(lambda: not worker._finished.empty())
+        loop.on_frame(frames(5), None)
         newest = policy.acted[-1][1]
         assert newest is not None and newest.text == "seen 0"
         until(lambda: len(policy.inferred) == 2)
@@ -106,10 +111,10 @@ def test_what_the_inference_raises_comes_out_of_the_loop():
     policy.gate.set()
     with ThreadWorker(policy) as worker:
         loop = Loop(policy, worker, GOAL)
-        loop.on_frame(frame(0), None)
-        until(lambda: not worker._answered.empty())
+        loop.on_frame(frames(0), None)
+        until(lambda: not worker._finished.empty())
         with pytest.raises(FloatingPointError, match="engine broke"):
-            loop.on_frame(frame(1), None)
+            loop.on_frame(frames(1), None)
         assert not worker.busy
 
 
@@ -135,8 +140,8 @@ def test_closing_tells_whether_the_inference_hangs(monkeypatch):
     assert worker.close() is True
 
 
-def asked_at(period_ns: int, stamps_ns: list[int], busy_frames: int = 0) -> list[int]:
-    """Which frames a policy of this period is asked about; each answer takes `busy_frames` frames more."""
+def submitted_at(period_ns: int, stamps_ns: list[int], busy_frames: int = 0) -> list[int]:
+    """Stamps of the frames submitted to a policy of this period; an answer takes `busy_frames` more."""
 
     class Slow(OneLater):
         left = 0
@@ -155,26 +160,26 @@ def asked_at(period_ns: int, stamps_ns: list[int], busy_frames: int = 0) -> list
         policy.period_ns = period_ns
     loop = Loop(policy, Slow(policy), GOAL)
     for stamp_ns in stamps_ns:
-        loop.on_frame(Frame(np.zeros((2, 2, 3), np.uint8), stamp_ns, 0), None)
+        loop.on_frame({"front": Frame(np.zeros((2, 2, 3), np.uint8), stamp_ns, 0)}, None)
     return [observation.frame.stamp_ns for observation in policy.inferred]
 
 
 @pytest.mark.parametrize("rate_hz", [10, 12, 15, 30, 50])
-def test_a_paced_policy_is_asked_at_its_rate_whatever_the_cameras(rate_hz: int):
+def test_a_paced_policy_gets_frames_at_its_rate_whatever_the_cameras(rate_hz: int):
     rng = np.random.default_rng(rate_hz)
     gap_ns = 1e9 / rate_hz
     jitter = rng.uniform(-0.15, 0.15, 20 * rate_hz)
     kept = rng.uniform(size=20 * rate_hz) > (0.05 if rate_hz > 15 else 0)  # some frames are lost
     stamps_ns = [round((i + j) * gap_ns) for i, (j, k) in enumerate(zip(jitter, kept, strict=True)) if k]
-    asked_ns = asked_at(100_000_000, stamps_ns)
-    assert len(asked_ns) == pytest.approx(200, abs=2), "10 times a second, without drift"
-    off_ns = [abs(a - asked_ns[0] - i * 100_000_000) for i, a in enumerate(asked_ns)]
+    submitted_ns = submitted_at(100_000_000, stamps_ns)
+    assert len(submitted_ns) == pytest.approx(200, abs=2), "10 times a second, without drift"
+    off_ns = [abs(a - submitted_ns[0] - i * 100_000_000) for i, a in enumerate(submitted_ns)]
     assert np.median(off_ns) <= 0.5 * gap_ns
 
 
-def test_without_a_period_every_frame_is_asked_about_and_missed_turns_are_left_out():
+def test_without_a_period_every_frame_is_submitted_and_missed_turns_are_left_out():
     stamps_ns = [i * 33_333_333 for i in range(90)]
-    assert len(asked_at(0, stamps_ns)) == 89  # the last answer is not polled
-    slow_ns = asked_at(100_000_000, stamps_ns, busy_frames=4)  # an answer takes 167 ms
+    assert len(submitted_at(0, stamps_ns)) == 89  # the last answer is not polled
+    slow_ns = submitted_at(100_000_000, stamps_ns, busy_frames=4)  # an answer takes 167 ms
     gaps_ms = np.diff(slow_ns) / 1e6
     assert gaps_ms.min() > 160 and gaps_ms.max() < 240, "no burst to catch up"

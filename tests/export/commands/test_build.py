@@ -17,7 +17,7 @@ from edge.engines.tensorrt import TensorRTEngine
 from edge.errors import BundleRefused, HardwareMissing, UsageError
 from edge.model.grounding import GroundingModel
 from export.commands import build as build_command
-from export.sources.checkpoint import read_checkpoint
+from export.sources.policy_files import read_trained_policy
 from export.tensorrt import torch2trt
 from export.tensorrt.layers import Layer
 from export.tensorrt.plans import Plan
@@ -124,7 +124,7 @@ def test_a_bundle_by_name_is_not_replaced(name: str, capsys: pytest.CaptureFixtu
 
 
 def test_torch2trt_gets_small_nets_alone(checkpoints: dict[str, Path]):
-    image = read_checkpoint(checkpoints["fc"]).image
+    image = read_trained_policy(checkpoints["fc"]).image
     assert torch2trt.small_nets(checkpoints["fc"], image).keys() == {"vision", "head"}
     assert torch2trt.small_nets(checkpoints["lstm"], image).keys() == {"vision"}
     with pytest.raises(UsageError, match="for fp32 and fp16, not int8"):

@@ -15,10 +15,9 @@ from edge.bundle.parity import print_parity
 from edge.commands.bundle import show
 from edge.errors import BundleRefused, UsageError
 from export.commands.export import main
-from export.gate import drive as gate_drive
 from export.gate import judge as gate_module
 from export.gate.drive import SEED
-from export.gate.judge import Limits
+from export.gate.records import Limits
 from tests.export.gate.test_gate import calibration as calibration_set
 from tests.export.gate.test_gate import export
 
@@ -76,7 +75,7 @@ def test_what_would_fail_after_the_work_is_said_before(
     refuse("there is no folder", "--plot", str(tmp_path / "none" / "gate.png"))
     with pytest.raises(UsageError, match="other precisions than fp32"):
         main([str(tiny_bundle), "--out", str(tmp_path / "out"), "--episodes", "3"])
-    monkeypatch.setattr(gate_drive, "entry_points", lambda group: [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [])
     refuse("no simulation is installed", "--episodes", "3")
     other = load_bundle(tiny_bundle)
     manifest = other.manifest.model_copy(update={"prompts": {"find_object": "seek {target}"}})
@@ -87,7 +86,7 @@ def test_what_would_fail_after_the_work_is_said_before(
 def test_a_table_needs_a_parity_file_that_holds_one(
     tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(BundleRefused, match="no gate was asked"):
+    with pytest.raises(BundleRefused, match="no gate has measured it"):
         show([str(tiny_bundle), "--parity"])
     for content in (b"", b"[]", b"{}", b'{"failures": 3}', b'{"precision": "int8", "stages": []}'):
         with pytest.raises(BundleRefused, match="does not hold what an export writes"):
@@ -115,7 +114,7 @@ def test_two_points_of_success_less_are_refused_and_less_is_let_through(
 ):
     def run(out: str, after: list[bool], *more: str) -> Manifest:
         monkeypatch.setattr("export.gate.drive.find_episodes", lambda: ("rooms", drives(after)))
-        monkeypatch.setattr("export.commands.export.find_episodes", lambda: None)
+        monkeypatch.setattr("export.commands.options.find_episodes", lambda: None)
         options = ["--precision", "fp16", "--episodes", str(len(after)), *more]
         export(tiny_bundle, tmp_path / out, calibration, *options)
         return load_bundle(tmp_path / out, allow_unproved=True).manifest

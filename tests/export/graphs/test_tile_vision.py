@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edge.engines.onnx import OnnxEngine
-from export.graphs.family import see
+from export.graphs.family import vision_source
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.loading import backbone_from_config
 from vla.backbones.tiny import CONFIGS
@@ -25,7 +25,7 @@ def of_side(name: str, patches: int) -> Backbone:
 @pytest.mark.parametrize(("name", "patches"), [("idefics3", 27), ("smolvlm", 26)])
 def test_patches_stand_where_transformers_puts_them(name: str, patches: int) -> None:
     backbone = of_side(name, patches)
-    source = see(backbone, 4 * patches, 4 * patches).source
+    source = vision_source(backbone, 4 * patches, 4 * patches).source
     pixels = torch.randn(1, 3, 4 * patches, 4 * patches)
     with torch.inference_mode():
         wanted = backbone.encode(pixels).tokens.numpy()

@@ -21,7 +21,8 @@ from edge.model.prompt_ids import ImageTokens, image_token, prompt_ids
 from edge.records import Goal, Image
 from export.commands.export import main
 from export.sources.chat import chat_template
-from export.sources.family import Chooser, family_name
+from export.sources.family import TokenChooser
+from export.sources.manifest import family_name
 from tests.export.real.folders import PUBLISHED, asked, processor_of, write_files, write_folder
 from vla.backbones.loading import family_of
 from vla.backbones.preprocessor import read_image_spec
@@ -131,14 +132,14 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
         asks = given["input_ids"][0].tolist()
         after = ours.text.prompt_ids(words)
         assert asks[len(asks) - len(after) :] == after
-        choose = Chooser(bundle.manifest, bundle.read("tokenizer"), words, ours.image_tokens)
+        choose = TokenChooser(bundle.manifest, bundle.read("tokenizer"), words, ours.image_tokens)
         answer = Generation(ours)
         logits = answer.prefill(image, words)
         wanted = generated(net, folder, given)
-        while len(choose.said) < len(wanted):
-            choose.said.append(choose.best(logits))
-            logits = answer.decode(choose.said[-1])
-        assert choose.said == wanted
+        while len(choose.tokens) < len(wanted):
+            choose.tokens.append(choose.best(logits))
+            logits = answer.decode(choose.tokens[-1])
+        assert choose.tokens == wanted
         answers.append(wanted)
     ours.close()
     assert len(answers[0]) > SAID // 2 and answers[0] != answers[1] != answers[2]

@@ -24,9 +24,10 @@ from edge.model.prompt_ids import ids_before_image
 from edge.records import Goal, Odometry, Velocity
 from export.commands.export import main
 from export.graphs.family import family_sources
-from export.sources.family import family_name, torch_answer
-from export.sources.grounding import random_patches
-from export.sources.policy import build_policy_bundle
+from export.sources.build import SourceOptions, build_bundle
+from export.sources.compare import random_patches
+from export.sources.family import torch_answer
+from export.sources.manifest import family_name
 from tests.export.conftest import make_checkpoint
 from tests.export.hf_folders import write_folder
 from vla.backbones.backbone import Backbone
@@ -184,7 +185,7 @@ def test_policies_on_every_family_become_bundles_that_drive_the_same(
     checkpoint = make_checkpoint(
         tmp_path / "policy", backbone, kind, state=["yaw_rad"], image=image, instruction=words
     )
-    bundle = build_policy_bundle(checkpoint, "policy", random_images=2)  # raises where they disagree
+    bundle = build_bundle(checkpoint, SourceOptions("policy", random_images=2))  # raises if they disagree
     assert bundle.manifest.parity["max_action_error"] < 1e-4
     with ActionModel(bundle) as model:
         still = Odometry(0, 0.0, 0.0, 0.5, Velocity(0.0, 0.0, 0.0))

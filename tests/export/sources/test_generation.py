@@ -18,9 +18,9 @@ from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import prompt_ids, tokens_of_image
 from edge.records import Goal, Image
 from export.commands.export import main
-from export.sources.family import Chooser, family_manifest, torch_answer
+from export.sources.compare import random_patches
+from export.sources.family import TokenChooser, family_manifest, torch_answer
 from export.sources.generation import answer_spec
-from export.sources.grounding import random_patches
 from tests.edge.model.family_processors import LLAVA_CHAT
 from tests.export.hf_folders import write_folder
 from vla.backbones.backbone import Backbone
@@ -82,12 +82,12 @@ def test_tokens_by_rules_are_those_of_generate(name: str, tmp_path: Path) -> Non
     image, words = random_patches(7, 24, 32), family_prompt(manifest.family, Goal("describe_scene"))
     wanted = generated(backbone, folder, manifest, image, words)
     tokens = backbone.encode(torch.from_numpy(image_to_tensor(image, spec))).tokens.shape[1]
-    choose = Chooser(manifest, tokenizer, words, tokens)
+    choose = TokenChooser(manifest, tokenizer, words, tokens)
     raw = torch_answer(backbone, manifest, tokenizer, image, words, SAID)
     for logits in raw:
-        choose.said.append(choose.best(logits.numpy()))
-    assert choose.said[: len(wanted)] == wanted and len(wanted) > 6
-    assert choose.said != [int(logits.argmax()) for logits in raw], "the rules change nothing here"
+        choose.tokens.append(choose.best(logits.numpy()))
+    assert choose.tokens[: len(wanted)] == wanted and len(wanted) > 6
+    assert choose.tokens != [int(logits.argmax()) for logits in raw], "the rules change nothing here"
 
 
 def test_a_bundle_asks_by_its_template_and_says_what_generate_says(
@@ -185,8 +185,8 @@ def test_what_greedy_answers_do_not_know_is_named(said: dict[str, Any], named: s
         ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size: "),
         ({"bad_words_ids": [[]]}, "bad_words_ids.0: "),
         ({"suppress_tokens": 7}, "suppress_tokens: "),
-        ({"eos_token_id": "</s>"}, "eos_token_id '</s>' is no token"),
-        ({"eos_token_id": [True]}, "is no token"),
+        ({"eos_token_id": "</s>"}, "eos_token_id '</s>' is not a token"),
+        ({"eos_token_id": [True]}, "is not a token"),
         ({"forced_bos_token_id": 64}, "begins or ends answers with token 64, and the net has 64"),
         ({"eos_token_id": [2, 64]}, "begins or ends answers with token 64, and the net has 64"),
         ({"decoder_start_token_id": 5}, "starts answers with token 5, the net with 1"),

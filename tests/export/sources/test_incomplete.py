@@ -63,7 +63,7 @@ def without_vision(folder: Path) -> str:
 
 def with_prefix(folder: Path) -> str:
     change(folder, lambda weights: {f"policy.net.{n}": w for n, w in weights.items()})
-    return f"{len(load_file(folder / 'model.safetensors'))} tensors that it has no place for"
+    return f"{len(load_file(folder / 'model.safetensors'))} tensors that the net has not"
 
 
 def edit_config(folder: Path, edit: Callable[[Any], Any]) -> None:
@@ -94,7 +94,7 @@ def deeper(folder: Path) -> str:
 
 def shallower(folder: Path) -> str:
     edit_config(folder, lambda key: (lambda n: n - 1) if key in DEPTHS and key != "depth" else None)
-    return "that it has no place for, the first is"
+    return "that the net has not, the first is"
 
 
 DAMAGE = {

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from edge.bundle.bundle import load_bundle, make_bundle
+from edge.base_spec import DEFAULT_BASE
+from edge.bundle.bundle import load_bundle, make_bundle, write_bundle
 from edge.bundle.manifest import StateInput
 from edge.errors import BundleRefused, UsageError
 from edge.goals.vocabulary import check_target
@@ -21,11 +22,13 @@ from edge.model.tokenizer import GroundingTokenizer
 from edge.parsing import parse_detections
 from edge.policies.open import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
-from export.graphs.family import Source, Vision
-from export.sources.checkpoint import read_checkpoint
-from export.sources.grounding import random_patches
-from export.sources.policy import compare, export_policy, torch_state, torch_step
+from export.graphs.family import GraphSource, Vision
+from export.sources.build import SourceOptions, build_bundle
+from export.sources.compare import random_patches
+from export.sources.policy import read_policy, torch_state, torch_step
+from export.sources.policy_files import read_trained_policy
 from training.policy import load_policy
+from vla.rollout import Rollout
 
 PROMPT = "detect red cup"
 
@@ -37,9 +40,9 @@ def bundle_of(
     made: dict[str, Path] = {}
     visions: list[bytes] = []
 
-    to_onnx = Source.to_onnx
+    to_onnx = GraphSource.to_onnx
 
-    def once(source: Source) -> bytes:
+    def once(source: GraphSource) -> bytes:
         """All share one backbone, so one export of its vision graph will do."""
         if not isinstance(source.module, Vision):
             return to_onnx(source)
@@ -49,11 +52,12 @@ def bundle_of(
     def of(name: str) -> Path:
         if name not in made:
             made[name] = tmp_path_factory.mktemp("policy-bundles") / name
-            export_policy(checkpoints[name], made[name], name, random_images=2)
+            options = SourceOptions(name, random_images=2)
+            write_bundle(made[name], build_bundle(checkpoints[name], options))
         return made[name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Source, "to_onnx", once)
+        patch.setattr(GraphSource, "to_onnx", once)
         yield of
 
 
@@ -65,16 +69,16 @@ def odometry(step: int) -> Odometry:
 def test_a_bundle_says_what_torch_says_for_longer_than_it_remembers(
     kind: str, checkpoints: dict[str, Path], bundle_of: Callable[[str], Path]
 ) -> None:
-    checkpoint = read_checkpoint(checkpoints[kind])
+    checkpoint = read_trained_policy(checkpoints[kind])
     bundle = load_bundle(bundle_of(kind))
     assert bundle.manifest.parity["max_action_error"] < 1e-4
     text, seen = GroundingTokenizer(bundle.read("tokenizer")), []
     with ActionModel(bundle) as model:
-        checkpoint.policy.reset()
+        rollout = Rollout(checkpoint.policy)
         for step in range(2 * checkpoint.head.window + 3):
             image = random_patches(100 + step, 40, 60)
             said = model.step(image, PROMPT, odometry(step))
-            wanted = torch_step(checkpoint, text, image, PROMPT, odometry(step))
+            wanted = torch_step(checkpoint, rollout, text, image, PROMPT, odometry(step))
             np.testing.assert_allclose(said.actions, wanted, atol=1e-4)
             seen.append(said.actions)
         # A new episode begins as the first did.
@@ -114,7 +118,7 @@ def test_the_state_numbers_are_those_of_training(checkpoints: dict[str, Path]) -
     _, processing = load_policy(checkpoints["fc"])
     told = Odometry(0, 0.1, 0.2, 0.3, Velocity(0.4, 0.5, 0.6))
     row = np.array([[[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]]], np.float32)  # as a dataset has it, STATE_NAMES
-    wanted = read_checkpoint(checkpoints["fc"]).head.state
+    wanted = read_trained_policy(checkpoints["fc"]).head.state
     assert wanted is not None
     trained = processing._states(row)
     torch.testing.assert_close(torch_state(told, wanted), trained)
@@ -146,12 +150,12 @@ def test_a_token_policy_says_nothing_but_actions(
 
 
 def test_policies_of_such_bundles_drive(bundle_of: Callable[[str], Path]) -> None:
-    mount = CameraMount(0.9, 0.3, 0.2, 0.1, 0.2)
+    mount = CameraMount(0.9, 0.3, 0.2, 0.1)
     frame = Frame(random_patches(1, 40, 60), 5, 0)
     for kind in ("lstm", "discrete"):
         bundle = load_bundle(bundle_of(kind))
         goal = check_target(bundle, Goal("find_object", "the red cups"))
-        with make_policy(bundle, goal, mount) as policy:
+        with make_policy(bundle, goal, mount, DEFAULT_BASE) as policy:
             observation = Observation({"front": frame}, goal, odometry(0))
             inference = policy.infer(observation)
             chunk = policy.act(observation, inference)
@@ -161,7 +165,7 @@ def test_policies_of_such_bundles_drive(bundle_of: Callable[[str], Path]) -> Non
     with pytest.raises(BundleRefused, match="cannot do describe_scene"):
         check_target(bundle, Goal("describe_scene"))
     with pytest.raises(BundleRefused, match="only drives"):
-        make_policy(bundle, Goal("describe_scene"), mount)
+        make_policy(bundle, Goal("describe_scene"), mount, DEFAULT_BASE)
 
 
 def test_a_state_can_not_be_made_up(bundle_of: Callable[[str], Path]) -> None:
@@ -171,13 +175,14 @@ def test_a_state_can_not_be_made_up(bundle_of: Callable[[str], Path]) -> None:
 
 def test_other_weights_are_found_out(checkpoints: dict[str, Path], bundle_of: Callable[[str], Path]) -> None:
     for kind, what in (("lstm", "head"), ("discrete", "backbone")):
-        checkpoint = read_checkpoint(checkpoints[kind])
+        checkpoint = read_policy(checkpoints[kind], kind)
         with torch.no_grad():
-            for name, weight in checkpoint.policy.named_parameters():
+            for name, weight in checkpoint.trained.policy.named_parameters():
                 if name.startswith(what):
                     weight += 0.05
+        parity = checkpoint.compare(load_bundle(bundle_of(kind)), [random_patches(0, 32, 48)])
         with pytest.raises(BundleRefused, match="disagree"):
-            compare(checkpoint, load_bundle(bundle_of(kind)), [random_patches(0, 32, 48)])
+            parity.check()
 
 
 def test_a_runtime_that_takes_one_speed_for_the_other_is_found_out(
@@ -188,11 +193,12 @@ def test_a_runtime_that_takes_one_speed_for_the_other_is_found_out(
         wrong = Velocity(v.linear_y_m_s, v.linear_x_m_s, v.angular_z_rad_s)
         return state_of(replace(odometry, velocity=wrong), wanted)
 
-    checkpoint, bundle = read_checkpoint(checkpoints["fc"]), load_bundle(bundle_of("fc"))
-    compare(checkpoint, bundle, [random_patches(0, 32, 48)])
+    checkpoint, bundle = read_policy(checkpoints["fc"], "fc"), load_bundle(bundle_of("fc"))
+    checkpoint.compare(bundle, [random_patches(0, 32, 48)]).check()
     monkeypatch.setattr("edge.model.actions.state_of", swapped)
+    parity = checkpoint.compare(bundle, [random_patches(0, 32, 48)])
     with pytest.raises(BundleRefused, match="disagree"):
-        compare(checkpoint, bundle, [random_patches(0, 32, 48)])
+        parity.check()
 
 
 def test_a_head_of_another_shape_than_its_graphs_is_refused(bundle_of: Callable[[str], Path]) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge.base_spec import DEFAULT_BASE
 from edge.cameras.open import ShmCamera, open_camera
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing, UsageError
@@ -27,7 +28,7 @@ from edge.motor.drivers.mavlink_stream import MavStream, mav
 from edge.records import Frame, Goal
 from edge.runtime.robot import RobotOptions, find_robot
 from sim.realtime.firmware import open_pty
-from sim.realtime.process import Base, Simulation
+from sim.realtime.process import RealTimeBase, Simulation
 from sim.realtime.robot import SimRobot, open_robot
 from sim.render import CameraSpec
 from sim.targets import make_scene
@@ -133,7 +134,7 @@ def frames(camera: ShmCamera, seconds: float) -> list[Frame]:
 
 
 def test_frames_flow_at_30_hz_with_stamps_of_their_capture(robot: SimRobot):
-    camera = open_camera(robot.camera_uri, MonotonicClock())
+    camera = open_camera(robot.camera_uris["front"], MonotonicClock())
     assert isinstance(camera, ShmCamera)
     time.sleep(0.2)
     seen = frames(camera, 2.0)
@@ -150,8 +151,8 @@ def test_robot_is_found_by_name_and_knows_where_its_camera_sits(robot: SimRobot)
     assert find_robot("sim?noise=8&width=64") == (open_robot, {"noise": "8", "width": "64"})
     with pytest.raises(UsageError, match="unknown robot 'butler'"):
         find_robot("butler")
-    assert robot.mount.height_m == pytest.approx(0.35) and robot.mount.radius_m == pytest.approx(0.2)
-    assert robot.room is not None and any(place.is_target for place in robot.room.places)
+    assert robot.mount.height_m == pytest.approx(0.35) and robot.base == DEFAULT_BASE
+    assert robot.room is not None and any(place.is_target for place in robot.room.objects)
     assert robot.motors_uri.startswith("mavlink:///dev/pts/") and "rendered by" in robot.about
     robot.check()
 
@@ -167,7 +168,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, str], tmp_p
 def test_camera_can_be_set(tmp_path: Path):
     settings = {"width": "160", "height": "120", "rate_hz": "15", "fov_rad": "0.8", "latency_ms": "60"}
     robot = open_robot(RobotOptions(CUP, tmp_path, settings=settings))
-    camera = open_camera(robot.camera_uri, MonotonicClock())
+    camera = open_camera(robot.camera_uris["front"], MonotonicClock())
     assert isinstance(camera, ShmCamera)
     time.sleep(0.3)
     age_ms = (time.monotonic_ns() - camera.latest(1.0).stamp_ns) / 1e6
@@ -216,7 +217,7 @@ def test_a_run_turns_and_leaves_a_whole_folder(tmp_path: Path, tiny_bundle: Path
     assert lines[0]["armed"] is False and lines[-1]["armed"] is False and not moving(lines[-1])
     assert max(line["angular_z"] for line in lines) == pytest.approx(0.6, abs=1e-3)
     assert {path.name for path in run.folder.iterdir()} == {
-        "summary.json", "pids.json", "firmware.jsonl", "sim.log", "path.png", "frames.png",
+        "summary.json", "pids.json", "firmware.jsonl", "sim.log", "run.log", "path.png", "frames.png",
     }  # fmt: skip
     assert set(run.pids) == {"runtime", "motor", "sim"}
     assert not any(alive(pid) for pid in run.pids.values())
@@ -279,7 +280,7 @@ def test_what_was_sent_just_before_the_port_closed_is_read(tmp_path: Path):
     def armed() -> bool:
         return json.loads(log.read_text().splitlines()[-1])["armed"]
 
-    with contextlib.closing(Base(World(make_scene(1, "red cup")), board, log)) as base:
+    with contextlib.closing(RealTimeBase(World(make_scene(1, "red cup")), board, log)) as base:
         base.start()
         send_arm(1)
         until(lambda: base.step() and armed())
@@ -317,6 +318,7 @@ def test_ctrl_c_stops_the_robot_first(number: signal.Signals, tmp_path: Path, ti
     assert len(ramp) > 3
     summary = run.summary()
     assert (summary["outcome"], summary["reason"]) == ("stopped", number.name)
+    assert summary["cause"] == "interrupted"
     assert summary["truth"]["nearest"] == "red cup"
     assert not any(alive(pid) for pid in pids.values())
 

@@ -39,7 +39,7 @@ def test_a_calvin_split_is_read_by_its_annotations(tmp_path: Path) -> None:
     assert [(e.task, e.length) for e in source.episodes] == [("do 0", 4), ("do 1", 8)]
     np.testing.assert_allclose(source.actions(1)[:, 0], np.arange(4, 12) / 100, rtol=1e-6)
     np.testing.assert_array_equal(source.states(0)[0], [2, 3, 4, 5, 6, 7, 16])
-    seen = source.pictures(0, [0, 3])
+    seen = source.images(0, [0, 3])
     assert seen["rgb_static"][:, 0, 0, 0].tolist() == [20, 50] and seen["rgb_gripper"].shape == (2, 8, 8, 3)
     assert Windows(source, 2, 3)[0].actions.shape == (3, 7)
 
@@ -80,7 +80,7 @@ def spoil_frame(number: int, **arrays: Any) -> Callable[[Path], None]:
         (lambda p: annotate(p, [1, 2]), r"holds no annotations of CALVIN"),
         (lambda p: annotate(p, print), r"wants builtins.print, which no annotation needs"),
         (lambda p: (p / "lang_annotations/auto_lang_ann.npy").unlink(), r"auto_lang_ann.npy can't be read"),
-        (shutil.rmtree, r"is no split of CALVIN: No such file"),
+        (shutil.rmtree, r"is not a split of CALVIN: No such file"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_calvin_split_is_named(

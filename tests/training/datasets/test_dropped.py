@@ -15,7 +15,7 @@ import yaml
 from edge.errors import UsageError
 from tests.training.small_run import config, curve, settings, write_dataset
 from training.datasets.windows import Windows
-from training.pipeline.encode import Encoder
+from training.pipeline.encode import FrameEncoder
 from training.pipeline.stream import move
 from training.train import main, run
 from training.trainer import Trainer
@@ -58,8 +58,8 @@ def test_what_dropped_out_is_said_once_and_kept_with_the_run(
     # Windows of 3 frames with chunks of 2 actions: those that end at frame k - 1 to k + 2 have frame k.
     said = "sim: 24 of 64 samples dropped: 17 frames off their time, 1 missing\n"
     assert main([str(file), "--dry-run", "--json"]) == 0
-    told = capsys.readouterr()
-    assert told.err.count(said) == 1 and json.loads(told.out)["sim_dropped"] == 24
+    shown = capsys.readouterr()
+    assert shown.err.count(said) == 1 and json.loads(shown.out)["sim_dropped"] == 24
     assert main([str(file)]) == 0
     assert capsys.readouterr().err.count(said) == 1
     about = {"samples": 40, "dropped": 24, "late_frames": 17, "missing_frames": 1}
@@ -82,7 +82,7 @@ def test_no_sample_shows_a_frame_that_was_lost(
 ) -> None:
     changes = {"validation": {"fraction": fraction}}
     made = config(tmp_path / "out", lose(dataset), tiny_checkpoint, **changes)
-    task = Trainer(made, writes=False).tasks["sim"]
+    task = Trainer.open(made, writes=False).tasks["sim"]
     assert task.train + task.kept == 40
     for count, rngs in ((task.train, [np.random.default_rng(0)] * task.train), (task.kept, None)):
         if count:
@@ -101,7 +101,7 @@ def test_a_dataset_of_which_nothing_is_left_is_refused(
     made = config(tmp_path / "out", change(dataset, late), tiny_checkpoint)
     message = r"all 64 samples have a frame that can't be used: 24 frames are more than 0\.050 s off"
     with pytest.raises(UsageError, match=message):
-        Trainer(made)
+        Trainer.open(made)
     assert not (tmp_path / "out").exists()
 
 
@@ -112,12 +112,12 @@ def test_frames_encoded_once_are_those_that_there_are(
     tokens = []
     for once in ("none", "pictures"):
         changes: dict[str, Any] = {"inputs__encode_once": once, "backbone__trainable": "last"}
-        trainer = Trainer(config(tmp_path / once, dataset, tiny_checkpoint, **changes))
+        trainer = Trainer.open(config(tmp_path / once, dataset, tiny_checkpoint, **changes))
         task = trainer.tasks["sim"]
         batch = task.batch(range(task.train), [np.random.default_rng(0)] * task.train)
         inputs, _ = move(batch, torch.device("cpu"), trainer.processing.image)
         with torch.no_grad():
-            seen = trainer.policy.eval().fusion.pictures(inputs)[-1].tokens
+            seen = trainer.policy.eval().fusion.image_tokens(inputs)[-1].tokens
         tokens.append(seen.float().flatten(0, -3))
     assert tokens[0].shape == tokens[1].shape
     assert (tokens[0] - tokens[1]).abs().max() < 2e-3 * tokens[0].abs().max()
@@ -127,14 +127,14 @@ def test_an_encoded_frame_is_never_taken_for_another(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     changes: dict[str, Any] = {"inputs__encode_once": "pictures", "backbone__trainable": "last"}
-    trainer = Trainer(config(tmp_path / "out", lose(dataset), tiny_checkpoint, **changes), writes=False)
+    trainer = Trainer.open(config(tmp_path / "out", lose(dataset), tiny_checkpoint, **changes), writes=False)
     task: Any = trainer.tasks["sim"]
-    encoder = Encoder(trainer.policy, trainer.processing, task.source, task.episodes, 0)
+    encoder = FrameEncoder(trainer.policy, trainer.processing, task.source, task.episodes, 0)
     rows = encoder.encoded(tmp_path / "rows.npy").rows
     windows = Windows(task.source, 1, 1, episodes=task.episodes)
     assert encoder.shape[0] == len(windows)
     for n in range(len(windows)):
-        episode, frame = windows.place(n)
+        episode, frame = windows.locate(n)
         assert rows[episode][frame] == n
     lost = [(0, 7), (1, 3)]
     assert all(rows[e][t] == -1 for e, t in lost if e in rows) and 2 not in rows
@@ -142,6 +142,6 @@ def test_an_encoded_frame_is_never_taken_for_another(
 
 def test_a_run_on_what_is_left_learns(dataset: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     made = config(tmp_path / "out", lose(dataset), tiny_checkpoint, steps=12, optimiser__learning_rate=3e-3)
-    run(Trainer(made))
+    run(Trainer.open(made))
     losses = [row["loss"] for row in curve(made.out)]
     assert np.mean(losses[-3:]) < np.mean(losses[:3])

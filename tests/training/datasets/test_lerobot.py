@@ -31,11 +31,11 @@ def write(path: Path, robot: str = "rover", names: tuple[str, ...] = ("v", "w"))
     """Frame t of episode e is grey 40 e + 10 t, with actions 100 e + t."""
     with LeRobotWriter(path, robot, 10, "front", (16, 24), ("x", "y", "z"), names) as writer:
         for e, length in enumerate(LENGTHS):
-            pictures = [to_jpeg(grey(40 * e + 10 * t)) for t in range(length)]
+            images = [to_jpeg(grey(40 * e + 10 * t)) for t in range(length)]
             rows = np.arange(length, dtype=np.float32)[:, None] + 100 * e
             pixels = grey(40 * e).reshape(-1, 3)
             numbers = rows + np.zeros((1, 3), np.float32), rows + np.zeros((1, len(names)), np.float32)
-            writer.add(Recording(f"task {e}", pictures, pixels, *numbers))
+            writer.add(Recording(f"task {e}", images, pixels, *numbers))
         writer.finish({})
     return path
 
@@ -64,14 +64,14 @@ def test_what_was_written_is_read_back(source: LeRobotSource) -> None:
     for e, length in enumerate(LENGTHS):
         np.testing.assert_array_equal(source.actions(e)[:, 0], 100 * e + np.arange(length))
         assert source.states(e).shape == (length, 3) and source.states(e).dtype == np.float32
-        seen = source.pictures(e, [length - 1, 0])["front"]
+        seen = source.images(e, [length - 1, 0])["front"]
         assert seen.shape == (2, 16, 24, 3) and seen.dtype == np.uint8
         np.testing.assert_allclose(seen.mean((1, 2, 3)), [40 * e + 10 * (length - 1), 40 * e], atol=2)
 
 
 def test_a_source_can_be_sent_to_a_loaders_workers(source: LeRobotSource) -> None:
     twin = pickle.loads(pickle.dumps(source))
-    np.testing.assert_array_equal(twin.pictures(1, [2])["front"], source.pictures(1, [2])["front"])
+    np.testing.assert_array_equal(twin.images(1, [2])["front"], source.images(1, [2])["front"])
 
 
 def test_row_groups_that_cut_through_episodes_are_read_all_the_same(
@@ -81,7 +81,7 @@ def test_row_groups_that_cut_through_episodes_are_read_all_the_same(
     again = LeRobotSource(copy)
     for e, length in enumerate(LENGTHS):
         frames = list(range(length))
-        np.testing.assert_array_equal(again.pictures(e, frames)["front"], source.pictures(e, frames)["front"])
+        np.testing.assert_array_equal(again.images(e, frames)["front"], source.images(e, frames)["front"])
 
 
 def test_the_split_of_a_dataset_is_respected(copy: Path) -> None:
@@ -114,23 +114,23 @@ def test_pictures_kept_as_video_are_read(copy: Path, codec: str) -> None:
     file = to_video(copy, codec)
     source = LeRobotSource(copy)
     for e, length in enumerate(LENGTHS):
-        seen = source.pictures(e, range(length))["front"]
+        seen = source.images(e, range(length))["front"]
         assert [number_of(image) for image in seen] == [40 * e + t for t in range(length)]
     twin = pickle.loads(pickle.dumps(source))
-    assert [number_of(image) for image in twin.pictures(1, [4, 0])["front"]] == [44, 40]
+    assert [number_of(image) for image in twin.images(1, [4, 0])["front"]] == [44, 40]
     file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(UsageError, match=r"file-000\.mp4, episode 2, frame 4: "):
-        LeRobotSource(copy).pictures(2, [4])
+        LeRobotSource(copy).images(2, [4])
     file.unlink()
     with pytest.raises(UsageError, match=r"file-000\.mp4 is missing$"):
         LeRobotSource(copy)
-    assert LeRobotSource(copy, cameras=()).pictures(0, [0]) == {}
+    assert LeRobotSource(copy, cameras=()).images(0, [0]) == {}
 
 
 def test_a_dataset_that_does_not_say_where_its_videos_are_is_refused(copy: Path) -> None:
     to_video(copy, "h264")
     change_info(copy, video_path=None)
-    with pytest.raises(UsageError, match=r"info\.json: video_path None names no file"):
+    with pytest.raises(UsageError, match=r"info\.json: video_path None does not name a file"):
         LeRobotSource(copy)
     table = pq.read_table(copy / EPISODES)
     pq.write_table(table.drop_columns(["videos/observation.images.front/from_timestamp"]), copy / EPISODES)
@@ -152,8 +152,8 @@ def test_encoded_pictures_in_memory_stay_within_their_limit(
     again = LeRobotSource(copy)
     for e in (0, 1, 2, 1, 0):
         frames = list(range(LENGTHS[e]))
-        np.testing.assert_array_equal(again.pictures(e, frames)["front"], source.pictures(e, frames)["front"])
-        assert 0 < sum(pictures.nbytes for pictures in again._groups.values()) <= 3000
+        np.testing.assert_array_equal(again.images(e, frames)["front"], source.images(e, frames)["front"])
+        assert 0 < sum(images.nbytes for images in again._groups.values()) <= 3000
 
 
 def change_info(path: Path, **changes: Any) -> None:
@@ -201,7 +201,7 @@ def put(row: int, key: str, value: Any) -> Callable[[Path], None]:
             lambda path: pq.write_table(pq.read_table(path / DATA).drop_columns(["action"]), path / DATA),
             r"file-000.parquet: it has no column 'action'",
         ),
-        (lambda path: change_info(path, data_path="data/{episode_chunk}"), r"data_path .* names no file"),
+        (lambda path: change_info(path, data_path="data/{episode_chunk}"), r"data_path .* does not name"),
         (put(5, "task_index", 7), r"episode 1: task 1, 7 is not one task of .*tasks.parquet"),
         (lambda path: (path / DATA).unlink(), r"file-000.parquet is missing"),
         (lambda path: (path / DATA).write_bytes(b"PAR1"), r"file-000.parquet can't be read"),
@@ -212,7 +212,7 @@ def put(row: int, key: str, value: Any) -> Callable[[Path], None]:
         (lambda path: (path / EPISODES).write_bytes(b"PAR1"), r"episodes/.*file-000.parquet can't be read"),
         (lambda path: change_info(path, features={"action": {}}), r"info.json does not describe"),
         (lambda path: (path / "meta/info.json").write_text("{"), r"info.json does not describe"),
-        (lambda path: (path / "meta/info.json").unlink(), r"is no LeRobotDataset: .*No such file"),
+        (lambda path: (path / "meta/info.json").unlink(), r"is not a LeRobotDataset: .*No such file"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_file_and_episode(
@@ -225,8 +225,8 @@ def test_what_is_wrong_is_named_with_file_and_episode(
 
 def test_an_unreadable_picture_is_named(copy: Path) -> None:
     put(4, "observation.images.front", {"bytes": b"no picture", "path": None})(copy)
-    with pytest.raises(UsageError, match=r"episode 1, frame 1: no readable picture"):
-        LeRobotSource(copy).pictures(1, [0, 1])
+    with pytest.raises(UsageError, match=r"episode 1, frame 1: the image can't be read"):
+        LeRobotSource(copy).images(1, [0, 1])
 
 
 def test_frames_off_their_time_and_frames_that_are_missing_are_told_apart(copy: Path) -> None:
@@ -246,7 +246,7 @@ def test_frames_off_their_time_and_frames_that_are_missing_are_told_apart(copy: 
     assert (short.length, short.late, short.missing) == (5, (), (1, 4))
     np.testing.assert_array_equal(source.actions(1)[torn.usable][:, 0], [100, 101, 103, 106])
     assert np.isnan(source.states(1)[4]).all()
-    seen = source.pictures(1, [3, 6])["front"].mean((1, 2, 3))
+    seen = source.images(1, [3, 6])["front"].mean((1, 2, 3))
     np.testing.assert_allclose(seen, [70, 100], atol=2)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from training.config_data import InputSettings, RobotSource
+from training.config_data import InputSettings, RobotSourceSettings
 from training.datasets.lerobot_meta import feature_names
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.datasets.statistics import compute_statistics, stored_statistics
@@ -73,10 +73,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lerobot") / "set"
     with LeRobotWriter(path, "arms", 10, "front", (16, 24), ("x", "y"), ("v",)) as writer:
         for e in range(2):
-            picture = np.full((16, 24, 3), 90, np.uint8)
+            image = np.full((16, 24, 3), 90, np.uint8)
             rows = np.arange(4, dtype=np.float32)[:, None] + 100 * e
             numbers = np.concatenate([rows, rows + 10], 1), rows + 20
-            writer.add(Recording("go", [to_jpeg(picture)] * 4, picture.reshape(-1, 3), *numbers))
+            writer.add(Recording("go", [to_jpeg(image)] * 4, image.reshape(-1, 3), *numbers))
         writer.finish({})
     return path
 
@@ -103,7 +103,7 @@ def rename(path: Path, **names: str) -> None:
 
 
 def opened(path: Path, state: tuple[str, ...] = (), **keys: Any) -> Any:
-    settings = RobotSource(kind="lerobot", path=path, **keys)
+    settings = RobotSourceSettings(kind="lerobot", path=path, **keys)
     return open_robot(settings, InputSettings(camera="front", state=state))
 
 
@@ -112,10 +112,15 @@ def test_other_keys_are_listed_and_can_be_chosen(copy: Path) -> None:
     there = r"info\.json: no feature 'action' of numbers; it has 'state' \(2\), 'actions' \(1\)$"
     with pytest.raises(UsageError, match=there) as caught:
         opened(copy)
-    assert "`action_keys` of the source" in caught.value.hint
+    assert (
+        "set action_keys of this source" in caught.value.hint
+        and "`action_keys: [actions]`" in caught.value.hint
+    )
     with pytest.raises(UsageError, match=r"no feature 'observation\.state' of numbers; it has") as caught:
         opened(copy, state=("x",), action_keys=("actions",))
-    assert "`state_keys` of the source" in caught.value.hint
+    assert (
+        "set state_keys of this source" in caught.value.hint and "`state_keys: [state]`" in caught.value.hint
+    )
     source = opened(copy, action_keys=("actions",), state_keys=("state",))
     assert (source.state_names, source.action_names) == (("x", "y"), ("v",))
     np.testing.assert_array_equal(source.actions(1)[:, 0], [120, 121, 122, 123])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import UsageError
-from training.datasets.source import Episode
+from training.datasets.source import RecordedEpisode
 from training.datasets.statistics import compute_statistics, describe, stored_statistics
 from training.datasets.windows import Windows, chunk_rows, history_rows
 
@@ -29,8 +29,8 @@ class MadeUp:
     tasks: tuple[str, ...] = ("task 0", "task 1", "task 2")
     state_names: tuple[str, ...] = ("x", "y", "z")
     action_names: tuple[str, ...] = ("v", "w")
-    episodes: Sequence[Episode] = tuple(
-        Episode(e, f"task {e}", n, Path("made-up")) for e, n in enumerate(LENGTHS)
+    episodes: Sequence[RecordedEpisode] = tuple(
+        RecordedEpisode(e, f"task {e}", n, Path("made-up")) for e, n in enumerate(LENGTHS)
     )
 
     def _rows(self, i: int, width: int) -> np.ndarray:
@@ -43,7 +43,7 @@ class MadeUp:
     def actions(self, i: int) -> np.ndarray:
         return self._rows(i, 2)
 
-    def pictures(self, i: int, frames: Sequence[int]) -> dict[str, np.ndarray]:
+    def images(self, i: int, frames: Sequence[int]) -> dict[str, np.ndarray]:
         return {"front": np.stack([np.full((4, 6, 3), 40 * i + 10 * t, np.uint8) for t in frames])}
 
 
@@ -61,7 +61,7 @@ def test_a_segment_has_one_chunk_for_its_newest_frame(source: MadeUp) -> None:
         True,
         False,
     ]
-    np.testing.assert_allclose(sample.pictures["front"].mean((1, 2, 3)), [60, 70, 80, 90], atol=2)
+    np.testing.assert_allclose(sample.images["front"].mean((1, 2, 3)), [60, 70, 80, 90], atol=2)
 
 
 def test_interleaved_every_frame_has_its_chunk(source: MadeUp) -> None:
@@ -70,7 +70,7 @@ def test_interleaved_every_frame_has_its_chunk(source: MadeUp) -> None:
     assert sample.states[:, 0].tolist() == [100, 100, 101]  # the first valid frame repeats to the left
     assert sample.actions[..., 0].tolist() == [[100, 101], [100, 101], [101, 102]]
     assert sample.action_mask.tolist() == [[False, False], [True, True], [True, True]]
-    np.testing.assert_allclose(sample.pictures["front"].mean((1, 2, 3)), [40, 40, 50], atol=2)
+    np.testing.assert_allclose(sample.images["front"].mean((1, 2, 3)), [40, 40, 50], atol=2)
 
 
 @given(st.integers(0, 50), st.integers(1, 20), st.integers(1, 20), st.integers(0, 50))
@@ -92,15 +92,15 @@ def test_rows_stay_inside_the_episode_and_masks_tell_which_are_real(
 def test_windows_number_every_frame_once(source: MadeUp, chosen: list[int]) -> None:
     windows = Windows(source, 1, 1, episodes=chosen)
     wanted = [(i, frame) for i in chosen for frame in range(LENGTHS[i])]
-    assert [windows.place(n) for n in range(len(windows))] == wanted
+    assert [windows.locate(n) for n in range(len(windows))] == wanted
     with pytest.raises(IndexError):
-        windows.place(len(windows))
+        windows.locate(len(windows))
 
 
 def with_bad(bad: set[int], length: int = 9) -> MadeUp:
     """One episode of which some frames are late and the others of them missing."""
     late, missing = tuple(sorted(bad)[::2]), tuple(sorted(bad)[1::2])
-    return MadeUp(episodes=(Episode(1, "task 1", length, Path("made-up"), late, missing),))
+    return MadeUp(episodes=(RecordedEpisode(1, "task 1", length, Path("made-up"), late, missing),))
 
 
 @given(st.sets(st.integers(0, 8), max_size=3), st.integers(1, 4), st.integers(1, 4), st.booleans())
@@ -120,7 +120,7 @@ def test_a_window_with_a_frame_that_can_not_be_used_drops_out(
             Windows(with_bad(bad), window, horizon, mode)
         return
     windows = Windows(with_bad(bad), window, horizon, mode)
-    assert [windows.place(n) for n in range(len(windows))] == [(0, frame) for frame in wanted]
+    assert [windows.locate(n) for n in range(len(windows))] == [(0, frame) for frame in wanted]
     assert windows.dropped == 9 - len(wanted)
 
 

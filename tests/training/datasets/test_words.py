@@ -26,8 +26,8 @@ def test_questions_and_pictures_are_read(folder: Path) -> None:
     words = WordsFolder(folder)
     [question] = words.questions
     assert (question.prompt, question.answer) == ("detect cup", "cup")
-    assert words.picture(0).shape == (1, 4, 6, 3)
-    assert words.picture(0)[0, 0, 0].tolist() == [200, 0, 0]
+    assert words.image(0).shape == (1, 4, 6, 3)
+    assert words.image(0)[0, 0, 0].tolist() == [200, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_damaged_metadata_is_refused_by_line(folder: Path, text: str, message: s
 
 def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
     (folder / "a.png").write_text("no image")
-    with pytest.raises(UsageError, match=r"a\.png is no readable image"):
-        WordsFolder(folder).picture(0)
+    with pytest.raises(UsageError, match=r"a\.png is not a readable image"):
+        WordsFolder(folder).image(0)
     (folder / "metadata.jsonl").unlink()
     with pytest.raises(UsageError, match=r"cannot read .*metadata\.jsonl"):
         WordsFolder(folder)

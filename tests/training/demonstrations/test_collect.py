@@ -20,7 +20,7 @@ from training.datasets import lerobot_writer
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrations import collect
-from training.demonstrations.collect import Job, main
+from training.demonstrations.collect import CollectSettings, main
 from training.demonstrations.demonstrator import STATE_NAMES, Pushes, to_jpeg
 
 ARGUMENTS = ["--jobs", "1", "--height", "24", "--target", "cup"]
@@ -39,7 +39,7 @@ class MadeUp:
     def __init__(self, then: Any = lambda count: None, good: Any = lambda count: True) -> None:
         self.then, self.good, self.count = then, good, 0
 
-    def __call__(self, job: Job) -> "MadeUp":
+    def __call__(self, job: CollectSettings) -> "MadeUp":
         return self
 
     def play(self, seed: int) -> Recording | None:
@@ -101,7 +101,7 @@ def test_the_same_seed_gives_the_same_demonstrations(pushed: Path, tmp_path: Pat
     assert main(["--out", str(tmp_path / "b"), *ARGUMENTS, "--episodes", "1", "--noise", "0.5"]) == 0
     a, b = LeRobotSource(pushed), LeRobotSource(tmp_path / "b")
     np.testing.assert_array_equal(a.actions(0), b.actions(0))
-    np.testing.assert_array_equal(a.pictures(0, [3])["front"], b.pictures(0, [3])["front"])
+    np.testing.assert_array_equal(a.images(0, [3])["front"], b.images(0, [3])["front"])
 
 
 def test_in_a_dagger_round_the_policy_drives_and_the_expert_labels(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_file_that_has_grown_is_followed_by_another(
     [
         (["--target", "tiger"], "can't have a 'tiger'"),
         (["--noise", "1.5"], "not a number from 0 to 1"),
-        (["--rate-hz", "60"], "30 pictures a second"),
+        (["--rate-hz", "60"], "takes 30 frames per second"),
         (["--height", "999"], "not between 8 and the camera's 240"),
         (["--episodes", "0"], "above 0"),
     ],

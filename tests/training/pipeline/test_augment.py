@@ -6,11 +6,11 @@ import pytest
 from edge.errors import UsageError
 from training.config import AugmentSettings
 from training.config_data import InstructionSettings
-from training.pipeline.augment import augment_actions, augment_pictures, check_instruction, instruct
+from training.pipeline.augment import augment_actions, augment_images, check_instruction, instruct
 
 
 @pytest.fixture
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (3, 12, 16, 3), dtype=np.uint8)
 
 
@@ -18,36 +18,36 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def test_without_settings_nothing_changes(pictures: np.ndarray) -> None:
-    assert augment_pictures(pictures, AugmentSettings(), rng()) is pictures
+def test_without_settings_nothing_changes(images: np.ndarray) -> None:
+    assert augment_images(images, AugmentSettings(), rng()) is images
     actions = rng().normal(size=(4, 3))
     assert augment_actions(actions, False, AugmentSettings(), rng()) is actions
 
 
-def test_all_frames_of_a_window_change_alike(pictures: np.ndarray) -> None:
+def test_all_frames_of_a_window_change_alike(images: np.ndarray) -> None:
     settings = AugmentSettings(shift_px=3, brightness=0.2, contrast=0.3, colour=0.2)
-    together = augment_pictures(pictures, settings, rng(1))
+    together = augment_images(images, settings, rng(1))
     for i in range(3):
-        alone = augment_pictures(pictures[i : i + 1], settings, rng(1))
+        alone = augment_images(images[i : i + 1], settings, rng(1))
         np.testing.assert_array_equal(alone[0], together[i])
-    assert together.shape == pictures.shape and together.dtype == np.uint8
-    assert (together != pictures).any()
-    np.testing.assert_array_equal(together, augment_pictures(pictures, settings, rng(1)))
-    assert (together != augment_pictures(pictures, settings, rng(2))).any()
+    assert together.shape == images.shape and together.dtype == np.uint8
+    assert (together != images).any()
+    np.testing.assert_array_equal(together, augment_images(images, settings, rng(1)))
+    assert (together != augment_images(images, settings, rng(2))).any()
 
 
 def test_a_shift_moves_pixels_and_repeats_the_edge() -> None:
-    pictures = np.zeros((1, 20, 20, 3), np.uint8)
-    pictures[0, 10, 10] = 255
+    images = np.zeros((1, 20, 20, 3), np.uint8)
+    images[0, 10, 10] = 255
     places = set()
     for seed in range(200):
-        shifted = augment_pictures(pictures, AugmentSettings(shift_px=2), rng(seed))
+        shifted = augment_images(images, AugmentSettings(shift_px=2), rng(seed))
         [place] = np.argwhere(shifted[0, ..., 0] == 255)
         places.add(tuple(int(v) - 10 for v in place))
     assert places == {(y, x) for y in range(-2, 3) for x in range(-2, 3)}
     edge = np.zeros((1, 8, 8, 3), np.uint8)
     edge[0, 0] = 7
-    seen = [augment_pictures(edge, AugmentSettings(shift_px=2), rng(s)) for s in range(50)]
+    seen = [augment_images(edge, AugmentSettings(shift_px=2), rng(s)) for s in range(50)]
     assert {int((s[0, :, 0, 0] == 7).sum()) for s in seen} == {0, 1, 2, 3}
 
 
@@ -58,10 +58,10 @@ def test_brightness_contrast_and_colour_stay_in_their_range() -> None:
         (AugmentSettings(colour=0.1), 90, 110),
         (AugmentSettings(contrast=0.5), 127 - 42, 127 - 13),
     ):
-        found = [augment_pictures(grey, settings, rng(seed))[0, 0, 0] for seed in range(200)]
+        found = [augment_images(grey, settings, rng(seed))[0, 0, 0] for seed in range(200)]
         assert low <= np.min(found) < np.max(found) <= high
         assert settings.colour == 0 or any(len(set(pixel.tolist())) > 1 for pixel in found)
-    white = augment_pictures(np.full((1, 2, 2, 3), 250, np.uint8), AugmentSettings(brightness=1.0), rng(3))
+    white = augment_images(np.full((1, 2, 2, 3), 250, np.uint8), AugmentSettings(brightness=1.0), rng(3))
     assert white.dtype == np.uint8 and len(np.unique(white)) == 1  # clipped, not wrapped round
 
 

@@ -23,7 +23,7 @@ from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.datasets.windows import Windows
 from training.demonstrations.demonstrator import to_jpeg
 from training.pipeline import encode
-from training.pipeline.encode import Encoder
+from training.pipeline.encode import FrameEncoder
 from training.policy import load_policy
 from training.train import main, run
 from training.trainer import Trainer
@@ -43,8 +43,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
             images = np.repeat((255 * light).astype(np.uint8)[:, None], 32, 1).repeat(24, 2)
             images = np.repeat(images[..., None], 3, 3)
             task = f"detect {('red', 'blue')[episode % 2]} cup"
-            pictures = [to_jpeg(image) for image in images]
-            writer.add(Recording(task, pictures, images[0].reshape(-1, 3), light * 2, light - 0.5))
+            encoded = [to_jpeg(image) for image in images]
+            writer.add(Recording(task, encoded, images[0].reshape(-1, 3), light * 2, light - 0.5))
         writer.finish({})
     return path
 
@@ -81,7 +81,7 @@ def begun(dataset: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPat
     """A policy whose action and state tokens have learnt a little."""
     out = tmp_path_factory.mktemp("begun") / "run"
     policy = {"history": "none", "window": 1, "horizon": 2, "action_tokens": 2, "head": FC}
-    run(Trainer(config(out, dataset, tiny_checkpoint, "none", policy=policy, steps=2)))
+    run(Trainer.open(config(out, dataset, tiny_checkpoint, "none", policy=policy, steps=2)))
     return out / "last"
 
 
@@ -95,7 +95,7 @@ def test_tokens_encoded_once_lose_as_much_as_pictures(
         "head": LSTM | {"kind": kind},
     }  # fmt: skip
     for once in ("none", "pictures"):
-        run(Trainer(config(tmp_path / once, dataset, tiny_checkpoint, once, policy=policy, steps=3)))
+        run(Trainer.open(config(tmp_path / once, dataset, tiny_checkpoint, once, policy=policy, steps=3)))
     mine, theirs = curve(tmp_path / "pictures"), curve(tmp_path / "none")
     assert mine[0]["loss"] == pytest.approx(theirs[0]["loss"], rel=2e-3)
     # AdamW's first steps turn on the signs of gradients, so that small differences grow.
@@ -109,9 +109,9 @@ def test_features_computed_once_lose_as_much_as_pictures(
     for once in ("none", "steps"):
         frozen = {"path": str(tiny_checkpoint), "trainable": "frozen"}
         made = config(tmp_path / once, dataset, tiny_checkpoint, once, backbone=frozen, start=str(begun))
-        found[once] = Trainer(made).validate()["validation"]
+        found[once] = Trainer.open(made).validate()["validation"]
     assert found["steps"] == pytest.approx(found["none"], rel=5e-3)
-    trainer = Trainer(config(tmp_path / "run", dataset, tiny_checkpoint, "steps", start=str(begun)))
+    trainer = Trainer.open(config(tmp_path / "run", dataset, tiny_checkpoint, "steps", start=str(begun)))
     learning = {name for name, p in trainer.policy.named_parameters() if p.requires_grad}
     assert learning and all(name.startswith("head.") for name in learning)
     run(trainer)
@@ -127,14 +127,14 @@ def test_features_begin_with_the_pictures_of_an_earlier_run(
         fields = settings(tmp_path / folder, dataset, tiny_checkpoint, "steps", start=str(begun))
         fields["inputs"]["encoded"] = str(tmp_path / folder)
         before = set((tmp_path / folder).glob("*.npy"))
-        Trainer(parse_config(fields, "test"))
+        Trainer.open(parse_config(fields, "test"))
         (file,) = set((tmp_path / folder).glob("*.npy")) - before
         return np.asarray(open_rows(file), np.float32)
 
     alone = features("alone")
     shared = settings(tmp_path / "run", dataset, tiny_checkpoint, "pictures")
     shared["inputs"]["encoded"] = str(tmp_path / "shared")
-    Trainer(parse_config(shared, "test"))
+    Trainer.open(parse_config(shared, "test"))
     with monkeypatch.context() as patch:
         patch.setattr(Windows, "__getitem__", without_pictures(Windows.__getitem__))
         assert features("shared") == pytest.approx(alone, abs=5e-3)
@@ -145,7 +145,7 @@ def without_pictures(get: Any) -> Any:
 
     def take(self: Windows, i: int) -> Any:
         sample = get(self, i)
-        assert i == 0 or not sample.pictures
+        assert i == 0 or not sample.images
         return sample
 
     return take
@@ -165,13 +165,13 @@ def test_a_run_that_was_killed_goes_on_exactly_and_encodes_nothing_again(
 
     start = {"start": str(begun)} if once == "steps" else {}
     whole = config(tmp_path / "whole", dataset, tiny_checkpoint, once, **start)
-    run(Trainer(whole))
+    run(Trainer.open(whole))
     parted = config(tmp_path / "parted", dataset, tiny_checkpoint, once, **start)
     with pytest.raises(KeyboardInterrupt):
-        run(Trainer(parted), killed)
-    trainer = Trainer(parted.model_copy(update={"workers": 1}), resume=True)
-    monkeypatch.setattr(Encoder, "_fill", no_pictures)
-    monkeypatch.setattr(LeRobotSource, "pictures", no_pictures)
+        run(Trainer.open(parted), killed)
+    trainer = Trainer.open(parted.model_copy(update={"workers": 1}), resume=True)
+    monkeypatch.setattr(FrameEncoder, "_fill", no_pictures)
+    monkeypatch.setattr(LeRobotSource, "images", no_pictures)
     run(trainer)
     a, b = (load_policy(made.out / "last")[0].state_dict() for made in (whole, parted))
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -184,9 +184,9 @@ def test_half_a_file_is_never_taken_for_a_whole_one(
     folder = tmp_path / "encoded"
     shared = settings(tmp_path / "a", dataset, tiny_checkpoint, "pictures", steps=1)
     shared["inputs"]["encoded"] = str(folder)
-    made, rows, count = parse_config(shared, "test"), Encoder._rows, []
+    made, rows, count = parse_config(shared, "test"), FrameEncoder._rows, []
 
-    def dies(self: Encoder, inputs: Any) -> Any:
+    def dies(self: FrameEncoder, inputs: Any) -> Any:
         count.append(inputs)
         if len(count) > 1:
             raise KeyboardInterrupt
@@ -194,11 +194,11 @@ def test_half_a_file_is_never_taken_for_a_whole_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(encode, "BATCH", 8)
-        patch.setattr(Encoder, "_rows", dies)
+        patch.setattr(FrameEncoder, "_rows", dies)
         with pytest.raises(KeyboardInterrupt):
-            Trainer(made)
+            Trainer.open(made)
     assert len(count) == 2 and not list(folder.glob("*.npy"))
-    run(Trainer(made.model_copy(update={"out": tmp_path / "b"})))
+    run(Trainer.open(made.model_copy(update={"out": tmp_path / "b"})))
     (file,) = folder.glob("*.npy")
     assert open_rows(file).shape == (36, 1, 6, 32) and [p.name for p in folder.iterdir()] == [file.name]
 
@@ -209,28 +209,28 @@ def test_a_disk_without_room_is_told_how_much_is_needed(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(encode.shutil, "disk_usage", lambda folder: usage(10, 10, 1000))
     with pytest.raises(UsageError, match=rf"36 frames take {36 * 6 * 32 * 2} bytes, .* has 1000 free"):
-        Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, "pictures"))
+        Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, "pictures"))
     assert not list(tmp_path.rglob("*.npy"))
 
 
 @pytest.mark.parametrize(
     ("once", "changes", "message"),
     [
-        ("pictures", {"augmentation": {"shift_px": 2}}, "augmentation changes the pictures"),
-        ("pictures", {"backbone__trainable": "full"}, "full trains what encodes the pictures"),
-        ("pictures", {"policy__history": "video"}, "a clip's pictures are encoded together"),
+        ("pictures", {"augmentation": {"shift_px": 2}}, "augmentation changes the images"),
+        ("pictures", {"backbone__trainable": "full"}, "full trains what encodes the images"),
+        ("pictures", {"policy__history": "video"}, "a clip's images are encoded together"),
         ("steps", {"backbone__trainable": "lora"}, "trainable must be frozen"),
-        ("steps", {"policy__history": "pre"}, "a head that comes after the backbone"),
-        ("steps", {"policy__head": {"kind": "discrete"}}, "a head that comes after the backbone"),
+        ("steps", {"policy__history": "pre"}, "a head behind the backbone"),
+        ("steps", {"policy__head": {"kind": "discrete"}}, "a head behind the backbone"),
         ("steps", {"sources__w": {"kind": "words", "path": "x"}}, "sources of kind words"),
-        ("steps", {}, "the action token must have learnt before"),
+        ("steps", {}, "the action token must be trained already"),
     ],
 )
 def test_what_can_not_be_encoded_once_is_refused(
     once: str, changes: dict[str, Any], message: str, dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, once, **changes))
+        Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, once, **changes))
     assert not (tmp_path / "out").exists()
 
 
@@ -240,7 +240,7 @@ def test_features_need_a_policy_whose_state_token_learnt(
     inputs = {"camera": "front", "state": ["x"], "instruction": {"end": "\n"}, "encode_once": "steps"}
     made = config(tmp_path / "out", dataset, tiny_checkpoint, "steps", start=str(begun), inputs=inputs)
     with pytest.raises(UsageError, match=r"has no state\.pose\.weight of shape"):
-        Trainer(made)
+        Trainer.open(made)
 
 
 def test_a_dry_run_foretells_the_encoding_and_writes_nothing(
@@ -269,14 +269,14 @@ def test_ctrl_c_saves_the_step_it_came_to(dataset: Path, tiny_checkpoint: Path, 
         while time.monotonic() < end and not (rows.exists() and len(rows.read_text().splitlines()) > 3):
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=60)[1]
+        shown = process.communicate(timeout=60)[1]
     finally:
         process.kill()
-    assert process.returncode == 130, told
-    assert f"to go on: vla-edge train {file} --resume" in told
+    assert process.returncode == 130, shown
+    assert f"to go on: vla-edge train {file} --resume" in shown
     saved = (tmp_path / "out" / "last").resolve().name
     assert saved == f"step-{len(curve(tmp_path / 'out')):08d}"
-    assert Trainer(parse_config(fields, "test"), resume=True).step == len(curve(tmp_path / "out"))
+    assert Trainer.open(parse_config(fields, "test"), resume=True).step == len(curve(tmp_path / "out"))
 
 
 @pytest.mark.slow
@@ -292,6 +292,6 @@ def test_of_two_processes_one_encodes_and_both_learn(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     sources = {"sim": {"kind": "lerobot", "path": str(dataset), "batch_size": 8}}
-    run(Trainer(config(tmp_path / "one", dataset, tiny_checkpoint, "pictures", sources=sources)))
+    run(Trainer.open(config(tmp_path / "one", dataset, tiny_checkpoint, "pictures", sources=sources)))
     for mine, theirs in zip(curve(tmp_path / "two"), curve(tmp_path / "one"), strict=True):
         assert mine["loss"] == pytest.approx(theirs["loss"], abs=1e-3)

@@ -19,7 +19,7 @@ from tests.training.small_run import config, curve, write_dataset
 from training.pipeline import loading
 from training.pipeline.loading import choose_workers, load
 from training.pipeline.processing import to_device
-from training.pipeline.stream import Parts, RobotTask
+from training.pipeline.stream import RobotTask, TaskBatches
 from training.train import main, run
 from training.trainer import Trainer
 from vla.fusion import Inputs
@@ -94,7 +94,7 @@ def test_workers_prepare_the_batches_that_no_worker_would(
     found = []
     for workers in (0, 2):
         changes = {"augmentation": {"shift_px": 2, "contrast": 0.2}, "workers": workers}
-        trainer = Trainer(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
+        trainer = Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
         found.append([parts[0]["sim"] for parts in trainer.batches()])
     assert len(found[0]) == len(found[1]) == 6
     for (inputs, targets), (again, same) in zip(*found, strict=True):
@@ -102,13 +102,13 @@ def test_workers_prepare_the_batches_that_no_worker_would(
         assert inputs.images.dtype == torch.uint8 and again.images.is_shared()
 
 
-class Slow(Dataset[Parts]):
+class Slow(Dataset[TaskBatches]):
     """Takes its time for the first two batches."""
 
-    def __init__(self, batches: Dataset[Parts]) -> None:
+    def __init__(self, batches: Dataset[TaskBatches]) -> None:
         self._batches = batches
 
-    def __getitem__(self, number: int) -> Parts:
+    def __getitem__(self, number: int) -> TaskBatches:
         time.sleep(0.4 * (number < 2))
         return self._batches[number]
 
@@ -125,8 +125,8 @@ def test_the_share_of_time_without_data_is_told(
     learn = Trainer.update
     monkeypatch.setattr(Trainer, "update", update)
     made = config(tmp_path / "out", dataset, tiny_checkpoint, steps=4, validation__every=4, log_every=2)
-    trainer = Trainer(made)
-    trainer._batches = Slow(trainer._batches)  # type: ignore[assignment]
+    trainer = Trainer.open(made)
+    trainer.stream = Slow(trainer.stream)  # type: ignore[assignment]
     run(trainer)
     early, late = (row["waiting_for_data"] for row in curve(made.out) if "loss" in row)
     assert 0.4 < early < 1 and 0 < late < 0.3
@@ -172,5 +172,5 @@ def test_a_device_makes_of_bytes_what_the_runtime_makes_of_an_image(
 def test_the_size_of_a_batch_is_that_of_its_tensors() -> None:
     ids, mask = torch.zeros(2, 3, dtype=torch.int64), torch.zeros(2, 3, dtype=torch.bool)
     inputs = Inputs(torch.zeros(2, 1, 3, 4, 5, dtype=torch.uint8), ids, mask, mask)
-    parts = Parts({"sim": (inputs, Targets(torch.zeros(2, 1, 1, 1), mask))})
+    parts = TaskBatches({"sim": (inputs, Targets(torch.zeros(2, 1, 1, 1), mask))})
     assert parts.size_bytes == 120 + 48 + 6 + 6 + 8 + 6

@@ -1,19 +1,20 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from edge.bundle.bundle import load_bundle
+from edge.bundle.bundle import load_bundle, write_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.perception.floor_scan import COLUMNS, FLOOR_INPUT, check_floor
-from export.sources.grounding import export_grounding
+from export.sources.build import SourceOptions, build_bundle
 from training.recipes.floor import (
     BINS,
     TOP,
     FloorNet,
-    Recipe,
+    FloorRecipe,
     augment,
     export_floor,
     main,
@@ -73,7 +74,7 @@ def test_scores_tell_too_far_from_too_near():
 def test_learns_and_leaves_its_curve(tmp_path: Path):
     _write_data(tmp_path / "data")
     out = tmp_path / "out"
-    train(tmp_path / "data", tmp_path / "data", out, Recipe(steps=3, batch=4))
+    train(tmp_path / "data", tmp_path / "data", out, FloorRecipe(steps=3, batch=4))
     assert {path.name for path in out.iterdir()} == {"recipe.json", "curve.jsonl", "floor.pt"}
     with pytest.raises(UsageError, match="no floor dataset"):
         main(["--data", str(tmp_path), "--val", str(tmp_path), "--out", str(out)])
@@ -87,10 +88,10 @@ def test_the_graph_is_a_floor_graph(floor_onnx: bytes):
 
 
 def test_a_bundle_can_bring_a_floor_graph(floor_onnx: bytes, tiny_checkpoint: Path, tmp_path: Path):
-    export_grounding(tiny_checkpoint, tmp_path / "b", random_images=1, floor=floor_onnx)
+    options = SourceOptions("b", random_images=1, floor=floor_onnx)
+    write_bundle(tmp_path / "b", build_bundle(tiny_checkpoint, options))
     bundle = load_bundle(tmp_path / "b")
     assert bundle.read("floor") == floor_onnx
     assert set(bundle.manifest.graphs) == {"vision", "prefill", "decode", "floor"}
     with pytest.raises(BundleRefused, match="not a floor graph"):
-        export_grounding(tiny_checkpoint, tmp_path / "c", floor=bundle.read("vision"))
-    assert not (tmp_path / "c").exists()
+        build_bundle(tiny_checkpoint, replace(options, floor=bundle.read("vision")))

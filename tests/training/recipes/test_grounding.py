@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from edge.errors import UsageError
-from training.recipes.batches import Encoder
-from training.recipes.grounding import Grounder, Recipe, Trainer, augment, main
+from training.recipes.batches import QuestionEncoder
+from training.recipes.grounding import Grounder, GrounderRecipe, GrounderTrainer, augment, main
 from training.recipes.grounding_loss import DenseHead, answer_loss, presence_loss
-from training.recipes.questions import Question
+from training.recipes.questions import GroundingQuestion
 from vla.backbones.paligemma import TinyConfig
 from vla.backbones.tokenizer import build_tokenizer
 
-RECIPE = Recipe(vision_steps=2, vision_batch=4, steps=4, images=2, questions=2, warmup_steps=1)
+RECIPE = GrounderRecipe(vision_steps=2, vision_batch=4, steps=4, images=2, questions=2, warmup_steps=1)
 
 
 @pytest.fixture(scope="module")
@@ -29,16 +29,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trainer(data: Path, out: Path, recipe: Recipe = RECIPE) -> Trainer:
-    return Trainer(data, data, out, recipe, compiled=False)
+def trainer(data: Path, out: Path, recipe: GrounderRecipe = RECIPE) -> GrounderTrainer:
+    return GrounderTrainer(data, data, out, recipe, compiled=False)
 
 
 def test_the_masks_are_paligemmas_own() -> None:
     torch.manual_seed(0)
     config, tokenizer = TinyConfig(), build_tokenizer()
-    net, encoder = Grounder(config).eval(), Encoder(tokenizer, config.image_tokens)
+    net, encoder = Grounder(config).eval(), QuestionEncoder(tokenizer, config.image_tokens)
     box = np.array([0.1, 0.2, 0.5, 0.6], np.float32)
-    batch = encoder.batch([Question("detect red cup", "red cup", box), Question("detect cup", "none")])
+    batch = encoder.batch(
+        [GroundingQuestion("detect red cup", "red cup", box), GroundingQuestion("detect cup", "none")]
+    )
     pixels = torch.randn(2, 3, 144, 192)
     types = torch.ones_like(batch.ids)
     for row, prompt in zip(types, ("detect red cup", "detect cup"), strict=True):
@@ -54,31 +56,33 @@ def test_the_masks_are_paligemmas_own() -> None:
 
 
 def test_a_perfect_answer_costs_nothing_and_a_wrong_one_does() -> None:
-    encoder = Encoder(build_tokenizer(), 108)
-    batch = encoder.batch([Question("detect cup", "cup", np.array([0.1, 0.2, 0.5, 0.6], np.float32))])
+    encoder = QuestionEncoder(build_tokenizer(), 108)
+    batch = encoder.batch(
+        [GroundingQuestion("detect cup", "cup", np.array([0.1, 0.2, 0.5, 0.6], np.float32))]
+    )
     logits = torch.full((1, 10, 1068), -30.0)
     bins = torch.arange(1024)
     for i in range(4):
-        where = batch.place[0, i] * 1023
-        logits[0, i, encoder.first_place :] = -0.5 * ((bins - where) / 4.0) ** 2
+        where = batch.location[0, i] * 1023
+        logits[0, i, encoder.first_location :] = -0.5 * ((bins - where) / 4.0) ** 2
     for i in range(4, 6):
         logits[0, i, batch.answer[0, i]] = 30.0
-    tokens, l1 = answer_loss(logits, batch, encoder.first_place, 4.0)
+    tokens, l1 = answer_loss(logits, batch, encoder.first_location, 4.0)
     assert tokens < 1e-3 and l1 < 1e-3
-    tokens, l1 = answer_loss(logits.roll(200, -1), batch, encoder.first_place, 4.0)
+    tokens, l1 = answer_loss(logits.roll(200, -1), batch, encoder.first_location, 4.0)
     assert tokens > 1 and l1 > 0.1
 
 
 def test_presence_is_decided_by_all_places_together_and_captions_do_not_count() -> None:
-    encoder = Encoder(build_tokenizer(), 108)
+    encoder = QuestionEncoder(build_tokenizer(), 108)
     box = np.array([0.1, 0.2, 0.5, 0.6], np.float32)
-    there, absent = Question("detect cup", "cup", box), Question("detect cup", "none")
+    there, absent = GroundingQuestion("detect cup", "cup", box), GroundingQuestion("detect cup", "none")
     none = encoder.words("none")[0]
     logits = torch.zeros(3, 10, 1068)
     logits[:, 0, none] = 6.0  # above any single place, below the 1024 of them together: log 1024 = 6.9
-    caption = Question("caption en", "red cup")
-    sure = presence_loss(logits, encoder.batch([there, there, caption]), encoder.first_place, none)
-    wrong = presence_loss(logits, encoder.batch([absent, absent, caption]), encoder.first_place, none)
+    caption = GroundingQuestion("caption en", "red cup")
+    sure = presence_loss(logits, encoder.batch([there, there, caption]), encoder.first_location, none)
+    wrong = presence_loss(logits, encoder.batch([absent, absent, caption]), encoder.first_location, none)
     odds = np.log(1024) - 6
     assert sure.item() == pytest.approx(np.log1p(np.exp(-odds)), rel=1e-4)
     assert wrong.item() == pytest.approx(np.log1p(np.exp(odds)), rel=1e-4)

@@ -9,6 +9,7 @@ from vla.backbones.tiny import tiny_inputs
 from vla.checkpoint import load_vla, save_vla
 from vla.heads import HeadConfig
 from vla.model import VLA, VLAConfig
+from vla.rollout import Rollout
 
 CODE = """
 from pathlib import Path
@@ -45,7 +46,9 @@ def test_policy_on_a_pinned_folder_survives_its_checkpoint(folder: Path, tmp_pat
         load_vla(tmp_path / "policy")
     inputs = tiny_inputs(backbone, 1, 1)
     pinned = load_pinned("moondream", folder, folder_digest(folder))
-    assert torch.equal(policy.step(inputs), load_vla(tmp_path / "policy", pinned).step(inputs))
+    assert torch.equal(
+        Rollout(policy).step(inputs), Rollout(load_vla(tmp_path / "policy", pinned)).step(inputs)
+    )
 
 
 def test_a_folder_that_changed_is_refused_before_its_code_runs(folder: Path):
@@ -75,5 +78,5 @@ def test_anything_but_a_pinned_folder_of_plain_files_is_refused(folder: Path):
 
 def test_code_that_gives_no_backbone_is_refused(folder: Path):
     (folder / "backbone.py").write_text("def load(folder):\n    return folder\n")
-    with pytest.raises(UsageError, match="gave a PosixPath, no moondream Backbone"):
+    with pytest.raises(UsageError, match="returned a PosixPath, not a moondream Backbone"):
         load_pinned("moondream", folder, folder_digest(folder))

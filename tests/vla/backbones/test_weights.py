@@ -80,7 +80,7 @@ SHARDS: dict[str, tuple[Callable[[Path, list[str]], Any], str]] = {
     "a pickle": (lambda f, n: rename_shards(f, n, "x.bin"), "names no files beside it"),
     "no map": (lambda f, n: (f / "model.safetensors.index.json").write_text("{}"), "names no files"),
     "two sets": (lambda f, n: store(f, {"a": torch.ones(1)}), "holds two sets of weights"),
-    "twice": (lambda f, n: store(f, stored_all(f, n), n[0]), "is in another file of the weights, too"),
+    "twice": (lambda f, n: store(f, stored_all(f, n), n[0]), "is also in another file of the weights"),
     "not in the map": (
         lambda f, n: (f / "model.safetensors.index.json").write_text(
             json.dumps({"metadata": {}, "weight_map": {"a": n[0]}})
@@ -155,9 +155,7 @@ def test_another_file_of_weights_is_not_left_out_in_silence(folder: Path) -> Non
 def test_a_tensor_that_nobody_takes_is_a_stranger(folder: Path) -> None:
     weights = stored(folder)
     store(folder, weights | {"model.image_newline": torch.ones(32)})
-    with pytest.raises(
-        UsageError, match=r"1 tensor that it has no place for, the first is model\.image_newline"
-    ):
+    with pytest.raises(UsageError, match=r"1 tensor that the net has not, the first is model\.image_newline"):
         load_backbone(folder)
 
 
@@ -255,7 +253,7 @@ def test_a_net_that_is_loaded_exactly_names_what_it_lacks(
         load_exactly(other, file)
     count = len(lost) + ("first.weight" in lost)  # the shared matrix is missing in two places
     assert f"{count} tensor{'s' * (count > 1)} of 9 missing, the first is {first}" in refusal.value.message
-    assert ("1 tensor that it has no place for, the first is third.bias" in refusal.value.message) == strange
+    assert ("1 tensor that the net has not, the first is third.bias" in refusal.value.message) == strange
 
 
 def test_a_net_that_is_loaded_exactly_has_its_own_shapes_and_types(tmp_path: Path) -> None:
@@ -268,7 +266,7 @@ def test_a_net_that_is_loaded_exactly_has_its_own_shapes_and_types(tmp_path: Pat
         load_exactly(Net(4), file)
     save_model(Net(), str(file))
     save_file(load_file(file) | {"second.weight": torch.ones(3, 3)}, file)
-    with pytest.raises(UsageError, match="two matrices where its net has one"):
+    with pytest.raises(UsageError, match="two matrices for one of its net"):
         load_exactly(Net(), file)
     file.write_bytes(b"no file of tensors")
     with pytest.raises(UsageError, match="can't be read"):

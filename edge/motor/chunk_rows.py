@@ -1,0 +1,67 @@
+"""The rows of an action chunk, limited and found by time. Pure, like the guard that follows them."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.motor.limits import MotorLimits
+from edge.motor.slew import clipped
+from edge.records import ActionChunk, ActionSpec
+
+Row = tuple[complex, float]  # (linear x + y * 1j in m/s, angular in rad/s)
+
+
+def malformed(chunk: ActionChunk, dims: int) -> str:
+    """Return what is wrong with the shape, the row time or a value of a chunk; empty if nothing is."""
+    values = chunk.values
+    if values.ndim != 2 or values.shape[1] != dims or values.shape[0] == 0:
+        return f"chunk has shape {values.shape}, not (rows, {dims})"
+    if not (math.isfinite(chunk.dt_s) and chunk.dt_s > 0):
+        return f"chunk has a row time of {chunk.dt_s} s"
+    if not np.isfinite(values).all():
+        return "chunk has a value that is not finite"
+    return ""
+
+
+def jumps(before: Row, after: Row, limits: MotorLimits) -> bool:
+    """Return True if the change from one row to the next is an outlier."""
+    return (
+        abs(after[0] - before[0]) > limits.linear_jump_m_s
+        or abs(after[1] - before[1]) > limits.angular_jump_rad_s
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedChunk:
+    """A well-formed chunk, with its rows cut to what the base may be driven at."""
+
+    chunk: ActionChunk
+    rows: tuple[Row, ...]
+    clamped: bool  # True if a value was beyond the limits
+
+    @classmethod
+    def from_chunk(cls, chunk: ActionChunk, spec: ActionSpec, limits: MotorLimits) -> "LimitedChunk":
+        """Cut each value to `spec`, each vector to the length in `limits`, then what the wheels can't do."""
+        values = np.clip(chunk.values.astype(np.float64), spec.low, spec.high)
+        rows: list[Row] = []
+        for x, y, angular in values.tolist():
+            linear = clipped(complex(x, y), limits.linear_m_s)
+            turn = clipped(complex(angular), limits.angular_rad_s).real
+            x, y, turn = limits.allowed(linear.real, linear.imag, turn)
+            rows.append((complex(x, y), turn))
+        limited = np.array([(linear.real, linear.imag, angular) for linear, angular in rows])
+        return cls(chunk, tuple(rows), bool((np.abs(limited - chunk.values) > 1e-6).any()))
+
+    def index(self, now_ns: int) -> int:
+        """Return the number of the row that holds at this time; `len(rows)` if all have elapsed."""
+        # The limit is applied to a float: a tiny dt_s must not make a huge integer.
+        rows_passed = max(0.0, (now_ns - self.chunk.t0_ns) / 1e9 / self.chunk.dt_s)
+        return math.floor(min(rows_passed + 1e-9, float(len(self.rows))))
+
+    def row(self, now_ns: int) -> Row | None:
+        """Return the row that holds at this time; None if all have elapsed or the chunk is not valid now."""
+        index = self.index(now_ns)
+        if index >= len(self.rows) or now_ns >= self.chunk.valid_until_ns:
+            return None
+        return self.rows[index]

@@ -1,0 +1,176 @@
+"""What a name, or the scheme of an address, stands for: built in, or added by an installed package.
+
+Everything here is found by name and imported when it is asked for. A new camera or driver is one file and one
+row of CAMERAS or MOTORS; a package of its own adds one by an entry point of the same shape:
+
+    [project.entry-points."vla_edge.cameras"]
+    mycam = "my_package.mycam:open_address"
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import EdgeError, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+MAX_NAME_CHARS = 40  # a message shows no more of a name from outside
+MAX_ADDRESS_CHARS = 200
+
+
+@dataclass(frozen=True)
+class PluginGroup:
+    """One kind of thing that is found by a name. `built_in` and the entry points map it to a function."""
+
+    entry_points: str  # group of entry points, such as "vla_edge.cameras"
+    noun: str  # for messages
+    built_in: Mapping[str, str] = field(default_factory=dict[str, str])  # name -> "module:function"
+    separator: str = ""  # what follows a name in an address; empty where names stand alone
+    instead: str = ""  # what else a user may give, for hints
+
+    def names(self) -> list[str]:
+        """Return all known names, sorted."""
+        return sorted({*self.built_in, *(entry.name for entry in self._entries())})
+
+    def load(self, name: str) -> Callable[..., Any]:
+        """Import the function behind a name.
+
+        Raises UsageError for an unknown name, for a name that two packages offer, and if the import fails.
+        """
+        if name in self.built_in:
+            return self._load_built_in(name)
+        entry = self._entry(name)
+        with self._blaming(entry):
+            function = entry.load()
+            if not callable(function):
+                raise TypeError(f"{entry.value} is not a function")
+            return function
+
+    def open(self, name: str, *arguments: Any) -> Any:
+        """Call the function behind a name. Raises what `load` and the function raise.
+
+        What a package's function raises is an EdgeError of its own, or a UsageError that names the package.
+        """
+        function = self.load(name)
+        if name in self.built_in:
+            return function(*arguments)
+        with self._blaming(self._entry(name)):
+            return function(*arguments)
+
+    def open_address(self, address: str, *arguments: Any) -> Any:
+        """Call the function behind an address's scheme with the address. Raises what `open` raises."""
+        scheme, separator, _ = address.partition("://")
+        shown = f"{self.noun} address {address[:MAX_ADDRESS_CHARS]!r}"
+        if not separator or not scheme:
+            raise UsageError(f"{shown} is not of the form SCHEME://PLACE", self.hint(scheme))
+        if scheme not in self.names():
+            raise UsageError(f"{shown}: nothing here opens {scheme[:MAX_NAME_CHARS]}://", self.hint(scheme))
+        return self.open(scheme, address, *arguments)
+
+    def hint(self, name: str) -> str:
+        """Say which known name is near to this one, and which names there are."""
+        from difflib import get_close_matches
+
+        names = self.names()
+        near = get_close_matches(name[:MAX_NAME_CHARS], names, n=1, cutoff=0.6)
+        meant = f"did you mean {near[0]}{self.separator}? " if near else ""
+        known = ", ".join(f"{each}{self.separator}" for each in names) or "none installed"
+        return f"{meant}known: {known}{'; ' * bool(self.instead)}{self.instead}"
+
+    def _load_built_in(self, name: str) -> Callable[..., Any]:
+        module, _, function = self.built_in[name].partition(":")
+        try:
+            return getattr(import_module(module), function)
+        except ModuleNotFoundError as error:
+            package = (error.name or "").partition(".")[0]
+            if package in ("", "edge"):
+                raise
+            needs = f"needs the Python package {package!r}, which is not installed"
+            raise UsageError(f"{self.noun} {name}{self.separator} {needs}", "pip install vla-edge") from error
+
+    def _entries(self) -> list["EntryPoint"]:
+        from importlib.metadata import entry_points  # takes longer than all other imports here
+
+        return list(entry_points(group=self.entry_points))
+
+    def _entry(self, name: str) -> "EntryPoint":
+        found = {entry.value: entry for entry in self._entries() if entry.name == name}
+        if not found:
+            raise UsageError(f"unknown {self.noun} {name[:MAX_NAME_CHARS]!r}", self.hint(name))
+        if len(found) > 1:
+            packages = " and ".join(sorted(map(_package, found.values())))
+            raise UsageError(
+                f"{self.noun} {name!r} is offered by {packages}", "uninstall one of them: nothing chooses"
+            )
+        return next(iter(found.values()))
+
+    @contextmanager
+    def _blaming(self, entry: "EntryPoint") -> Generator[None]:
+        """Turn whatever a package's code raises into an error that names the package."""
+        try:
+            yield
+        except EdgeError:
+            raise
+        except (Exception, SystemExit) as error:
+            summary = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_ADDRESS_CHARS]
+            raise UsageError(
+                f"{self.noun} {entry.name!r}: {_package(entry)} fails "
+                f"(entry point {entry.name} = {entry.value} of {self.entry_points}): {summary}",
+                f"mend or uninstall that package; `python -c 'import {entry.module}'` shows if it imports",
+            ) from error
+
+
+CAMERAS = PluginGroup(
+    "vla_edge.cameras",  # called with (address, clock, name)
+    "camera",
+    {"file": "edge.cameras.file:open_address", "shm": "edge.cameras.shm:open_address"},
+    "://",
+)
+MOTORS = PluginGroup(
+    "vla_edge.motors",  # called with (address)
+    "motors",
+    {
+        "mavlink": "edge.motor.drivers.mavlink:open_address",
+        "null": "edge.motor.drivers.null:open_address",
+    },
+    "://",
+)
+ROBOTS = PluginGroup(
+    "vla_edge.robots",  # called with (RobotOptions)
+    "robot",
+    instead="or give --camera and --motors",
+)
+BUNDLES = PluginGroup(
+    "vla_edge.bundles",  # called with (), return a folder
+    "bundle",
+    instead="or give the path of a bundle's folder",
+)
+PICTURES = PluginGroup(
+    "vla_edge.pictures",  # called with (seed), yield (image, names in sight)
+    "source of pictures",
+    instead="or give --from FOLDER",
+)
+EPISODES = PluginGroup(
+    "vla_edge.episodes",  # an `export.gate.drive.Episodes`
+    "simulation",
+)
+
+
+def load_function(target: str, what: str) -> Callable[..., Any]:
+    """Import the function that "module:function" names. Raises UsageError, which begins with `what`."""
+    module, _, name = target.partition(":")
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"{what}: {target!r} can't be found: {error}") from error
+    if not callable(function):
+        raise UsageError(f"{what}: {target!r} is not a function")
+    return function
+
+
+def _package(entry: "EntryPoint") -> str:
+    return f"the package {entry.dist.name!r}" if entry.dist is not None else "an installed package"

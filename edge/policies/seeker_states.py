@@ -1,0 +1,89 @@
+"""The states of the seeker, what its steps decide by, and the thresholds between them."""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+from edge.base_spec import BaseSpec
+from edge.interfaces import Inference
+from edge.perception.geometry import Pose
+from edge.records import Frame, Odometry
+
+
+class SeekerState(Enum):
+    """What the seeker is doing. Its diagram is in `edge.policies.seeker`."""
+
+    SEARCH = "search"
+    CONFIRM = "confirm"
+    APPROACH = "approach"
+    CHECK = "check"
+    CIRCLE = "circle"
+    ARRIVED = "arrived"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a step decides by."""
+
+    frame: Frame
+    pose: Pose
+    odometry: Odometry | None
+    inference: Inference | None  # an answer that has just come
+
+    @property
+    def now_ns(self) -> int:
+        """The capture of the frame."""
+        return self.frame.stamp_ns
+
+
+@dataclass(frozen=True, slots=True)
+class SeekerParams:
+    """Thresholds, times and speeds of the seeker, tuned with the default bundle."""
+
+    # Answers of the model.
+    min_confidence: float = 0.35  # lowest confidence of a detection that is worth a look
+    sure: float = 0.75  # lowest one for arrival; up close, 75 % of true detections score 0.86 or more
+    alike: float = 0.92  # likeness that makes one look enough: 9 of 10 true ones have more, no false one has
+
+    # Belief in the target, see edge.policies.target.
+    believed: float = 0.45  # above: drive at it
+    doubted: float = 0.15  # below: look no longer
+    lost: float = 0.08  # below: give it up
+
+    # Distances and angles.
+    stop_at_m: float = 0.56  # from the base's centre to the target's foot
+    near_m: float = 0.05  # so near to stop_at_m counts as there
+    left_m: float = 0.12  # farther than that beyond stop_at_m it must drive again
+    arrived_bearing_rad: float = math.radians(9)
+    follow_at_m: float = 1.0
+    side_m: float = 0.95  # distance to the target when it is looked at from another side
+    same_m: float = 0.4  # so near to it, plus a share of the distance, it is the same thing
+    same_share: float = 0.25
+    own_m: float = 0.08  # around a target's own radius, what is seen belongs to it
+    own_share: float = 0.05  # more of that by distance: far things are located less well
+
+    # Times.
+    look_ns: int = 500_000_000  # a look takes at least this long
+    check_ns: int = 2_500_000_000  # after so long without sure answers it is something else
+    check_answers: int = 6  # a check waits for at least so many: one is under way as it begins
+    check_hits: int = 3  # answers in a row that a check wants
+    lost_hold_ns: int = 500_000_000
+    blocked_leg_frames: int = 15  # a leg of the search that is blocked for longer is over
+    blocked_approach_frames: int = 60  # a target that can't be got at for longer is left alone
+
+    # Ways and turns, which take a slower base longer.
+    leg_m_s: float = 0.35  # speed to a spot to look from, or to the target's other side
+    circle_m: float = 2.1  # way to the other side, at most
+    out_of_view_m: float = 2.7  # way driven at full speed while the target is believed in unseen
+    forget_rad: float = 10.8  # turn, a full one and a bit, during which what was rejected stays so
+
+    def circle_ns(self, base: BaseSpec) -> int:
+        """Return the time that a base may take to the target's other side."""
+        way_s = self.circle_m / min(self.leg_m_s, base.cruise_m_s)
+        turns_s = 0.0 if base.sideways else math.pi / base.cruise_rad_s
+        return round((way_s + turns_s) * 1e9)
+
+    def forget_ns(self, base: BaseSpec) -> int:
+        """Return the time during which a base leaves what was rejected alone."""
+        return round(self.forget_rad / base.cruise_rad_s * 1e9)

@@ -1,0 +1,75 @@
+"""The live line of a drive on a terminal."""
+
+import math
+import shutil
+import sys
+
+from edge.interfaces import Inference, PolicyStatus
+from edge.records import ActionChunk, DriveEnd, Goal, MotorStatus, Observation
+
+LIVE_PERIOD_NS = 100_000_000
+
+
+class LiveLine:
+    """An observer that writes one line over and over; silent without a terminal."""
+
+    def __init__(self, goal: Goal, enabled: bool) -> None:
+        self._enabled = enabled and sys.stderr.isatty()
+        self._target = goal.target
+        self._start_ns = self._due_ns = 0
+        self._inference: Inference | None = None
+        self._status: MotorStatus | None = None
+        self._frame_to_motor_ms = math.nan  # newest
+
+    def write(self, text: str) -> None:
+        """Write it at once, cut where the terminal ends: a line that wraps could not be written over."""
+        if self._enabled:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(f"\r{text[:width]}\x1b[K")
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Leave an empty line, for what is printed next."""
+        self.write("")
+
+    def on_start(self, stamp_ns: int) -> None:
+        """Count seconds from here."""
+        self._start_ns = stamp_ns
+
+    def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
+        """Write the line anew, at most 10 times a second."""
+        stamp_ns = observation.frame.stamp_ns
+        if self._enabled and stamp_ns >= self._due_ns:
+            self._due_ns = stamp_ns + LIVE_PERIOD_NS
+            self.write(self._line(policy, max(0, stamp_ns - self._start_ns) / 1e9))
+
+    def on_inference(self, inference: Inference) -> None:
+        """Keep it for the line."""
+        self._inference = inference
+
+    def on_chunk(self, chunk: ActionChunk) -> None:
+        """Show nothing."""
+
+    def on_status(self, status: MotorStatus) -> None:
+        """Keep it for the line."""
+        self._status = status
+        if status.frame_to_motor_ns >= 0:
+            self._frame_to_motor_ms = status.frame_to_motor_ns / 1e6
+
+    def on_end(self, end: DriveEnd) -> None:
+        """Take the line away."""
+        self.clear()
+
+    def _line(self, policy: PolicyStatus, seconds: float) -> str:
+        inference = self._inference
+        confidence = f" {inference.confidence:.2f}" if inference is not None else ""
+        words = [f"{seconds:5.1f} s", f"{policy.state:<8} {self._target}{confidence}"]
+        if self._status is not None:
+            sent = self._status.sent
+            speed_m_s = math.hypot(sent.linear_x_m_s, sent.linear_y_m_s)
+            words.append(f"{speed_m_s:.2f} m/s {sent.angular_z_rad_s:+.2f} rad/s")
+        if inference is not None:
+            words.append(f"model {sum(inference.stages_ms.values()):.0f} ms")
+        if self._frame_to_motor_ms >= 0:
+            words.append(f"motor {self._frame_to_motor_ms:.0f} ms")
+        return "  ".join(words)

@@ -1,0 +1,115 @@
+"""The contract of all drivers: one parameter for each scheme."""
+
+import contextlib
+import math
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.errors import UsageError
+from edge.motor.client import MotorProcess
+from edge.plugins import MOTORS
+from edge.records import ZERO, Odometry, Velocity
+from sim.realtime.firmware import Firmware, open_pty
+from tests.edge.motor.drivers.driver_contract import DriverCase, DriverContract
+
+
+class Nothing:
+    """No base at all."""
+
+    address = "null://"
+
+    def velocity(self) -> Velocity:
+        return ZERO
+
+    def unplug(self) -> None:
+        """Do nothing: there is no cable."""
+
+
+class Board:
+    """The simulated base's firmware on a pseudo-terminal, polled by a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self._board, self._cable, port = open_pty()
+        self.address = f"mavlink://{port}"
+        self._velocity = ZERO
+        self._firmware = Firmware(self._board, self._apply, self._odometry, folder / "firmware.jsonl")
+        self._unplugged = threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def velocity(self) -> Velocity:
+        return self._velocity
+
+    def unplug(self) -> None:
+        if not self._unplugged.is_set():
+            self._unplugged.set()
+            self._thread.join()
+            os.close(self._cable)
+            os.close(self._board)
+            self._firmware.close()
+
+    def _work(self) -> None:
+        while not self._unplugged.wait(0.002):
+            self._firmware.poll(time.monotonic_ns())
+
+    def _apply(self, velocity: Velocity, armed: bool) -> None:
+        self._velocity = velocity if armed else ZERO
+
+    def _odometry(self) -> Odometry:
+        return Odometry(time.monotonic_ns(), 1.0, 2.0, math.pi / 4, self._velocity)
+
+
+@contextlib.contextmanager
+def nothing(folder: Path) -> Iterator[Nothing]:
+    yield Nothing()
+
+
+@contextlib.contextmanager
+def board(folder: Path) -> Iterator[Board]:
+    made = Board(folder)
+    try:
+        yield made
+    finally:
+        made.unplug()
+
+
+CASES = [
+    DriverCase("null", nothing, ("null://x", "null://x?y"), (), moves=False, exclusive=False),
+    DriverCase(
+        "mavlink",
+        board,
+        (
+            "mavlink://",
+            "mavlink://host/dev/tty",
+            "mavlink:///dev/ttyACM0?baud=fast",
+            "mavlink:///dev/ttyACM0?baud=0",
+            "mavlink:///dev/ttyACM0?timeout_s=nan",
+            "mavlink:///dev/ttyACM0?speed=9600",
+            "mavlink:///dev/tty\0x",
+        ),
+        ("mavlink:///dev/nowhere", "mavlink:///dev/null"),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.scheme)
+class TestDriver(DriverContract):
+    """All drivers that are built in."""
+
+
+def test_no_driver_is_left_out():
+    assert {case.scheme for case in CASES} == set(MOTORS.built_in)
+
+
+def test_a_line_too_slow_for_the_setpoints_is_refused_before_anything_moves(tmp_path: Path):
+    with (
+        board(tmp_path) as base,
+        pytest.raises(UsageError, match=r"carries 14 setpoints .* 50 are") as caught,
+    ):
+        MotorProcess.start(f"{base.address}?baud=9600")
+    assert "baud" in caught.value.hint

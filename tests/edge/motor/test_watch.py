@@ -1,0 +1,123 @@
+"""What the base reports against motion stops it: each cause alone, each limit at its edge."""
+
+import math
+
+import pytest
+
+from edge.interfaces import Feedback
+from edge.motor.watch import Watch, low_battery
+from edge.records import Odometry, StopCause, Velocity
+
+MS = 1_000_000
+NOW = 10_000_000_000
+SENT = Velocity(0.3, 0.1, 0.5)
+
+
+def moving(velocity: Velocity, stamp_ns: int) -> Feedback:
+    return Feedback(armed=True, odometry=Odometry(stamp_ns, 0.0, 0.0, 0.0, velocity))
+
+
+def cause(watch: Watch, feedback: Feedback, now_ns: int = NOW) -> StopCause:
+    objection = watch.judge(feedback, SENT, now_ns)
+    return StopCause.NONE if objection is None else objection.cause
+
+
+def test_a_base_that_only_says_that_it_is_armed_may_move() -> None:
+    watch = Watch()
+    assert all(cause(watch, Feedback(armed=True), NOW + i * 500 * MS) is StopCause.NONE for i in range(10))
+
+
+def test_a_fault_comes_first_and_in_its_own_words() -> None:
+    objection = Watch().judge(Feedback(armed=False, battery_fraction=0.0, fault="wheel blocked"), SENT, NOW)
+    assert objection is not None
+    assert (objection.cause, objection.reason) == (StopCause.BASE_FAULT, "wheel blocked")
+
+
+def test_a_base_that_disarmed_itself_stops() -> None:
+    objection = Watch().judge(Feedback(armed=False, battery_fraction=0.0), SENT, NOW)
+    assert objection is not None
+    assert (objection.cause, objection.reason) == (StopCause.BASE_DISARMED, "the base disarmed itself")
+
+
+def test_a_low_battery_stops() -> None:
+    objection = Watch().judge(Feedback(armed=True, battery_fraction=0.05), SENT, NOW)
+    assert objection is not None
+    assert (objection.cause, objection.reason) == (StopCause.LOW_BATTERY, "battery at 5% (limit 10%)")
+
+
+@pytest.mark.parametrize(
+    ("fraction", "low"),
+    [(None, False), (1.0, False), (0.1, False), (0.0999, True), (0.0, True), (math.nan, True)],
+)
+def test_a_battery_is_low_below_a_tenth_or_when_it_is_not_a_number(fraction: float | None, low: bool) -> None:
+    assert bool(low_battery(Feedback(armed=True, battery_fraction=fraction))) is low
+
+
+def test_odometry_older_than_a_second_stops() -> None:
+    watch = Watch()
+    assert cause(watch, moving(SENT, NOW - 1000 * MS)) is StopCause.NONE
+    objection = watch.judge(moving(SENT, NOW - 1000 * MS - 1), SENT, NOW)
+    assert objection is not None
+    assert objection.cause is StopCause.STALE_ODOMETRY
+    assert objection.reason == "newest odometry is 1000 ms old (limit 1000 ms)"
+
+
+@pytest.mark.parametrize(
+    ("measured", "agrees"),
+    [
+        (SENT, True),
+        (Velocity(0.3 + 0.19, 0.1, 0.5), True),
+        (Velocity(0.3 + 0.21, 0.1, 0.5), False),
+        (Velocity(0.3 - 0.21, 0.1, 0.5), False),
+        (Velocity(0.3, 0.1 + 0.21, 0.5), False),
+        (Velocity(0.3 + 0.15, 0.1 + 0.15, 0.5), False),  # the length of the difference counts
+        (Velocity(0.3, 0.1, 0.5 + 0.49), True),
+        (Velocity(0.3, 0.1, 0.5 + 0.51), False),
+        (Velocity(0.3, 0.1, 0.5 - 0.51), False),
+        (Velocity(math.nan, 0.1, 0.5), False),
+        (Velocity(0.3, 0.1, math.nan), False),
+    ],
+)
+def test_a_base_that_moves_otherwise_for_over_a_second_stops(measured: Velocity, agrees: bool) -> None:
+    watch = Watch()
+    for now_ns in (NOW, NOW + 500 * MS, NOW + 1000 * MS):
+        assert cause(watch, moving(measured, now_ns), now_ns) is StopCause.NONE
+    late_ns = NOW + 1000 * MS + 1
+    expected = StopCause.NONE if agrees else StopCause.BASE_DISAGREES
+    assert cause(watch, moving(measured, late_ns), late_ns) is expected
+
+
+def test_the_tolerances_themselves_agree() -> None:
+    watch = Watch()
+    for now_ns in (NOW, NOW + 1100 * MS):
+        measured = moving(Velocity(0.2, 0.0, 0.5), now_ns)
+        assert watch.judge(measured, Velocity(), now_ns) is None
+
+
+def test_a_disagreement_says_by_how_much() -> None:
+    watch = Watch()
+    for now_ns in (NOW, NOW + 1100 * MS):
+        objection = watch.judge(moving(Velocity(), now_ns), SENT, now_ns)
+    assert objection is not None
+    assert objection.reason.endswith("off by 0.32 m/s and 0.50 rad/s for 1 s")
+
+
+def test_agreeing_once_starts_the_second_anew() -> None:
+    watch = Watch()
+    standing = Velocity()
+    assert cause(watch, moving(standing, NOW)) is StopCause.NONE
+    again_ns = NOW + 900 * MS
+    assert cause(watch, moving(SENT, again_ns), again_ns) is StopCause.NONE
+    for late_ms, expected in ((1000, StopCause.NONE), (1001, StopCause.BASE_DISAGREES)):
+        now_ns = again_ns + late_ms * MS
+        assert cause(watch, moving(standing, now_ns), now_ns) is expected
+
+
+def test_a_reset_forgets_when_it_last_agreed() -> None:
+    watch = Watch()
+    assert cause(watch, moving(SENT, NOW)) is StopCause.NONE
+    watch.reset()
+    armed_ns = NOW + 60_000 * MS
+    assert cause(watch, moving(Velocity(), armed_ns), armed_ns) is StopCause.NONE
+    late_ns = armed_ns + 1001 * MS
+    assert cause(watch, moving(Velocity(), late_ns), late_ns) is StopCause.BASE_DISAGREES

@@ -1,0 +1,62 @@
+"""The live line: one line, not too often, never wider than the terminal."""
+
+import io
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge.interfaces import Inference, PolicyStatus
+from edge.records import DriveEnd, Frame, Goal, MotorState, MotorStatus, Observation, Outcome, Velocity
+from edge.runs import terminal
+from edge.runs.terminal import LiveLine
+
+GOAL = Goal("find_object", "red cup")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    screen = Terminal()
+    stand_in = SimpleNamespace(stderr=screen)  # pytest sets sys.stderr anew between fixture and test
+    monkeypatch.setattr(terminal, "sys", stand_in)
+    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda: os.terminal_size((80, 24)))
+    return screen
+
+
+def seen(stamp_ms: int) -> Observation:
+    return Observation({"front": Frame(np.zeros((2, 2, 3), np.uint8), stamp_ms * 1_000_000, 0)}, GOAL)
+
+
+def test_the_line_shows_the_drive_ten_times_a_second_and_goes(screen: Terminal):
+    line = LiveLine(GOAL, enabled=True)
+    line.on_start(1_000_000_000)
+    line.on_inference(Inference(seen(0).frame, "none", 0.87, {"vision": 20.0, "decode": 11.0}))
+    line.on_status(
+        MotorStatus(0, MotorState.FOLLOWING, Velocity(0.3, 0.4, -0.2), frame_to_motor_ns=41_000_000)
+    )
+    for stamp_ms in range(1000, 2000, 33):
+        line.on_frame(seen(stamp_ms), PolicyStatus("search"))
+    line.on_end(DriveEnd(Outcome.REACHED, "arrived", 0))
+    shown = screen.getvalue().split("\r")[1:]
+    assert 8 <= len(shown) <= 12 and shown[-1] == "\x1b[K"
+    assert shown[0] == (
+        "  0.0 s  search   red cup 0.87  0.50 m/s -0.20 rad/s  model 31 ms  motor 41 ms\x1b[K"
+    )
+
+
+def test_a_long_line_is_cut_before_it_wraps(screen: Terminal):
+    LiveLine(GOAL, enabled=True).write("x" * 200)
+    assert screen.getvalue() == "\r" + "x" * 79 + "\x1b[K"
+
+
+def test_it_is_silent_where_nobody_reads_lines(screen: Terminal, monkeypatch: pytest.MonkeyPatch):
+    LiveLine(GOAL, enabled=False).write("text")
+    monkeypatch.setattr(screen, "isatty", lambda: False)
+    LiveLine(GOAL, enabled=True).write("text")
+    assert screen.getvalue() == ""

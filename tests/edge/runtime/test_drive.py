@@ -1,0 +1,166 @@
+"""A drive without a model: how it ends, and that no observer delays or ends it."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge.clock import MonotonicClock
+from edge.interfaces import Inference, PolicyStatus
+from edge.model.boxes import BoxReader
+from edge.motor.client import MotorProcess
+from edge.records import (
+    ActionChunk,
+    DriveEnd,
+    Frame,
+    Goal,
+    MotorState,
+    MotorStatus,
+    Observation,
+    Outcome,
+    StopCause,
+    Velocity,
+)
+from edge.runs.tally import Tally
+from edge.runtime.cameras import CameraSet
+from edge.runtime.drive import Drive, DriveParts
+from edge.runtime.ending import DriveStop
+from edge.runtime.loop import ThreadWorker
+from edge.runtime.robot import PlainRobot
+from edge.runtime.signals import Interrupts
+from tests.edge.runtime.test_observers import Notes
+
+GOAL = Goal("find_object", "red cup")
+PERIOD_NS = 33_333_333
+
+
+class Camera:
+    """30 frames a second."""
+
+    name = "front"
+
+    def latest(self, max_age_s: float) -> Frame:
+        seq = time.monotonic_ns() // PERIOD_NS
+        return Frame(np.zeros((4, 4, 3), np.uint8), seq * PERIOD_NS, seq)
+
+    def close(self) -> None: ...
+
+
+class Turning:
+    """Turns at each frame, and answers after `answer_s`."""
+
+    def __init__(self, answer_s: float = 0.01) -> None:
+        self.status = PolicyStatus("search")
+        self._answer_s = answer_s
+        self._decision = 0
+
+    def reset(self, goal: Goal) -> None: ...
+
+    def infer(self, observation: Observation) -> Inference:
+        time.sleep(self._answer_s)
+        return Inference(observation.frame, "none", 0.9, {"vision": 1.0})
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk:
+        self._decision += 1
+        now_ns = observation.frame.stamp_ns
+        rows = np.tile(np.array((0.0, 0.0, 0.5), np.float32), (5, 1))
+        return ActionChunk(rows, 0.1, now_ns, now_ns + 500_000_000, 0.9, self._decision)
+
+
+class FakeMotor:
+    """A motor process that arms at once, and stops by itself after `reports` reports."""
+
+    def __init__(self, stop: MotorStatus, reports: int) -> None:
+        self._stop, self._left, self._armed, self.reason = stop, reports, False, ""
+
+    def arm(self) -> None:
+        self._armed = True
+
+    def send(self, chunk: ActionChunk) -> None: ...
+
+    def stop(self, reason: str) -> None:
+        self.reason = reason
+
+    def status(self) -> MotorStatus:
+        self._left -= self._armed
+        state = MotorState.HOLDING if self._armed else MotorState.DISARMED
+        status = self._stop if self._left < 0 or self.reason else MotorStatus(0, state, Velocity())
+        return replace(status, stamp_ns=time.monotonic_ns())
+
+
+class Robot(PlainRobot):
+    recorded = False
+
+
+def parts(motor, policy: Turning, worker: ThreadWorker) -> DriveParts:
+    robot = Robot({"front": "fake://"}, "null://")
+    cameras = CameraSet({"front": Camera()}, "front", 0.25)
+    return DriveParts(GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts())
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "hint"),
+    [
+        (StopCause.STALE_PLAN, "newest frame is 300 ms old (limit 250 ms)", "take another bundle"),
+        (StopCause.STALE_ODOMETRY, "newest odometry is 1200 ms old (limit 1000 ms)", "mend that"),
+        (StopCause.BASE_FAULT, "the motor driver is 80 ms old", "mend that"),
+    ],
+)
+def test_the_hint_follows_the_cause_of_a_stop_and_not_its_words(cause: StopCause, reason: str, hint: str):
+    stop = MotorStatus(0, MotorState.LATCHED, Velocity(), reason, cause)
+    motor, policy, notes = FakeMotor(stop, 20), Turning(), Notes()
+    with (
+        ThreadWorker(policy) as worker,
+        pytest.raises(DriveStop, match="the motor process stopped") as caught,
+    ):
+        Drive(parts(motor, policy, worker), [notes]).run(30.0)
+    assert caught.value.cause is cause and hint in caught.value.hint and reason in caught.value.message
+    assert notes.events[-1] == "fault" and motor.reason == caught.value.message
+
+
+class Sleeper(Notes):
+    """Takes 0.2 s for each event."""
+
+    def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
+        time.sleep(0.2)
+
+    def on_status(self, status: MotorStatus) -> None:
+        time.sleep(0.2)
+
+
+class Raiser(Notes):
+    def on_status(self, status: MotorStatus) -> None:
+        raise OSError("no space left on device")
+
+
+class Punctual(Notes):
+    """Measures how late the loop is done with each frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late_ms: list[float] = []
+        self.end: DriveEnd | None = None
+
+    def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
+        self.late_ms.append((time.monotonic_ns() - observation.frame.stamp_ns) / 1e6)
+
+    def on_end(self, end: DriveEnd) -> None:
+        self.end = end
+
+
+@pytest.mark.realtime
+def test_observers_that_sleep_or_raise_neither_delay_nor_end_a_drive():
+    policy, inline = Turning(), Punctual()
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup")
+    with MotorProcess.start("null://") as motor, ThreadWorker(policy) as worker:
+        drive = Drive(parts(motor, policy, worker), [inline, tally], [Sleeper(), Raiser()])
+        end = drive.run(3.0)
+    assert (end.outcome, end.exit_code, end.cause) == (Outcome.TIMEOUT, 3, StopCause.NONE)
+    assert inline.end is not None and inline.end.seconds == pytest.approx(3.0, abs=0.2)
+    assert drive.observers_ended is False  # the one that sleeps is left behind after 2 s, with 25 s to go
+    assert len(inline.late_ms) >= 80 and np.percentile(inline.late_ms, 95) < 30
+    figures = tally.figures()
+    assert figures.frame_to_motor_ms.p50 is not None and figures.frame_to_motor_ms.p50 < 50
+    assert figures.ticks > 100 and figures.missed_ticks < 0.1 * figures.ticks
+    assert figures.decisions >= 80 and figures.refused_chunks.old == 0
