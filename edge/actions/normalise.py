@@ -20,8 +20,8 @@ GRIPPER = "gripper"  # the name of the column that is open or shut; always the l
 STD_FLOOR = 1e-6  # added to the deviation, RoboVLMs' regularize_action
 
 
-class Step(Protocol):
-    """One transform in both directions."""
+class Transform(Protocol):
+    """A transform of actions in both directions."""
 
     def encode(self, actions: ArrayLike) -> Floats:
         """Return actions (..., columns), physical, as the net learns them."""
@@ -130,7 +130,7 @@ class MuLaw:
 class Pipeline:
     """Steps in a row; `decode` undoes them from the last to the first."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Transform, ...]
 
     def encode(self, actions: ArrayLike) -> Floats:
         values = np.asarray(actions, np.float64)
