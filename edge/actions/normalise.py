@@ -1,7 +1,7 @@
 """Physical actions scaled to the range that a net learns, and exactly back.
 
-Every step works on the last axis. With `gripper` one more column follows those that are scaled; it is
-open or shut, and left alone. All steps raise UsageError for numbers that can't scale, and ValueError for
+Every transform works on the last axis. With `gripper` one more column follows those that are scaled; it is
+open or shut, and left alone. All transforms raise UsageError for numbers that can't scale, and ValueError for
 actions of another width, NaN or infinity.
 """
 
