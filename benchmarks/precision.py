@@ -111,9 +111,10 @@ def siglip() -> dict[str, Pair]:
     import torch
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
+    from export.graphs.graph import Graph
     from export.graphs.onnx import to_onnx
     from export.measure.ranges import compute_ranges
-    from export.precision.int8 import to_int8
+    from export.precision.int8 import Int8
 
     class Encoder(torch.nn.Module):
         def __init__(self) -> None:
@@ -134,7 +135,9 @@ def siglip() -> dict[str, Pair]:
             return self.net(pixel_values).last_hidden_state
 
     torch.manual_seed(0)
-    graph = to_onnx(Encoder(), {"pixel_values": torch.randn(1, 3, 224, 224)}, ["features"])
+    content = to_onnx(Encoder(), {"pixel_values": torch.randn(1, 3, 224, 224)}, ["features"])
+    graph = Graph.parse(content)
     rng = np.random.default_rng(0)
     feeds = [{"pixel_values": rng.standard_normal((1, 3, 224, 224)).astype(np.float32)} for _ in range(4)]
-    return {"siglip": (graph, to_int8(graph, compute_ranges(graph, feeds, "minmax"), "onnxruntime"), feeds)}
+    int8 = Int8(compute_ranges(graph, feeds, "minmax"), "onnxruntime").apply(graph)
+    return {"siglip": (content, int8.content, feeds)}

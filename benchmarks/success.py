@@ -102,10 +102,10 @@ def measured_latency_s(bundle: Bundle) -> float:
             if isinstance(model, ActionModel):
                 model.step(image, "none", AT_ORIGIN)
             else:
-                answer = model.generation()
-                answer.prefill(image, "none")
+                generation = model.generation()
+                generation.prefill(image, "none")
                 for _ in range(3):
-                    answer.decode(5)
+                    generation.decode(5)
             times.append(time.perf_counter() - start)
     return math.ceil(median(times) / 0.005) * 0.005
 

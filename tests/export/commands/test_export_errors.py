@@ -171,7 +171,7 @@ def test_a_graph_cut_short_is_refused_whoever_vouches_for_it(
     manifest.write_text(json.dumps(document))
     assert main(commands(place, calibration)["a bundle"]) == BundleRefused.exit_code
     said = capsys.readouterr().err
-    assert "no ONNX file, cut short or damaged" in said and "hint: export or download" in said
+    assert "is not an ONNX file, or it is cut short or damaged" in said and "hint: export or download" in said
     document["schema_version"] = 99
     manifest.write_text(json.dumps(document))
     assert main(commands(place, calibration)["a bundle"]) == BundleRefused.exit_code
@@ -181,7 +181,7 @@ def test_a_graph_cut_short_is_refused_whoever_vouches_for_it(
 
 def test_kept_ranges_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("export.measure.ranges.compute_ranges", lambda *_: {"x": (-1.0, 1.0)})
-    with full_disk(100), pytest.raises(UsageError, match="cannot keep what was computed"):
+    with full_disk(100), pytest.raises(UsageError, match="cannot keep the ranges"):
         kept_ranges(tmp_path, "digest", net(), lambda: feeds(2), "minmax")
     assert not list(tmp_path.iterdir())
     kept_ranges(tmp_path, "digest", net(), lambda: feeds(2), "minmax")
