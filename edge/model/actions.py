@@ -1,4 +1,4 @@
-"""A bundle's graphs driven as one model that says actions: image, prompt and state in, a chunk out.
+"""A bundle's graphs driven as one model that predicts actions: image, prompt and state in, a chunk out.
 
 Graphs (static shapes; N image tokens, P prompt tokens at most, F features, W window, T rows, A columns):
 
@@ -9,7 +9,7 @@ Graphs (static shapes; N image tokens, P prompt tokens at most, F features, W wi
     window   features (1,W,F), oldest first                                  -> actions (1,T,A)   lstm
              features (1,W,F), oldest first, padded at the end, count (1,)   -> actions (1,T,A)   gpt
 
-A discrete head has vision, prefill and decode as in `edge/model/grounding.py`. Actions are in [-1, 1].
+A discrete head has vision, prefill and decode as in `edge/model/generation.py`. Actions are in [-1, 1].
 """
 
 import math
@@ -25,55 +25,61 @@ from edge.bundle.manifest import ActionHead, MeanStdScaling, StateInput
 from edge.engines.open import open_engine
 from edge.errors import BundleRefused, UsageError
 from edge.interfaces import Closing, Engine, Tensor
-from edge.model.grounding import Answer, Net, Prefix, StopWatch, softmax
+from edge.model.decoding import softmax
+from edge.model.generation import DecoderEngines, Generation, PrefillEngines, StopWatch
 from edge.records import ZERO, Image, Odometry
 
 Floats = NDArray[np.float64]
-STATE_COLUMNS = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # of odometry
-NEAR = 0.05  # of a number's range: 0.05 m/s or 0.1 rad/s of the base, less than it moves by at all
+STATE_COLUMNS = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # from odometry
+NEAR = 0.05  # share of an action's range: 0.05 m/s or 0.1 rad/s, slower than the base moves at all
 _ORIGIN = Odometry(0, 0.0, 0.0, 0.0, ZERO)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What the model said of one frame. `stages_ms` has preprocess, vision, prefill, and head or decode."""
+class ActionPrediction:
+    """The model's chunk for one frame. `stages_ms` has preprocess, vision, prefill, and head or decode."""
 
     actions: Floats  # (T, A) in [-1, 1], as `vla.rollout.Rollout.step` gives them
-    confidence: float  # [0, 1]: 1 for continuous heads; of tokens see `_Tokens`
+    confidence: float  # [0, 1]: 1 for continuous heads; for discrete ones see `_TokenHead`
     stages_ms: dict[str, float]
 
 
 class ActionModel(Closing):
-    """Says one chunk a step, and remembers what its head needs to. One caller at a time."""
+    """Predicts one chunk a step and keeps its head's memory of the episode. One caller at a time."""
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        """Builds the engines, each with `threads` threads. Raises BundleRefused when the bundle says no
-        actions, or a graph is not what its manifest says."""
+        """Build the engines, each with `threads` threads.
+
+        Raises BundleRefused if the bundle's policy has no head, or a graph is not what its manifest says.
+        """
         head = bundle.manifest.head
         if head is None:
             raise BundleRefused(f"bundle '{bundle.manifest.name}' holds a {bundle.manifest.policy} policy")
         self.head = head
         self.pipeline = pipeline(head)
-        self._answers = (_Tokens if head.tokens is not None else _Features)(bundle, head, threads)
+        self._runner = (_TokenHead if head.tokens is not None else _FeatureHead)(bundle, head, threads)
 
-    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> Said:
-        """The next step of an episode. Raises UsageError at a prompt with unknown words or too many, and
-        where the model wants a state and there is no odometry."""
-        return self._answers.step(image, prompt, self._state(odometry))
+    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> ActionPrediction:
+        """Return the prediction for the next step of an episode.
+
+        Raises UsageError at a prompt with unknown words or too many, and if the model takes a state and
+        `odometry` is None.
+        """
+        return self._runner.step(image, prompt, self._state(odometry))
 
     def reset(self) -> None:
         """Begin an episode."""
-        self._answers.reset()
+        self._runner.reset()
 
     def warm_up(self) -> None:
-        """One step about a black image, and forgotten, so that the first real one is not the slow one."""
-        spec = self._answers.net.image
+        """Run one step about a black image and resets, so that the first real step is not the slow one."""
+        spec = self._runner.engines.image
         self.step(np.zeros((spec.height, spec.width, 3), np.uint8), "none", _ORIGIN)
         self.reset()
 
     def close(self) -> None:
         """Frees the engines."""
-        self._answers.close()
+        self._runner.close()
 
     def _state(self, odometry: Odometry | None) -> Tensor | None:
         wanted = self.head.state
@@ -81,14 +87,17 @@ class ActionModel(Closing):
             return None
         if odometry is None:
             raise UsageError(
-                "the model is told where the base is, and this robot has no odometry",
+                "the model takes the odometry as its state, and this robot has no odometry",
                 "use a bundle without a state",
             )
         return state_of(odometry, wanted)
 
 
 def state_of(odometry: Odometry, wanted: StateInput) -> NDArray[np.float32]:
-    """What a model is told of the odometry, scaled, (1, S). Raises UsageError for what can't scale."""
+    """Return the state (1, S) that a model takes: scaled columns of the odometry.
+
+    Raises UsageError if the numbers can't scale.
+    """
     v = odometry.velocity
     pose = (odometry.x_m, odometry.y_m, odometry.yaw_rad)
     values = (*pose, v.linear_x_m_s, v.linear_y_m_s, v.angular_z_rad_s)
@@ -97,7 +106,10 @@ def state_of(odometry: Odometry, wanted: StateInput) -> NDArray[np.float32]:
 
 
 def pipeline(head: ActionHead) -> Pipeline:
-    """What turns said actions into physical ones. Raises BundleRefused when the numbers can't scale."""
+    """Return the pipeline that decodes predicted actions to physical ones.
+
+    Raises BundleRefused if the bundle's numbers can't scale.
+    """
     width, scaling = len(head.columns), head.scaling
     try:
         if isinstance(scaling, MeanStdScaling):
@@ -124,79 +136,80 @@ def _check_state(state: StateInput) -> None:
     MeanStd(state.mean, state.std)
 
 
-class _Tokens:
-    """A discrete head: the language model says the ids of actions, one after the other, and no others.
+class _TokenHead:
+    """A discrete head: the language model decodes the ids of actions one by one, and no other ids.
 
-    Confidence is how probable it finds, among actions, one within NEAR of what it said; the mean over all
-    numbers. A single bin is never probable where its neighbours mean the same motion.
+    The confidence is the probability, among actions, of those within NEAR of the chosen one, averaged over
+    all tokens. A single bin is never probable, because its neighbours mean the same motion.
     """
 
     def __init__(self, bundle: Bundle, head: ActionHead, threads: int) -> None:
         assert head.tokens is not None
-        self.net = Net(bundle, threads)
+        self.engines = DecoderEngines(bundle, threads)
         first, bins = head.tokens.first_id, head.tokens.bins
         self._near = round(NEAR * bins)
         self._tokens = ActionTokenizer(first + bins, bins)
         self._shape = (head.horizon, len(head.columns))
-        if self.net.length_of("logits", 1) < first + bins:
+        if self.engines.length_of("logits", 1) < first + bins:
             raise BundleRefused(f"the graphs know no action ids up to {first + bins}")
 
-    def step(self, image: Image, prompt: str, state: Tensor | None) -> Said:
-        answer = Answer(self.net)
-        logits = answer.start(image, prompt, state)
-        if answer.room < math.prod(self._shape) - 1:
+    def step(self, image: Image, prompt: str, state: Tensor | None) -> ActionPrediction:
+        generation = Generation(self.engines)
+        logits = generation.prefill(image, prompt, state)
+        if generation.free_slots < math.prod(self._shape) - 1:
             raise BundleRefused(
                 f"the graphs have no room for {self._shape} actions", "export the bundle again"
             )
         ids = np.zeros(self._shape, np.int64)
-        sure, count = 0.0, ids.size
-        for place in range(count):
-            among = softmax(logits[self._tokens.ids.start : self._tokens.ids.stop])
-            chosen = int(among.argmax())
-            sure += float(among[max(0, chosen - self._near) : chosen + self._near + 1].sum()) / count
+        confidence, count = 0.0, ids.size
+        for index in range(count):
+            probability = softmax(logits[self._tokens.ids.start : self._tokens.ids.stop])
+            chosen = int(probability.argmax())
+            near = probability[max(0, chosen - self._near) : chosen + self._near + 1]
+            confidence += float(near.sum()) / count
             token = self._tokens.ids.start + chosen
-            ids[divmod(place, self._shape[1])] = token  # a row's columns first, then the next row
-            if place < count - 1:
-                logits = answer.step(token)
-        return Said(self._tokens.decode(ids), min(1.0, sure), answer.stages_ms)
+            ids[divmod(index, self._shape[1])] = token  # a row's columns first, then the next row
+            if index < count - 1:
+                logits = generation.decode(token)
+        return ActionPrediction(self._tokens.decode(ids), min(1.0, confidence), generation.stages_ms)
 
     def reset(self) -> None:
-        """There is nothing to forget."""
+        """Do nothing: a discrete head has no memory."""
 
     def close(self) -> None:
-        self.net.close()
+        self.engines.close()
 
 
-class _Features:
-    """A continuous head: what it makes of the features of this step, and of those before."""
+class _FeatureHead:
+    """A continuous head: its graphs turn the features of this step and of earlier ones into actions."""
 
     def __init__(self, bundle: Bundle, head: ActionHead, threads: int) -> None:
-        self.net = Prefix(bundle, threads)
-        roles = {"fc": ("head",), "lstm": ("head", "window"), "gpt": ("window",)}[head.kind]
-        self._graphs = {role: open_engine(bundle, role, threads) for role in roles}
+        self.engines = PrefillEngines(bundle, threads)
+        stages = {"fc": ("head",), "lstm": ("head", "window"), "gpt": ("window",)}[head.kind]
+        self._graphs = {stage: open_engine(bundle, stage, threads) for stage in stages}
         self._window = head.window
         self._check(head)
         self.reset()
 
     def reset(self) -> None:
-        """Forget the episode."""
-        self._recent: deque[Tensor] = deque(maxlen=self._window)  # of (F,)
+        """Forgets the episode."""
+        self._recent: deque[Tensor] = deque(maxlen=self._window)  # features (F,) of a step each
         self._carried = _zeros(self._graphs["head"]) if len(self._graphs) == 2 else {}
 
-    def step(self, image: Image, prompt: str, state: Tensor | None) -> Said:
+    def step(self, image: Image, prompt: str, state: Tensor | None) -> ActionPrediction:
         watch = StopWatch("preprocess", "vision", "prefill", "head")
-        question = self.net.prompt(prompt)
+        inputs = self.engines.prompt_inputs(prompt)
         if state is not None:
-            question["state"] = state
-        features = self.net.read(image, question, watch)["features"]
+            inputs["state"] = state
+        features = self.engines.run(image, inputs, watch)["features"]
         full = len(self._recent) == self._window
         self._recent.append(features[0].copy())  # the engine writes over its outputs
         actions = self._head(features, full)
         watch.lap("head")
-        return Said(actions.astype(np.float64), 1.0, watch.stages_ms)
+        return ActionPrediction(actions.astype(np.float64), 1.0, watch.stages_ms)
 
     def _head(self, features: Tensor, full: bool) -> Tensor:
-        """(T, A) of this step; `full`: as many steps came before as the head remembers."""
+        """Return the actions (T, A) of this step; `full`: the window was full before it."""
         if "head" not in self._graphs or (full and "window" in self._graphs):
             return self._over_window()
         outputs = self._graphs["head"].run({"features": features, **self._carried})
@@ -212,23 +225,23 @@ class _Features:
         return engine.run({spec.name: inputs[spec.name] for spec in engine.inputs})["actions"][0]
 
     def _check(self, head: ActionHead) -> None:
-        width, shape = self.net.length_of("features", 1), (1, head.horizon, len(head.columns))
+        width, shape = self.engines.length_of("features", 1), (1, head.horizon, len(head.columns))
         wanted = {"head": (1, width), "window": (1, head.window, width)}
-        for role, engine in self._graphs.items():
+        for stage, engine in self._graphs.items():
             inputs = {spec.name: spec.shape for spec in engine.inputs}
             outputs = {spec.name: spec.shape for spec in engine.outputs}
-            if inputs.get("features") != wanted[role] or outputs.get("actions") != shape:
+            if inputs.get("features") != wanted[stage] or outputs.get("actions") != shape:
                 raise BundleRefused(
-                    f"graph {role} takes {inputs} and gives {outputs}, not {wanted[role]} to {shape}"
+                    f"graph {stage} takes {inputs} and gives {outputs}, not {wanted[stage]} to {shape}"
                 )
 
     def close(self) -> None:
         """Frees the engines."""
-        self.net.close()
+        self.engines.close()
         for engine in self._graphs.values():
             engine.close()
 
 
 def _zeros(engine: Engine) -> dict[str, Tensor]:
-    """An LSTM's state before its first step."""
+    """Return the state of an LSTM before its first step: zeros."""
     return {spec.name: np.zeros(spec.shape, np.float32) for spec in engine.inputs if spec.name in ("h", "c")}

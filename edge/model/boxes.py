@@ -6,7 +6,7 @@ from edge.bundle.manifest import ImageSpec
 from edge.parsing import Detections, parse_detections
 from edge.records import Box, Image
 
-_IN_PIXELS = "qwen2.5-vl"  # of what it sees; the Qwens before and after it count to 1000
+_IN_PIXELS = "qwen2.5-vl"  # its boxes are in pixels of its input; other Qwens' go from 0 to 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +14,13 @@ class BoxReader:
     """Reads the answers of one bundle."""
 
     family: str
-    image: ImageSpec | None = None  # what the model sees of an image; None: all of it, and no pixels
+    image: ImageSpec | None = None  # the model's input; None: the whole image, of unknown size
 
     def read(self, text: str, confidence: float, target: str, image: Image) -> Detections:
-        """What the model said of an image. `target` is the label of boxes without one. Never raises: what
-        can't be read is no detection."""
+        """Return the detections in a model's text about an image; `target` labels boxes without a label.
+
+        Never raises: text that can't be read gives no detection.
+        """
         seen = None
         if self.image is not None and self.family == _IN_PIXELS:
             seen = self.image.height, self.image.width
@@ -32,6 +34,6 @@ class BoxReader:
 
 
 def _uncropped(box: Box, high: float, wide: float) -> Box:
-    """A box in the middle `high` and `wide` of an image, in the whole."""
+    """Return a box of the image's middle, `high` and `wide` of the whole, as one of the whole image."""
     top, left = (1 - high) / 2, (1 - wide) / 2
     return Box(top + high * box.y0, left + wide * box.x0, top + high * box.y1, left + wide * box.x1)

@@ -12,27 +12,26 @@ Planes = NDArray[np.uint8] | NDArray[np.float64]
 
 
 def image_to_tensor(image: Image, spec: ImageSpec) -> NDArray[np.float32]:
-    """An RGB image (H, W, 3) uint8 as the model wants it: (1, 3, height, width) float32, contiguous.
+    """Return an RGB image (H, W, 3) uint8 as the model wants it: (1, 3, height, width) float32, contiguous.
 
     With fit stretch and single the whole image is squeezed into the model's, so boxes in fractions of the
-    image stay true; with crop they are fractions of its middle. Raises ValueError when it is not an RGB uint8
-    image, and for fits of which the tensor has another shape: those are `edge.model.patches`'s.
+    image stay true; with crop they are fractions of its middle. Raises ValueError if it is not an RGB uint8
+    image, and for fits whose tensor has another shape, see `edge.model.patches`.
     """
     return normalised(_planes(image, spec), spec)[None]
 
 
 def image_to_planes(image: Image, spec: ImageSpec) -> NDArray[np.uint8]:
-    """The same before it is normalised: (3, height, width), in a quarter of the memory."""
+    """Return the same before normalisation: (3, height, width) uint8, a quarter of the memory."""
     planes = _planes(image, spec)
-    if (
-        planes.dtype == np.uint8
-    ):  # the channels of a picture, which OpenCV gathers six times faster than numpy
+    if planes.dtype == np.uint8:
+        # These are the channels of an image; OpenCV gathers them six times faster than numpy.
         return np.array(cv2.split(np.ascontiguousarray(np.moveaxis(planes, 0, 2))), np.uint8)
     return planes.astype(np.uint8)  # whole numbers, so nothing is rounded
 
 
 def check_image(image: Image) -> None:
-    """Raises ValueError when it is not an RGB uint8 image."""
+    """Check that an image is RGB uint8. Raises ValueError if not."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"want an (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
 
@@ -50,10 +49,10 @@ def normalised(planes: Planes, spec: ImageSpec) -> NDArray[np.float32]:
 
 
 def to_longest_edge(image: Image, spec: ImageSpec) -> Image:
-    """The image (H, W, 3) scaled to the spec's longest edge, the other one made even where that rounds down.
+    """Return the image (H, W, 3) scaled to the spec's longest edge; the other edge becomes even.
 
     Source: `_resize_output_size_rescale_to_max_len` of transformers' Idefics3 and SmolVLM image processors.
-    Raises ValueError for a spec without a longest edge, or with the filter area.
+    Raises ValueError if the spec has no longest edge, or the filter area.
     """
     if spec.longest_edge is None or spec.resize == "area":
         raise ValueError(f"fit {spec.fit} has no longest edge")
@@ -75,7 +74,7 @@ def _planes(image: Image, spec: ImageSpec) -> Planes:
     """(3, height, width), whole numbers in [0, 255]."""
     check_image(image)
     if spec.fit in ("multiple", "tiles"):
-        raise ValueError(f"fit {spec.fit} is no single picture; use edge.model.patches")
+        raise ValueError(f"fit {spec.fit} gives several images; use edge.model.patches.vision_input")
     if spec.fit == "single":
         image = to_longest_edge(image, spec)
     height, width = image.shape[:2]

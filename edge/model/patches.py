@@ -1,4 +1,4 @@
-"""An image to all that a family's vision graph takes, by the names of its HF processor's outputs.
+"""An image to all inputs of a family's vision graph, named as the outputs of its HF processor.
 
 fit              arrays
 stretch, crop    pixel_values (1, 3, height, width)
@@ -18,18 +18,18 @@ from edge.model.images import check_image, image_to_tensor, normalised, to_longe
 from edge.model.resample import Kernel, resize, resize_planes
 from edge.records import Image
 
-# Of all published Qwen-VL checkpoints: a token is 2x2 patches, and a still image stands for two frames.
+# All published Qwen-VL checkpoints have tokens of 2x2 patches, and take a still image as two frames.
 _MERGE = 2
 _FRAMES = 2
-_MAX_RATIO = 200  # of the edges, as Qwen's
+_MAX_RATIO = 200  # longer edge over the shorter, as Qwen's
 
 
 @dataclass(frozen=True, slots=True)
 class VisionInput:
-    """What the graph takes, and what the prompt must know of it.
+    """The vision graph's inputs, with what the prompt has to show of them.
 
-    rows and columns: of image tokens with fit multiple, of tiles with tiles (0 where the image is not cut), 0
-    otherwise.
+    `rows` and `columns` count image tokens with fit multiple, and tiles with fit tiles (0 if the image is not
+    cut); otherwise they are 0.
     """
 
     arrays: dict[str, Tensor]
@@ -38,9 +38,9 @@ class VisionInput:
 
 
 def vision_input(image: Image, spec: ImageSpec) -> VisionInput:
-    """The arrays of an RGB image (H, W, 3) uint8.
+    """Return the arrays of an RGB image (H, W, 3) uint8.
 
-    Raises ValueError for what is none, and for fit multiple for one with edges more than 200 to 1.
+    Raises ValueError if it is not one, and with fit multiple if its edges are more than 200 to 1.
     """
     check_image(image)
     if spec.fit == "multiple" and spec.pixels is not None and spec.resize != "area":
@@ -60,16 +60,17 @@ def vision_input(image: Image, spec: ImageSpec) -> VisionInput:
 
 
 def _unpadded(pixels: NDArray[np.float32]) -> dict[str, Tensor]:
-    """Tiles (tiles, 3, H, W) of one image, which are of one size: nothing is masked."""
+    """Return tiles (tiles, 3, H, W) of one image with their mask, all ones: tiles have one size."""
     tiles, _, height, width = pixels.shape
     mask = np.ones((1, tiles, height, width), np.int64)
     return {"pixel_values": pixels[None], "pixel_attention_mask": mask}
 
 
 def smart_size(height: int, width: int, multiple: int, least: int, most: int) -> tuple[int, int]:
-    """Height and width as multiples, the ratio about kept, between `least` and `most` pixels in all.
+    """Return height and width as multiples, the ratio about kept, between `least` and `most` pixels in all.
 
-    Source: `smart_resize` of transformers' Qwen2-VL image processor. Raises ValueError for edges 200 to 1.
+    Source: `smart_resize` of transformers' Qwen2-VL image processor. Raises ValueError if the edges are more
+    than 200 to 1.
     """
     if max(height, width) > _MAX_RATIO * min(height, width):
         raise ValueError(f"an image of {width}x{height} is longer than {_MAX_RATIO} to 1")

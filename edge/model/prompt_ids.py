@@ -1,9 +1,9 @@
-"""Prompts to the ids that a family's HF processor would make of them: markers, image tokens and all.
+"""Prompts to the ids that a family's HF processor would make of them, markers and image tokens included.
 
 The tokenizer is the checkpoint's `tokenizer.json` with the processor's own tokens in it, as
-`processor.tokenizer.save_pretrained` writes it. What stands around picture and words is the checkpoint's own
-chat template where its bundle has one, else the family's: that of its processor in transformers, and of
-families that chat the template of their published checkpoints.
+`processor.tokenizer.save_pretrained` writes it. The text around image and words is the bundle's chat template
+if it has one, else the family's: from its processor in transformers, or from the family's published
+checkpoints if its processor renders a chat template.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from edge.errors import BundleRefused, UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageTokens:
     """How the prompt shows the image."""
 
-    tokens: int  # of the image, or of each tile
-    rows: int = 0  # of tiles, see `edge.model.patches.VisionInput`
-    columns: int = 0
+    tokens: int  # for the image, or for each tile
+    rows: int = 0  # rows of tiles, see `edge.model.patches.VisionInput`
+    columns: int = 0  # columns of tiles
 
 
 def _layout(before: str, between: str, after: str, special: bool = False) -> ChatTemplate:
@@ -44,9 +44,9 @@ _LAYOUTS = {
     "flamingo": _layout(*_FLAMINGO_ASKS, "\nAssistant:"),
     "smolvlm": _layout("<|im_start|>User:", "", "<end_of_utterance>\nAssistant:", special=True),
 }
-_CHATS = ("qwen-vl", "qwen2.5-vl", "qwen3-vl", "llava", "smolvlm")  # whose processors render a template
+_CHATS = ("qwen-vl", "qwen2.5-vl", "qwen3-vl", "llava", "smolvlm")  # their processors render a template
 
-# Of Florence2Processor, which tells the model these words and not the task's name.
+# Florence2Processor gives the model these words in place of the task's name.
 _FLORENCE_TASKS = {
     "<OPEN_VOCABULARY_DETECTION>": "Locate {input} in the image.",
     "<MORE_DETAILED_CAPTION>": "Describe with a paragraph what is shown in the image.",
@@ -55,90 +55,90 @@ _FLORENCE_TASKS = {
 
 
 def family_chat(family: str) -> ChatTemplate | None:
-    """The chat template of a family's published checkpoints; None of families whose processors have none."""
+    """Return the chat template of a family's published checkpoints; None if its processor has none."""
     return _LAYOUTS[family] if family in _CHATS else None
 
 
-END_OF_UTTERANCE = "<end_of_utterance>"  # of a flamingo that was taught to chat
+END_OF_UTTERANCE = "<end_of_utterance>"  # ends each turn of a flamingo that was trained to chat
 FLAMINGO_CHAT = _layout(*_FLAMINGO_ASKS, f"{END_OF_UTTERANCE}\nAssistant:")
 
 
 def image_token(family: str) -> str:
-    """One of the tokens that show the image in the family's prompts."""
+    """Return the token that shows the image in the family's prompts, once or in a row."""
     return "<|image_pad|>" if family.startswith("qwen") else "<image>"
 
 
 def prompt_ids(
-    tokenizer: Tokenizer, family: str, prompt: str, picture: Picture, chat: ChatTemplate | None = None
+    tokenizer: Tokenizer, family: str, prompt: str, shown: ImageTokens, chat: ChatTemplate | None = None
 ) -> list[int]:
-    """Ids (N,) of a prompt of `edge.goals.prompts` with its picture, as the checkpoint's chat template writes
-    them; None: the family's.
+    """Return the ids of a prompt of `edge.goals.prompts` with its image; `chat` None: the family's template.
 
-    Raises UsageError for a family without a layout, BundleRefused for a tokenizer without the image token.
+    Raises UsageError if the family has no layout, BundleRefused if the tokenizer has no image token.
     """
     if family not in _LAYOUTS:
         raise UsageError(f"no prompt layout for family '{family}'", f"choose one of {', '.join(_LAYOUTS)}")
     layout, image = chat or _LAYOUTS[family], image_token(family)
     if tokenizer.token_to_id(image) is None:
         raise BundleRefused(f"the tokenizer has no {image}, which {family} shows images by")
-    shown = _shown(family, image, picture)
-    text = layout.before + shown + layout.between + _worded(family, prompt) + layout.after
+    marks = _image_marks(family, image, shown)
+    text = layout.before + marks + layout.between + _processed(family, prompt) + layout.after
     ids: list[int] = tokenizer.encode(text, add_special_tokens=layout.special).ids
-    return _kosmos_places(tokenizer, ids, picture.tokens) if family == "kosmos-2" else ids
+    return _kosmos_image_ids(tokenizer, ids, shown.tokens) if family == "kosmos-2" else ids
 
 
-def ids_after_picture(
+def ids_after_image(
     tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int, chat: ChatTemplate | None = None
 ) -> list[int]:
-    """What of a prompt's ids follows its image, shown by `image_tokens` ids in a row.
+    """Return the ids of a prompt that follow its image, which `image_tokens` ids in a row show.
 
-    Raises as `prompt_ids`.
+    Raises what `prompt_ids` raises.
     """
-    ids, first, shown = _around_picture(tokenizer, family, prompt, image_tokens, chat)
+    ids, first, shown = _around_image(tokenizer, family, prompt, image_tokens, chat)
     return ids[first + shown :]
 
 
-def ids_before_picture(tokenizer: Tokenizer, family: str, chat: ChatTemplate | None = None) -> list[int]:
-    """What of a prompt's ids stands ahead of its image, whatever is asked; of flamingo the image's own too.
+def ids_before_image(tokenizer: Tokenizer, family: str, chat: ChatTemplate | None = None) -> list[int]:
+    """Return the ids ahead of the image, the same for every prompt; flamingo's include the image's own.
 
-    Raises as `prompt_ids`.
+    Raises what `prompt_ids` raises.
     """
-    ids, first, shown = _around_picture(tokenizer, family, "", 1, chat)
+    ids, first, shown = _around_image(tokenizer, family, "", 1, chat)
     return ids[: first + (shown if family == "flamingo" else 0)]
 
 
-def _around_picture(
+def _around_image(
     tokenizer: Tokenizer, family: str, prompt: str, image_tokens: int, chat: ChatTemplate | None
 ) -> tuple[list[int], int, int]:
-    """A prompt's ids, where the image's begin, and how many those are."""
-    shown = tokens_of_one(family, image_tokens).tokens
-    ids = prompt_ids(tokenizer, family, prompt, Picture(shown), chat)
+    """Return a prompt's ids, the index of the image's first, and how many ids show the image."""
+    shown = tokens_of_image(family, image_tokens).tokens
+    ids = prompt_ids(tokenizer, family, prompt, ImageTokens(shown), chat)
     image: int | None = tokenizer.token_to_id(image_token(family))
-    assert image is not None  # prompt_ids has looked
+    assert image is not None  # prompt_ids has checked
     return ids, 2 if family == "kosmos-2" else ids.index(image), shown
 
 
-def tokens_of_one(family: str, image_tokens: int) -> Picture:
-    """An uncut image that the vision graph makes so many tokens of, as the prompt shows it."""
-    return Picture(1 if family == "flamingo" else image_tokens)  # whose tokens look at it from beside it
+def tokens_of_image(family: str, image_tokens: int) -> ImageTokens:
+    """Return how the prompt shows an uncut image that the vision graph turns into `image_tokens` tokens."""
+    # Flamingo's image tokens are not part of its sequence: cross-attention reads them.
+    return ImageTokens(1 if family == "flamingo" else image_tokens)
 
 
-def _shown(family: str, image: str, picture: Picture) -> str:
-    """The image tokens, with what stands between them."""
+def _image_marks(family: str, image: str, shown: ImageTokens) -> str:
+    """Return the image tokens with the text between them."""
     if family == "kosmos-2":
-        return " ".join([image] * picture.tokens)
-    whole = image * picture.tokens
+        return " ".join([image] * shown.tokens)
+    whole = image * shown.tokens
     if family != "smolvlm":
         return whole
     lines = [
-        "".join(f"{_FAKE}<row_{row}_col_{column}>{whole}" for column in range(1, picture.columns + 1)) + "\n"
-        for row in range(1, picture.rows + 1)
+        "".join(f"{_FAKE}<row_{row}_col_{column}>{whole}" for column in range(1, shown.columns + 1)) + "\n"
+        for row in range(1, shown.rows + 1)
     ]
     return "".join(lines) + ("\n" if lines else "") + f"{_FAKE}<global-img>{whole}{_FAKE}"
 
 
-def _worded(family: str, prompt: str) -> str:
-    """The words that the processor makes of a prompt."""
+def _processed(family: str, prompt: str) -> str:
+    """Return the prompt as the family's processor rewrites it."""
     if family == "kosmos-2":
         return prompt.strip()
     if family == "flamingo":
@@ -150,8 +150,8 @@ def _worded(family: str, prompt: str) -> str:
     return prompt
 
 
-def _kosmos_places(tokenizer: Tokenizer, ids: list[int], tokens: int) -> list[int]:
-    """Kosmos-2 writes the image's places as the ids after <unk>, behind <s> and <image>."""
+def _kosmos_image_ids(tokenizer: Tokenizer, ids: list[int], tokens: int) -> list[int]:
+    """Return the ids with the image's own, which Kosmos-2 numbers from <unk> on, behind <s> and <image>."""
     first: int | None = tokenizer.token_to_id("<unk>")
     if first is None:
         raise BundleRefused("the tokenizer has no <unk>, after which kosmos-2 numbers its image tokens")

@@ -1,4 +1,4 @@
-"""Pillow's antialiased resizing in numpy, bit for bit: what HF's image processors train weights on.
+"""Pillow's antialiased resizing in numpy, bit for bit: HF's image processors feed training with it.
 
 Source of the formulas: Pillow, src/libImaging/Resample.c (`precompute_coeffs`, `normalize_coeffs_8bpc`,
 `ImagingResampleHorizontal_8bpc`). cv2's bilinear and bicubic look at 2 and 4 pixels at any scale, so that
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge.records import Image
 
 Kernel = Literal["bilinear", "bicubic", "lanczos"]
-_ONE = 1 << 22  # of Pillow's fixed-point weights
+_ONE = 1 << 22  # 1.0 in Pillow's fixed-point weights
 _BLOCK = 16  # output pixels a product: small ones skip the zeros off the diagonal, large ones keep BLAS busy
 
 Doubles = NDArray[np.float64]
@@ -44,13 +44,13 @@ _KERNELS: dict[Kernel, tuple[Callable[[Doubles], Doubles], float]] = {  # with t
 
 
 def resize(image: Image, height: int, width: int, kernel: Kernel) -> Image:
-    """An RGB image (H, W, 3) uint8 as (height, width, 3) uint8, equal to PIL's `Image.resize`."""
+    """Return an RGB image (H, W, 3) uint8 as (height, width, 3) uint8, equal to PIL's `Image.resize`."""
     planes = resize_planes(image, height, width, kernel)
     return np.ascontiguousarray(np.moveaxis(planes, 0, 2), np.uint8)
 
 
 def resize_planes(image: Image, height: int, width: int, kernel: Kernel) -> Doubles:
-    """The same as (3, height, width) whole numbers in [0, 255]."""
+    """Return the same as planes (3, height, width) of whole numbers in [0, 255]."""
     old_height, old_width = image.shape[:2]
     planes = np.empty((3, old_height, old_width))
     for channel in range(3):
@@ -61,7 +61,7 @@ def resize_planes(image: Image, height: int, width: int, kernel: Kernel) -> Doub
 
 
 def height_first(height: int, width: int, new_height: int, new_width: int) -> bool:
-    """Whether Pillow 13 squeezes the columns before the rows, found by trying; earlier ones never do.
+    """Return whether Pillow 13 resizes the height before the width, found by trying; earlier ones never do.
 
     The passes round to whole numbers, so the order shows: by up to 23/255 where noise goes through bicubic.
     """
@@ -87,7 +87,7 @@ def _high(planes: Doubles, height: int, kernel: Kernel) -> Doubles:
 
 
 def _rounded(sums: Doubles) -> Doubles:
-    """Halves up, in place: a block that is still in the processor's cache."""
+    """Round halves up and clip to [0, 255], in place, while the block is in the processor's cache."""
     sums += 0.5
     np.floor(sums, out=sums)
     np.maximum(sums, 0, out=sums)
@@ -96,7 +96,7 @@ def _rounded(sums: Doubles) -> Doubles:
 
 @lru_cache(maxsize=64)
 def _blocks(size: int, wanted: int, kernel: Kernel) -> tuple[tuple[slice, slice, Doubles], ...]:
-    """The matrix (wanted, size) that resizes one axis, as (outputs, inputs, weights) around its diagonal."""
+    """Return the matrix (wanted, size) that resizes one axis as blocks (outputs, inputs, weights)."""
     shape, support = _KERNELS[kernel]
     scale = size / wanted
     stretch = max(scale, 1.0)

@@ -1,208 +1,8 @@
-"""Korean: stems with the syllables that their endings melt into. A stem counts only at the start of a"
-" word."""
+"""Korean words and endings other than the verbs of orders: negation, direction, place, time, doubt."""
 
 import re
 
 from edge.parsing.cues import CAREFUL, FAST, SLOW
-from edge.records import ActionType
-
-_END_AFTER_A = (
-    r"(?:요|라|라고|서|줘|줘요|줘라|주세요|주십시오|주시오|줄래|줄래요|줄수|주시겠\w*|주실\w*|주겠\w*"
-    r"|주기|주라|달라\w*"
-    r"|야|야해|야해요|야지|야돼|야돼요|야합니다|야한다|야겠\w*|봐|봐요|봐라|보세요|보자|보십시오|도"
-    r"|다오|둬|두세요|있어\w*)?"
-)
-_END_AFTER_STEM = (
-    r"(?:라|라고|라니까|세요|셔요|시오|십시오|시죠|시지요|자|자고|자구|고|구|면|지|지는|지도|지를|지요"
-    r"|죠|지마\w*|지말\w*"
-    r"|지않\w*|지못\w*|다가|다|기|려고|려|면서|며|게|는|던|도록|거라|니|니까|겠습니다|겠다|겠어\w*"
-    r"|시면|시고|셔야\w*|셔서|셔도|시겠\w*|시지\w*|십니다)"
-)
-_GO = (
-    rf"(?:가{_END_AFTER_A}|가{_END_AFTER_STEM}|갑니다|갑시다"
-    r"|갈게|갈게요|갈|간|간다|갈까|갈까요|갈래|갈래요|갈것|갔\w*)"
-)
-_COME = rf"(?:와{_END_AFTER_A}|오{_END_AFTER_STEM}|오너라|옵니다|온다|온|올|왔\w*)"
-
-# Type, direction that the verb implies, traits, and how a word starts that is this verb. The first that fits
-# counts. Traits: "plain" goes forward when nothing else is said, "carries" moves its object instead of the
-# robot when it has one, "noun" is a noun too, "find" searches.
-_TABLE = (
-    (
-        ActionType.STOP,
-        "",
-        "",
-        r"그만(?!큼)|(?:그대로|거기|거기에|가만히)있(?:어|으|자|거라)|멈추|멈춰|멈춥|멈춘|멈출|멈췄|멎어|"
-        r"기다려|기다리|기다립|기다린|기다릴|스톱(?!워치)|스탑|가만(?!두)|잠깐만|잠시만|브레이크|제동",
-    ),
-    (
-        ActionType.STOP,
-        "",
-        "noun",
-        r"정지|중지|중단|대기|멈춤|일시정지|급정거|정차",
-    ),
-    (
-        ActionType.STOP,
-        "",
-        "",
-        rf"(?:서{_END_AFTER_A}|서{_END_AFTER_STEM}|섯|세워\w*|세우\w*|섰\w*)$",
-    ),
-    (
-        ActionType.GRAB,
-        "",
-        "",
-        r"가져와|가져오|가져다|가져올|갖고와|갖다|데려와|데려오|집어|집으(?=세|십|시|면|려|라)|집고|집는|"
-        r"집지|쥐어|쥐고|쥐세|쥐지|쥔다|움켜|주워|줍|꺼내|챙겨|붙잡|잡아|잡으|잡고|잡자|잡는|잡습|잡기|"
-        rf"잡지|잡겠|잡을|잡도록|잡았|파지하|파지해|(?:그리퍼|집게)를(?:닫|오므)|들어올|들어{_END_AFTER_A}$|"
-        r"들고|들어야|드세요|들자|들지",
-    ),
-    (
-        ActionType.RELEASE,
-        "",
-        "",
-        r"내려놓|내려놔|놓아|놓으|놓고|놓는|놓습|놓지|놓겠|놓을|놓자|놓았|놔|떨어뜨|떨구|떨궈|풀어|버려|손을펴|"
-        r"(?:그리퍼|집게)를(?:열|벌)",
-    ),
-    (
-        ActionType.POINT,
-        "",
-        "",
-        r"가리켜|가리키|가리킨|가리킵|지목하|지목해|포인트하",
-    ),
-    (
-        ActionType.NAVIGATE,
-        "",
-        "",
-        r"다가가|다가와|다가오|다가서|다가갑|다가간|다가갈|따라가|따라와|따라오|따라갑|따라간|따라다니|"
-        r"따라붙|쫓아|추적하|추적해|추적|찾아가|찾아와|접근|도달하|도착하|가까이(?=가|와|오)",
-    ),
-    (
-        ActionType.NAVIGATE,
-        "",
-        "",
-        rf"따라(?=$|서|라)|향해|향하|이리와|이리오|{_COME}$",
-    ),
-    (
-        ActionType.AVOID,
-        "",
-        "",
-        r"피해|피하|피합|피한|피할|회피|비켜|비키|우회(?!전)",
-    ),
-    (
-        ActionType.TURN,
-        "left",
-        "noun",
-        r"좌회전",
-    ),
-    (
-        ActionType.TURN,
-        "right",
-        "noun",
-        r"우회전",
-    ),
-    (
-        ActionType.TURN,
-        "left",
-        "noun",
-        r"유턴|뒤돌아|뒤로돌아",
-    ),
-    (
-        ActionType.TURN,
-        "",
-        "carries",
-        r"돌려|돌리|돌린|돌릴|돌립",
-    ),
-    (
-        ActionType.TURN,
-        "",
-        "noun",
-        r"회전|선회",
-    ),
-    (
-        ActionType.TURN,
-        "",
-        "",
-        r"돌아(?!다니|오|와|보|봐)|돕니다|돈다|돈$|돌$|돌게|돌겠|돌고|돌자|돌기|돌지|돌면|돌며|돌다가|돌까|"
-        r"돌도록|돌았|도세요|도십시오|도시오|도는|도셔|틀어|틀고|틀지|틀면|튼다|트세요|트십시오|틉니다|"
-        r"꺾어|꺾으|꺾고|꺾지|꺾는다|턴해|턴하",
-    ),
-    (
-        ActionType.LOOK,
-        "",
-        "find",
-        r"찾아(?!낸|냈)|찾으|찾고|찾자|찾는|찾습|찾지|찾겠|찾을|찾기|찾았|탐색|수색|검색",
-    ),
-    (
-        ActionType.LOOK,
-        "",
-        "",
-        r"봐|보세요|보십시오|보시오|보아|보지(?=마|말|$)|보도록|바라보|바라봐|쳐다보|쳐다봐|살펴|살피|"
-        r"둘러|돌아봐|돌아보|확인하|확인해|관찰하|관찰해|주시하|주시해|봅니다|본다",
-    ),
-    (
-        ActionType.MOVE,
-        "forward",
-        "noun",
-        r"전진|직진",
-    ),
-    (
-        ActionType.MOVE,
-        "back",
-        "noun",
-        r"후진|후퇴",
-    ),
-    (
-        ActionType.MOVE,
-        "back",
-        "",
-        r"물러나|물러서|물러난|물러섭|물러납|물러설|물러날|물러가",
-    ),
-    (
-        ActionType.MOVE,
-        "",
-        "",
-        r"빠져|빠지|비켜서",
-    ),
-    (
-        ActionType.MOVE,
-        "forward",
-        "",
-        r"계속하(?!지)|계속해(?=요|라|줘|주)|계속합",
-    ),
-    (
-        ActionType.MOVE,
-        "",
-        "plain carries",
-        r"움직여|움직이|움직인|움직일|움직입|움직였",
-    ),
-    (
-        ActionType.MOVE,
-        "",
-        "carries",
-        r"이동시|옮겨|옮기",
-    ),
-    (
-        ActionType.MOVE,
-        "",
-        "plain noun",
-        r"이동|진행|주행|출발",
-    ),
-    (
-        ActionType.MOVE,
-        "",
-        "plain",
-        r"걸어(?!가)|달려(?!가)|뛰어(?!가)|나아가|나아갑",
-    ),
-    (
-        ActionType.MOVE,
-        "",
-        "plain",
-        rf"(?:지나|걸어|달려|뛰어|건너|나아|들어)?{_GO}$",
-    ),
-)
-VERBS = tuple(
-    (re.compile(pattern), kind, way, frozenset(traits.split())) for kind, way, traits, pattern in _TABLE
-)
 
 NEGATED = re.compile(
     r"(?:[을를은는]?하|[을를은는]|시|으시|키)?지(?:는|를|도|들)?(?:마|말|않|못|맙)|(?:하|으|"
@@ -211,7 +11,7 @@ NEGATED = re.compile(
 )
 SHORT_NEGATION = frozenset(("안", "못"))
 PAST = re.compile(r"[았었했갔왔섰렸췄졌혔겼났됐뒀웠줬]")
-# A verb that ends so, with a noun after it, describes that noun: "움직이는 공".
+# A verb with such an end describes the noun after it: "움직이는 공".
 ADNOMINAL = re.compile(r"(?:는|던|은|한|된|인|간|돈|온|춘|린|할|갈|돌|을|출|일|올|릴|난|선|킨|시킬|날|설)$")
 AFTERWARDS = frozenset(
     "다음 다음에 후 후에 뒤 뒤에 나서 그다음 그다음에 이후 이후에 나중에 다음엔 다음은".split()
@@ -301,9 +101,11 @@ BLOCKED = re.compile(
     r"막혀|막힌|막혔|막았|막고|가로막|길이\s?없|(?:길|앞|통로|경로)[이가은는]?\s?(?:안전|"
     r"비어)[^.]{0,3}지\s?(?:않|못)|위험"
 )
-ASKS = re.compile(r"(?:까|까요|나요|는가|는가요|는지|을까|[아어해]도\s?돼요|되나|될까|할까|니)\s*\?*\s*$")
-ASKED_WORD = re.compile(r"어디|무엇|무슨|뭐|왜|어느|누가|누구|어떻게|몇")
-# What may stand around an English order: "stop 해 주세요".
+QUESTION_END = re.compile(
+    r"(?:까|까요|나요|는가|는가요|는지|을까|[아어해]도\s?돼요|되나|될까|할까|니)\s*\?*\s*$"
+)
+QUESTION_WORD = re.compile(r"어디|무엇|무슨|뭐|왜|어느|누가|누구|어떻게|몇")
+# These words may stand around an English order: "stop 해 주세요".
 POLITE_DO = re.compile(r"(?:하세요|해줘|해라|해|하십시오|합니다|하자|주세요|줘|좀|제발|지금|로봇|[\s.!,])*")
 REQUEST = re.compile(r"줄래|주시겠|주실|줄\s?수|줄수|주겠|주세요|주십시오|주시|줘|할래|하시겠")
 CLOCK = (

@@ -1,4 +1,4 @@
-"""What is known of the floor around the base: a grid in the odometry frame that goes along with the base."""
+"""The floor map: evidence of free and blocked floor on a grid in the odometry frame, around the base."""
 
 import math
 
@@ -9,26 +9,26 @@ from edge.perception.geometry import Floats, Pose
 
 CELL_M = 0.08
 SIDE = 80  # cells: 6.4 m
-REACH_M = 2.8  # of a scan: its farther ends are placed too badly
+REACH_M = 2.8  # scans count up to here: positions of farther ends are too inexact
 FADE_S = 20.0  # time constant of forgetting: odometry drifts
 BLOCKED, FREE = 0.25, -0.1  # evidence above and below which a cell counts
-_SURE_M = 0.4  # up to which a scan counts in full; then less and less
-_GAIN = 0.3  # of one scan
-_HIDDEN = 0.4  # evidence against cells between the hull and the nearest visible floor, where none is seen
+_SURE_M = 0.4  # range up to which a scan counts in full; beyond, its gain falls as 1 / range
+_GAIN = 0.3  # how far one scan moves the evidence towards -1 or 1
+_HIDDEN = 0.4  # evidence for cells nearer than the nearest visible floor if no floor is visible there
 
 
 class FloorMap:
     """Evidence per cell, from -1 (free) to 1 (blocked); 0 is unknown."""
 
     def __init__(self, radius_m: float) -> None:
-        """`radius_m`: of the base, which stands on free floor."""
+        """Start empty; `radius_m` is the radius of the base, which stands on free floor."""
         self._radius_m = radius_m
         self.evidence = np.zeros((SIDE, SIDE), np.float32)  # [x, y]
         self._corner = (-SIDE // 2, -SIDE // 2)  # cell [0, 0], in cells from the odometry's origin
         self._stamp_ns: int | None = None
 
     def add(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
-        """Take in what a scan from `pose` shows."""
+        """Add the evidence of a scan from `pose`, and fade what is older."""
         self._follow(pose)
         if self._stamp_ns is not None:
             self.evidence *= math.exp(-max(0, stamp_ns - self._stamp_ns) / 1e9 / FADE_S)
@@ -51,23 +51,23 @@ class FloorMap:
         self.evidence[ranges < self._radius_m] = -1
 
     def known(self, points: Floats, pose: Pose) -> bool:
-        """Whether something is known of all the points (N, 2), in the base frame."""
+        """Return whether the map has evidence about all the points (N, 2), in the base frame."""
         rows, columns = self._cells_of(points, pose)
         return bool((np.abs(self.evidence[rows, columns]) > -FREE).all()) and len(rows) == len(points)
 
     def blocked_points(self, pose: Pose, within_m: float) -> Floats:
-        """Middles of the blocked cells near the base, (N, 2) in its frame."""
+        """Return the middles of the blocked cells within `within_m` of the base, (N, 2) in its frame."""
         cells = np.argwhere(self.evidence > BLOCKED).astype(np.float64)
         middles = (cells + np.array(self._corner, np.float64) + 0.5) * CELL_M
         points = pose.many_to_base(middles)
         return points[np.hypot(points[:, 0], points[:, 1]) < within_m]
 
     def cell(self, x_m: float, y_m: float) -> tuple[int, int]:
-        """Indices of the cell that holds a place in the odometry frame; may lie outside of the grid."""
+        """Return the indices of the cell at a position in the odometry frame; may lie outside of the grid."""
         return math.floor(x_m / CELL_M) - self._corner[0], math.floor(y_m / CELL_M) - self._corner[1]
 
     def middle(self, row: int, column: int) -> tuple[float, float]:
-        """A cell's middle in the odometry frame; inverse of `cell`."""
+        """Return a cell's middle in the odometry frame, metres; inverse of `cell`."""
         return (row + self._corner[0] + 0.5) * CELL_M, (column + self._corner[1] + 0.5) * CELL_M
 
     def _cells_in_base(self, pose: Pose) -> tuple[Floats, Floats]:
@@ -82,7 +82,7 @@ class FloorMap:
         return cells[:, 0], cells[:, 1]
 
     def _follow(self, pose: Pose) -> None:
-        """Move the grid when the base has come a metre from its middle; what falls off is forgotten."""
+        """Move the grid if the base is a metre from its middle; cells that fall off are forgotten."""
         row, column = self.cell(pose.x_m, pose.y_m)
         shift = (row - SIDE // 2, column - SIDE // 2)
         if max(map(abs, shift)) * CELL_M < 1.0:
@@ -95,7 +95,7 @@ class FloorMap:
 
 
 def _overlap(shift: int) -> tuple[slice, slice]:
-    """Where cells go, and come from, when the grid moves by `shift` cells."""
+    """Return the slices that cells go to and come from when the grid moves by `shift` cells."""
     start, stop = max(0, -shift), min(SIDE, SIDE - shift)
     start, stop = min(start, SIDE), max(stop, 0)
     return slice(start, stop), slice(start + shift, stop + shift) if stop > start else slice(0, 0)

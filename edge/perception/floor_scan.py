@@ -1,5 +1,7 @@
-"""How far the floor is free, column by column, from one camera: a small net says at which image row the floor
-ends, and the camera's geometry makes that a place."""
+"""Floor scans: how far the floor is free in each column of one camera's image.
+
+A small net predicts at which image row the floor ends; the camera's geometry turns the row into a position.
+"""
 
 import math
 from dataclasses import dataclass
@@ -15,48 +17,45 @@ from edge.records import Image
 COLUMNS = 48
 MAX_RANGE_M = 6.0
 FLOOR_IMAGE = ImageSpec(height=72, width=96, resize="area", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-# The graph with role "floor": from an image, where the floor ends in each column, in fractions from the top.
+# The stage "floor": an image in, the row where the floor ends in each column out, as fractions from the top.
 FLOOR_INPUT = TensorSpec("pixels", np.dtype(np.float32), (1, 3, FLOOR_IMAGE.height, FLOOR_IMAGE.width))
 FLOOR_OUTPUT = TensorSpec("rows", np.dtype(np.float32), (1, COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Where the floor ends: points (N, 2) in the base frame, one per column, left to right.
-
-    `blocked[i]` is False where the floor goes on beyond MAX_RANGE_M or to the horizon.
-    """
+    """The ends of the floor: points (N, 2) in the base frame, metres, one per column, left to right."""
 
     points: Floats
-    blocked: np.ndarray
-    bearings: Floats  # (N,) from the base, left positive
-    ranges: Floats  # (N,) metres from the base
-    nearest: Floats  # (N,) metres to the nearest floor that the camera can see there
+    blocked: np.ndarray  # (N,) bool: False if the floor goes on beyond MAX_RANGE_M or to the horizon
+    bearings: Floats  # (N,) radians from the base, left positive
+    ranges: Floats  # (N,) metres from the base, at most MAX_RANGE_M
+    nearest: Floats  # (N,) metres from the base to the nearest floor that the camera can see there
 
 
 class FloorScanner:
     """The floor graph of a bundle, driven with one camera's geometry."""
 
     def __init__(self, engine: Engine, view: View) -> None:
-        """Raises ValueError when the engine isn't a floor graph."""
+        """Take the engine of a floor graph. Raises ValueError if it is not one."""
         check_floor(engine)
         self._engine = engine
         self._view = view
 
     def scan(self, image: Image) -> Scan:
-        """See where the floor ends in an RGB image."""
+        """Scan an RGB image (H, W, 3) uint8."""
         rows = self._engine.run({FLOOR_INPUT.name: image_to_tensor(image, FLOOR_IMAGE)})[FLOOR_OUTPUT.name]
         return scan_of(rows[0], self._view)
 
 
 def check_floor(engine: Engine) -> None:
-    """Raises ValueError when the engine isn't a floor graph."""
+    """Check that an engine runs a floor graph. Raises ValueError if not."""
     if tuple(engine.inputs) != (FLOOR_INPUT,) or tuple(engine.outputs) != (FLOOR_OUTPUT,):
         raise ValueError(f"not a floor graph: it takes {engine.inputs} and gives {engine.outputs}")
 
 
 def scan_of(rows: np.ndarray, view: View) -> Scan:
-    """The scan for image rows (N,), fractions of the height, at which the floor ends in N equal columns."""
+    """Return the scan for the image rows (N,), fractions of the height, where N columns of floor end."""
     points = _floor_points(np.asarray(rows, np.float64), view)
     ranges = np.hypot(points[:, 0], points[:, 1])
     bearings = np.arctan2(points[:, 1], points[:, 0])
@@ -67,7 +66,7 @@ def scan_of(rows: np.ndarray, view: View) -> Scan:
 
 
 def _floor_points(rows: Floats, view: View) -> Floats:
-    """Where the floor is seen at the middle of each of N columns, (N, 2) in the base frame."""
+    """Return the floor points at these rows, in the middle of each of N columns, (N, 2) in the base frame."""
     up = (0.5 - rows) * 2 * view.tan_v
     left = (0.5 - (np.arange(len(rows)) + 0.5) / len(rows)) * 2 * view.tan_u
     cos, sin = math.cos(view.mount.pitch_rad), math.sin(view.mount.pitch_rad)

@@ -1,7 +1,7 @@
-"""Image places to directions and floor positions, for a pinhole camera of known mount over a flat floor.
+"""Image positions to directions and floor positions, for a pinhole camera of known mount over a flat floor.
 
-Base frame: origin under the middle of the base, x forward, y left, metres. Image places are fractions: u
-across from the left, v down from the top.
+Base frame: origin under the middle of the base, x forward, y left, metres. Image positions are
+fractions: u across from the left, v down from the top.
 """
 
 import math
@@ -13,36 +13,31 @@ from numpy.typing import NDArray
 from edge.records import Box, CameraMount, Odometry
 
 Floats = NDArray[np.float64]
-FAR_M = 8.0  # a foot at the horizon says "far", and no more
+FAR_M = 8.0  # metres to a box whose foot is farther, at the horizon, or above it
 
 
 class View:
     """One camera's geometry at one image shape."""
 
     def __init__(self, mount: CameraMount, aspect: float) -> None:
-        """`aspect` is image width / height."""
+        """Take a mount and `aspect`, the image's width / height."""
         self.mount = mount
         self.tan_v = math.tan(mount.vertical_fov_rad / 2)
         self.tan_u = self.tan_v * aspect
         self._cos, self._sin = math.cos(mount.pitch_rad), math.sin(mount.pitch_rad)
 
     @property
-    def horizon_v(self) -> float:
-        """The image row of the horizon; outside [0, 1] when it can't be seen."""
-        return 0.5 - math.tan(self.mount.pitch_rad) / (2 * self.tan_v)
-
-    @property
     def half_fov_rad(self) -> float:
-        """Half the horizontal field of view."""
+        """Half the horizontal field of view, radians."""
         return math.atan(self.tan_u)
 
     def ray(self, u: float, v: float) -> tuple[float, float, float]:
-        """Direction (forward, left, up) of an image place, not normalised."""
+        """Return the direction (forward, left, up) of an image position, not normalised."""
         left, up = (0.5 - u) * 2 * self.tan_u, (0.5 - v) * 2 * self.tan_v
         return self._cos + up * self._sin, left, up * self._cos - self._sin
 
     def floor_point(self, u: float, v: float) -> tuple[float, float] | None:
-        """Where the floor is seen at (u, v), in the base frame; None at or above the horizon."""
+        """Return the floor point at (u, v), in the base frame, metres; None at or above the horizon."""
         forward, left, up = self.ray(u, v)
         if up >= -1e-3:
             return None
@@ -50,11 +45,11 @@ class View:
         return self.mount.forward_m + scale * forward, scale * left
 
     def target_point(self, box: Box) -> tuple[float, float] | None:
-        """Where a thing that stands on the floor is nearest to the camera, in the base frame."""
+        """Return the floor point at the foot of a box, in the base frame; None at the horizon or above."""
         return self.floor_point(box.center_x, min(box.y1, 1.0))
 
     def place(self, box: Box) -> tuple[float, float]:
-        """`target_point`, or straight on at FAR_M where the box's foot is at the horizon or above."""
+        """Return `target_point`, or the point FAR_M away along the bearing if the foot is farther."""
         point = self.target_point(box)
         if point is None or math.hypot(*point) > FAR_M:
             bearing = self.bearing(box)
@@ -62,38 +57,38 @@ class View:
         return point
 
     def bearing(self, box: Box) -> float:
-        """Direction of a box's middle from the camera, radians, left positive."""
+        """Return the direction of a box's middle from the camera, radians, left positive."""
         forward, left, _ = self.ray(box.center_x, (box.y0 + box.y1) / 2)
         return math.atan2(left, forward)
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """A place on the floor and a heading, in the odometry frame."""
+    """A position on the floor and a heading, in the odometry frame."""
 
     x_m: float = 0.0
     y_m: float = 0.0
     yaw_rad: float = 0.0
 
     def to_world(self, x_m: float, y_m: float) -> tuple[float, float]:
-        """A base-frame point in the odometry frame."""
+        """Return a base-frame point in the odometry frame."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         return self.x_m + c * x_m - s * y_m, self.y_m + s * x_m + c * y_m
 
     def to_base(self, x_m: float, y_m: float) -> tuple[float, float]:
-        """An odometry-frame point in the base frame; inverse of `to_world`."""
+        """Return an odometry-frame point in the base frame; inverse of `to_world`."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         dx, dy = x_m - self.x_m, y_m - self.y_m
         return c * dx + s * dy, -s * dx + c * dy
 
     def many_to_base(self, points: Floats) -> Floats:
-        """`to_base` for (N, 2)."""
+        """Return `to_base` for points (N, 2)."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         d = points - np.array([self.x_m, self.y_m])
         return np.stack([c * d[:, 0] + s * d[:, 1], -s * d[:, 0] + c * d[:, 1]], 1)
 
     def many_to_world(self, points: Floats) -> Floats:
-        """`to_world` for (N, 2)."""
+        """Return `to_world` for points (N, 2)."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
         x = self.x_m + c * points[:, 0] - s * points[:, 1]
         y = self.y_m + s * points[:, 0] + c * points[:, 1]
@@ -101,27 +96,27 @@ class Pose:
 
 
 def wrap(angle_rad: float) -> float:
-    """The same angle in [-pi, pi]."""
+    """Return the same angle in [-pi, pi]."""
     return math.remainder(angle_rad, 2 * math.pi)
 
 
 class PoseHistory:
-    """Where the base was at a time, from the odometry of the last second or two."""
+    """The base's poses of the last second or two, from its odometry."""
 
     def __init__(self, length: int = 120) -> None:
         self._length = length
         self._items: list[Odometry] = []
 
     def add(self, odometry: Odometry) -> None:
-        """Remember; items that are not newer than the last one are ignored."""
+        """Add an odometry; one that is not newer than the last is ignored."""
         if not self._items or odometry.stamp_ns > self._items[-1].stamp_ns:
             self._items.append(odometry)
             del self._items[: -self._length]
 
     def at(self, stamp_ns: int) -> Pose:
-        """The pose at a time: interpolated, or carried on with the last velocity by at most 0.2 s.
+        """Return the pose at a time: interpolated, or carried on with the last velocity by at most 0.2 s.
 
-        Without any odometry, the origin: then only what the camera sees now counts.
+        Without any odometry it is the origin: then only what the camera sees now counts.
         """
         if not self._items:
             return Pose()

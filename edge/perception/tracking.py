@@ -1,4 +1,4 @@
-"""Keeps a box fresh between two answers of the model, by optical flow (pyramidal Lucas-Kanade)."""
+"""Tracking of a box between two answers of the model, by optical flow (pyramidal Lucas-Kanade)."""
 
 from dataclasses import replace
 from typing import cast
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edge.records import Box, Detection, Frame
 
-_WIDTH = 160  # of the grey picture that is tracked in
-_HISTORY = 16  # frames kept, for answers that come late
+_WIDTH = 160  # width in pixels of the grey image that points are tracked in
+_HISTORY = 16  # frames kept, for boxes that come late
 _POINTS = 24
 _MIN_POINTS = 5
 _MAX_BACK_PX = 1.0  # forward-backward error of a point that is kept
@@ -21,12 +21,15 @@ Points = NDArray[np.float32]
 
 
 class BoxTracker:
-    """Feed every frame to `advance`; give it the model's boxes with `start`, also those of past frames."""
+    """Moves a box along with the image.
+
+    Give every frame to `advance`, and the model's boxes to `start`, also those of past frames.
+    """
 
     def __init__(self) -> None:
         self._grey: dict[int, Grey] = {}  # by Frame.seq, oldest first
         self._points: Points | None = None  # (N, 1, 2) pixels
-        self._seq = -1  # frame that the points belong to
+        self._seq = -1  # Frame.seq that the points belong to
         self.detection: Detection | None = None
 
     def stop(self) -> None:
@@ -35,7 +38,7 @@ class BoxTracker:
         self._points = None
 
     def advance(self, frame: Frame) -> Detection | None:
-        """Move the box to this frame; None when there is none or it was lost."""
+        """Move the box to this frame and return it; None if there is none or it was lost."""
         grey = _grey(frame)
         self._grey[frame.seq] = grey
         while len(self._grey) > _HISTORY:
@@ -46,7 +49,7 @@ class BoxTracker:
         return self.detection
 
     def start(self, detection: Detection, frame: Frame) -> Detection | None:
-        """Take over the model's box of an earlier (or the newest) frame and move it to the newest one."""
+        """Take the model's box in an earlier or the newest frame and move it to the newest frame."""
         self.detection, self._points = detection, None
         origin = self._grey.get(frame.seq)
         if origin is None:
@@ -63,7 +66,7 @@ class BoxTracker:
         if self._points is None or len(self._points) < _MIN_POINTS:
             self._points = _features(before, self.detection.box)
         if self._points is None or len(self._points) < _MIN_POINTS:
-            return  # nothing to hold on to: the box stays where the model put it
+            return  # there are too few corners to follow, so the box stays where the model put it
         old, new = _flow(before, after, self._points)
         if len(new) < _MIN_POINTS:
             self._points = None
@@ -94,7 +97,7 @@ def _features(grey: Grey, box: Box) -> Points | None:
 
 
 def _flow(before: Grey, after: Grey, points: Points) -> tuple[Points, Points]:
-    """Points that can be followed there and back again: (N, 2) before and after."""
+    """Return the points that flow there and back again to where they were: (N, 2) before and after."""
     there, ok = _sent(before, after, points)
     back, ok_back = _sent(after, before, there)
     good = ok & ok_back
@@ -103,7 +106,7 @@ def _flow(before: Grey, after: Grey, points: Points) -> tuple[Points, Points]:
 
 
 def _sent(before: Grey, after: Grey, points: Points) -> tuple[Points, NDArray[np.bool_]]:
-    """Where the points (N, 1, 2) went, and whether each was found there, (N,)."""
+    """Return where the points (N, 1, 2) went, and whether each was found there, (N,)."""
     moved, ok, _ = cv2.calcOpticalFlowPyrLK(
         before, after, points, np.empty_like(points), winSize=_WINDOW, maxLevel=3
     )
@@ -111,7 +114,7 @@ def _sent(before: Grey, after: Grey, points: Points) -> tuple[Points, NDArray[np
 
 
 def _scale(old: Points, new: Points) -> float:
-    """Growth of the cloud of points; 1 when it is too small to tell."""
+    """Return the growth of the cloud of points; 1 if the cloud is too small to tell."""
     spread = np.median(np.linalg.norm(old - np.median(old, 0), axis=1))
     if spread < 2.0:
         return 1.0
@@ -120,7 +123,7 @@ def _scale(old: Points, new: Points) -> float:
 
 
 def _moved(box: Box, dx: float, dy: float, scale: float) -> Box | None:
-    """The box shifted and scaled about its middle, cut at the image's edges; None when it has left."""
+    """Return the box shifted and scaled about its middle, cut at the image's edges; None if it has left."""
     half_x, half_y = (box.x1 - box.x0) / 2 * scale, (box.y1 - box.y0) / 2 * scale
     x, y = box.center_x + dx, (box.y0 + box.y1) / 2 + dy
     y0, x0, y1, x1 = max(0.0, y - half_y), max(0.0, x - half_x), min(1.0, y + half_y), min(1.0, x + half_x)

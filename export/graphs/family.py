@@ -4,7 +4,7 @@
     prefill  image_features[, deep], ids, length     -> logits (1,V), position, cache[, cross, cross_mask]
     decode   token, position, past[, ...]            -> logits (1,V), cache
 
-What goes in and out is described in `edge/model/grounding.py`; an input that is not named there comes from
+What goes in and out is described in `edge/model/generation.py`; an input that is not named there comes from
 the output of the same name of an earlier graph.
 """
 

@@ -1,4 +1,4 @@
-"""What goes into each graph of a bundle while it answers: ranges and comparisons are made of these inputs."""
+"""The inputs of each stage of a bundle while it answers: ranges and comparisons are made of them."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,16 +8,16 @@ from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import StateInput
 from edge.interfaces import Engine, Tensor
-from edge.model.grounding import Answer, Net, Prefix, StopWatch
-from edge.model.tokenizer import LOC_COUNT, Text
+from edge.model.generation import DecoderEngines, Generation, PrefillEngines, StopWatch
+from edge.model.tokenizer import LOC_COUNT, GroundingTokenizer
 
 Feed = dict[str, Tensor]  # inputs of one call, by name
-ROLES = ("vision", "prefill", "decode")  # what precision is about; heads and the floor stay as they are
+STAGES = ("vision", "prefill", "decode")  # their precision changes; heads and the floor net stay fp32
 STEPS = 3  # calls of decode for each sample
 
 
-class _Tap:
-    """An engine that keeps what it is given."""
+class _RecordingEngine:
+    """An engine that keeps its inputs."""
 
     def __init__(self, engine: Engine, kept: list[Feed]) -> None:
         self.inputs, self.outputs = engine.inputs, engine.outputs
@@ -32,50 +32,52 @@ class _Tap:
 
 
 def collect_feeds(bundle: Bundle, samples: Iterable[Sample]) -> dict[str, list[Feed]]:
-    """Inputs by role of ROLES as far as the bundle has them: one of vision and prefill, and STEPS of decode,
-    for each sample. Decode is fed what the bundle itself would say next, also after `none`, so that every
-    sample tells something about it. Raises UsageError at a prompt with unknown words or too many."""
-    speaks = "decode" in bundle.manifest.graphs
-    feeds: dict[str, list[Feed]] = {role: [] for role in ROLES[: 2 + speaks]}
-    net = Net(bundle, 1) if speaks else Prefix(bundle, 1)
-    for role, kept in feeds.items():
-        setattr(net, role, _Tap(getattr(net, role), kept))
+    """Return the inputs of a bundle's stages: for each sample one of vision and prefill, STEPS of decode.
+
+    Decode is fed the bundle's own next tokens, also after `none`, so that every sample tells something about
+    it. Raises UsageError if a prompt has unknown words or too many.
+    """
+    decodes = "decode" in bundle.manifest.graphs
+    feeds: dict[str, list[Feed]] = {stage: [] for stage in STAGES[: 2 + decodes]}
+    net = DecoderEngines(bundle, 1) if decodes else PrefillEngines(bundle, 1)
+    for stage, kept in feeds.items():
+        setattr(net, stage, _RecordingEngine(getattr(net, stage), kept))
     head = bundle.manifest.head
     rng = np.random.default_rng(0)
     try:
         for sample in samples:
             state = _state(head.state if head else None, rng)
-            if isinstance(net, Net):
+            if isinstance(net, DecoderEngines):
                 _answer(net, bundle, sample, state)
             else:
-                question = net.prompt(sample.question.prompt)
+                question = net.prompt_inputs(sample.question.prompt)
                 given = question if state is None else {**question, "state": state}
-                net.read(sample.image, given, StopWatch("preprocess", "vision", "prefill"))
+                net.run(sample.image, given, StopWatch("preprocess", "vision", "prefill"))
     finally:
         net.close()
     return feeds
 
 
-def _answer(net: Net, bundle: Bundle, sample: Sample, state: Tensor | None) -> None:
-    answer = Answer(net)
-    logits = answer.start(sample.image, sample.question.prompt, state)
-    allowed = _may_be_said(net, bundle, sample)
+def _answer(net: DecoderEngines, bundle: Bundle, sample: Sample, state: Tensor | None) -> None:
+    answer = Generation(net)
+    logits = answer.prefill(sample.image, sample.question.prompt, state)
+    allowed = _allowed_ids(net, bundle, sample)
     for _ in range(STEPS):
-        logits = answer.step(int(allowed[logits[allowed].argmax()]))
+        logits = answer.decode(int(allowed[logits[allowed].argmax()]))
 
 
-def _may_be_said(net: Net, bundle: Bundle, sample: Sample) -> np.ndarray:
-    """Ids: those of actions, of places, or of words."""
+def _allowed_ids(net: DecoderEngines, bundle: Bundle, sample: Sample) -> np.ndarray:
+    """Return the token ids that may come next: of actions, of locations, or of words."""
     head = bundle.manifest.head
     if head is not None and head.tokens is not None:
         return np.arange(head.tokens.first_id, head.tokens.first_id + head.tokens.bins)
-    if not isinstance(net.text, Text):
+    if not isinstance(net.tokenizer, GroundingTokenizer):
         return np.arange(net.length_of("logits", 1))
     if not sample.question.target:
-        return np.append(net.text.words, net.text.eos)
-    return np.arange(net.text.first_loc, net.text.first_loc + LOC_COUNT)
+        return np.append(net.tokenizer.word_ids, net.tokenizer.eos)
+    return np.arange(net.tokenizer.first_loc, net.tokenizer.first_loc + LOC_COUNT)
 
 
 def _state(wanted: StateInput | None, rng: np.random.Generator) -> Tensor | None:
-    """(1, S), as scaled states are spread."""
+    """Return a random state (1, S), spread as scaled states are."""
     return None if wanted is None else rng.standard_normal((1, len(wanted.columns))).astype(np.float32)

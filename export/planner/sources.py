@@ -128,7 +128,7 @@ def _embeddings(graph: GraphInfo, width: int) -> int:
 
 
 def _rows(role: str, graph: GraphInfo) -> int:
-    """Vectors that go through a graph, as `edge.model.grounding` and `.actions` describe its shapes."""
+    """Vectors that go through a graph, as `edge.model.generation` and `.actions` describe its shapes."""
     shapes = _shapes(graph)
     if role == "vision":
         return math.prod(graph.outputs[0].shape[:-1])

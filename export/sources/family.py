@@ -16,11 +16,11 @@ from edge.bundle.published import read_config
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
 from edge.goals.prompts import TEMPLATES, asks_for_boxes, goal_prompt
-from edge.model.grounding import Answer, Net
+from edge.model.generation import DecoderEngines, Generation
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import ids_after_picture, ids_before_picture, image_token
+from edge.model.prompt_ids import ids_after_image, ids_before_image, image_token
 from edge.model.token_rules import ruled
-from edge.model.tokenizer import OpenText
+from edge.model.tokenizer import FamilyTokenizer
 from edge.records import BASE_ACTION, Goal, Image
 from export.graphs.family import GraphSource, family_sources
 from export.sources.chat import chat_template, ends_utterances
@@ -58,7 +58,7 @@ class FamilyCheckpoint(Checkpoint):
         answer, and which token the bundle's rules leave as the most probable."""
         kinds = bundle.manifest.goals
         differences = Differences()
-        net = Net(bundle, 1)
+        net = DecoderEngines(bundle, 1)
         try:
             for index, image in enumerate(images):
                 kind = kinds[index % len(kinds)]
@@ -77,20 +77,20 @@ class FamilyCheckpoint(Checkpoint):
         )
 
     def _compare_answer(
-        self, net: Net, bundle: Bundle, image: Image, words: str, differences: Differences
+        self, net: DecoderEngines, bundle: Bundle, image: Image, words: str, differences: Differences
     ) -> None:
         manifest, tokenizer = bundle.manifest, bundle.read("tokenizer")
         expected = torch_answer(self.backbone, manifest, tokenizer, image, words)
         choose = TokenChooser(manifest, tokenizer, words, net.image_tokens)
-        answer = Answer(net)
-        logits = answer.start(image, words).copy()
+        answer = Generation(net)
+        logits = answer.prefill(image, words).copy()
         for index, wanted in enumerate(expected):
             differences.add_values(logits, wanted.numpy(), max(float(wanted.abs().max()), 1e-6))
             token = choose.best(wanted.numpy())
             differences.add_choices(token == choose.best(logits))
             choose.tokens.append(token)
             if index < len(expected) - 1:
-                logits = answer.step(token)
+                logits = answer.decode(token)
 
 
 def read_family(
@@ -117,7 +117,7 @@ def answering_sources(
     """The graphs of a model that answers prompts, by stage."""
     image = manifest.image
     found = Tokenizer.from_str(tokenizer.decode())
-    before = ids_before_picture(found, manifest.family, manifest.chat)
+    before = ids_before_image(found, manifest.family, manifest.chat)
     return family_sources(backbone, image.height, image.width, tuple(before), prompt_tokens, answer_tokens)
 
 
@@ -128,7 +128,7 @@ def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -
     """
     found = Tokenizer.from_str(tokenizer.decode())
     prompts = [goal_prompt(manifest, Goal(kind)) for kind in manifest.goals]
-    least = max(len(ids_after_picture(found, manifest.family, words, 1, manifest.chat)) for words in prompts)
+    least = max(len(ids_after_image(found, manifest.family, words, 1, manifest.chat)) for words in prompts)
     if wanted is not None and wanted < least:
         raise UsageError(
             f"--prompt-tokens {wanted}: the prompts of {manifest.family} take {least} without a target",
@@ -208,8 +208,8 @@ class TokenChooser:
 
     def __init__(self, manifest: Manifest, tokenizer_json: bytes, words: str, image_tokens: int) -> None:
         assert manifest.answer is not None  # it is the manifest of a model that answers
-        text = OpenText(tokenizer_json, manifest.family, manifest.answer, image_tokens, manifest.chat)
-        self._spec, self._prompt = manifest.answer, text.seen_ids(words)
+        text = FamilyTokenizer(tokenizer_json, manifest.family, manifest.answer, image_tokens, manifest.chat)
+        self._spec, self._prompt = manifest.answer, text.context_ids(words)
         self.tokens: list[int] = []
 
     def best(self, logits: np.ndarray) -> int:
@@ -233,11 +233,11 @@ def torch_answer(
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
     picture = backbone.encode(pixels.to(backbone.dtype))
-    before = ids_before_picture(tokenizer, manifest.family, manifest.chat)
+    before = ids_before_image(tokenizer, manifest.family, manifest.chat)
     if picture.memory is not None:
         before = before[:-1]  # the image's own token is the picture's
     shown = picture.tokens.shape[1]
-    after = ids_after_picture(tokenizer, manifest.family, words, shown, manifest.chat)
+    after = ids_after_image(tokenizer, manifest.family, words, shown, manifest.chat)
     there = torch.ones(picture.tokens.shape[:2], dtype=torch.bool)
     segments = [
         *_segment(backbone, before),

@@ -15,7 +15,7 @@ from edge.bundle.manifest import SCHEMA_VERSION, Manifest, StateInput, Target, V
 from edge.goals.prompts import with_target
 from edge.model.actions import ActionModel, pipeline
 from edge.model.images import image_to_tensor
-from edge.model.tokenizer import PolicyText, Text
+from edge.model.tokenizer import GroundingTokenizer, PolicyTokenizer
 from edge.records import BASE_ACTION, Image, Odometry, Velocity
 from export.graphs.family import GraphSource
 from export.graphs.policy import policy_sources
@@ -98,11 +98,11 @@ def read_policy(folder: Path, name: str) -> PolicyCheckpoint:
     return PolicyCheckpoint(manifest, tokenizer, trained, room)
 
 
-def _text(trained: TrainedPolicy, tokenizer: bytes) -> Text | PolicyText:
-    return Text(tokenizer) if trained.spec is None else PolicyText(tokenizer, trained.spec)
+def _text(trained: TrainedPolicy, tokenizer: bytes) -> GroundingTokenizer | PolicyTokenizer:
+    return GroundingTokenizer(tokenizer) if trained.spec is None else PolicyTokenizer(tokenizer, trained.spec)
 
 
-def _prompt_tokens(trained: TrainedPolicy, text: Text | PolicyText) -> int:
+def _prompt_tokens(trained: TrainedPolicy, text: GroundingTokenizer | PolicyTokenizer) -> int:
     """How many tokens a prompt may have. Raises UsageError if the tokenizer does not know its words."""
     targets = tiny_vocabulary() if trained.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
     prompts = [
@@ -117,7 +117,7 @@ def _prompt_tokens(trained: TrainedPolicy, text: Text | PolicyText) -> int:
 def torch_step(
     trained: TrainedPolicy,
     rollout: Rollout,
-    text: Text | PolicyText,
+    text: GroundingTokenizer | PolicyTokenizer,
     image: Image,
     prompt: str,
     odometry: Odometry,

@@ -51,8 +51,8 @@ class TinyCheckpoint(Checkpoint):
                 # Answers can agree by chance; all logits after random tokens cannot.
                 size = self.config.vocab_size
                 tokens = generator.integers(size - LOC_COUNT, size, 5).tolist()
-                answer = grounding.answer()
-                logits = [answer.start(image, prompt).copy(), *(answer.step(t).copy() for t in tokens)]
+                answer = grounding.generation()
+                logits = [answer.prefill(image, prompt).copy(), *(answer.decode(t).copy() for t in tokens)]
                 expected = torch_logits(self.model, self.config, image, prompt, tokens)
                 differences.add_values(np.stack(logits), expected.numpy())
         return TorchParity(

@@ -22,7 +22,7 @@ from edge.errors import BundleRefused, UsageError
 
 
 def bundle_of(files: dict[str, bytes]) -> Bundle:
-    """A bundle with these files and no graphs."""
+    """Return a bundle with these files and no graphs."""
     manifest = Manifest(
         schema_version=1,
         name="any",
@@ -68,7 +68,7 @@ def test_unpack_undoes_pack(files: dict[str, bytes], signature: bytes | None):
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with a bundle and its zip."""
+    """Return a folder with a bundle and its zip."""
     write_bundle(tmp_path / "bundle", bundle_of({"vision": bytes(range(256)) * 400, "tokenizer": b"{}"}))
     pack_bundle(tmp_path / "bundle", tmp_path / "bundle.zip")
     return tmp_path
@@ -120,7 +120,7 @@ def tiny_zip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def rewritten(file: Path, change) -> Path:
-    """The zip with its entries as `change(info, content)` makes them; None leaves one out."""
+    """Return the zip with its entries as `change(info, content)` makes them; None leaves one out."""
     out = file.with_name("changed.zip")
     with zipfile.ZipFile(file) as old, zipfile.ZipFile(out, "w") as new:
         for info in old.infolist():
@@ -139,12 +139,12 @@ def named(name: str):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("../evil.onnx", "no plain file"),
-        ("/etc/evil.onnx", "no plain file"),
-        ("a/b.onnx", "no plain file"),
-        ("..", "no plain file"),
-        ("folder/", "no plain file"),
-        ("c:\\evil.onnx", "no plain file"),
+        ("../evil.onnx", "not a plain file"),
+        ("/etc/evil.onnx", "not a plain file"),
+        ("a/b.onnx", "not a plain file"),
+        ("..", "not a plain file"),
+        ("folder/", "not a plain file"),
+        ("c:\\evil.onnx", "not a plain file"),
         ("extra.onnx", "does not list"),
         ("evil.pkl", "does not list"),
         ("README.md", "does not list"),
@@ -196,7 +196,7 @@ def long_signature(info, content):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (as_link, "no plain file"),
+        (as_link, "not a plain file"),
         (deflated, "compressed"),
         (longer, "bytes, the manifest says"),
         (other, "was altered"),

@@ -1,11 +1,11 @@
-"""How sure a model is that says its actions as tokens."""
+"""The confidence of a model that decodes its actions as tokens."""
 
 import numpy as np
 import pytest
 
 from edge.bundle.bundle import load_bundle
 from edge.model.actions import ActionModel
-from edge.model.grounding import Answer
+from edge.model.generation import Generation
 
 IMAGE = np.zeros((24, 32, 3), np.uint8)
 
@@ -13,7 +13,7 @@ IMAGE = np.zeros((24, 32, 3), np.uint8)
 def test_it_is_sure_of_all_actions_within_5_cm_a_second_of_what_it_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of 256 bins those up to 13 away count, on both sides; words that it may not say don't."""
+    """The 13 of 256 bins on either side count; tokens that are not actions don't."""
     bundle = load_bundle("token")
     head = bundle.manifest.head
     assert head is not None and head.tokens is not None and head.tokens.bins == 256
@@ -21,8 +21,8 @@ def test_it_is_sure_of_all_actions_within_5_cm_a_second_of_what_it_said(
     for place, probability in {100: 0.4, 87: 0.1, 113: 0.25, 86: 0.05, 114: 0.2}.items():
         logits[head.tokens.first_id + place] = np.log(probability)
     logits[5] = 20.0
-    monkeypatch.setattr(Answer, "start", lambda *_: logits)
-    monkeypatch.setattr(Answer, "step", lambda *_: logits)
+    monkeypatch.setattr(Generation, "prefill", lambda *_: logits)
+    monkeypatch.setattr(Generation, "decode", lambda *_: logits)
     with ActionModel(bundle) as model:
         said = model.step(IMAGE, "detect red cup")
     assert said.confidence == pytest.approx(0.4 + 0.1 + 0.25)

@@ -9,7 +9,7 @@ from edge.bundle.bundle import Bundle, load_bundle, make_bundle
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.model.grounding import GroundingModel
-from edge.model.tokenizer import Text
+from edge.model.tokenizer import GroundingTokenizer
 from export.sources.compare import random_patches
 from export.sources.tiny import torch_ground, torch_logits
 from vla.backbones.paligemma import load
@@ -43,8 +43,8 @@ def test_answers_are_torchs(model: GroundingModel, tiny_checkpoint: Path):
 
 def test_captions_are_torchs(model: GroundingModel, tiny_checkpoint: Path, bundle: Bundle):
     torch_model, config, tokenizer = load(tiny_checkpoint)
-    text = Text(bundle.read("tokenizer"))
-    allowed = [*text.words.tolist(), EOS]
+    text = GroundingTokenizer(bundle.read("tokenizer"))
+    allowed = [*text.word_ids.tolist(), EOS]
     image = random_patches(7, config.image_height, config.image_width)
     said: list[int] = []
     while len(said) < 6 and EOS not in said:
@@ -67,12 +67,12 @@ def test_text_follows_the_grammar(model: GroundingModel):
 def test_the_probability_decides_between_none_and_a_place(
     model: GroundingModel, monkeypatch: pytest.MonkeyPatch
 ):
-    text = Text(build_tokenizer().to_str().encode())
+    text = GroundingTokenizer(build_tokenizer().to_str().encode())
     logits = np.full((1, text.first_loc + 1024), -50, np.float32)
     logits[0, text.first_loc + 500 : text.first_loc + 510] = 0  # ten bins, each less probable than `none`
-    prefill_run, decode_run = model._net.prefill.run, model._net.decode.run
-    monkeypatch.setattr(model._net.prefill, "run", lambda x: {**prefill_run(x), "logits": logits})
-    monkeypatch.setattr(model._net.decode, "run", lambda x: {**decode_run(x), "logits": logits})
+    prefill_run, decode_run = model._engines.prefill.run, model._engines.decode.run
+    monkeypatch.setattr(model._engines.prefill, "run", lambda x: {**prefill_run(x), "logits": logits})
+    monkeypatch.setattr(model._engines.decode, "run", lambda x: {**decode_run(x), "logits": logits})
     image = np.zeros((32, 48, 3), np.uint8)
     logits[0, text.none] = 1
     place = model.ground(image, "detect cup", "cup")
@@ -113,19 +113,19 @@ def test_graphs_that_are_not_what_the_manifest_says_are_refused(bundle: Bundle):
 
 def test_closing_frees_the_engines(bundle: Bundle):
     with GroundingModel(bundle) as model:
-        engines: list[OnnxEngine] = [model._net.vision, model._net.prefill, model._net.decode]
+        engines: list[OnnxEngine] = [model._engines.vision, model._engines.prefill, model._engines.decode]
     assert all(engine._session is None for engine in engines)
 
 
 @pytest.mark.parametrize("broken", [b"", b"{}", b"\xff"])
 def test_a_broken_tokenizer_is_refused(broken: bytes):
     with pytest.raises(BundleRefused, match="tokenizer"):
-        Text(broken)
+        GroundingTokenizer(broken)
 
 
 def test_a_tokenizer_without_places_is_refused():
     with pytest.raises(BundleRefused, match="<loc0000>"):
-        Text(build_tokenizer().to_str().replace("<loc0000>", "<gone000>").encode())
+        GroundingTokenizer(build_tokenizer().to_str().replace("<loc0000>", "<gone000>").encode())
 
 
 def test_a_copy_elsewhere_answers_the_same(model: GroundingModel, tiny_bundle: Path, tmp_path: Path):

@@ -184,7 +184,7 @@ def _processed(processor, image: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _pixel_error(ours: np.ndarray, theirs: np.ndarray, spec: ImageSpec) -> float:
-    """The largest of |ours - theirs| in the image before normalisation, [0, 1]."""
+    """Return the largest of |ours - theirs| in the image before normalisation, [0, 1]."""
     error = np.abs(ours - theirs)
     std = np.array(spec.std)
     if spec.fit == "multiple":

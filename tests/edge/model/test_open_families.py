@@ -1,4 +1,4 @@
-"""Bundles of every family, in open words: what they say, and what a robot makes of it."""
+"""Bundles of every family, in open words: their answers, and the policies that use them."""
 
 import math
 from dataclasses import replace
@@ -19,9 +19,9 @@ from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import Picture, ids_after_picture, prompt_ids
+from edge.model.prompt_ids import ImageTokens, ids_after_image, prompt_ids
 from edge.model.token_rules import ruled
-from edge.model.tokenizer import OpenText, text_of
+from edge.model.tokenizer import FamilyTokenizer, model_tokenizer
 from edge.policies.open import make_policy
 from edge.records import ZERO, CameraMount, Frame, Goal, Observation, Odometry
 from tests.edge.model.open_bundles import BOXED, FAMILIES, graph_info, open_bundle
@@ -47,7 +47,7 @@ def test_what_it_says_comes_from_all_that_the_graphs_hand_on(name: str, seed: in
     bundle, net, tokenizer = open_bundle(name, max_tokens=12)
     image = np.random.default_rng(seed).integers(0, 256, (60, 80, 3), np.uint8)
     prompt = goal_prompt(bundle.manifest, replace(GOAL, target="red cup" if seed < 3 else "box on the left"))
-    ids = ids_after_picture(tokenizer, name, prompt, net.family.tokens)
+    ids = ids_after_image(tokenizer, name, prompt, net.family.tokens)
     said, sure = net.say(image_to_tensor(image, bundle.manifest.image), ids, 12)
     with GroundingModel(bundle) as model:
         model.warm_up()
@@ -137,7 +137,7 @@ def test_a_prompt_that_does_not_fit_is_bad_usage_that_names_its_last_words(name:
 
 @pytest.mark.parametrize("name", ["llava", "florence-2"])
 def test_what_it_says_keeps_the_rules_of_its_bundle(name: str) -> None:
-    """A net that says one thing over and over: forced to begin otherwise, held from its end, and then cut."""
+    """A model that repeats one token is forced to begin otherwise, held from its end, and then cut."""
     said, words = "cup", prompt_of(name)
     _, net, tokenizer = open_bundle(name, said, words)
     end = tokenizer.token_to_id(net.family.end)
@@ -148,14 +148,16 @@ def test_what_it_says_keeps_the_rules_of_its_bundle(name: str) -> None:
     spec = AnswerSpec(max_tokens=8, end_ids=(end,), rules=TokenRules(start=start, **rules))
     bundle, _, _ = open_bundle(name, said, words, answer=spec)
     with GroundingModel(bundle) as model:
-        answer = model.answer()
-        text = OpenText(bundle.read("tokenizer"), name, spec, net.family.tokens)
-        seen = text.seen_ids(words)
-        assert seen == list(start) or prompt_ids(tokenizer, name, words, Picture(net.family.tokens)) == seen
-        logits, ids = answer.start(IMAGE, words).copy(), []
+        answer = model.generation()
+        text = FamilyTokenizer(bundle.read("tokenizer"), name, spec, net.family.tokens)
+        seen = text.context_ids(words)
+        assert (
+            seen == list(start) or prompt_ids(tokenizer, name, words, ImageTokens(net.family.tokens)) == seen
+        )
+        logits, ids = answer.prefill(IMAGE, words).copy(), []
         while len(ids) < 8:
             ids.append(int(ruled(logits, [*seen, *ids], len(seen), spec).argmax()))
-            logits = answer.step(ids[-1]).copy()
+            logits = answer.decode(ids[-1]).copy()
         assert len(set(ids) - {end}) == 8
         assert not start or ids[0] == 9
         found = model.caption(IMAGE, words)
@@ -165,8 +167,8 @@ def test_what_it_says_keeps_the_rules_of_its_bundle(name: str) -> None:
 def test_a_bundle_s_own_chat_template_is_what_it_asks_with() -> None:
     chat = ChatTemplate(before="USER: ", between=" red ", after=" cup", special=False)
     bundle, net, tokenizer = open_bundle("llava", chat=chat)
-    text = text_of(bundle.manifest, bundle.read("tokenizer"), net.family.tokens)
-    ids = prompt_ids(tokenizer, "llava", "box", Picture(net.family.tokens), chat)
+    text = model_tokenizer(bundle.manifest, bundle.read("tokenizer"), net.family.tokens)
+    ids = prompt_ids(tokenizer, "llava", "box", ImageTokens(net.family.tokens), chat)
     assert text.prompt_ids("box") == ids[-len(text.prompt_ids("box")) :]
     assert tokenizer.decode(text.prompt_ids("box")).strip() == "red box cup"
     with pytest.raises(ValidationError, match="a section chat without a section answer"):

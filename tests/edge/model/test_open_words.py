@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from edge.bundle.manifest import AnswerSpec, ImageSpec
 from edge.errors import BundleRefused
 from edge.model.boxes import BoxReader
-from edge.model.decoding import Open
+from edge.model.decoding import GreedyDecoder
 from edge.model.images import image_to_tensor
-from edge.model.tokenizer import OpenText
+from edge.model.tokenizer import FamilyTokenizer
 from edge.parsing import parse_detections
 from edge.records import Box
 from tests.edge.model.open_bundles import FAMILIES, tokenizer_of
@@ -22,7 +22,10 @@ SPEC = AnswerSpec(max_tokens=8, end_ids=(1,))
 TOKENIZERS = {
     name: tokenizer_of(FAMILIES[name]) for name in ("qwen2.5-vl", "florence-2", "llava", "paligemma")
 }
-TEXTS = {name: OpenText(tokenizer.to_str().encode(), name, SPEC, 4) for name, tokenizer in TOKENIZERS.items()}
+TEXTS = {
+    name: FamilyTokenizer(tokenizer.to_str().encode(), name, SPEC, 4)
+    for name, tokenizer in TOKENIZERS.items()
+}
 HALF = (0.5, 0.5, 0.5)
 
 
@@ -46,7 +49,7 @@ def test_a_cut_leaves_only_boxes_that_the_whole_answer_has(corners: list[tuple],
 
 
 def _answers(boxes: list[tuple[int, int, int, int]]) -> dict[str, str]:
-    """Boxes (x0, y0, x1, y1) of 1000 as each family writes them."""
+    """Return boxes (x0, y0, x1, y1), from 0 to 1000, as each family writes them."""
     entries = [{"bbox_2d": box, "label": "cup"} for box in boxes]
     patches = [(32 * (y0 * 31 // 1000) + x0 * 31 // 1000, 1023 - (x1 - y1) % 7) for x0, y0, x1, y1 in boxes]
     pairs = [f"<patch_index_{a:04d}><patch_index_{b:04d}>" for a, b in patches]
@@ -65,7 +68,7 @@ def _answers(boxes: list[tuple[int, int, int, int]]) -> dict[str, str]:
 def test_boxes_in_the_middle_of_an_image_are_boxes_in_the_whole_one(
     height: int, width: int, seed: int
 ) -> None:
-    """A white box in the image is where the reader puts the box that is white in what the model sees."""
+    """Read the box that is white in the model's input: it is where the image is white."""
     rng = np.random.default_rng(seed)
     edge, image = min(height, width), np.zeros((height, width, 3), np.uint8)
     top, left = (height - edge) // 2, (width - edge) // 2
@@ -95,13 +98,13 @@ def test_pixels_are_those_of_the_image_that_the_model_sees() -> None:
 
 
 class Script:
-    """Says what is asked of it, and counts."""
+    """A generation that gives the same logits again and again, and keeps the tokens that it is given."""
 
-    def __init__(self, logits: np.ndarray, room: int) -> None:
-        self.prompt, self.logits, self.room, self.said = "", logits, room, []
+    def __init__(self, logits: np.ndarray, free_slots: int) -> None:
+        self.prompt, self.logits, self.free_slots, self.said = "", logits, free_slots, []
 
-    def step(self, token: int) -> np.ndarray:
-        self.room -= 1
+    def decode(self, token: int) -> np.ndarray:
+        self.free_slots -= 1
         self.said.append(token)
         return self.logits
 
@@ -110,7 +113,7 @@ class Script:
 def test_confidence_is_the_mean_probability_and_no_step_is_wasted(logits: list[float], room: int) -> None:
     values = np.array(logits, np.float32)
     script = Script(values, room)
-    said = Open(TEXTS["llava"]).boxes(values, script, "cup")
+    said = GreedyDecoder(TEXTS["llava"]).decode_box(values, script, "cup")
     best = int(values.argmax())
     assert said.confidence == pytest.approx(1 / np.exp(values - values[best]).sum(), rel=1e-4)
     assert said.cut == (best not in SPEC.end_ids)
@@ -120,4 +123,4 @@ def test_confidence_is_the_mean_probability_and_no_step_is_wasted(logits: list[f
 def test_a_tokenizer_that_can_not_show_images_is_refused() -> None:
     for tokenizer, says in ((b"{}", "cannot be read"), (TOKENIZERS["llava"].to_str().encode(), "image_pad")):
         with pytest.raises(BundleRefused, match=says):
-            OpenText(tokenizer, "qwen2.5-vl", SPEC, 4)
+            FamilyTokenizer(tokenizer, "qwen2.5-vl", SPEC, 4)

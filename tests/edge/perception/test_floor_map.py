@@ -18,7 +18,7 @@ HERE = Pose()
 
 
 def scan_to(distance_m: float) -> Scan:
-    """A wall straight across the view, all columns at the same image row."""
+    """Return a wall straight across the view, all columns at the same image row."""
     up = -MOUNT.height_m / distance_m
     pitch = MOUNT.pitch_rad
     tan = (up * math.cos(pitch) + math.sin(pitch)) / (math.cos(pitch) - up * math.sin(pitch))

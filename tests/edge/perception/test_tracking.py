@@ -7,7 +7,7 @@ from edge.records import Box, Detection, Frame
 
 
 def frame(seq: int, x: int, size: int = 40) -> Frame:
-    """A checkered square at column x before a dim textured wall."""
+    """Return a checkered square at column x before a dim textured wall."""
     image = np.random.default_rng(0).integers(60, 80, (240, 320, 3), dtype=np.uint8)
     image = np.asarray(cv2.GaussianBlur(image, (0, 0), 2), np.uint8)
     tile = (np.indices((size, size)).sum(0) // 8 % 2 * 180 + 40).astype(np.uint8)

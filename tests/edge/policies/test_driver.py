@@ -12,7 +12,7 @@ from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
 from edge.bundle.manifest import ActionHead, MeanStdScaling, MinMaxScaling, StateInput
 from edge.errors import BundleRefused
 from edge.interfaces import Inference, Paced
-from edge.model.actions import STATE_COLUMNS, Said, pipeline, state_of
+from edge.model.actions import STATE_COLUMNS, ActionPrediction, pipeline, state_of
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.perception.floor_scan import COLUMNS, Scan
@@ -53,10 +53,10 @@ class Says:
         self.asked: list[str] = []
         self.resets = 0
 
-    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> Said:
+    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> ActionPrediction:
         self.asked.append(prompt)
         shape = (self.head.horizon, len(self.head.columns))
-        return Said(np.broadcast_to(self.actions, shape).copy(), self.confidence, {"vision": 1.0})
+        return ActionPrediction(np.broadcast_to(self.actions, shape).copy(), self.confidence, {"vision": 1.0})
 
     def reset(self) -> None:
         self.resets += 1

@@ -14,10 +14,10 @@ from transformers import GenerationConfig
 
 from edge.bundle.bundle import load_bundle
 from edge.goals.prompts import TEMPLATES, family_prompt
-from edge.model.grounding import Answer, Net
+from edge.model.generation import DecoderEngines, Generation
 from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
-from edge.model.prompt_ids import Picture, image_token, prompt_ids
+from edge.model.prompt_ids import ImageTokens, image_token, prompt_ids
 from edge.records import Goal, Image
 from export.commands.export import main
 from export.sources.chat import chat_template
@@ -81,14 +81,14 @@ def test_prompts_are_the_ids_of_the_checkpoint_s_processor(
 
 def shown_as(
     family: str, processor: Any, ids: list[int], tokenizer: Tokenizer, image: Image, folder: Path
-) -> Picture:
+) -> ImageTokens:
     """How many tokens the processor shows an image by; those of tiles are its setting."""
     if family == "smolvlm":
         taken = vision_input(image, read_image_spec(folder))
-        return Picture(processor.image_seq_len, taken.rows, taken.columns)
+        return ImageTokens(processor.image_seq_len, taken.rows, taken.columns)
     if family == "kosmos-2":
-        return Picture(64)  # by default; newer processors have no attribute for it
-    return Picture(ids.count(tokenizer.token_to_id(image_token(family))))
+        return ImageTokens(64)  # by default; newer processors have no attribute for it
+    return ImageTokens(ids.count(tokenizer.token_to_id(image_token(family))))
 
 
 @pytest.mark.parametrize("name", some(QUICK | {"qwen2.5-vl-7b"}))
@@ -119,7 +119,7 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
     if family == "smolvlm":
         processor.image_processor.do_image_splitting = False  # a bundle sees the whole image as one tile
     width, height = map(int, camera.split("x"))
-    ours = Net(bundle, 1)
+    ours = DecoderEngines(bundle, 1)
     first = next(iter(TEMPLATES[family]))
     answers: list[list[int]] = []
     for seed, goal in enumerate([Goal(first, "Red Cup"), Goal("describe_scene"), Goal(first, "빨간 컵")]):
@@ -133,12 +133,12 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
         after = ours.text.prompt_ids(words)
         assert asks[len(asks) - len(after) :] == after
         choose = TokenChooser(bundle.manifest, bundle.read("tokenizer"), words, ours.image_tokens)
-        answer = Answer(ours)
-        logits = answer.start(image, words)
+        answer = Generation(ours)
+        logits = answer.prefill(image, words)
         wanted = generated(net, folder, given)
         while len(choose.tokens) < len(wanted):
             choose.tokens.append(choose.best(logits))
-            logits = answer.step(choose.tokens[-1])
+            logits = answer.decode(choose.tokens[-1])
         assert choose.tokens == wanted
         answers.append(wanted)
     ours.close()

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from edge.bundle.manifest import ChatTemplate
 from edge.errors import UsageError
 from edge.goals.prompts import TEMPLATES
-from edge.model.prompt_ids import family_chat, ids_after_picture, ids_before_picture, prompt_ids
+from edge.model.prompt_ids import family_chat, ids_after_image, ids_before_image, prompt_ids
 from export.sources.chat import chat_template
 from tests.edge.model.family_processors import (
     IMAGE,
@@ -109,8 +109,8 @@ def test_another_template_is_followed_to_the_id(
     for words in WORDS:
         ids = prompt_ids(tokenizer, family, words, picture, chat)
         assert ids == theirs(processor, template, words)
-        after = ids_after_picture(tokenizer, family, words, picture.tokens, chat)
-        before = ids_before_picture(tokenizer, family, chat)
+        after = ids_after_image(tokenizer, family, words, picture.tokens, chat)
+        before = ids_before_image(tokenizer, family, chat)
         assert ids[: len(before)] == before and ids[-len(after) :] == after
         assert len(before) + picture.tokens + len(after) == len(ids)
 

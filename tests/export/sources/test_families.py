@@ -18,8 +18,9 @@ from edge.errors import UsageError
 from edge.goals.goals import GOALS
 from edge.goals.prompts import family_prompt
 from edge.model.actions import ActionModel
-from edge.model.grounding import Answer, GroundingModel, Net
-from edge.model.prompt_ids import ids_before_picture
+from edge.model.generation import DecoderEngines, Generation
+from edge.model.grounding import GroundingModel
+from edge.model.prompt_ids import ids_before_image
 from edge.records import Goal, Odometry, Velocity
 from export.commands.export import main
 from export.graphs.family import family_sources
@@ -60,7 +61,7 @@ def stage_errors(backbone: Backbone, out: Path) -> dict[str, float]:
     bundle = load_bundle(out)
     image = bundle.manifest.image
     tokenizer = Tokenizer.from_str(bundle.read("tokenizer").decode())
-    before = tuple(ids_before_picture(tokenizer, bundle.manifest.family))
+    before = tuple(ids_before_image(tokenizer, bundle.manifest.family))
     errors: dict[str, float] = {}
     for role, source in family_sources(backbone, image.height, image.width, before, PROMPT, ANSWER).items():
         inputs = {n: torch.randn_like(v) if v.is_floating_point() else v for n, v in source.inputs.items()}
@@ -97,18 +98,21 @@ def test_32_tokens_are_said_as_torch_says_them(name: str, made: Callable[[str], 
         int(logits.argmax())
         for logits in torch_answer(backbone, bundle.manifest, bundle.read("tokenizer"), image, words, 32)
     ]
-    net = Net(bundle, 1)
-    answer = Answer(net)
-    found = [int(answer.start(image, words).argmax())]
+    net = DecoderEngines(bundle, 1)
+    answer = Generation(net)
+    found = [int(answer.prefill(image, words).argmax())]
     while len(found) < 32:
-        found.append(int(answer.step(found[-1]).argmax()))
+        found.append(int(answer.decode(found[-1]).argmax()))
     assert found == wanted
     # The picture, the words and what was said before all matter.
-    other = Answer(net)
-    first = other.start(random_patches(8, *image.shape[:2]), words).copy()
-    assert np.abs(first - Answer(net).start(image, words)).max() > 1e-5
+    other = Generation(net)
+    first = other.prefill(random_patches(8, *image.shape[:2]), words).copy()
+    assert np.abs(first - Generation(net).prefill(image, words)).max() > 1e-5
     assert (
-        np.abs(Answer(net).start(image, words + " now").copy() - Answer(net).start(image, words)).max() > 1e-5
+        np.abs(
+            Generation(net).prefill(image, words + " now").copy() - Generation(net).prefill(image, words)
+        ).max()
+        > 1e-5
     )
     net.close()
 

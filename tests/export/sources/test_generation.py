@@ -15,7 +15,7 @@ from edge.errors import UsageError
 from edge.goals.prompts import family_prompt
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import prompt_ids, tokens_of_one
+from edge.model.prompt_ids import prompt_ids, tokens_of_image
 from edge.records import Goal, Image
 from export.commands.export import main
 from export.sources.compare import random_patches
@@ -49,7 +49,7 @@ def generated(backbone: Backbone, folder: Path, manifest: Manifest, image: Image
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))
     tokens = backbone.encode(pixels).tokens.shape[1]
-    picture = tokens_of_one(manifest.family, tokens)
+    picture = tokens_of_image(manifest.family, tokens)
     ids = torch.tensor([prompt_ids(tokenizer, manifest.family, words, picture, manifest.chat)])
     given: dict[str, Any] = {"pixel_values": pixels, "attention_mask": torch.ones_like(ids)}
     if manifest.family == "smolvlm":

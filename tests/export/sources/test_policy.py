@@ -16,8 +16,9 @@ from edge.bundle.manifest import StateInput
 from edge.errors import BundleRefused, UsageError
 from edge.goals.vocabulary import check_target
 from edge.model.actions import ActionModel, state_of
-from edge.model.grounding import Answer, GroundingModel
-from edge.model.tokenizer import Text
+from edge.model.generation import Generation
+from edge.model.grounding import GroundingModel
+from edge.model.tokenizer import GroundingTokenizer
 from edge.parsing import parse_detections
 from edge.policies.open import make_policy
 from edge.records import BASE_ACTION, CameraMount, Frame, Goal, Observation, Odometry, Velocity
@@ -71,7 +72,7 @@ def test_a_bundle_says_what_torch_says_for_longer_than_it_remembers(
     checkpoint = read_trained_policy(checkpoints[kind])
     bundle = load_bundle(bundle_of(kind))
     assert bundle.manifest.parity["max_action_error"] < 1e-4
-    text, seen = Text(bundle.read("tokenizer")), []
+    text, seen = GroundingTokenizer(bundle.read("tokenizer")), []
     with ActionModel(bundle) as model:
         rollout = Rollout(checkpoint.policy)
         for step in range(2 * checkpoint.head.window + 3):
@@ -128,15 +129,17 @@ def test_a_token_policy_says_nothing_but_actions(
     bundle_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[int] = []
-    start, step = Answer.start, Answer.step
+    start, step = Generation.prefill, Generation.decode
 
     def misled(logits: np.ndarray) -> np.ndarray:
         logits = logits.copy()
         logits[:20] += 1000  # words, far more probable than any action
         return logits
 
-    monkeypatch.setattr(Answer, "start", lambda self, *a: misled(start(self, *a)))
-    monkeypatch.setattr(Answer, "step", lambda self, token: said.append(token) or misled(step(self, token)))
+    monkeypatch.setattr(Generation, "prefill", lambda self, *a: misled(start(self, *a)))
+    monkeypatch.setattr(
+        Generation, "decode", lambda self, token: said.append(token) or misled(step(self, token))
+    )
     bundle = load_bundle(bundle_of("discrete"))
     with ActionModel(bundle) as model:
         answer = model.step(random_patches(3, 40, 60), PROMPT, odometry(1))
