@@ -50,6 +50,13 @@ def test_rows_are_taken_by_time_and_elapsed_ones_are_skipped() -> None:
     assert guard.step(START + 205 * MS).linear_x_m_s < velocities[-1].linear_x_m_s
 
 
+def test_a_chunk_that_is_used_up_before_its_first_row_is_due_never_reaches_the_motors() -> None:
+    guard = armed()
+    assert guard.follow(chunk(START, rows=1), START + 200 * MS)
+    assert guard.step(START + 200 * MS) == guard.step(START + 220 * MS) == Velocity()
+    assert (guard.reason, guard.frame_to_motor_ns) == ("chunk is used up", -1)
+
+
 @pytest.mark.parametrize(
     "used_up", [{"rows": 1}, {"valid_ms": 100}], ids=["past the last row", "not valid any more"]
 )
@@ -165,6 +172,16 @@ def test_a_chunk_of_full_speed_is_braked_right_after_its_age(row: tuple[float, f
     guard.step(START + 250 * MS + 1)
     assert (guard.state, guard.cause) == (MotorState.RAMPING, StopCause.STALE_PLAN)
     assert guard.moving
+
+
+@pytest.mark.parametrize("row", AXES)
+def test_the_step_that_finds_a_chunk_too_old_brakes_at_once(row: tuple[float, float, float]) -> None:
+    guard = armed()
+    guard.follow(chunk(START, row=row), START)
+    guard.step(START + 220 * MS)
+    faster, slower = guard.step(START + 240 * MS), guard.step(START + 260 * MS)
+    assert guard.state is MotorState.RAMPING
+    assert sum(map(abs, astuple(slower))) < sum(map(abs, astuple(faster)))
 
 
 @pytest.mark.parametrize("row", AXES)

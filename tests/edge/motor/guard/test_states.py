@@ -116,6 +116,28 @@ def test_values_are_clamped_with_the_length_of_the_vector() -> None:
     assert guard.counts.clamped == 100
 
 
+def test_a_curve_at_full_speed_stays_within_it() -> None:
+    """The base still speeds up while its direction changes: unlimited, it would be at 0.518 m/s."""
+    guard, now_ns, speeds = armed(), START, []
+    for degrees, ticks in ((0, 20), (10, 6), (30, 12)):
+        way = math.radians(degrees)
+        for _ in range(ticks):
+            now_ns, velocity = drive(guard, now_ns, 1, row=(0.5 * math.cos(way), 0.5 * math.sin(way), 0.0))
+            speeds.append(speed(velocity))
+    assert max(speeds) == pytest.approx(0.5)
+
+
+def test_ticks_that_come_faster_add_nothing_to_a_full_turn() -> None:
+    """The acceleration of long ticks falls too slowly over short ones: unlimited, it would be 1.02 rad/s."""
+    guard, now_ns, turns = armed(), START, []
+    for tick_ns, ticks, turn in ((2 * TICK, 9, 1.0), (MS, 30, 0.99)):
+        for _ in range(ticks):
+            now_ns += tick_ns
+            guard.follow(chunk(now_ns, row=(0.0, 0.0, turn)), now_ns)
+            turns.append(guard.step(now_ns).angular_z_rad_s)
+    assert max(turns) == pytest.approx(1.0)
+
+
 def test_lower_limits_from_configuration_hold() -> None:
     guard = armed(MotorLimits(linear_m_s=0.2, angular_rad_s=0.4))
     _, velocity = drive(guard, START, 100, row=(0.5, 0, 1.0))
