@@ -36,7 +36,7 @@ def armed(limits: MotorLimits = LIMITS) -> Guard:
 
 
 def drive(guard: Guard, start_ns: int, ticks: int, **fields: object) -> tuple[int, Velocity]:
-    """A fresh frame at every tick; returns the last tick's time and setpoint."""
+    """Follow a fresh frame at every tick. Returns the last tick's time and setpoint."""
     now_ns, velocity = start_ns, Velocity()
     for _ in range(ticks):
         now_ns += TICK
