@@ -16,7 +16,7 @@ from export.precision.int8 import Int8, Int8Calibration, calibrate_int8
 from export.precision.mixed import LowPrecision, Mixed, quantizable
 from export.precision.options import Precision, Profile
 
-_EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # of a layer that stays wide
+_EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # a wide layer's precision
 
 
 @dataclass(frozen=True)
