@@ -60,7 +60,7 @@ def paligemma_3b() -> PaliGemmaConfig:
 
 
 def small(text_width: int = 512, vocabulary: int = 8192) -> PaliGemmaConfig:
-    """The same in small, to try the way."""
+    """Return a small model of the same shape, to try the export on."""
     vision = SiglipVisionConfig(
         hidden_size=256,
         intermediate_size=512,
@@ -215,7 +215,7 @@ def _manifest(
 
 
 def _answer(out: Path, config: PaliGemmaConfig, steps: int) -> list[int]:
-    """What the written bundle says, in ONNX Runtime as a robot would open it, one graph after the other."""
+    """Return the tokens of the written bundle's answer, in ONNX Runtime as on a robot, graph by graph."""
     bundle = load_bundle(out, allow_unproved=True)
     calls = walk(lambda role: open_engine(bundle, role), questions(config, 1, 1), steps, lambda role: None)
     bundle.release()

@@ -55,7 +55,7 @@ Pair = tuple[bytes, bytes, Sequence[Feed]]  # an fp32 graph, the other one, inpu
 
 
 def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
-    """The stages that both have and that differ. Raises UsageError where there are none."""
+    """Return the stages that both have and that differ. Raises UsageError if there are none."""
     size = base.manifest.image
     words = base.manifest.vocabulary.kinds or ("cup",)
     goals = [Goal("find_object", word) for word in words[:_PICTURES]]
@@ -70,8 +70,11 @@ def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
 
 
 def measure(pairs: Mapping[str, Pair], rounds: int) -> dict[str, dict[str, Any]]:
-    """By stage, and for a whole answer: median milliseconds of both, and the median ratio of calls that were
-    made one after the other. Processor time, so that what else the machine does counts little."""
+    """Measure median milliseconds of both by stage and for a whole answer, and the median ratio.
+
+    The ratio is that of calls made one after the other. The time is processor time, so that other work of
+    the machine counts little.
+    """
     figures: dict[str, dict[str, Any]] = {}
     for name, (base, other, feeds) in pairs.items():
         engines = OnnxEngine(base), OnnxEngine(other)
@@ -104,7 +107,7 @@ def _row(times: np.ndarray, base_bytes: int, other_bytes: int) -> dict[str, Any]
 
 
 def siglip() -> dict[str, Pair]:
-    """An encoder of the size that small VLMs use. Its weights are random: for speed, not for accuracy."""
+    """Return an encoder of the size that small VLMs use, with random weights: it shows speed only."""
     import torch
     from transformers import SiglipVisionConfig, SiglipVisionModel
 

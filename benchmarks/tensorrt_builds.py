@@ -66,8 +66,10 @@ def main(argv: list[str]) -> int:
 
 
 def builds(name: str, precisions: Sequence[Precision] = PRECISIONS) -> Iterator[Build]:
-    """All graphs of one of CONFIGS. Raises BundleRefused where TensorRT refuses one, HardwareMissing where
-    tensorrt-rtx is not installed."""
+    """Build all graphs of one of CONFIGS.
+
+    Raises BundleRefused if TensorRT refuses one, HardwareMissing if tensorrt-rtx is not installed.
+    """
     torch.manual_seed(0)
     backbone = tiny_backbone(name, _WIDER).eval()
     side = image_side(backbone)
@@ -92,7 +94,7 @@ def builds(name: str, precisions: Sequence[Precision] = PRECISIONS) -> Iterator[
 
 
 def change(graph: Graph, precision: Precision, feeds: list[Feed], role: str) -> Graph:
-    """The fp32 graph in another precision, for TensorRT, all layers that can hold it."""
+    """Return the fp32 graph in another precision, in all layers that can hold it, for TensorRT."""
     if precision == "fp32":
         return graph
     if precision == "fp16" or precision == "bf16":

@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_nothing(
             raise KeyboardInterrupt
 
     monkeypatch.setattr("os.fsync", lambda descriptor: interrupted("file"))
-    monkeypatch.setattr("calibration.sample_set.Picture", lambda **fields: interrupted("picture"))
+    monkeypatch.setattr("calibration.sample_set.PictureEntry", lambda **fields: interrupted("picture"))
     before = sorted(place.iterdir())
     assert main(commands(place, calibration)[what]) == 130
     assert len(written) == 3 and sorted(place.iterdir()) == before
@@ -216,7 +216,7 @@ def test_what_would_fail_late_is_found_before_anything_is_exported(
         ([str(tiny_checkpoint), "--out", "/proc/nope/out"], "cannot write"),
         (
             [str(tiny_checkpoint), "--precision", "int8", "--calibration", "nowhere", "--out", out],
-            "no calibration set",
+            "not a calibration set",
         ),
     ):
         with pytest.raises(UsageError, match=message):
