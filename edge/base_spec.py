@@ -92,7 +92,7 @@ class BaseSpec:
         return _BRAKING_SHARE * self.linear_decel_m_s2
 
     def possible(self, velocity: Velocity) -> Velocity:
-        """The velocity without what the wheels can't do: sideways motion, and arcs that are too tight."""
+        """Return the velocity without what the wheels can't do: sideways motion, too tight arcs."""
         x, y, turn = allowed_motion(
             velocity.linear_x_m_s,
             velocity.linear_y_m_s,
@@ -106,9 +106,10 @@ class BaseSpec:
 def allowed_motion(
     x_m_s: float, y_m_s: float, turn_rad_s: float, sideways: bool, turn_radius_m: float
 ) -> tuple[float, float, float]:
-    """The nearest velocity (x, y, turn) that wheels can follow which may or may not go `sideways`.
+    """Return the nearest velocity (x, y, turn) that the wheels can follow.
 
-    With `turn_radius_m` above zero, the turn rate is at most the speed ahead divided by it.
+    Without `sideways`, y is zero; with a `turn_radius_m` above zero, the turn rate is at most the speed ahead
+    divided by it.
     """
     if not sideways:
         y_m_s = 0.0

@@ -1,1 +1,1 @@
-"""A room, things in it, a robot with a camera: physics, pictures and the truth about both."""
+"""A room, things in it, a robot with a camera: physics, images and the truth about both."""

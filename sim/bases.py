@@ -19,7 +19,7 @@ BASE_SETTINGS = ("drive", *_FIELDS)
 
 
 def base_of(settings: Mapping[str, str]) -> BaseSpec:
-    """The default base with the settings in place of its own values.
+    """Return the default base with the settings in place of its own values.
 
     Raises UsageError for a setting that a base does not have, a value out of its range, and a base that can't
     be, such as one with steered wheels and no distance between its axles.
@@ -32,7 +32,7 @@ def base_of(settings: Mapping[str, str]) -> BaseSpec:
 
 
 def parse_base(query: str) -> BaseSpec:
-    """The base of settings that are written as key=value&key=value; empty: the default one."""
+    """Return the base of settings that are written as key=value&key=value; empty: the default one."""
     try:
         settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:

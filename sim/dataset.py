@@ -1,8 +1,8 @@
-"""Labelled pictures of random rooms: what the default model learns from and is judged by.
+"""Labelled images of random rooms: what the default model learns from and is judged by.
 
 A dataset is a folder with `images.npy` (N, H, W, 3) uint8 at the model's input size, `objects.npy`
 (N, MAX_OBJECTS, 8) float32 with columns kind, colour (indices into `sim.objects`), y0, x0, y1, x1 (fractions
-of the image), distance in metres, clear (1: can be asked for; 0: too hidden or small to judge; -1: no
+of the image), distance in metres, clear (1: may be a target; 0: too hidden or small to judge; -1: no
 object), `floor.npy` (N, COLUMNS) float32, the image row at which the floor ends, and `dataset.json`.
 """
 
@@ -34,7 +34,7 @@ KIND_NAMES, COLOUR_NAMES = list(KINDS), list(COLOURS)
 
 
 def view(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float]:
-    """A base pose that a robot could have: free, and more often than not facing something."""
+    """Return a base pose that a robot could have: free, and more often than not facing something."""
     hx, hy = scene.width_m / 2 - RADIUS_M - 0.05, scene.depth_m / 2 - RADIUS_M - 0.05
     solids = (*scene.objects, *scene.clutter)
     for _ in range(50):
@@ -57,7 +57,7 @@ def view(scene: Scene, rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def label(scene: Scene, visible: list[Visible]) -> NDArray[np.float32]:
-    """Rows of a dataset's `objects.npy` for one picture, nearest first."""
+    """Return the rows of a dataset's `objects.npy` for one image, nearest first."""
     height, width = MODEL_SIZE
     rows = np.full((MAX_OBJECTS, 8), -1, np.float32)
     for row, v in zip(rows, sorted(visible, key=lambda v: v.distance_m), strict=False):
@@ -72,8 +72,10 @@ def label(scene: Scene, visible: list[Visible]) -> NDArray[np.float32]:
 def scene_pictures(
     seed: int, renderer: Renderer
 ) -> tuple[list[Image], list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-    """VIEWS_PER_SCENE pictures of one room, as the robot's camera would deliver them, with their rows of
-    `objects.npy` and `floor.npy`."""
+    """Return VIEWS_PER_SCENE images of one room, as the robot's camera would deliver them.
+
+    With them come their rows of `objects.npy` and of `floor.npy`.
+    """
     import mujoco
 
     scene = sample_scene(seed)
@@ -97,7 +99,7 @@ def scene_pictures(
 
 
 def _worker(job: tuple[str, int, int, int]) -> int:
-    """Fill scenes [first, last) of the memory-mapped arrays."""
+    """Fill the memory-mapped arrays with scenes [first, last); return their count."""
     folder, seed, first, last = job
     images = np.load(Path(folder) / "images.npy", mmap_mode="r+")
     objects = np.load(Path(folder) / "objects.npy", mmap_mode="r+")
@@ -112,7 +114,7 @@ def _worker(job: tuple[str, int, int, int]) -> int:
 
 
 def generate(folder: Path, pictures: int, seed: int, jobs: int = 2) -> None:
-    """Write a dataset of at least `pictures` pictures; the same seed gives the same rooms."""
+    """Write a dataset of at least `pictures` images; the same seed gives the same rooms."""
     scenes = -(-pictures // VIEWS_PER_SCENE)
     folder.mkdir(parents=True, exist_ok=True)
     n = scenes * VIEWS_PER_SCENE
@@ -132,7 +134,7 @@ def generate(folder: Path, pictures: int, seed: int, jobs: int = 2) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """`python -m sim.dataset FOLDER --pictures N --seed S`."""
+    """Run `python -m sim.dataset FOLDER --pictures N --seed S`; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m sim.dataset",
         description="Labelled pictures of random rooms: what the default model learns from and is judged by.",

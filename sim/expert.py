@@ -4,8 +4,8 @@
       │ seen nothing all round                ▲
       └─────────────► fetch ──in view─────────┘ (by way of approach)
 
-It looks for what it can't see yet, although it knows better: turns left once around, and only then drives to
-where the target comes into view. So a policy that learns from it never has to guess what no picture shows.
+It looks for what it can't see yet, although it knows better: it turns left once around, and only then drives
+to where the target comes into view. So a policy that learns from it never has to guess what no image shows.
 """
 
 import math
@@ -27,19 +27,19 @@ from sim.world import World, surface_distance_m
 
 STOP_M = 0.55  # from the base's centre to the target's surface
 FACED_RAD = math.radians(4)
-STAND_S = 1.0  # that it stands before it says that it has arrived: so long, standing is to be learnt
+STAND_S = 1.0  # it stands so long before it claims that it has arrived, so that standing is learnt
 IN_VIEW_RAD = math.radians(25)  # how far off the target may be, to either side, while the way leads elsewhere
 LEAVE_VIEW_RAD = math.radians(60)  # a way that leads off by more is faced
 BRAKING_M_S2 = 0.4
-SEEN_SHARE = 0.3  # of a thing's parts in view, so that it counts as seen
+SEEN_SHARE = 0.3  # share of a thing's parts in view from which on it counts as seen
 _SIDEWAYS_M_S = 0.22
 
 
 class Expert:
-    """The policy of one world. `reset` gives it a goal; `velocity` is what it would do right now."""
+    """The policy of one world. `reset` gives it a goal; `velocity` is what it would do now."""
 
     def __init__(self, world: World, mount: CameraMount, aspect: float = 4 / 3) -> None:
-        """`mount` and `aspect` (width / height) are those of the camera that it pretends to see with.
+        """Map the world. `mount` and `aspect` (width / height) are of the camera that it pretends to use.
 
         Raises UsageError for a base that can't turn in place.
         """
@@ -58,7 +58,7 @@ class Expert:
         return PolicyStatus(self._state, self._state == "arrived")
 
     def reset(self, goal: Goal) -> None:
-        """Start looking for the goal's target. Raises UsageError when the room has none."""
+        """Start looking for the goal's target. Raises UsageError if the room has none."""
         wanted = matching(self._world.scene, goal.target)
         if not wanted:
             raise UsageError(f"the expert knows of no {goal.target!r} in this room", "--target NAME")
@@ -76,7 +76,7 @@ class Expert:
         return velocity_chunk(self.velocity(), observation.frame.stamp_ns, self._decision)
 
     def velocity(self) -> Velocity:
-        """What to do where the world is now, whoever brought it there. Call it at every frame."""
+        """Return what to do in the world as it is now, whoever drove it there. Call it at every frame."""
         pose = self._world.pose
         self._look(pose)
         if not self._ways:
@@ -110,7 +110,7 @@ class Expert:
         return Velocity(0.0, 0.0, turn)
 
     def _drive(self, pose: Pose, target: SceneObject) -> Velocity:
-        """Along the way, with the target kept in view where the way allows it."""
+        """Return the velocity along the way, with the target kept in view if the way allows it."""
         way = _bearing(pose, *self.map.waypoint(self._ways[target], pose.x_m, pose.y_m))
         there = _bearing(pose, target.x_m, target.y_m)
         off = wrap(way - there)
@@ -130,7 +130,7 @@ class Expert:
         return self._base.possible(Velocity(speed * math.cos(way), speed * math.sin(way), turn))
 
     def _way(self, target: SceneObject) -> Way | None:
-        """The way to where it is near and in view; else, to where it is just near."""
+        """Return the way to positions near it that see it, or, if there are none, to positions near it."""
 
         def near(x_m: float, y_m: float) -> bool:
             return surface_distance_m(Pose(x_m, y_m, 0.0), target) <= STOP_M
@@ -147,7 +147,7 @@ class Expert:
         return None
 
     def seen_share(self, target: SceneObject, pose: Pose) -> float:
-        """How many of the target's parts are in view from `pose` and not behind something, [0, 1]."""
+        """Return the share of the target's parts in view from `pose`, not behind something, [0, 1]."""
         import mujoco
 
         world, mount = self._world, self._mount

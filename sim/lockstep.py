@@ -48,23 +48,25 @@ class LatencyWorker:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeResult:
-    """What became of one episode."""
+    """How one episode ended."""
 
-    claimed: bool  # the policy said that it has arrived
+    claimed: bool  # the policy claimed that it has arrived
     success: bool  # and it was true: see sim.world.has_arrived
     bumps: int
     seconds: float
     path_m: float
     state: str
-    turned_rad: float  # how far the robot turned in all
+    turned_rad: float  # turn of the robot in all
     answers: int
 
 
 def play(
     world: World, renderer: Renderer, policy: Policy, goal: Goal, latency_s: float, max_s: float = 60.0
 ) -> EpisodeResult:
-    """One episode until the policy arrives or `max_s` are over. `renderer` must have the world loaded. Any
-    object that the goal's target names counts."""
+    """Drive one episode until the policy arrives or `max_s` are over.
+
+    `renderer` must have the world loaded. Any object that the goal's target names counts.
+    """
     policy.reset(goal)
     clock = VirtualClock()
     worker = LatencyWorker(policy, clock, latency_s)
@@ -83,7 +85,7 @@ def play(
             if step.chunk is not None:
                 guard.follow(step.chunk, now_ns)
         if now_ns >= next_frame_ns:
-            pending = Frame(world.picture(renderer), now_ns, seq)
+            pending = Frame(world.image(renderer), now_ns, seq)
             seq, next_frame_ns = seq + 1, next_frame_ns + period_ns
         if now_ns >= next_guard_ns:
             world.command(guard.step(now_ns))

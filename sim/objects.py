@@ -1,4 +1,4 @@
-"""The eight kinds of object, built from MuJoCo primitives, and the colours they come in.
+"""The eight kinds of object, built from MuJoCo primitives, and their colours.
 
 A shape is a list of `Geom`s in the object's own frame: z = 0 is the floor, +x its front. Lengths in metres.
 """
@@ -37,14 +37,14 @@ COLOURS: dict[str, tuple[float, float, tuple[float, float], tuple[float, float]]
 
 
 def sample_rgb(colour: str, rng: np.random.Generator) -> Rgb:
-    """One shade of a named colour, RGB in [0, 1]."""
+    """Return a shade of a named colour, RGB in [0, 1]."""
     hue, spread, saturation, value = COLOURS[colour]
     h = ((hue + rng.uniform(-spread, spread)) % 360) / 360
     return colorsys.hsv_to_rgb(h, rng.uniform(*saturation), rng.uniform(*value))
 
 
 def shade(rgb: Rgb, factor: float) -> Rgb:
-    """The same colour, darker (< 1) or lighter (> 1)."""
+    """Return the same colour, darker (< 1) or lighter (> 1)."""
     r, g, b = (min(1.0, c * factor) for c in rgb)
     return (r, g, b)
 
@@ -200,7 +200,7 @@ CLUTTER = (_pillar, _panel, _bench)
 
 
 def sample_clutter(rng: np.random.Generator) -> list[Geom]:
-    """Furniture without a name: greys and wood browns, never a shape or colour that a target has."""
+    """Build furniture without a name: grey or brown, never of a shape or colour that a target has."""
     hue, saturation, value = rng.uniform(18, 42) / 360, rng.uniform(0.05, 0.42), rng.uniform(0.25, 0.7)
     build = CLUTTER[int(rng.integers(len(CLUTTER)))]
     return build(colorsys.hsv_to_rgb(hue, saturation, value), rng)

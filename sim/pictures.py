@@ -11,12 +11,14 @@ from sim.scene import sample_scene
 from sim.world import World
 
 SEED_BASE = 60_000_000  # rooms that training, episodes and `vla-edge bench` never see
-VIEWS = 4  # of each room
+VIEWS = 4  # images of each room
 
 
 def pictures(seed: int) -> Iterator[tuple[Image, tuple[str, ...]]]:
-    """Endless (H, W, 3) RGB pictures, each with the names (`red cup`) of the things that are well in sight.
-    Raises HardwareMissing where nothing renders."""
+    """Yield images (H, W, 3) without end, each with the names (`red cup`) of the things well in sight.
+
+    Raises HardwareMissing if nothing renders.
+    """
     renderer = Renderer(CameraSpec())
     try:
         room = SEED_BASE + seed * 100_000

@@ -1,4 +1,4 @@
-"""Pictures of a scene without a screen: colour images, and the truth about what is visible in them."""
+"""Images of a scene without a screen, and the truth about what is visible in them."""
 
 import math
 import os
@@ -29,7 +29,7 @@ class CameraSpec:
 
     @property
     def mount(self) -> CameraMount:
-        """Where it sits, as the policy is told."""
+        """Where it sits, for the policy."""
         return CameraMount(self.vertical_fov_rad, self.height_m, self.pitch_rad, self.forward_m)
 
 
@@ -41,17 +41,17 @@ class Visible:
     box: Box  # around its visible pixels
     distance_m: float  # from the camera to the object's centre, along the floor
     pixels: int  # visible ones
-    whole: float  # visible box area / area of the box it would have with nothing before it, in the image
+    whole: float  # area of the visible box / area of the box with nothing before it, in the image
 
 
 OFF_SCREEN = ("egl", "osmesa")
 if os.environ.get("MUJOCO_GL", OFF_SCREEN[0]) not in OFF_SCREEN:
-    # MuJoCo reads it when it is first imported, and what draws on a screen draws nothing here.
+    # MuJoCo reads it when it is first imported, and a backend that draws on a screen draws nothing here.
     del os.environ["MUJOCO_GL"]
 
 
 def _gl() -> tuple[str, type]:
-    """The first off-screen GL that works: EGL, else OSMesa."""
+    """Return the first off-screen GL that works: EGL, else OSMesa."""
     errors: list[str] = []
     wanted = os.environ.get("MUJOCO_GL")
     for name in (wanted,) if wanted else OFF_SCREEN:
@@ -121,23 +121,18 @@ class Renderer:
 
     def image(self, data: Any, x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
               height_m: float | None = None) -> Image:  # fmt: skip
-        """The picture from a base at (x, y, yaw): (height, width, 3) RGB."""
+        """Return the image from a base at (x, y, yaw), (height, width, 3) RGB."""
         self._aim(data, x_m, y_m, yaw_rad, pitch_rad, height_m)
         return self._read()
 
     def truth(self, data: Any, x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
               height_m: float | None = None) -> list[Visible]:  # fmt: skip
-        """What can be seen from there, from a segmentation render."""
+        """Return what can be seen from there, from a segmentation render."""
         return self.visible_in(self.segment(data, x_m, y_m, yaw_rad, pitch_rad, height_m))
-
-    def floor_rows(self, data: Any, x: float, y: float, yaw: float, pitch: float | None = None,
-                   height: float | None = None, columns: int = COLUMNS) -> NDArray[np.float32]:  # fmt: skip
-        """Where the floor ends from there, (columns,); see `floor_rows_in`."""
-        return self.floor_rows_in(self.segment(data, x, y, yaw, pitch, height), columns)
 
     def segment(self, data: Any, x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
                 height_m: float | None = None) -> NDArray[np.int64]:  # fmt: skip
-        """The geom that each pixel shows, (height, width); -1 where there is none."""
+        """Return the geom that each pixel shows, (height, width); -1 for none."""
         m = self._mujoco
         self._aim(data, x_m, y_m, yaw_rad, pitch_rad, height_m)
         drawn = self._now.drawn
@@ -154,13 +149,16 @@ class Renderer:
         return geom[np.where((segment >= 0) & (segment < len(geom)), segment, -1)]
 
     def visible_in(self, geoms: NDArray[np.int64]) -> list[Visible]:
-        """The named objects in the newest `segment`."""
+        """Return the named objects in the newest `segment`."""
         owner = np.append(self._now.body_object[self._now.model.geom_bodyid], -1)  # the last is for no geom
         return self._visible(owner[geoms])
 
     def floor_rows_in(self, geoms: NDArray[np.int64], columns: int = COLUMNS) -> NDArray[np.float32]:
-        """Where the floor ends in a `segment`, by image column from the left, (columns,): the bottom edge of
-        the lowest pixel that isn't floor, as a fraction of the image's height; 1 where no floor is seen."""
+        """Return where the floor ends in a `segment`, by image column from the left, (columns,).
+
+        It is the bottom edge of the lowest pixel that isn't floor, as a fraction of the image's height; 1 if
+        no floor is seen.
+        """
         height, width = geoms.shape
         other = geoms != self._now.model.geom("floor").id
         lowest = np.where(other.any(0), height - other[::-1].argmax(0), 0)
@@ -216,7 +214,7 @@ class Renderer:
         return found
 
     def _projected(self, o: SceneObject) -> Box | None:
-        """The box of the object's geoms' corner points, clipped to the image; None when behind the camera."""
+        """Return the box of the geoms' corner points, clipped to the image; None if behind the camera."""
         points: list[tuple[float, float, float]] = []
         for g in o.geoms:
             sx, sy, sz = _half_extent(g)
@@ -239,7 +237,7 @@ def _half_extent(g: Geom) -> tuple[float, float, float]:
     if g.type == "sphere":
         return g.size[0], g.size[0], g.size[0]
     if g.type == "cylinder" and not any(g.euler):
-        r = g.size[0] * 0.85  # the corners of the square around a circle lie outside of it
+        r = g.size[0] * 0.85  # the corners of the square around a circle lie outside the circle
         return r, r, g.size[1]
     if g.type == "box" or (g.type == "ellipsoid" and not any(g.euler)):
         return g.size[0], g.size[1], g.size[2]
@@ -248,7 +246,7 @@ def _half_extent(g: Geom) -> tuple[float, float, float]:
 
 
 def project(world: NDArray[np.float64], pose: tuple[float, float, float, float, float], spec: CameraSpec):
-    """World points (N, 3) -> v, u in [0, 1] inside the image, and depth in metres; pinhole model."""
+    """Project world points (N, 3) to v, u in [0, 1] inside the image, and depth in metres (pinhole)."""
     x, y, z, yaw, pitch = pose
     d = world - np.array([x, y, z])
     forward_flat = d[:, 0] * math.cos(yaw) + d[:, 1] * math.sin(yaw)
@@ -262,7 +260,7 @@ def project(world: NDArray[np.float64], pose: tuple[float, float, float, float, 
 
 
 def degrade(image: Image, rng: np.random.Generator, noise: float = 4.0, blur_px: float = 0.6) -> Image:
-    """What a cheap sensor does: blur (sigma in pixels) and noise (standard deviation in grey levels)."""
+    """Add what a cheap sensor does: blur (sigma in pixels) and noise (deviation in grey levels)."""
     import cv2
 
     if blur_px > 0.05:
@@ -276,7 +274,7 @@ _NOISE_FIELD: dict[tuple[int, ...], NDArray[np.float32]] = {}
 
 
 def _noise(shape: tuple[int, ...], rng: np.random.Generator, sigma: float) -> NDArray[np.int16]:
-    """A random window of one precomputed field: drawing 230,000 normals a frame would cost 3 ms."""
+    """Return a random window of one field of noise: drawing 230,000 normals a frame would cost 3 ms."""
     field_ = _NOISE_FIELD.get(shape)
     if field_ is None:
         tall = (shape[0] + 64, shape[1] + 64, *shape[2:])

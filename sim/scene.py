@@ -23,7 +23,7 @@ class SceneObject:
     x_m: float
     y_m: float
     yaw_rad: float
-    radius_m: float  # of the circle around (x, y) that holds its footprint
+    radius_m: float  # radius of the circle around (x, y) that holds its footprint
     geoms: tuple[Geom, ...]
 
     @property
@@ -52,7 +52,7 @@ class Surface:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A whole room. `objects` can be asked for, `clutter` can not; both are solid."""
+    """A whole room. `objects` have names and can be targets, `clutter` can't; both are solid."""
 
     width_m: float  # along x
     depth_m: float  # along y
@@ -68,7 +68,7 @@ class Scene:
 
 
 def footprint_radius_m(geoms: list[Geom]) -> float:
-    """Radius of a circle around the object's origin that holds all its geoms, seen from above."""
+    """Return the radius of a circle around the object's origin that holds its geoms, seen from above."""
     radius = 0.0
     for g in geoms:
         if g.type in ("box", "ellipsoid"):
@@ -82,7 +82,7 @@ def footprint_radius_m(geoms: list[Geom]) -> float:
 
 
 class _Placer:
-    """Finds free places by rejection."""
+    """Finds free positions by rejection."""
 
     def __init__(self, width_m: float, depth_m: float, rng: np.random.Generator) -> None:
         self.half = (width_m / 2, depth_m / 2)
@@ -141,9 +141,10 @@ def sample_scene(
     size_m: tuple[float, float] = (3.0, 8.0),
     radius_m: float = DEFAULT_BASE.radius_m,
 ) -> Scene:
-    """A random room. `target` (kind, colour) is surely in it and is `objects[0]`; of `absent` there is none.
+    """Return a random room.
 
-    An empty colour in `target` means any; in `absent` it means all colours. A base of `radius_m` has room
+    `target` (kind, colour) is surely in it, as `objects[0]`; `absent` is surely not. An empty colour in
+    `target` means any; in `absent` it means all colours. A base of `radius_m` has room
     where it starts.
     """
     rng = np.random.default_rng(seed)
@@ -216,7 +217,7 @@ def _surface_xml(s: Surface, name: str, seed: int, type_: str) -> str:
 
 
 def scene_mjcf(scene: Scene, robot_xml: str = "", timestep_s: float = 0.004) -> str:
-    """The scene as MJCF. Objects are bodies `object_i`, clutter `clutter_i`, walls geoms `wall_i`.
+    """Return the scene as MJCF. Objects are bodies `object_i`, clutter `clutter_i`, walls geoms `wall_i`.
 
     `robot_xml` is put into the worldbody.
     """

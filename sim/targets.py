@@ -1,4 +1,4 @@
-"""What an operator may ask for in a simulated room, and what is true about it."""
+"""What may be the target in a simulated room, and what is true about it."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ Target = tuple[str, str]  # kind and colour; no colour means any
 
 
 def parse_target(text: str) -> Target:
-    """ "red cup", "cup", or the same in Korean. Raises UsageError for what the simulator can't build."""
+    """Read "red cup", "cup", or the same in Korean. Raises UsageError for what the simulator can't build."""
     english = {korean: word for word, korean in KOREAN.items()}
     *colours, kind = [english.get(word, word) for word in text.split()] or [""]
     if len(colours) > 1 or kind not in KINDS or not set(colours) <= set(COLOURS):
@@ -28,7 +28,7 @@ def parse_target(text: str) -> Target:
 def make_scene(
     seed: int, target: str, absent: bool = False, radius_m: float = DEFAULT_BASE.radius_m
 ) -> Scene:
-    """The room of that seed with the target in it, or surely without it; an empty target: any room.
+    """Return the room of that seed with the target in it, or surely without it; an empty target: any room.
 
     A base of `radius_m` has room where it starts.
     """
@@ -39,7 +39,7 @@ def make_scene(
 
 
 def matching(scene: Scene, target: str) -> list[SceneObject]:
-    """The objects that `target` names; none for an empty one."""
+    """Return the objects that `target` names; none for an empty target."""
     if not target:
         return []
     kind, colour = parse_target(target)
@@ -47,7 +47,7 @@ def matching(scene: Scene, target: str) -> list[SceneObject]:
 
 
 def room_map(scene: Scene, target: str) -> RoomMap:
-    """The room from above, for pictures."""
+    """Return the room from above, for pictures."""
     wanted = matching(scene, target)
     objects = tuple(_room_object(each, each in wanted) for each in (*scene.clutter, *scene.objects))
     half_x, half_y = scene.width_m / 2, scene.depth_m / 2
@@ -61,7 +61,7 @@ def _room_object(thing: SceneObject, is_target: bool) -> RoomObject:
 
 
 def truth(world: World, target: str) -> dict[str, Any]:
-    """How it ended, in JSON: never shown to the policy. Distances in metres, angles in degrees."""
+    """Return how it ended, for JSON: never shown to the policy. Distances in metres, angles in degrees."""
     pose: Pose = world.pose
     wanted = matching(world.scene, target)
     nearest = min(wanted, key=lambda each: surface_distance_m(pose, each), default=None)

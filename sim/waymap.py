@@ -1,4 +1,4 @@
-"""Ways over the true floor of a room: where the base fits, and how far it is from everywhere to an object.
+"""Ways over the true floor of a room: where the base fits, and how far an object is from everywhere.
 
 World frame, metres. The room stands still, so that one relaxation answers for all poses.
 """
@@ -14,12 +14,12 @@ from edge.perception.geometry import Floats
 from sim.world import World
 
 CELL_M = 0.05
-HARD_M = 0.05  # between hull and obstacles, always kept
+HARD_M = 0.05  # always kept between hull and obstacles
 SOFT_M = 0.3  # a smaller gap costs extra
 _TIGHT_COST = 5.0  # more per metre, at the hard limit
 _HEADROOM_M = 0.42  # what is above this is driven under
 _LOOK_AHEAD_M = 1.0
-_AS_GOOD = 1.04  # cost of a straight way that is driven instead of one from cell to cell
+_AS_GOOD = 1.04  # a straight way that costs so much more than one from cell to cell is still taken
 _RAYS = [
     (dx * CELL_M / 4, dy * CELL_M / 4) for dx in (-1, 1) for dy in (-1, 1)
 ]  # a chair's leg is 4 cm thick
@@ -30,11 +30,11 @@ _STEPS = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
 class Way:
     """The way to one object from everywhere."""
 
-    to_go: Floats  # (nx, ny) cost to the place where it ends, metres where there is room; inf: no way
+    to_go: Floats  # (nx, ny) cost to its end, metres if there is room; inf: no way
 
 
 class WayMap:
-    """Where the base has room, in cells of CELL_M over the whole floor."""
+    """The room that the base has, in cells of CELL_M over the whole floor."""
 
     def __init__(self, world: World) -> None:
         self._half = (world.scene.width_m / 2, world.scene.depth_m / 2)
@@ -48,8 +48,10 @@ class WayMap:
     def way(
         self, ends: Callable[[float, float], bool], x_m: float, y_m: float, within_m: float
     ) -> Way | None:
-        """The way to the places within `within_m` of (x, y) where the base fits and `ends` is true. None when
-        there are no such places."""
+        """Return the way to positions within `within_m` of (x, y) for which the base fits and `ends` is true.
+
+        None if there are no such positions.
+        """
         x, y = self._middles()
         near = (np.hypot(x - x_m, y - y_m) <= within_m) & np.isfinite(self._cost)
         to_go = np.full(self._cost.shape, np.inf)
@@ -59,18 +61,20 @@ class WayMap:
         return Way(_relax(to_go, self._cost)) if np.isfinite(to_go).any() else None
 
     def cell(self, x_m: float, y_m: float) -> tuple[int, int]:
-        """Indices of the cell that holds a place, the nearest one for places outside of the room."""
+        """Return the indices of the cell that holds a position; outside the room, of the nearest cell."""
         (nx, ny), (hx, hy) = self._cost.shape, self._half
         row, column = math.floor((x_m + hx) / CELL_M), math.floor((y_m + hy) / CELL_M)
         return min(max(row, 0), nx - 1), min(max(column, 0), ny - 1)
 
     def middle(self, row: int, column: int) -> tuple[float, float]:
-        """A cell's middle; inverse of `cell`."""
+        """Return a cell's middle; inverse of `cell`."""
         return (row + 0.5) * CELL_M - self._half[0], (column + 0.5) * CELL_M - self._half[1]
 
     def waypoint(self, way: Way, x_m: float, y_m: float) -> tuple[float, float]:
-        """Where to drive next, straight: at most _LOOK_AHEAD_M off. From a place where the base does not fit,
-        or from where there is no way, the nearest place that has one."""
+        """Return where to drive next, straight: at most _LOOK_AHEAD_M off.
+
+        From a position in which the base does not fit, or which has no way, it is the nearest that has one.
+        """
         start = self.cell(x_m, y_m)
         if not np.isfinite(way.to_go[start]):
             free = np.argwhere(np.isfinite(way.to_go))
@@ -91,7 +95,7 @@ class WayMap:
         return x, y
 
     def _downhill(self, to_go: Floats, here: tuple[int, int]) -> tuple[int, int]:
-        """The neighbour that the cheapest way goes through. `here` must have a way, and not be its end."""
+        """Return the neighbour on the cheapest way. `here` must have a way, and not be its end."""
         nx, ny = to_go.shape
         near = [(here[0] + dx, here[1] + dy) for dx, dy in _STEPS]
         near = [(row, column) for row, column in near if 0 <= row < nx and 0 <= column < ny]
@@ -104,7 +108,7 @@ class WayMap:
 
 
 def _blocked(world: World, middles: tuple[Floats, Floats]) -> np.ndarray:
-    """Cells in which rays down from the hull's top find something before the floor."""
+    """Return the cells in which rays down from the hull's top find something before the floor."""
     import mujoco
 
     x, y = np.broadcast_arrays(*middles)
@@ -125,7 +129,7 @@ def _blocked(world: World, middles: tuple[Floats, Floats]) -> np.ndarray:
 
 
 def _relax(to_go: Floats, cost: Floats) -> Floats:
-    """Bellman's relaxation until nothing changes."""
+    """Relax the costs to go (Bellman) until nothing changes."""
     nx, ny = to_go.shape
     wide = np.full((nx + 2, ny + 2), np.inf)
     inner = wide[1:-1, 1:-1]

@@ -1,4 +1,4 @@
-"""Physics of one room and the base in it. The clock is the simulation's own, in steps of TIMESTEP_NS."""
+"""Physics of one room and the base in it, in steps of TIMESTEP_NS of the simulation's own clock."""
 
 import math
 
@@ -12,8 +12,8 @@ from sim.scene import Scene, SceneObject, scene_mjcf
 
 TIMESTEP_NS = 4_000_000
 MASS_KG = 8.0
-MOTOR_LAG_S = 0.06  # of the wheels behind their setpoint
-GRIP_S = 0.03  # how fast the body follows the wheels while they grip
+MOTOR_LAG_S = 0.06  # time constant of the wheels behind their setpoint
+GRIP_S = 0.03  # time constant of the body behind the wheels while they grip
 TRACTION_M_S2 = 0.35 * 9.81  # beyond this the wheels slip
 _HEIGHT_M = 0.36
 
@@ -66,7 +66,7 @@ class World:
         self.path_m = 0.0
 
     def command(self, setpoint: Velocity) -> None:
-        """The velocity that the wheels shall reach."""
+        """Set the velocity that the wheels shall reach."""
         self._setpoint = setpoint
 
     def step(self) -> None:
@@ -106,18 +106,18 @@ class World:
         return float(np.hypot(*self.data.qvel[:2]))
 
     def odometry(self, stamp_ns: int) -> Odometry:
-        """What the wheels' encoders say, in the frame of the start pose."""
+        """Return what the wheels' encoders measure, in the frame of the start pose."""
         x, y, yaw = (float(v) for v in self._odometry)
         velocity = Velocity(*(float(v) for v in self._wheels * self._scale))
         return Odometry(stamp_ns, x, y, math.remainder(yaw, 2 * math.pi), velocity)
 
-    def picture(self, renderer: Renderer, noise: float = 4.0, blur_px: float = 0.6) -> Image:
-        """What the robot's camera sees now. `renderer` must have this world loaded."""
+    def image(self, renderer: Renderer, noise: float = 4.0, blur_px: float = 0.6) -> Image:
+        """Return what the robot's camera sees now. `renderer` must have this world loaded."""
         p = self.pose
         return degrade(renderer.image(self.data, p.x_m, p.y_m, p.yaw_rad), self.rng, noise, blur_px)
 
     def truth(self, renderer: Renderer) -> list[Visible]:
-        """What is visible now, for scoring and tests."""
+        """Return the objects that are visible now, for scoring and tests."""
         p = self.pose
         return renderer.truth(self.data, p.x_m, p.y_m, p.yaw_rad)
 
@@ -141,7 +141,7 @@ class World:
 
 
 def surface_distance_m(pose: Pose, o: SceneObject) -> float:
-    """From the robot's centre to the nearest point of the object's footprint, along the floor."""
+    """Return the distance from the robot's centre to the object's footprint, along the floor."""
     dx, dy = pose.x_m - o.x_m, pose.y_m - o.y_m
     c, s = math.cos(o.yaw_rad), math.sin(o.yaw_rad)
     x, y = c * dx + s * dy, -s * dx + c * dy  # the robot in the object's frame
@@ -159,11 +159,11 @@ def surface_distance_m(pose: Pose, o: SceneObject) -> float:
 
 
 def heading_error_rad(pose: Pose, o: SceneObject) -> float:
-    """Angle between the robot's heading and the direction of the object's centre, [0, pi]."""
+    """Return the angle between the robot's heading and the object's centre, [0, pi]."""
     bearing = math.atan2(o.y_m - pose.y_m, o.x_m - pose.x_m)
     return abs(math.remainder(bearing - pose.yaw_rad, 2 * math.pi))
 
 
 def has_arrived(pose: Pose, o: SceneObject) -> bool:
-    """The success rule: within 0.7 m of the object's surface, heading within 20 degrees of it."""
+    """Return True for success: within 0.7 m of the object's surface, heading within 20 degrees of it."""
     return surface_distance_m(pose, o) <= 0.7 and heading_error_rad(pose, o) <= math.radians(20)

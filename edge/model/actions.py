@@ -62,13 +62,13 @@ class ActionModel(Closing):
     def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> ActionPrediction:
         """Return the prediction for the next step of an episode.
 
-        Raises UsageError at a prompt with unknown words or too many, and if the model wants a state but there
-        is no odometry.
+        Raises UsageError at a prompt with unknown words or too many, and if the model takes a state and
+        `odometry` is None.
         """
         return self._runner.step(image, prompt, self._state(odometry))
 
     def reset(self) -> None:
-        """Begins an episode."""
+        """Begin an episode."""
         self._runner.reset()
 
     def warm_up(self) -> None:

@@ -65,21 +65,21 @@ class MotorLimits:
 
     @staticmethod
     def of(base: BaseSpec) -> "MotorLimits":
-        """The limits of a base. Raises UsageError if the base is beyond a ceiling."""
+        """Return the limits of a base. Raises UsageError if the base is beyond a ceiling."""
         names = {field.name for field in fields(base)} & set(CEILINGS)
         shared = {name: getattr(base, name) for name in names}
         return MotorLimits(**shared, sideways=base.sideways, turn_radius_m=base.turn_radius_m)
 
     def allowed(self, x_m_s: float, y_m_s: float, turn_rad_s: float) -> tuple[float, float, float]:
-        """The nearest velocity that the wheels can follow; the speeds are limited elsewhere."""
+        """Return the nearest velocity that the wheels can follow; the speeds are limited elsewhere."""
         return allowed_motion(x_m_s, y_m_s, turn_rad_s, self.sideways, self.turn_radius_m)
 
     def braking_s(self, linear_m_s: float, angular_rad_s: float) -> float:
-        """The time that braking from these speeds to zero takes, seconds."""
+        """Return the time that braking from these speeds to zero takes, seconds."""
         return max(linear_m_s / self.linear_decel_m_s2, angular_rad_s / self.angular_decel_rad_s2)
 
     def brake_age_s(self, linear_m_s: float, angular_rad_s: float) -> float:
-        """The age of its frame, seconds, from which on a plan of these speeds is braked.
+        """Return the age of its frame, seconds, from which on a plan of these speeds is braked.
 
         At full speed it is `follow_age_s`. A slower plan takes less time to brake, is followed longer by so
         much, and is at zero by the same age. With v the speed and z that age, the base goes
@@ -89,7 +89,7 @@ class MotorLimits:
         return self.follow_age_s + max(0.0, full_s - self.braking_s(linear_m_s, angular_rad_s))
 
     def share_at_age(self, age_s: float) -> float:
-        """The share of full speed, in [0, 1], at which a plan is followed up to this age."""
+        """Return the share of full speed, in [0, 1], at which a plan is followed up to this age."""
         full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
         return min(1.0, max(0.0, 1 - (age_s - self.follow_age_s) / full_s))
 

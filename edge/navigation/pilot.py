@@ -37,7 +37,7 @@ class Pilot:
     """The way to one destination at a time. Positions are in the odometry frame."""
 
     def __init__(self, base: BaseSpec, sees_floor: bool) -> None:
-        """Start with an empty map. Without `sees_floor` no obstacles are known, ever."""
+        """Start with an empty map. Without `sees_floor` no obstacles are ever known."""
         self._base = base
         self._sees_floor = sees_floor
         self._map = FloorMap(base.radius_m)
@@ -54,7 +54,7 @@ class Pilot:
         return find_vantage(self._map, pose, self._base.radius_m, visited) if self._sees_floor else None
 
     def other_side(self, pose: Pose, x_m: float, y_m: float, at_m: float) -> tuple[float, float] | None:
-        """The nearest position, by the way there, `at_m` from (x, y) and SIDES_RAD around it, if any."""
+        """Return the nearest position, by the way there, `at_m` from (x, y) at SIDES_RAD, if any."""
         if not self._sees_floor:
             return None
         here_rad = math.atan2(pose.y_m - y_m, pose.x_m - x_m)
@@ -67,7 +67,7 @@ class Pilot:
         return best
 
     def drive(self, pose: Pose, to: Destination, now_ns: int) -> Steering:
-        """The velocity at `pose` toward a destination."""
+        """Return the velocity at `pose` toward a destination."""
         goal = pose.to_base(to.x_m, to.y_m)
         bearing, remaining = math.atan2(goal[1], goal[0]), math.hypot(*goal) - to.stop_m
         if remaining <= 0:
@@ -87,7 +87,7 @@ class Pilot:
         return drive_to(aim, points[apart | touching], self._base, known)
 
     def _find_route(self, pose: Pose, to: Destination, now_ns: int) -> Route | None:
-        """The way there, planned anew every PLAN_NS and for another destination."""
+        """Return the way there, planned anew every PLAN_NS and for another destination."""
         if now_ns - self._planned_ns >= PLAN_NS or math.dist(self._goal, (to.x_m, to.y_m)) > 0.3:
             self._route = find_route(
                 self._map, pose, to.x_m, to.y_m, to.stop_m, self._base.radius_m, to.own_m

@@ -1,4 +1,4 @@
-"""The way to a place around what a floor map shows: cost to go by relaxation over the grid, then downhill."""
+"""The way to a position around what a floor map shows: cost to go by relaxation, then downhill."""
 
 import math
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from edge.perception.floor_map import BLOCKED, CELL_M, FREE, SIDE, FloorMap
 from edge.perception.geometry import Floats, Pose
 
-HARD_M = 0.04  # kept between hull and obstacles, whatever it costs
+HARD_M = 0.04  # always kept between hull and obstacles
 SOFT_M = 0.25  # a gap below this costs extra
-_UNKNOWN_COST = 1.4  # of a cell that nobody has seen
-_TIGHT_COST = 4.0  # of a cell at the hard limit
-_LEAVE_M = 0.4  # so near to the base even forbidden cells may be crossed, at a price: it must get out
+_UNKNOWN_COST = 1.4  # cost per metre of floor that was not seen
+_TIGHT_COST = 4.0  # cost per metre at HARD_M from an obstacle
+_LEAVE_M = 0.4  # so near to the base even forbidden cells may be crossed: it must get out
 _LEAVE_COST = 12.0
 _LOOK_AHEAD_M = 1.0
-_AS_GOOD = 1.08  # cost of a straight way that is not left for a better one
+_AS_GOOD = 1.08  # a straight way that costs so much more than the best is still taken
 _NEWS_M = 2.4  # side of the square around a vantage point in which the edge of what is known counts
-_NEW_SPOT_M = 0.6  # from where one has looked around before
+_NEW_SPOT_M = 0.6  # distance from spots that were looked around from before
 Mask = NDArray[np.bool_]  # (SIDE, SIDE)
 _STEPS = [(dx, dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1) if dx or dy]
 
@@ -34,14 +34,14 @@ class Route:
 
 
 def find_route(
-    floor: FloorMap, pose: Pose, x_m: float, y_m: float, stop_m: float, radius_m: float, open_m: float = 0.0
+    floor: FloorMap, pose: Pose, x_m: float, y_m: float, stop_m: float, radius_m: float, own_m: float = 0.0
 ) -> Route | None:
-    """The way from `pose` to within `stop_m` of (x, y) in the odometry frame; None when there is none.
+    """Return the way from `pose` to within `stop_m` of (x, y) in the odometry frame; None if there is none.
 
-    What stands within `open_m` of the goal is the goal's own, and no obstacle.
+    What stands within `own_m` of the goal belongs to it, and is not an obstacle.
     """
     to_goal = _distances(floor, x_m, y_m)
-    cost = _costs(floor, _distances(floor, pose.x_m, pose.y_m), radius_m, to_goal <= open_m)
+    cost = _costs(floor, _distances(floor, pose.x_m, pose.y_m), radius_m, to_goal <= own_m)
     start = floor.cell(pose.x_m, pose.y_m)
     distance = math.hypot(x_m - pose.x_m, y_m - pose.y_m)
     share = max(0.0, 1 - stop_m / distance) if distance else 0.0
@@ -62,8 +62,10 @@ def find_route(
 def find_vantage(
     floor: FloorMap, pose: Pose, radius_m: float, visited: list[tuple[float, float]]
 ) -> tuple[float, float] | None:
-    """A place to look around from, in the odometry frame: near to the edge of what is known, away from where
-    one has been, not far to drive. None when there is no such place."""
+    """Return a position to look around from, in the odometry frame; None if there is none.
+
+    It is near to the edge of what is known, away from what was `visited`, and not far to drive.
+    """
     cost = _costs(floor, _distances(floor, pose.x_m, pose.y_m), radius_m)
     to_reach = np.full((SIDE, SIDE), np.inf, np.float64)
     to_reach[floor.cell(pose.x_m, pose.y_m)] = 0.0
@@ -78,7 +80,7 @@ def find_vantage(
 
 
 def _news(floor: FloorMap) -> Floats:
-    """Metres of the edge between free and unknown floor near to each cell."""
+    """Return the length of the edge between free and unknown floor near to each cell, metres."""
     around = np.ones((3, 3), np.uint8)
     unknown = cv2.dilate((np.abs(floor.evidence) <= -FREE).astype(np.uint8), around) > 0
     walls = cv2.dilate((floor.evidence > BLOCKED).astype(np.uint8), around) > 0
@@ -88,14 +90,14 @@ def _news(floor: FloorMap) -> Floats:
 
 
 def _distances(floor: FloorMap, x_m: float, y_m: float) -> Floats:
-    """From each cell's middle to a place in the odometry frame."""
+    """Return the distances from each cell's middle to a position in the odometry frame, metres."""
     rows, columns = np.indices((SIDE, SIDE))
     origin = floor.middle(0, 0)
     return np.hypot(rows * CELL_M + origin[0] - x_m, columns * CELL_M + origin[1] - y_m)
 
 
 def _costs(floor: FloorMap, from_base: Floats, radius_m: float, own: Mask | None = None) -> Floats:
-    """Per metre in each cell; infinite where the base has no room. The goal's `own` cells are free."""
+    """Return the cost per metre in each cell; infinite without room for the base. `own` cells are free."""
     blocked = floor.evidence > BLOCKED
     if own is not None:
         blocked &= ~own
@@ -110,7 +112,7 @@ def _costs(floor: FloorMap, from_base: Floats, radius_m: float, own: Mask | None
 
 
 def _seeds(to_goal: Floats, stop_m: float) -> Floats:
-    """The cost to go where it is known: zero at the goal; beyond the grid, straight from its edge."""
+    """Return the first costs to go: zero at the goal; for one off the grid, straight from its edge."""
     to_go = np.where(to_goal <= max(stop_m, CELL_M), 0.0, np.inf)
     edge = np.ones_like(to_go, bool)
     edge[1:-1, 1:-1] = False
@@ -120,7 +122,7 @@ def _seeds(to_goal: Floats, stop_m: float) -> Floats:
 
 
 def _relax(to_go: Floats, cost: Floats) -> Floats:
-    """Bellman's relaxation until nothing changes."""
+    """Relax the costs to go (Bellman) until nothing changes."""
     wide = np.full((SIDE + 2, SIDE + 2), np.inf, np.float64)
     inner = wide[1:-1, 1:-1]
     inner[:] = to_go
@@ -135,7 +137,7 @@ def _relax(to_go: Floats, cost: Floats) -> Floats:
 
 
 def _downhill(to_go: Floats, cost: Floats, start: tuple[int, int]) -> tuple[int, int]:
-    """The farthest cell of the way that can be driven to straight, at no more than the way's own cost."""
+    """Return the farthest cell of the way that can be driven to straight, at the way's own cost."""
     here, way = start, [start]
     while len(way) * CELL_M < _LOOK_AHEAD_M and to_go[here] > 0:
         near = [(here[0] + dx, here[1] + dy) for dx, dy in _STEPS]
@@ -152,7 +154,7 @@ def _downhill(to_go: Floats, cost: Floats, start: tuple[int, int]) -> tuple[int,
 
 
 def _straight_cost(cost: Floats, a: tuple[int, int], b: tuple[int, int]) -> float:
-    """Infinite where the line leaves the grid."""
+    """Return the cost of the line between two cells; infinite if it leaves the grid."""
     if a == b:
         return 0.0
     if not all(0 <= i < SIDE for i in b):

@@ -23,7 +23,7 @@ CLEARANCE_M = 0.04  # kept between the base's hull and what is seen
 LOOK_AHEAD_M = 1.1
 DEADBAND = 0.05  # share of the image's width: a smaller error is not turned for
 _TURN_FIRST_RAD = math.radians(35)  # a larger bearing is turned to before the base drives
-_SHORTEST_WAY_M = 0.06  # less free floor than this is no way
+_SHORTEST_WAY_M = 0.06  # with less free floor than this, the way is shut
 _DIRECTIONS = np.radians(np.arange(-60, 61, 7.5))
 
 
@@ -48,7 +48,7 @@ class Steering:
 
 
 def standing(odometry: Odometry | None) -> bool:
-    """True if the base stands still, or nothing is known of its motion."""
+    """Return True if the base stands still, or nothing is known of its motion."""
     if odometry is None:
         return True
     v = odometry.velocity
@@ -56,16 +56,16 @@ def standing(odometry: Odometry | None) -> bool:
 
 
 def turn_rate(bearing_rad: float, highest_rad_s: float, deadband_rad: float = 0.0) -> float:
-    """Turn rate toward a bearing, rad/s: proportional, bounded, zero inside the deadband."""
+    """Return the turn rate toward a bearing, rad/s: proportional, bounded, zero inside the deadband."""
     if abs(bearing_rad) <= deadband_rad:
         return 0.0
     return max(-highest_rad_s, min(highest_rad_s, TURN_GAIN * bearing_rad))
 
 
 def free_length(points: Floats, direction_rad: float, width_m: float, reach_m: float) -> float:
-    """Way of a disc of radius `width_m` in a direction until it meets one of the points (N, 2), metres.
+    """Return the way of a disc of radius `width_m` in a direction until it meets a point, metres.
 
-    At most `reach_m`.
+    `points` are (N, 2); the way is at most `reach_m`.
     """
     if not len(points):
         return reach_m
@@ -82,7 +82,7 @@ def free_length(points: Floats, direction_rad: float, width_m: float, reach_m: f
 def drive_to(
     aim: Aim, points: Floats, base: BaseSpec, known: Callable[[Floats], bool] | None = None
 ) -> Steering:
-    """The velocity toward an aim, around the obstacles `points` (N, 2).
+    """Return the velocity toward an aim, around the obstacles `points` (N, 2).
 
     `known` tells whether the floor at positions (M, 2) was seen: before a base goes sideways to floor that
     was not, it looks there.
@@ -114,14 +114,14 @@ def drive_to(
 
 
 def _speed(aim: Aim, free_m: float, base: BaseSpec) -> float:
-    """The speed toward an aim with so much free floor ahead, m/s."""
+    """Return the speed toward an aim with so much free floor ahead, m/s."""
     highest = min(aim.highest_m_s, base.cruise_m_s)
     braking = math.sqrt(2 * base.planned_braking_m_s2 * free_m)
     return min(highest, max(SLOWEST_M_S, DRIVE_GAIN * aim.remaining_m), braking)
 
 
 def _drive_ahead(direction_rad: float, aim: Aim, free_m: float, base: BaseSpec) -> Steering:
-    """The velocity of a base that can't go sideways: it turns to the direction, and drives straight ahead.
+    """Return the velocity of a base that can't go sideways: it turns to the direction, and drives ahead.
 
     A large turn is done in place, or, where steered wheels can't, along the tightest arc. `free_m` is the
     free floor straight ahead.
@@ -137,7 +137,7 @@ def _drive_ahead(direction_rad: float, aim: Aim, free_m: float, base: BaseSpec) 
 
 
 def _flanks(direction_rad: float, width_m: float) -> Floats:
-    """Positions at both edges of the way ahead, (4, 2)."""
+    """Return positions at both edges of the way ahead, (4, 2)."""
     c, s = math.cos(direction_rad), math.sin(direction_rad)
     places = [(along, across) for along in (0.55, 0.8) for across in (-width_m, width_m)]
     return np.array([(c * a - s * b, s * a + c * b) for a, b in places])

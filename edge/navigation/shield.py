@@ -23,6 +23,7 @@ class Shield:
     """What the scans of an episode have shown, and the speeds that it allows. Odometry frame inside."""
 
     def __init__(self, base: BaseSpec) -> None:
+        """Start with an empty map."""
         self._base = base
         self._map = FloorMap(base.radius_m)
         self._points: Floats = np.zeros((0, 2))
@@ -35,7 +36,7 @@ class Shield:
         self._points = np.concatenate([self._map.blocked_points(pose, REACH_M), seen])
 
     def limit(self, rows: Floats) -> Floats:
-        """Velocities (n, 3) in m/s and rad/s that the policy asks for, made safe; a new array."""
+        """Return the velocities (n, 3) in m/s and rad/s that the policy asks for, made safe; a new array."""
         safe = np.array(rows, np.float64)
         for row in safe:
             row[:2] = safe_velocity(float(row[0]), float(row[1]), self._points, self._base)
@@ -43,7 +44,7 @@ class Shield:
 
 
 def safe_velocity(x_m_s: float, y_m_s: float, points: Floats, base: BaseSpec) -> tuple[float, float]:
-    """The velocity, slower if the base could not brake before the points (N, 2) in its frame.
+    """Return the velocity, slower if the base could not brake before the points (N, 2) in its frame.
 
     What touches the base already takes away only the part of the velocity toward it, so that the base can
     leave it and slide along it; one that can't go sideways stops instead of sliding.
@@ -67,13 +68,13 @@ def safe_velocity(x_m_s: float, y_m_s: float, points: Floats, base: BaseSpec) ->
 
 
 def safe_speed_m_s(free_m: float, braking_m_s2: float) -> float:
-    """The speed from which the base comes to rest within `free_m`: v REACTION_S + v^2 / 2a = free."""
+    """Return the speed from which the base comes to rest within `free_m`: v REACTION_S + v^2 / 2a."""
     reaction = braking_m_s2 * REACTION_S
     return math.sqrt(reaction**2 + 2 * braking_m_s2 * max(0.0, free_m)) - reaction
 
 
 def _without(velocity: Floats, normals: Floats) -> Floats:
-    """The velocity (2,) nearest to the given one that leads toward none of the unit vectors (N, 2).
+    """Return the velocity (2,) nearest to the given one that leads toward none of the unit vectors (N, 2).
 
     In the plane it is the velocity itself, its part along one of the walls, or zero.
     """

@@ -30,11 +30,11 @@ class AnswerAge:
         self._answered_ns = stamp_ns
 
     def highest_turn_rad_s(self, view_rad: float) -> float:
-        """The turn rate at which a camera that sees `view_rad` across misses no part of the room."""
+        """Return the turn rate at which a camera that sees `view_rad` across misses no part of the room."""
         return TURN_SHARE * view_rad / max(self.period_s, 1e-3)
 
     def limit(self, velocity: Velocity, stamp_ns: int) -> Velocity:
-        """The velocity, limited to what is safe at this frame. Call once per frame."""
+        """Return the velocity, limited to what is safe at this frame. Call once per frame."""
         if self._stamps:
             self._way_m += self._speed_m_s * (stamp_ns - self._stamps[-1]) / 1e9
         self._stamps.append(stamp_ns)

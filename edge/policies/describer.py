@@ -13,7 +13,7 @@ class Describer(Closing):
     """Ends with the model's first answer about a frame."""
 
     def __init__(self, bundle: Bundle, goal: Goal, threads: int = 1) -> None:
-        """Opens the engines and warms them up."""
+        """Open the engines and warm them up."""
         self._model = GroundingModel(bundle, threads)
         self._prompt = goal_prompt(bundle.manifest, goal)
         self._tokens = CAPTION_TOKENS if bundle.manifest.answer is None else None
@@ -35,5 +35,5 @@ class Describer(Closing):
         return None
 
     def close(self) -> None:
-        """Frees the engines."""
+        """Free the engines."""
         self._model.close()

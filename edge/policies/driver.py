@@ -65,7 +65,7 @@ class ActionPolicy:
         base: BaseSpec,
         see_floor: Callable[[Image, View], Scan] | None,
     ) -> None:
-        """`see_floor` shows where the floor is free; without it nothing slows the model's velocities."""
+        """Begin an episode of find_object. Without `see_floor` nothing slows the model's velocities."""
         self._model = model
         self._prompt = prompt
         self._mount = mount
@@ -114,7 +114,7 @@ class ActionPolicy:
         return Inference(frame, text, step.confidence, step.stages_ms, chunk)
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
-        """The newest inference's chunk, once; with a shield, again whenever less of it is safe."""
+        """Return the newest inference's chunk, once; with a shield, again whenever less of it is safe."""
         if observation.odometry is not None:
             self._poses.add(observation.odometry)
         if inference is not None:
@@ -140,7 +140,7 @@ class ActionPolicy:
         return self._sent
 
     def _share(self) -> float:
-        """The share of full speed at which the motors follow this answer until the next one is there."""
+        """Return the share of full speed at which this answer is followed until the next one is there."""
         late_s = max(self._late_s)
         until_s = max(self.period_ns / 1e9, late_s) + late_s + ON_THE_WAY_S
         return max(MIN_SHARE, self._limits.share_at_age(until_s))

@@ -28,7 +28,7 @@ class GroundingPolicy(Closing, Seeker):
     def __init__(
         self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1
     ) -> None:
-        """Opens the engines, each with `threads` threads, and warms them up."""
+        """Open the engines, each with `threads` threads, and warm them up."""
         self._model = GroundingModel(bundle, threads)
         self._floor = _LazyFloorScanner.of(bundle)
         self._prompt = goal_prompt(bundle.manifest, goal)
@@ -42,7 +42,7 @@ class GroundingPolicy(Closing, Seeker):
         return Inference(observation.frame, said.text, said.confidence, said.stages_ms, cut=said.cut)
 
     def close(self) -> None:
-        """Frees the engines."""
+        """Free the engines."""
         self._model.close()
         if self._floor is not None:
             self._floor.engine.close()
@@ -54,7 +54,7 @@ class DrivingPolicy(Closing, ActionPolicy):
     def __init__(
         self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1
     ) -> None:
-        """Opens the engines, each with `threads` threads, and warms them up."""
+        """Open the engines, each with `threads` threads, and warm them up."""
         self._engines = ActionModel(bundle, threads)
         self._floor = _LazyFloorScanner.of(bundle)
         self._engines.warm_up()
@@ -63,7 +63,7 @@ class DrivingPolicy(Closing, ActionPolicy):
         self.reset(goal)
 
     def close(self) -> None:
-        """Frees the engines."""
+        """Free the engines."""
         self._engines.close()
         if self._floor is not None:
             self._floor.engine.close()
@@ -75,7 +75,7 @@ BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | Describer
 def make_policy(
     bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1
 ) -> BundlePolicy:
-    """The bundle's policy for a goal that `edge.goals.vocabulary.check_target` has passed.
+    """Return the bundle's policy for a goal that `edge.goals.vocabulary.check_target` has passed.
 
     Raises BundleRefused for a goal that such a policy can't have, and UsageError for a base that it can't
     drive.
@@ -101,7 +101,7 @@ class _LazyFloorScanner:
 
     @classmethod
     def of(cls, bundle: Bundle) -> Self | None:
-        """The scanner of a bundle; None if it does not see the floor."""
+        """Return the scanner of a bundle; None if it does not see the floor."""
         return cls(open_engine(bundle, "floor")) if "floor" in bundle.manifest.graphs else None
 
     def see(self, image: Image, view: View) -> Scan:

@@ -24,7 +24,7 @@ class RecentPositions:
         self._items.append((x_m, y_m, now_ns))
 
     def near(self, x_m: float, y_m: float, within_m: float, now_ns: int) -> bool:
-        """True if a remembered position is nearer than `within_m`."""
+        """Return True if a remembered position is nearer than `within_m`."""
         self._items = [item for item in self._items if now_ns - item[2] < self._keep_ns]
         return any(math.hypot(x_m - x, y_m - y) < within_m for x, y, _ in self._items)
 

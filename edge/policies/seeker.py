@@ -11,7 +11,6 @@ only the goal's target enters the prompt, and only a box is used of an answer.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from edge.base_spec import BaseSpec
 from edge.errors import UsageError
@@ -24,17 +23,15 @@ from edge.perception.geometry import Pose, View
 from edge.policies.answer_age import AnswerAge
 from edge.policies.chunks import velocity_chunk
 from edge.policies.search import RecentPositions, Search
-from edge.policies.seeker_states import SeekerParams, SeekerState
+from edge.policies.seeker_states import Moment, SeekerParams, SeekerState
 from edge.policies.sight import Sight
 from edge.records import (
     ZERO,
     ActionChunk,
     CameraMount,
-    Frame,
     Goal,
     Image,
     Observation,
-    Odometry,
     Velocity,
 )
 
@@ -43,28 +40,13 @@ SeeFloor = Callable[[Image, View], Scan]
 
 
 def check_base(base: BaseSpec) -> None:
-    """Raises UsageError for a base that can't turn in place, which is how the seeker looks around."""
+    """Raise UsageError for a base that can't turn in place, which is how the seeker looks around."""
     if not base.turns_in_place:
         radius = f"{base.turn_radius_m:.2f} m"
         raise UsageError(
             f"to seek, a base must turn in place; this one ({base.drive.value}) needs a radius of {radius}",
             "take a bundle of kind head or token that was trained on such a base",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    """What a step decides by."""
-
-    frame: Frame
-    pose: Pose
-    odometry: Odometry | None
-    inference: Inference | None  # an answer that has just come
-
-    @property
-    def now_ns(self) -> int:
-        """The capture of the frame."""
-        return self.frame.stamp_ns
 
 
 class Seeker:
@@ -79,7 +61,7 @@ class Seeker:
         see_floor: SeeFloor | None,
         params: SeekerParams | None = None,
     ) -> None:
-        """`ask` is the model's answer about a frame, and runs in the worker; `boxes` reads it.
+        """Begin a search; `ask` is the model's answer about a frame, in the worker, and `boxes` reads it.
 
         `see_floor` shows where the floor is free; without it the robot sees no obstacles, drives slowly, and
         only looks around from where it stands. Raises UsageError for a base that can't turn in place.
@@ -91,8 +73,9 @@ class Seeker:
         self._base = base
         self._see_floor = see_floor
         self._params = params or SeekerParams()
+        self._circle_ns = self._params.circle_ns(base)
         self._decision = 0
-        self._steps: dict[SeekerState, Callable[[_Moment], Velocity]] = {
+        self._steps: dict[SeekerState, Callable[[Moment], Velocity]] = {
             SeekerState.SEARCH: self._search_step,
             SeekerState.CONFIRM: self._confirm_step,
             SeekerState.APPROACH: self._approach_step,
@@ -108,14 +91,14 @@ class Seeker:
         self._goal = goal
         self._state = SeekerState.SEARCH
         self._since_ns = 0  # when the state was entered
-        self._sight = Sight(self._boxes, self._mount, self._params, goal.target)
+        self._sight = Sight(self._boxes, self._mount, self._base, self._params, goal.target)
         self._pilot = Pilot(self._base, sees_floor=self._see_floor is not None)
         self._age = AnswerAge()
         self._search = Search()
         self._blocked_frames = 0
         self._side: tuple[float, float] | None = None  # where it goes to see a doubtful target from
         self._chased = False  # it went after the lost target since it was seen last
-        forget_ns = round(self._params.forget_rad / self._base.cruise_rad_s * 1e9)
+        forget_ns = self._params.forget_ns(self._base)
         self._rejected = RecentPositions(forget_ns)  # looked at in vain: the search would turn back there
         self._doubted = RecentPositions(forget_ns)  # lost once
 
@@ -136,7 +119,7 @@ class Seeker:
         if self._see_floor is not None:
             view = self._sight.view(frame.image)
             self._pilot.see(self._see_floor(frame.image, view), pose, frame.stamp_ns)
-        moment = _Moment(frame, pose, observation.odometry, inference)
+        moment = Moment(frame, pose, observation.odometry, inference)
         velocity = self._age.limit(self._steps[self._state](moment), frame.stamp_ns)
         self._decision += 1
         certain = velocity == ZERO or self._state is SeekerState.SEARCH
@@ -144,14 +127,14 @@ class Seeker:
         return velocity_chunk(velocity, frame.stamp_ns, self._decision, confidence)
 
     def _ignored(self, x_m: float, y_m: float, within_m: float, stamp_ns: int) -> bool:
-        """True if a search has looked there in vain."""
+        """Return True if a search has looked there in vain."""
         searching = self._state is SeekerState.SEARCH
         return searching and self._rejected.near(x_m, y_m, within_m, stamp_ns)
 
     def _enter(self, state: SeekerState, now_ns: int) -> None:
         self._state, self._since_ns = state, now_ns
 
-    def _search_step(self, moment: _Moment) -> Velocity:
+    def _search_step(self, moment: Moment) -> Velocity:
         """Turn in place until all was seen, then drive to another spot."""
         search = self._search
         if self._sight.target.hits and self._sight.target.known:
@@ -168,7 +151,7 @@ class Seeker:
         )
         return Velocity(0.0, 0.0, search.direction * turn_rad_s)
 
-    def _drive_leg(self, moment: _Moment, waypoint: tuple[float, float]) -> Velocity:
+    def _drive_leg(self, moment: Moment, waypoint: tuple[float, float]) -> Velocity:
         to = Destination(*waypoint, 0.15, self._params.leg_m_s)
         steering = self._pilot.drive(moment.pose, to, moment.now_ns)
         self._blocked_frames = self._blocked_frames + 1 if steering.blocked else 0
@@ -178,7 +161,7 @@ class Seeker:
             self._search.look_around(moment.pose, self._search.direction)
         return steering.velocity
 
-    def _confirm_step(self, moment: _Moment) -> Velocity:
+    def _confirm_step(self, moment: Moment) -> Velocity:
         """Stand, face it, and ask again: one answer is not enough to drive."""
         params, target = self._params, self._sight.target
         if target.belief < params.doubted and moment.now_ns - self._since_ns > params.look_ns:
@@ -187,17 +170,16 @@ class Seeker:
             self._side = None
             target.start_look()
             self._enter(SeekerState.APPROACH, moment.now_ns)
-        x, y = moment.pose.to_base(target.x_m, target.y_m)
-        turn_rad_s = turn_rate(math.atan2(y, x), self._base.cruise_rad_s, deadband_rad=0.03)
+        _, bearing_rad = self._to_target(moment.pose)
+        turn_rad_s = turn_rate(bearing_rad, self._base.cruise_rad_s, deadband_rad=0.03)
         return Velocity(0.0, 0.0, 0.7 * turn_rad_s)
 
-    def _approach_step(self, moment: _Moment) -> Velocity:
+    def _approach_step(self, moment: Moment) -> Velocity:
         """Drive at it, as long as it is believed to be there."""
         params, target = self._params, self._sight.target
         if target.belief < params.lost:
             return self._lose(moment.now_ns)
-        x, y = moment.pose.to_base(target.x_m, target.y_m)
-        distance_m, bearing_rad = math.hypot(x, y), math.atan2(y, x)
+        distance_m, bearing_rad = self._to_target(moment.pose)
         finds = self._goal.kind == "find_object"
         stop_m = params.follow_at_m if self._goal.kind == "follow_object" else params.stop_at_m
         near = distance_m <= stop_m + params.near_m
@@ -220,7 +202,7 @@ class Seeker:
             self._reject(moment.now_ns)
         return steering.velocity
 
-    def _check_step(self, moment: _Moment) -> Velocity:
+    def _check_step(self, moment: Moment) -> Velocity:
         """Stand, and believe it only when answers about frames taken standing still see it, near."""
         params, target, inference = self._params, self._sight.target, moment.inference
         check_ns = max(params.check_ns, params.check_answers * self._age.period_s * 1e9)
@@ -232,8 +214,7 @@ class Seeker:
             not standing(moment.odometry) or inference.frame.stamp_ns < self._since_ns
         ):
             target.hits = 0
-        x, y = moment.pose.to_base(target.x_m, target.y_m)
-        distance_m, bearing_rad = math.hypot(x, y), math.atan2(y, x)
+        distance_m, bearing_rad = self._to_target(moment.pose)
         if (
             distance_m > params.stop_at_m + params.left_m
             or abs(bearing_rad) > 1.5 * params.arrived_bearing_rad
@@ -243,7 +224,7 @@ class Seeker:
             self._judge(moment)
         return ZERO
 
-    def _judge(self, moment: _Moment) -> None:
+    def _judge(self, moment: Moment) -> None:
         """Believe it, or look at what is only a little like it from another side, once."""
         params, target = self._params, self._sight.target
         side = None
@@ -257,7 +238,7 @@ class Seeker:
         else:
             self._reject(moment.now_ns)
 
-    def _circle_step(self, moment: _Moment) -> Velocity:
+    def _circle_step(self, moment: Moment) -> Velocity:
         """Drive to the target's other side, and approach it from there."""
         assert self._side is not None
         params = self._params
@@ -265,16 +246,20 @@ class Seeker:
             moment.pose, Destination(*self._side, 0.1, params.leg_m_s), moment.now_ns
         )
         there = math.dist(self._side, (moment.pose.x_m, moment.pose.y_m)) < 0.15
-        limit_ns = round(params.circle_m / min(params.leg_m_s, self._base.cruise_m_s) * 1e9)
-        if there or steering.blocked or moment.now_ns - self._since_ns > limit_ns:
+        if there or steering.blocked or moment.now_ns - self._since_ns > self._circle_ns:
             self._sight.target.start_look()
             self._enter(SeekerState.APPROACH, moment.now_ns)
         return steering.velocity
 
-    def _arrived_step(self, moment: _Moment) -> Velocity:
+    def _to_target(self, pose: Pose) -> tuple[float, float]:
+        """Return the distance of the target, metres, and its bearing, radians."""
+        x, y = pose.to_base(self._sight.target.x_m, self._sight.target.y_m)
+        return math.hypot(x, y), math.atan2(y, x)
+
+    def _arrived_step(self, moment: Moment) -> Velocity:
         return ZERO
 
-    def _lost_step(self, moment: _Moment) -> Velocity:
+    def _lost_step(self, moment: Moment) -> Velocity:
         """Stand for a moment; then search from where it was seen last."""
         target = self._sight.target
         if moment.now_ns - self._since_ns > self._params.lost_hold_ns:

@@ -1,8 +1,13 @@
-"""The states of the seeker, and the thresholds between them."""
+"""The states of the seeker, what its steps decide by, and the thresholds between them."""
 
 import math
 from dataclasses import dataclass
 from enum import Enum
+
+from edge.base_spec import BaseSpec
+from edge.interfaces import Inference
+from edge.perception.geometry import Pose
+from edge.records import Frame, Odometry
 
 
 class SeekerState(Enum):
@@ -15,6 +20,21 @@ class SeekerState(Enum):
     CIRCLE = "circle"
     ARRIVED = "arrived"
     LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a step decides by."""
+
+    frame: Frame
+    pose: Pose
+    odometry: Odometry | None
+    inference: Inference | None  # an answer that has just come
+
+    @property
+    def now_ns(self) -> int:
+        """The capture of the frame."""
+        return self.frame.stamp_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +75,15 @@ class SeekerParams:
     # Ways and turns, which take a slower base longer.
     leg_m_s: float = 0.35  # speed to a spot to look from, or to the target's other side
     circle_m: float = 2.1  # way to the other side, at most
+    out_of_view_m: float = 2.7  # way driven at full speed while the target is believed in unseen
     forget_rad: float = 10.8  # turn, a full one and a bit, during which what was rejected stays so
+
+    def circle_ns(self, base: BaseSpec) -> int:
+        """Return the time that a base may take to the target's other side."""
+        way_s = self.circle_m / min(self.leg_m_s, base.cruise_m_s)
+        turns_s = 0.0 if base.sideways else math.pi / base.cruise_rad_s
+        return round((way_s + turns_s) * 1e9)
+
+    def forget_ns(self, base: BaseSpec) -> int:
+        """Return the time during which a base leaves what was rejected alone."""
+        return round(self.forget_rad / base.cruise_rad_s * 1e9)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from edge.base_spec import BaseSpec
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.perception.geometry import Pose, PoseHistory, View
@@ -11,6 +12,8 @@ from edge.policies.seeker_states import SeekerParams
 from edge.policies.target import TargetEstimate
 from edge.records import CameraMount, Detection, Image, Observation
 
+EDGE = 0.005  # share of the image's width: nearer to its edge a box is cut off
+
 # True for a position (x, y) in the odometry frame at which nothing is to be seen: x, y, within, stamp.
 Ignored = Callable[[float, float, float, int], bool]
 
@@ -18,13 +21,16 @@ Ignored = Callable[[float, float, float, int], bool]
 class Sight:
     """The target of one goal, seen by one camera."""
 
-    def __init__(self, boxes: BoxReader, mount: CameraMount, params: SeekerParams, target: str) -> None:
-        """`target` is what the goal names; `boxes` reads the model's answers."""
-        self.target = TargetEstimate()
+    def __init__(
+        self, boxes: BoxReader, mount: CameraMount, base: BaseSpec, params: SeekerParams, target: str
+    ) -> None:
+        """Begin without a position. `target` is what the goal names; `boxes` reads the model's answers."""
+        self.target = TargetEstimate(round(params.out_of_view_m / base.cruise_m_s * 1e9))
         self.answer = ""  # the newest one, for people
         self._boxes = boxes
         self._mount = mount
         self._params = params
+        self._turns_away = not base.sideways
         self._name = target
         self._tracker = BoxTracker()
         self._poses = PoseHistory()
@@ -36,7 +42,7 @@ class Sight:
         return self._tracker.detection
 
     def view(self, image: Image) -> View:
-        """The camera's geometry; images of one camera have one shape."""
+        """Return the camera's geometry; images of one camera have one shape."""
         if self._view is None:
             height, width = image.shape[:2]
             self._view = View(self._mount, width / height)
@@ -50,6 +56,8 @@ class Sight:
             self._poses.add(observation.odometry)
         pose = self._poses.at(frame.stamp_ns)
         self._tracker.advance(frame)
+        if self._turns_away and self._cut_off():
+            self._tracker.stop()
         if inference is not None:
             self._take_answer(inference, view, ignored)
         if self._tracker.detection is not None:
@@ -60,6 +68,15 @@ class Sight:
         """Drop the target's position and its box."""
         self.target.forget()
         self._tracker.stop()
+
+    def _cut_off(self) -> bool:
+        """Return True if the tracked box is at the left or right edge of the image.
+
+        A base that turns to where it drives takes its camera off the target: what is left of the box at the
+        edge would draw the target's position along with the turn.
+        """
+        box = None if self.detection is None else self.detection.box
+        return box is not None and (box.x0 < EDGE or box.x1 > 1 - EDGE)
 
     def _take_answer(self, inference: Inference, view: View, ignored: Ignored) -> None:
         params, target, frame = self._params, self.target, inference.frame

@@ -8,14 +8,15 @@ from edge.records import Detection
 BELIEF_S = 0.4  # time constant of the belief: the share of the newest answers that saw it
 LOOK_S = 2.0  # time constant of a look's likeness
 MAX_RADIUS_M = 0.4
-OUT_OF_VIEW_NS = 6_000_000_000  # time that it is believed in while the camera looks elsewhere
 _FRESH, _TRACKED = 0.5, 0.15  # weight of a position from an answer, and from the tracked box
 
 
 class TargetEstimate:
     """One target of a search. Positions are in the odometry frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, out_of_view_ns: int = 6_000_000_000) -> None:
+        """Begin without a position; a target out of view is believed in for `out_of_view_ns`."""
+        self._out_of_view_ns = out_of_view_ns
         self.x_m = 0.0
         self.y_m = 0.0
         self.known = False
@@ -47,7 +48,7 @@ class TargetEstimate:
         self.hits = 0
         bearing_rad = math.atan2(*reversed(pose.to_base(self.x_m, self.y_m)))
         in_view = abs(wrap(bearing_rad)) < 0.9 * view.half_fov_rad
-        if in_view or not self.known or stamp_ns - self._hit_ns > OUT_OF_VIEW_NS:
+        if in_view or not self.known or stamp_ns - self._hit_ns > self._out_of_view_ns:
             self._believe(0.0, 0.0, stamp_ns)
         self._answered_ns = stamp_ns
 

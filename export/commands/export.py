@@ -13,7 +13,7 @@ from edge.bundle.files import check_replaceable
 from edge.bundle.parity import print_parity
 from edge.errors import UsageError
 from edge.records import Image
-from export.change_precision import change_precision, check_base
+from export.change_precision import change_precision, check_fp32
 from export.commands.options import ExportOptions, parse_options
 from export.commands.report import print_result, show_progress
 from export.gate.plot import plot_parity
@@ -71,8 +71,8 @@ def _export_in_precision(
 
 def _export_large(options: ExportOptions, folder: Path, calibration: CalibrationSet | None) -> None:
     """Write the bundle of a large checkpoint in any precision; its gate compares stages on few questions."""
-    from export.large.change import LargeRefused
     from export.large.checkpoint import LargeExport, large_family_bundle
+    from export.large.parity import LargeRefused
 
     large = LargeExport(
         folder=folder,
@@ -137,7 +137,7 @@ def _fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> Bundle:
     """Load the fp32 bundle in a folder, or build that of the checkpoint there."""
     if kind == "bundle":
         found = load_bundle(folder)
-        check_base(found)
+        check_fp32(found)
         manifest = found.manifest.model_copy(update={"name": options.bundle_name})
         return Bundle(manifest, found.contents, found.sha256)
     images, floor = _read_images(options.images), _read_floor(options.floor)

@@ -29,7 +29,7 @@ class PrecisionOptions:
     board: str = ""
 
     def validate(self) -> None:
-        """Raises UsageError for a precision that the engine or the board does not have."""
+        """Raise UsageError for a precision that the engine or the board does not have."""
         if self.board:
             check_board(self.board, self.precision)
         if self.precision == "auto" and self.profile == "tensorrt" and not self.board:

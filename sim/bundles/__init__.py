@@ -6,20 +6,20 @@ HERE = Path(__file__).parent
 
 
 def default() -> Path:
-    """The folder of the model that finds the simulated objects."""
+    """Return the folder of the model that finds the simulated objects."""
     return HERE / "default"
 
 
 def default_int8() -> Path:
-    """The same in int8 for ONNX Runtime, a third of the size, see docs/export.md."""
+    """Return the folder of the same model in int8 for ONNX Runtime, see docs/export.md."""
     return HERE / "default-int8"
 
 
 def head() -> Path:
-    """The folder of a policy with a continuous head, trained on demonstrations."""
+    """Return the folder of a policy with a continuous head, trained on demonstrations."""
     return HERE / "head"
 
 
 def token() -> Path:
-    """The folder of a policy that says its actions as tokens, trained on demonstrations."""
+    """Return the folder of a policy that generates its actions as tokens, trained on demonstrations."""
     return HERE / "token"

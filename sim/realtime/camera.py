@@ -1,4 +1,4 @@
-"""The simulated camera in real time: a thread that renders, so that firmware and physics need not wait."""
+"""The simulated camera in real time: a thread that renders, so that firmware and physics don't wait."""
 
 import threading
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ START_LIMIT_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Optics:
-    """What a real camera adds to a picture."""
+    """What a real camera adds to an image."""
 
     noise: float = 4.0  # standard deviation in grey levels
     blur_px: float = 0.6  # sigma
-    latency_ms: float = 0.0  # from exposure to the picture, at least; rendering takes some itself
+    latency_ms: float = 0.0  # from exposure to the image, at least; rendering takes some itself
 
 
 class CameraThread(Closing):
-    """Renders the newest exposure into a ring. Constructing waits until the first picture could be drawn.
+    """Renders the newest exposure into a ring. Constructing waits until the first image is drawn.
 
-    Raises what the renderer raises: HardwareMissing where there is no off-screen GL.
+    Raises what the renderer raises: HardwareMissing if there is no off-screen GL.
     """
 
     def __init__(self, world: World, spec: CameraSpec, optics: Optics, ring: FrameRing) -> None:
         self.spec = spec
         self.backend = ""
         self.frames = 0
-        self.skipped = 0  # exposures that came while a picture was drawn
+        self.skipped = 0  # exposures that came while an image was drawn
         self._world = world
         self._optics = optics
         self._ring = ring
@@ -54,7 +54,7 @@ class CameraThread(Closing):
         self._raise_error()
 
     def expose(self, pose: Pose, stamp_ns: int) -> None:
-        """Take a picture from this pose, at this moment. One that waits to be drawn is replaced."""
+        """Take an image from this pose, at this moment. One that waits to be drawn is replaced."""
         self._raise_error()
         with self._changed:
             self.skipped += self._exposure is not None
@@ -86,7 +86,7 @@ class CameraThread(Closing):
     def _draw_all(self, renderer: Renderer) -> None:
         import mujoco
 
-        # Only the robot moves, and it does not see itself: what it started in stays the picture's room.
+        # Only the robot moves, and it does not see itself, so the room is drawn as it was at the start.
         data = mujoco.MjData(self._world.model)
         mujoco.mj_forward(self._world.model, data)
         renderer.image(data, *self._world.scene.start)  # the first one is slow

@@ -1,8 +1,8 @@
 """The firmware of the simulated base: MAVLink over the far end of a pseudo-terminal, as on a robot's board.
 
 It boots disarmed, obeys motion only after a setpoint near zero, and stops when setpoints stop coming. Each
-setpoint that it applies is one line of its log, written out before the next one is read: what the actuator
-was really told, and when.
+setpoint that it applies is one line of its log, written out before the next one is read: what really
+reached the actuator, and when.
 """
 
 import json
@@ -26,7 +26,7 @@ NO_COVARIANCE = [math.nan, *[0.0] * 20]  # NaN first: unknown
 
 
 def open_pty() -> tuple[int, int, str]:
-    """A raw pseudo-terminal: the board's end, the cable (close both to pull it), and the port's path."""
+    """Open a raw pseudo-terminal: the board's end, the cable (close both to pull it), and the port's path."""
     board, cable = os.openpty()
     tty.setraw(cable)
     return board, cable, os.ttyname(cable)
@@ -59,21 +59,21 @@ class Firmware:
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.manual = False
         self.emergency = False
-        self.dropped = 0  # packets of telemetry that nobody took
+        self.dropped = 0  # packets of telemetry that were not taken
         self.ignored = 0  # setpoints and commands that were not obeyed
         self.reboot()
 
     def reboot(self) -> None:
-        """As after a loss of power: disarmed, at zero, nothing remembered."""
+        """Start as after a loss of power: disarmed, at zero, nothing remembered."""
         self.stream = MavStream(SYSTEM, COMPONENT)
         self.armed = False
         self._neutral = False  # a setpoint near zero has come since the base was last disarmed
-        self._wanted = ZERO  # of the newest setpoint, obeyed or not
+        self._wanted = ZERO  # the newest setpoint, obeyed or not
         self._setpoint_ns: int | None = None
         self._setpoint_ms: int | None = None  # the sender's own time
         self._boot_ns = self._clock.now_ns()
         self._due_ns = {"heartbeat": 0, "odometry": 0, "battery": 0}
-        self._told: tuple[bool, bool, bool] | None = None
+        self._reported: tuple[bool, bool, bool] | None = None
         self._set(ZERO, self._boot_ns)
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class Firmware:
             elif isinstance(message, mav.MAVLink_command_long_message):
                 self._on_command(message, now_ns)
             elif isinstance(message, mav.MAVLink_heartbeat_message):
-                self._told = None  # answered with ours, so that a newcomer need not wait for it
+                self._reported = None  # answered with ours, so that a newcomer need not wait for it
         if self._setpoint_ns is not None and now_ns - self._setpoint_ns > SETPOINT_LIMIT_NS:
             self._setpoint_ns = None
             self._wanted = ZERO
@@ -148,14 +148,14 @@ class Firmware:
         except BlockingIOError:
             return b""
         except OSError:
-            return b""  # EIO: nobody has the port open, which the time limit of setpoints deals with
+            return b""  # EIO: the port is closed at the other end; the time limit of setpoints deals with it
 
     def _send(self, message: MavMessage) -> None:
         packet = self.stream.pack(message)
         try:
             taken = os.write(self._fd, packet)
         except OSError:
-            taken = 0  # nobody reads, or the line is full
+            taken = 0  # the line is full, or closed at the other end
         self.dropped += taken != len(packet)
 
     def _due(self, what: str, period_ns: int, now_ns: int) -> bool:
@@ -167,8 +167,8 @@ class Firmware:
 
     def _send_due(self, now_ns: int) -> None:
         switches = (self.armed, self.manual, self.emergency)
-        if self._due("heartbeat", HEARTBEAT_PERIOD_NS, now_ns) or switches != self._told:
-            self._told = switches
+        if self._due("heartbeat", HEARTBEAT_PERIOD_NS, now_ns) or switches != self._reported:
+            self._reported = switches
             self._send(self._heartbeat())
         if self._due("odometry", ODOMETRY_PERIOD_NS, now_ns):
             self._send(self._odometry_message(now_ns))

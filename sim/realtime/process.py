@@ -29,17 +29,17 @@ from sim.render import CameraSpec
 from sim.targets import make_scene, truth
 from sim.world import TIMESTEP_NS, World
 
-MAX_BEHIND_NS = 100_000_000  # more than this is not caught up: the room's time stood still
+MAX_BEHIND_NS = 100_000_000  # a longer delay is not caught up: the room's time stood still
 AFTER_RUNTIME_NS = 3_000_000_000  # for the motor process to stop the base once the runtime is gone
 
 
-class Base:
+class RealTimeBase:
     """The room's physics and the firmware, stepped along the clock."""
 
     def __init__(self, world: World, board: int, log: Path) -> None:
         self.world = world
         self.velocity = ZERO  # newest setpoint that the firmware applied
-        self.lost_ns = 0  # time that the physics could not keep up with
+        self.lost_ns = 0  # time by which the physics fell behind
         self._clock = MonotonicClock()
         self._epoch_ns = self._clock.now_ns()
         self._firmware = Firmware(board, self._apply, self._odometry, log, self._clock)
@@ -49,7 +49,7 @@ class Base:
         self._epoch_ns = self._clock.now_ns() - self.world.time_ns
 
     def step(self) -> int:
-        """Wait for the next time step and take it; returns its CLOCK_MONOTONIC ns."""
+        """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
         due_ns = self._epoch_ns + self.world.time_ns + TIMESTEP_NS
         self._clock.sleep_until(due_ns)
         now_ns = self._clock.now_ns()
@@ -75,7 +75,7 @@ class Base:
 class Simulation:
     """The loop around base and camera."""
 
-    def __init__(self, base: Base, camera: CameraThread, control: socket.socket, target: str) -> None:
+    def __init__(self, base: RealTimeBase, camera: CameraThread, control: socket.socket, target: str) -> None:
         self._base = base
         self._camera = camera
         self._control = control
@@ -83,7 +83,7 @@ class Simulation:
         self._period_ns = round(1e9 / camera.spec.rate_hz)
 
     def run(self, board: int, cable: int) -> None:
-        """Until the runtime has let go and the base stands."""
+        """Run until the runtime has let go and the base stands."""
         self._base.start()
         next_ns = 0
         while self._runtime_is_there():
@@ -91,24 +91,24 @@ class Simulation:
             if self._base.world.time_ns >= next_ns:
                 next_ns += self._period_ns
                 self._camera.expose(self._base.world.pose, due_ns)
-        # From now on the port reports when nobody holds it any more.
+        # From now on the port reports when it is closed at the other end.
         os.close(cable)
         end_ns = time.monotonic_ns() + AFTER_RUNTIME_NS
         let_go = False
         while time.monotonic_ns() < end_ns and not (let_go and self._base.velocity == ZERO):
-            let_go = _hung_up(board)  # asked before the step, which reads what was sent last
+            let_go = _hung_up(board)  # before the step, which reads what was sent last
             self._base.step()
 
     def _runtime_is_there(self) -> bool:
         try:
-            asked = self._control.recv(4096, socket.MSG_DONTWAIT)
+            request = self._control.recv(4096, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return True
         except ConnectionResetError:
             return False
-        if asked:
-            _say(self._control, self._truth())
-        return bool(asked)
+        if request:
+            _send(self._control, self._truth())
+        return bool(request)
 
     def _truth(self) -> dict[str, Any]:
         camera = {"frames": self._camera.frames, "frames_skipped": self._camera.skipped}
@@ -121,8 +121,8 @@ def _hung_up(board: int) -> bool:
     return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
-def _say(control: socket.socket, message: dict[str, Any]) -> None:
-    # A runtime that is gone does not hear it; the end of the socket is noticed where it is read.
+def _send(control: socket.socket, message: dict[str, Any]) -> None:
+    # A runtime that is gone can't receive it; the end of the socket is noticed where it is read.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         control.sendall(json.dumps(message).encode() + b"\n")
 
@@ -136,15 +136,17 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--shm", required=True, help="name of the shared memory for the frames")
     parser.add_argument("--log", type=Path, required=True, help="where the firmware writes its setpoints")
     parser.add_argument("--target", default="", help="what is in the room")
-    parser.add_argument("--absent", action="store_true", help="... or surely is not")
-    parser.add_argument("--seed", type=int, default=1, help="of the room")
+    parser.add_argument("--absent", action="store_true", help="the target is surely not in the room")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the room")
     parser.add_argument("--base", default="", help="settings of the base, as key=value&key=value")
-    parser.add_argument("--width", type=int, default=spec.width, help="of the camera's image")
+    parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
     parser.add_argument("--rate-hz", type=float, default=spec.rate_hz)
-    parser.add_argument("--fov-rad", type=float, default=spec.vertical_fov_rad, help="from top to bottom")
     parser.add_argument(
-        "--latency-ms", type=float, default=optics.latency_ms, help="from exposure on, at least"
+        "--fov-rad", type=float, default=spec.vertical_fov_rad, help="field of view from top to bottom"
+    )
+    parser.add_argument(
+        "--latency-ms", type=float, default=optics.latency_ms, help="time from exposure to image, at least"
     )
     parser.add_argument("--noise", type=float, default=optics.noise, help="standard deviation in grey levels")
     parser.add_argument("--blur-px", type=float, default=optics.blur_px, help="sigma in pixels")
@@ -161,13 +163,13 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     with contextlib.ExitStack() as stack:
         ring = stack.enter_context(FrameRing.create(options.shm, spec.height, spec.width))
         camera = stack.enter_context(CameraThread(world, spec, optics, ring))
-        base = stack.enter_context(contextlib.closing(Base(world, board, options.log)))
-        _say(control, {"port": port, "renderer": camera.backend})
+        base = stack.enter_context(contextlib.closing(RealTimeBase(world, board, options.log)))
+        _send(control, {"port": port, "renderer": camera.backend})
         Simulation(base, camera, control, options.target).run(board, cable)
 
 
 def main(argv: list[str]) -> int:
-    """Run until the runtime has let go; returns the exit code and leaves last words on the socket."""
+    """Run until the runtime has let go; return the exit code, and send what failed over the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     options = _arguments(argv)
@@ -175,7 +177,7 @@ def main(argv: list[str]) -> int:
     try:
         _simulate(options, control)
     except EdgeError as error:
-        _say(control, {"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
+        _send(control, {"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
         return error.exit_code
     return 0
 

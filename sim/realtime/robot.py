@@ -1,4 +1,4 @@
-"""The simulated robot as a run sees it: starts `sim.realtime.process` and speaks with it."""
+"""The simulated robot as a run sees it: starts `sim.realtime.process` and talks to it."""
 
 import contextlib
 import json
@@ -62,7 +62,7 @@ class SimRobot:
         self._control = control
         self._shm = shm
         self._log = log
-        self._heard = b""
+        self._received = b""
         self._hangs = False
 
     def await_start(self, scene: Scene, target: str) -> None:
@@ -76,12 +76,12 @@ class SimRobot:
         self.room = room_map(scene, target)
 
     def check(self) -> None:
-        """Raises HardwareMissing when the process has ended."""
+        """Raise HardwareMissing if the process has ended."""
         if self._child.poll() is not None:
             raise self._gone()
 
     def finish(self) -> dict[str, Any]:
-        """The truth about the run, from the process; empty when that is gone."""
+        """Return the truth about the run, from the process; empty if that is gone."""
         try:
             self._control.sendall(b"finish\n")
             return self._answer(ANSWER_LIMIT_S)
@@ -100,19 +100,19 @@ class SimRobot:
         FrameRing.unlink(self._shm)
 
     def _answer(self, limit_s: float) -> dict[str, Any]:
-        """The next line from the process."""
+        """Return the next line from the process."""
         self._control.settimeout(limit_s)
-        while b"\n" not in self._heard:
+        while b"\n" not in self._received:
             try:
                 data = self._control.recv(65536)
             except TimeoutError as error:
                 raise HardwareMissing(
-                    f"the simulated robot said nothing within {limit_s:.0f} s", f"see {self._log}"
+                    f"the simulated robot did not answer within {limit_s:.0f} s", f"see {self._log}"
                 ) from error
             if not data:
                 raise self._gone()
-            self._heard += data
-        line, _, self._heard = self._heard.partition(b"\n")
+            self._received += data
+        line, _, self._received = self._received.partition(b"\n")
         return json.loads(line)
 
     def _gone(self) -> HardwareMissing:
@@ -144,7 +144,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command += [f"--target={target}", *(["--absent"] if options.absent else [])]
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
     command += [f"--base={urlencode(base_settings)}"]
-    # Its end of the socket must live nowhere else, or neither side would hear the other one die.
+    # Its end of the socket must live nowhere else, or neither side would notice the other one's death.
     with there, log.open("wb") as output:
         child = subprocess.Popen(
             command,
@@ -165,7 +165,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
 
 
 def _camera_settings(settings: Mapping[str, str]) -> dict[str, float]:
-    """The settings as numbers within their ranges. Raises UsageError if one is not."""
+    """Return the settings as numbers within their ranges. Raises UsageError if one is not."""
     values: dict[str, float] = {}
     for name, text in settings.items():
         if name not in CAMERA_SETTINGS:
@@ -188,7 +188,7 @@ def _mount(settings: Mapping[str, float]) -> CameraMount:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the folder that `edge` was imported from."""
+    """Return this process's environment, with the folder that `edge` was imported from."""
     root = str(Path(edge.__file__ or ".").parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

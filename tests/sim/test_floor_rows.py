@@ -37,7 +37,7 @@ def test_floor_rows_agree_with_rays(seed: int):
     renderer = Renderer(SPEC)
     try:
         renderer.load(model, scene)
-        rows = renderer.floor_rows(data, *scene.start)
+        rows = renderer.floor_rows_in(renderer.segment(data, *scene.start))
         assert renderer.truth(data, *scene.start) == renderer.visible_in(renderer.segment(data, *scene.start))
     finally:
         renderer.close()

@@ -14,6 +14,7 @@ from edge.perception.geometry import View, wrap
 from edge.policies.answer_age import WAY_PER_ANSWER_M
 from edge.policies.seeker import Seeker
 from edge.records import ActionChunk, Goal, Image, Observation
+from sim.bases import parse_base
 from sim.lockstep import EpisodeResult, play
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
@@ -142,6 +143,16 @@ def test_a_slow_model_is_waited_for(renderer: Renderer, latency_s: float, floor:
     e = play(world, renderer, seeker, Goal("find_object", "cup"), latency_s)
     assert e.success and e.bumps == 0
     assert 0.1 < seeker.blind_m < WAY_PER_ANSWER_M + 0.05
+
+
+def test_a_slower_base_that_can_not_go_sideways_finds_it_too(renderer: Renderer) -> None:
+    scene = make_scene(1001, "bottle")
+    world = World(scene, 1001, parse_base("drive=differential&speed_m_s=0.25"))
+    renderer.load(world.model, scene)
+    eye = PerfectEye(world, renderer)
+    seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, world.base, eye.floor)
+    e = play(world, renderer, seeker, Goal("find_object", "bottle"), LATENCY_S)
+    assert e.success and e.bumps == 0
 
 
 def test_it_never_claims_what_is_not_there_and_looks_all_round(renderer: Renderer) -> None:

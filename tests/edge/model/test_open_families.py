@@ -1,4 +1,4 @@
-"""Bundles of every family, in open words: what they say, and what a robot makes of it."""
+"""Bundles of every family, in open words: their answers, and the policies that use them."""
 
 import math
 from dataclasses import replace
@@ -137,7 +137,7 @@ def test_a_prompt_that_does_not_fit_is_bad_usage_that_names_its_last_words(name:
 
 @pytest.mark.parametrize("name", ["llava", "florence-2"])
 def test_what_it_says_keeps_the_rules_of_its_bundle(name: str) -> None:
-    """A net that says one thing over and over: forced to begin otherwise, held from its end, and then cut."""
+    """A model that repeats one token is forced to begin otherwise, held from its end, and then cut."""
     said, words = "cup", prompt_of(name)
     _, net, tokenizer = open_bundle(name, said, words)
     end = tokenizer.token_to_id(net.family.end)

@@ -86,6 +86,7 @@ def test_refusals_carry_every_counter_but_those_of_followed_chunks() -> None:
     assert counts.refusals(10) == Refusals(3, 4, 5, 6, 7, 8, 9, 10)
     assert counts.refused == 3 + 4 + 5 + 6 + 7 + 8 + 9
     assert GuardCounts().refusals() == Refusals()
+    assert set(astuple(GuardCounts())) == {0}
 
 
 def test_reaches_the_commanded_velocity_and_holds_it() -> None:
@@ -128,6 +129,15 @@ def test_starts_smoothly_and_never_overshoots(
     # Landing on the target in a whole number of ticks may cost a little more than the limit.
     assert np.abs(jerk).max() <= 1.5 * jerk_limit
     assert jerk.max() == pytest.approx(jerk_limit)
+
+
+def test_the_very_first_steps_are_smooth_too() -> None:
+    guard = Guard(LIMITS)
+    guard.arm(START)
+    guard.follow(chunk(START, row=(0.5, 0, 1.0)), START)
+    assert guard.step(START) == Velocity()
+    velocity = guard.step(START + TICK)
+    assert astuple(velocity) == pytest.approx((20.0 * 0.02**2, 0.0, 60.0 * 0.02**2))
 
 
 def test_far_from_zero_first_command_is_approached_from_zero() -> None:
@@ -580,7 +590,7 @@ def test_a_plan_that_ages_beside_an_outlier_says_so() -> None:
     guard.follow(chunk(now_ns + 1, row=(-0.5, 0, 0)), now_ns + 1)
     coast(guard, now_ns, 14)
     assert guard.reason == (
-        "newest frame is 260 ms old (limit 250 ms), and the plan after it jumped away from it"
+        "newest frame is 260 ms old (limit 250 ms), and the chunk after it jumped away from it"
     )
 
 

@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,11 +21,8 @@ import pytest
 
 from edge.errors import HardwareMissing, MotorFault, UsageError
 from edge.motor.client import MotorProcess
-from edge.motor.drivers.null import NullMotors
 from edge.motor.drivers.open import open_motors
-from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
-from edge.motor.process import MotorLoop
 from edge.records import ActionChunk, MotorState, MotorStatus, Refusals, StopCause
 from tests.edge.motor.motor_runtime import arm, plan
 from tests.sim.realtime.rover import REPO, Rover
@@ -356,7 +352,7 @@ def test_bad_rate_is_refused_by_the_process() -> None:
         ("manual 1", "manual takeover", StopCause.BASE_FAULT),  # fault 56
         ("emergency 1", "emergency stop", StopCause.BASE_FAULT),  # fault 53, the switch on the robot
         ("battery 0.05", "battery at 5% (limit 10%)", StopCause.LOW_BATTERY),  # fault 45
-        ("stuck 1", "does not do as told", StopCause.BASE_DISAGREES),  # fault 42
+        ("stuck 1", "does not follow its setpoints", StopCause.BASE_DISAGREES),  # fault 42
     ],
 )
 def test_what_the_base_says_latches(command: str, reason: str, cause: StopCause, rover: Rover) -> None:
@@ -445,20 +441,3 @@ def test_client_refuses_what_no_message_can_hold() -> None:
         with pytest.raises(ValueError, match="limit 4096"):
             motor.send(too_long)
         assert motor.close() == 0
-
-
-def test_sleep_of_the_computer_latches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fault 51: the monotonic clock stands still meanwhile, so no age tells of it."""
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with here, there:
-        guard, motors = Guard(MotorLimits()), NullMotors()
-        loop = MotorLoop(there, motors, guard, 20_000_000)
-        motors.arm()
-        guard.arm(time.monotonic_ns())
-        loop._tick()
-        assert guard.state is MotorState.HOLDING
-        monkeypatch.setattr("edge.motor.process._asleep_ns", lambda: loop._asleep_ns + 7_000_000_000)
-        loop._tick()
-    assert guard.state is MotorState.LATCHED
-    assert guard.reason == "this computer slept for 7.0 s"
-    assert guard.cause is StopCause.SUSPENDED

@@ -45,7 +45,7 @@ def test_a_gap_narrower_than_the_base_is_no_way() -> None:
 def test_what_stands_at_the_goal_is_no_obstacle() -> None:
     thing = room((1.4, -0.1, 1.6, 0.1))
     assert find_route(thing, HERE, 1.5, 0.0, 0.3, RADIUS_M) is None
-    assert find_route(thing, HERE, 1.5, 0.0, 0.3, RADIUS_M, open_m=0.3) is not None
+    assert find_route(thing, HERE, 1.5, 0.0, 0.3, RADIUS_M, own_m=0.3) is not None
 
 
 def test_a_base_that_stands_too_near_to_something_still_gets_out() -> None:

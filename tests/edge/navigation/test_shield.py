@@ -75,7 +75,7 @@ def test_a_way_to_the_side_is_braked_for_what_stands_there_and_nowhere_else():
     st.floats(-0.5, 0.5), st.floats(-0.5, 0.5), st.lists(st.floats(-math.pi, math.pi), min_size=1, max_size=3)
 )
 def test_what_touches_leaves_the_velocity_that_is_nearest_to_the_asked_one(x, y, bearings_rad):
-    """Of all that lead toward nothing that touches, as tried out on a grid."""
+    """The nearest among all that lead toward nothing that touches, as tried out on a grid."""
     normals = np.array([(math.cos(b), math.sin(b)) for b in bearings_rad])
     safe = np.array(safe_velocity(x, y, 0.21 * normals, BASE))
     assert (normals @ safe).max() < 1e-6

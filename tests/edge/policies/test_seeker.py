@@ -109,7 +109,7 @@ def test_a_target_that_vanishes_is_held_for_and_then_searched_where_it_was() -> 
     drive.steps(LEFT, 12)
     assert drive.seeker.status.state == "approach"
     drive.steps("none", 4)
-    assert drive.seeker.status.state == "approach"  # a few misses are no loss
+    assert drive.seeker.status.state == "approach"  # a few misses do not lose it
     held = next(c for c in (drive.step("none") for _ in range(40)) if drive.seeker.status.state == "lost")
     assert not held.values.any()
     searching = drive.steps("none", 30)

@@ -86,7 +86,7 @@ def test_what_would_fail_after_the_work_is_said_before(
 def test_a_table_needs_a_parity_file_that_holds_one(
     tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(BundleRefused, match="no gate was asked"):
+    with pytest.raises(BundleRefused, match="no gate has measured it"):
         show([str(tiny_bundle), "--parity"])
     for content in (b"", b"[]", b"{}", b'{"failures": 3}', b'{"precision": "int8", "stages": []}'):
         with pytest.raises(BundleRefused, match="does not hold what an export writes"):

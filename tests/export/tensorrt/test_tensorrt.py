@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from edge.bundle.bundle import load_bundle
 from edge.errors import BundleRefused, HardwareMissing
 from export.measure.ranges import compute_ranges
-from export.precision.mixed import Low, holds, to_mixed
+from export.precision.mixed import LowPrecision, Mixed, quantizable
 from export.tensorrt.layers import Layer, count_types
 from export.tensorrt.plans import Plan, PlanTarget, build_plan
 from sim.bundles import default
@@ -196,10 +196,11 @@ MIXED = [  # precision, whether only weights are in it, the GPU, and what a prod
 
 @pytest.mark.parametrize(("kind", "weight_only", "gpu", "inputs"), MIXED)
 def test_mixed_graphs_build_with_their_types(
-    kind: Low, weight_only: bool, gpu: str, inputs: tuple[str, str], kept: Path
+    kind: LowPrecision, weight_only: bool, gpu: str, inputs: tuple[str, str], kept: Path
 ):
-    low: dict[str, Low] = dict.fromkeys(holds(net(), kind), kind)
-    content = to_mixed(net(), low, compute_ranges(net(), feeds(), "minmax"), weight_only)
+    low: dict[str, LowPrecision] = dict.fromkeys(quantizable(net(), kind), kind)
+    mixed = Mixed(low, compute_ranges(net(), feeds(), "minmax"), weight_only=weight_only)
+    content = mixed.apply(net()).content
     plan = build_plan("block", content, replace(RTX, compute_capability=gpu), kept)
     plan.check("block")
     found = {layer.name: layer for layer in products(plan)}
@@ -212,15 +213,15 @@ def test_mixed_graphs_build_with_their_types(
 
 
 def test_a_graph_of_several_precisions_builds(kept: Path):
-    low: dict[str, Low] = {"q": "nvfp4", "k": "fp8", "v": "int8", "down": "int4"}
-    content = to_mixed(net(), low, compute_ranges(net(), feeds(), "minmax"))
+    low: dict[str, LowPrecision] = {"q": "nvfp4", "k": "fp8", "v": "int8", "down": "int4"}
+    content = Mixed(low, compute_ranges(net(), feeds(), "minmax")).apply(net()).content
     plan = build_plan("block", content, replace(RTX, compute_capability="SM120"), kept)
     found = {layer.name: layer.inputs[1] for layer in products(plan)}
     assert [found[name] for name in ("q", "k", "v", "down", "up")] == ["fp4", "fp8", "int8", "int4", "fp16"]
 
 
 @pytest.mark.parametrize(("kind", "gpu"), [("fp8", "SM86"), ("nvfp4", "SM89")])
-def test_gpus_without_a_precision_refuse_its_graphs(kind: Low, gpu: str, kept: Path):
-    content = to_mixed(net(), {"up": kind}, compute_ranges(net(), feeds(), "minmax"))
+def test_gpus_without_a_precision_refuse_its_graphs(kind: LowPrecision, gpu: str, kept: Path):
+    content = Mixed({"up": kind}, compute_ranges(net(), feeds(), "minmax")).apply(net()).content
     with pytest.raises(BundleRefused, match=r"(?i)refuses the block graph: .*fp[48]"):
         build_plan("block", content, replace(RTX, compute_capability=gpu), kept)

@@ -28,7 +28,7 @@ from edge.motor.drivers.mavlink_stream import MavStream, mav
 from edge.records import Frame, Goal
 from edge.runtime.robot import RobotOptions, find_robot
 from sim.realtime.firmware import open_pty
-from sim.realtime.process import Base, Simulation
+from sim.realtime.process import RealTimeBase, Simulation
 from sim.realtime.robot import SimRobot, open_robot
 from sim.render import CameraSpec
 from sim.targets import make_scene
@@ -280,7 +280,7 @@ def test_what_was_sent_just_before_the_port_closed_is_read(tmp_path: Path):
     def armed() -> bool:
         return json.loads(log.read_text().splitlines()[-1])["armed"]
 
-    with contextlib.closing(Base(World(make_scene(1, "red cup")), board, log)) as base:
+    with contextlib.closing(RealTimeBase(World(make_scene(1, "red cup")), board, log)) as base:
         base.start()
         send_arm(1)
         until(lambda: base.step() and armed())
@@ -318,6 +318,7 @@ def test_ctrl_c_stops_the_robot_first(number: signal.Signals, tmp_path: Path, ti
     assert len(ramp) > 3
     summary = run.summary()
     assert (summary["outcome"], summary["reason"]) == ("stopped", number.name)
+    assert summary["cause"] == "interrupted"
     assert summary["truth"]["nearest"] == "red cup"
     assert not any(alive(pid) for pid in pids.values())
 
