@@ -49,8 +49,10 @@ class FamilyCheckpoint(Checkpoint):
     answer_tokens: int
 
     def graphs(self) -> dict[str, GraphSource]:
-        return answering_sources(
-            self.backbone, self.manifest, self.tokenizer, self.prompt_tokens, self.answer_tokens
+        image, tokenizer = self.manifest.image, Tokenizer.from_str(self.tokenizer.decode())
+        before = tuple(ids_before_image(tokenizer, self.manifest.family, self.manifest.chat))
+        return family_sources(
+            self.backbone, image.height, image.width, before, self.prompt_tokens, self.answer_tokens
         )
 
     def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
@@ -97,34 +99,30 @@ class FamilyCheckpoint(Checkpoint):
 
 
 def read_family(
-    folder: Path, name: str, camera: tuple[int, int], prompt_tokens: int | None, answer_tokens: int
+    folder: Path,
+    name: str,
+    camera: tuple[int, int],
+    prompt_tokens: int | None,
+    answer_tokens: int,
+    dtype: torch.dtype = torch.float32,
 ) -> FamilyCheckpoint:
     """Read a checkpoint's config.json, tokenizer.json, preprocessor_config.json and *.safetensors.
 
     `name` is the bundle's; `camera` is the height and width in pixels of the images to come; `prompt_tokens`
-    is the most that may follow the image, or None for the longest prompt and a target of a few words.
+    is the most that may follow the image, or None for the longest prompt and a target of a few words; `dtype`
+    is the type of the weights in memory.
 
     Raises UsageError if the folder is incomplete, contradicts itself, or no family reads it.
     """
-    backbone = load_backbone(folder)
+    backbone = load_backbone(folder, dtype=dtype)
     image = one_size(read_image_spec(folder), camera)
     tokenizer = (folder / "tokenizer.json").read_bytes()
     manifest = family_manifest(folder, name, backbone, image, tokenizer, answer_tokens)
-    room = room_for_prompts(tokenizer, manifest, prompt_tokens)
+    room = _room_for_prompts(tokenizer, manifest, prompt_tokens)
     return FamilyCheckpoint(manifest, tokenizer, backbone, room, answer_tokens)
 
 
-def answering_sources(
-    backbone: Backbone, manifest: Manifest, tokenizer: bytes, prompt_tokens: int, answer_tokens: int
-) -> dict[str, GraphSource]:
-    """Return the graphs of a model that answers prompts, by stage."""
-    image = manifest.image
-    found = Tokenizer.from_str(tokenizer.decode())
-    before = ids_before_image(found, manifest.family, manifest.chat)
-    return family_sources(backbone, image.height, image.width, tuple(before), prompt_tokens, answer_tokens)
-
-
-def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -> int:
+def _room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -> int:
     """Choose the most tokens behind the image: those wanted, or those of the longest prompt and FREE more.
 
     Raises UsageError if that prompt does not fit.
