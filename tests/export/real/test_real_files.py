@@ -68,7 +68,7 @@ def test_prompts_are_the_ids_of_the_checkpoint_s_processor(
     name: str, files: Callable[[str], tuple[Path, Any]]
 ) -> None:
     folder, processor = files(name)
-    family, image = family_at(name), picture(16, 128)  # of few tiles
+    family, image = family_at(name), picture(16, 128)  # so that it has few tiles
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     chat = chat_template(folder, family)
     kinds = TEMPLATES[family]
