@@ -71,7 +71,8 @@ def edit_config(folder: Path, edit: Callable[[Any], Any]) -> None:
 
     def walk(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            return {k: walk(v, k) for k, v in value.items() if k != "layer_types"}  # which has an entry for each layer
+            # "layer_types" has an entry for each layer: the number of layers would contradict it.
+            return {k: walk(v, k) for k, v in value.items() if k != "layer_types"}
         return edit(key)(value) if isinstance(value, int) and edit(key) else value
 
     file = folder / "config.json"
