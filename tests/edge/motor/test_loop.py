@@ -186,6 +186,48 @@ def test_a_stop_while_arming_takes_the_arming_back(runtime: Runtime, base: Base)
     assert runtime.until(lambda status: True).state is MotorState.LATCHED
 
 
+def test_a_base_that_is_armed_but_faulty_is_not_taken_for_armed(loop: MotorLoop, base: Base) -> None:
+    base.fault = "manual takeover"
+    base.arm()
+    loop._take(encode(Arm()))
+    loop._tick()
+    assert loop._guard.state is MotorState.DISARMED
+
+
+def test_arming_starts_the_watch_anew(loop: MotorLoop, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
+    resets: list[str] = []
+    monkeypatch.setattr(loop._watch, "reset", lambda: resets.append("reset"))
+    base.arm()
+    loop._take(encode(Arm()))
+    loop._tick()
+    assert (loop._guard.state, resets) == (MotorState.HOLDING, ["reset"])
+
+
+def test_nothing_arms_any_more_once_the_drive_ends(loop: MotorLoop, base: Base) -> None:
+    base.arm()
+    loop._take(encode(Arm()))
+    loop._take(encode(Quit()))
+    loop._tick()
+    assert loop._guard.state is MotorState.LATCHED
+    loop._take(encode(Arm()))
+    loop._tick()
+    assert (loop._guard.state, loop._note) == (MotorState.LATCHED, "not armed: still braking")
+
+
+def test_a_base_that_still_brakes_is_not_armed(loop: MotorLoop, base: Base) -> None:
+    base.arm()
+    loop._guard.arm(0)
+    loop._take(encode(fresh_chunk(0)))
+    now_ns = time.monotonic_ns()
+    for _ in range(3):
+        now_ns += PERIOD_NS
+        loop._guard.step(now_ns)
+    loop._take(encode(Stop("e-stop")))
+    loop._take(encode(Arm()))
+    assert (loop._guard.moving, loop._arming_since_ns) == (True, None)
+    assert loop._note == "not armed: still braking"
+
+
 def test_a_low_battery_keeps_it_from_arming(runtime: Runtime, base: Base) -> None:
     base.battery_fraction = 0.05
     runtime.until(lambda status: status.battery_fraction == 0.05)
