@@ -26,7 +26,7 @@ from export.graphs.weights import current_store
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.families import PaliGemma, SmolVLM
 from vla.backbones.qwen import QwenVL
-from vla.sequence import ImageTokens
+from vla.sequence import EncodedImages
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class VisionSource:
     """The module of the vision graph, and the backbone's tokens for one image."""
 
     source: GraphSource
-    picture: ImageTokens
+    picture: EncodedImages
     outputs: dict[str, Tensor]
 
     @property
@@ -210,7 +210,7 @@ def with_decode(prefill: GraphSource, reader: Reader, seen: VisionSource) -> dic
     }
 
 
-def reader_of(backbone: Backbone, slots: Slots, picture: ImageTokens) -> Reader:
+def reader_of(backbone: Backbone, slots: Slots, picture: EncodedImages) -> Reader:
     """Build the reader of the backbone's family."""
     return READERS[backbone.family](backbone, slots, picture)
 

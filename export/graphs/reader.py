@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from edge.errors import UsageError
 from vla.backbones.backbone import Backbone
 from vla.backbones.cache import CACHE
-from vla.sequence import ImageTokens
+from vla.sequence import EncodedImages
 
 HIDDEN = -1e4  # added to the attention to what must not be seen; also fits into fp16
 Extra = Mapping[str, Tensor]  # outputs of the vision graph besides image_features, by name
@@ -85,7 +85,7 @@ class Reader(nn.Module):
     both_ways: ClassVar[bool] = False  # does the context see itself both ways?
     table: Tensor
 
-    def __init__(self, backbone: Backbone, slots: Slots, picture: ImageTokens) -> None:
+    def __init__(self, backbone: Backbone, slots: Slots, picture: EncodedImages) -> None:
         """Take `picture`, the backbone's tokens for one image. Raises UsageError if the slots do not fit."""
         super().__init__()
         self.model: Any = backbone.decoder
@@ -165,7 +165,7 @@ def mask_of(visible: Tensor) -> Tensor:
     return torch.where(visible, 0.0, HIDDEN)[None, None]
 
 
-def _positions(slots: Slots, picture: ImageTokens) -> Tensor:
+def _positions(slots: Slots, picture: EncodedImages) -> Tensor:
     """Return the positions of all slots, (3, slots), in time, height and width.
 
     They are the same but for families that place images in a grid, which takes fewer positions than it has

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from export.graphs.reader import Extra, Reader, Slots, StaticCache, mask_of
 from vla.backbones.backbone import Backbone
 from vla.backbones.cache import CACHE
-from vla.sequence import ImageTokens
+from vla.sequence import EncodedImages
 
 
 class PaliGemmaReader(Reader):
@@ -77,7 +77,7 @@ class FlamingoReader(Reader):
 class FlorenceReader(Reader):
     """Florence-2's BART: an encoder reads the context, a decoder its start token and what is appended."""
 
-    def __init__(self, backbone: Backbone, slots: Slots, picture: ImageTokens) -> None:
+    def __init__(self, backbone: Backbone, slots: Slots, picture: EncodedImages) -> None:
         super().__init__(backbone, slots, picture)
         self.encoder: Any = backbone.model.model.language_model.encoder
         self.start = int(backbone.text_config.decoder_start_token_id)

@@ -81,9 +81,8 @@ def column_names(path: Path, features: dict[str, Any], keys: Sequence[str], sett
     for key in keys:
         if key not in numeric:
             found = ", ".join(f"{name!r} ({about['shape'][0]})" for name, about in numeric.items())
-            by_end = {
-                name.rpartition(".")[2]: name for name in numeric
-            }  # "observation.state" is like "state"
+            # The feature that is like "observation.state" is "state".
+            by_end = {name.rpartition(".")[2]: name for name in numeric}
             near = next(iter(get_close_matches(key.rpartition(".")[2], by_end, 1, 0)), "NAME")
             raise UsageError(
                 f"{path / 'meta/info.json'}: no feature {key!r} of numbers; it has {found or 'none'}",

@@ -31,7 +31,7 @@ def augment_images(images: Images, settings: AugmentSettings, rng: np.random.Gen
     gain = 1 + rng.uniform(-settings.contrast, settings.contrast)
     tint = 1 + rng.uniform(-settings.colour, settings.colour, 3)
     light = 255 * rng.uniform(-settings.brightness, settings.brightness)
-    # A table of 256 values for each channel is much faster than float pictures.
+    # A table of 256 values for each channel is much faster than float images.
     table = np.rint(((np.arange(256)[:, None] - 127.5) * gain + 127.5) * tint + light)
     table = np.clip(table, 0, 255).astype(np.uint8)
     return np.stack([table[images[..., channel], channel] for channel in range(3)], axis=-1)

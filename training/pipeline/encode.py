@@ -90,7 +90,7 @@ class FrameEncoder(Dataset[Inputs]):
         inputs = to_device(inputs, next(policy.parameters()).device, self._processing.image)
         if self._whole:
             return policy.features(inputs)[:, 0]
-        cameras = policy.fusion.image_tokens(inputs)
+        cameras = policy.fusion.encoded_images(inputs)
         if any(c.offsets is not None or c.memory is not None or c.deep is not None for c in cameras):
             family = policy.backbone.family
             raise UsageError(f"{_KEY}: {family} needs more of an image than its tokens", _LEAVE_OUT)

@@ -61,7 +61,7 @@ def generated(backbone: Backbone, folder: Path, manifest: Manifest, image: Image
         places = torch.zeros_like(ids)
         places[:, 2 : 2 + tokens] = 1
         given["image_embeds_position_mask"] = places
-    limits = GenerationConfig.from_pretrained(folder)  # of Kosmos-2 its text model would have another
+    limits = GenerationConfig.from_pretrained(folder)  # the text model of Kosmos-2 would have another
     limits.do_sample, limits.num_beams, limits.max_new_tokens = False, 1, SAID
     out = backbone.model.generate(input_ids=ids, generation_config=limits, **given)
     start = 1 if manifest.family == "florence-2" else ids.shape[1]

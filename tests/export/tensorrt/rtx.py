@@ -8,7 +8,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from export.tensorrt.plans import PlanTarget
 
 RTX = PlanTarget(sm="86", jetpack="none", edition="tensorrt_rtx", compute_capability="SM86")
-SIDE = 1024  # of quantized weights: so many that a plan's size shows their type
+SIDE = 1024  # so many quantized weights that a plan's size shows their type
 _NUMPY = {TensorProto.FLOAT16: np.dtype(np.float16), TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16)}
 
 

@@ -1,5 +1,8 @@
-"""Our graphs in NVIDIA's own parser and builder. TensorRT itself can't be had from PyPI; TensorRT-RTX has the
-same Python API, is strongly typed too, and builds for a GPU that is not there. Nothing runs here."""
+"""Our graphs in NVIDIA's own parser and builder.
+
+TensorRT itself can't be had from PyPI; TensorRT-RTX has the same Python API, is strongly typed too, and
+builds for a GPU that is not there. Nothing runs here.
+"""
 
 from dataclasses import replace
 from pathlib import Path

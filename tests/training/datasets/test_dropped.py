@@ -117,7 +117,7 @@ def test_frames_encoded_once_are_those_that_there_are(
         batch = task.batch(range(task.train), [np.random.default_rng(0)] * task.train)
         inputs, _ = move(batch, torch.device("cpu"), trainer.processing.image)
         with torch.no_grad():
-            seen = trainer.policy.eval().fusion.image_tokens(inputs)[-1].tokens
+            seen = trainer.policy.eval().fusion.encoded_images(inputs)[-1].tokens
         tokens.append(seen.float().flatten(0, -3))
     assert tokens[0].shape == tokens[1].shape
     assert (tokens[0] - tokens[1]).abs().max() < 2e-3 * tokens[0].abs().max()
