@@ -113,7 +113,7 @@ class Reader(nn.Module):
         slots = torch.arange(context.shape[1])
         start = end - appended
         until = torch.minimum(slots + 1, end)
-        if self.both_ways:  # padding sees the context, and nobody sees it
+        if self.both_ways:  # padding sees the context, and no token sees padding
             until = torch.maximum(start, until)
         hidden = self.layers(context, slots[None] < until[:, None], slots, cache, extra)
         return self.norm(hidden.index_select(1, end - max(appended, 1) + torch.arange(max(appended, 1))))

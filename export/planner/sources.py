@@ -46,7 +46,7 @@ def find_model(name: str) -> PlannedModel:
         return PlannedModel(name, KNOWN[name].request, KNOWN[name].build)
     names = [*KNOWN, *BUNDLES.names()]
     if folder.is_dir() and name in names:
-        _say(f"{name} is the folder here, and not the known model or bundle of that name")
+        _note(f"{name} is the folder here, and not the known model or bundle of that name")
     if folder.is_dir() and not (folder / "manifest.json").is_file():
         return _checkpoint(folder)
     if not folder.is_dir() and name not in names:
@@ -76,11 +76,11 @@ def _checkpoint(folder: Path) -> PlannedModel:
     config = _read_json(file)
     check_kind(config, file)
     if is_microsofts(config):
-        _say(f"this is Florence-2 in Microsoft's naming; export {NATIVE_FLORENCE} of the hub instead")
+        _note(f"this is Florence-2 in Microsoft's naming; export {NATIVE_FLORENCE} of the hub instead")
     return PlannedModel(folder.resolve().name, Request(), lambda request: read_config(config, request))
 
 
-def _say(note: str) -> None:
+def _note(note: str) -> None:
     """Print a note for people, apart from the output of --json."""
     print(f"note: {note}", file=sys.stderr)
 
