@@ -56,6 +56,7 @@ JETSON = [
 ]
 DEV = [
     "pytest>=8.2,<10",
+    "coverage>=7.6,<8",  # scripts/coverage-motor
     "pytest-timeout>=2.3,<3",
     "pytest-xdist>=3.6,<4",
     "hypothesis>=6.100,<7",

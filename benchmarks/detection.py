@@ -1,4 +1,4 @@
-"""`vla-edge bench detection`: how well a bundle finds named objects in new rooms, by the renderer's truth."""
+"""`vla-edge bench detection`: how well a bundle finds named objects, by the renderer's truth."""
 
 import json
 import time
@@ -23,12 +23,12 @@ from sim.world import World
 from training.recipes.questions import GroundingQuestion, find
 
 SEED_BASE = 50_000_000  # rooms that neither training nor episodes use
-LARGE_PX = 10.0  # short side at the model's input
+LARGE_PX = 10.0  # short side of a large object in the model's input, pixels
 GOOD_IOU = 0.5
 
 
 def picture(seed: int, renderer: Renderer) -> tuple[Image, NDArray[np.float32]]:
-    """One picture of a fresh room as the robot's camera delivers it, and its labels (see `sim.dataset`)."""
+    """Return a camera's image of a fresh room, and its labels (see `sim.dataset`)."""
     scene = sample_scene(SEED_BASE + seed)
     world = World(scene)
     renderer.load(world.model, scene)
@@ -39,9 +39,9 @@ def picture(seed: int, renderer: Renderer) -> tuple[Image, NDArray[np.float32]]:
 
 
 def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[GroundingQuestion]:
-    """Every object that can be asked for fairly, a colour that its kind does not have, and an absent kind."""
+    """Return a question for every object in clear sight, one for a wrong colour, one for an absent kind."""
     rows = rows[rows[:, 0] >= 0]
-    asked = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) is not None and q.box is not None]
+    present = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) is not None and q.box is not None]
     pairs = [(k, c) for k in range(len(KIND_NAMES)) for c in range(len(COLOURS))]
     wrong_colour = [
         q for k, c in pairs if k in rows[:, 0] and (q := find(rows, k, c)) is not None and q.box is None
@@ -49,11 +49,11 @@ def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[Groun
     absent = [
         q for k in range(len(KIND_NAMES)) if k not in rows[:, 0] and (q := find(rows, k, None)) is not None
     ]
-    return asked + [pool[int(rng.integers(len(pool)))] for pool in (wrong_colour, absent) if pool]
+    return present + [pool[int(rng.integers(len(pool)))] for pool in (wrong_colour, absent) if pool]
 
 
 def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
-    """The figures of `--json`."""
+    """Return the figures of `--json`."""
     renderer = Renderer(CameraSpec())
     found: dict[str, list[bool]] = defaultdict(list)
     large: list[bool] = []
@@ -67,13 +67,13 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
         for i in range(scenes):
             image, rows = picture(seed + i, renderer)
             for q in questions(rows, np.random.default_rng((seed + i, 3))):
-                thing = q.prompt.removeprefix("detect ")  # the answer's words are "none" where it is absent
+                thing = q.prompt.removeprefix("detect ")  # the answer's words are "none" if it is absent
                 start = time.perf_counter()
-                said = model.ground(image, goal_prompt(loaded.manifest, Goal("find_object", thing)), thing)
+                answer = model.ground(image, goal_prompt(loaded.manifest, Goal("find_object", thing)), thing)
                 times_ms.append((time.perf_counter() - start) * 1e3)
-                seen = reader.read(said.text, said.confidence, thing, image)
+                seen = reader.read(answer.text, answer.confidence, thing, image)
                 boxes = [detection.box for detection in seen.detections]
-                if said.confidence < SeekerParams().min_confidence:
+                if answer.confidence < SeekerParams().min_confidence:
                     boxes = []
                 if q.box is None:
                     colour = len(thing.split()) == 2
@@ -106,7 +106,7 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """`vla-edge bench detection`."""
+    """Run `vla-edge bench detection` and return the exit code."""
     p = ArgumentParser("bench detection", "how well a bundle finds named objects in fresh simulated rooms")
     p.add_argument("--bundle", default="default", help="a name or a folder")
     p.add_argument("--scenes", type=positive_int, default=1000)

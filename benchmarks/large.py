@@ -24,9 +24,11 @@ from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vo
 from edge.engines.open import open_engine
 from edge.records import BASE_ACTION
 from export.graphs.family import paligemma_sources
+from export.graphs.graph import Graph
 from export.graphs.stream import hollow
 from export.graphs.weights import FILE, WeightStore, weights_in, work_folder
-from export.large.change import METHOD, Graphs, change_large, large_bundle
+from export.large.bundle import large_bundle
+from export.large.change import METHOD, LargeGraphs, change_large
 from export.measure.feeds import Feed
 from export.measure.stages import tokens, walk
 
@@ -58,7 +60,7 @@ def paligemma_3b() -> PaliGemmaConfig:
 
 
 def small(text_width: int = 512, vocabulary: int = 8192) -> PaliGemmaConfig:
-    """The same in small, to try the way."""
+    """Return a small model of the same shape, to try the export on."""
     vision = SiglipVisionConfig(
         hidden_size=256,
         intermediate_size=512,
@@ -161,18 +163,17 @@ def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, say: Any
     say("exporting in fp32")
     with weights_in(store):
         sources = paligemma_sources(model, side, side, PROMPT)
-        graphs = {role: source.to_onnx() for role, source in sources.items()}
+        graphs = {stage: Graph.parse(source.to_onnx(), store) for stage, source in sources.items()}
     del model
-    base = Graphs(graphs, store, a.threads)
-    changed, failures, summary, files = base, [], {}, {}
+    reference = LargeGraphs(graphs, store, a.threads)
+    changed, failures, summary, files = reference, [], {}, {}
     if a.precision != "fp32":
         calibrate, held_out = questions(config, a.questions, 0), questions(config, a.questions, 1)
-        changed, ranges, judged = change_large(
-            base, a.precision, "onnxruntime", calibrate, held_out, say, a.steps
-        )
-        failures, summary = judged.failures, judged.summary()
-        about = {"method": METHOD, "source": "random pictures and tokens", "graphs": ranges}
-        files = {"parity": judged.to_json(), "calibration": json.dumps(about).encode()}
+        change = change_large(reference, a.precision, "onnxruntime", calibrate, held_out, say, a.steps)
+        changed, parity = change.graphs, change.parity
+        failures, summary = parity.failures, parity.summary()
+        about = {"method": METHOD, "source": "random pictures and tokens", "graphs": change.ranges}
+        files = {"parity": parity.to_json(), "calibration": json.dumps(about).encode()}
     say("gathering the weights")
     manifest = _manifest(a.out.name, side, parameters, summary, failures)
     (work / "bundle").mkdir()
@@ -214,7 +215,7 @@ def _manifest(
 
 
 def _answer(out: Path, config: PaliGemmaConfig, steps: int) -> list[int]:
-    """What the written bundle says, in ONNX Runtime as a robot would open it, one graph after the other."""
+    """Return the tokens of the written bundle's answer, in ONNX Runtime as on a robot, graph by graph."""
     bundle = load_bundle(out, allow_unproved=True)
     calls = walk(lambda role: open_engine(bundle, role), questions(config, 1, 1), steps, lambda role: None)
     bundle.release()

@@ -24,12 +24,12 @@ from edge.records import ZERO, Frame, Goal, Image, Observation, Odometry
 from sim.render import CameraSpec, Renderer
 
 TARGET = "cup"
-PICTURES = 8  # with the target in view, so that every answer is a whole one
-WARM_UP = 3  # rounds that are not counted
+PICTURES = 8  # the target is in view in each, so that every answer has its full length
+WARM_UP = 3  # rounds that don't count
 
 
 def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, dict[str, Any]]:
-    """Milliseconds a step by bundle, and the ratio of its median to the first one's."""
+    """Measure milliseconds a step for each bundle, and the ratio of its median to the first one's."""
     renderer = Renderer(CameraSpec())
     images = _images(renderer)
     mount = renderer.spec.mount
@@ -66,13 +66,13 @@ def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, 
 
 
 def _images(renderer: Renderer) -> list[Image]:
-    """Pictures of fresh rooms that show the target."""
+    """Return images of fresh rooms that show the target."""
     found: list[Image] = []
     seed = 0
     while len(found) < PICTURES:
         image, rows = picture(seed, renderer)
-        asked = questions(rows, np.random.default_rng(seed))
-        if any(q.words.split()[-1] == TARGET and q.box is not None for q in asked):
+        possible = questions(rows, np.random.default_rng(seed))
+        if any(q.words.split()[-1] == TARGET and q.box is not None for q in possible):
             found.append(image)
         seed += 1
     return found
@@ -90,10 +90,10 @@ def _percentiles(values: list[float]) -> dict[str, float]:
 
 
 def main(argv: list[str]) -> int:
-    """`vla-edge bench latency`."""
+    """Run `vla-edge bench latency` and return the exit code."""
     p = ArgumentParser("bench latency", "milliseconds a step of bundles that take turns in one process")
     p.add_argument(
-        "bundles", nargs="*", default=["default"], help="names or folders; the first is the ratios' 1"
+        "bundles", nargs="*", default=["default"], help="names or folders; ratios are to the first"
     )
     p.add_argument("--rounds", type=positive_int, default=100)
     p.add_argument("--threads", type=positive_int, default=1)

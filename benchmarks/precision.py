@@ -55,13 +55,13 @@ Pair = tuple[bytes, bytes, Sequence[Feed]]  # an fp32 graph, the other one, inpu
 
 
 def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
-    """The stages that both have and that differ. Raises UsageError where there are none."""
+    """Return the stages that both have and that differ. Raises UsageError if there are none."""
     size = base.manifest.image
     words = base.manifest.vocabulary.kinds or ("cup",)
     goals = [Goal("find_object", word) for word in words[:_PICTURES]]
-    asked = [Question(goal=g.kind, target=g.target, prompt=goal_prompt(base.manifest, g)) for g in goals]
+    questions = [Question(goal=g.kind, target=g.target, prompt=goal_prompt(base.manifest, g)) for g in goals]
     rng = np.random.default_rng(0)
-    samples = [Sample(rng.integers(0, 256, (size.height, size.width, 3), np.uint8), q) for q in asked]
+    samples = [Sample(rng.integers(0, 256, (size.height, size.width, 3), np.uint8), q) for q in questions]
     feeds = collect_feeds(base, samples)
     changed = [r for r in feeds if other.contents.get(r, base.contents[r]) != base.contents[r]]
     if not changed:
@@ -70,8 +70,11 @@ def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
 
 
 def measure(pairs: Mapping[str, Pair], rounds: int) -> dict[str, dict[str, Any]]:
-    """By stage, and for a whole answer: median milliseconds of both, and the median ratio of calls that were
-    made one after the other. Processor time, so that what else the machine does counts little."""
+    """Measure median milliseconds of both by stage and for a whole answer, and the median ratio.
+
+    The ratio is that of calls made one after the other. The time is processor time, so that other work of
+    the machine counts little.
+    """
     figures: dict[str, dict[str, Any]] = {}
     for name, (base, other, feeds) in pairs.items():
         engines = OnnxEngine(base), OnnxEngine(other)
@@ -104,13 +107,14 @@ def _row(times: np.ndarray, base_bytes: int, other_bytes: int) -> dict[str, Any]
 
 
 def siglip() -> dict[str, Pair]:
-    """An encoder of the size that small VLMs use. Its weights are random: for speed, not for accuracy."""
+    """Return an encoder of the size that small VLMs use, with random weights: it shows speed only."""
     import torch
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
+    from export.graphs.graph import Graph
     from export.graphs.onnx import to_onnx
     from export.measure.ranges import compute_ranges
-    from export.precision.int8 import to_int8
+    from export.precision.int8 import Int8
 
     class Encoder(torch.nn.Module):
         def __init__(self) -> None:
@@ -131,7 +135,9 @@ def siglip() -> dict[str, Pair]:
             return self.net(pixel_values).last_hidden_state
 
     torch.manual_seed(0)
-    graph = to_onnx(Encoder(), {"pixel_values": torch.randn(1, 3, 224, 224)}, ["features"])
+    content = to_onnx(Encoder(), {"pixel_values": torch.randn(1, 3, 224, 224)}, ["features"])
+    graph = Graph.parse(content)
     rng = np.random.default_rng(0)
     feeds = [{"pixel_values": rng.standard_normal((1, 3, 224, 224)).astype(np.float32)} for _ in range(4)]
-    return {"siglip": (graph, to_int8(graph, compute_ranges(graph, feeds, "minmax"), "onnxruntime"), feeds)}
+    int8 = Int8(compute_ranges(graph, feeds, "minmax"), "onnxruntime").apply(graph)
+    return {"siglip": (content, int8.content, feeds)}

@@ -1,7 +1,7 @@
-"""`vla-edge bench realtime`: the runtime in real time beside the simulator, and what a SIGKILL does to it.
+"""`vla-edge bench realtime`: the runtime in real time beside the simulator, and how it stands a SIGKILL.
 
-Speed, latency and memory come from one run; safety from many, each killed while the base drives, judged by
-the firmware's own log.
+Speed, latency and memory come from one run. Safety comes from many, each killed while the base drives and
+judged by the firmware's own log.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from edge.errors import HardwareMissing
 from edge.motor.limits import MotorLimits
 
 AT_SPEED_M_S = 0.3
-SLACK_MS = 50.0  # from death to the first braking setpoint, and the firmware's own rounding to a tick
-START_LIMIT_S = 15.0  # to come up and to get to speed
-ALL_GONE_S = 6.0
+SLACK_MS = 50.0  # time from death to the first braking setpoint, and the firmware's rounding to a tick
+START_LIMIT_S = 15.0  # time to start and to reach AT_SPEED_M_S
+ALL_GONE_S = 6.0  # time after a kill by which all other processes have ended
 
 
 def _command(bundle: str, seed: int, seconds: float, runs: Path) -> list[str]:
-    """A run that drives as long as it may: it follows, and so never arrives, where the bundle can."""
+    """Return the command of a run as long as possible: it follows, and never arrives, if the bundle can."""
     kind = "follow_object" if "follow_object" in load_bundle(bundle).manifest.goals else "find_object"
     goal = ["--goal", kind, "--target", "chair", "--seed", str(seed)]
     rest = ["--bundle", bundle, "--max-seconds", str(seconds), "--runs-dir", str(runs), "--json"]
@@ -40,7 +40,7 @@ def _command(bundle: str, seed: int, seconds: float, runs: Path) -> list[str]:
 def _setpoints(log: Path) -> list[dict[str, Any]]:
     if not log.is_file():
         return []
-    lines = log.read_text().split("\n")[:-1]  # the last one may still be in the writing
+    lines = log.read_text().split("\n")[:-1]  # the last one may be half written
     return [json.loads(line) for line in lines]
 
 
@@ -49,7 +49,7 @@ def _speed(s: dict[str, Any]) -> float:
 
 
 def _peak_memory_mb(child: "subprocess.Popen[str]", until_s: float) -> float:
-    """Largest resident size of the runtime process itself, while it lives."""
+    """Return the largest resident size, MiB, of the runtime process while it lives."""
     peak, process = 0.0, psutil.Process(child.pid)
     while child.poll() is None and time.monotonic() < until_s:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -59,7 +59,7 @@ def _peak_memory_mb(child: "subprocess.Popen[str]", until_s: float) -> float:
 
 
 def measure_run(bundle: str, seconds: float) -> dict[str, Any]:
-    """Figures of one run of `seconds`."""
+    """Return the figures of one run of `seconds`."""
     with tempfile.TemporaryDirectory() as folder:
         command = _command(bundle, 1, seconds, Path(folder))
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -77,7 +77,7 @@ def measure_run(bundle: str, seconds: float) -> dict[str, Any]:
 
 
 def kill_once(bundle: str, seed: int) -> dict[str, Any] | None:
-    """Kill a runtime whose base drives; None when the base never got to speed with this seed."""
+    """Kill a runtime whose base drives; None if the base never reaches AT_SPEED_M_S with this seed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         command = _command(bundle, seed, START_LIMIT_S, folder)
@@ -119,7 +119,7 @@ def _await_gone(pids: list[int]) -> bool:
 
 
 def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
-    """Time from death to the first zero setpoint after which nothing moves, and the limit for that speed."""
+    """Return the time from death to the first zero setpoint after which nothing moves, and its limit."""
     limits = MotorLimits()
     before = [s for s in setpoints if s["stamp_ns"] <= death_ns][-1]
     ramp_s = max(
@@ -140,7 +140,7 @@ def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
 
 
 def main(argv: list[str]) -> int:
-    """`vla-edge bench realtime`."""
+    """Run `vla-edge bench realtime` and return the exit code."""
     p = ArgumentParser("bench realtime", "the runtime beside the simulator: rates, latency, memory, SIGKILL")
     p.add_argument("--bundle", default="default")
     p.add_argument("--seconds", type=positive_float, default=30.0)
@@ -156,7 +156,10 @@ def main(argv: list[str]) -> int:
         if kill is not None:
             kills.append(kill)
     if len(kills) < a.kills:
-        raise HardwareMissing(f"the base got to {AT_SPEED_M_S} m/s in {len(kills)} runs only")
+        raise HardwareMissing(
+            f"the base reached {AT_SPEED_M_S} m/s in {len(kills)} runs, {a.kills} are needed",
+            "is the machine overloaded?",
+        )
     if kills:
         times = [k["zero_ms"] for k in kills if k["zero_ms"] is not None]
         figures["kills"] = {

@@ -49,11 +49,23 @@ class Trial:
     seed: int
     target: str
     episode: EpisodeResult
-    shortest_m: float  # straight line from the start to within ARRIVAL_M of the target: no path is shorter
+    shortest_m: float  # straight line from the start to within ARRIVAL_M of the target; no path is shorter
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeSettings:
+    """What all episodes of an evaluation have in common."""
+
+    bundle: str  # a name or a folder
+    latency_s: float  # time from a frame to the model's answer about it
+    max_s: float  # simulated time of an episode
+    absent: bool = False  # the target is not in the room
+    allow_unproved: bool = False  # take a bundle that failed the gate of its export
+    base: BaseSpec = DEFAULT_BASE
 
 
 def wilson95(successes: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval at 95 % for a share (Wilson 1927)."""
+    """Return Wilson's score interval at 95 % for a share, each in [0, 1] (Wilson 1927)."""
     if trials == 0:
         return 0.0, 1.0
     z, p = 1.959964, successes / trials
@@ -64,7 +76,7 @@ def wilson95(successes: int, trials: int) -> tuple[float, float]:
 
 
 def targets(count: int, seed: int, target: str | None) -> list[str]:
-    """What each episode asks for: the given target, or every kind in turn, half of them with a colour."""
+    """Return each episode's target: the given one, or every kind in turn, half of them with a colour."""
     if target is not None:
         return [target] * count
     rng = np.random.default_rng((seed, 77))
@@ -77,7 +89,7 @@ def targets(count: int, seed: int, target: str | None) -> list[str]:
 
 
 def measured_latency_s(bundle: Bundle) -> float:
-    """Median time of a whole answer on this machine, rounded up to 5 ms so that runs can be repeated."""
+    """Measure the median time of an answer on this machine, rounded up to 5 ms so that runs repeat."""
     from edge.model.actions import ActionModel
     from edge.model.grounding import GroundingModel
 
@@ -90,76 +102,69 @@ def measured_latency_s(bundle: Bundle) -> float:
             if isinstance(model, ActionModel):
                 model.step(image, "none", AT_ORIGIN)
             else:
-                answer = model.generation()
-                answer.prefill(image, "none")
+                generation = model.generation()
+                generation.prefill(image, "none")
                 for _ in range(3):
-                    answer.decode(5)
+                    generation.decode(5)
             times.append(time.perf_counter() - start)
     return math.ceil(median(times) / 0.005) * 0.005
 
 
-class _Player:
+class _EpisodePlayer:
     """What a process keeps between episodes."""
 
-    def __init__(
-        self, bundle: str, allow_unproved: bool, latency_s: float, max_s: float, base: BaseSpec
-    ) -> None:
-        self.bundle = load_bundle(bundle, allow_unproved=allow_unproved)
-        self.base = base
-        self.latency_s, self.max_s = latency_s, max_s
-        self.renderer = Renderer(CameraSpec())
+    def __init__(self, settings: EpisodeSettings) -> None:
+        self._settings = settings
+        self._bundle = load_bundle(settings.bundle, allow_unproved=settings.allow_unproved)
+        self._renderer = Renderer(CameraSpec())
 
-    def play(self, seed: int, goal: Goal, absent: bool) -> Trial:
-        scene = make_scene(seed, goal.target, absent, self.base.radius_m)
-        world = World(scene, seed, self.base)
-        self.renderer.load(world.model, scene)
+    def play(self, seed: int, goal: Goal) -> Trial:
+        settings, base = self._settings, self._settings.base
+        scene = make_scene(seed, goal.target, settings.absent, base.radius_m)
+        world = World(scene, seed, base)
+        self._renderer.load(world.model, scene)
         start = Pose(*scene.start)
         gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
-        with make_policy(self.bundle, goal, self.renderer.spec.mount, self.base) as policy:
-            episode = play(world, self.renderer, policy, goal, self.latency_s, self.max_s)
+        with make_policy(self._bundle, goal, self._renderer.spec.mount, base) as policy:
+            episode = play(world, self._renderer, policy, goal, settings.latency_s, settings.max_s)
         return Trial(seed, goal.target, episode, max(0.0, min(gaps, default=0.0)))
 
 
-_player: _Player | None = None
+_player: _EpisodePlayer | None = None
 
 
-def _start(bundle: str, allow_unproved: bool, latency_s: float, max_s: float, base: BaseSpec) -> None:
+def _start(settings: EpisodeSettings) -> None:
     global _player
-    _player = _Player(bundle, allow_unproved, latency_s, max_s, base)
+    _player = _EpisodePlayer(settings)
 
 
-def _play(job: tuple[int, Goal, bool]) -> Trial:
+def _play(job: tuple[int, Goal]) -> Trial:
     assert _player is not None
     return _player.play(*job)
 
 
 def evaluate(
-    bundle: str,
+    settings: EpisodeSettings,
     goals: list[Goal],
     seed: int,
-    latency_s: float,
-    max_s: float,
-    absent: bool,
     jobs: int,
-    allow_unproved: bool = False,
-    told: Callable[[list[Trial]], None] = lambda trials: None,
-    base: BaseSpec = DEFAULT_BASE,
+    on_progress: Callable[[list[Trial]], None] = lambda trials: None,
 ) -> list[Trial]:
-    """One episode per goal, with seeds seed, seed + 1, ...; in order, whatever the number of processes.
-    `told` hears of those that are over, after each."""
-    work = [(seed + i, goal, absent) for i, goal in enumerate(goals)]
+    """Play one episode per goal, with the seeds seed, seed + 1, ..., in `jobs` processes.
+
+    The trials come in the order of the goals. `on_progress` gets those that are over, after each.
+    """
+    numbered = [(seed + i, goal) for i, goal in enumerate(goals)]
     trials: list[Trial] = []
-    with multiprocessing.get_context("spawn").Pool(
-        jobs, _start, (bundle, allow_unproved, latency_s, max_s, base)
-    ) as pool:
-        for trial in pool.imap(_play, work):
+    with multiprocessing.get_context("spawn").Pool(jobs, _start, (settings,)) as pool:
+        for trial in pool.imap(_play, numbered):
             trials.append(trial)
-            told(trials)
+            on_progress(trials)
     return trials
 
 
-class _Line:
-    """Tells a person how far it is."""
+class _ProgressLine:
+    """A line on a terminal with the number of episodes that are over."""
 
     def __init__(self, total: int) -> None:
         self._total, self._started = total, time.monotonic()
@@ -174,7 +179,7 @@ class _Line:
 
 
 def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
-    """The figures of `vla-edge eval --json`. With `absent`, success is not to claim arrival."""
+    """Return the figures of `vla-edge eval --json`. With `absent`, success is not to claim arrival."""
     n = len(trials)
     good = [not t.episode.claimed if absent else t.episode.success for t in trials]
     per_target: dict[str, list[bool]] = defaultdict(list)
@@ -224,7 +229,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
-    p.add_argument("--max-seconds", type=positive_float, default=60.0, help="simulated, per episode")
+    p.add_argument(
+        "--max-seconds",
+        type=positive_float,
+        default=60.0,
+        help="simulated seconds of an episode (%(default)g)",
+    )
     p.add_argument(
         "--allow-unproved", action="store_true", help="also a bundle that failed its export's gate"
     )
@@ -233,7 +243,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str]) -> int:
-    """`vla-edge eval`."""
+    """Run `vla-edge eval` and return the exit code."""
     a = _parser().parse_args(argv)
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
@@ -241,19 +251,8 @@ def main(argv: list[str]) -> int:
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
-    jobs = min(a.jobs, a.episodes)
-    trials = evaluate(
-        a.bundle,
-        goals,
-        a.seed,
-        latency_s,
-        a.max_seconds,
-        a.absent,
-        jobs,
-        a.allow_unproved,
-        _Line(len(goals)),
-        base,
-    )
+    settings = EpisodeSettings(a.bundle, latency_s, a.max_seconds, a.absent, a.allow_unproved, base)
+    trials = evaluate(settings, goals, a.seed, min(a.jobs, a.episodes), _ProgressLine(len(goals)))
     summary = summarize(trials, a.absent) | {
         "episodes": len(trials),
         "seed": a.seed,

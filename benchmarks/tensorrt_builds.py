@@ -19,12 +19,13 @@ from typing import Literal, get_args
 import torch
 
 from export.graphs.family import family_sources
+from export.graphs.graph import Graph
 from export.measure.feeds import Feed
 from export.measure.ranges import compute_ranges
-from export.precision.half import to_half
-from export.precision.mixed import Low, holds, to_mixed
+from export.precision.half import Half
+from export.precision.mixed import LowPrecision, Mixed, quantizable
 from export.tensorrt.layers import PRODUCTS
-from export.tensorrt.plans import Place, Plan, build_plan
+from export.tensorrt.plans import Plan, PlanTarget, build_plan
 from vla.backbones.tiny import CONFIGS, image_side, tiny_backbone
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4"]
@@ -65,8 +66,10 @@ def main(argv: list[str]) -> int:
 
 
 def builds(name: str, precisions: Sequence[Precision] = PRECISIONS) -> Iterator[Build]:
-    """All graphs of one of CONFIGS. Raises BundleRefused where TensorRT refuses one, HardwareMissing where
-    tensorrt-rtx is not installed."""
+    """Build all graphs of one of CONFIGS.
+
+    Raises BundleRefused if TensorRT refuses one, HardwareMissing if tensorrt-rtx is not installed.
+    """
     torch.manual_seed(0)
     backbone = tiny_backbone(name, _WIDER).eval()
     side = image_side(backbone)
@@ -75,14 +78,14 @@ def builds(name: str, precisions: Sequence[Precision] = PRECISIONS) -> Iterator[
     sources = family_sources(backbone, side, side, before, _PROMPT, _ANSWER)
     with tempfile.TemporaryDirectory() as folder:
         for role, source in sources.items():
-            graph = source.to_onnx()
+            graph = Graph.parse(source.to_onnx())
             feeds = [_random(source.inputs) for _ in range(_FEEDS)]
             for precision in precisions:
-                content = change(graph, precision, feeds, role)
+                content = change(graph, precision, feeds, role).content
                 target = _TARGETS.get(precision, "SM86")
-                place = Place(target[2:], "none", "tensorrt_rtx", target)
+                plan_target = PlanTarget(target[2:], "none", "tensorrt_rtx", target)
                 started_s = time.perf_counter()
-                plan = build_plan(role, content, place, Path(folder))
+                plan = build_plan(role, content, plan_target, Path(folder))
                 plan.check(role)
                 seconds = time.perf_counter() - started_s
                 yield Build(
@@ -90,15 +93,15 @@ def builds(name: str, precisions: Sequence[Precision] = PRECISIONS) -> Iterator[
                 )
 
 
-def change(graph: bytes, precision: Precision, feeds: list[Feed], role: str) -> bytes:
-    """The fp32 graph in another precision, for TensorRT, all layers that can hold it."""
+def change(graph: Graph, precision: Precision, feeds: list[Feed], role: str) -> Graph:
+    """Return the fp32 graph in another precision, in all layers that can hold it, for TensorRT."""
     if precision == "fp32":
         return graph
     if precision == "fp16" or precision == "bf16":
-        return to_half(graph, precision)
+        return Half(precision).apply(graph)
     ranges = compute_ranges(graph, feeds, "minmax")
-    low: dict[str, Low] = {name: precision for name in holds(graph, precision)}  # noqa: C420
-    return to_mixed(graph, low, ranges, role == "decode")
+    kinds: dict[str, LowPrecision] = {name: precision for name in quantizable(graph, precision)}  # noqa: C420
+    return Mixed(kinds, ranges, weight_only=role == "decode").apply(graph)
 
 
 def products(plan: Plan) -> dict[str, int]:

@@ -19,23 +19,27 @@ from edge.goals.prompts import goal_prompt
 from edge.plugins import PICTURES
 from edge.records import Goal, Image
 
-CANDIDATES = 4  # pictures looked at for each one that is kept
-ABSENT = 0.35  # share of questions about something that, as far as is known, is not there
-WORDS = 0.1  # share of questions that are answered in plain words
+CANDIDATES = 4  # pictures that are compared for each one that is kept
+ABSENT = 0.35  # share of questions about something that is not there, as far as is known
+WORDS = 0.1  # share of questions whose answers are plain words
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-Seen = tuple[Image, tuple[str, ...]]  # a picture, and the names of what is in sight as far as is known
+LabelledImage = tuple[Image, tuple[str, ...]]  # names of what is in sight, as far as is known
 
 
 def main(argv: list[str]) -> int:
-    """Run it; returns the exit code."""
+    """Run the command and return its exit code."""
     p = ArgumentParser("calibrate activations", "choose diverse pictures and store them with prompts")
     p.add_argument("--from", dest="source", help="a folder of pictures of the robot's camera")
     p.add_argument("--robot", help="instead: a robot whose package delivers pictures, such as sim")
     p.add_argument("--frames", type=positive_int, default=96, help="pictures for the ranges (%(default)s)")
     p.add_argument("--held-out", type=positive_int, default=96, help="others for the gate (%(default)s)")
-    p.add_argument("--questions", type=positive_int, default=2, help="about each picture (%(default)s)")
-    p.add_argument("--target", action="append", default=[], help="a thing to ask for; default: any known")
-    p.add_argument("--bundle", default="default", help="whose family and vocabulary (%(default)s)")
+    p.add_argument(
+        "--questions", type=positive_int, default=2, help="questions about each picture (%(default)s)"
+    )
+    p.add_argument("--target", action="append", default=[], help="an object to ask for; default: any known")
+    p.add_argument(
+        "--bundle", default="default", help="bundle whose family and vocabulary are used (%(default)s)"
+    )
     p.add_argument("--seed", type=non_negative_int, default=0)
     p.add_argument("--out", type=Path, required=True, help="folder of the set; must not be there yet")
     p.add_argument("--json", action="store_true")
@@ -45,11 +49,12 @@ def main(argv: list[str]) -> int:
     if a.out.exists() and (not a.out.is_dir() or any(a.out.iterdir())):
         raise UsageError(f"{a.out} is not an empty folder", "give another --out, or remove it first")
     manifest = load_bundle(a.bundle).manifest
-    seen = from_robot(a.robot, a.seed) if a.robot else from_folder(Path(a.source))
-    chosen = choose(seen, a.frames, a.held_out)
+    images = from_robot(a.robot, a.seed) if a.robot else from_folder(Path(a.source))
+    chosen = choose(images, a.frames, a.held_out)
     rng = np.random.default_rng(a.seed)
     pictures: list[tuple[Part, Image, Sequence[Question]]] = [
-        (part, s[0], ask(manifest, s[1], a.questions, a.target, rng)) for part, s in chosen
+        (part, image, make_questions(manifest, names, a.questions, a.target, rng))
+        for part, (image, names) in chosen
     ]
     source = a.robot or Path(a.source).name
     digest = write_set(a.out, manifest.family, source, pictures)
@@ -61,14 +66,16 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def from_robot(name: str, seed: int) -> Iterator[Seen]:
-    """Endless pictures. Raises UsageError where no package delivers any of that robot."""
+def from_robot(name: str, seed: int) -> Iterator[LabelledImage]:
+    """Return endless pictures of a robot. Raises UsageError if no package delivers any."""
     return PICTURES.open(name, seed)
 
 
-def from_folder(folder: Path) -> Iterator[Seen]:
-    """The pictures of a folder in the order of their names. Raises UsageError where there are none, and at
-    one that can't be read."""
+def from_folder(folder: Path) -> Iterator[LabelledImage]:
+    """Return the pictures of a folder in the order of their names.
+
+    Raises UsageError if there are none, and at one that can't be read.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder of pictures")
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
@@ -77,22 +84,22 @@ def from_folder(folder: Path) -> Iterator[Seen]:
     return map(_read, paths)
 
 
-def _read(path: Path) -> Seen:
+def _read(path: Path) -> LabelledImage:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise UsageError(f"{path} is not a picture that can be read", "remove it and start again")
     return np.ascontiguousarray(image[:, :, ::-1], np.uint8), ()
 
 
-def choose(seen: Iterator[Seen], frames: int, held_out: int) -> list[tuple[Part, Seen]]:
-    """From CANDIDATES times as many pictures as are wanted: the most different ones for the ranges, and of
-    the rest, as they come and without doubles of those, the held-out ones.
+def choose(images: Iterator[LabelledImage], frames: int, held_out: int) -> list[tuple[Part, LabelledImage]]:
+    """Choose pictures for the ranges and others to hold out, out of CANDIDATES times as many.
 
-    Raises UsageError where too few different ones are left.
+    Those for the ranges are the ones least like each other. The held-out ones are taken from the rest in
+    their order; none is a double of another or of those. Raises UsageError if too few are different.
     """
     wanted = frames + held_out
-    found: list[Seen] = []
-    for one in itertools.islice(seen, wanted * CANDIDATES if frames else wanted):
+    found: list[LabelledImage] = []
+    for one in itertools.islice(images, wanted * CANDIDATES if frames else wanted):
         found.append(one)
         if sys.stderr.isatty() and len(found) % 10 == 0:
             print(f"\r{len(found)} pictures looked at ", end="", file=sys.stderr, flush=True)
@@ -113,11 +120,13 @@ def choose(seen: Iterator[Seen], frames: int, held_out: int) -> list[tuple[Part,
     return [(part, found[i]) for part, indices in parts for i in indices]
 
 
-def ask(
+def make_questions(
     manifest: Manifest, names: tuple[str, ...], count: int, targets: list[str], rng: np.random.Generator
 ) -> list[Question]:
-    """Questions about a picture: mostly after what is there, where that is known. Raises UsageError when
-    nobody says what could be asked for."""
+    """Make questions about a picture, mostly about what is there if that is known.
+
+    Raises UsageError if neither the bundle nor `targets` say what to ask for.
+    """
     kinds, colours = manifest.vocabulary.kinds, manifest.vocabulary.colours
     if not targets and not kinds:
         raise UsageError("the bundle takes any words", "say what to ask for with --target, once or more")
@@ -132,12 +141,13 @@ def ask(
         elif targets:
             goal = Goal("find_object", targets[int(rng.integers(len(targets)))])
         else:
-            goal = Goal("find_object", _any(kinds, colours, rng))
+            goal = Goal("find_object", _any_name(kinds, colours, rng))
         questions.append(Question(goal=goal.kind, target=goal.target, prompt=goal_prompt(manifest, goal)))
     return questions
 
 
-def _any(kinds: tuple[str, ...], colours: tuple[str, ...], rng: np.random.Generator) -> str:
+def _any_name(kinds: tuple[str, ...], colours: tuple[str, ...], rng: np.random.Generator) -> str:
+    """Return a kind of thing, half of the time with a colour in the same language."""
     kind = kinds[int(rng.integers(len(kinds)))]
     if not colours or rng.random() < 0.5:
         return kind

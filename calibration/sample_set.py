@@ -1,8 +1,8 @@
-"""A calibration set: pictures with goals and prompts, as a folder that says what it is.
+"""A calibration set: a folder of pictures with goals and prompts.
 
     set.json            family, source, and for every picture its file, SHA-256 and questions
-    calibrate/*.png     what activation ranges are computed from
-    held-out/*.png      what the gate compares on; no picture is in both
+    calibrate/*.png     pictures that activation ranges are computed from
+    held-out/*.png      pictures that the gate compares on; no picture is in both
 
 `vla-edge calibrate activations` writes one, `vla-edge export --calibration` reads it.
 """
@@ -30,16 +30,16 @@ _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Question(BaseModel):
-    """What is asked about a picture."""
+    """A goal and its prompt for a picture."""
 
     model_config = _STRICT
-    goal: str  # of `edge.goals.goals.GOALS`
+    goal: str  # key of `edge.goals.goals.GOALS`
     target: str  # empty for goals without one
     prompt: str = Field(min_length=1, max_length=400)
 
 
-class Picture(BaseModel):
-    """One picture of a set."""
+class PictureEntry(BaseModel):
+    """One picture in set.json."""
 
     model_config = _STRICT
     part: Part
@@ -53,7 +53,7 @@ class _SetFile(BaseModel):
     schema_version: Literal[1]
     family: str
     source: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[PictureEntry, ...]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """A set that was read and verified."""
+    """A calibration set that was read and verified."""
 
     folder: Path
     family: str
@@ -82,9 +82,10 @@ def write_set(
     source: str,
     pictures: Sequence[tuple[Part, Image, Sequence[Question]]],
 ) -> str:
-    """Write a set to a folder that is not there yet or empty; returns its digest. Raises UsageError for a
-    folder that holds something or can't be written, and when a picture has no question; nothing is left
-    there then, nor where it was interrupted."""
+    """Write a set to a folder that is absent or empty, whole or not at all, and return its digest.
+
+    Raises UsageError if the folder holds something or can't be written, and if a picture has no question.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not an empty folder", "give another --out, or remove it first")
     try:
@@ -97,16 +98,16 @@ def write_set(
 def _write(
     folder: Path, family: str, source: str, pictures: Sequence[tuple[Part, Image, Sequence[Question]]]
 ) -> str:
-    listed: list[Picture] = []
+    listed: list[PictureEntry] = []
     for index, (part, image, questions) in enumerate(pictures):
         ok, png = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))
         if not ok or not questions:
-            raise UsageError(f"picture {index} of {source} can't be stored, or nothing is asked about it")
+            raise UsageError(f"picture {index} of {source} can't be stored, or has no question")
         file = folder / part / f"{index:05d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(png.tobytes())
         sha256 = hashlib.sha256(png.tobytes()).hexdigest()
-        listed.append(Picture(part=part, file=file.name, sha256=sha256, questions=tuple(questions)))
+        listed.append(PictureEntry(part=part, file=file.name, sha256=sha256, questions=tuple(questions)))
     about = _SetFile(schema_version=1, family=family, source=source, pictures=tuple(listed))
     content = (about.model_dump_json(indent=1) + "\n").encode()
     (folder / SET_FILE).write_bytes(content)
@@ -114,11 +115,13 @@ def _write(
 
 
 def read_set(folder: Path, family: str) -> CalibrationSet:
-    """Read and verify a set for models of `family`. Raises UsageError when it is missing, empty, altered,
-    unreadable, or another family's."""
+    """Read and verify a set for models of `family`.
+
+    Raises UsageError if it is missing, empty, altered, unreadable, or another family's.
+    """
     path = folder / SET_FILE
     if not path.is_file():
-        raise UsageError(f"{folder} is no calibration set: it has no {SET_FILE}", _AGAIN)
+        raise UsageError(f"{folder} is not a calibration set: it has no {SET_FILE}", _AGAIN)
     content = path.read_bytes()
     try:
         about = _SetFile.model_validate_json(content)
@@ -142,7 +145,7 @@ def read_set(folder: Path, family: str) -> CalibrationSet:
     )
 
 
-def _read_picture(folder: Path, picture: Picture) -> Image:
+def _read_picture(folder: Path, picture: PictureEntry) -> Image:
     path = folder / picture.part / picture.file
     try:
         content = path.read_bytes()

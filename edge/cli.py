@@ -15,44 +15,52 @@ from edge.errors import EdgeError, UsageError
 
 REPORT_TO = "please report it with the output of `VLA_EDGE_DEBUG=1 vla-edge ...`"
 OWN_PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "sim")
-NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # no bug of ours
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # not bugs of ours
 INTERRUPTED = 130  # 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command lives. Its `main(argv)` parses its own arguments and returns the exit code."""
+    """One command. Its function takes `argv`, parses its own arguments and returns the exit code."""
 
     target: str  # "module:function"
     help: str
-    extra: str = ""  # what to install for it beyond the runtime
+    extra: str = ""  # the package's extra that it needs
 
 
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
-    "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
-    "bench detection": Command("benchmarks.detection:main", "how well a bundle detects on fresh scenes"),
-    "bench latency": Command("benchmarks.latency:main", "milliseconds a step of bundles, side by side"),
+    "eval": Command("benchmarks.success:main", "measure success rates over many simulated episodes"),
+    "bench detection": Command(
+        "benchmarks.detection:main", "measure how well a bundle detects in fresh scenes"
+    ),
+    "bench latency": Command("benchmarks.latency:main", "compare bundles by milliseconds a step"),
     "bench precision": Command(
-        "benchmarks.precision:main", "stages of a bundle against their fp32 ones, in one run", extra="export"
+        "benchmarks.precision:main",
+        "compare a bundle's stages with their fp32 ones, in one run",
+        extra="export",
     ),
-    "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory and SIGKILL in real time"),
+    "bench realtime": Command(
+        "benchmarks.realtime:main", "measure rates, latency, memory and a SIGKILL in real time"
+    ),
     "bundle verify": Command(
-        "edge.commands.bundle:verify", "is a bundle whole, and who signed it", extra="sign"
+        "edge.commands.bundle:verify", "check that a bundle is whole, and who signed it", extra="sign"
     ),
-    "bundle show": Command("edge.commands.bundle:show", "what a bundle holds and can do"),
+    "bundle show": Command("edge.commands.bundle:show", "show what a bundle holds and can do"),
     "bundle keygen": Command(
-        "edge.commands.bundle:keygen", "a pair of keys to sign bundles with", extra="sign"
+        "edge.commands.bundle:keygen", "make a pair of keys to sign bundles with", extra="sign"
     ),
     "bundle sign": Command("edge.commands.bundle:sign", "sign a bundle", extra="sign"),
-    "bundle pack": Command("edge.commands.bundle:pack", "a bundle as one file to carry"),
-    "bundle unpack": Command("edge.commands.bundle:unpack", "the bundle in such a file"),
-    "plan": Command("export.planner.command:main", "does a model fit a board, and how fast could it be"),
+    "bundle pack": Command("edge.commands.bundle:pack", "pack a bundle into one file to carry"),
+    "bundle unpack": Command("edge.commands.bundle:unpack", "unpack such a file into a bundle"),
+    "plan": Command(
+        "export.planner.command:main", "estimate whether a model fits a board, and how fast it could be"
+    ),
     "collect": Command(
         "training.demonstrations.collect:main",
-        "demonstrations by a scripted expert, as a LeRobotDataset",
+        "collect demonstrations of a scripted expert, as a LeRobotDataset",
         extra="train",
     ),
     "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
@@ -65,7 +73,9 @@ COMMANDS = {
         "turn what training wrote into a bundle, in any precision",
         extra="export",
     ),
-    "build": Command("export.commands.build:main", "TensorRT plans for a bundle, on the Jetson they are for"),
+    "build": Command(
+        "export.commands.build:main", "build TensorRT plans for a bundle, on the Jetson that runs it"
+    ),
 }
 
 
@@ -83,10 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError as error:
         return PIPE_CLOSED if _stdout_is_closed() else _report_bug(error, arguments)
     except OSError as error:
-        if error.errno not in NO_PLACE:
+        if error.errno not in NO_SPACE:
             return _report_bug(error, arguments)
-        where = error.filename or "a temporary file (TMPDIR says where those are)"
-        hint = "free some space, or write where you may"
+        where = error.filename or "a temporary file (in the folder TMPDIR)"
+        hint = "free some space, or write to another folder"
         return _report(f"{where}: {error.strerror}", hint, UsageError.exit_code, arguments)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug is reported, in one line
         return _report_bug(error, arguments)
@@ -117,7 +127,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:
-    """The command's name, of one or two words, and what follows it."""
+    """Return the command's name, one or two words, and the arguments behind it."""
     for words in (2, 1):
         name = " ".join(arguments[:words])
         if name in COMMANDS:
@@ -186,7 +196,7 @@ def _report(message: str, hint: str, exit_code: int, arguments: list[str]) -> in
 
 
 def _stdout_is_closed() -> bool:
-    """True when the reader of our output has gone; then nothing more is written there, not even at exit."""
+    """Return True if the reader of our output has gone; then nothing more is written, not even at exit."""
     import select
 
     poll = select.poll()

@@ -25,7 +25,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class CameraMount:
-    """Where a robot's camera sits and how wide it sees: turns image places into directions and ranges."""
+    """Where a robot's camera sits and how wide it sees: turns image positions into directions and ranges."""
 
     vertical_fov_rad: float  # (0, pi)
     height_m: float  # above the floor
@@ -61,7 +61,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What a model says it sees, and where."""
+    """A thing that a model predicts to be in an image, and where."""
 
     box: Box
     label: str
@@ -70,7 +70,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What the operator wants. Only this is an instruction, never text in the scene."""
+    """The operator's goal. Only this is an instruction, never text in the scene."""
 
     kind: str  # find_object | follow_object | describe_scene | identify_main_object | instruct
     target: str = ""  # "red cup"; empty for goals without one
@@ -101,7 +101,7 @@ class Odometry:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """All that a policy may know at one moment."""
+    """All that a policy may use at one moment."""
 
     frames: Mapping[str, Frame]  # a frame set: the newest frame of each camera, by the camera's name
     goal: Goal
@@ -119,7 +119,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """What the numbers of an action mean. low <= value <= high, elementwise."""
+    """The meaning of an action's numbers. low <= value <= high, elementwise."""
 
     names: tuple[str, ...]
     units: tuple[str, ...]
@@ -150,11 +150,11 @@ class ActionChunk:
     t0_ns: int  # capture time of the frame that the plan answers
     valid_until_ns: int  # never followed after this
     confidence: float  # [0, 1]
-    decision: int  # number of the decision that made it
+    decision: int  # counts the policy's decisions
 
 
 class MotorState(Enum):
-    """What the motor process is doing."""
+    """The state of the motor process."""
 
     DISARMED = "disarmed"  # never moves; waits to be armed
     HOLDING = "holding"  # armed, at zero, waits for a chunk
@@ -190,33 +190,33 @@ class StopCause(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Refusals:
-    """What the motor process was sent and did not follow so far, counted by reason."""
+    """Chunks that the motor process did not follow, and messages that it could not read, by reason."""
 
-    malformed: int = 0  # width, horizon, dt, NaN or Inf
-    future: int = 0  # of a frame that is yet to come
+    malformed: int = 0  # a wrong width, horizon or dt, NaN or Inf
+    future: int = 0  # the chunk answers a frame from the future
     repeated: int = 0  # duplicated, replayed or out of order
-    early: int = 0  # of a frame captured before arming
+    early: int = 0  # the chunk answers a frame captured before arming
     old: int = 0  # too old when it arrived
     unsure: int = 0  # confidence below the limit
-    jumps: int = 0  # between its rows, or away from the chunk before
-    messages: int = 0  # that could not be read
+    jumps: int = 0  # it jumps between its rows, or away from the chunk before
+    messages: int = 0  # unreadable messages
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of all counts."""
         return sum(astuple(self))
 
 
 @dataclass(frozen=True, slots=True)
 class MotorStatus:
-    """What the motor process reports after each of its ticks."""
+    """The report of the motor process after each of its ticks."""
 
     stamp_ns: int
     state: MotorState
-    sent: Velocity  # what was written to the actuator in this tick
+    sent: Velocity  # the setpoint written to the actuator in this tick
     reason: str = ""  # why it stopped or limited, for people; empty when neither
     cause: StopCause = StopCause.NONE  # why it stopped; stays until re-armed
-    decision: int = -1  # of the chunk being followed; -1 is none
+    decision: int = -1  # decision of the followed chunk; -1 without one
     frame_to_motor_ns: int = -1  # first write of this decision minus its t0_ns; -1 until there is one
     ticks: int = 0
     missed_ticks: int = 0
@@ -248,7 +248,7 @@ class DriveEnd:
 
 
 class ActionType(Enum):
-    """What a sentence asks the robot to do."""
+    """What a sentence instructs the robot to do."""
 
     MOVE = "move"
     TURN = "turn"
@@ -264,7 +264,7 @@ class ActionType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ParsedAction:
-    """What a parser read out of a model's text."""
+    """A model's text as a parser read it."""
 
     type: ActionType
     linear_x_m_s: float
@@ -273,5 +273,5 @@ class ParsedAction:
     target: str
     confidence: float  # [0, 1]; under 0.3 stops
     reason: str  # why this reading, in plain words
-    text: str  # what it was read from
+    text: str  # the text that was read
     detections: tuple[Detection, ...] = field(default=())

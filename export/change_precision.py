@@ -1,8 +1,9 @@
-"""A bundle in another precision: fp32 graphs changed, compared with what they were, and only then kept."""
+"""A bundle in another precision: fp32 graphs changed, compared with the fp32 ones, and only then kept."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import onnxruntime
 
@@ -13,16 +14,18 @@ from export.gate.drive import with_success
 from export.gate.judge import judge
 from export.gate.noise import check_same_recipe, with_noise
 from export.gate.records import GateRefused, Parity
-from export.measure.feeds import ROLES
+from export.graphs.graph import Graph
+from export.measure.feeds import STAGES
 from export.measure.progress import OnProgress
-from export.precision.auto import Choice
-from export.precision.half import to_half
-from export.precision.make import Made, Maker
+from export.precision.candidate import Candidate
+from export.precision.choose import Choice
+from export.precision.half import Half
 from export.precision.options import PrecisionOptions
+from export.precision.search import PrecisionSearch
 
 
 def change_precision(
-    base: Bundle,
+    reference: Bundle,
     options: PrecisionOptions,
     calibration: CalibrationSet,
     force: bool,
@@ -30,109 +33,118 @@ def change_precision(
     against_seed: Bundle | None = None,
     episodes: int = 0,
 ) -> tuple[Bundle, Parity, list[Choice]]:
-    """The bundle in another precision, what the gate says of it, and what auto chose by layer; with `force`
-    also where the gate says no, and then the bundle says so.
+    """Return the bundle in another precision, the gate's figures of it, and auto's choices by layer.
 
     int8 is of vision, prefill and decode; int4 of decode's weights, while vision and prefill, which wait for
-    computing and not for memory, are int8. Heads and the floor stay fp32: they are small.
+    computing and not for memory, are int8. Heads and the floor net stay fp32: they are small.
     The layers that would harm most stay as they are, until the noise of the others is expected to be
     `budget_db` below the signal.
     `against_seed`, an fp32 bundle of the same recipe, and bf16 tell what a difference means; `episodes` of
     both bundles in simulation are part of the gate.
-    Raises UsageError for what can't be made, and GateRefused when the gate finds it too far from fp32.
+    With `force` the bundle is made even if the gate refuses it; it then says so itself.
+    Raises UsageError for what can't be made, and GateRefused if the bundle is too far from fp32.
     """
     options.validate()
-    check_base(base)
+    check_fp32(reference)
     if against_seed is not None:
-        check_same_recipe(base, against_seed)
-    maker = Maker(base, options, calibration, on_progress)
-    made = maker.make()
-    parity = _judged(base, made, options, calibration, on_progress)
-    while parity.failures and maker.tighten():
-        made = maker.make()
-        parity = _judged(base, made, options, calibration, on_progress)
-    for of, other in {"bf16": _bf16_twin(base, options.precision), "another seed": against_seed}.items():
+        check_same_recipe(reference, against_seed)
+    search = PrecisionSearch(reference, options, calibration, on_progress)
+    first_db, *tighter_db = search.budgets_db
+    candidates = search.candidates(first_db)
+    parity = _judge(search, candidates, options, calibration, on_progress)
+    for budget_db in tighter_db:
+        if parity.failures:
+            candidates = search.candidates(budget_db)
+            parity = _judge(search, candidates, options, calibration, on_progress)
+    for of, other in {"bf16": _bf16_twin(search, options), "another seed": against_seed}.items():
         if other is not None:
-            parity = with_noise(parity, of, base, other, calibration.held_out, on_progress)
+            parity = with_noise(parity, of, reference, other, calibration.held_out, on_progress)
     if episodes and (force or not parity.failures):
-        candidate = _with_graphs(base, {role: one.computed for role, one in made.items()})
-        parity = with_success(parity, base, candidate, episodes, on_progress)
+        parity = with_success(parity, reference, _computed(search, candidates), episodes, on_progress)
     if parity.failures and not force:
         raise GateRefused(
             parity,
             "calibrate with more pictures (--frames, --held-out), take another --precision or --method, "
             "or give --force",
         )
-    choices = [choice for one in made.values() for choice in one.choices]
-    return _bundle(base, made, options, calibration, parity), parity, choices
+    choices = [choice for one in candidates.values() for choice in one.choices]
+    return _bundle(reference, candidates, options, calibration, parity), parity, choices
 
 
-def check_base(base: Bundle) -> None:
-    """Raises UsageError for a bundle that is not fp32."""
-    done = {role: base.manifest.graphs[role].precision for role in ROLES if role in base.manifest.graphs}
-    if any(p != "fp32" for p in done.values()):
-        raise UsageError(f"bundle '{base.manifest.name}' is not fp32: {done}", "give the fp32 bundle")
+def check_fp32(bundle: Bundle) -> None:
+    """Raise UsageError for a bundle that is not fp32."""
+    infos = bundle.manifest.graphs
+    precisions = {stage: infos[stage].precision for stage in STAGES if stage in infos}
+    if any(precision != "fp32" for precision in precisions.values()):
+        raise UsageError(f"bundle '{bundle.manifest.name}' is not fp32: {precisions}", "give the fp32 bundle")
 
 
-def _judged(
-    base: Bundle,
-    made: Mapping[str, Made],
+def _judge(
+    search: PrecisionSearch,
+    candidates: Mapping[str, Candidate],
     options: PrecisionOptions,
     calibration: CalibrationSet,
     on_progress: OnProgress,
 ) -> Parity:
-    computed = "ONNX Runtime on the CPU"
-    if any(one.content != one.computed for one in made.values()):
-        computed += ", fp32 sums of rounded tensors"
-    candidate = _with_graphs(base, {role: one.computed for role, one in made.items()})
-    kept = {role: one.kept for role, one in made.items() if one.kept}
-    return judge(base, candidate, calibration.held_out, options.precision, computed, kept, on_progress)
+    twins = any(one.twin is not None for one in candidates.values())
+    return judge(
+        search.reference,
+        _computed(search, candidates),
+        calibration.held_out,
+        precision=options.precision,
+        computed="ONNX Runtime on the CPU" + ", fp32 sums of rounded tensors" * twins,
+        kept={stage: one.kept for stage, one in candidates.items() if one.kept},
+        on_progress=on_progress,
+    )
 
 
-def _bf16_twin(base: Bundle, precision: str) -> Bundle | None:
-    """The bundle as bf16 alone changes it, for this machine; None where that is what the gate looks at."""
-    if precision == "bf16":
+def _computed(search: PrecisionSearch, candidates: Mapping[str, Candidate]) -> Bundle:
+    """Return the bundle that this machine can compute in place of the candidates'."""
+    return _with_graphs(search.reference, {stage: one.computed for stage, one in candidates.items()})
+
+
+def _bf16_twin(search: PrecisionSearch, options: PrecisionOptions) -> Bundle | None:
+    """Return the bundle as bf16 alone changes it, for this machine; None if the gate looks at bf16 itself."""
+    if options.precision == "bf16":
         return None
-    roles = [role for role in ROLES if role in base.manifest.graphs]
-    return _with_graphs(base, {role: to_half(base.read(role), "bf16", rounded=True) for role in roles})
+    half = Half("bf16").twin
+    return _with_graphs(search.reference, {stage: half.apply(g) for stage, g in search.graphs.items()})
 
 
-def _with_graphs(base: Bundle, graphs: Mapping[str, bytes]) -> Bundle:
-    """The bundle with other graphs that have the same inputs and outputs."""
+def _with_graphs(bundle: Bundle, graphs: Mapping[str, Graph]) -> Bundle:
+    """Return the bundle with other graphs that have the same inputs and outputs."""
+    contents = {stage: graph.content for stage, graph in graphs.items()}
     infos = {
-        role: base.manifest.graphs[role].model_copy(update=file_info(f"{role}.onnx", content).model_dump())
-        for role, content in graphs.items()
+        stage: bundle.manifest.graphs[stage].model_copy(
+            update=file_info(f"{stage}.onnx", content).model_dump()
+        )
+        for stage, content in contents.items()
     }
-    manifest = base.manifest.model_copy(update={"graphs": {**base.manifest.graphs, **infos}})
-    return make_bundle(manifest, {**base.contents, **graphs})
+    manifest = bundle.manifest.model_copy(update={"graphs": {**bundle.manifest.graphs, **infos}})
+    return make_bundle(manifest, {**bundle.contents, **contents})
 
 
 def _bundle(
-    base: Bundle,
-    made: Mapping[str, Made],
+    reference: Bundle,
+    candidates: Mapping[str, Candidate],
     options: PrecisionOptions,
     calibration: CalibrationSet,
     parity: Parity,
 ) -> Bundle:
-    changed = _with_graphs(base, {role: one.content for role, one in made.items()})
+    changed = _with_graphs(reference, {stage: one.graph for stage, one in candidates.items()})
     graphs = {
-        role: info.model_copy(update={"precision": made[role].precision}) if role in made else info
-        for role, info in changed.manifest.graphs.items()
+        stage: info.model_copy(update={"precision": candidates[stage].precision})
+        if stage in candidates
+        else info
+        for stage, info in changed.manifest.graphs.items()
     }
-    used = {
-        role: {
-            "method": one.method,
-            "kept_layers": [k.node for k in one.kept],
-            "chosen": [asdict(choice) for choice in one.choices],
-            "scaled": [asdict(change) for change in one.changes],
-            "ranges": one.ranges,
-        }
-        for role, one in made.items()
-        if one.ranges or one.changes
+    about = {
+        "digest": calibration.digest,
+        "source": calibration.source,
+        "graphs": {s: _how_found(one) for s, one in candidates.items() if one.ranges or one.scalings},
     }
-    about = {"digest": calibration.digest, "source": calibration.source, "graphs": used}
     files = {"parity": parity.to_json(), "calibration": (json.dumps(about, indent=1) + "\n").encode()}
-    infos = {role: file_info(f"{role}.json", content) for role, content in files.items()}
+    infos = {name: file_info(f"{name}.json", content) for name, content in files.items()}
     manifest = changed.manifest.model_copy(
         update={
             "graphs": graphs,
@@ -140,7 +152,7 @@ def _bundle(
             "target": changed.manifest.target.model_copy(update={"engine": options.profile}),
             "provenance": {
                 **changed.manifest.provenance,
-                "fp32_sha256": base.sha256,
+                "fp32_sha256": reference.sha256,
                 "calibration_sha256": calibration.digest,
                 "calibration_source": calibration.source,
                 "ranges_by": f"onnxruntime {onnxruntime.__version__}",
@@ -151,3 +163,14 @@ def _bundle(
         }
     )
     return make_bundle(manifest, {**changed.contents, **files})
+
+
+def _how_found(candidate: Candidate) -> dict[str, Any]:
+    """Return a candidate's entry in calibration.json."""
+    return {
+        "method": candidate.method,
+        "kept_layers": [layer.node for layer in candidate.kept],
+        "chosen": [asdict(choice) for choice in candidate.choices],
+        "scaled": [asdict(scaling) for scaling in candidate.scalings],
+        "ranges": candidate.ranges,
+    }

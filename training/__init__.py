@@ -1,1 +1,1 @@
-"""How the policies are trained."""
+"""Trains policies and the default model."""

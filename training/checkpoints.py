@@ -1,7 +1,7 @@
-"""The folder of a training run: its config, curve and checkpoints, of which none is ever half-written.
+"""The folder of a training run: config, curve and checkpoints; none of these is ever half-written.
 
 config.yaml  statistics.json  data.json  curve.jsonl  tensorboard/
-step-00000500/   a policy (see training.policy) and resume.pt
+step-00000500/   a checkpoint: a policy (see training.policy) and resume.pt
 last -> step-00000500, best -> step-00000400
 """
 
@@ -18,11 +18,11 @@ from edge.files import whole_file, whole_folder, write_whole
 from training.policy import CONFIG
 
 RESUME = "resume.pt"
-_MAY_DIFFER = ("out", "workers", "log_every")  # between a run and its continuation
+_MAY_DIFFER = ("out", "workers", "log_every")  # keys that may differ when a run is resumed
 
 
 class TrainingFolder:
-    """One process alone writes here."""
+    """Files of a run; only one process may write them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -31,12 +31,15 @@ class TrainingFolder:
     def begin(self, config: str, resume: bool) -> None:
         """Make the folder, or check that the one that is there holds this very run.
 
-        config: the run's, as YAML. Raises UsageError where it is taken, missing or another run's.
+        config: the run's, as YAML. Raises UsageError if the folder is taken, missing or another run's.
         """
         file = self.path / CONFIG
         if not resume:
             if file.exists():
-                raise UsageError(f"{self.path} holds a run already", "go on with --resume, or change `out`")
+                raise UsageError(
+                    f"{self.path} already holds a run",
+                    "continue it with --resume, or change `out` in the YAML file",
+                )
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
                 file.write_text(config)
@@ -44,26 +47,29 @@ class TrainingFolder:
                 raise UsageError(f"cannot write {file}: {error.strerror}") from error
             return
         if self.checkpoint("last") is None:
-            raise UsageError(f"there is no checkpoint in {self.path} to go on from", "leave out --resume")
+            raise UsageError(f"there is no checkpoint in {self.path} to continue from", "leave out --resume")
         old, new = _flat(yaml.safe_load(file.read_text())), _flat(yaml.safe_load(config))
         key = next((k for k in sorted({*old, *new}) if old.get(k) != new.get(k)), None)
         if key is not None:
             raise UsageError(
                 f"{key} is {new.get(key)!r}, but the run in {self.path} has {old.get(key)!r}",
-                "a run goes on as it began; for another one change `out`, and `start` from this one",
+                "--resume keeps a run's settings; for a new run change `out`, and set `start` to this one",
             )
 
     def write_data(self, losses: dict[str, dict[str, int]]) -> None:
-        """What became of each source's frames, see `training.pipeline.stream.RobotTask.count_dropped`."""
+        """Write what became of each source's frames, see `training.opening.count_dropped`."""
         (self.path / "data.json").write_text(json.dumps(losses, indent=1) + "\n")
 
     def checkpoint(self, name: str) -> Path | None:
-        """The folder of `last` or `best`, if there is one."""
+        """Find the folder of `last` or `best`; None: there is none yet."""
         link = self.path / name
         return link.resolve() if link.is_dir() else None
 
     def save(self, step: int, write: Callable[[Path], None]) -> Path:
-        """What `write` puts into a folder becomes the last checkpoint. Raises EdgeError when it can't."""
+        """Make a checkpoint of what `write` puts into a folder, and point `last` at it.
+
+        Raises EdgeError if it can't be written.
+        """
         folder = self.path / f"step-{step:08d}"
         try:
             for stray in self.path.glob(".step-*"):  # a run that was killed while it saved leaves one
@@ -79,6 +85,7 @@ class TrainingFolder:
         return folder
 
     def set_best(self, folder: Path) -> None:
+        """Point `best` at a checkpoint."""
         self._point("best", folder)
 
     def prune(self) -> None:
@@ -89,12 +96,12 @@ class TrainingFolder:
                 shutil.rmtree(folder)
 
     def log(self, row: dict[str, Any]) -> None:
-        """A line of the curve."""
+        """Append a row to the curve."""
         with self.curve.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def forget_after(self, step: int) -> None:
-        """Cut the curve at a step: a run that was killed has gone further than its last checkpoint."""
+        """Cut the curve after a step: a run that was killed had gone further than its last checkpoint."""
         lines = self.curve.read_text().splitlines() if self.curve.exists() else []
         kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
         write_whole(self.curve, "".join(f"{line}\n" for line in kept))
@@ -104,12 +111,12 @@ class TrainingFolder:
             draft.symlink_to(folder.name)
 
 
-def _flat(fields: Any, place: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted key, without what may differ."""
+def _flat(fields: Any, prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings to one, by dotted key, without the keys that may differ."""
     if not isinstance(fields, dict):
-        return {place: fields}
+        return {prefix: fields}
     flat: dict[str, Any] = {}
     for key, value in fields.items():
-        if place or key not in _MAY_DIFFER:
-            flat |= _flat(value, f"{place}.{key}" if place else str(key))
+        if prefix or key not in _MAY_DIFFER:
+            flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
     return flat

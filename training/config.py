@@ -1,4 +1,4 @@
-"""What a policy's training run is told, as a YAML file. Every key is checked before anything starts."""
+"""The YAML file of a training run. Every key is checked before anything starts."""
 
 import json
 import re
@@ -29,9 +29,9 @@ class BackboneSettings(Section):
     """The vision-language model, and how much of it learns."""
 
     path: Path  # a checkpoint folder with tokenizer.json
-    family: str | None = None  # checked against the folder; needed for one whose code lies in the folder
-    sha256: str | None = None  # of such a folder, see vla.backbones.loading.load_pinned
-    dtype: Literal["float32", "bfloat16"] = "float32"  # of the weights; bfloat16 only where they are frozen
+    family: str | None = None  # checked against the folder; needed if the family's code is in the folder
+    sha256: str | None = None  # digest of a folder with code, see vla.backbones.loading.load_pinned
+    dtype: Literal["float32", "bfloat16"] = "float32"  # type of the weights; bfloat16 for frozen ones only
     trainable: Literal["frozen", "last", "lora", "full"] = "full"
     last_layers: Count = TrainableConfig.last_layers
     lora_rank: Count = TrainableConfig.lora_rank
@@ -42,12 +42,15 @@ class BackboneSettings(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.dtype == "bfloat16" and self.trainable in ("last", "full"):
-            raise ValueError(f"weights in bfloat16 lose the small steps of {self.trainable}; use precision")
+            raise ValueError(
+                f"dtype bfloat16 would lose the small steps that trainable {self.trainable} takes; "
+                "leave dtype out, and set optimiser.precision to bf16"
+            )
         return self
 
 
 class HeadSettings(Section):
-    """See vla.heads.HeadConfig."""
+    """The head, see vla.heads.HeadConfig."""
 
     kind: Literal["fc", "lstm", "gpt", "discrete"] = "lstm"
     hidden: Count = 1024
@@ -55,11 +58,11 @@ class HeadSettings(Section):
     attention_heads: Count = 8
     mlp: tuple[Count, ...] = (1024, 512, 256)
     pool: bool = False
-    bins: Annotated[int, Field(ge=2)] = 256  # of the discrete head
+    bins: Annotated[int, Field(ge=2)] = 256  # discrete only: steps that a number's range is cut into
 
 
 class LossSettings(Section):
-    """See vla.losses.LossConfig."""
+    """The loss on actions, see vla.losses.LossConfig."""
 
     pose: Literal["huber", "mse"] = "huber"
     gripper_weight: Annotated[float, Field(ge=0)] = 0.01
@@ -70,9 +73,9 @@ class PolicySettings(Section):
     """The shape of the policy, see vla.model.VLAConfig."""
 
     history: Literal["none", "post", "pre", "video"] = "post"
-    window: Count = 8  # W, steps
-    horizon: Count = 10  # T, actions a chunk
-    layout: Mode = "interleave"  # learn every step's chunk of a window, or the last one's (segment)
+    window: Count = 8  # W, steps that the policy sees
+    horizon: Count = 10  # T, actions in a chunk
+    layout: Mode = "interleave"  # learn the chunk of every step in a window, or of the last one (segment)
     action_tokens: Count = 1
     head: HeadSettings = HeadSettings()
     loss: LossSettings = LossSettings()
@@ -83,69 +86,75 @@ class PolicySettings(Section):
         if weights not in (0, self.window):
             raise ValueError(f"loss.step_weights has {weights} numbers for a window of {self.window}")
         if (self.head.kind, self.history, self.layout) == ("discrete", "pre", "segment"):
-            raise ValueError("a discrete head with history pre reads its earlier answers: layout interleave")
+            raise ValueError(
+                "a discrete head with history pre reads its earlier answers, so layout must be interleave"
+            )
         return self
 
 
 class ActionSettings(Section):
-    """Which columns of the dataset's actions are learned, and how they get into [-1, 1]."""
+    """Which columns of the dataset's actions are learned, and how they are scaled to [-1, 1]."""
 
-    columns: tuple[str, ...] = ()  # empty: all; a gripper only as the last
+    columns: tuple[str, ...] = ()  # empty: all; a gripper must be the last
     scaling: Literal["min_max", "quantile", "mean_std", "limits"] = "quantile"
-    low: tuple[float, ...] = ()  # of limits, in the actions' own units, without the gripper
-    high: tuple[float, ...] = ()
+    low: tuple[float, ...] = ()  # for scaling limits, in the actions' own units, without the gripper
+    high: tuple[float, ...] = ()  # likewise
     mu_law: Positive | None = None  # finer steps near zero, after the scaling
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if {bool(self.low), bool(self.high)} != {self.scaling == "limits"}:
-            raise ValueError("low and high belong to scaling limits, and to no other")
+            raise ValueError("low and high belong to scaling limits: set all three, or none")
         return self
 
 
 class AugmentSettings(Section):
-    """Of training samples. One draw holds for a whole window."""
+    """Random changes to training samples. One draw holds for a whole window."""
 
-    shift_px: Annotated[int, Field(ge=0)] = 0  # of the model's image, in any direction
-    brightness: Fraction = 0.0  # added, of the full range
-    contrast: Fraction = 0.0  # factor 1 +- this
-    colour: Fraction = 0.0  # factor 1 +- this, each channel by itself
-    action_noise: Annotated[float, Field(ge=0)] = 0.0  # deviation, of actions in [-1, 1]; not of a gripper
+    shift_px: Annotated[int, Field(ge=0)] = 0  # pixels of the model's image, in any direction
+    brightness: Fraction = 0.0  # added at most, as a share of the full range
+    contrast: Fraction = 0.0  # factor from 1 - this to 1 + this
+    colour: Fraction = 0.0  # factor from 1 - this to 1 + this, for each channel by itself
+    action_noise: Annotated[float, Field(ge=0)] = (
+        0.0  # standard deviation, for actions in [-1, 1]; a gripper gets none
+    )
 
 
 class OptimiserSettings(Section):
     """AdamW and its schedule. A step is one update of the weights."""
 
     learning_rate: Positive = 1e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0  # of matrices
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0  # for matrices only
     betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     schedule: Literal["constant", "cosine", "step"] = "cosine"
     warmup_steps: Annotated[int, Field(ge=0)] = 0
-    step_every: Count = 1000  # of schedule step
-    step_factor: Fraction = 0.1
-    clip_norm: Positive | None = 1.0
-    accumulation: Count = 1  # batches an update
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # autocast
+    step_every: Count = 1000  # steps; for schedule step
+    step_factor: Fraction = 0.1  # for schedule step
+    clip_norm: Positive | None = 1.0  # largest norm of the gradients; None: any
+    accumulation: Count = 1  # batches in an update
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # type that autocast computes in
 
 
 class ValidationSettings(Section):
-    """Which episodes are kept apart, and what "best" means."""
+    """Which episodes are kept for validation, and which checkpoint is the best."""
 
-    fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1  # of the episodes; 0: none, then the last is best
-    every: Count = 500  # steps, with a checkpoint each time
-    samples: Count = 256  # of each source, evenly spread
-    success: str | None = None  # "module:function" from a checkpoint's folder to its success rate
+    fraction: Annotated[float, Field(ge=0, lt=1)] = (
+        0.1  # share of the episodes; 0: none, and the last checkpoint is best
+    )
+    every: Count = 500  # steps between validations; each writes a checkpoint
+    samples: Count = 256  # samples from each source, evenly spread
+    success: str | None = None  # "module:function" that takes a checkpoint's folder, returns its success rate
 
 
 class Config(Section):
-    """A run."""
+    """All settings of a run."""
 
-    out: Path
+    out: Path  # the run's folder
     seed: Annotated[int, Field(ge=0)] = 0
     steps: Count = 10000
     log_every: Count = 20
-    workers: Annotated[int, Field(ge=0)] | None = None  # processes that load data; None: as there are cores
-    start: Path | None = None  # a policy's folder whose weights are the first ones
+    workers: Annotated[int, Field(ge=0)] | None = None  # processes that load data; None: by the cores
+    start: Path | None = None  # folder of a policy whose weights the run starts with
     backbone: BackboneSettings
     policy: PolicySettings = PolicySettings()
     inputs: InputSettings
@@ -158,41 +167,43 @@ class Config(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not any(isinstance(source, RobotSourceSettings) for source in self.sources.values()):
-            raise ValueError("sources: one of kind lerobot or calvin must say what the actions are")
+            raise ValueError("sources: at least one must be of kind lerobot or calvin, which have actions")
         if not any(source.batch_size for source in self.sources.values()):
             raise ValueError("sources: all have batch_size 0, so there is nothing to learn")
         if self.policy.window != 1 and self.policy.history == "none":
-            raise ValueError("policy: history none has a window of 1")
+            raise ValueError(
+                f"policy: history none has a window of 1, not {self.policy.window}: set policy.window to 1"
+            )
         if wrong := self._not_once():
             raise ValueError(f"inputs.encode_once {self.inputs.encode_once}: {wrong}")
         return self
 
     def _not_once(self) -> str | None:
-        """Why the frames can't be encoded before training, if they can't."""
-        policy, said = self.policy, self.inputs.instruction
+        """Say why the frames can't be encoded before training; None: they can."""
+        policy, instruction = self.policy, self.inputs.instruction
         if self.inputs.encode_once == "none":
             return None
         changes = self.augmentation
         if changes.shift_px or changes.brightness or changes.contrast or changes.colour:
-            return "augmentation changes the pictures at every step; only action_noise may be above 0"
+            return "augmentation changes the images at every step; only action_noise may be above 0"
         if policy.history == "video":
-            return "a clip's pictures are encoded together, so policy.history can't be video"
+            return "a clip's images are encoded together, so policy.history can't be video"
         if self.inputs.encode_once == "pictures":
             whole = self.backbone.trainable == "full"
-            return "backbone.trainable full trains what encodes the pictures" if whole else None
+            return "backbone.trainable full trains what encodes the images" if whole else None
         if self.backbone.trainable != "frozen":
             return "only the head learns, so backbone.trainable must be frozen"
         if policy.head.kind == "discrete" or policy.history == "pre":
-            return "it needs a head that comes after the backbone: not discrete, and history none or post"
-        if len(said.templates) > 1 or any(said.paraphrases.values()):
-            return "a frame has one prompt: one of inputs.instruction.templates, and no paraphrases"
+            return "it needs a head behind the backbone: not discrete, and policy.history none or post"
+        if len(instruction.templates) > 1 or any(instruction.paraphrases.values()):
+            return "a frame has one prompt: give one of inputs.instruction.templates and no paraphrases"
         if any(isinstance(source, WordsSourceSettings) for source in self.sources.values()):
-            return "only the head learns, which sources of kind words don't reach"
+            return "only the head learns, and sources of kind words don't train it"
         return None
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's numbers: PyYAML would read 1e-4 as text."""
+    """Reads numbers as YAML 1.2 does: PyYAML would take 1e-4 for text."""
 
 
 _Loader.add_implicit_resolver(
@@ -201,7 +212,7 @@ _Loader.add_implicit_resolver(
 
 
 def load_config(path: Path) -> Config:
-    """Read a run's YAML. Raises UsageError that names the key and what it may be."""
+    """Read a run's YAML file. Raises UsageError that names the wrong key and what it may be."""
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
@@ -209,45 +220,60 @@ def load_config(path: Path) -> Config:
             f"cannot read {path}: {error.strerror}", "see training/configs for examples"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise UsageError(
+            f"{path} is not YAML: {' '.join(str(error).split())}", "see training/configs for examples"
+        ) from error
     return parse_config(found, str(path))
 
 
 def parse_config(found: Any, name: str) -> Config:
-    """The same of what YAML or JSON made of a file called `name`."""
+    """Check what YAML or JSON made of a file called `name`. Raises UsageError like `load_config`."""
     try:
-        # By way of JSON, in which strict checking still takes text for a path and a list for a tuple.
+        # Strict checking of JSON, unlike that of objects, takes text for a path and a list for a tuple.
         return Config.model_validate_json(json.dumps(found))
     except TypeError as error:
-        raise UsageError(f"{name}: {error}", "YAML's dates and the like have no place here") from error
+        raise UsageError(f"{name}: {error}", "quote it: YAML takes it for a date or the like") from error
     except ValidationError as error:
-        # An unknown key first: it is why another one is missing.
+        # An unknown key comes first: a misspelled one is why another is missing.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise UsageError(f"{name}: {_explain(first)}", "see training/config.py for all keys") from error
+        raise UsageError(f"{name}: {_explain(first)}", _hint(first)) from error
 
 
 _KINDS = ("lerobot", "calvin", "words")
 
 
 def _explain(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"] if part not in _KINDS) or "the file"
+    key = _key(error) or "the file"
     if error["type"] == "extra_forbidden":
         keys = _keys_beside(error["loc"])
-        return f"unknown key {place}; allowed are {', '.join(keys)}"
+        return f"unknown key {key}; allowed are {', '.join(keys)}"
     if error["type"] == "missing":
-        return f"{place} is missing"
+        return f"{key} is missing"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if error["type"] == "value_error":
-        return f"{place}: {message}"
+        return f"{key}: {message}"
     if error["type"].startswith("union_tag"):
-        return f"{place}.kind should be {', '.join(_KINDS)}"
-    return f"{place} {message}, got {error['input']!r:.60}"
+        return f"{key}.kind should be {', '.join(_KINDS)}"
+    return f"{key} {message}, got {error['input']!r:.60}"
 
 
-def _keys_beside(place: tuple[Any, ...]) -> list[str]:
-    """The keys of the section that an unknown key stands in."""
+def _key(error: Any) -> str:
+    return ".".join(str(part) for part in error["loc"] if part not in _KINDS)
+
+
+def _hint(error: Any) -> str:
+    if _key(error) == "inputs.camera" and error["type"] == "missing":
+        return (
+            "write the name of one of the dataset's cameras, such as `inputs: {camera: front}`; "
+            "a LeRobotDataset names them in meta/info.json, as observation.images.NAME"
+        )
+    return "training/config.py describes all keys, training/configs has examples"
+
+
+def _keys_beside(path: tuple[Any, ...]) -> list[str]:
+    """List the keys of the section that has an unknown key."""
     section: Any = Config
-    for part in place[:-1]:
+    for part in path[:-1]:
         if part in _KINDS:  # a source's kind, by which pydantic chose its section
             section = WordsSourceSettings if part == "words" else RobotSourceSettings
         elif section is not None and part in section.model_fields:

@@ -1,4 +1,4 @@
-"""The part of a run's config that names its data and what the policy sees of it, see `training.config`."""
+"""The part of a run's config about its data and what the policy sees of it, see `training.config`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,43 +15,45 @@ Keys = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Section(BaseModel):
-    """Keys that are checked, and no others."""
+    """A section of the file, in which other keys are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class InstructionSettings(Section):
-    """From the task's words to the prompt. Random choices are made in training only; else the first holds."""
+    """How a task's words become a prompt. Only training chooses at random; else the first one is taken."""
 
-    replace: dict[str, str] = {}  # parts of the task's words and what stands there instead
+    replace: dict[str, str] = {}  # parts of the task's words, and what replaces them
     templates: tuple[Annotated[str, Field(pattern=r"\{task\}")], ...] = ("{task}",)
-    paraphrases: dict[str, tuple[str, ...]] = {}  # by whole task, as the dataset has it
-    end: str = ""  # what the family's prompts end in; PaliGemma's in "\n"
+    paraphrases: dict[str, tuple[str, ...]] = {}  # by whole task, as the dataset words it
+    end: str = ""  # end of the family's prompts, which is "\n" for PaliGemma
 
 
 class InputSettings(Section):
     """What the policy sees."""
 
-    camera: str
-    hand_camera: str | None = None
+    camera: str  # a camera of the dataset, by its name there
+    hand_camera: str | None = None  # a second one, on the arm
     image: ImageSpec | None = None  # None: as the backbone's folder says
-    state: tuple[str, ...] = ()  # columns of the state token, a gripper only as the last; empty: no token
+    state: tuple[str, ...] = ()  # columns of the state token, a gripper as the last; empty: no token
     encode_once: Literal["none", "pictures", "steps"] = "none"  # see training.pipeline.encode
-    encoded: Path | None = None  # the folder for it, which runs may share; None: "encoded" in `out`
+    encoded: Path | None = None  # folder for encoded frames, which runs may share; None: "encoded" in `out`
     instruction: InstructionSettings = InstructionSettings()
 
 
 class RobotSourceSettings(Section):
-    """Demonstrations."""
+    """A dataset of demonstrations."""
 
     kind: Literal["lerobot", "calvin"]
     path: Path
-    split: str = "train"  # of a LeRobotDataset, as all *_keys are
-    state_keys: Keys | None = None  # features joined to the state; None: observation.state, or none
+    split: str = "train"  # lerobot only, as are state_keys and action_keys
+    state_keys: Keys | None = None  # features joined to the state; None: observation.state, if it is there
     action_keys: Keys | None = None  # features joined to the actions; None: action
-    batch_size: Annotated[int, Field(ge=0)] = 16  # a process; 0: only says what the actions are
-    weight: Annotated[float, Field(ge=0)] = 1.0  # of its loss
-    episodes: Count | None = None  # only so many
+    batch_size: Annotated[int, Field(ge=0)] = (
+        16  # samples in each process; 0: it adds to the statistics alone
+    )
+    weight: Annotated[float, Field(ge=0)] = 1.0  # factor on its loss
+    episodes: Count | None = None  # number of episodes to learn from; None: all
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -75,7 +75,7 @@ def _set_training(loss: nn.Module, backbone: nn.Module, settings: BackboneSettin
     if settings.trainable == "frozen" and not settings.gradient_checkpointing:  # which eval would end
         backbone.eval()
     for module in backbone.modules():
-        # Frames of one episode are no sample to take statistics of, and processes would differ in them.
+        # Frames of one episode are too few for batch statistics, and processes would differ in them.
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
 

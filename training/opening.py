@@ -36,9 +36,9 @@ def open_sources(config: Config) -> Sources:
 
 
 def with_image(config: Config) -> Config:
-    """The config with `inputs.image`, where it is left out as the backbone's folder has it.
+    """Fill in `inputs.image`, if the config leaves it out, from the backbone's folder.
 
-    Raises UsageError if that folder does not say it.
+    Raises UsageError if that folder does not tell.
     """
     if config.inputs.image is not None:
         return config
@@ -47,7 +47,7 @@ def with_image(config: Config) -> Config:
 
 
 def open_statistics(config: Config, sources: Sources, resume: bool) -> Statistics:
-    """Compute the statistics, or for a run that goes on read those that it began with."""
+    """Compute the statistics, or read those that a resumed run began with. Raises UsageError."""
     file = config.out / STATISTICS
     every = list(sources.values())
     return stored_statistics(file, every) if resume and file.exists() else compute_statistics(every)
@@ -65,7 +65,7 @@ def open_tasks(config: Config, sources: Sources, processing: Processing, end: in
 
 
 def make_encoders(policy: VLA, processing: Processing, tasks: dict[str, Task]) -> dict[str, FrameEncoder]:
-    """The encoders of the sources whose frames are encoded once, before training. Raises UsageError."""
+    """Make encoders for the sources whose frames are encoded once, before training. Raises UsageError."""
     config = processing.config
     if config.inputs.encode_once == "none":
         return {}
@@ -96,7 +96,7 @@ def count_dropped(tasks: dict[str, Task]) -> dict[str, dict[str, int]]:
 def encode_frames(
     encoders: dict[str, FrameEncoder], tasks: dict[str, Task], folder: Path, accelerator: Accelerator
 ) -> None:
-    """Encode into `folder`, by the first process, what is not there yet; from here on tasks read it."""
+    """Encode, in the first process, what `folder` lacks; from here on tasks read it from there."""
     for name, encoder in encoders.items():
         file = encoder.file(folder)
         if accelerator.is_main_process:
@@ -107,7 +107,7 @@ def encode_frames(
 
 
 def rehearse_encoding(encoders: dict[str, FrameEncoder], tasks: dict[str, Task]) -> float:
-    """Seconds that `encode_frames` would take. Tasks read a stand-in, and nothing is written."""
+    """Estimate the seconds of `encode_frames`. Tasks read a stand-in from here on; nothing is written."""
     seconds = 0.0
     for name, encoder in encoders.items():
         encoded, estimated_s = encoder.rehearse()
@@ -124,7 +124,7 @@ def load_last(policy: VLA, out: Path) -> dict[str, Any]:
     """
     folder = TrainingFolder(out).checkpoint("last")
     if folder is None:
-        raise UsageError(f"there is no checkpoint in {out} to go on from", "leave out --resume")
+        raise UsageError(f"there is no checkpoint in {out} to continue from", "leave out --resume")
     state = torch.load(folder / RESUME, weights_only=True, map_location="cpu")
     load_exactly(policy, folder / "model.safetensors")
     return state

@@ -1,7 +1,7 @@
-"""The curves of runs as a picture.
+"""Draws the curves of runs.
 
 python -m training.plot OUT.png training/runs/default/curve.jsonl                   the default model's
-python -m training.plot OUT.png training/runs/fc/curve.jsonl .../lstm/curve.jsonl   policies', side by side
+python -m training.plot OUT.png training/runs/fc/curve.jsonl .../lstm/curve.jsonl   policies, side by side
 """
 
 import json
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 Rows = list[dict[str, Any]]
-_SMOOTH = 10  # rows of a policy's curve
+_SMOOTH = 10  # rows of a policy's curve that are averaged
 
 
 def plot(curves: list[Path], out: Path) -> None:
-    """Write the picture. Policies are named by their folders."""
+    """Write the picture. A policy's name is that of its folder."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -33,7 +33,7 @@ def plot(curves: list[Path], out: Path) -> None:
 
 
 def _plot_grounder(left: Any, right: Any, rows: Rows) -> None:
-    """Losses on the left, what was found on held-out rooms on the right, over the steps."""
+    """Plot losses on the left, shares of objects found in held-out rooms on the right, over the steps."""
     for name in ("dense", "tokens"):
         left.plot(*_points(rows, name), label=name, lw=0.8)
     left.set(xlabel="step", ylabel="loss", yscale="log")
@@ -49,7 +49,7 @@ def _plot_grounder(left: Any, right: Any, rows: Rows) -> None:
 
 
 def _plot_policies(left: Any, right: Any, runs: dict[str, Rows]) -> None:
-    """Loss of continuous heads on the left, of tokens on the right: lines in training, dots in validation."""
+    """Plot losses of continuous heads left, of tokens right: training as lines, validation as dots."""
     for name, rows in runs.items():
         side = right if any("sim/accuracy" in row for row in rows) else left
         steps, losses = _points(rows, "loss")

@@ -1,4 +1,4 @@
-"""A policy out of a run's config, and out of a checkpoint's folder."""
+"""Builds a policy from a run's config, and loads one from a checkpoint's folder."""
 
 from pathlib import Path
 
@@ -24,12 +24,13 @@ CONFIG, STATISTICS, TOKENIZER = "config.yaml", "statistics.json", "tokenizer.jso
 
 
 def open_backbone(settings: BackboneSettings) -> tuple[Backbone, Tokenizer]:
-    """Raises UsageError where the folder is not what the settings say."""
+    """Open a backbone's folder. Raises UsageError if it is not what the settings say."""
     dtype = getattr(torch, settings.dtype)
     file = settings.path / TOKENIZER
     if not file.is_file():
         raise UsageError(
-            f"{file} is missing", "backbone.path is a checkpoint's folder with its tokenizer.json"
+            f"{file} is missing",
+            "set backbone.path to the folder of a checkpoint that has its tokenizer.json",
         )
     if settings.family in PINNED_FAMILIES:
         backbone = load_pinned(settings.family, settings.path, settings.sha256 or "").to(dtype)
@@ -39,7 +40,7 @@ def open_backbone(settings: BackboneSettings) -> tuple[Backbone, Tokenizer]:
 
 
 def build_policy(config: Config, backbone: Backbone, processing: Processing) -> VLA:
-    """With the backbone's weights and, where the config says so, those of an earlier run."""
+    """Build the policy on a backbone, with the weights of `start` if the config has it."""
     settings, head = config.policy, config.policy.head
     shape = VLAConfig(
         head=HeadConfig(
@@ -75,17 +76,18 @@ def build_policy(config: Config, backbone: Backbone, processing: Processing) -> 
 
 
 def _started(policy: VLA, folder: Path) -> VLA:
-    """The weights of an earlier run's policy. What is not the backbone's may be new: another robot's head."""
+    """Load an earlier policy's weights. Only the backbone must fit: a new robot's head may be another."""
     file = folder / "model.safetensors"
     try:
         found = load_file(str(file))
     except (OSError, SafetensorError) as error:
         raise UsageError(
-            f"start: cannot read {file}: {error}", "give a folder that training wrote"
+            f"start: cannot read {file}: {error}",
+            "set start to a folder that training wrote, such as OUT/best",
         ) from error
     own = policy.state_dict()
     fitting = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
-    # Tied weights are stored once, so they are known by where they lie.
+    # Tied weights are stored once, so they are compared by their address.
     filled = {own[name].data_ptr() for name in fitting}
     strange = [k for k in found if k not in fitting] + [
         k for k, v in own.items() if v.data_ptr() not in filled
@@ -94,14 +96,14 @@ def _started(policy: VLA, folder: Path) -> VLA:
     if wrong is not None:
         raise UsageError(
             f"start: {folder} holds another backbone than this run's: {wrong}",
-            "use the backbone, and with lora the settings, of that run",
+            "use that run's backbone and, for lora, its settings",
         )
     policy.load_state_dict(fitting, strict=False)
     return policy
 
 
 def save_policy(folder: Path, policy: VLA, processing: Processing, statistics: Path) -> None:
-    """All that driving and exporting need, and `load_policy` reads."""
+    """Write all that driving and exporting need, for `load_policy`."""
     save_vla(policy, folder)
     processing.tokenizer.save(str(folder / TOKENIZER))
     (folder / STATISTICS).write_bytes(statistics.read_bytes())
@@ -109,12 +111,12 @@ def save_policy(folder: Path, policy: VLA, processing: Processing, statistics: P
 
 
 def dump_config(config: Config) -> str:
-    """As YAML."""
+    """Convert a config to YAML."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def load_policy(folder: Path) -> tuple[VLA, Processing]:
-    """What `save_policy` wrote, in eval mode. Raises UsageError where a file is missing or damaged."""
+    """Load what `save_policy` wrote, in evaluation mode. Raises UsageError for a damaged folder."""
     for name in (CONFIG, STATISTICS, TOKENIZER):
         if not (folder / name).is_file():
             raise UsageError(f"{folder / name} is missing", "give a checkpoint's folder, such as OUT/best")

@@ -1,4 +1,4 @@
-"""The processes that train together, launched by torchrun or `accelerate launch`."""
+"""Processes that train together, launched by torchrun or `accelerate launch`."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,15 +8,15 @@ from accelerate import Accelerator, DistributedType, InitProcessGroupKwargs
 
 from edge.errors import UsageError
 
-_SLOWEST = timedelta(hours=24)  # the others wait while the first measures success
+_SLOWEST = timedelta(hours=24)  # the other processes wait that long while the first measures success
 _JOINED = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 def make_accelerator(precision: str) -> Accelerator:
-    """For this process, joined with the others that were launched. Raises UsageError for what can't work."""
+    """Join this process with the others that were launched. Raises UsageError for what can't work."""
     on_gpu = torch.cuda.is_available()
     if precision == "fp16" and not on_gpu:
-        raise UsageError("optimiser.precision fp16 needs a GPU, and there is none", "use bf16 or fp32")
+        raise UsageError("optimiser.precision fp16 needs a GPU, and there is none", "set it to bf16 or fp32")
     accelerator = Accelerator(
         cpu=not on_gpu,
         mixed_precision="no" if precision == "fp32" else precision,
@@ -31,7 +31,7 @@ def make_accelerator(precision: str) -> Accelerator:
 
 
 def any_process(accelerator: Accelerator, flag: bool) -> bool:
-    """Whether any process does; each must ask, at the same place."""
+    """Whether the flag is set in any process; all must call this, at the same step."""
     if accelerator.num_processes == 1:
         return flag
     flags: Any = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), "sum")

@@ -1,4 +1,4 @@
-"""How fast a policy's weights learn, and when."""
+"""The optimiser and its learning rate."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from training.config import OptimiserSettings
 
 
 def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
-    """Of the update number `step`, from 0 on, of `steps`."""
+    """Compute the learning rate of update `step`, from 0 on, of `steps`."""
     warmup = settings.warmup_steps
     rate = settings.learning_rate * min(1.0, (step + 1) / max(1, warmup))
     if settings.schedule == "cosine":
@@ -22,7 +22,7 @@ def learning_rate(step: int, steps: int, settings: OptimiserSettings) -> float:
 
 
 def make_optimiser(learning: Sequence[nn.Parameter], settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW; only matrices decay."""
+    """Make an AdamW in which only matrices decay."""
     groups = [
         {"params": [p for p in learning if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},

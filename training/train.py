@@ -1,4 +1,4 @@
-"""`vla-edge train`: a policy from a YAML file.
+"""`vla-edge train`: train a policy from a YAML file.
 
 vla-edge train training/configs/tiny.yaml --dry-run
 torchrun --nproc-per-node 2 -m edge.cli train training/configs/tiny.yaml
@@ -27,18 +27,18 @@ from training.processes import any_process
 from training.schedule import learning_rate
 from training.trainer import Trainer
 
-Success = Callable[[Path], float]  # a checkpoint's folder (see training.policy) to its success rate
+Success = Callable[[Path], float]  # from a checkpoint's folder (see training.policy) to its success rate
 _INTERRUPTED = 130  # 128 + SIGINT
-TIMED_STEPS = 3  # of a dry run, after one that is not timed
+TIMED_STEPS = 3  # steps that a dry run times, after one that it does not
 
 
 def find_success(target: str) -> Success:
-    """The function that "module:function" names. Raises UsageError if there is none."""
+    """Import the function that "module:function" names. Raises UsageError if there is none."""
     return load_function(target, "validation.success")
 
 
 class TrainingLog:
-    """The curve as JSON lines and for TensorBoard, and a progress bar on a terminal."""
+    """Writes the curve as JSON lines and for TensorBoard, and shows a progress bar on a terminal."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._folder, self._steps = trainer.folder, trainer.config.steps
@@ -61,9 +61,11 @@ class TrainingLog:
         self._board.close()
 
     def tick(self, step: int) -> None:
+        """Move the progress bar."""
         self._bar.update(self._task, completed=step)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
+        """Append a row of figures to the curve."""
         self._folder.log({"step": step, **figures})
         for name, value in figures.items():
             self._board.add_scalar(name, value, step)
@@ -72,57 +74,60 @@ class TrainingLog:
             self._bar.update(self._task, loss=f"loss {figures['loss']:.4g}  {waiting}")
 
     def rows(self) -> list[dict[str, Any]]:
+        """Read the curve so far."""
         return [json.loads(line) for line in self._folder.curve.read_text().splitlines()]
 
 
 def run(trainer: Trainer, success: Success | None = None) -> bool:
-    """Train to the last step; False if Ctrl-C ended it before, with a checkpoint of the step it came to.
+    """Train to the last step. Returns False if Ctrl-C ended it earlier, with a checkpoint of that step.
 
-    The best checkpoint is that of the highest success, else the lowest validation. success: called by the
-    first process alone after each checkpoint but that of Ctrl-C, with its folder.
+    The best checkpoint is the one of the highest success, or else the lowest validation. success: the first
+    process alone calls it with each checkpoint's folder, but not after Ctrl-C.
     """
-    with _ctrl_c(trainer.accelerator.is_main_process) as asked:
+    with _ctrl_c(trainer.accelerator.is_main_process) as interrupted:
         if not trainer.accelerator.is_main_process:
-            return _train(trainer, None, None, asked)
+            return _train(trainer, None, None, interrupted)
         with TrainingLog(trainer) as log:
             last = trainer.folder.checkpoint("last")
-            if last is not None and _is_checked(trainer):  # its run may have ended before it was judged
+            if last is not None and _is_checked(trainer):  # the run may have ended before it judged this one
                 _keep_best(trainer, log, last, success)
-            return _train(trainer, log, success, asked)
+            return _train(trainer, log, success, interrupted)
 
 
 @contextmanager
-def _ctrl_c(tells: bool) -> Iterator[list[bool]]:
-    """A list that is filled by the first Ctrl-C; the second one is a KeyboardInterrupt."""
-    asked: list[bool] = []
+def _ctrl_c(prints: bool) -> Iterator[list[bool]]:
+    """Catch Ctrl-C: the first one fills the list, the second one is a KeyboardInterrupt."""
+    interrupted: list[bool] = []
 
     def handle(number: int, frame: object) -> None:
-        if asked:
+        if interrupted:
             raise KeyboardInterrupt
-        asked.append(True)
-        if tells:
-            text = "\nsaving after this step; Ctrl-C again: end at once, back to the last checkpoint"
+        interrupted.append(True)
+        if prints:
+            text = "\nsaving after this step; Ctrl-C again ends at once, with the last checkpoint kept"
             print(text, file=sys.stderr, flush=True)
 
     previous = signal.signal(signal.SIGINT, handle)
     try:
-        yield asked
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, previous)
 
 
 def _is_checked(trainer: Trainer) -> bool:
-    """Is this a step with validation, a checkpoint and a judgement?"""
+    """Whether this step has validation and a checkpoint that is judged."""
     return trainer.step == trainer.config.steps or trainer.step % trainer.config.validation.every == 0
 
 
-def _train(trainer: Trainer, log: TrainingLog | None, success: Success | None, asked: list[bool]) -> bool:
+def _train(
+    trainer: Trainer, log: TrainingLog | None, success: Success | None, interrupted: list[bool]
+) -> bool:
     config, started, before = trainer.config, time.monotonic(), trainer.step
     since, waited_s = started, trainer.waited_s
     for parts in trainer.batches():
         figures = trainer.update(parts)
         step, checked = trainer.step, _is_checked(trainer)
-        ends = any_process(trainer.accelerator, bool(asked)) and step < config.steps
+        ends = any_process(trainer.accelerator, bool(interrupted)) and step < config.steps
         if checked or step % config.log_every == 0:
             row = trainer.mean_figures(figures)
             row["learning_rate"] = learning_rate(step - 1, config.steps, config.optimiser)
@@ -144,13 +149,13 @@ def _train(trainer: Trainer, log: TrainingLog | None, success: Success | None, a
 
 
 def _keep_best(trainer: Trainer, log: TrainingLog, folder: Path, success: Success | None) -> None:
-    """Judge the newest checkpoint, which lies in `folder`. Does nothing new when it was judged before."""
+    """Judge the newest checkpoint, `folder`, unless the curve has its success already."""
     step, rows = trainer.step, log.rows()
     if success is not None and not any(row["step"] == step and "success" in row for row in rows):
         log.write(step, {"success": success(folder)})
         rows = log.rows()
     name, sign = ("validation", -1) if success is None else ("success", 1)
-    # Of equals, the first one is kept.
+    # The first one of equals is kept.
     best = max((r for r in rows if name in r), key=lambda r: (sign * r[name], -r["step"]), default=None)
     if best is None or best["step"] == step:
         trainer.folder.set_best(folder)
@@ -158,7 +163,7 @@ def _keep_best(trainer: Trainer, log: TrainingLog, folder: Path, success: Succes
 
 
 def estimate(trainer: Trainer) -> dict[str, float]:
-    """Parameters, memory, steps and time of a run, from a few steps that are thrown away."""
+    """Estimate memory and time of a run from a few steps that are thrown away."""
     config, accelerator = trainer.config, trainer.accelerator
     parameters = list(trainer.policy.parameters())
     learning = sum(p.numel() for p in parameters if p.requires_grad)
@@ -178,14 +183,14 @@ def estimate(trainer: Trainer) -> dict[str, float]:
         "parameters": sum(p.numel() for p in parameters),
         "learning": learning,
         "weights_bytes": sum(p.numel() * p.element_size() for p in parameters),
-        "peak_memory_bytes": peak,  # of the GPU, or of this process
+        "peak_memory_bytes": peak,  # the GPU's, or this process's
         "processes": accelerator.num_processes,
         "steps": config.steps,
         "workers": trainer.workers,
         "seconds_per_step": step_s,
-        "waiting_for_data": 1 - update_s / step_s,  # the share of it
+        "waiting_for_data": 1 - update_s / step_s,  # share of the time
         "hours": step_s * config.steps / 3600,  # without validation
-        "encoding_hours": trainer.encoding_s / 3600,  # before, once
+        "encoding_hours": trainer.encoding_s / 3600,  # once, before training
     }
     for name, count in samples.items():
         found[f"{name}_samples"] = count
@@ -196,7 +201,7 @@ def estimate(trainer: Trainer) -> dict[str, float]:
 
 
 def _print_dropped(dropped: dict[str, dict[str, int]]) -> None:
-    """Once, before a run: nobody looks for it in its folder."""
+    """Print to stderr how many samples each source lost, before a run starts."""
     for name, lost in dropped.items():
         if lost["dropped"]:
             every = lost["samples"] + lost["dropped"]
@@ -222,10 +227,10 @@ def _table(found: dict[str, float]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """`vla-edge train`. The first Ctrl-C returns 130, with a checkpoint."""
     parser = ArgumentParser("train", "train a policy on demonstrations")
-    parser.add_argument("config", type=Path, help="a YAML file, see training/configs")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in `out`")
-    parser.add_argument("--dry-run", action="store_true", help="say what to expect; nothing is written")
-    parser.add_argument("--json", action="store_true", help="figures for machines")
+    parser.add_argument("config", type=Path, help="YAML file, see training/configs")
+    parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in `out`")
+    parser.add_argument("--dry-run", action="store_true", help="estimate memory and time; nothing is written")
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
     a = parser.parse_args(argv)
     config = load_config(a.config)
     target = config.validation.success

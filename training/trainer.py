@@ -1,7 +1,7 @@
 """Trains a policy by behaviour cloning, on one processor or on many machines.
 
 Accelerate starts and joins the processes (`torchrun`, `accelerate launch`); every update equals that of one
-process with all batches in one, because each mean is weighted by how many answers it is the mean of.
+process with all batches in one, because each mean is weighted by the number of answers in it.
 """
 
 import math
@@ -102,26 +102,26 @@ class Trainer:
         return trainer
 
     def batches(self) -> Iterator[list[TaskBatches]]:
-        """What each update from `step` on learns from: as many batches as are accumulated."""
+        """Yield what each update from `step` on learns from: as many batches as are accumulated."""
         each, on_gpu = self.config.optimiser.accumulation, self.accelerator.device.type == "cuda"
         numbers = range(self.step * each, self.config.steps * each)
         stream = load(self.stream, numbers, self.workers, pin=on_gpu)
         for _ in range(self.step, self.config.steps):
             if on_gpu:
-                torch.cuda.synchronize()  # so that what follows is time in which nothing is computed
+                torch.cuda.synchronize()  # so that nothing is computed in the time that is measured
             started = time.monotonic()
             parts = [next(stream) for _ in range(each)]
             self.waited_s += time.monotonic() - started
             yield parts
 
     def time_batch(self) -> float:
-        """Seconds that one process needs to prepare what an update learns from."""
+        """Measure the seconds that one process needs to prepare an update's batches."""
         started = time.monotonic()
         _ = self.stream[0]
         return (time.monotonic() - started) * self.config.optimiser.accumulation
 
     def update(self, parts: list[TaskBatches]) -> dict[str, Tensor]:
-        """One update of the weights. Returns this process's part of the figures, see `mean_figures`."""
+        """Update the weights once. Returns this process's part of the figures, see `mean_figures`."""
         settings, accelerator = self.config.optimiser, self.accelerator
         rate = learning_rate(self.step, self.config.steps, settings)
         for group in self.learner.optimiser.param_groups:
@@ -130,7 +130,7 @@ class Trainer:
         figures: dict[str, Tensor] = {}
         for i, (part, shares) in enumerate(zip(parts, self._shares(parts), strict=True)):
             moved = part.on_device(accelerator.device, self.processing.image)
-            # Dropout draws from here on only: nothing of the generators needs to be saved.
+            # Only dropout draws from this generator, and from here on: its state needs no saving.
             torch.manual_seed(_seed(self.config.seed, self.step, i, accelerator.process_index))
             with accelerator.no_sync(self.learner.loss) if i < len(parts) - 1 else nullcontext():
                 total, found = self.learner.loss(moved, shares)
@@ -145,7 +145,7 @@ class Trainer:
         return figures
 
     def _shares(self, parts: list[TaskBatches]) -> list[dict[str, float]]:
-        """What each mean counts, so that the sum over parts and the mean over processes is right."""
+        """Weigh each mean so that the sum over parts and the mean over processes is right."""
         policy, accelerator = self.config.policy, self.accelerator
         weights = torch.tensor([[weight(batch, policy) for batch in part.values()] for part in parts])
         totals: Any = accelerator.reduce(weights.sum(0).to(accelerator.device), "sum")
@@ -153,20 +153,20 @@ class Trainer:
         return [dict(zip(part, row.tolist(), strict=True)) for part, row in zip(parts, shares, strict=True)]
 
     def mean_figures(self, figures: dict[str, Tensor]) -> dict[str, float]:
-        """Over all processes. Raises EdgeError when the loss is no number any more."""
+        """Sum the figures of all processes. Raises EdgeError if the loss is NaN or infinite."""
         mine = {key: float(value) for key, value in figures.items()}
         every = gather_object([mine])
         summed = {key: math.fsum(each[key] for each in every) for key in mine}
         if not math.isfinite(summed["loss"]):
             raise EdgeError(
                 f"the loss is {summed['loss']} at step {self.step}",
-                "lower optimiser.learning_rate or change the precision; the last checkpoint is whole",
+                "lower optimiser.learning_rate, or change optimiser.precision; the last checkpoint is whole",
             )
         return summed
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """Figures of the samples that were kept apart, "validation/task/what", and their "validation"."""
+        """Measure losses on the samples kept apart: "validation/task/figure", and their sum, "validation"."""
         self.policy.eval()
         figures: dict[str, float] = {}
         total, process = 0.0, self.accelerator.process_index
@@ -193,7 +193,10 @@ class Trainer:
         return figures | {"validation": total} if figures else {}
 
     def save(self) -> Path | None:
-        """A checkpoint of this step, by the first process: its folder. Raises EdgeError when it can't."""
+        """Write a checkpoint of this step. Returns its folder in the first process, and None in others.
+
+        Raises EdgeError if it can't be written.
+        """
         self.accelerator.wait_for_everyone()
         return self.folder.save(self.step, self._write) if self.accelerator.is_main_process else None
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vla.backbones.backbone import Backbone
-from vla.sequence import ANSWER, CONTEXT, END, IMAGE, ImageTokens, Segment, Sequence, assemble
+from vla.sequence import ANSWER, CONTEXT, END, IMAGE, EncodedImages, Segment, Sequence, assemble
 
 _STEPWISE = ("images", "valid", "hand_images", "state", "tokens", "hand_tokens", "features")  # (B, W, ...)
 
@@ -97,7 +97,7 @@ class Fusion:
         rows = torch.tensor([ids], device=valid.device).expand(len(valid), -1)
         return [Segment(self.backbone.embed(rows), valid[:, None].expand(rows.shape), role, block)]
 
-    def _image_segments(self, image_tokens: list[tuple[ImageTokens, Tensor]], block: int) -> list[Segment]:
+    def _image_segments(self, image_tokens: list[tuple[EncodedImages, Tensor]], block: int) -> list[Segment]:
         layout, segments = self.backbone.layout, []
         for image, mask in image_tokens:
             there = mask.any(1)
@@ -122,12 +122,12 @@ class Fusion:
         """List the cameras' images in the order of the sequence, (B, W, 3, height, width) each."""
         return self._camera_values(inputs, "images", "hand_images")
 
-    def image_tokens(self, inputs: Inputs) -> list[ImageTokens]:
+    def encoded_images(self, inputs: Inputs) -> list[EncodedImages]:
         """Encode each camera's N = B * W images, or take the tokens that `inputs` has; not for a clip."""
         if inputs.tokens is None:
             return [self.backbone.encode(camera.flatten(0, 1)) for camera in self.cameras(inputs)]
         return [
-            ImageTokens(tokens.flatten(0, 1))
+            EncodedImages(tokens.flatten(0, 1))
             for tokens in self._camera_values(inputs, "tokens", "hand_tokens")
         ]
 
@@ -146,7 +146,7 @@ class Fusion:
         answers: (B, K, D) for each step; the last one is missing where it is still to be generated.
         """
         count = inputs.valid.shape[1]
-        cameras = [image.split(count) for image in self.image_tokens(inputs)]
+        cameras = [image.split(count) for image in self.encoded_images(inputs)]
         end = (self.backbone.layout.end,) if ended else ()
         everywhere = torch.ones_like(inputs.valid[:, 0])
         segments = self._text(self.backbone.layout.before, everywhere, block=0)

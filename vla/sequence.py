@@ -14,7 +14,7 @@ CONTEXT, IMAGE, ANSWER, END = range(4)  # roles of tokens
 
 
 @dataclass(frozen=True)
-class ImageTokens:
+class EncodedImages:
     """N images (or clips) as a backbone encoded them: P tokens each."""
 
     tokens: Tensor  # (N, P, D)
@@ -23,10 +23,10 @@ class ImageTokens:
     memory: Tensor | None = None  # (N, M, width of vision), for cross-attention
     deep: Tensor | None = None  # (N, P, K, D): added to the hidden states after the first K decoder layers
 
-    def split(self, steps: int) -> list["ImageTokens"]:
+    def split(self, steps: int) -> list["EncodedImages"]:
         """Split N = B * steps images, steps varying fastest, into the B images of each step."""
         return [
-            ImageTokens(
+            EncodedImages(
                 self.tokens[step::steps],
                 None if self.offsets is None else self.offsets[:, step::steps],
                 self.advance,
@@ -45,7 +45,7 @@ class Segment:
     mask: Tensor  # (B, n) bool: the token is there
     role: int = CONTEXT
     block: int = -1  # tokens of one block >= 0 may see each other both ways
-    image: ImageTokens | None = None
+    image: EncodedImages | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Changes of a tool's pose: from absolute targets, and between the world's axes and the tool's own.
+"""Changes of a tool's pose: from and to absolute targets, and between the world's axes and the tool's.
 
 A pose is x, y, z in metres and roll, pitch, yaw in radians about the fixed axes x, y, z in this order, so
 that its rotation is Rz(yaw) Ry(pitch) Rx(roll), as in URDF, ROS and PyBullet, and thereby CALVIN. Actions are
@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 from edge.actions.arrays import Floats, finite_columns
 from edge.errors import SafetyStop
 
-MIN_COS_PITCH = 1e-6  # below it roll and yaw turn about the same axis and can't be told apart
+MIN_COS_PITCH = 1e-6  # below it, roll and yaw turn about the same axis and can't be told apart
 _WIDTHS = (6, 7)  # with and without gripper
 
 
 class GimbalLock(SafetyStop):
-    """A pitch so near to straight up or down that roll and yaw are not defined."""
+    """The pitch is so near to straight up or down that roll and yaw are not defined."""
 
 
 def to_relative(target: ArrayLike, pose: ArrayLike) -> Floats:
@@ -61,8 +61,8 @@ def world_to_tcp(delta: ArrayLike, tcp_rpy_rad: ArrayLike) -> Floats:
 def tcp_to_world(delta: ArrayLike, tcp_rpy_rad: ArrayLike) -> Floats:
     """Return a change as the tool-centre point sees it, in the world's axes; the inverse of `world_to_tcp`.
 
-    The same shapes and errors. Of the two ways to write the new orientation in roll, pitch and yaw, the one
-    that turns roll and yaw less.
+    Shapes and errors are the same. There are two ways to write the new orientation in roll, pitch and yaw;
+    the result is the one that turns roll and yaw less.
     """
     change = finite_columns(delta, _WIDTHS)
     start = finite_columns(tcp_rpy_rad, 3, "orientations")
@@ -73,7 +73,7 @@ def tcp_to_world(delta: ArrayLike, tcp_rpy_rad: ArrayLike) -> Floats:
 
 
 def _rotation(rpy_rad: Floats) -> Floats:
-    """Rz(yaw) Ry(pitch) Rx(roll) of (..., 3), as (..., 3, 3)."""
+    """Return the matrices Rz(yaw) Ry(pitch) Rx(roll), (..., 3, 3), of angles (..., 3)."""
     cr, cp, cy = np.moveaxis(np.cos(rpy_rad), -1, 0)
     sr, sp, sy = np.moveaxis(np.sin(rpy_rad), -1, 0)
     rows = [
@@ -85,7 +85,7 @@ def _rotation(rpy_rad: Floats) -> Floats:
 
 
 def _turn_from(start_rpy_rad: Floats, rotation: Floats) -> Floats:
-    """Roll, pitch and yaw of `rotation` (..., 3, 3) minus `start` (..., 3), in [-pi, pi)."""
+    """Return roll, pitch and yaw of `rotation` (..., 3, 3) minus `start` (..., 3), in [-pi, pi)."""
     cos_pitch = np.hypot(rotation[..., 0, 0], rotation[..., 1, 0])
     if (cos_pitch < MIN_COS_PITCH).any():
         raise GimbalLock(

@@ -1,7 +1,7 @@
-"""Physical actions to the range that a net learns, and exactly back.
+"""Physical actions scaled to the range that a net learns, and exactly back.
 
-Every step works on the last axis. `gripper` says that one more column follows those that are scaled; it is
-open or shut, and left alone. All steps raise UsageError for numbers that can't scale, and ValueError for
+Every transform works on the last axis. With `gripper` one more column follows those that are scaled; it is
+open or shut, and left alone. All transforms raise UsageError for numbers that can't scale, and ValueError for
 actions of another width, NaN or infinity.
 """
 
@@ -20,15 +20,15 @@ GRIPPER = "gripper"  # the name of the column that is open or shut; always the l
 STD_FLOOR = 1e-6  # added to the deviation, RoboVLMs' regularize_action
 
 
-class Step(Protocol):
-    """One transform in both directions."""
+class Transform(Protocol):
+    """A transform of actions in both directions."""
 
     def encode(self, actions: ArrayLike) -> Floats:
-        """(..., columns) towards the net."""
+        """Return actions (..., columns), physical, as the net learns them."""
         ...
 
     def decode(self, actions: ArrayLike) -> Floats:
-        """(..., columns) towards the robot; the inverse of `encode`."""
+        """Return actions (..., columns) of the net as physical ones; the inverse of `encode`."""
         ...
 
 
@@ -130,7 +130,7 @@ class MuLaw:
 class Pipeline:
     """Steps in a row; `decode` undoes them from the last to the first."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Transform, ...]
 
     def encode(self, actions: ArrayLike) -> Floats:
         values = np.asarray(actions, np.float64)
@@ -155,7 +155,7 @@ def _check_pairs(first_name: str, first: Sequence[float], second_name: str, seco
 def _scaled(actions: ArrayLike, columns: int, gripper: bool, function: Callable[[Floats], Floats]) -> Floats:
     """Return the actions with `function` applied to the first columns, in a new array."""
     result = finite_columns(actions, columns + gripper)
-    # By the last axis: with a time axis in front, an index into the first one would spare the last time step.
+    # The last axis holds the columns; an index into the first would spare the last time step.
     result[..., :columns] = function(result[..., :columns])
     return result
 

@@ -12,7 +12,7 @@ RESERVED = 10  # ids left free between the action tokens and the special tokens,
 
 
 class NotAnAction(SafetyStop):
-    """A model answered with a token that is none of the action tokens."""
+    """A model decoded a token that is not an action token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ActionTokenizer:
     highest id. The last bin holds the value 1.0 alone and decodes like its neighbour. The scheme is
     OpenVLA's (arXiv 2406.09246), with the base of RoboVLMs (arXiv 2412.14058).
 
-    Raises UsageError when the ids would not fit into the vocabulary.
+    Raises UsageError if the ids don't fit into the vocabulary.
     """
 
     base: int  # one above the highest action id
@@ -38,16 +38,16 @@ class ActionTokenizer:
 
     @staticmethod
     def for_vocabulary(vocab_size: int, special_tokens: int, bins: int = 256) -> "ActionTokenizer":
-        """Below the special tokens at the vocabulary's end: base = vocab_size - special_tokens - 10."""
+        """Return the tokenizer below the special tokens: base = vocab_size - special_tokens - RESERVED."""
         return ActionTokenizer(vocab_size - special_tokens - RESERVED, bins)
 
     @property
     def ids(self) -> range:
-        """All action ids, ascending: what logits are masked to."""
+        """All action ids, ascending; logits are masked to them."""
         return range(self.base - self.bins, self.base)
 
     def encode(self, actions: ArrayLike) -> NDArray[np.int64]:
-        """Token ids of normalised actions, in the same shape; outside of [-1, 1] they are clipped.
+        """Return the token ids of normalised actions, in the same shape; these are clipped to [-1, 1].
 
         Raises ValueError for NaN and infinity.
         """
@@ -64,11 +64,11 @@ class ActionTokenizer:
         if not np.issubdtype(given.dtype, np.integer):
             raise ValueError(f"token ids are whole numbers, got {given.dtype} of shape {given.shape}")
         tokens = given.astype(np.int64)
-        strange = (tokens < self.base - self.bins) | (tokens >= self.base)
-        if strange.any():
-            place = tuple(int(i) for i in np.argwhere(strange)[0])
+        unknown = (tokens < self.base - self.bins) | (tokens >= self.base)
+        if unknown.any():
+            index = tuple(int(i) for i in np.argwhere(unknown)[0])
             raise NotAnAction(
-                f"token {tokens[place]} at {place} is no action: those are {self.ids[0]} to {self.ids[-1]}",
+                f"token {tokens[index]} at {index} is not an action, {self.ids[0]} to {self.ids[-1]}",
                 "was the model trained with this base, and its answer masked to the action ids?",
             )
         edges = np.linspace(-1.0, 1.0, self.bins)

@@ -1,6 +1,6 @@
-"""A bundle as one file to carry: a zip, stored and not compressed, of its manifest, files and signature.
+"""A bundle as one file to carry: an uncompressed zip of its manifest, files and signature.
 
-The same bundle gives the same bytes. Out of a zip comes a whole, verified bundle or nothing.
+The same bundle gives the same bytes. Unpacking gives a whole, verified bundle or nothing.
 """
 
 import os
@@ -26,8 +26,8 @@ from edge.files import whole_file
 
 _WEIGHTS = ".bin"  # the one file of a bundle that may be large
 _COPY_BYTES = 4 << 20
-_STAMP = (1980, 1, 1, 0, 0, 0)  # zip's earliest: the time of packing is no part of a bundle
-# What zipfile raises at bytes that it cannot read; RuntimeError where they seem encrypted or too new.
+_STAMP = (1980, 1, 1, 0, 0, 0)  # zip's earliest time: when a bundle was packed is not part of it
+# zipfile raises these at bytes that it cannot read; RuntimeError if they seem encrypted or too new.
 _NO_ZIP = (zipfile.BadZipFile, EOFError, ValueError, OverflowError, RuntimeError, struct.error)
 _UNZIPPED = "get the file again; `vla-edge bundle pack` makes such files"
 
@@ -35,8 +35,8 @@ _UNZIPPED = "get the file again; `vla-edge bundle pack` makes such files"
 def pack_bundle(folder: Path, out: Path) -> Bundle:
     """Verify the bundle in `folder` and write it to the file `out`. Texts for people stay behind.
 
-    Raises BundleRefused as `load_bundle`, and UsageError when `out` is there or cannot be written; nothing is
-    left of it then.
+    Raises BundleRefused as `load_bundle` does, and UsageError if `out` is there or cannot be written; nothing
+    is left of it then.
     """
     _check_absent(out)
     bundle, raw = load_with_manifest(folder)
@@ -56,10 +56,10 @@ def pack_bundle(folder: Path, out: Path) -> Bundle:
 
 
 def unpack_bundle(file: Path, folder: Path) -> Bundle:
-    """Return the bundle in a file of `pack_bundle`, verified and written to `folder`.
+    """Verify the bundle in a file of `pack_bundle` and write it to `folder`.
 
-    Raises BundleRefused when it is cut short, altered, or holds anything that is no file of a bundle, and
-    UsageError when `folder` is there or cannot be written; then nothing is left of it.
+    Raises BundleRefused if it is cut short, altered, or holds anything besides the files of a bundle, and
+    UsageError if `folder` is there or cannot be written; nothing is left of it then.
     """
     _check_absent(folder)
     files = _read_zip(file)
@@ -87,7 +87,7 @@ def _write_zip(out: Path, files: Mapping[str, Content]) -> None:
 
 
 def _read_zip(file: Path) -> dict[str, Content]:
-    """Return the files by their names, in memory: no more bytes than the zip itself has."""
+    """Return the files by name, in memory: no more bytes than the zip itself has."""
     try:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
@@ -100,8 +100,10 @@ def _read_zip(file: Path) -> dict[str, Content]:
                 raise BundleRefused(f"{file} holds a name twice", _UNZIPPED)
             return {info.filename: _content(archive, info) for info in infos}
     except _NO_ZIP as error:
-        raise BundleRefused(f"{file} is no zip file, cut short or damaged: {error}", _UNZIPPED) from error
-    except OSError as error:  # also a seek to before the file
+        raise BundleRefused(
+            f"{file} is not a zip file, or is cut short or damaged: {error}", _UNZIPPED
+        ) from error
+    except OSError as error:  # also if it seeks to before the file
         raise BundleRefused(f"cannot read {file}: {error.strerror or error}", _UNZIPPED) from error
 
 
@@ -116,6 +118,8 @@ def _check_entry(file: Path, info: zipfile.ZipInfo) -> None:
     kind = stat.S_IFMT(info.external_attr >> 16)
     plain = kind in (0, stat.S_IFREG) and "/" not in info.filename and "\\" not in info.filename
     if not plain or info.filename in ("", ".", "..") or info.orig_filename != info.filename:
-        raise BundleRefused(f"{file} holds {info.filename!r}, which is no plain file of a bundle", _UNZIPPED)
+        raise BundleRefused(
+            f"{file} holds {info.filename!r}, which is not a plain file of a bundle", _UNZIPPED
+        )
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 or info.compress_size != info.file_size:
         raise BundleRefused(f"{file} holds {info.filename!r} compressed or encrypted", _UNZIPPED)

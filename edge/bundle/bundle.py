@@ -1,8 +1,8 @@
-"""A bundle: the folder that holds a model. Read whole, verified before anything in it is deserialised.
+"""A bundle: the folder that holds a model, read whole and verified before anything in it is deserialised.
 
-`manifest.json` names every file with its size and SHA-256. Each file is read once into memory, its bytes are
-checked, and those very bytes are what the engines get: nothing can change in between. Large bundles keep what
-their graphs share in a weights file, see `edge.bundle.weights`.
+`manifest.json` lists every file with its size and SHA-256. Each file is read once into memory, its bytes are
+checked, and the engines get those very bytes: nothing can change in between. Large bundles keep the weights
+that their graphs share in a file of its own, see `edge.bundle.weights`.
 """
 
 import hashlib
@@ -30,24 +30,24 @@ from edge.errors import BundleRefused, UsageError
 from edge.files import whole_file
 from edge.plugins import BUNDLES
 
-SIGNATURE = "manifest.sig"  # not listed: it is over the manifest, see `edge.bundle.signing`
+SIGNATURE = "manifest.sig"  # not in the manifest, which it signs, see `edge.bundle.signing`
 _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_SIGNATURE_BYTES = 1_000
-_SUFFIXES = (".onnx", ".plan", ".json", ".safetensors", ".bin")  # what engines read; never a pickle
+_SUFFIXES = (".onnx", ".plan", ".json", ".safetensors", ".bin")  # files that engines read; never a pickle
 _TEXTS = (".md", ".txt")  # for people
 _REMOVE = "remove it, or get the bundle from a source that you trust"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. Holds the bytes of its files; let go of it once the engines are built."""
+    """A verified bundle with the bytes of its files; drop it once the engines are built."""
 
     manifest: Manifest
-    contents: Mapping[str, Content]  # by role; the plan of a graph is ROLE.plan; Weights are "weights" alone
-    sha256: str  # of the manifest, and so of everything
+    contents: Mapping[str, Content]  # by role; a stage's plan is STAGE.plan; only "weights" are Weights
+    sha256: str  # the manifest's, which covers every file
 
     def read(self, role: str) -> bytes:
-        """Return the verified bytes of a graph or file. Raises BundleRefused when the bundle has no such role."""
+        """Return the verified bytes of a stage or file. Raises BundleRefused if there is no such role."""
         if role not in self.contents:
             raise BundleRefused(f"bundle '{self.manifest.name}' has no {role}", REEXPORT)
         content = self.contents[role]
@@ -57,12 +57,12 @@ class Bundle:
 
     @property
     def weights(self) -> Weights | None:
-        """What the graphs share; None where each is whole."""
+        """The weights that the graphs share; None if each graph holds its own."""
         found = self.contents.get(ROLE)
         return found if isinstance(found, Weights) else None
 
     def release(self) -> None:
-        """Give back the memory of the weights: engines that are open keep theirs, no more can be built."""
+        """Free the weights: engines that are open keep theirs, but no more can be built."""
         if self.weights is not None:
             self.weights.close()
 
@@ -73,7 +73,7 @@ def file_info(file: str, content: Content) -> FileInfo:
 
 
 def make_bundle(manifest: Manifest, contents: Mapping[str, Content]) -> Bundle:
-    """Return a bundle in memory. Raises BundleRefused when the contents are not those that the manifest lists."""
+    """Return a bundle in memory. Raises BundleRefused if the contents are not those that it lists."""
     infos = _listed_files(manifest)
     if infos.keys() != contents.keys():
         raise BundleRefused(f"the manifest lists {sorted(infos)}, the contents are {sorted(contents)}")
@@ -83,8 +83,10 @@ def make_bundle(manifest: Manifest, contents: Mapping[str, Content]) -> Bundle:
 
 
 def write_bundle(folder: Path, bundle: Bundle) -> None:
-    """Write a bundle so that `folder` is at all times absent, the old bundle, or the whole new one. Raises
-    UsageError when it cannot be written."""
+    """Write a bundle so that `folder` is at all times absent, the old bundle, or the whole new one.
+
+    Raises UsageError if it cannot be written.
+    """
     listed = {info.file: bundle.contents[role] for role, info in _listed_files(bundle.manifest).items()}
     write_files(folder, {**listed, MANIFEST: _manifest_bytes(bundle.manifest)})
 
@@ -92,13 +94,13 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
 def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unproved: bool = False) -> Bundle:
     """Find, read and verify a bundle: a folder, or a name from the entry points `vla_edge.bundles`.
 
-    Where plans take the place of the graphs, these are read only if `whole`: twice the model may not fit into
-    a Jetson's memory. Raises BundleRefused when it is missing, cut short, altered, of an unknown version, or
-    holds anything that the runtime does not read; and unless `allow_unproved` when it failed its export's
-    gate.
+    If the bundle has plans, its ONNX graphs are read only with `whole`: twice the model may not fit into a
+    Jetson's memory. Raises BundleRefused if the bundle is missing, cut short, altered, of an unknown version,
+    or holds anything that the runtime does not read; and, without `allow_unproved`, if it failed the gate of
+    its export.
     """
     folder = find_bundle(name_or_folder)
-    _check_strangers(folder)
+    _check_suffixes(folder)
     raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     manifest = _parse_manifest(folder, raw)
     if manifest.unproved and not allow_unproved:
@@ -117,16 +119,16 @@ def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unprov
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
-    """What a bundle says of itself, and the bytes that say it; its other files are not read.
+    """Read a bundle's manifest and no other file; return it with its bytes.
 
-    Raises BundleRefused as `load_bundle`.
+    Raises BundleRefused as `load_bundle` does.
     """
     raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     return _parse_manifest(folder, raw), raw
 
 
 def load_with_manifest(folder: Path) -> tuple[Bundle, bytes]:
-    """As `load_bundle`, and the bytes of its manifest."""
+    """Load a bundle as `load_bundle` does; return it with the bytes of its manifest."""
     bundle, (_, raw) = load_bundle(folder), read_manifest(folder)
     if hashlib.sha256(raw).hexdigest() != bundle.sha256:
         raise BundleRefused(f"{folder} changed while it was read", "try again")
@@ -134,15 +136,20 @@ def load_with_manifest(folder: Path) -> tuple[Bundle, bytes]:
 
 
 def read_signature(folder: Path) -> bytes | None:
-    """Return the bytes of a bundle's signature, None where it has none. Raises BundleRefused as `load_bundle`."""
+    """Return the bytes of a bundle's signature, None if it has none.
+
+    Raises BundleRefused if the file can't be read or is too large.
+    """
     if not os.path.lexists(folder / SIGNATURE):
         return None
     return read_file(folder / SIGNATURE, _MAX_SIGNATURE_BYTES)
 
 
 def write_signature(folder: Path, signature: bytes) -> Path:
-    """Put a signature into a bundle's folder, in place of an older one; returns its file. Raises UsageError
-    when it cannot be written."""
+    """Write a signature into a bundle's folder, in place of an older one; return its file.
+
+    Raises UsageError if it cannot be written.
+    """
     file = folder / SIGNATURE
     try:
         # A kill leaves the temporary file behind: under this name it does not harm the bundle.
@@ -154,9 +161,9 @@ def write_signature(folder: Path, signature: bytes) -> Path:
 
 
 def parse_bundle(where: Path, files: Mapping[str, Content]) -> Bundle:
-    """Return a bundle out of the contents of its files by their names; `where` is for errors.
+    """Return a bundle from the contents of its files by name; `where` is named in errors.
 
-    Raises BundleRefused as `load_bundle`, and when a file is missing or not listed.
+    Raises BundleRefused as `load_bundle` does, and if a file is missing or not listed.
     """
     raw = files.get(MANIFEST)
     if not isinstance(raw, bytes):
@@ -177,7 +184,7 @@ def parse_bundle(where: Path, files: Mapping[str, Content]) -> Bundle:
 
 
 def check_folder(folder: Path, manifest: Manifest) -> None:
-    """Raises BundleRefused when a folder holds anything but the bundle's files and texts for people."""
+    """Check that a folder holds only the bundle's files and texts for people. Raises BundleRefused if not."""
     for path in folder.iterdir():
         if path.is_symlink() or not path.is_file():
             raise BundleRefused(f"{path} is not a regular file", _REMOVE)
@@ -187,18 +194,18 @@ def check_folder(folder: Path, manifest: Manifest) -> None:
 
 def _check_names(where: Path, manifest: Manifest, names: Collection[str]) -> None:
     listed = {info.file for info in _listed_files(manifest).values()}
-    strange = sorted(set(names) - listed - {MANIFEST, SIGNATURE})
-    if strange:
-        raise BundleRefused(f"{where} holds {strange[0]!r}, which its manifest does not list", _REMOVE)
+    unknown = sorted(set(names) - listed - {MANIFEST, SIGNATURE})
+    if unknown:
+        raise BundleRefused(f"{where} holds {unknown[0]!r}, which its manifest does not list", _REMOVE)
 
 
 def bundle_names() -> list[str]:
-    """Return the names of the bundles that are installed."""
+    """Return the names of the installed bundles."""
     return BUNDLES.names()
 
 
 def find_bundle(name_or_folder: str | Path) -> Path:
-    """Return the folder of a bundle. Raises BundleRefused when there is none."""
+    """Return the folder of a bundle. Raises BundleRefused if there is none."""
     folder = Path(name_or_folder)
     if folder.is_dir():
         return folder
@@ -211,7 +218,7 @@ def find_bundle(name_or_folder: str | Path) -> Path:
     return folder
 
 
-def _check_strangers(folder: Path) -> None:
+def _check_suffixes(folder: Path) -> None:
     for path in folder.iterdir():
         if path.suffix not in (*_SUFFIXES, *_TEXTS) and path.name != SIGNATURE:
             raise BundleRefused(

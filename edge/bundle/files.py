@@ -1,4 +1,4 @@
-"""The files of a bundle: read whole and without following links, written whole or not at all."""
+"""The files of a bundle, read whole and without following links, written whole or not at all."""
 
 import hashlib
 import os
@@ -20,14 +20,16 @@ _COPY_BYTES = 4 << 20
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raises UsageError unless a folder can be written that is absent, empty, or a bundle: what else lies
-    there would be lost."""
+    """Check that a folder can be written and is absent, empty, or a bundle: other content would be lost.
+
+    Raises UsageError if not.
+    """
     folder = folder.absolute()
     found = list(folder.iterdir()) if folder.is_dir() else []
-    strange = [path.name for path in found if path.is_dir() or path.is_symlink()]
-    whole = not found or (MANIFEST in {path.name for path in found} and not strange)
+    unknown = [path.name for path in found if path.is_dir() or path.is_symlink()]
+    whole = not found or (MANIFEST in {path.name for path in found} and not unknown)
     if (folder.exists() or folder.is_symlink()) and not (folder.is_dir() and whole):
-        raise UsageError(f"{folder} is there, and no bundle: it would be lost", "give another --out")
+        raise UsageError(f"{folder} is there and is not a bundle: it would be lost", "give another --out")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent).cleanup()
@@ -38,8 +40,8 @@ def check_replaceable(folder: Path) -> None:
 def write_files(folder: Path, files: Mapping[str, Content]) -> None:
     """Write files by their names so that `folder` is at all times absent, what it was, or whole.
 
-    Raises UsageError when they can't be written, or would replace what is no bundle; what was there stays
-    then.
+    Raises UsageError if they can't be written, or the folder holds something other than a bundle; its content
+    stays then.
     """
     check_replaceable(folder)
     try:
@@ -53,12 +55,12 @@ def write_files(folder: Path, files: Mapping[str, Content]) -> None:
 
 
 def sha256_of(content: Content) -> str:
-    """Of bytes, or as it was when the weights were read."""
+    """Return the SHA-256 of bytes, or that of weights when they were read."""
     return content.sha256 if isinstance(content, Weights) else hashlib.sha256(content).hexdigest()
 
 
 def read_file(path: Path, limit_bytes: int) -> bytes:
-    """Return the bytes of a regular file. Raises BundleRefused where it is none, or larger than the limit."""
+    """Return the bytes of a regular file. Raises BundleRefused if it is another kind or above the limit."""
     with _open_file(path) as file:
         content = file.read(limit_bytes + 1)
     _check_size(path, len(content), limit_bytes)
@@ -66,7 +68,7 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
 
 
 def read_weights(path: Path, limit_bytes: int) -> Weights:
-    """Return a private copy, as `read_file`. Raises HardwareMissing where there is no room for it."""
+    """Return a private copy, as `read_file` does. Raises HardwareMissing if there is no room for it."""
     with _open_file(path) as file:
         weights = Weights.copied(file, path.name, limit_bytes)
     _check_size(path, len(weights), limit_bytes)
@@ -91,7 +93,7 @@ def _check_size(path: Path, size_bytes: int, limit_bytes: int) -> None:
 
 
 def write_file(path: Path, content: Content) -> None:
-    """Write a file and waits until it is on the disk. Raises OSError where it can't."""
+    """Write a file and wait until it is on the disk. Raises OSError if it can't be written."""
     with path.open("wb") as file:
         if isinstance(content, Weights):
             with content.file.open("rb") as source:

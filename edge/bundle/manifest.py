@@ -1,4 +1,4 @@
-"""What a bundle's `manifest.json` holds."""
+"""The schema of a bundle's `manifest.json`."""
 
 from typing import Annotated, Literal
 
@@ -41,25 +41,25 @@ class GraphInfo(FileInfo):
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     precision: Literal["fp32", "fp16", "bf16", "int8", "fp8", "int4", "nvfp4"]
-    weights_bytes: int = Field(default=0, ge=0)  # that it refers to in the bundle's weights file
+    weights_bytes: int = Field(default=0, ge=0)  # those in the bundle's weights file
 
 
 class Vocabulary(_Model):
-    """The targets that the model knows, as `[colour] kind`. Both empty: it takes any words."""
+    """The targets that the model knows, as `[colour] kind`; both empty if it takes any words."""
 
     kinds: tuple[str, ...] = ()
     colours: tuple[str, ...] = ()
 
 
 class ImageSpec(_Model):
-    """What the model wants of an image: (x / 255 - mean) / std per RGB channel, after resizing.
+    """The model's input image: (x / 255 - mean) / std per RGB channel, after resizing.
 
-    How the image comes to height and width is its fit:
+    `fit` says how an image gets to height and width:
 
-        stretch   squeezed to them whole
-        crop      its shorter edge to them, the middle cut out (CLIP)
-        multiple  both edges to multiples of them, in patches of half a multiple (Qwen-VL)
-        tiles     cut to tiles of that size, and the whole image once more (Idefics3, SmolVLM)
+        stretch   the whole image is squeezed to them
+        crop      the shorter edge is scaled to them, the middle cut out (CLIP)
+        multiple  both edges are scaled to multiples of them, in patches of half a multiple (Qwen-VL)
+        tiles     it is cut into tiles of that size, and the whole image is added (Idefics3, SmolVLM)
         single    as tiles, but only the whole image
     """
 
@@ -69,8 +69,10 @@ class ImageSpec(_Model):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     fit: Literal["stretch", "crop", "multiple", "tiles", "single"] = "stretch"
-    pixels: tuple[int, int] | None = None  # least and most of the resized image, of multiple
-    longest_edge: int | None = Field(default=None, gt=0, le=4096)  # pixels, before tiles or single
+    pixels: tuple[int, int] | None = None  # fit multiple: least and most pixels of the resized image
+    longest_edge: int | None = Field(
+        default=None, gt=0, le=4096
+    )  # fits tiles and single: pixels before the cut
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -86,7 +88,7 @@ class ImageSpec(_Model):
 
 
 class Target(_Model):
-    """What the graphs were compiled for; "any" where it does not matter."""
+    """The machine that the graphs were compiled for; "any" if it does not matter."""
 
     engine: Literal["onnxruntime", "tensorrt"]
     device: str = "any"
@@ -95,7 +97,7 @@ class Target(_Model):
 
 
 class MinMaxScaling(_Model):
-    """From [low, high] of each column to [-1, 1], see `edge.actions.MinMax`."""
+    """The scaling of each column from [low, high] to [-1, 1], see `edge.actions.MinMax`."""
 
     kind: Literal["min_max"]
     low: tuple[float, ...]  # in the columns' units
@@ -103,7 +105,7 @@ class MinMaxScaling(_Model):
 
 
 class MeanStdScaling(_Model):
-    """To mean 0 and deviation 1 of each column, see `edge.actions.MeanStd`."""
+    """The scaling of each column to mean 0 and deviation 1, see `edge.actions.MeanStd`."""
 
     kind: Literal["mean_std"]
     mean: tuple[float, ...]  # in the columns' units
@@ -113,12 +115,12 @@ class MeanStdScaling(_Model):
 class ActionTokens(_Model):
     """The ids of a discrete head, see `edge.actions.ActionTokenizer`."""
 
-    first_id: int = Field(ge=0)  # lowest action id, of the highest action
+    first_id: int = Field(ge=0)  # the lowest id, which the highest action has
     bins: int = Field(ge=2)
 
 
 class StateInput(_Model):
-    """What of the odometry a policy is told; each column is (value - mean) / std."""
+    """The columns of the odometry that a policy takes as its state, each as (value - mean) / std."""
 
     columns: tuple[str, ...] = Field(min_length=1)  # names of `edge.model.actions.STATE_COLUMNS`
     mean: tuple[float, ...]
@@ -126,23 +128,23 @@ class StateInput(_Model):
 
 
 class ActionHead(_Model):
-    """How a policy of kind head or token says its actions: at each step T rows of A columns."""
+    """The action head of a policy of kind head or token: at each step it predicts T rows of A columns."""
 
     kind: Literal["fc", "lstm", "gpt", "discrete"]
     history: Literal["none", "post"]
     window: int = Field(ge=1)  # W, steps that the head remembers
     horizon: int = Field(ge=1)  # T
-    rate_hz: float = Field(gt=0, allow_inf_nan=False)  # of steps and of rows, as in the demonstrations
-    columns: tuple[str, ...] = Field(min_length=1)  # of the base's action; the others stay zero
+    rate_hz: float = Field(gt=0, allow_inf_nan=False)  # rate of steps and of rows, as in the demonstrations
+    columns: tuple[str, ...] = Field(min_length=1)  # columns of the base's action; all others stay zero
     scaling: Annotated[MinMaxScaling | MeanStdScaling, Field(discriminator="kind")]
     mu_law: float | None = None  # finer steps near zero, after the scaling
-    tokens: ActionTokens | None = None  # of kind discrete
-    state: StateInput | None = None  # None: it is told no state
+    tokens: ActionTokens | None = None  # kind discrete only
+    state: StateInput | None = None  # None: the policy takes no state
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        strange = [name for name in self.columns if name not in BASE_ACTION.names]
-        if strange or len(set(self.columns)) < len(self.columns):
+        unknown = [name for name in self.columns if name not in BASE_ACTION.names]
+        if unknown or len(set(self.columns)) < len(self.columns):
             raise ValueError(f"columns {self.columns} are not different ones of {BASE_ACTION.names}")
         if (self.kind == "discrete") != (self.tokens is not None):
             raise ValueError("tokens belong to kind discrete, and to no other")
@@ -153,74 +155,71 @@ TokenId = Annotated[int, Field(ge=0)]
 
 
 class TokenRules(_Model):
-    """What a checkpoint's generation_config.json says of the tokens of its answers, in its own words.
+    """The rules for the tokens of an answer in a checkpoint's generation_config.json, under its names.
 
-    Ids seen are those of the whole prompt, its picture included, and of what was said; of a decoder with an
-    encoder, `start` and what was said.
+    The ids seen are those of the whole prompt, its image included, and of the answer so far; for a decoder
+    with an encoder they are `start` and the answer so far.
     """
 
-    repetition_penalty: float = Field(default=1.0, gt=0, allow_inf_nan=False)  # of each id seen
-    no_repeat_ngram_size: int = Field(default=0, ge=0)  # so many ids in a row are not said twice
+    repetition_penalty: float = Field(default=1.0, gt=0, allow_inf_nan=False)  # applied to each id seen
+    no_repeat_ngram_size: int = Field(default=0, ge=0)  # no row of so many ids comes twice
     bad_words_ids: tuple[Annotated[tuple[TokenId, ...], Field(min_length=1)], ...] = ()
-    min_length: int = Field(default=0, ge=0)  # ids seen, before which no end is said
-    min_new_tokens: int = Field(default=0, ge=0)  # the same, of what was said
-    forced_bos_token_id: TokenId | None = None  # said where one id was seen
-    suppress_tokens: tuple[TokenId, ...] = ()  # never said
-    begin_suppress_tokens: tuple[TokenId, ...] = ()  # not said first
-    start: tuple[TokenId, ...] = ()  # what a decoder with an encoder goes on from; of others empty
+    min_length: int = Field(default=0, ge=0)  # ids seen before an end may come
+    min_new_tokens: int = Field(default=0, ge=0)  # ids of the answer before an end may come
+    forced_bos_token_id: TokenId | None = None  # comes after exactly one id
+    suppress_tokens: tuple[TokenId, ...] = ()  # never come
+    begin_suppress_tokens: tuple[TokenId, ...] = ()  # never come first
+    start: tuple[TokenId, ...] = ()  # first ids of a decoder with an encoder; empty for others
 
 
 class AnswerSpec(_Model):
-    """How a model of open words answers: the most probable token, over and over, until that is an end."""
+    """Decoding of a model of open words: the most probable token, over and over, until an end token."""
 
-    max_tokens: int = Field(ge=1, le=MAX_ANSWER_TOKENS)  # of the answer; one that has more is cut off
+    max_tokens: int = Field(ge=1, le=MAX_ANSWER_TOKENS)  # tokens of an answer; a longer one is cut off
     end_ids: tuple[TokenId, ...] = Field(min_length=1)  # each ends an answer
-    prefix: str = ""  # what the family's parser wants ahead of what was said about a target
-    rules: TokenRules | None = None  # None: any token may be said at any time
+    prefix: str = ""  # put ahead of an answer about a target, for the family's parser
+    rules: TokenRules | None = None  # None: any token may come at any time
 
 
 class ChatTemplate(_Model):
-    """What a checkpoint's chat template writes around one picture and one question."""
+    """The text that a checkpoint's chat template writes around one image and one question."""
 
-    before: str  # the picture
-    between: str  # the picture and the words
-    after: str  # the words
-    special: bool  # whether the tokenizer adds what its post-processor wants
+    before: str  # ahead of the image
+    between: str  # between the image and the words
+    after: str  # behind the words
+    special: bool  # whether the tokenizer adds its post-processor's tokens
 
 
 class PromptSpec(_Model):
-    """How a policy's prompt becomes ids, where its vocabulary is open: `after_image`, then the words with
-    their end, in the tokenizer's plain ids."""
+    """The layout of a prompt's ids for a policy of open words: `after_image`, the words, `end`."""
 
     after_image: tuple[TokenId, ...]
-    end: str  # of every prompt
+    end: str  # ends every prompt
 
 
 class Manifest(_Model):
-    """What `manifest.json` holds."""
+    """The content of `manifest.json`."""
 
     schema_version: int
     name: str
     family: str
     policy: Literal["grounding", "token", "head"]
     goals: tuple[str, ...]
-    prompts: dict[str, str]  # by goal, with {target}; where the model was not taught its family's
+    prompts: dict[str, str]  # by goal, with {target}; goals not in it use the family's
     vocabulary: Vocabulary
     image: ImageSpec
     action: ActionSpec | None
-    graphs: dict[str, GraphInfo]  # by role: vision, prefill, decode, head, window; floor where there is one
+    graphs: dict[str, GraphInfo]  # by stage: vision, prefill, decode, head, window, floor
     files: dict[str, FileInfo]  # by role: tokenizer, calibration, parity; weights of a large bundle
-    plans: dict[
-        str, FileInfo
-    ] = {}  # by the role of the graph; of engine tensorrt; empty until they are built
+    plans: dict[str, FileInfo] = {}  # engine tensorrt: by stage; empty until they are built
     target: Target
     provenance: dict[str, str]
     parity: dict[str, float]
-    head: ActionHead | None = None  # of policies token and head
-    answer: AnswerSpec | None = None  # of policy grounding; None: only places and known words can be said
+    head: ActionHead | None = None  # policies token and head only
+    answer: AnswerSpec | None = None  # policy grounding only; None: location tokens and known words alone
     chat: ChatTemplate | None = None  # the checkpoint's own; None: the family's, see `edge.model.prompt_ids`
-    prompt: PromptSpec | None = None  # of policies token and head; None: the words of a closed vocabulary
-    unproved: tuple[str, ...] = ()  # what an export found too far from fp32 and was told to write anyway
+    prompt: PromptSpec | None = None  # policies token and head only; None: the words of a closed vocabulary
+    unproved: tuple[str, ...] = ()  # figures too far from fp32 in an export that was written anyway
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -242,6 +241,6 @@ class Manifest(_Model):
 
 
 def first_problem(error: ValidationError) -> str:
-    """Return the first thing that a file holds wrongly: where, and what is wrong with it."""
+    """Return the first error of a file: where it is, and what is wrong."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""What the gate of an export measured, as tables for people: of a bundle's parity.json."""
+"""The figures of an export's gate in a bundle's parity.json, as tables for people."""
 
 import json
 from collections.abc import Mapping
@@ -14,8 +14,10 @@ Row = tuple[str, str, str]  # what, measured, limit
 
 
 def print_parity(content: bytes, console: Console | None = None) -> None:
-    """Stages, answers, noise to compare with, and what was too far off. Raises BundleRefused for a file that
-    does not say so."""
+    """Print stages, answers, noise to compare with, and which figures were too far off.
+
+    Raises BundleRefused if the file does not hold these.
+    """
     console = console or Console()
     try:
         parity = json.loads(content)
@@ -94,40 +96,47 @@ def _answers(parity: Mapping[str, Any]) -> list[Table]:
     return [table]
 
 
-def answer_rows(said: Mapping[str, Any], limits: Mapping[str, Any]) -> list[Row]:
-    """What, its figure, and its limit where it has one."""
-    if "detections" in said:
+def answer_rows(answers: Mapping[str, Any], limits: Mapping[str, Any]) -> list[Row]:
+    """Return what was measured, the figure, and its limit if it has one."""
+    if "detections" in answers:
         return [
-            ("the same, token for token", f"{said['equal']:.1%} of {said['questions']}", ""),
-            ("sure detections lost", _of(said["sure_lost"], said["sure_detections"]), ""),
-            ("sure detections gained", _of(said["sure_gained"], said["absent"]), ""),
-            ("all detections lost", _of(said["lost"], said["detections"]), f"{limits['lost']:.0%}"),
-            ("all detections gained", _of(said["gained"], said["absent"]), f"{limits['gained']:.0%}"),
-            ("IoU, median", f"{said['iou_median']:.3f}", f"{limits['iou_median']}"),
-            ("IoU, 5th percentile", f"{said['iou_p5']:.3f}", ""),
-            ("the same words", _of(said["words_equal"], said["words"]), f"{limits['words_equal']:.0%}"),
+            ("the same, token for token", f"{answers['equal']:.1%} of {answers['questions']}", ""),
+            ("sure detections lost", _of(answers["sure_lost"], answers["sure_detections"]), ""),
+            ("sure detections gained", _of(answers["sure_gained"], answers["absent"]), ""),
+            ("all detections lost", _of(answers["lost"], answers["detections"]), f"{limits['lost']:.0%}"),
+            ("all detections gained", _of(answers["gained"], answers["absent"]), f"{limits['gained']:.0%}"),
+            ("IoU, median", f"{answers['iou_median']:.3f}", f"{limits['iou_median']}"),
+            ("IoU, 5th percentile", f"{answers['iou_p5']:.3f}", ""),
+            ("the same words", _of(answers["words_equal"], answers["words"]), f"{limits['words_equal']:.0%}"),
         ]
     rows = [
-        (f"error of {name}, p99 (max)", f"{p99:.4f} ({said['max_error'][name]:.4f}) {_unit(name)}", "")
-        for name, p99 in said["p99_error"].items()
+        (f"error of {name}, p99 (max)", f"{p99:.4f} ({answers['max_error'][name]:.4f}) {_unit(name)}", "")
+        for name, p99 in answers["p99_error"].items()
     ]
-    if said["equal"] is not None:
-        return [*rows, ("equal tokens", f"{said['equal']:.1%}", f"{limits['equal_tokens']:.0%}")]
-    return [*rows, ("p99 error, of the span", f"{said['p99_share']:.2%}", f"{limits['action_share']:.0%}")]
+    if answers["equal"] is not None:
+        return [*rows, ("equal tokens", f"{answers['equal']:.1%}", f"{limits['equal_tokens']:.0%}")]
+    return [*rows, ("p99 error, of the span", f"{answers['p99_share']:.2%}", f"{limits['action_share']:.0%}")]
 
 
 def _success(parity: Mapping[str, Any]) -> list[Table]:
-    said = parity.get("success")
-    if said is None:
+    success = parity.get("success")
+    if success is None:
         return []
     table = Table(
-        "closed loop", "fp32", parity["precision"], "limit", title=f"the same rooms of '{said['simulation']}'"
+        "closed loop",
+        "fp32",
+        parity["precision"],
+        "limit",
+        title=f"the same rooms of '{success['simulation']}'",
     )
-    count, limit = said["episodes"], parity["limits"]["success_points"]
+    count, limit = success["episodes"], parity["limits"]["success_points"]
     table.add_row(
-        "goals reached", _of(said["base"], count), _of(said["other"], count), f"{limit * 100:g} points less"
+        "goals reached",
+        _of(success["base"], count),
+        _of(success["other"], count),
+        f"{limit * 100:g} points less",
     )
-    table.add_row("only by one", str(len(said["lost"])), str(len(said["gained"])), "")
+    table.add_row("only by one", str(len(success["lost"])), str(len(success["gained"])), "")
     if count < 100:
         table.caption = "fewer than 100 rooms prove little"
     return [table]

@@ -1,4 +1,4 @@
-"""What the files of a published checkpoint say it is, and which can't be taken as they are; without torch."""
+"""Tells from a published checkpoint's files what it is, and refuses what can't be taken; without torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NATIVE_FLORENCE = "florence-community/Florence-2-base, -base-ft, -large or -larg
 _AGAIN = "get the checkpoint again"
 _TILES = ("idefics3", "idefics3_vision", "smolvlm", "smolvlm_vision")
 
-# What a family's parts may be. The names differ from one version of transformers to another.
+# Types that the parts of a family may have; names differ between versions of transformers.
 _PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "paligemma": {"text_config": ("gemma", "gemma2"), "vision_config": ("siglip_vision_model",)},
     "kosmos-2": {"text_config": ("kosmos_2_text_model",), "vision_config": ("kosmos_2_vision_model",)},
@@ -35,7 +35,7 @@ _PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "idefics3": {"text_config": ("llama",), "vision_config": _TILES},
     "florence2": {"text_config": ("bart",), "vision_config": ("florence_vision", "florence2")},
 }
-# Policies of other projects, by "type" (LeRobot's) or "model_type", and the one that `plan` knows by name.
+# Policies of other projects, by "type" (LeRobot's) or "model_type", and their names in `vla-edge plan`.
 _POLICIES = {
     "pi0": "pi0.5",
     "pi0_fast": "pi0.5",
@@ -52,7 +52,7 @@ _ADAPTER = ("adapter_config.json", "adapter_model.safetensors", "adapter_model.b
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The keys of a JSON file. Raises UsageError if it holds none."""
+    """Read the keys of a JSON file. Raises UsageError if it is damaged or holds no keys."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -63,7 +63,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What config.json says. Raises UsageError if it is missing or damaged."""
+    """Read config.json. Raises UsageError if it is missing or damaged."""
     file = folder / CONFIG
     if not file.is_file():
         raise UsageError(f"{file} is missing", "give the folder of a checkpoint, with all of its files")
@@ -71,8 +71,11 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def check_checkpoint(folder: Path) -> None:
-    """Raises UsageError for a folder whose weights are not those that a family's net was trained to: with an
-    adapter that is not merged, quantized, Microsoft's Florence-2, another project's policy, other parts."""
+    """Check that a folder holds the trained weights of a family's net.
+
+    Raises UsageError for an adapter that is not merged, quantized weights, Microsoft's Florence-2, another
+    project's policy, and parts of another family.
+    """
     check_adapter(folder)
     config = read_config(folder)
     check_kind(config, folder / CONFIG)
@@ -91,8 +94,10 @@ def check_checkpoint(folder: Path) -> None:
 
 
 def check_kind(config: Mapping[str, Any], file: Path) -> str:
-    """The "model_type" of config.json. Raises UsageError if it says none, where it is another project's
-    policy, or has a part of another family; a type that no family reads is left to others."""
+    """Read the "model_type" of config.json; types that no family reads pass.
+
+    Raises UsageError if there is none, if it is another project's policy, or if a part is another family's.
+    """
     kind = config.get("model_type")
     policy = config.get("type") if kind is None else kind
     if isinstance(policy, str) and (kind is None or _known_policy(policy)):
@@ -116,7 +121,7 @@ def check_kind(config: Mapping[str, Any], file: Path) -> str:
 
 
 def _check_part(config: Mapping[str, Any], kind: str, part: str, kinds: tuple[str, ...], file: Path) -> None:
-    """Raises UsageError if it is there and of another family's type."""
+    """Check a part's type, if it has one. Raises UsageError if it is another family's."""
     given: Any = config.get(part)
     if given is None:
         return
@@ -131,10 +136,10 @@ def _check_part(config: Mapping[str, Any], kind: str, part: str, kinds: tuple[st
 
 
 def is_microsofts(config: Mapping[str, Any]) -> bool:
-    """Whether it is a Florence-2 as Microsoft published it, to run with code of its own."""
+    """Whether it is Florence-2 as Microsoft published it, with code of its own."""
     vision, text = (_section(config, name) for name in ("vision_config", "text_config"))
-    told = vision.get("model_type") == "davit" or text.get("model_type") == "florence2_language"
-    return config.get("model_type") == "florence2" and (told or "dim_embed" in vision)
+    theirs = vision.get("model_type") == "davit" or text.get("model_type") == "florence2_language"
+    return config.get("model_type") == "florence2" and (theirs or "dim_embed" in vision)
 
 
 def _section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -143,7 +148,7 @@ def _section(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _known_policy(kind: str) -> str | None:
-    """The name in `plan`'s table; all of NVIDIA's "gr00t_n1_5" and so on are one."""
+    """Look up the policy's name in `vla-edge plan`; all versions of NVIDIA's GR00T have one name."""
     lower = kind.lower()
     return _POLICIES.get("gr00t" if lower.startswith("gr00t") else lower)
 
@@ -154,7 +159,7 @@ def _relation(policy: str, known: str) -> str:
 
 
 def check_adapter(folder: Path) -> None:
-    """Raises UsageError for a folder with an adapter (LoRA), of which nobody knows whether it is merged."""
+    """Check that a folder has no adapter (LoRA). Raises UsageError if it has: it may not be merged."""
     file = next((folder / name for name in _ADAPTER if (folder / name).is_file()), None)
     if file is None:
         return
@@ -172,7 +177,7 @@ def check_adapter(folder: Path) -> None:
 
 
 def _quantized_by(config: Mapping[str, Any]) -> str | None:
-    """The method that config.json names, of the whole or of a part; None: it names none."""
+    """Find the quantization that config.json names, for the whole model or a part; None: it names none."""
     for section in (config, *(_section(config, name) for name in ("text_config", "vision_config"))):
         for key in _QUANTIZED_KEYS:
             found: Any = section.get(key)

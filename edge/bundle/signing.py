@@ -1,7 +1,7 @@
-"""Who made a bundle: an ed25519 signature over its manifest, which holds the SHA-256 of every file.
+"""Signatures of bundles: ed25519 over the manifest, which holds the SHA-256 of every file.
 
-The signature's file is one line: "ed25519", the public key and the signature, both in hexadecimal. The key in
-it says only who claims to have signed; who may have is the caller's to say.
+The signature's file is one line: "ed25519", the public key and the signature, both in hexadecimal. That key
+shows only who claims to have signed; which keys are trusted is for the caller to decide.
 """
 
 import os
@@ -15,8 +15,11 @@ _RESIGN = "get the bundle from a source that you trust, or sign it again"
 
 
 def make_keys(private: Path, public: Path) -> str:
-    """Write a new pair of keys as PEM files, the private one for its owner alone; returns the public key in
-    hexadecimal. Raises UsageError when either file is there: keys are never overwritten."""
+    """Write a new pair of keys as PEM files, the private one readable by its owner alone.
+
+    Returns the public key in hexadecimal. Raises UsageError if either file is there: keys are never
+    overwritten.
+    """
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -41,7 +44,7 @@ def make_keys(private: Path, public: Path) -> str:
 
 
 def sign(manifest: bytes, private: Path) -> bytes:
-    """Return the content of a signature's file. Raises UsageError when `private` holds no private ed25519 key."""
+    """Return the content of a signature's file. Raises UsageError if `private` holds no private key."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -59,8 +62,8 @@ def sign(manifest: bytes, private: Path) -> bytes:
 def check_signature(manifest: bytes, signature: bytes, public: Path | None) -> str:
     """Return the public key, in hexadecimal, that signed these bytes.
 
-    Raises BundleRefused when the signature is not of these bytes or not by the key in the file `public`, and
-    UsageError when that file holds no public ed25519 key.
+    Raises BundleRefused if the signature is not over these bytes or not by the key in the file `public`, and
+    UsageError if that file holds no public ed25519 key.
     """
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -69,18 +72,18 @@ def check_signature(manifest: bytes, signature: bytes, public: Path | None) -> s
     match = _LINE.fullmatch(signature)
     if match is None:
         raise BundleRefused("the bundle's signature is damaged", _RESIGN)
-    said, signed = match[1].decode(), bytes.fromhex(match[2].decode())
-    if wanted is not None and said != wanted:
+    signer, signed = match[1].decode(), bytes.fromhex(match[2].decode())
+    if wanted is not None and signer != wanted:
         raise BundleRefused(
-            f"the bundle is signed by key {said[:16]}…, wanted is {wanted[:16]}… of {public}", _RESIGN
+            f"the bundle is signed by key {signer[:16]}…, wanted is {wanted[:16]}… of {public}", _RESIGN
         )
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(said)).verify(signed, manifest)
-    except (InvalidSignature, ValueError) as error:  # ValueError: no point of the curve
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(signer)).verify(signed, manifest)
+    except (InvalidSignature, ValueError) as error:  # ValueError: the key is not a point of the curve
         raise BundleRefused(
             "the signature is not of this manifest: one of them was altered", _RESIGN
         ) from error
-    return said
+    return signer
 
 
 def _public_key(file: Path) -> str:

@@ -1,8 +1,7 @@
-"""The weights file of a large bundle: numbers that its graphs share, kept outside of their ONNX files.
+"""The weights file of a large bundle: tensors that its graphs share, kept outside of their ONNX files.
 
-What engines get must be what was verified, and a file on disk may change after that. So it is read once,
-into a private folder in memory, where ONNX Runtime maps it: graphs share its pages, and nobody holds a second
-copy.
+Engines must get what was verified, and a file on disk may change after that. So it is read once, into a
+private folder in memory, where ONNX Runtime maps it: graphs share its pages, and there is no second copy.
 """
 
 import contextlib
@@ -21,25 +20,27 @@ import psutil
 
 from edge.errors import HardwareMissing
 
-ROLE = "weights"  # in a manifest's files
+ROLE = "weights"  # its role in a manifest's files
 _MEMORY = Path("/dev/shm")
 _PREFIX = "vla-edge-weights-"
 _BLOCK_BYTES = 4 << 20
 
 
 class Weights:
-    """A file that only this process writes. `close` it, or drop it, once the engines are built: what these
-    have mapped stays theirs."""
+    """A weights file that only this process writes.
+
+    Close or drop it once the engines are built: the pages that they have mapped stay theirs.
+    """
 
     def __init__(self, file: Path, sha256: str, own: Path | None = None) -> None:
-        """`file` as it is; with `own`, the folder that it is alone in goes with this object."""
+        """Take `file` as it is; `own`, the folder that it is alone in, is removed with this object."""
         self.file, self.sha256 = file, sha256
         self._bytes = file.stat().st_size
         self._remove = weakref.finalize(self, _remove, _locked(file), own) if own is not None else None
 
     @classmethod
     def of(cls, file: Path) -> "Weights":
-        """Return a file that lies where nobody else writes, such as an export's work folder."""
+        """Take a file where nobody else writes, such as in an export's work folder, and hash it."""
         digest = hashlib.sha256()
         with file.open("rb") as opened:
             while block := opened.read(_BLOCK_BYTES):
@@ -48,15 +49,14 @@ class Weights:
 
     @classmethod
     def copied(cls, source: IO[bytes], name: str, size_bytes: int) -> "Weights":
-        """Return a private copy of at most `size_bytes` of a file, and one more where it has more.
+        """Return a private copy of a file's first `size_bytes`, with one byte more if it is longer.
 
-        Raises HardwareMissing where there is room for it neither in memory nor in the folder for temporary
-        files.
+        Raises HardwareMissing if there is room neither in memory nor in the folder for temporary files.
         """
-        own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_place(name, size_bytes)))
+        own = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_roomy_folder(name, size_bytes)))
         digest, left = hashlib.sha256(), size_bytes + 1
         file = own / name
-        # Nobody else looks for copies that are left behind before this one has its lock.
+        # Until this copy has its lock, no other process may look for copies that were left behind.
         with _alone(own.parent):
             copy = file.open("xb")
             fcntl.flock(copy, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -98,16 +98,16 @@ def _remove(lock: IO[bytes], folder: Path) -> None:
 
 
 def _locked(file: Path) -> IO[bytes]:
-    """Return the lock goes with the process: so the next one sees that a copy was left behind."""
+    """Lock a file until the process ends: the next one sees by it which copies were left behind."""
     opened = file.open("rb")
     fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
     return opened
 
 
-def _place(name: str, size_bytes: int) -> Path:
-    """Return a folder with room: in memory, else on disk."""
-    places = [folder for folder in (_MEMORY, Path(tempfile.gettempdir())) if folder.is_dir()]
-    for folder in places:
+def _roomy_folder(name: str, size_bytes: int) -> Path:
+    """Return a folder with room for the file: in memory, else on disk."""
+    folders = [folder for folder in (_MEMORY, Path(tempfile.gettempdir())) if folder.is_dir()]
+    for folder in folders:
         _remove_left_behind(folder)
         free_bytes = shutil.disk_usage(folder).free
         if folder == _MEMORY:
@@ -115,16 +115,16 @@ def _place(name: str, size_bytes: int) -> Path:
         if size_bytes < free_bytes:
             return folder
     raise HardwareMissing(
-        f"{name} takes {size_bytes / 1e9:.2f} GB, and neither {' nor '.join(map(str, places))} has them free",
+        f"{name} takes {size_bytes / 1e9:.2f} GB, more than is free in {' or '.join(map(str, folders))}",
         "close other programs, or set TMPDIR to a folder on a larger disk",
     )
 
 
 def _remove_left_behind(folder: Path) -> None:
-    """Copies of processes that were killed."""
-    with contextlib.suppress(OSError), _alone(folder):  # in a folder that can't be written there is none
+    """Remove the copies of processes that were killed."""
+    with contextlib.suppress(OSError), _alone(folder):  # a folder that can't be written has no copies
         for left in folder.glob(f"{_PREFIX}*"):
-            with contextlib.suppress(OSError):  # another's, in use, or gone by now
+            with contextlib.suppress(OSError):  # it is another user's, in use, or gone
                 if left.lstat().st_uid == os.getuid() and left.is_dir() and not left.is_symlink():
                     for file in left.glob("*.bin"):
                         _check_unused(file)
@@ -132,11 +132,11 @@ def _remove_left_behind(folder: Path) -> None:
 
 
 def _check_unused(file: Path) -> None:
-    """Raises OSError where a process maps the file, or it is no plain one."""
+    """Check that no process holds a copy. Raises OSError if one does, or it is not a plain file."""
     opened = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(opened).st_mode):
-            raise OSError(f"{file} is no plain file")
+            raise OSError(f"{file} is not a plain file")
         fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
     finally:
         os.close(opened)
@@ -144,7 +144,7 @@ def _check_unused(file: Path) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Generator[None]:
-    """One process of this user at a time."""
+    """Hold a lock that one process of this user has at a time."""
     lock = os.open(folder / f".{_PREFIX}lock-{os.getuid()}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -18,7 +18,7 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def positive_float(text: str) -> float:
-    """A finite number above 0."""
+    """Return a finite number above 0."""
     value = _number(text)
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
@@ -26,7 +26,7 @@ def positive_float(text: str) -> float:
 
 
 def non_negative_float(text: str) -> float:
-    """A finite number, 0 or more."""
+    """Return a finite number, 0 or more."""
     value = _number(text)
     if not (math.isfinite(value) and value >= 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
@@ -34,7 +34,7 @@ def non_negative_float(text: str) -> float:
 
 
 def positive_int(text: str) -> int:
-    """A whole number above 0."""
+    """Return a whole number above 0."""
     value = non_negative_int(text)
     if value == 0:
         raise argparse.ArgumentTypeError("0 is not a whole number above 0")
@@ -42,7 +42,7 @@ def positive_int(text: str) -> int:
 
 
 def non_negative_int(text: str) -> int:
-    """A whole number, 0 or more, such as a seed."""
+    """Return a whole number, 0 or more, such as a seed."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of 0 or more")
     return int(text)

@@ -14,69 +14,69 @@ if TYPE_CHECKING:
 
 
 def verify(argv: list[str]) -> int:
-    """Is every file there and as the manifest says, and nothing else; and who signed it."""
-    p = ArgumentParser("bundle verify", "schema, sizes and SHA-256 of every file, strangers, signature")
-    p.add_argument("bundle", help="a bundle's folder or name")
-    p.add_argument("--key", type=Path, help="PEM file of the public key that must have signed it")
-    p.add_argument("--json", action="store_true")
-    a = p.parse_args(argv)
+    """Check that every file is there and as the manifest has it, and nothing else; and who signed it."""
+    parser = ArgumentParser("bundle verify", "check schema, sizes, SHA-256, foreign files, signature")
+    parser.add_argument("bundle", help="a bundle's folder or name")
+    parser.add_argument("--key", type=Path, help="PEM file of the public key that must have signed it")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args(argv)
     from edge.bundle.bundle import check_folder, find_bundle, load_with_manifest, read_signature
 
-    folder = find_bundle(a.bundle)
+    folder = find_bundle(args.bundle)
     bundle, raw = load_with_manifest(folder)
     check_folder(folder, bundle.manifest)
     signature, key = read_signature(folder), None
     if signature is not None:
         from edge.bundle.signing import check_signature
 
-        key = check_signature(raw, signature, a.key)
-    elif a.key is not None:
+        key = check_signature(raw, signature, args.key)
+    elif args.key is not None:
         raise BundleRefused(
-            f"{folder} is not signed, and a signature by the key in {a.key} is demanded",
+            f"{folder} is not signed, and a signature by the key in {args.key} is demanded",
             "`vla-edge bundle sign` signs it",
         )
     size = sum(map(len, bundle.contents.values()))
-    if a.json:
-        said = {
+    if args.json:
+        document = {
             "name": bundle.manifest.name,
             "files": len(bundle.contents),
             "bytes": size,
             "sha256": bundle.sha256,
             "signed_by": key,
-            "key_demanded": a.key is not None,
+            "key_demanded": args.key is not None,
         }
-        print(json.dumps(said, ensure_ascii=False))
+        print(json.dumps(document, ensure_ascii=False))
         return 0
     print(f"{folder}: whole; {len(bundle.contents)} files, {size / 1e6:.1f} MB, sha256 {bundle.sha256}")
     if key is None:
         print("not signed")
-    elif a.key is None:
+    elif args.key is None:
         print(f"signed by ed25519 {key}; whose key that is, --key PUBLIC.pem would check")
     else:
-        print(f"signed by the key in {a.key}")
+        print(f"signed by the key in {args.key}")
     return 0
 
 
 def show(argv: list[str]) -> int:
-    """What a person wants to know of a bundle."""
-    p = ArgumentParser("bundle show", "what a bundle says of itself; its files are not verified")
-    p.add_argument("bundle", help="a bundle's folder or name")
-    p.add_argument("--parity", action="store_true", help="what the gate of its export measured; verified")
-    p.add_argument("--json", action="store_true", help="print the whole manifest with its sha256")
-    a = p.parse_args(argv)
-    if a.parity:
-        return _show_parity(a.bundle, a.json)
+    """Show a bundle's manifest, or what the gate of its export measured."""
+    parser = ArgumentParser("bundle show", "show a bundle's manifest; its files are not verified")
+    parser.add_argument("bundle", help="a bundle's folder or name")
+    parser.add_argument("--parity", action="store_true", help="show what its gate measured, verified")
+    parser.add_argument("--json", action="store_true", help="print the whole manifest with its sha256")
+    args = parser.parse_args(argv)
+    if args.parity:
+        return _show_parity(args.bundle, args.json)
     import hashlib
 
     from edge.bundle.bundle import SIGNATURE, find_bundle, read_manifest, read_signature
 
-    folder = find_bundle(a.bundle)
+    folder = find_bundle(args.bundle)
     manifest, raw = read_manifest(folder)
     digest, signature = hashlib.sha256(raw).hexdigest(), read_signature(folder)
-    if a.json:
+    if args.json:
         document = manifest.model_dump(mode="json")
-        said = {**document, "sha256": digest, "folder": str(folder), "signed": signature is not None}
-        print(json.dumps(said, ensure_ascii=False))
+        document = {**document, "sha256": digest, "folder": str(folder), "signed": signature is not None}
+        print(json.dumps(document, ensure_ascii=False))
         return 0
     _print_manifest(manifest)
     print(f"sha256      {digest}")
@@ -91,7 +91,7 @@ def _show_parity(bundle: str, as_json: bool) -> int:
     found = load_bundle(bundle, allow_unproved=True)
     if "parity" not in found.contents:
         raise BundleRefused(
-            f"bundle '{found.manifest.name}' has no parity.json: no gate was asked about it",
+            f"bundle '{found.manifest.name}' has no parity.json: no gate has measured it",
             "only bundles that `vla-edge export --precision` made have one",
         )
     if as_json:
@@ -110,11 +110,11 @@ def _print_manifest(manifest: "Manifest") -> None:
     print(f"targets     {', '.join(words.kinds) or 'any words'}")
     if manifest.answer is not None:
         rules = manifest.answer.rules
-        said = "" if rules is None else f", {', '.join(rules.model_dump(exclude_defaults=True))}"
-        print(f"answer      in open words, at most {manifest.answer.max_tokens} tokens{said}")
+        limits = "" if rules is None else f", {', '.join(rules.model_dump(exclude_defaults=True))}"
+        print(f"answer      in open words, at most {manifest.answer.max_tokens} tokens{limits}")
     if manifest.chat is not None:
         chat = manifest.chat
-        print(f"asked       {chat.before!r}, the picture, {chat.between!r}, the words, {chat.after!r}")
+        print(f"chat        {chat.before!r}, the picture, {chat.between!r}, the words, {chat.after!r}")
     if words.colours:
         print(f"colours     {', '.join(words.colours)}")
     print(f"image       {image.width} x {image.height} px, {image.resize}, {image.fit}")
@@ -145,18 +145,18 @@ def _tensors(graph: "GraphInfo") -> list[str]:
 
 
 def keygen(argv: list[str]) -> int:
-    """A pair of keys."""
-    p = ArgumentParser(
-        "bundle keygen", "an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give"
+    """Make a pair of keys."""
+    parser = ArgumentParser(
+        "bundle keygen", "make an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give"
     )
-    p.add_argument("name", metavar="NAME")
-    p.add_argument("--json", action="store_true")
-    a = p.parse_args(argv)
+    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args(argv)
     from edge.bundle.signing import make_keys
 
-    private, public = Path(f"{a.name}.private.pem"), Path(f"{a.name}.public.pem")
+    private, public = Path(f"{args.name}.private.pem"), Path(f"{args.name}.public.pem")
     key = make_keys(private, public)
-    if a.json:
+    if args.json:
         print(json.dumps({"private": str(private), "public": str(public), "key": key}))
     else:
         print(f"{private}: keep it secret; whoever has it can sign\n{public}: ed25519 {key}")
@@ -165,13 +165,13 @@ def keygen(argv: list[str]) -> int:
 
 def sign(argv: list[str]) -> int:
     """Sign a bundle, after it was verified."""
-    p = ArgumentParser(
+    parser = ArgumentParser(
         "bundle sign", "verify a bundle, then sign its manifest, which has every file's SHA-256"
     )
-    p.add_argument("bundle", type=Path, help="a bundle's folder")
-    p.add_argument("--key", type=Path, required=True, help="PEM file of the private key")
-    p.add_argument("--json", action="store_true")
-    a = p.parse_args(argv)
+    parser.add_argument("bundle", type=Path, help="a bundle's folder")
+    parser.add_argument("--key", type=Path, required=True, help="PEM file of the private key")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args(argv)
     from edge.bundle.bundle import (
         bundle_names,
         check_folder,
@@ -182,54 +182,53 @@ def sign(argv: list[str]) -> int:
     from edge.bundle.signing import check_signature
     from edge.bundle.signing import sign as sign_bytes
 
-    if not a.bundle.is_dir():
-        if str(a.bundle) in bundle_names():
+    if not args.bundle.is_dir():
+        if str(args.bundle) in bundle_names():
             raise UsageError(
-                f"'{a.bundle}' is the name of an installed bundle; only a folder of your own can be signed",
-                f"copy it, and sign the copy: cp -r {find_bundle(a.bundle)} my-{a.bundle}; "
-                f"vla-edge bundle sign my-{a.bundle} --key {a.key}",
+                f"'{args.bundle}' is the name of an installed bundle; "
+                "only a folder of your own can be signed",
+                f"copy it, and sign the copy: cp -r {find_bundle(args.bundle)} my-{args.bundle}; "
+                f"vla-edge bundle sign my-{args.bundle} --key {args.key}",
             )
-        raise UsageError(f"{a.bundle} is no folder", "give the path of a bundle's folder")
-    bundle, raw = load_with_manifest(a.bundle)
-    check_folder(a.bundle, bundle.manifest)
-    signature = sign_bytes(raw, a.key)
-    file = write_signature(a.bundle, signature)
+        raise UsageError(f"{args.bundle} is not a folder", "give the path of a bundle's folder")
+    bundle, raw = load_with_manifest(args.bundle)
+    check_folder(args.bundle, bundle.manifest)
+    signature = sign_bytes(raw, args.key)
+    file = write_signature(args.bundle, signature)
     key = check_signature(raw, signature, None)
-    said = {"signature": str(file), "sha256": bundle.sha256, "key": key}
-    print(json.dumps(said, ensure_ascii=False) if a.json else f"{file}: signed by ed25519 {key}")
+    document = {"signature": str(file), "sha256": bundle.sha256, "key": key}
+    print(json.dumps(document, ensure_ascii=False) if args.json else f"{file}: signed by ed25519 {key}")
     return 0
 
 
 def pack(argv: list[str]) -> int:
-    """A bundle to one file."""
-    p = ArgumentParser("bundle pack", "a bundle, verified, with its signature as one file, not compressed")
-    p.add_argument("bundle", help="a bundle's folder or name")
-    p.add_argument("out", type=Path, metavar="OUT.zip")
-    p.add_argument("--json", action="store_true")
-    a = p.parse_args(argv)
+    """Pack a bundle into one file."""
+    parser = ArgumentParser("bundle pack", "verify a bundle and pack it with its signature, not compressed")
+    parser.add_argument("bundle", help="a bundle's folder or name")
+    parser.add_argument("out", type=Path, metavar="OUT.zip")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args(argv)
     from edge.bundle.archive import pack_bundle
     from edge.bundle.bundle import find_bundle
 
-    bundle = pack_bundle(find_bundle(a.bundle), a.out)
-    return _told(a.out, bundle.sha256, a.out.stat().st_size, a.json)
+    bundle = pack_bundle(find_bundle(args.bundle), args.out)
+    return _print_packed(args.out, bundle.sha256, args.out.stat().st_size, args.json)
 
 
 def unpack(argv: list[str]) -> int:
-    """One file to a bundle."""
-    p = ArgumentParser(
-        "bundle unpack", "the bundle in a file of `bundle pack`, verified, whole or not at all"
-    )
-    p.add_argument("file", type=Path, metavar="FILE.zip")
-    p.add_argument("out", type=Path, metavar="FOLDER")
-    p.add_argument("--json", action="store_true")
-    a = p.parse_args(argv)
+    """Unpack one file into a bundle."""
+    parser = ArgumentParser("bundle unpack", "verify a packed bundle and unpack it, whole or not at all")
+    parser.add_argument("file", type=Path, metavar="FILE.zip")
+    parser.add_argument("out", type=Path, metavar="FOLDER")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args(argv)
     from edge.bundle.archive import unpack_bundle
 
-    bundle = unpack_bundle(a.file, a.out)
-    return _told(a.out, bundle.sha256, sum(map(len, bundle.contents.values())), a.json)
+    bundle = unpack_bundle(args.file, args.out)
+    return _print_packed(args.out, bundle.sha256, sum(map(len, bundle.contents.values())), args.json)
 
 
-def _told(out: Path, sha256: str, size_bytes: int, as_json: bool) -> int:
+def _print_packed(out: Path, sha256: str, size_bytes: int, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"out": str(out), "bytes": size_bytes, "sha256": sha256}, ensure_ascii=False))
     else:

@@ -1,4 +1,4 @@
-"""vla-edge parse: a model's text in, the action that the robot would make of it out."""
+"""`vla-edge parse`: a model's text in, the action that the robot would make of it out."""
 
 import json
 import os
@@ -18,9 +18,12 @@ MAX_LINE_BYTES = 1 << 16  # 4 KiB of text, each byte of it escaped, fits several
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     parser = ArgumentParser("parse", "Show which action a text asks the robot for. Nothing moves.")
-    parser.add_argument("text", nargs="?", metavar="TEXT", help="what the model said, English or Korean")
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="the model's text, English or Korean")
     parser.add_argument(
-        "--family", default="", metavar="FAMILY", help="whose places to read, such as paligemma"
+        "--family",
+        default="",
+        metavar="FAMILY",
+        help="model family whose locations are read, such as paligemma",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
@@ -28,7 +31,7 @@ def main(argv: list[str]) -> int:
         action="store_true",
         help="many texts: each line of the input is one as a JSON string in UTF-8, such as "
         '"turn left" with its quotes, of at most 64 KiB; for each line, one JSON object as with --json is '
-        "printed at once. A line that is none gets type unknown and a reason, and does not end it",
+        "printed at once. Another line gets type unknown and a reason, and does not end it",
     )
     args = parser.parse_args(argv)
     if (args.text is None) != args.stdin_json:
@@ -46,7 +49,7 @@ def main(argv: list[str]) -> int:
     try:
         if args.stdin_json:
             for line in _lines(sys.stdin.buffer):
-                _print(json.dumps(_answer(line, args.family)))
+                _print(json.dumps(_parse_line(line, args.family)))
         else:
             action = parse_action(args.text, args.family)
             _print(json.dumps(_fields(action)) if args.json else _table(action))
@@ -57,7 +60,7 @@ def main(argv: list[str]) -> int:
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Lines without their end; of one that is too long, only so much that it is seen to be."""
+    """Yield lines without their end; a line that is too long is cut right after the limit."""
     while line := stream.readline(MAX_LINE_BYTES + 1):
         rest = line
         while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
@@ -65,7 +68,7 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         yield line.rstrip(b"\r\n")
 
 
-def _answer(line: bytes, family: str) -> dict[str, str | float]:
+def _parse_line(line: bytes, family: str) -> dict[str, str | float]:
     if len(line) > MAX_LINE_BYTES:
         return _refusal(f"line is longer than {MAX_LINE_BYTES} bytes")
     from edge.parsing import parse_action
@@ -74,10 +77,10 @@ def _answer(line: bytes, family: str) -> dict[str, str | float]:
     if not text.startswith('"'):
         return _refusal("line is not a JSON string")
     try:
-        said = json.loads(text)
+        answer = json.loads(text)
     except json.JSONDecodeError as error:
         return _refusal(f"line is not a JSON string: {error.msg} at character {error.pos}")
-    return _fields(parse_action(said, family))
+    return _fields(parse_action(answer, family))
 
 
 def _refusal(reason: str) -> dict[str, str | float]:

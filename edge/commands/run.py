@@ -1,4 +1,4 @@
-"""`vla-edge run`: check everything, start everything, drive, and leave a folder that tells what happened."""
+"""`vla-edge run`: check everything, start everything, drive, and leave a folder that shows what happened."""
 
 import argparse
 import contextlib
@@ -62,7 +62,7 @@ def main(argv: list[str]) -> int:
 
 def _arguments() -> ArgumentParser:
     parser = ArgumentParser("run", "Drive a robot to a goal. Ctrl-C stops it first and then ends.")
-    parser.add_argument("--goal", required=True, help=", ".join(GOALS))
+    parser.add_argument("--goal", required=True, help=f"one of {', '.join(GOALS)}")
     parser.add_argument("--target", help='what the goal is about, such as "red cup"')
     parser.add_argument("--robot", help='a robot by name (default: sim), also "sim?noise=8"')
     parser.add_argument(
@@ -70,10 +70,13 @@ def _arguments() -> ArgumentParser:
         action="append",
         type=_camera,
         metavar="[NAME=]URI",
-        help="instead of a robot: file://PATH (a video or a folder), shm://NAME. Repeat it for several "
-        f"cameras, each with its name; the model sees with the only one, or with {DEFAULT_CAMERA!r}",
+        help="address of a camera, instead of a robot: file://PATH (a video or a folder), shm://NAME. "
+        "Repeat it for several cameras, each with its name; the model sees with the only one, or with "
+        f"{DEFAULT_CAMERA!r}",
     )
-    parser.add_argument("--motors", help="with --camera: null://, mavlink:///dev/ttyACM0?baud=115200")
+    parser.add_argument(
+        "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
+    )
     parser.add_argument("--bundle", default="default", help="the model: a name or a folder (%(default)s)")
     parser.add_argument(
         "--max-seconds", type=positive_float, default=120.0, help="time limit of the drive (%(default)g)"
@@ -111,7 +114,7 @@ def _camera(text: str) -> tuple[str, str]:
 
 
 def _check_hardware(options: argparse.Namespace) -> None:
-    """Raises UsageError unless there is either a robot, or cameras and motors."""
+    """Check that there is either a robot, or cameras and motors. Raises UsageError if not."""
     if options.camera is None and options.motors is None:
         find_robot(options.robot or "sim")
     elif options.camera is None or options.motors is None:
@@ -161,8 +164,8 @@ class Run:
                 log.exception("bug")
                 raise
             finally:
-                self._live.clear()
                 self._write(end)
+                self._live.clear()  # last, because a terminal that takes nothing would hold up the summary
         return end
 
     def _drive(self, stack: contextlib.ExitStack, interrupts: Interrupts) -> DriveEnd:
@@ -181,7 +184,7 @@ class Run:
         addresses = {f"camera_{name}": uri for name, uri in uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in uris.items()}
-        # The truth is asked for once the motor process has stopped the base and gone.
+        # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
         motor = stack.enter_context(MotorProcess.start(robot.motors_uri, MotorLimits.of(robot.base)))
         self.folder.write_pids(pids := {**pids, "motor": motor.pid})

@@ -1,4 +1,4 @@
-"""CUDA through cuda-python: one device, one stream, memory that is taken once.
+"""CUDA through cuda-python: one device, one stream, memory that is allocated once.
 
 After a CUDA error nothing that the process computes can be trusted: every error raises EngineFault, and so
 does every call after it. The process has to end.
@@ -17,24 +17,24 @@ import numpy as np
 from edge.errors import EngineFault, HardwareMissing
 from edge.interfaces import Tensor, TensorSpec
 
-_MODEL = Path("/proc/device-tree/model")  # of boards such as Jetsons
+_MODEL = Path("/proc/device-tree/model")  # boards such as Jetsons have it
 _L4T = Path("/etc/nv_tegra_release")  # "# R36 (release), REVISION: 4.3, GCID: ..."
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a TensorRT plan is tied to, besides TensorRT's version."""
+    """The machine that a TensorRT plan is tied to."""
 
     device: str  # "NVIDIA Jetson AGX Orin Developer Kit, sm_87"
     sm: str  # compute capability, "87"
-    jetpack: str  # its Linux for Tegra, "L4T 36.4.3"; "none" on other machines
+    jetpack: str  # Linux for Tegra, "L4T 36.4.3"; "none" on other machines
 
 
 @cache
 def driver() -> Any:
-    """cuda-python's driver API, initialised. TensorRT can crash without a driver: call this before it.
+    """Return cuda-python's driver API, initialised. Call this before TensorRT, which can crash without it.
 
-    Raises HardwareMissing where there is no cuda-python, no driver or no GPU.
+    Raises HardwareMissing if there is no cuda-python, no driver or no GPU.
     """
     api = _cuda_python("driver")
     try:
@@ -51,7 +51,7 @@ def driver() -> Any:
 
 
 def this_machine() -> Machine:
-    """Return the first GPU of this machine. Raises HardwareMissing where there is none."""
+    """Return this machine, by its first GPU. Raises HardwareMissing if it has none."""
     api = driver()
     kind = api.CUdevice_attribute
     device = _value(api.cuDeviceGet(0))
@@ -74,7 +74,7 @@ class Cuda:
     """The GPU's memory and one stream of work on it. One caller at a time."""
 
     def __init__(self) -> None:
-        """Raises HardwareMissing where there is no GPU, EngineFault where it takes no work."""
+        """Open a stream. Raises HardwareMissing if there is no GPU, EngineFault if the GPU fails."""
         driver()
         self._api = _cuda_python("runtime")
         self._fault = ""
@@ -83,7 +83,10 @@ class Cuda:
         self.stream = int(stream)  # the handle that TensorRT takes
 
     def call(self, name: str, *arguments: object) -> Any:
-        """Return a function of the CUDA runtime without its prefix; what it gives besides the status."""
+        """Call a function of the CUDA runtime, named without prefix; return its value besides the status.
+
+        Raises EngineFault if it fails, or if any call failed before.
+        """
         if self._fault:
             raise EngineFault(f"the GPU failed before: {self._fault}", "start the program again")
         status, *values = getattr(self._api, f"cuda{name}")(*arguments)
@@ -92,65 +95,67 @@ class Cuda:
             raise EngineFault(f"the GPU failed: {self._fault}", "start the program again")
         return values[0] if values else None
 
-    def take(self, size_bytes: int) -> int:
-        """Zeroed memory of the GPU; its address."""
+    def allocate(self, size_bytes: int) -> int:
+        """Allocate zeroed memory of the GPU and return its address."""
         address = int(self.call("Malloc", max(size_bytes, 1)))
         self.call("MemsetAsync", address, 0, size_bytes, self._stream)
         return address
 
-    def give_back(self, address: int) -> None:
-        """Frees what `take` gave; nothing after a fault, when the driver frees it with the process."""
+    def free(self, address: int) -> None:
+        """Free memory of `allocate`. After a fault nothing: then the driver frees it with the process."""
         if not self._fault:
             self.call("Free", address)
 
-    def take_pinned(self, spec: TensorSpec) -> Tensor:
-        """Return an array in memory of the host that the GPU reads and writes by itself."""
+    def allocate_pinned(self, spec: TensorSpec) -> Tensor:
+        """Allocate an array in pinned host memory, which the GPU reads and writes by itself."""
         size = int(np.prod(spec.shape)) * spec.dtype.itemsize
         address = int(self.call("MallocHost", max(size, 1)))
         memory: Any = (ctypes.c_uint8 * size).from_address(address)
         return np.ndarray(spec.shape, spec.dtype, buffer=memory)
 
-    def give_back_pinned(self, array: Tensor) -> None:
-        """Frees what `take_pinned` gave."""
+    def free_pinned(self, array: Tensor) -> None:
+        """Free an array of `allocate_pinned`."""
         if not self._fault:
             self.call("FreeHost", array.ctypes.data)
 
     def copy(self, to: int, source: int, size_bytes: int) -> None:
-        """Put a copy into the stream. Addresses are those of `take` and `take_pinned`."""
+        """Enqueue a copy between addresses of `allocate` and `allocate_pinned`."""
         kind = self._api.cudaMemcpyKind.cudaMemcpyDefault
         self.call("MemcpyAsync", to, source, size_bytes, kind, self._stream)
 
-    def wait(self) -> None:
-        """Until the stream is empty."""
+    def synchronize(self) -> None:
+        """Wait until the stream is empty."""
         self.call("StreamSynchronize", self._stream)
 
     def capture(self, work: Callable[[], bool]) -> Any:
-        """Return a graph of what `work` puts into the stream, for `launch`; nothing runs. None where `work`
-        gives False or does what can't be captured, which harms nothing."""
+        """Return a graph of what `work` enqueues, for `launch_graph`, without running it.
+
+        None if `work` returns False or does what can't be captured; the stream can be used on then.
+        """
         mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self.call("StreamBeginCapture", self._stream, mode)
         worked = work()
         status, graph = self._api.cudaStreamEndCapture(self._stream)
         if not worked or int(status) != 0:
-            self._api.cudaGetLastError()  # it would be told to the next caller
+            self._api.cudaGetLastError()  # clears the error, or the next caller would get it
             return None
         launchable = self.call("GraphInstantiate", graph, 0)
         self.call("GraphDestroy", graph)
         return launchable
 
-    def launch(self, graph: Any) -> None:
-        """Put a captured graph into the stream."""
+    def launch_graph(self, graph: Any) -> None:
+        """Enqueue a captured graph."""
         self.call("GraphLaunch", graph, self._stream)
 
-    def drop(self, graph: Any) -> None:
-        """Frees a captured graph."""
+    def destroy_graph(self, graph: Any) -> None:
+        """Free a captured graph."""
         if not self._fault:
             self.call("GraphExecDestroy", graph)
 
 
 @cache
 def cuda() -> Cuda:
-    """Return the one of this process."""
+    """Return the Cuda of this process."""
     return Cuda()
 
 

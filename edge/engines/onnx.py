@@ -1,4 +1,4 @@
-"""ONNX Runtime as an engine. Buffers are made once; the same memory serves every call."""
+"""ONNX Runtime as an engine. Buffers are allocated once and serve every call."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,18 +29,18 @@ class OnnxEngine:
     """One graph with static shapes on the CPU.
 
     Outputs live in two sets of buffers that take turns: what a call returns stays valid through the next
-    call and is overwritten by the one after. So a cache that comes out of one call can go into the next.
+    call and is overwritten by the one after. So the KV cache that one call returns can go into the next.
     """
 
     def __init__(
         self, model: bytes, threads: int = 1, weights: Path | None = None, prepack: bool = True
     ) -> None:
-        """`model` is an ONNX file; `threads` caps its worker threads. What it keeps outside is in `weights`,
-        a file that nobody else writes; once this returns, its name may go. Without `prepack`, weights stay
-        mapped from there, in place of a faster copy.
+        """Load `model`, the bytes of an ONNX file; `threads` caps its worker threads.
 
-        Raises BundleRefused when ONNX Runtime cannot read it, a shape is not static, or it refers to another
-        file than `weights`.
+        `weights` is the file that its external data is in, which nobody else writes; the file's name may go
+        once this returns. Without `prepack`, weights stay mapped from the file, in place of a faster copy.
+        Raises BundleRefused if ONNX Runtime cannot read the model, a shape is not static, or it refers to
+        another file than `weights`.
         """
         check_outside(model, weights)
         options = _ort.SessionOptions()
@@ -49,14 +49,14 @@ class OnnxEngine:
         # Threads that spin between calls would take a core from the control loop.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        # Without one, ONNX Runtime would read what a graph refers to from the working folder, unverified.
+        # Without a folder, ONNX Runtime would read external data from the working folder, unverified.
         folder = _NOWHERE if weights is None else weights.parent.absolute()
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(folder))
         if not prepack:
             options.add_session_config_entry("session.disable_prepacking", "1")
         try:
             self._session: Any = _ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common base but this
+        except Exception as error:  # ONNX Runtime's exceptions have no other common base
             raise BundleRefused(
                 f"ONNX Runtime cannot load the graph: {error}", "export or download the bundle again"
             ) from error
@@ -66,8 +66,11 @@ class OnnxEngine:
         self._buffers = [_buffers(self.outputs), _buffers(self.outputs)]
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Outputs by name. Raises ValueError when inputs differ from the specs, EngineFault when the engine
-        fails or an output holds NaN or infinity."""
+        """Return the outputs by name.
+
+        Raises ValueError if inputs differ from the specs, EngineFault if the engine fails or an output holds
+        NaN or infinity.
+        """
         outputs = self._buffers[0]
         self._buffers.reverse()
         held: list[Tensor] = []  # ONNX Runtime reads this memory; it must outlive the call
@@ -84,7 +87,7 @@ class OnnxEngine:
             self._binding.bind_output(spec.name, "cpu", 0, spec.dtype, spec.shape, address)
         try:
             self._session.run_with_iobinding(self._binding)
-        except Exception as error:  # see above
+        except Exception as error:  # has no other common base either
             raise EngineFault(f"ONNX Runtime failed: {error}") from error
         for name, value in outputs.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -92,7 +95,7 @@ class OnnxEngine:
         return dict(outputs)
 
     def close(self) -> None:
-        """Frees the session; the engine cannot run any more."""
+        """Free the session; the engine cannot run after that."""
         self._binding = self._session = None
 
 

@@ -1,4 +1,4 @@
-"""The engine of one of a bundle's graphs: TensorRT where the bundle has plans, else ONNX Runtime."""
+"""The engine of one stage of a bundle: TensorRT if the bundle has plans, else ONNX Runtime."""
 
 from edge.bundle.bundle import Bundle
 from edge.engines.cuda import this_machine
@@ -7,19 +7,22 @@ from edge.engines.tensorrt import TensorRTEngine, load_tensorrt
 from edge.errors import BundleRefused
 from edge.interfaces import Engine
 
-# Outputs that are read on the host, whatever graph takes them too.
+# These outputs are read on the host, even if another stage takes them too.
 _READ = frozenset({"logits", "position", "features"})
 
 
-def open_engine(bundle: Bundle, role: str, threads: int = 1) -> Engine:
-    """`threads` counts for ONNX Runtime. Raises BundleRefused where the graph is missing, is not what the
-    manifest says, or its plan was made for another device or TensorRT."""
-    if bundle.manifest.target.engine == "tensorrt" and role in bundle.manifest.graphs:
+def open_engine(bundle: Bundle, stage: str, threads: int = 1) -> Engine:
+    """Open the engine of a stage; `threads` counts for ONNX Runtime.
+
+    Raises BundleRefused if the graph is missing, is not what the manifest says, or its plan was built for
+    another device or TensorRT.
+    """
+    if bundle.manifest.target.engine == "tensorrt" and stage in bundle.manifest.graphs:
         check_plans(bundle)
-        engine: Engine = TensorRTEngine(bundle.read(f"{role}.plan"), _resident(bundle, role))
+        engine: Engine = TensorRTEngine(bundle.read(f"{stage}.plan"), _resident(bundle, stage))
     else:
-        engine = graph_engine(bundle, role, threads)
-    info = bundle.manifest.graphs[role]
+        engine = graph_engine(bundle, stage, threads)
+    info = bundle.manifest.graphs[stage]
     for listed, actual in ((info.inputs, engine.inputs), (info.outputs, engine.outputs)):
         want = sorted((t.name, t.dtype, t.shape) for t in listed)
         if want != sorted((t.name, str(t.dtype), t.shape) for t in actual):
@@ -27,22 +30,25 @@ def open_engine(bundle: Bundle, role: str, threads: int = 1) -> Engine:
     return engine
 
 
-def _resident(bundle: Bundle, role: str) -> frozenset[str]:
-    """Return the outputs of a graph that only ever go into graphs: they stay on the GPU."""
+def _resident(bundle: Bundle, stage: str) -> frozenset[str]:
+    """Return the outputs of a stage that only stages take: they stay on the GPU."""
     graphs = bundle.manifest.graphs
     taken = {spec.name for graph in graphs.values() for spec in graph.inputs} | {"cache"}  # taken as `past`
-    return frozenset({spec.name for spec in graphs[role].outputs} & taken - _READ)
+    return frozenset({spec.name for spec in graphs[stage].outputs} & taken - _READ)
 
 
-def graph_engine(bundle: Bundle, role: str, threads: int = 1) -> OnnxEngine:
-    """Return a graph in ONNX Runtime, whatever it is for."""
+def graph_engine(bundle: Bundle, stage: str, threads: int = 1) -> OnnxEngine:
+    """Open a stage in ONNX Runtime, whatever engine the bundle is for."""
     weights = bundle.weights
-    return OnnxEngine(bundle.read(role), threads, weights.file if weights is not None else None)
+    return OnnxEngine(bundle.read(stage), threads, weights.file if weights is not None else None)
 
 
 def check_plans(bundle: Bundle) -> None:
-    """Raises BundleRefused where the bundle's plans were made for another device or TensorRT, HardwareMissing
-    where there is no GPU or no TensorRT."""
+    """Check that the bundle's plans are for this machine.
+
+    Raises BundleRefused if they were built for another device or TensorRT, HardwareMissing if there is no GPU
+    or no TensorRT.
+    """
     target = bundle.manifest.target
     if not bundle.manifest.plans:
         raise BundleRefused(

@@ -1,7 +1,7 @@
-"""The files that an ONNX graph keeps numbers in, read from its bytes: a robot has no onnx package.
+"""The files that hold an ONNX graph's external data, found in its bytes: a robot has no onnx package.
 
-ONNX Runtime before 1.24, which is all that Python 3.10 has, and TensorRT's parser read whatever file a graph
-names, also `../../`. https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+ONNX Runtime before 1.24, the last for Python 3.10, and TensorRT's parser read whatever file a graph names,
+also `../../`. https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge.errors import BundleRefused
 
-# message -> number of a field -> what lies there; all that leads to a tensor.
+# Message -> number of a field -> message in it; all fields that lead to a tensor.
 FIELDS: dict[str, dict[int, str]] = {
     "Model": {7: "Graph", 20: "TrainingInfo", 25: "Function"},
     "TrainingInfo": {1: "Graph", 2: "Graph"},
@@ -25,22 +25,25 @@ _MOST_LEVELS = 100  # protobuf's own limit
 
 
 def check_outside(onnx: bytes, weights: Path | None) -> None:
-    """Raises BundleRefused if a graph refers to another file than `weights`, beside it; None: to any."""
-    strange = sorted(name for name in outside_files(onnx) if weights is None or name != weights.name)
-    if strange:
+    """Check that a graph refers to no file but `weights`, beside it. Raises BundleRefused if it does."""
+    unknown = sorted(name for name in outside_files(onnx) if weights is None or name != weights.name)
+    if unknown:
         raise BundleRefused(
-            f"cannot load a graph that refers to {strange[0]!r}, which is not the bundle's weights",
+            f"cannot load a graph that refers to {unknown[0]!r}, which is not the bundle's weights",
             "get the bundle from a source that you trust, or export it again",
         )
 
 
 def outside_files(onnx: bytes) -> set[str]:
-    """Names of all files that a serialized model's tensors lie in. Raises BundleRefused for a part of one."""
+    """Return the names of all files that a serialized model's tensors lie in.
+
+    Raises BundleRefused if the model is cut short or not ONNX.
+    """
     try:
         return set(_locations(memoryview(onnx), "Model", 0))
     except (IndexError, RecursionError) as error:
         raise BundleRefused(
-            "cannot load a graph: it is no whole ONNX file", "export or download the bundle again"
+            "cannot load a graph: it is not a whole ONNX file", "export or download the bundle again"
         ) from error
 
 
@@ -49,7 +52,7 @@ def _locations(message: memoryview, kind: str, level: int) -> Iterator[str]:
         raise RecursionError
     if kind == "StringStringEntry":
         entry = list(_parts(message))
-        # protobuf takes the last of each; none of the others is trusted either.
+        # protobuf takes the last entry of each; the others are not trusted either.
         if any(number == 1 and bytes(value) == b"location" for number, value in entry):
             yield from (bytes(value).decode(errors="replace") for number, value in entry if number == 2)
         return
@@ -60,7 +63,7 @@ def _locations(message: memoryview, kind: str, level: int) -> Iterator[str]:
 
 
 def _parts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Fields that hold bytes, by number. Raises IndexError if the message ends within one."""
+    """Yield the fields that hold bytes, by number. Raises IndexError if the message ends within one."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -75,12 +78,15 @@ def _parts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             _, at = _varint(message, at)
         elif kind in (_FIXED64, _FIXED32):
             at += 8 if kind == _FIXED64 else 4
-        elif kind not in (_GROUP, _GROUP_END):  # what a group holds is looked at as if it stood outside of it
+        elif kind not in (
+            _GROUP,
+            _GROUP_END,
+        ):  # a group's content is read as if it stood outside of the group
             raise IndexError
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return the number that starts at `at`, and where the next field does."""
+    """Return the number that starts at `at`, and where the next field starts."""
     value = 0
     for shift in range(0, 70, 7):
         byte = message[at]

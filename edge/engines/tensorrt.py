@@ -1,6 +1,6 @@
-"""A TensorRT plan as an engine. All memory is taken when it opens; a call allocates nothing.
+"""A TensorRT plan as an engine. It allocates all memory when it opens, and none in a call.
 
-Names of `trt` are only those that TensorRT 10.3 to 11 share; a test holds them against all of its versions.
+It uses only names of `trt` that TensorRT 10.3 to 11 share; a test checks them against all versions.
 """
 
 import warnings
@@ -18,7 +18,7 @@ _REBUILD = "`vla-edge build FOLDER_OF_THE_BUNDLE` builds its plans again"
 
 
 def load_tensorrt(edition: str = "tensorrt") -> Any:
-    """TensorRT's Python module. Raises HardwareMissing where it is not installed."""
+    """Return TensorRT's Python module. Raises HardwareMissing if it is not installed."""
     try:
         return import_module(edition)
     except ImportError as error:
@@ -30,8 +30,11 @@ def load_tensorrt(edition: str = "tensorrt") -> Any:
 
 
 class OnDevice:
-    """An output that stayed in the GPU's memory. It goes into another engine as it is, and is read on the
-    host with `np.asarray`. Valid until the engine that made it has run again; its own next input at most."""
+    """An output that stayed in the GPU's memory.
+
+    Another engine takes it as an input without a copy to the host; `np.asarray` copies it there. Valid until
+    its engine runs again; that run may still take it as an input.
+    """
 
     def __init__(self, engine: "TensorRTEngine", spec: TensorSpec, address: int, run: int) -> None:
         self.dtype, self.shape = spec.dtype, spec.shape
@@ -39,34 +42,34 @@ class OnDevice:
 
     @property
     def address(self) -> int:
-        """In the GPU's memory. Raises ValueError where other values lie there by now."""
+        """Its address in the GPU's memory. Raises ValueError if a later run has overwritten it."""
         if self._engine.runs != self._run:
             raise ValueError("the engine has run since: what it left on the GPU was overwritten")
         return self._address
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Tensor:
-        """Return a copy on the host; there is no other kind."""
+        """Return a copy on the host, whatever `copy` asks for."""
         return self._engine.read_back(self).astype(dtype or self.dtype, copy=False)
 
 
 class TensorRTEngine:
-    """One plan with static shapes on the GPU, captured in a CUDA graph. Where that can't be, there is a
-    warning, and `captured` is False.
+    """One plan with static shapes on the GPU, captured in a CUDA graph.
 
-    As with ONNX Runtime, outputs live in two sets of host buffers that take turns: what a call returns stays
-    valid through the next call. Outputs named in `resident` stay on the GPU as `OnDevice`. Their values are
-    not looked at here: NaN in them shows in what is computed from them.
+    A plan that can't be captured runs without, with a warning; `captured` is False then. Outputs live in two
+    sets of host buffers that take turns, as those of ONNX Runtime: what a call returns stays valid through
+    the next call. Outputs named in `resident` stay on the GPU as `OnDevice` and are not checked: NaN in them
+    shows in the outputs that are computed from them.
     """
 
     def __init__(
         self, plan: bytes, resident: frozenset[str] = frozenset(), edition: str = "tensorrt"
     ) -> None:
-        """`plan` is a whole one, from a source that is trusted: loading it runs what it holds.
+        """Load a whole plan. Its source must be trusted: loading runs code in it.
 
-        Raises HardwareMissing without driver, GPU or TensorRT, BundleRefused where TensorRT does not load it
-        or a tensor is not static, EngineFault where the GPU fails.
+        Raises HardwareMissing without driver, GPU or TensorRT, BundleRefused if TensorRT does not load it or
+        a tensor is not static, EngineFault if the GPU fails.
         """
-        self._cuda: Cuda = cuda()  # first: without a driver, TensorRT can crash the process
+        self._cuda: Cuda = cuda()  # comes first: without a driver, TensorRT can crash the process
         trt = load_tensorrt(edition)
         self._logger: Any = trt.Logger(trt.Logger.ERROR)
         self._runtime: Any = trt.Runtime(self._logger)
@@ -78,26 +81,33 @@ class TensorRTEngine:
         self._context: Any = engine.create_execution_context()
         if self._context is None:
             raise HardwareMissing("the GPU has no memory left for the engine", "close what else uses it")
-        self._addresses = {spec.name: self._cuda.take(_bytes(spec)) for spec in self.inputs + self.outputs}
+        self._addresses = {
+            spec.name: self._cuda.allocate(_bytes(spec)) for spec in self.inputs + self.outputs
+        }
         self._resident = resident
-        self._host_inputs = {spec.name: self._cuda.take_pinned(spec) for spec in self.inputs}
+        self._host_inputs = {spec.name: self._cuda.allocate_pinned(spec) for spec in self.inputs}
         read = [spec for spec in self.outputs if spec.name not in resident]
-        self._host_outputs = [{spec.name: self._cuda.take_pinned(spec) for spec in read} for _ in range(2)]
+        self._host_outputs = [
+            {spec.name: self._cuda.allocate_pinned(spec) for spec in read} for _ in range(2)
+        ]
         self.runs = 0
         for name, address in self._addresses.items():
             if not self._context.set_tensor_address(name, address):
                 raise BundleRefused(f"TensorRT does not take '{name}'", _REBUILD)
         self._graph: Any = None
-        self._launch()  # the first time, TensorRT sets itself up; that must not be captured
-        self._cuda.wait()
+        self._launch()  # TensorRT sets itself up in the first run, which must not be captured
+        self._cuda.synchronize()
         self._graph = self._cuda.capture(self._enqueue)
         self.captured = self._graph is not None
         if not self.captured:
             warnings.warn("this engine can't be captured in a CUDA graph and runs without", stacklevel=2)
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Outputs by name. Raises ValueError when inputs differ from the specs, EngineFault when the GPU
-        fails or an output holds NaN or infinity."""
+        """Return the outputs by name.
+
+        Raises ValueError if inputs differ from the specs, EngineFault if the GPU fails or an output holds NaN
+        or infinity.
+        """
         for spec in self.inputs:
             self._put(spec, inputs[spec.name])
         self.runs += 1
@@ -106,7 +116,7 @@ class TensorRTEngine:
         self._host_outputs.reverse()
         for name, value in outputs.items():
             self._cuda.copy(value.ctypes.data, self._addresses[name], value.nbytes)
-        self._cuda.wait()
+        self._cuda.synchronize()
         for name, value in outputs.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise EngineFault(f"the model computed NaN or infinity in '{name}'")
@@ -118,26 +128,26 @@ class TensorRTEngine:
         return outputs | stayed
 
     def read_back(self, value: OnDevice) -> Tensor:
-        """Return a copy of what lies on the GPU. Slow: it takes memory for the way."""
+        """Return a copy on the host. Slow: it allocates pinned memory for the transfer."""
         spec = TensorSpec("", value.dtype, value.shape)
-        pinned = self._cuda.take_pinned(spec)
+        pinned = self._cuda.allocate_pinned(spec)
         self._cuda.copy(pinned.ctypes.data, value.address, pinned.nbytes)
-        self._cuda.wait()
+        self._cuda.synchronize()
         array: Tensor = np.array(pinned)
-        self._cuda.give_back_pinned(pinned)
+        self._cuda.free_pinned(pinned)
         return array
 
     def close(self) -> None:
-        """Frees the engine's memory; it cannot run any more."""
+        """Free the engine's memory; it cannot run after that."""
         if self._graph is not None:
-            self._cuda.drop(self._graph)
+            self._cuda.destroy_graph(self._graph)
         self._graph = None
         self._context = self._engine = self._runtime = None
         for address in self._addresses.values():
-            self._cuda.give_back(address)
+            self._cuda.free(address)
         for buffers in (self._host_inputs, *self._host_outputs):
             for array in buffers.values():
-                self._cuda.give_back_pinned(array)
+                self._cuda.free_pinned(array)
         self._addresses, self._host_inputs, self._host_outputs = {}, {}, []
 
     def _put(self, spec: TensorSpec, value: Tensor | OnDevice) -> None:
@@ -153,7 +163,7 @@ class TensorRTEngine:
 
     def _launch(self) -> None:
         if self._graph is not None:
-            self._cuda.launch(self._graph)
+            self._cuda.launch_graph(self._graph)
         elif not self._enqueue():
             raise EngineFault("TensorRT did not start the engine (its reason is above)")
 

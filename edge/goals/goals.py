@@ -1,4 +1,4 @@
-"""The goals an operator may set, and what each needs."""
+"""The goals that an operator may set, and what each needs."""
 
 import difflib
 import re
@@ -9,14 +9,14 @@ from edge.errors import UsageError
 from edge.records import Goal
 
 MAX_TARGET_CHARS = 64
-# Composing can shorten a text (a Hangul syllable is up to three characters apart), never by more than this.
+# Composing shortens a text by at most this: a decomposed Hangul syllable has up to three characters.
 _MAX_RAW_CHARS = 4 * MAX_TARGET_CHARS
 _SPECIAL = re.compile(r"[<>]|<\||\|>|\[/?[A-Z_]{2,}\]")
 
 
 @dataclass(frozen=True, slots=True)
 class GoalKind:
-    """What one kind of goal does and needs."""
+    """One kind of goal: what it does and what it needs."""
 
     does: str
     needs_target: bool
@@ -33,7 +33,7 @@ GOALS: dict[str, GoalKind] = {
 
 
 def parse_goal(kind: str, target: str | None = None) -> Goal:
-    """Return the goal of that kind and target. Raises UsageError when either is not acceptable."""
+    """Return the goal of that kind and target. Raises UsageError if either is not acceptable."""
     known = GOALS.get(kind)
     if known is None:
         near = difflib.get_close_matches(kind[:64].lower().replace("-", "_"), GOALS, n=1, cutoff=0.5)
@@ -49,7 +49,7 @@ def parse_goal(kind: str, target: str | None = None) -> Goal:
 
 
 def check_target(target: str) -> str:
-    """Return the target stripped and composed (NFC). Raises UsageError when it is not fit for a prompt."""
+    """Return the target stripped and composed (NFC). Raises UsageError if it is not fit for a prompt."""
     stripped = target.strip()
     text = stripped if len(stripped) > _MAX_RAW_CHARS else unicodedata.normalize("NFC", stripped)
     if not text:

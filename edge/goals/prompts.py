@@ -23,7 +23,7 @@ _LIST_BOX = (
 
 
 def _chat(box: str | None) -> dict[str, str]:
-    """Plain questions. Without a box to ask for, presence can be asked, but nothing can be followed."""
+    """Return plain questions; without one for boxes, a model can find a target but not follow it."""
     templates = {
         "find_object": box or _PRESENT,
         "describe_scene": _DESCRIBE,
@@ -100,6 +100,6 @@ def family_prompt(family: str, goal: Goal) -> str:
 
 
 def asks_for_boxes(family: str, kind: str) -> bool:
-    """Whether the answer to this goal's prompt carries boxes. One that does not must never move the robot."""
+    """Return whether the answer to this goal's prompt has boxes; one without must never move the robot."""
     template = TEMPLATES.get(family, {}).get(kind)
     return template in ("detect {target}", _KOSMOS_BOX, _FLORENCE_BOX, _JSON_BOXES, _LIST_BOX)

@@ -17,8 +17,8 @@ _ARTICLES = ("a", "an", "the")
 def check_target(bundle: Bundle, goal: Goal) -> Goal:
     """Return the goal with its target in the bundle's own words: lowercase, no article, singular.
 
-    Raises BundleRefused when the bundle was not made for such a goal, and UsageError, with the nearest known
-    names, when a closed vocabulary lacks a word of the target.
+    Raises BundleRefused if the bundle was not made for such a goal, and UsageError, with the nearest known
+    names, if a closed vocabulary lacks a word of the target.
     """
     manifest = bundle.manifest
     check_goal(bundle, goal)
@@ -34,10 +34,12 @@ def check_target(bundle: Bundle, goal: Goal) -> Goal:
 
 
 def check_goal(bundle: Bundle, goal: Goal) -> None:
-    """Raises BundleRefused when the bundle was not made for such a goal, or would have to drive a robot by an
-    answer without boxes."""
+    """Check that the bundle was made for such a goal and can drive a robot by it.
+
+    Raises BundleRefused if not, also if the robot would have to drive by answers without boxes.
+    """
     manifest = bundle.manifest
-    able = [kind for kind in manifest.goals if not _drives_blind(bundle, kind)]
+    able = [kind for kind in manifest.goals if not _drives_without_boxes(bundle, kind)]
     hint = f"it can do: {', '.join(able)}"
     if goal.kind not in manifest.goals:
         raise BundleRefused(f"bundle '{manifest.name}' cannot do {goal.kind}", hint)
@@ -49,7 +51,7 @@ def check_goal(bundle: Bundle, goal: Goal) -> None:
         )
 
 
-def _drives_blind(bundle: Bundle, kind: str) -> bool:
+def _drives_without_boxes(bundle: Bundle, kind: str) -> bool:
     moves = kind in GOALS and GOALS[kind].moves
     grounds = bundle.manifest.policy == "grounding"
     return moves and grounds and not asks_for_boxes(bundle.manifest.family, kind)
@@ -57,7 +59,7 @@ def _drives_blind(bundle: Bundle, kind: str) -> bool:
 
 def _known_word(word: str, vocabulary: Vocabulary) -> str:
     known = (*vocabulary.kinds, *vocabulary.colours)
-    # "cups", "boxes", and the Korean for "the colour red".
+    # A plural such as "cups" and "boxes", or the Korean for "the colour red".
     for candidate in (word, word.removesuffix("s"), word.removesuffix("es"), word.removesuffix("색")):
         if candidate in known:
             return candidate

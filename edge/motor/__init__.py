@@ -1,1 +1,1 @@
-"""The motor process: the last word on every command, and the only owner of the actuator."""
+"""The motor process: it decides on every command last, and it alone owns the actuator."""

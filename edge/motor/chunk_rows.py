@@ -13,7 +13,7 @@ Row = tuple[complex, float]  # (linear x + y * 1j in m/s, angular in rad/s)
 
 
 def malformed(chunk: ActionChunk, dims: int) -> str:
-    """What is wrong with the shape, the row time or the values of a chunk; empty if nothing is."""
+    """Return what is wrong with the shape, the row time or a value of a chunk; empty if nothing is."""
     values = chunk.values
     if values.ndim != 2 or values.shape[1] != dims or values.shape[0] == 0:
         return f"chunk has shape {values.shape}, not (rows, {dims})"
@@ -25,7 +25,7 @@ def malformed(chunk: ActionChunk, dims: int) -> str:
 
 
 def jumps(before: Row, after: Row, limits: MotorLimits) -> bool:
-    """Whether a base can't be meant to go from one row to the other at once."""
+    """Return True if the change from one row to the next is an outlier."""
     return (
         abs(after[0] - before[0]) > limits.linear_jump_m_s
         or abs(after[1] - before[1]) > limits.angular_jump_rad_s
@@ -34,16 +34,17 @@ def jumps(before: Row, after: Row, limits: MotorLimits) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class LimitedChunk:
-    """A well-formed chunk with its rows cut to what a base may do."""
+    """A well-formed chunk, with its rows cut to what the base may be driven at."""
 
     chunk: ActionChunk
     rows: tuple[Row, ...]
-    clamped: bool  # a value was beyond the limits
+    clamped: bool  # True if a value was beyond the limits
 
     @classmethod
     def from_chunk(cls, chunk: ActionChunk, spec: ActionSpec, limits: MotorLimits) -> "LimitedChunk":
-        """Cut each value to the range of `spec`, then each vector to the length that `limits` allow."""
-        values = np.clip(chunk.values.astype(np.float64), spec.low, spec.high)
+        """Cut each value to `spec`, each vector to the length in `limits`, then what the wheels can't do."""
+        wanted = chunk.values.astype(np.float64)
+        values = np.minimum(np.maximum(wanted, spec.low), spec.high)
         rows: list[Row] = []
         for x, y, angular in values.tolist():
             linear = clipped(complex(x, y), limits.linear_m_s)
@@ -54,13 +55,13 @@ class LimitedChunk:
         return cls(chunk, tuple(rows), bool((np.abs(limited - chunk.values) > 1e-6).any()))
 
     def index(self, now_ns: int) -> int:
-        """Number of the row for this time; `len(rows)` if all have elapsed."""
-        # Compared as a float first: a tiny dt_s must not make a huge integer.
+        """Return the number of the row that holds at this time; `len(rows)` if all have elapsed."""
+        # The limit is applied to a float: a tiny dt_s must not make a huge integer.
         rows_passed = max(0.0, (now_ns - self.chunk.t0_ns) / 1e9 / self.chunk.dt_s)
         return math.floor(min(rows_passed + 1e-9, float(len(self.rows))))
 
     def row(self, now_ns: int) -> Row | None:
-        """The row for this time; None if all have elapsed or the chunk is not valid any more."""
+        """Return the row that holds at this time; None if all have elapsed or the chunk is not valid now."""
         index = self.index(now_ns)
         if index >= len(self.rows) or now_ns >= self.chunk.valid_until_ns:
             return None

@@ -1,4 +1,4 @@
-"""The runtime's end of the motor process."""
+"""Start the motor process and talk to it: the runtime's end."""
 
 import contextlib
 import os
@@ -17,18 +17,18 @@ from edge.motor.limits import MotorLimits
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
 from edge.records import ActionChunk, MotorStatus
 
-SILENCE_LIMIT_NS = 500_000_000  # 25 ticks without a word
-GRACE_S = 0.2  # for a status that is under way, when the newest one is old
-LAST_WORDS_S = 2.0  # between the end of the socket and the end of the process
+SILENCE_LIMIT_NS = 500_000_000  # 25 ticks without a status
+GRACE_S = 0.2  # wait for a status that is under way, if the newest one is old
+EXIT_LIMIT_S = 2.0  # from the end of the socket to the exit of the process
 _ERRORS: dict[int, type[EdgeError]] = {
     error.exit_code: error for error in (EdgeError, UsageError, SafetyStop, HardwareMissing, BundleRefused)
 }
 
 
 class MotorProcess(Closing):
-    """A running motor process. Use as a context manager, or `close` it. For one thread; `stop` for any.
+    """A running motor process, to be closed. It is for one thread; only `stop` may be called from any.
 
-    Every method but `close` raises MotorFault once the process is gone, `status` also when it is silent.
+    Every method but `close` raises MotorFault if the process is gone, `status` also if it is silent.
     Don't fork without exec while it runs: a child that keeps the socket open hides this process's death from
     it (the age of the newest frame still stops it).
     """
@@ -43,10 +43,10 @@ class MotorProcess(Closing):
     def start(
         cls, uri: str, limits: MotorLimits | None = None, rate_hz: float = 50.0, timeout_s: float = 15.0
     ) -> "MotorProcess":
-        """Spawn it and wait for its first status: the actuator is open, locked, disarmed.
+        """Start a motor process and wait for its first status: the actuator is open, locked, disarmed.
 
-        Raises what stopped it: UsageError for a bad address or rate, HardwareMissing for a port that is not
-        there, taken or not permitted, MotorFault when nothing is heard within `timeout_s`.
+        Raises UsageError for a bad address or rate, HardwareMissing if a port is not there, taken or not
+        permitted, MotorFault if there is no status within `timeout_s`.
         """
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "edge.motor.process", "--fd", str(there.fileno()), "--motors", uri]
@@ -74,11 +74,11 @@ class MotorProcess(Closing):
         return self._child.pid
 
     def send(self, chunk: ActionChunk) -> None:
-        """Hand over a plan. Raises ValueError for one too long for a message (about 300 rows of 3)."""
+        """Send a chunk to follow. Raises ValueError if it is too long for a message (about 300 rows of 3)."""
         self._send(chunk)
 
     def arm(self) -> None:
-        """Ask to arm, also after a latched stop; `status().state` tells when it has happened, or why not."""
+        """Request arming, also after a latched stop. `status()` tells if it has happened, or why not."""
         self._send(Arm())
 
     def stop(self, reason: str) -> None:
@@ -86,10 +86,10 @@ class MotorProcess(Closing):
         self._send(Stop(reason))
 
     def status(self) -> MotorStatus:
-        """The newest report, not older than 0.5 s."""
+        """Return the newest status, at most 0.5 s old. Raises MotorFault if there is none."""
         self._receive()
         if self._age_ns() > SILENCE_LIMIT_NS:
-            # Maybe it is us who were asleep, and the newest ones no longer fitted into the socket.
+            # This process may have been suspended, and newer statuses did not fit into the socket.
             self._wait(GRACE_S)
             if (age_ns := self._age_ns()) > SILENCE_LIMIT_NS:
                 limit_ms = SILENCE_LIMIT_NS / 1e6
@@ -100,14 +100,14 @@ class MotorProcess(Closing):
 
     def close(self, timeout_s: float = 3.0) -> int:
         """Brake, disarm and end it; returns its exit code. Kills it only after twice `timeout_s`."""
-        with contextlib.suppress(OSError):  # gone already: nothing to ask
+        with contextlib.suppress(OSError):  # the process is gone already
             self._control.send(encode(Quit()), socket.MSG_DONTWAIT)
-        for ask in (signal.SIGTERM, signal.SIGKILL):
+        for sent in (signal.SIGTERM, signal.SIGKILL):
             try:
                 self._child.wait(timeout_s)
                 break
             except subprocess.TimeoutExpired:
-                self._child.send_signal(ask)
+                self._child.send_signal(sent)
         self._control.close()
         return self._child.wait()
 
@@ -121,7 +121,7 @@ class MotorProcess(Closing):
             raise self._fault() from error
 
     def _receive(self) -> None:
-        """Take all that has come."""
+        """Read the messages that are there."""
         while True:
             try:
                 packet = self._control.recv(MAX_BYTES, socket.MSG_DONTWAIT)
@@ -152,7 +152,7 @@ class MotorProcess(Closing):
             while self._newest is None:
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
-                    raise MotorFault(f"motor process said nothing within {timeout_s:g} s")
+                    raise MotorFault(f"motor process reported nothing within {timeout_s:g} s")
                 self._wait(left_s)
         except MotorFault as fault:
             if self._failure is None:
@@ -161,10 +161,10 @@ class MotorProcess(Closing):
             raise error(self._failure.message, self._failure.hint) from fault
 
     def _fault(self) -> MotorFault:
-        """Why the process is gone, in its own words where it left some."""
+        """Make the error for a process that is gone, from its Failure if it sent one."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(LAST_WORDS_S)
-        # A reset is reported once, ahead of what was sent before it.
+            self._child.wait(EXIT_LIMIT_S)
+        # A reset is reported once, before the messages that were sent ahead of it.
         for _ in range(2):
             with contextlib.suppress(OSError):
                 while packet := self._control.recv(MAX_BYTES, socket.MSG_DONTWAIT):
@@ -177,8 +177,8 @@ class MotorProcess(Closing):
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the folder that this package was imported from."""
+    """Return this environment, with the folder that this package was imported from on PYTHONPATH."""
     root = str(Path(edge.__file__).parent.parent) if edge.__file__ else "."
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    # numpy's threads would only be in the way of a process that adds three numbers.
+    # More threads of numpy would only delay a process that adds three numbers.
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

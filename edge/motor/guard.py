@@ -1,10 +1,11 @@
-"""Follows action chunks and decides alone when to stop. Pure: no clock, no input or output, deterministic.
+"""Follow action chunks and decide alone when to stop. Pure: no clock, no input or output, deterministic.
 
 - The age of the newest followed frame, counted from its capture, is the only sign of life. A chunk is
-  followed up to `follow_age_s`, then braked at maximum deceleration, at zero by `zero_age_s`, and latched.
-  A plan slower than full speed takes less time to brake and is followed longer by so much: it is at zero by
-  the same age, after a shorter way.
-- A chunk that is malformed, not finite, from the future or of low confidence brakes to zero without latching.
+  followed up to `follow_age_s`; then the base brakes at maximum deceleration, stands by `zero_age_s`, and is
+  latched. A chunk slower than full speed takes less time to brake and is followed longer by so much: the base
+  stands by the same age, after a shorter way.
+- A chunk that is malformed, not finite, from the future or of low confidence makes the base brake to zero
+  without latching.
 - A chunk that is not newer than what came before is ignored; the age of the current one goes on counting.
 - A chunk that jumps (a reversal in one frame) is set aside, and followed when the next chunk agrees with it.
 - A frame captured before arming is never followed: a reset is not a restart. A first command far from zero
@@ -23,26 +24,26 @@ from edge.motor.slew import clipped, slew
 from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, StopCause, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
-# Jerk and acceleration are never integrated over more than this many periods after a stall.
+# After a stall, jerk and acceleration are integrated over at most this many periods.
 MAX_STALL_PERIODS = 2
 
 
 @dataclass(slots=True)
 class GuardCounts:
-    """What happened to the chunks so far."""
+    """Counts of the chunks so far, by what became of them."""
 
     accepted: int = 0
-    clamped: int = 0  # accepted, but with values beyond the limits
-    malformed: int = 0  # width, horizon, dt, NaN or Inf
-    future: int = 0
+    clamped: int = 0  # accepted, with values cut to the limits
+    malformed: int = 0  # wrong width, horizon or row time; NaN or Inf
+    future: int = 0  # their frame is yet to be captured
     repeated: int = 0  # duplicated, replayed or out of order
-    early: int = 0  # of a frame captured before arming
+    early: int = 0  # their frame was captured before arming
     old: int = 0  # too old when it arrived
     unsure: int = 0  # confidence below the limit
-    jumps: int = 0
+    jumps: int = 0  # between two rows, or away from the chunk before
 
     def refusals(self, messages: int = 0) -> Refusals:
-        """Those that were not followed, and `messages` that were no chunks at all."""
+        """Return the counts of chunks that were not followed, and `messages` that could not be read."""
         return Refusals(
             self.malformed,
             self.future,
@@ -56,15 +57,16 @@ class GuardCounts:
 
     @property
     def refused(self) -> int:
-        """All chunks that were not followed."""
+        """Number of chunks that were not followed."""
         return self.refusals().total
 
 
 class Guard:
-    """The state machine of the motor process. Times are CLOCK_MONOTONIC ns, passed in.
+    """The state machine of the motor process. All times are CLOCK_MONOTONIC ns that the caller passes in.
 
-    `spec` names the three axes of a base and bounds them together with `limits`; `period_ns` is how long a
-    setpoint holds, so that none outlives what it is allowed. Raises UsageError for another kind of spec.
+    `spec` names the three axes of a base and bounds them together with `limits`. A setpoint holds for
+    `period_ns`, in (0, 100 ms], so braking begins that much earlier. Raises UsageError if `spec` is not a
+    base's, or the period is out of range.
     """
 
     def __init__(
@@ -88,7 +90,7 @@ class Guard:
         self._stepped_ns: int | None = None
         self._seen = (-1, -1)  # (t0_ns, decision) of the newest chunk in order
         self._frame_ns = 0  # t0_ns of the newest chunk that was followed
-        self._brake_age_ns = self._follow_age_ns  # of that frame, when braking begins
+        self._brake_age_ns = self._follow_age_ns  # age of that frame from which on it is braked
         self._followed: LimitedChunk | None = None
         self._set_aside: Row | None = None
         self._linear, self._linear_accel = 0j, 0j
@@ -96,24 +98,24 @@ class Guard:
 
     @property
     def decision(self) -> int:
-        """Number of the decision being followed; -1 is none."""
+        """Number of the decision that is followed; -1 if there is none."""
         return self._followed.chunk.decision if self._followed is not None else -1
 
     @property
     def moving(self) -> bool:
-        """Whether the last setpoint was not zero."""
+        """True if the last setpoint was not zero."""
         return self._linear != 0 or self._angular != 0
 
     @property
     def zero_ns(self) -> int | None:
-        """When a stop's braking reaches zero, for a `step` between two ticks; None with nothing to brake."""
+        """Time at which a stop's braking reaches zero, for a `step` between ticks; None if nothing brakes."""
         if self._stepped_ns is None or not self.moving or self.state is not MotorState.RAMPING:
             return None
         braking_s = self.limits.braking_s(abs(self._linear), abs(self._angular))
-        return self._stepped_ns + math.ceil(braking_s * 1e9) + 1000  # and a rounding
+        return self._stepped_ns + math.ceil(braking_s * 1e9) + 1000  # for roundings
 
     def arm(self, now_ns: int) -> bool:
-        """Allow motion: DISARMED or LATCHED to HOLDING. While still moving nothing changes, and False."""
+        """Go from DISARMED or LATCHED to HOLDING. Does nothing and returns False while the base brakes."""
         if self.state in (MotorState.HOLDING, MotorState.FOLLOWING):
             return True
         if self.moving or self.state is MotorState.RAMPING:
@@ -132,7 +134,7 @@ class Guard:
             self.state = MotorState.LATCHED
 
     def follow(self, chunk: ActionChunk, now_ns: int) -> bool:
-        """Take a chunk as the plan to follow. False when it was refused; `reason` and `counts` say why."""
+        """Take a chunk to follow. Returns False if it is refused; `reason` and `counts` tell why."""
         if self.state not in (MotorState.HOLDING, MotorState.FOLLOWING):
             return False
         if (chunk.t0_ns, chunk.decision) <= self._seen or chunk.decision < self._seen[1]:
@@ -145,13 +147,13 @@ class Guard:
             self.counts.future += 1
             return self._hold(f"frame is {lead_ns / 1e6:.0f} ms in the future")
         self._seen = (chunk.t0_ns, chunk.decision)
-        if not chunk.confidence >= self.limits.min_confidence:  # NaN is not sure either
+        if not chunk.confidence >= self.limits.min_confidence:  # so that NaN is refused too
             self.counts.unsure += 1
             return self._hold(f"confidence {chunk.confidence:.2f} (limit {self.limits.min_confidence:.2f})")
         return self._follow_valid(chunk, now_ns)
 
     def step(self, now_ns: int) -> Velocity:
-        """The setpoint for this tick. Brakes and latches by age; never NaN, never beyond a limit."""
+        """Compute the setpoint for this tick. Brakes and latches by age; never NaN, never beyond a limit."""
         if self._stepped_ns is None:
             self._stepped_ns = now_ns
         elapsed_ns = max(0, now_ns - self._stepped_ns)
@@ -171,7 +173,7 @@ class Guard:
         return Velocity(self._linear.real + 0.0, self._linear.imag + 0.0, self._angular.real + 0.0)
 
     def _hold(self, reason: str) -> bool:
-        """Brake to zero without latching; a valid chunk may move again."""
+        """Brake to zero without latching: the next valid chunk moves the base again."""
         self._drop_chunk()
         self.state, self.reason = MotorState.HOLDING, reason
         return False
@@ -208,7 +210,7 @@ class Guard:
         return True
 
     def _agrees(self, row: Row, now_ns: int) -> bool:
-        """Whether `row` continues the current plan, or the outlier that was set aside before it."""
+        """Return True if `row` continues the current chunk, or the outlier that was set aside before it."""
         current = self._followed.row(now_ns) if self._followed is not None else None
         if current is None or not jumps(current, row, self.limits):
             return True
@@ -218,7 +220,7 @@ class Guard:
         return False
 
     def _age_to_brake_ns(self, rows: Iterable[Row]) -> int:
-        """The age from which on these rows are braked, by the fastest that the base is or will be."""
+        """Compute the age from which on these rows are braked, from the highest speed of base and rows."""
         linear, angular = abs(self._linear), abs(self._angular)
         for row in rows:
             linear, angular = max(linear, abs(row[0])), max(angular, abs(row[1]))
@@ -228,7 +230,7 @@ class Guard:
         return f"newest frame is {age_ns / 1e6:.0f} ms old (limit {limit_ns / 1e6:.0f} ms)"
 
     def _target(self, now_ns: int) -> Row | None:
-        """The row to follow now, or None to brake."""
+        """Return the row to follow now, or None to brake. Latching by age begins here."""
         if self.state is not MotorState.FOLLOWING or self._followed is None:
             return None
         age_ns = now_ns - self._followed.chunk.t0_ns
@@ -236,7 +238,7 @@ class Guard:
             self.state, self.cause = MotorState.RAMPING, StopCause.STALE_PLAN
             self.reason = self._age_text(age_ns, self._brake_age_ns)
             if self._set_aside is not None:
-                self.reason += ", and the plan after it jumped away from it"
+                self.reason += ", and the chunk after it jumped away from it"
             return None
         row = self._followed.row(now_ns)
         if row is None:
@@ -260,7 +262,7 @@ class Guard:
         self._angular = clipped(self._angular, limits.angular_rad_s)
 
     def _brake(self, dt_s: float) -> None:
-        """Straight toward zero at maximum deceleration, without a jerk limit."""
+        """Slow down straight toward zero at maximum deceleration, without a jerk limit."""
         self._linear = clipped(
             self._linear, max(0.0, abs(self._linear) - self.limits.linear_decel_m_s2 * dt_s)
         )
@@ -270,12 +272,12 @@ class Guard:
         self._linear_accel = self._angular_accel = 0j
 
     def _cap_by_age(self, now_ns: int) -> None:
-        """No faster than what brakes to zero by `zero_age_s`, counting the period that a setpoint holds."""
+        """Limit the speed to what can be braked by `zero_age_s`, less the period that a setpoint holds."""
         left_s = max(0.0, (self._zero_age_ns - (now_ns + self._period_ns - self._frame_ns)) / 1e9)
         self._linear = clipped(self._linear, self.limits.linear_decel_m_s2 * left_s)
         self._angular = clipped(self._angular, self.limits.angular_decel_rad_s2 * left_s)
 
     def _keep_to_arcs(self) -> None:
-        """Limit the turn to what the wheels can follow: the speed may lag behind the one that was planned."""
+        """Limit the turn to what the wheels can follow: the speed may lag behind its row's."""
         x, y, turn = self.limits.allowed(self._linear.real, self._linear.imag, self._angular.real)
         self._linear, self._angular = complex(x, y), complex(turn)

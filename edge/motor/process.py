@@ -1,8 +1,8 @@
-"""The motor process: `python -m edge.motor.process --fd N --motors URI`. Started by `edge.motor.client`.
+"""Run the motor process: `python -m edge.motor.process --fd N --motors URI`. `edge.motor.client` starts it.
 
-It owns the actuator alone, in a session of its own, and outlives the runtime long enough to stop the base.
-It brakes to zero on its own when its socket ends, on SIGTERM, and whenever the guard or the watch says so.
-Exit codes as in edge.errors; 0 when asked to quit, 4 when the runtime vanished.
+It alone owns the actuator, in a session of its own, and outlives the runtime long enough to stop the base.
+It brakes to zero when its socket ends, on SIGTERM, and whenever the guard or the watch decides to.
+Exit codes are those of edge.errors: 0 after a request to quit or SIGTERM, 4 if the runtime vanished.
 """
 
 import argparse
@@ -27,14 +27,14 @@ from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode
 from edge.records import ActionChunk, MotorState, MotorStatus, StopCause, Velocity
 
 RATE_RANGE_HZ = (20.0, 200.0)
-ARM_LIMIT_NS = 1_500_000_000  # for the base to say that it is armed
-MAX_MESSAGES = 64  # a flood must not eat the tick
+ARM_LIMIT_NS = 1_500_000_000  # from a request to arm to feedback that the base is armed
+MAX_MESSAGES = 64  # read at once: a flood of messages must not delay a tick
 SUSPEND_LIMIT_NS = 100_000_000
 FIFO_PRIORITY = 20
 
 
 class MotorLoop:
-    """The loop around guard and driver. It is its own clock, so that waiting for a tick hears the socket."""
+    """The loop around guard and driver. It is its own clock, so that it reads messages while it waits."""
 
     def __init__(self, control: socket.socket, motors: Motors, guard: Guard, period_ns: int) -> None:
         self._control = control
@@ -45,18 +45,19 @@ class MotorLoop:
         self._sent = Velocity()
         self._feedback = Feedback(armed=False)
         self._refused_messages = 0
-        self._arm_asked_ns: int | None = None
+        self._arming_since_ns: int | None = None
         self._note = ""  # why arming failed
         self._ended = False  # the other end of the socket is gone
         self._leaving = False
-        self.terminated = False  # by SIGTERM; only noted, since a handler runs between any two lines
+        # SIGTERM's handler sets this and does no more, since it may run between any two lines.
+        self.terminated = False
         self._asleep_ns = _asleep_ns()
 
     def now_ns(self) -> int:
         return time.monotonic_ns()
 
     def sleep_until(self, deadline_ns: int) -> None:
-        """Wait, while taking messages. A stop begins and ends when it is due, not at the next tick."""
+        """Wait and read messages meanwhile. A stop begins and ends when it is due, not at the next tick."""
         while (now_ns := self.now_ns()) < deadline_ns:
             zero_ns = self._guard.zero_ns
             if zero_ns is not None and zero_ns <= now_ns:
@@ -69,7 +70,7 @@ class MotorLoop:
                 self._sent = self._motors.write(self._guard.step(self.now_ns()))
 
     def run(self) -> None:
-        """Until asked to leave and at zero. Raises SafetyStop when the runtime vanished."""
+        """Run until the drive has ended and the base stands. Raises SafetyStop if the runtime vanished."""
         while not (self._leaving and not self._guard.moving):
             self._ticker.wait()
             self._drain()
@@ -82,12 +83,12 @@ class MotorLoop:
     def _leave(self, reason: str, cause: StopCause) -> None:
         """Brake to zero, then end `run`."""
         self._guard.stop(reason, cause)
-        self._arm_asked_ns = None
+        self._arming_since_ns = None
         self._leaving = True
 
     def _tick(self) -> None:
         now_ns = self.now_ns()
-        # After a suspend the clock stands as if no time had passed, and so do all ages.
+        # The clock stands still while the computer sleeps, so no age shows that it slept.
         asleep_ns = _asleep_ns()
         if asleep_ns - self._asleep_ns > SUSPEND_LIMIT_NS:
             slept_s = (asleep_ns - self._asleep_ns) / 1e9
@@ -99,28 +100,28 @@ class MotorLoop:
         self._report(now_ns)
 
     def _supervise(self, now_ns: int) -> None:
-        if self._arm_asked_ns is not None:
-            self._continue_arming(self._arm_asked_ns, now_ns)
+        if self._arming_since_ns is not None:
+            self._continue_arming(self._arming_since_ns, now_ns)
         elif self._guard.state in (MotorState.HOLDING, MotorState.FOLLOWING) and (
             objection := self._watch.judge(self._feedback, self._sent, now_ns)
         ):
             self._guard.stop(objection.reason, objection.cause)
 
-    def _continue_arming(self, asked_ns: int, now_ns: int) -> None:
-        """Ask the base until it says that it is armed; only then may the guard move."""
+    def _continue_arming(self, since_ns: int, now_ns: int) -> None:
+        """Request arming until the feedback confirms it; only then may the guard move the base."""
         if self._feedback.armed and not self._feedback.fault:
-            self._arm_asked_ns, self._note = None, ""
+            self._arming_since_ns, self._note = None, ""
             self._watch.reset()
             self._guard.arm(now_ns)
-        elif now_ns - asked_ns > ARM_LIMIT_NS:
-            self._arm_asked_ns = None
+        elif now_ns - since_ns > ARM_LIMIT_NS:
+            self._arming_since_ns = None
             why = self._feedback.fault or f"the base did not arm within {ARM_LIMIT_NS / 1e9:.1f} s"
             self._note = f"not armed: {why}"
         else:
             self._motors.arm()
 
     def _drain(self) -> bool:
-        """Take what has come. True when some of it asks for braking."""
+        """Read the messages that are there. Returns True if one of them demands braking."""
         urgent = False
         for _ in range(MAX_MESSAGES):
             if self._ended:
@@ -148,23 +149,23 @@ class MotorLoop:
             case ActionChunk():
                 self._guard.follow(message, self.now_ns())
             case Arm():
-                self._ask_to_arm()
+                self._start_arming()
             case Stop():
-                self._arm_asked_ns = None
+                self._arming_since_ns = None
                 self._guard.stop(message.reason)
             case Quit():
-                self._leave("asked to quit", StopCause.QUIT)
+                self._leave("the runtime ended the drive", StopCause.QUIT)
             case _:
                 self._refused_messages += 1
         return isinstance(message, Stop | Quit)
 
-    def _ask_to_arm(self) -> None:
+    def _start_arming(self) -> None:
         if low := low_battery(self._feedback):
             self._note = f"not armed: {low}"
         elif self._guard.moving or self._leaving:
             self._note = "not armed: still braking"
         else:
-            self._arm_asked_ns, self._note = self.now_ns(), ""
+            self._arming_since_ns, self._note = self.now_ns(), ""
 
     def _report(self, now_ns: int) -> None:
         guard = self._guard
@@ -186,12 +187,12 @@ class MotorLoop:
 
 
 def _asleep_ns() -> int:
-    """How long this computer has slept since it booted."""
+    """Return how long this computer has slept since it booted, ns."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
 
 
 def _send(control: socket.socket, message: Message) -> None:
-    # A slow reader costs itself a status, never the base a tick. `_drain` notices one that is gone.
+    # A slow reader misses a status, and no tick is late for it. `_drain` notices a reader that is gone.
     with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
         control.send(encode(message), socket.MSG_DONTWAIT)
 
@@ -206,7 +207,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _raise_priority() -> None:
-    # Without the permission the loop runs at normal priority, which its tick counters show.
+    # Without this permission the loop runs at normal priority; its counts of missed ticks show the cost.
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIFO_PRIORITY))
 
@@ -218,7 +219,7 @@ def _drive(control: socket.socket, motors: Motors, limits: MotorLimits, period_n
         loop.terminated = True
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    # All that lives now lives until the end: nothing is left to collect, so no tick waits for it.
+    # All objects that exist now exist until the end, so no tick need wait for a collection.
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -226,18 +227,27 @@ def _drive(control: socket.socket, motors: Motors, limits: MotorLimits, period_n
 
 
 def main(argv: list[str]) -> int:
-    """Run until the base is stopped for good; returns the exit code and leaves last words on the socket."""
-    # The terminal's signals are for the runtime; this process must be there to stop the base after it.
+    """Run until the base is stopped for good. Returns the exit code; a Failure on the socket tells why."""
+    # The terminal's signals are for the runtime: this process must still be there to stop the base.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     arguments = _arguments(argv)
-    control = socket.socket(fileno=arguments.fd)
-    motors: Motors | None = None
+    with socket.socket(fileno=arguments.fd) as control:
+        try:
+            _serve(control, arguments)
+        except EdgeError as error:
+            _send(control, Failure(error.exit_code, error.message, error.hint))
+            return error.exit_code
+    return 0
+
+
+def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
+    """Open the motors, drive them until the loop ends, then stop and close them. Raises EdgeError."""
+    if not RATE_RANGE_HZ[0] <= arguments.rate_hz <= RATE_RANGE_HZ[1]:
+        raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
+    limits = MotorLimits.from_json(arguments.limits)
+    motors = open_motors(arguments.motors)
     try:
-        if not RATE_RANGE_HZ[0] <= arguments.rate_hz <= RATE_RANGE_HZ[1]:
-            raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
-        limits = MotorLimits.from_json(arguments.limits)
-        motors = open_motors(arguments.motors)
         if arguments.rate_hz > motors.max_rate_hz:
             raise UsageError(
                 f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} setpoints a "
@@ -246,15 +256,10 @@ def main(argv: list[str]) -> int:
             )
         _raise_priority()
         _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
-    except EdgeError as error:
-        _send(control, Failure(error.exit_code, error.message, error.hint))
-        return error.exit_code
     finally:
-        if motors is not None:
-            motors.stop()
-            motors.close()
-    return 0
+        motors.stop()
+        motors.close()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # pragma: no cover - runs in a process of its own, which every drive starts
     sys.exit(main(sys.argv[1:]))

@@ -1,10 +1,10 @@
-"""Approaching a velocity under acceleration and jerk limits, in the plane. Vectors are complex numbers."""
+"""Approach a velocity in the plane under acceleration and jerk limits. Vectors are complex numbers."""
 
 import math
 
 
 def clipped(vector: complex, limit: float) -> complex:
-    """`vector`, shortened to the length `limit` where it is longer."""
+    """Shorten `vector` to the length `limit` if it is longer."""
     length = abs(vector)
     return vector if length <= limit else vector * (limit / length)
 
@@ -18,10 +18,11 @@ def slew(
     jerk: float,
     dt_s: float,
 ) -> tuple[complex, complex]:
-    """The next velocity and its acceleration, `dt_s` (> 0) later.
+    """Compute the velocity `dt_s` (> 0) seconds later, and the acceleration that leads to it.
 
-    |change| <= decel * dt_s and growth of the speed <= accel * dt_s always hold; the jerk limit yields to
-    both, to a target of zero, and to landing exactly on the target.
+    |change| <= decel * dt_s and growth of the speed <= accel * dt_s always hold. The jerk limit yields to
+    both, to a target of zero, and to landing exactly on the target. Units are m/s or rad/s and their
+    derivatives.
     """
     gap = target - velocity
     if target == 0:
@@ -31,7 +32,7 @@ def slew(
         wanted = clipped(gap * 1e9, min(decel if slowing else accel, _eased(abs(gap), jerk, dt_s)))
     chosen = clipped(last_accel + clipped(wanted - last_accel, jerk * dt_s), decel)
     change = chosen * dt_s
-    # The last step lands on the target exactly, instead of passing it or missing it by a rounding.
+    # The last step lands on the target exactly, and neither passes it nor misses it by a rounding.
     lands = (change * gap.conjugate()).real >= abs(gap) ** 2 * (1 - 1e-9)
     after = target if lands else velocity + change
     after = clipped(after, abs(velocity) + accel * dt_s)
@@ -39,8 +40,8 @@ def slew(
 
 
 def _eased(gap: float, jerk: float, dt_s: float) -> float:
-    """The acceleration from which whole steps of falling jerk end exactly where the gap closes."""
+    """Compute the acceleration from which steps of full negative jerk end just where the gap closes."""
     unit = jerk * dt_s
     steps = 2 * gap / (unit * dt_s)
-    # sqrt(1/4 + steps) - 1/2, written so that a tiny gap does not vanish in the difference.
+    # This is sqrt(1/4 + steps) - 1/2, written so that a tiny gap does not vanish in the difference.
     return unit * steps / (math.sqrt(0.25 + steps) + 0.5)

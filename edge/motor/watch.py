@@ -1,4 +1,4 @@
-"""What the actuator itself says against motion: disarmed, faulty, low on battery, not doing as told."""
+"""Find what an actuator's feedback has against motion: disarmed, faulty, low on battery, off its setpoint."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from edge.records import StopCause, Velocity
 MIN_BATTERY_FRACTION = 0.1
 LINEAR_TOLERANCE_M_S = 0.2
 ANGULAR_TOLERANCE_RAD_S = 0.5
-DISAGREE_LIMIT_NS = 1_000_000_000  # longer than the base needs to follow a new command
+DISAGREE_LIMIT_NS = 1_000_000_000  # a base needs less to follow a new command
 STALE_ODOMETRY_NS = 1_000_000_000
 
 
@@ -22,17 +22,17 @@ class Objection:
 
 
 class Watch:
-    """Judges each feedback against what was sent. Times are CLOCK_MONOTONIC ns, passed in."""
+    """Compares each feedback with what was sent. Times are CLOCK_MONOTONIC ns that the caller passes in."""
 
     def __init__(self) -> None:
         self._agreed_ns: int | None = None
 
     def reset(self) -> None:
-        """Forget the past: the base was just armed."""
+        """Forget the past, since the base was just armed."""
         self._agreed_ns = None
 
     def judge(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
-        """Why the armed base must stop now; None when it need not."""
+        """Return why the armed base must stop now; None if it need not."""
         if feedback.fault:
             return Objection(StopCause.BASE_FAULT, feedback.fault)
         if not feedback.armed:
@@ -44,7 +44,7 @@ class Watch:
     def _disagreement(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
         odometry = feedback.odometry
         if odometry is None:
-            return None  # this base does not measure itself
+            return None  # this base does not measure its motion
         if (age_ns := now_ns - odometry.stamp_ns) > STALE_ODOMETRY_NS:
             limit_ms = STALE_ODOMETRY_NS / 1e6
             reason = f"newest odometry is {age_ns / 1e6:.0f} ms old (limit {limit_ms:.0f} ms)"
@@ -61,13 +61,13 @@ class Watch:
             return None
         return Objection(
             StopCause.BASE_DISAGREES,
-            f"the base does not do as told: off by {linear_m_s:.2f} m/s and {angular_rad_s:.2f} rad/s "
-            f"for {DISAGREE_LIMIT_NS / 1e9:.0f} s",
+            f"the base does not follow its setpoints: off by {linear_m_s:.2f} m/s "
+            f"and {angular_rad_s:.2f} rad/s for {DISAGREE_LIMIT_NS / 1e9:.0f} s",
         )
 
 
 def low_battery(feedback: Feedback) -> str:
-    """Why the battery forbids motion; empty when it does not, or the base does not know."""
+    """Return why the battery forbids motion; empty if it does not, or the base does not measure it."""
     fraction = feedback.battery_fraction
     if fraction is None or fraction >= MIN_BATTERY_FRACTION:
         return ""

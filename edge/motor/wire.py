@@ -1,4 +1,4 @@
-"""The binary messages between the runtime and the motor process, one per packet of a SOCK_SEQPACKET pair.
+"""Encode the messages between the runtime and the motor process, one per packet of a SOCK_SEQPACKET pair.
 
 Layout: magic (4 bytes), version (u8), kind (u8), payload length (u16), CRC-32 of all the rest (u32), payload.
 Little-endian. `decode(encode(message))` gives the message back.
@@ -16,7 +16,7 @@ from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusal
 
 VERSION = 3
 MAX_BYTES = 4096  # a longer packet is refused unread
-MAX_TEXT_BYTES = 512  # longer reasons are cut
+MAX_TEXT_BYTES = 512  # longer texts are cut
 
 _MAGIC = b"vlaM"
 _HEADER = struct.Struct("<4sBBHI")
@@ -49,9 +49,9 @@ class Quit:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last words of the motor process: why it never started, or why it exits."""
+    """The last message of the motor process: why it did not start, or why it exits."""
 
-    exit_code: int  # of edge.errors
+    exit_code: int  # an exit code of edge.errors
     message: str
     hint: str
 
@@ -61,7 +61,7 @@ _KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Fail
 
 
 def encode(message: Message) -> bytes:
-    """One packet. Raises ValueError for what does not fit: a chunk over MAX_BYTES, a number over 64 bits."""
+    """Make one packet. Raises ValueError for a chunk over MAX_BYTES or a number over 64 bits."""
     try:
         payload = _payload(message)
     except struct.error as error:
@@ -74,13 +74,13 @@ def encode(message: Message) -> bytes:
 
 
 def decode(packet: bytes) -> Message:
-    """The message in one packet. Raises ValueError for any bytes that `encode` did not make."""
+    """Read the message in one packet. Raises ValueError if `encode` did not make these bytes."""
     if not _HEADER.size <= len(packet) <= MAX_BYTES:
         raise ValueError(f"message of {len(packet)} bytes is not in [{_HEADER.size}, {MAX_BYTES}]")
     magic, version, kind, length, crc = _HEADER.unpack_from(packet)
     payload = packet[_HEADER.size :]
     if magic != _MAGIC or version != VERSION:
-        raise ValueError(f"message of another kind of speaker: {magic!r} version {version}")
+        raise ValueError(f"message of another protocol: {magic!r} version {version}")
     if kind >= len(_KINDS) or length != len(payload):
         raise ValueError(f"message kind {kind} with {len(payload)} of {length} bytes")
     if crc != zlib.crc32(payload, zlib.crc32(bytes((version, kind)))):
@@ -148,7 +148,7 @@ class _Reader:
 
 
 def _pack_text(text: str) -> bytes:
-    # Cut between characters; lone surrogates cannot be written.
+    # The text is cut between characters. Lone surrogates are replaced: UTF-8 can't hold them.
     raw = text.encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore").encode()
     return len(raw).to_bytes(2, "little") + raw
 

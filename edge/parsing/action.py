@@ -1,4 +1,4 @@
-"""The way in: strict grounding first, then JSON, then free text."""
+"""The parser's functions: strict grounding is tried first, then JSON, then free text."""
 
 from dataclasses import replace
 from typing import Any, cast
@@ -10,7 +10,7 @@ from edge.parsing.locations import ANY_LOCATION, Detections, grounding_format, r
 from edge.parsing.strict import MAX_TEXT_BYTES, Rejected, looks_like_json, read_json, too_long
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
-CENTRED = 0.05  # of the width: nearer to the middle than this is straight ahead
+CENTRED = 0.05  # a box within this share of the width from the middle is straight ahead
 _VELOCITY_KEYS = ("linear_x", "linear_y", "angular_z")
 _KEYS = frozenset({"action", "type", "target", "confidence", *_VELOCITY_KEYS})
 
@@ -23,28 +23,28 @@ def parse_detections(
     image_size: tuple[int, int] | None = None,
     confidence: float = 1.0,
 ) -> Detections:
-    """Return the boxes in a model's answer. An empty family is told by the text's own marks.
+    """Return the boxes in a model's answer; the text's own marks tell the family if `family` is empty.
 
-    `target` labels boxes of formats that carry no label; `image_size` is (height, width) of what the model
-    saw, for families that answer in pixels. Never raises: a text not exactly in the format gives a reason.
+    `target` labels boxes without a label; `image_size` is (height, width) in pixels of the model's input, for
+    families that answer in pixels. Never raises: text that is not exactly in the format gives a reason.
     """
     return read_locations(_decoded(text), family, target, image_size, confidence)
 
 
 def parse_action(text: str | bytes, family: str = "", base: BaseSpec = DEFAULT_BASE) -> ParsedAction:
-    """What a model's text asks a robot on that base to do.
+    """Return the action that a model's text asks a robot on this base for.
 
-    Never raises; what can't be read does not move.
+    Never raises; text that can't be read moves nothing.
     """
-    said = _decoded(text)
-    excess = too_long(said)
+    decoded = _decoded(text)
+    excess = too_long(decoded)
     if excess:
-        return action(ActionType.UNKNOWN, 0.0, excess, said[:MAX_TEXT_BYTES])
-    if grounding_format(said) or ANY_LOCATION.search(said):
-        return _grounded(read_locations(said, family, "", None, 1.0), said, base)
-    if looks_like_json(said):
-        return _from_json(said, base)
-    return parse_free_text(said, base)
+        return action(ActionType.UNKNOWN, 0.0, excess, decoded[:MAX_TEXT_BYTES])
+    if grounding_format(decoded) or ANY_LOCATION.search(decoded):
+        return _grounded(read_locations(decoded, family, "", None, 1.0), decoded, base)
+    if looks_like_json(decoded):
+        return _from_json(decoded, base)
+    return parse_free_text(decoded, base)
 
 
 def _decoded(text: str | bytes) -> str:
@@ -52,7 +52,7 @@ def _decoded(text: str | bytes) -> str:
 
 
 def _grounded(found: Detections, text: str, base: BaseSpec) -> ParsedAction:
-    """Towards the first box: turn while it is off centre, else approach."""
+    """Return the action towards the first box: turn while it is off centre, else approach."""
     if not found:
         return action(ActionType.UNKNOWN, 0.0, found.reason, text)
     detection = found.detections[0]
@@ -62,10 +62,10 @@ def _grounded(found: Detections, text: str, base: BaseSpec) -> ParsedAction:
         if abs(error) > CENTRED
         else Velocity(linear_x_m_s=APPROACH_SHARE * base.linear_m_s)
     )
-    made = action(
+    parsed = action(
         ActionType.NAVIGATE, 0.8, "grounded " + detection.label, text, velocity, detection.label, base
     )
-    return replace(made, detections=found.detections)
+    return replace(parsed, detections=found.detections)
 
 
 def _from_json(text: str, base: BaseSpec) -> ParsedAction:
@@ -82,20 +82,20 @@ def _json_action(value: Any, text: str, base: BaseSpec) -> ParsedAction:
     unknown = sorted(entry.keys() - _KEYS)
     if unknown:
         raise Rejected(f"unknown key '{unknown[0][:20]}' in the action")
-    said = entry.get("action", entry.get("type"))
+    name = entry.get("action", entry.get("type"))
     target = entry.get("target") or ""
-    if not isinstance(said, str) or not isinstance(target, str) or ("action" in entry and "type" in entry):
+    if not isinstance(name, str) or not isinstance(target, str) or ("action" in entry and "type" in entry):
         raise Rejected("JSON without one action and a target in words")
     confidence = _in_range(entry, "confidence", 0.0, 1.0, 0.8)
     speeds = [_in_range(entry, key, -1000.0, 1000.0, 0.0) for key in _VELOCITY_KEYS]
-    if said.lower() not in {kind.value for kind in ActionType}:
+    if name.lower() not in {kind.value for kind in ActionType}:
         if entry.keys() & set(_VELOCITY_KEYS):
-            raise Rejected(f"unknown action '{said[:20]}' with velocities")
-        read = parse_free_text(said, base)
+            raise Rejected(f"unknown action '{name[:20]}' with velocities")
+        read = parse_free_text(name, base)
         sure = min(read.confidence, confidence)
         velocity = Velocity(read.linear_x_m_s, read.linear_y_m_s, read.angular_z_rad_s)
         return action(read.type, sure, read.reason, text, velocity, target or read.target, base)
-    kind = ActionType(said.lower())
+    kind = ActionType(name.lower())
     moving = kind not in (ActionType.STOP, ActionType.UNKNOWN)
     if not moving and any(speeds):
         return action(ActionType.STOP, 0.1, f"says {kind.value} and gives velocities", text)

@@ -1,4 +1,4 @@
-"""What the readers of each language hand to the judge in freetext.py."""
+"""The cues that the reader of each language finds, for the judge in freetext.py."""
 
 from dataclasses import dataclass
 
@@ -13,24 +13,24 @@ SLOW, CAREFUL, FAST = 0.5, 0.3, 1.5
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One verb of a text and what came with it. Speeds are unscaled; several directions may conflict."""
+    """One verb of a text with its direction, target and negation; directions may conflict."""
 
     type: ActionType
     negated: bool = False
-    ways: frozenset[str] = frozenset()  # left right forward back, as said for this verb
+    ways: frozenset[str] = frozenset()  # left right forward back, all that the text gives this verb
     target: str = ""
-    step: int = 0  # 1 is what comes after "then"
-    purpose: bool = False  # "to reach the cup": says why, not what
-    doubt: str = ""  # why this verb is no order as it stands
-    factor: float = 1.0
+    step: int = 0  # order in time: 1 comes after "then"
+    purpose: bool = False  # "to reach the cup" gives the reason, not the action
+    doubt: str = ""  # why this verb alone is not an order; empty if it is
+    factor: float = 1.0  # scale of the speed
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """All that was read in one text."""
+    """All that one text says."""
 
     cues: tuple[Cue, ...] = ()
-    doubt: str = ""  # why nothing in the text can be relied on: a hedge, a question
-    denial: str = ""  # "cannot find", "there is no"
-    sides: frozenset[str] = frozenset()  # left, right: where something is said to be
-    blocked: bool = False  # the way ahead is said not to be free
+    doubt: str = ""  # why the whole text is unreliable: a hedge, a question
+    denial: str = ""  # why the text denies something: "cannot find", "there is no"
+    sides: frozenset[str] = frozenset()  # left, right: the sides where the text places something
+    blocked: bool = False  # the text says that the way ahead is not free

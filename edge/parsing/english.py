@@ -1,4 +1,4 @@
-"""Reads an English sentence into cues: an order starts with its verb, or with words that lead to one."""
+"""Reading of an English sentence: an order starts with its verb, or with words that lead to it."""
 
 import re
 from dataclasses import dataclass, field, replace
@@ -32,11 +32,11 @@ _NOT_A_SIDE_AFTER = frozenset("i you we i'm it is are has have had robot".split(
 
 @dataclass(slots=True)
 class _State:
-    """What goes over from one segment of the sentence to the next."""
+    """The state that one segment of the sentence passes to the next."""
 
     cues: list[Cue] = field(default_factory=list[Cue])
     step: int = 0
-    bare: bool = False  # the last cue was a "go" or "come" of which nothing else was said
+    bare: bool = False  # the last cue was "go" or "come" and nothing else
     negated: bool = False
     pending: bool = False  # "do not, under any circumstances, …": the negation waits for its verb
     leading: list[str] = field(default_factory=list[str])  # "to the left, please move"
@@ -48,12 +48,11 @@ class _State:
 def read(text: str) -> Reading:
     """Return the cues of one sentence."""
     plain = text.lower().translate(_PLAIN_QUOTES)
-    reported = words.REPORTED.search(plain)
-    if reported:
+    if words.REPORTED.search(plain):
         return Reading(denial="reports what something says")
-    asked = plain.rstrip().endswith("?") and not _REQUEST.search(plain)
+    question = plain.rstrip().endswith("?") and not _REQUEST.search(plain)
     hedge = words.HEDGE.search(plain)
-    doubt = f"hedged: '{hedge[0]}'" if hedge else "a question" if asked else ""
+    doubt = f"hedged: '{hedge[0]}'" if hedge else "a question" if question else ""
     denial = words.DENIAL.search(plain)
     rewritten = _rewritten(" ".join(plain.split()))
     speeds = [words.SPEED[token] for token in _TOKEN.findall(rewritten) if token in words.SPEED]
@@ -102,7 +101,7 @@ def _has_verb(segment: list[str]) -> bool:
 
 
 def _enter(state: _State, mark: str) -> None:
-    """What a conjunction or a pause changes."""
+    """Change the state at a conjunction or a pause."""
     if mark in _PAUSE or mark in ("but", "then", "so", "by", "to"):
         state.negated = False
     if mark in _PAUSE or mark in ("then", "but"):
@@ -140,31 +139,31 @@ def _segment(state: _State, mark: str, tokens: list[str]) -> None:
 
 
 def _only_ways(tokens: list[str]) -> bool:
-    said = _SIDE_AFTER.issuperset(tokens) and bool(_ways(tokens, 0))
-    return said and not any(_base(tokens, at) for at in range(len(tokens)))
+    directed = _SIDE_AFTER.issuperset(tokens) and bool(_ways(tokens, 0))
+    return directed and not any(_base(tokens, at) for at in range(len(tokens)))
 
 
 def _directions_only(state: _State, mark: str, tokens: list[str]) -> None:
-    """ "… and right", "…, not left": belongs to the verb before."""
+    """Add a segment of directions alone, such as "… and right" or "…, not left", to the verb before it."""
     if not state.cues or any(token not in _SIDE_AFTER for token in tokens):
         return
     last = state.cues[-1]
-    said = _ways(tokens, 0)
-    if not said or last.type not in (ActionType.MOVE, ActionType.TURN) or mark == "":
+    ways = _ways(tokens, 0)
+    if not ways or last.type not in (ActionType.MOVE, ActionType.TURN) or mark == "":
         return
     if state.negated and not last.negated:
         return
     if mark in ("and", "or", ",", "nor") and state.step == last.step and last.negated == state.negated:
-        state.cues[-1] = replace(last, ways=last.ways | said, doubt="")
+        state.cues[-1] = replace(last, ways=last.ways | ways, doubt="")
         state.choice = state.choice or (mark == "or" and not last.negated)
     elif last.doubt and not last.ways:
-        state.cues[-1] = replace(last, ways=said, doubt="")  # "turn not left but right"
+        state.cues[-1] = replace(last, ways=ways, doubt="")  # "turn not left but right"
     elif not (last.negated and mark == ","):
-        state.cues.append(replace(last, ways=said, step=state.step, negated=state.negated, doubt=""))
+        state.cues.append(replace(last, ways=ways, step=state.step, negated=state.negated, doubt=""))
 
 
 def _verb(tokens: list[str], negated: bool) -> Cue | None:
-    """Return the order of one segment, if its first verb is one."""
+    """Return the cue of a segment's first verb if it is an order or its negation."""
     leads = True
     stop: Cue | None = None
     for at, token in enumerate(tokens):
@@ -189,7 +188,7 @@ def _verb(tokens: list[str], negated: bool) -> Cue | None:
 
 
 def _base(tokens: list[str], at: int) -> str:
-    """Return the base form of the verb at that place, or an empty text."""
+    """Return the base form of the verb at an index; empty if there is no verb."""
     token = tokens[at]
     if token in words.BASE:
         return token
@@ -201,7 +200,7 @@ def _base(tokens: list[str], at: int) -> str:
 
 
 def _is_noun(tokens: list[str], at: int) -> bool:
-    """ "the turn", "your hold", "your next move": not verbs here."""
+    """Return whether the verb is used as a noun: "the turn", "your hold", "your next move"."""
     return at > 0 and tokens[at - 1] in words.ARTICLES | {"next", "best"}
 
 
@@ -212,9 +211,8 @@ def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: boo
         ways = _ways(tokens[:at], 0)  # "straight ahead go", "to the left turn"
     if kind is ActionType.AVOID:
         sides = frozenset(words.WAYS[token] for token in rest if token in ("left", "right"))
-        if (rest[:1] == ["to"] or base != "avoid") and not _noun(
-            rest
-        ):  # "dodge to the left" says where to, not where it is
+        if (rest[:1] == ["to"] or base != "avoid") and not _noun(rest):
+            # "dodge to the left" names where to go, not where the thing is.
             sides = frozenset("right" if side == "left" else "left" for side in sides)
         return Cue(kind, negated, sides, _noun(rest))
     if kind in (ActionType.MOVE, ActionType.TURN):
@@ -240,14 +238,14 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
     if kind is ActionType.TURN:
         return Cue(kind, negated, target=target, doubt="" if negated else "no direction to turn to")
     known = words.ADVERB | words.SPEED.keys() | words.LEAD
-    strange = next((token for token in rest if token not in known), None)
-    if strange is not None or base not in words.PLAIN_MOVE:
+    unknown = next((token for token in rest if token not in known), None)
+    if unknown is not None or base not in words.PLAIN_MOVE:
         return Cue(kind, negated, doubt="" if negated else f"unclear where to {base}")
     return Cue(kind, negated, frozenset({"forward"}))
 
 
 def _ways(tokens: list[str], start: int) -> frozenset[str]:
-    """Return the directions said from there on; "left" only where it is one, not a verb or part of a name."""
+    """Return the directions from `start` on; "left" and "right" count only if they are directions."""
     found: set[str] = set()
     for at in range(start, len(tokens)):
         token = tokens[at]

@@ -1,4 +1,4 @@
-"""English words of the parser. They are matched whole, never inside of others."""
+"""English words of the parser, matched whole, never as parts of other words."""
 
 import re
 
@@ -28,15 +28,15 @@ _GERUNDS = {
 BASE: dict[str, ActionType] = {word: kind for kind, words in _VERBS.items() for word in words.split()}
 
 
-def _forms() -> dict[str, str]:
-    """Gerund to base form."""
-    made = dict(_GERUNDS)
+def _gerunds() -> dict[str, str]:
+    """Return the base form of each gerund."""
+    forms = dict(_GERUNDS)
     for word in BASE:
-        made.setdefault((word[:-1] if word.endswith("e") else word) + "ing", word)
-    return made
+        forms.setdefault((word[:-1] if word.endswith("e") else word) + "ing", word)
+    return forms
 
 
-GERUND = _forms()
+GERUND = _gerunds()
 THIRD = {word + ("es" if word.endswith(("o", "ch", "ss")) else "s"): word for word in BASE}
 DEFAULT_WAYS = {
     "reverse": frozenset({"back"}),
@@ -44,7 +44,7 @@ DEFAULT_WAYS = {
     "backup": frozenset({"back"}),
     "turnaround": frozenset({"left"}),
 }
-# Verbs that mean "forward" when nothing else is said.
+# These verbs mean "forward" without a direction.
 PLAIN_MOVE = frozenset("go move drive proceed advance continue walk roll travel run head".split())
 
 WAYS = {
@@ -83,7 +83,7 @@ BLOCKED = re.compile(
     r"(?:blocked|obstructed|(?:not|n't|never) (?:be )?(?:clear|free|open|safe))\b|\b(?:is|are|was)n't clear\b"
 )
 
-# What may stand before the verb of an order.
+# These words may stand before the verb of an order.
 LEAD = frozenset(
     "please just now ok okay so also kindly immediately robot i we you i'll you'll we'll will should"
     " must need needs"
@@ -127,7 +127,7 @@ NOUN_ENDS = (
     | NEGATION
 )
 
-# Idioms, rewritten to plain words before the words are read. Order matters.
+# Idioms become plain words before the words are read, in this order.
 _STOPPED = (
     r"hang on|(?:kill|cut) the (?:engine|motor|power)s?|hold (?:on|still|it|up|there|(?:your |the"
     r" )?position)|stand (?:by|still|there|down)|be still|sit still"

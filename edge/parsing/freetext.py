@@ -1,4 +1,4 @@
-"""Free text, English or Korean, to one action. What is not surely an order does not move the robot."""
+"""Free text, English or Korean, to one action. Text that is not surely an order does not move the robot."""
 
 import re
 import unicodedata
@@ -22,7 +22,7 @@ _SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)")
 
 
 def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
-    """What a sentence in English or Korean asks a base for."""
+    """Return the action that a text in English or Korean asks a base for."""
     composed = unicodedata.normalize("NFC", text)
     readings = [_read(part) for part in _SENTENCE.split(composed) if part.strip()]
     sides = frozenset[str]().union(*(reading.sides for reading in readings))
@@ -40,7 +40,7 @@ def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
 
 
 def _located(cue: Cue, sides: frozenset[str]) -> Cue:
-    """ "There is a wall on the left. Avoid it.": the side was said before."""
+    """Give an avoided thing the side of an earlier sentence: "There is a wall on the left. Avoid it."."""
     if cue.type is ActionType.AVOID and not cue.ways and len(sides) == 1:
         return replace(cue, ways=sides)
     return cue
@@ -65,7 +65,7 @@ def action(
     target: str = "",
     base: BaseSpec = DEFAULT_BASE,
 ) -> ParsedAction:
-    """An action that the base can drive; one that is not confident enough carries no motion."""
+    """Return an action that the base can drive; one with too little confidence has no velocity."""
     v = base.possible(velocity) if confidence >= MIN_CONFIDENCE else ZERO
     return ParsedAction(
         kind,
@@ -109,7 +109,7 @@ def _judge(reading: Reading, text: str, base: BaseSpec) -> ParsedAction:
 
 
 def _no_order(reading: Reading, text: str) -> ParsedAction:
-    on = any(cue.type is ActionType.STOP for cue in reading.cues)  # "do not stop" is no order to stop
+    on = any(cue.type is ActionType.STOP for cue in reading.cues)  # "do not stop" is not an order to stop
     if any(cue.type in _MOTION for cue in reading.cues) and not on:
         return action(ActionType.STOP, 0.2 if reading.doubt else 0.8, "says not to move", text)
     if reading.cues:
@@ -149,7 +149,7 @@ def _conflict(reading: Reading, main: list[Cue], steered: list[Cue]) -> str:
 
 
 def _velocity(cues: list[Cue], base: BaseSpec) -> Velocity:
-    """The sum of what goes on at once; each axis is set at most once."""
+    """Return the sum of the cues that apply at once; each axis is set at most once."""
     speed_m_s, turn_rad_s = SPEED_SHARE * base.linear_m_s, TURN_SHARE * base.angular_rad_s
     x = y = z = 0.0
     explicit = any(cue.type is not ActionType.AVOID and cue.ways for cue in cues)
@@ -161,7 +161,7 @@ def _velocity(cues: list[Cue], base: BaseSpec) -> Velocity:
         elif cue.type is ActionType.TURN:
             z = z or cue.factor * sideways * turn_rad_s
         elif cue.type is ActionType.AVOID:
-            # Away from the side that it is on; where none is said, a turn on the spot is the harmless guess.
+            # Turn away from the side that it is on; without a side, a turn on the spot is harmless.
             away = -sideways if cue.ways & {"left", "right"} else float(not explicit)
             z = z or cue.factor * away * turn_rad_s
         elif cue.type is ActionType.NAVIGATE:

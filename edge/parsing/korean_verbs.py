@@ -22,9 +22,9 @@ _GO = (
 )
 _COME = rf"(?:와{_END_AFTER_A}|오{_END_AFTER_STEM}|오너라|옵니다|온다|온|올|왔\w*)"
 
-# Type, direction that the verb implies, traits, and how a word starts that is this verb. The first that fits
-# counts. Traits: "plain" goes forward when nothing else is said, "carries" moves its object instead of the
-# robot when it has one, "noun" is a noun too, "find" searches.
+# Each row has the type, the direction that the verb implies, its traits, and how a word of it starts; the
+# first row that matches counts. Traits: "plain" goes forward without a direction, "carries" moves its object
+# instead of the robot if it has one, "noun" is a noun too, "find" searches.
 _TABLE = (
     (
         ActionType.STOP,

@@ -11,7 +11,7 @@ NEGATED = re.compile(
 )
 SHORT_NEGATION = frozenset(("안", "못"))
 PAST = re.compile(r"[았었했갔왔섰렸췄졌혔겼났됐뒀웠줬]")
-# A verb that ends so, with a noun after it, describes that noun: "움직이는 공".
+# A verb with such an end describes the noun after it: "움직이는 공".
 ADNOMINAL = re.compile(r"(?:는|던|은|한|된|인|간|돈|온|춘|린|할|갈|돌|을|출|일|올|릴|난|선|킨|시킬|날|설)$")
 AFTERWARDS = frozenset(
     "다음 다음에 후 후에 뒤 뒤에 나서 그다음 그다음에 이후 이후에 나중에 다음엔 다음은".split()
@@ -101,9 +101,11 @@ BLOCKED = re.compile(
     r"막혀|막힌|막혔|막았|막고|가로막|길이\s?없|(?:길|앞|통로|경로)[이가은는]?\s?(?:안전|"
     r"비어)[^.]{0,3}지\s?(?:않|못)|위험"
 )
-ASKS = re.compile(r"(?:까|까요|나요|는가|는가요|는지|을까|[아어해]도\s?돼요|되나|될까|할까|니)\s*\?*\s*$")
-ASKED_WORD = re.compile(r"어디|무엇|무슨|뭐|왜|어느|누가|누구|어떻게|몇")
-# What may stand around an English order: "stop 해 주세요".
+QUESTION_END = re.compile(
+    r"(?:까|까요|나요|는가|는가요|는지|을까|[아어해]도\s?돼요|되나|될까|할까|니)\s*\?*\s*$"
+)
+QUESTION_WORD = re.compile(r"어디|무엇|무슨|뭐|왜|어느|누가|누구|어떻게|몇")
+# These words may stand around an English order: "stop 해 주세요".
 POLITE_DO = re.compile(r"(?:하세요|해줘|해라|해|하십시오|합니다|하자|주세요|줘|좀|제발|지금|로봇|[\s.!,])*")
 REQUEST = re.compile(r"줄래|주시겠|주실|줄\s?수|줄수|주겠|주세요|주십시오|주시|줘|할래|하시겠")
 CLOCK = (

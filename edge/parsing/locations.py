@@ -1,4 +1,4 @@
-"""Each family's grounding format, read strictly: a text that is not exactly in it gives no detection."""
+"""The grounding formats of the families, read strictly: text not exactly in one gives no detection."""
 
 import re
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from edge.parsing.strict import Rejected, looks_like_json, number, read_json, to
 from edge.records import Box, Detection
 
 MAX_LOCATIONS = 64
-MAX_AREA = 0.9  # of the image; a larger box is a model that saw nothing
-EDGE = 1 / 32  # one cell of the coarsest grid (Kosmos-2): closer than this is at the edge
+MAX_AREA = 0.9  # share of the image; models give larger boxes when they see nothing
+EDGE = 1 / 32  # a corner within one cell of the coarsest grid, Kosmos-2's, is at the edge
 MAX_LABEL_CHARS = 64
 
 ANY_LOCATION = re.compile(r"<(?:loc|patch_index)|<seg[0-9]|</?object>")
@@ -31,7 +31,7 @@ _DENIAL = re.compile(r"\b(?:no|not|none|never|without|cannot)\b|n't|없|않|아�
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What a text grounds. The reason says why there is nothing, or which boxes were refused."""
+    """The boxes in a text; the reason is why there are none, or why some were refused."""
 
     detections: tuple[Detection, ...] = ()
     reason: str = ""
@@ -42,8 +42,10 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    target: str  # the label of a box that carries none
-    image_size: tuple[int, int] | None  # (height, width) in pixels that the model saw
+    """The caller's part of what a text means."""
+
+    target: str  # label of boxes without one
+    image_size: tuple[int, int] | None  # (height, width) in pixels of the model's input
 
 
 Raw = tuple[str, float, float, float, float]  # label, y0, x0, y1, x1 divided by height and width
@@ -103,7 +105,7 @@ def _florence(text: str, context: _Context) -> list[Raw]:
 
 
 def _patch_box(first: int, last: int) -> tuple[float, float, float, float]:
-    """Corners of a box on Kosmos-2's 32x32 grid: cell centres, or cell borders where it is one cell thin."""
+    """Return a box of Kosmos-2's 32x32 grid: from cell centres, or cell borders if it is one cell thin."""
     (y0, x0), (y1, x1) = divmod(first, 32), divmod(last, 32)
     if y0 == y1 or x0 == x1:
         return y0 / 32, x0 / 32, (y1 + 1) / 32, (x1 + 1) / 32
@@ -199,7 +201,7 @@ def _without_end(text: str) -> str:
 
 
 def grounding_format(text: str) -> str:
-    """Return the family whose grounding format the text is meant in, by its own marks; empty when in none."""
+    """Return the family whose marks the text has; empty if it has none."""
     if "<patch_index" in text or "<object>" in text:
         return "kosmos-2"
     if "<loc_" in text:
@@ -214,7 +216,7 @@ def grounding_format(text: str) -> str:
 
 
 def _refusal(raw: Raw) -> str:
-    """Why a well-formed box is not believed; empty when it is."""
+    """Return why a well-formed box is refused; empty if it is not."""
     _, y0, x0, y1, x1 = raw
     if min(y0, x0, y1, x1) < 0 or max(y0, x0, y1, x1) > 1:
         return "a corner is outside of the image"
@@ -231,13 +233,13 @@ def _refusal(raw: Raw) -> str:
 def read_locations(
     text: str, family: str, target: str, image_size: tuple[int, int] | None, confidence: float
 ) -> Detections:
-    """parse_detections for a text that is already a str."""
+    """Return the boxes in a text, as `parse_detections` does for bytes too."""
     excess = too_long(text)
     if excess:
         return Detections(reason=excess)
     name = family or grounding_format(text)
     if _NONE.fullmatch(text):
-        return Detections(reason="the model says that there is none")
+        return Detections(reason="the text says that there is none")
     reader = _READERS.get(name)
     if reader is None:
         return Detections(reason=f"{family} has no grounding format" if family else "no grounding format")

@@ -1,4 +1,4 @@
-"""Numbers and JSON as a model may write them: bounded, ASCII, finite, and nothing guessed."""
+"""Numbers and JSON in a model's text: bounded, ASCII, finite, and never guessed."""
 
 import json
 import re
@@ -12,19 +12,19 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 class Rejected(ValueError):
-    """The text is not in the format it claims to be in. Never leaves this package."""
+    """The text is not in the format that it seems to be in. Never leaves this package."""
 
 
 def too_long(text: str) -> str:
-    """Why the text is too long to be read; empty when it is not."""
-    if len(text) > MAX_TEXT_BYTES:  # so a text of any size costs nothing
+    """Return why the text is too long to read; empty if it is not."""
+    if len(text) > MAX_TEXT_BYTES:  # before it is encoded: a text of any size costs nothing
         return f"text is {len(text)} characters long (limit {MAX_TEXT_BYTES} bytes)"
     size = len(text.encode("utf-8", "surrogatepass"))
     return f"text is {size} bytes long (limit {MAX_TEXT_BYTES})" if size > MAX_TEXT_BYTES else ""
 
 
 def number(text: str) -> float:
-    """Return a plain decimal: no exponent, no sign but minus, at most six digits before the point."""
+    """Read a plain decimal: no exponent, no sign but minus, at most six digits before the point."""
     if not _NUMBER.fullmatch(text):
         raise Rejected(f"'{text[:20]}' is not a plain number")
     return float(text)
@@ -35,10 +35,10 @@ def _constant(text: str) -> NoReturn:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
         raise Rejected("a key is given twice")
-    return made
+    return found
 
 
 def _depth(text: str) -> int:
@@ -53,7 +53,7 @@ def _depth(text: str) -> int:
 
 
 def looks_like_json(text: str) -> bool:
-    """Whether the text is meant as a JSON object or array, in a fence or not."""
+    """Return whether the text starts like a JSON object or array, in a fence or not."""
     return unfenced(text).lstrip()[:1] in ("{", "[")
 
 
@@ -64,7 +64,7 @@ def unfenced(text: str) -> str:
 
 
 def read_json(text: str) -> Any:
-    """Return the JSON value of the text. Raises Rejected on anything else."""
+    """Return the JSON value of the text. Raises Rejected if it is anything else."""
     inner = unfenced(text)
     if _depth(inner) > MAX_JSON_DEPTH:
         raise Rejected(f"JSON is nested deeper than {MAX_JSON_DEPTH}")

@@ -1,1 +1,1 @@
-"""Runs: what a run leaves behind."""
+"""Runs: folder, figures, pictures, log and live line of a run."""

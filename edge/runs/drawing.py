@@ -1,4 +1,4 @@
-"""The pictures that a run leaves behind, drawn with OpenCV alone. Pure functions from records to images."""
+"""Pictures of a run, drawn with OpenCV alone. Pure functions from records to images."""
 
 import math
 import unicodedata
@@ -24,7 +24,7 @@ PAPER, FLOOR, GRID, WALL, INK, FAINT = (
 )
 ACCENT = (22, 150, 84)
 OVERSAMPLING = 2  # drawn larger and scaled down: smooth lines and text
-PLAN_PX = 720  # the longer side of the plan
+SHEET_PX = 720  # the longer side of the room on it
 MARGIN_PX = 36
 TITLE_PX = 56
 TILE_WIDTH_PX = 320
@@ -44,22 +44,22 @@ class AnsweredFrame:
 
 
 def draw_path(path: Sequence[Odometry], room: RoomMap | None, title: str) -> Image:
-    """The way of the robot from above, coloured by time, in the room where that is known."""
+    """Draw the path of the robot from above, coloured by time, in its room if that is known."""
     points = _in_room(path, room)
     bounds = (room.x0_m, room.y0_m, room.x1_m, room.y1_m) if room else _bounds_around(points)
-    plan = _Plan(bounds)
-    plan.grid(walls=room is not None)
+    sheet = _Sheet(bounds)
+    sheet.grid(walls=room is not None)
     for thing in room.objects if room else ():
-        plan.object(thing)
-    _draw_way(plan, points, path, room.start_yaw_rad if room else 0.0)
+        sheet.object(thing)
+    _draw_path(sheet, points, path, room.start_yaw_rad if room else 0.0)
     length_m = sum(math.dist(a, b) for a, b in pairwise(points))
     seconds = (path[-1].stamp_ns - path[0].stamp_ns) / 1e9 if path else 0.0
-    plan.captions(title, f"{length_m:.1f} m in {seconds:.1f} s", seconds)
-    return plan.finished()
+    sheet.captions(title, f"{length_m:.1f} m in {seconds:.1f} s", seconds)
+    return sheet.finished()
 
 
 def draw_strip(frames: Sequence[AnsweredFrame]) -> Image:
-    """The frames side by side, in rows of four, each with the model's boxes and words."""
+    """Draw the frames side by side, in rows of four, each with the model's boxes and answer."""
     tiles = [_tile(frame) for frame in frames] or [_blank(CAPTION_PX, TILE_WIDTH_PX)]
     columns = min(len(tiles), TILES_PER_ROW)
     height = max(tile.shape[0] for tile in tiles)
@@ -74,14 +74,14 @@ def draw_strip(frames: Sequence[AnsweredFrame]) -> Image:
 
 
 def spread(frames: Sequence[AnsweredFrame], count: int) -> list[AnsweredFrame]:
-    """At most `count` of them, evenly spread, the first and the last among them."""
+    """Return at most `count` of the frames, evenly spread, the first and the last among them."""
     if len(frames) <= count:
         return list(frames)
     return [frames[round(index)] for index in np.linspace(0, len(frames) - 1, count)]
 
 
 def latin(text: str) -> str:
-    """`text` in the characters that OpenCV can draw: Hangul romanized, accents dropped, the rest escaped."""
+    """Return `text` as OpenCV can draw it: Hangul romanized, accents dropped, the rest escaped."""
     out: list[str] = []
     for character in unicodedata.normalize("NFC", text):
         if "가" <= character <= "힣":
@@ -103,21 +103,21 @@ VOWELS = "a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i".split(" 
 FINALS = " k k k n n n t l k m l l l p l m p p t t ng t t k t p t".split(" ")
 
 
-class _Plan:
+class _Sheet:
     """A sheet of paper with a scale."""
 
     def __init__(self, bounds: tuple[float, float, float, float]) -> None:
         self.x0_m, self.y0_m, self.x1_m, self.y1_m = bounds
         wide_m, high_m = self.x1_m - self.x0_m, self.y1_m - self.y0_m
-        self._px_per_m = PLAN_PX / max(wide_m, high_m)
-        self._width_px = max(round(wide_m * self._px_per_m), PLAN_PX // 2)
+        self._px_per_m = SHEET_PX / max(wide_m, high_m)
+        self._width_px = max(round(wide_m * self._px_per_m), SHEET_PX // 2)
         self._height_px = round(high_m * self._px_per_m)
         width = self._width_px + 2 * MARGIN_PX
         height = self._height_px + 2 * TITLE_PX + MARGIN_PX
         self._sheet = _blank(height * OVERSAMPLING, width * OVERSAMPLING)
 
     def at(self, point: Point) -> tuple[int, int]:
-        """Metres to pixels; x to the right, y up."""
+        """Return the pixel at a position in metres; x to the right, y up."""
         x = MARGIN_PX + (point[0] - self.x0_m) * self._px_per_m
         y = TITLE_PX + (self.y1_m - point[1]) * self._px_per_m
         return round(x * OVERSAMPLING), round(y * OVERSAMPLING)
@@ -155,7 +155,7 @@ class _Plan:
         self._label(center, 12 * OVERSAMPLING, "start", INK)
 
     def end(self, point: Point, yaw_rad: float) -> None:
-        """An arrowhead that looks where the robot looks."""
+        """Draw an arrowhead that points where the robot looks."""
         cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
         x, y = self.at(point)
         tips = ((14, 0), (-9, 9), (-5, 0), (-9, -9))  # ahead and to the left, in pixels
@@ -188,7 +188,7 @@ class _Plan:
         return np.asarray(cv2.resize(self._sheet, small, interpolation=cv2.INTER_AREA), np.uint8)
 
     def _label(self, center: tuple[int, int], offset: int, words: str, color: Color) -> None:
-        """To the right of `center`, or to its left where the sheet ends."""
+        """Write to the right of `center`, or to its left if the sheet ends there."""
         x, y = center[0] + offset, center[1] + 4 * OVERSAMPLING
         width = _text_width(words, 0.42) * OVERSAMPLING
         if x + width > (MARGIN_PX + self._width_px) * OVERSAMPLING:
@@ -196,15 +196,15 @@ class _Plan:
         _text(self._sheet, words, (x // OVERSAMPLING, y // OVERSAMPLING), 0.42, color, 999, OVERSAMPLING)
 
 
-def _draw_way(plan: _Plan, points: list[Point], path: Sequence[Odometry], turn_rad: float) -> None:
+def _draw_path(sheet: _Sheet, points: list[Point], path: Sequence[Odometry], turn_rad: float) -> None:
     if not points:
         return
     begin_ns, span_ns = path[0].stamp_ns, max(path[-1].stamp_ns - path[0].stamp_ns, 1)
-    plan.line(points, FLOOR, 8)
+    sheet.line(points, FLOOR, 8)
     for index in range(len(points) - 1):
-        plan.line(points[index : index + 2], _shade((path[index].stamp_ns - begin_ns) / span_ns), 4)
-    plan.start(points[0])
-    plan.end(points[-1], path[-1].yaw_rad + turn_rad)
+        sheet.line(points[index : index + 2], _shade((path[index].stamp_ns - begin_ns) / span_ns), 4)
+    sheet.start(points[0])
+    sheet.end(points[-1], path[-1].yaw_rad + turn_rad)
 
 
 def _in_room(path: Sequence[Odometry], room: RoomMap | None) -> list[Point]:
@@ -245,7 +245,7 @@ def _tile(frame: AnsweredFrame) -> Image:
 def _text(
     sheet: Image, words: str, at: tuple[int, int], size: float, color: Color, width: int, scale: int = 1
 ) -> None:
-    """One line of text, cut with dots where it is longer than `width`."""
+    """Write one line of text, cut with dots if it is longer than `width`."""
     words = latin(words)
     if _text_width(words, size) > width:
         while words and _text_width(words + "...", size) > width:
@@ -264,7 +264,7 @@ def _blank(height: int, width: int) -> Image:
 
 
 def _shade(fraction: float) -> Color:
-    """The colour of a moment: from violet at the start to orange at the end."""
+    """Return the colour of a moment: from violet at the start to orange at the end."""
     level = np.array([[round(40 + 190 * fraction)]], np.uint8)
     blue, green, red = (int(value) for value in cv2.applyColorMap(level, cv2.COLORMAP_PLASMA)[0, 0])
     return red, green, blue

@@ -1,4 +1,4 @@
-"""What a run leaves behind: runs/<time>/ with summary.json, pids.json and pictures."""
+"""The folder of a run: runs/<time>/ with summary.json, pids.json, run.log and pictures."""
 
 import json
 import shutil
@@ -28,7 +28,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, runs_dir: Path) -> "RunFolder":
-        """Make runs_dir/<local time>, with -2, -3 ... behind it when the name is taken."""
+        """Make runs_dir/<local time>, with -2, -3 ... behind it if the name is taken.
+
+        Raises UsageError if the folder can't be written or has less than 16 MiB left.
+        """
         # The only wall time of a run: it names the folder and is never computed with.
         stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
         try:
@@ -49,7 +52,7 @@ class RunFolder:
         return self.path / "run.log"
 
     def write_pids(self, pids: Mapping[str, int]) -> None:
-        """Role -> process id, so that a person or a test can find the processes."""
+        """Replace pids.json: process ids by role, so that a person or a test finds the processes."""
         self._write("pids.json", _json(dict(pids)))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -57,15 +60,15 @@ class RunFolder:
         self._write("summary.json", _json(dict(summary)))
 
     def path_png(self, path: Sequence[Odometry], room: RoomMap | None, title: str) -> Path:
-        """Draw the way of the robot from above into path.png."""
+        """Draw the path of the robot from above into path.png."""
         return self._write("path.png", _png(draw_path(path, room, title)))
 
     def strip_png(self, frames: Sequence[AnsweredFrame]) -> Path:
-        """Draw up to 8 of the frames, evenly spread, with what the model said into frames.png."""
+        """Draw up to 8 of the frames, evenly spread, with the model's answers into frames.png."""
         return self._write("frames.png", _png(draw_strip(spread(frames, FRAMES_PER_STRIP))))
 
     def names(self) -> list[str]:
-        """What is in it, for people."""
+        """Return the names of its files, for people."""
         return sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
 
     def _write(self, name: str, content: bytes) -> Path:

@@ -26,7 +26,7 @@ class Figures:
     cut_answers: int  # inferences that were stopped at the token limit
     latency_ms: Mapping[str, Percentiles]  # milliseconds by stage of the model, and "total"
     frame_to_motor_ms: Percentiles  # milliseconds from a frame's capture to its first setpoint
-    missed_ticks: int  # of the motor process
+    missed_ticks: int  # ticks that the motor process left out because it was late
     ticks: int
     refused_chunks: Refusals
 

@@ -80,7 +80,7 @@ class Tally:
         self._start_ns = stamp_ns
 
     def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
-        """Frames alone are not counted."""
+        """Do nothing: frames without an answer are not counted."""
 
     def on_inference(self, inference: Inference) -> None:
         """Add the times of the model's stages, its boxes and the frame."""
@@ -97,10 +97,10 @@ class Tally:
         self._answered.add(AnsweredFrame(image, seconds, self._prompt, answer, found.detections))
 
     def on_chunk(self, chunk: ActionChunk) -> None:
-        """Chunks are counted by the motor process."""
+        """Do nothing: the motor process counts chunks."""
 
     def on_status(self, status: MotorStatus) -> None:
-        """Add the latency of a new decision, and the way since the last report."""
+        """Add the latency of a new decision, and the distance since the last report."""
         self._status = status
         if status.decision != self._decision and status.frame_to_motor_ns >= 0:
             self._decision = status.decision

@@ -11,7 +11,7 @@ LIVE_PERIOD_NS = 100_000_000
 
 
 class LiveLine:
-    """An observer that writes one line over and over; silent where there is no terminal."""
+    """An observer that writes one line over and over; silent without a terminal."""
 
     def __init__(self, goal: Goal, enabled: bool) -> None:
         self._enabled = enabled and sys.stderr.isatty()
@@ -48,7 +48,7 @@ class LiveLine:
         self._inference = inference
 
     def on_chunk(self, chunk: ActionChunk) -> None:
-        """Nothing of it is shown."""
+        """Show nothing."""
 
     def on_status(self, status: MotorStatus) -> None:
         """Keep it for the line."""

@@ -1,1 +1,1 @@
-"""The runtime: the loop of a drive, and what a robot is to it."""
+"""The runtime: the loop of a drive, its observers and ends, and what a robot is to it."""

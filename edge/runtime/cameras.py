@@ -47,7 +47,7 @@ class CameraSet:
         return tuple(self._cameras)
 
     def check(self) -> None:
-        """Raises StaleFrame if the newest frame of any camera is too old, or not there yet."""
+        """Check that every camera has a fresh frame. Raises StaleFrame if one is too old or not there yet."""
         for camera in self._cameras.values():
             camera.latest(self._max_age_s)
 

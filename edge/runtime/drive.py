@@ -80,7 +80,7 @@ class Drive:
     def run(self, max_seconds: float) -> DriveEnd:
         """Warm up, arm, drive, and stand again, whatever happens.
 
-        Raises what ended it early, once the base brakes. Either way the observers are told last how it ended.
+        Raises what ended it early, once the base brakes. Either way the observers learn last how it ended.
         """
         end = DriveEnd(Outcome.FAULT, "a bug", 1)
         try:
@@ -165,7 +165,7 @@ class Drive:
         return 0.0 if self._start_ns is None else (self._parts.clock.now_ns() - self._start_ns) / 1e9
 
     def _played(self, error: EndOfFrames, found: bool) -> DriveEnd:
-        """How a run on recorded frames ends: to have found the target in them is all that can be expected."""
+        """Return how a run on recorded frames ends: it has done its best if the target was found in them."""
         missed = (
             "" if found
             else "; the target was not seen" if self._moves
@@ -210,7 +210,7 @@ class Drive:
         return frames
 
     def _watch(self) -> MotorStatus:
-        """Return the newest report of the motor process. Raises when somebody wants the drive to end."""
+        """Return the newest report of the motor process. Raises whatever must end the drive."""
         self._parts.interrupts.check()
         self._parts.robot.check()
         status = self._parts.motor.status()
@@ -221,7 +221,7 @@ class Drive:
         return status
 
     def _stop_hint(self, status: MotorStatus) -> str:
-        """What a person can do about a stop by the motor process."""
+        """Return what a person can do about a stop by the motor process."""
         if status.cause is not StopCause.STALE_PLAN:
             return "mend that, then run it again"
         if status.stamp_ns - self._plan_ns > MAX_FRAME_AGE_S * 1e9:  # no newer chunk was on its way either
@@ -234,7 +234,7 @@ class Drive:
         )
 
     def _stand(self, reason: str) -> None:
-        """Brake to zero, latch, and wait until the base stands. Raises MotorFault when nobody can tell."""
+        """Brake to zero, latch, and wait until the base stands. Raises MotorFault if nobody knows."""
         was_armed, self._armed = self._armed, False
         motor, clock = self._parts.motor, self._parts.clock
         motor.stop(reason[:MAX_REASON_CHARS])

@@ -1,7 +1,7 @@
-"""A robot as a run sees it: a camera, motors, and what is known about where they sit.
+"""A robot as a run sees it: cameras, motors, and where its camera sits.
 
 `vla-edge run --robot "NAME?key=value&..."` finds a robot by the entry points `vla_edge.robots` =
-"module:function", called with RobotOptions. `--camera URI --motors URI` makes a PlainRobot of two addresses.
+"module:function", called with RobotOptions. `--camera URI --motors URI` makes a PlainRobot of addresses.
 """
 
 import math
@@ -25,7 +25,7 @@ class Robot(Protocol):
 
     @property
     def about(self) -> str:
-        """What it is, for people; empty when there is nothing to say."""
+        """A description for people; may be empty."""
         ...
 
     @property
@@ -34,7 +34,9 @@ class Robot(Protocol):
         ...
 
     @property
-    def motors_uri(self) -> str: ...
+    def motors_uri(self) -> str:
+        """The address of its motors."""
+        ...
 
     @property
     def recorded(self) -> bool:
@@ -53,34 +55,36 @@ class Robot(Protocol):
 
     @property
     def room(self) -> RoomMap | None:
-        """The true room, for pictures; never for the policy."""
+        """The true map of its room, for pictures; never for the policy."""
         ...
 
     @property
     def pids(self) -> Mapping[str, int]:
-        """Its own processes by role."""
+        """The ids of its own processes by role."""
         ...
 
     def check(self) -> None:
-        """Raises HardwareMissing when it is no longer there. Cheap: called at every frame."""
+        """Raise HardwareMissing if the robot is no longer there. Cheap: called every 2 ms."""
         ...
 
     def finish(self) -> dict[str, Any]:
-        """The truth about the run, once the base stands; empty where nobody knows it."""
+        """Return the truth about the run, once the base stands; empty if the robot does not know it."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Give everything back."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class RobotOptions:
-    """What a robot may know before it is opened."""
+    """What a robot may use to open itself."""
 
     goal: Goal
-    folder: Path  # of the run, for its logs
-    seed: int = 1
-    absent: bool = False  # a simulated room without the target
-    settings: Mapping[str, str] = field(default_factory=dict[str, str])  # what follows its name
+    folder: Path  # the run's folder, for the robot's logs
+    seed: int = 1  # seed of a simulated room
+    absent: bool = False  # simulate a room without the target
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])  # the key=value pairs behind its name
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,14 @@ class PlainRobot:
         return self.motors_uri.partition("://")[0] == "null"
 
     def check(self) -> None:
-        """Nothing to ask: camera and motors speak for themselves."""
+        """Do nothing: cameras and motors raise errors of their own."""
 
     def finish(self) -> dict[str, Any]:
+        """Return nothing: the truth is not known."""
         return {}
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to give back."""
 
 
 def find_robot(name: str) -> tuple[Callable[[RobotOptions], Robot], dict[str, str]]:

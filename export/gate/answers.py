@@ -1,4 +1,4 @@
-"""What a bundle in another precision answers, against its fp32 one: boxes, words, actions."""
+"""The answers of a bundle in another precision against those of its fp32 one: boxes, words, actions."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -15,35 +15,37 @@ from edge.policies.seeker_states import SeekerParams
 from edge.records import Box, Odometry, Velocity
 from export.gate.records import ActionAnswers, BoxAnswers
 
-SAME_IOU = 0.5  # of two boxes that are the same detection
-# From here on the fp32 bundle itself did not waver between a box and `none`, or between two things. What it
-# wavers about any change of precision tips to either side; that is told apart, and limited all the same.
+SAME_IOU = 0.5  # least overlap of two boxes that are the same detection
+# From this confidence on the fp32 bundle itself did not waver between a box and `none`, or between two boxes.
+# Below, any change of precision tips its answers to either side; these count apart, and are limited too.
 SURE = 0.7
 _CAPTION_TOKENS = 8
-Progress = Callable[[int], None]  # told after each sample
+OnSample = Callable[[int], None]  # called after each sample, with how many are done
 
 
 @dataclass(frozen=True)
-class _Said:
+class _GroundingAnswer:
     text: str
-    box: Box | None  # that a robot would believe
+    box: Box | None  # a box that a robot would believe
     confidence: float
 
 
-def compare_boxes(base: Bundle, other: Bundle, samples: Sequence[Sample], told: Progress) -> BoxAnswers:
-    """Ask both the same questions."""
-    pairs: list[tuple[Sample, _Said, _Said]] = []
-    with GroundingModel(base) as first, GroundingModel(other) as second:
+def compare_boxes(
+    reference: Bundle, candidate: Bundle, samples: Sequence[Sample], on_sample: OnSample
+) -> BoxAnswers:
+    """Compare the answers of both bundles to the same questions."""
+    pairs: list[tuple[Sample, _GroundingAnswer, _GroundingAnswer]] = []
+    with GroundingModel(reference) as first, GroundingModel(candidate) as second:
         for done, sample in enumerate(samples, 1):
-            pairs.append((sample, _ask(first, base, sample), _ask(second, base, sample)))
-            told(done)
+            pairs.append((sample, _answer(first, reference, sample), _answer(second, reference, sample)))
+            on_sample(done)
     equal = [a.text == b.text for _, a, b in pairs]
     words = [same for (sample, _, _), same in zip(pairs, equal, strict=True) if not sample.question.target]
-    asked = [(a, b) for sample, a, b in pairs if sample.question.target]
-    boxes = [(a, _iou(a, b)) for a, b in asked if a.box is not None]
+    grounded = [(a, b) for sample, a, b in pairs if sample.question.target]
+    boxes = [(a, _iou(a, b)) for a, b in grounded if a.box is not None]
     overlaps = [overlap for _, overlap in boxes]
     sure = [overlap for a, overlap in boxes if a.confidence >= SURE]
-    new = [b for a, b in asked if a.box is None]
+    absent = [b for a, b in grounded if a.box is None]
     return BoxAnswers(
         questions=len(pairs),
         equal=_share(equal),
@@ -51,9 +53,9 @@ def compare_boxes(base: Bundle, other: Bundle, samples: Sequence[Sample], told: 
         lost=_share([overlap < SAME_IOU for overlap in overlaps]),
         sure_detections=len(sure),
         sure_lost=_share([overlap < SAME_IOU for overlap in sure]),
-        absent=len(new),
-        gained=_share([b.box is not None for b in new]),
-        sure_gained=_share([b.box is not None and b.confidence >= SURE for b in new]),
+        absent=len(absent),
+        gained=_share([b.box is not None for b in absent]),
+        sure_gained=_share([b.box is not None and b.confidence >= SURE for b in absent]),
         iou_median=float(np.median(overlaps)) if overlaps else 0.0,
         iou_p5=float(np.quantile(overlaps, 0.05)) if overlaps else 0.0,
         words=len(words),
@@ -65,28 +67,30 @@ def _share(true: Sequence[bool]) -> float:
     return sum(true) / max(len(true), 1)
 
 
-def _iou(a: _Said, b: _Said) -> float:
+def _iou(a: _GroundingAnswer, b: _GroundingAnswer) -> float:
     return 0.0 if a.box is None or b.box is None else a.box.iou(b.box)
 
 
-def _ask(model: GroundingModel, bundle: Bundle, sample: Sample) -> _Said:
-    asked = sample.question
-    if not asked.target:
-        said = model.caption(sample.image, asked.prompt, _CAPTION_TOKENS)
-        return _Said(said.text, None, said.confidence)
-    said = model.ground(sample.image, asked.prompt, asked.target)
+def _answer(model: GroundingModel, bundle: Bundle, sample: Sample) -> _GroundingAnswer:
+    question = sample.question
+    if not question.target:
+        decoded = model.caption(sample.image, question.prompt, _CAPTION_TOKENS)
+        return _GroundingAnswer(decoded.text, None, decoded.confidence)
+    decoded = model.ground(sample.image, question.prompt, question.target)
     boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
-    found = boxes.read(said.text, said.confidence, asked.target, sample.image).detections
-    believed = bool(found) and said.confidence >= SeekerParams().min_confidence
-    return _Said(said.text, found[0].box if believed else None, said.confidence)
+    found = boxes.read(decoded.text, decoded.confidence, question.target, sample.image).detections
+    believed = bool(found) and decoded.confidence >= SeekerParams().min_confidence
+    return _GroundingAnswer(decoded.text, found[0].box if believed else None, decoded.confidence)
 
 
-def compare_actions(base: Bundle, other: Bundle, samples: Sequence[Sample], told: Progress) -> ActionAnswers:
-    """Drive both through the same pictures, an episode for each run of the same prompt."""
+def compare_actions(
+    reference: Bundle, candidate: Bundle, samples: Sequence[Sample], on_sample: OnSample
+) -> ActionAnswers:
+    """Compare the actions of both bundles for the same pictures, an episode for each prompt."""
     rng = np.random.default_rng(1)
     gaps: list[np.ndarray] = []
     equal: list[bool] = []
-    with ActionModel(base) as first, ActionModel(other) as second:
+    with ActionModel(reference) as first, ActionModel(candidate) as second:
         head, done = first.head, 0
         for text, episode in itertools.groupby(
             sorted(samples, key=lambda s: s.question.prompt), lambda s: s.question.prompt
@@ -98,7 +102,7 @@ def compare_actions(base: Bundle, other: Bundle, samples: Sequence[Sample], told
                 a, b = (m.step(sample.image, text, odometry).actions for m in (first, second))
                 gaps.append(np.abs(first.pipeline.decode(a) - first.pipeline.decode(b)))
                 equal += np.isclose(a, b, atol=1e-6, rtol=0).ravel().tolist()
-                told(done := done + 1)
+                on_sample(done := done + 1)
         span = np.ptp(first.pipeline.decode(np.array([[-1.0], [1.0]]) * np.ones(len(head.columns))), axis=0)
     errors = np.concatenate(gaps).reshape(-1, len(head.columns))
     p99 = np.quantile(errors, 0.99, axis=0)
@@ -112,7 +116,7 @@ def compare_actions(base: Bundle, other: Bundle, samples: Sequence[Sample], told
 
 
 def _odometry(model: ActionModel, rng: np.random.Generator) -> Odometry:
-    """Such as the policy was trained with."""
+    """Return a random one such as the policy was trained with."""
     values = dict.fromkeys(STATE_COLUMNS, 0.0)
     if model.head.state is not None:
         drawn = rng.normal(model.head.state.mean, model.head.state.std)

@@ -1,6 +1,6 @@
-"""The last word of the gate: does the bundle still reach what the fp32 one reaches, in the same rooms?
+"""The last part of the gate: the bundle reaches as many goals as the fp32 one, in the same rooms.
 
-Rooms are a simulation's; a package offers them by the entry point `vla_edge.episodes`.
+The rooms are a simulation's; a package offers them by the entry point `vla_edge.episodes`.
 """
 
 import tempfile
@@ -15,20 +15,22 @@ from edge.plugins import EPISODES
 from export.gate.records import LIMITS, Parity, Success
 from export.measure.progress import OnProgress
 
-SEED = 9000  # of the first room; rooms that nothing was trained or tuned on
+SEED = 9000  # the first room's; nothing was trained or tuned on these rooms
 MANY = 100  # fewer episodes prove little
 
 
 class Episodes(Protocol):
-    """Drives each bundle through the same rooms; says for each whether it was right to claim its goal."""
+    """Drives each bundle through the same rooms."""
 
     def __call__(
-        self, folders: Sequence[Path], episodes: int, seed: int, told: Callable[[int], None]
-    ) -> list[list[bool]]: ...
+        self, folders: Sequence[Path], episodes: int, seed: int, on_episode: Callable[[int], None], /
+    ) -> list[list[bool]]:
+        """Return True for each bundle and room if it was right to claim its goal."""
+        ...
 
 
 def find_episodes() -> tuple[str, Episodes]:
-    """The simulation that is installed, and its name. Raises UsageError when there is none."""
+    """Return the name of the installed simulation, and the simulation. Raises UsageError if there is none."""
     known = EPISODES.names()
     if not known:
         raise UsageError(
@@ -39,34 +41,36 @@ def find_episodes() -> tuple[str, Episodes]:
 
 
 def with_success(
-    parity: Parity, base: Bundle, other: Bundle, episodes: int, on_progress: OnProgress
+    parity: Parity, reference: Bundle, candidate: Bundle, episodes: int, on_progress: OnProgress
 ) -> Parity:
-    """The parity with the closed loop of both, and with what fails in it."""
+    """Return the parity with the closed loop of both bundles, and with its failures."""
     name, drive = find_episodes()
-    with tempfile.TemporaryDirectory(prefix="vla-edge-") as place:
-        folders = [Path(place) / "fp32", Path(place) / parity.precision]
-        for folder, bundle in zip(folders, (base, other), strict=True):
-            write_bundle(folder, bundle)
-        told = lambda done: on_progress("driving in simulation", done, 2 * episodes)  # noqa: E731
-        before, after = drive(folders, episodes, SEED, told)
+    with tempfile.TemporaryDirectory(prefix="vla-edge-") as folder:
+        folders = [Path(folder) / "fp32", Path(folder) / parity.precision]
+        for one, bundle in zip(folders, (reference, candidate), strict=True):
+            write_bundle(one, bundle)
+        on_episode = lambda done: on_progress("driving in simulation", done, 2 * episodes)  # noqa: E731
+        before, after = drive(folders, episodes, SEED, on_episode)
     pairs = list(zip(range(SEED, SEED + episodes), before, after, strict=True))
     success = Success(
-        name,
-        episodes,
-        SEED,
-        sum(before) / episodes,
-        sum(after) / episodes,
-        [seed for seed, a, b in pairs if a and not b],
-        [seed for seed, a, b in pairs if b and not a],
+        simulation=name,
+        episodes=episodes,
+        seed=SEED,
+        base=sum(before) / episodes,
+        other=sum(after) / episodes,
+        lost=[seed for seed, a, b in pairs if a and not b],
+        gained=[seed for seed, a, b in pairs if b and not a],
     )
     return replace(parity, success=success, failures=[*parity.failures, *_failures(success)])
 
 
-def _failures(said: Success) -> list[str]:
-    if said.base - said.other <= LIMITS.success_points + 1e-9:
+def _failures(success: Success) -> list[str]:
+    if success.base - success.other <= LIMITS.success_points + 1e-9:
         return []
-    few = f"; {said.episodes} episodes prove little, {MANY} would tell more" * (said.episodes < MANY)
+    episodes = success.episodes
+    few = f"; {episodes} episodes prove little, {MANY} would tell more" * (episodes < MANY)
     return [
-        f"success in simulation: {said.other:.3f} of {said.episodes} rooms, {said.base:.3f} in fp32, at most "
-        f"{LIMITS.success_points:g} less allowed (lost: rooms {', '.join(map(str, said.lost[:8]))}{few})"
+        f"success in simulation: {success.other:.3f} of {episodes} rooms, {success.base:.3f} in fp32, "
+        f"at most {LIMITS.success_points:g} less allowed "
+        f"(lost: rooms {', '.join(map(str, success.lost[:8]))}{few})"
     ]

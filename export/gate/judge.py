@@ -1,4 +1,4 @@
-"""The gate that a bundle in another precision must pass: what it computes and what it decides, against fp32.
+"""The gate that a bundle in another precision must pass: it computes and decides as the fp32 one does.
 
 It looks at pictures that no range was computed from. Every limit stands in `LIMITS`.
 """
@@ -11,6 +11,7 @@ from edge.bundle.bundle import Bundle
 from export.gate.answers import compare_actions, compare_boxes
 from export.gate.records import LIMITS, ActionAnswers, BoxAnswers, LayerError, Parity, StageError
 from export.gate.stages import compare_stage, worst_layers
+from export.graphs.graph import Graph
 from export.measure.feeds import collect_feeds
 from export.measure.progress import OnProgress
 from export.measure.sensitivity import Sensitivity
@@ -19,8 +20,8 @@ STAGE_SAMPLES = 100  # that stages are compared on; answers are compared on all
 
 
 def judge(
-    base: Bundle,
-    other: Bundle,
+    reference: Bundle,
+    candidate: Bundle,
     samples: Sequence[Sample],
     precision: str,
     computed: str,
@@ -28,46 +29,47 @@ def judge(
     on_progress: OnProgress,
 ) -> Parity:
     """Compare a bundle with the fp32 one that it was made of, on samples that nothing was calibrated on.
-    ONNX Runtime must be able to compute both."""
-    on_progress("collecting what goes into the graphs", 0, 1)
-    feeds = collect_feeds(base, samples[:: max(1, len(samples) // STAGE_SAMPLES)])
-    changed = [role for role in feeds if other.read(role) != base.read(role)]
+
+    ONNX Runtime must be able to compute both.
+    """
+    on_progress("collecting the graphs' inputs", 0, 1)
+    feeds = collect_feeds(reference, samples[:: max(1, len(samples) // STAGE_SAMPLES)])
+    changed = [stage for stage in feeds if candidate.read(stage) != reference.read(stage)]
     stages: dict[str, StageError] = {}
     worst: dict[str, list[LayerError]] = {}
-    for done, role in enumerate(changed):
-        on_progress(f"comparing {role}", done, len(changed))
-        graphs = base.read(role), other.read(role)
-        stages[role] = compare_stage(*graphs, feeds[role])
-        worst[role] = worst_layers(*graphs, feeds[role])
+    for done, stage in enumerate(changed):
+        on_progress(f"comparing {stage}", done, len(changed))
+        graphs = Graph.parse(reference.read(stage)), Graph.parse(candidate.read(stage))
+        stages[stage] = compare_stage(*graphs, feeds[stage])
+        worst[stage] = worst_layers(*graphs, feeds[stage])
     answers = None
-    if all(stage.finite for stage in stages.values()):
-        compare = compare_boxes if base.manifest.head is None else compare_actions
-        answers = compare(
-            base, other, samples, lambda done: on_progress("comparing answers", done, len(samples))
-        )
+    if all(error.finite for error in stages.values()):
+        compare = compare_boxes if reference.manifest.head is None else compare_actions
+        on_sample = lambda done: on_progress("comparing answers", done, len(samples))  # noqa: E731
+        answers = compare(reference, candidate, samples, on_sample)
     failures = [*_stage_failures(stages, worst), *_answer_failures(answers)]
     few = isinstance(answers, BoxAnswers) and answers.detections < LIMITS.min_detections
     if failures and stages and not few and not _stage_failures(stages, worst):
-        role = max(worst, key=lambda r: max((layer.added for layer in worst[r]), default=0.0))
-        failures.append(f"most error comes from {_named(role, worst)}")
+        stage = max(worst, key=lambda name: max((layer.added for layer in worst[name]), default=0.0))
+        failures.append(f"most error comes from {_named(stage, worst)}")
     return Parity(precision, computed, len(samples), stages, answers, worst, kept, LIMITS, failures)
 
 
 def _stage_failures(stages: dict[str, StageError], worst: dict[str, list[LayerError]]) -> list[str]:
     limit = f"limits {LIMITS.stage_cosine}, {LIMITS.stage_sqnr_db:g} dB"
     return [
-        f"stage {role} has {stage.summary} ({limit}); worst is {_named(role, worst)}"
-        for role, stage in stages.items()
-        if not stage.finite or stage.cosine < LIMITS.stage_cosine or stage.sqnr_db < LIMITS.stage_sqnr_db
+        f"stage {stage} has {error.summary} ({limit}); worst is {_named(stage, worst)}"
+        for stage, error in stages.items()
+        if not error.finite or error.cosine < LIMITS.stage_cosine or error.sqnr_db < LIMITS.stage_sqnr_db
     ]
 
 
-def _named(role: str, worst: dict[str, list[LayerError]]) -> str:
-    if not worst[role]:
-        return f"{role}, as a whole"
-    first = worst[role][0]
+def _named(stage: str, worst: dict[str, list[LayerError]]) -> str:
+    if not worst[stage]:
+        return f"{stage}, as a whole"
+    first = worst[stage][0]
     adds = f"adds {first.added:.1%} error" if math.isfinite(first.added) else "computes NaN or infinity"
-    return f"{role}'s layer {first.layer}, which {adds}"
+    return f"{stage}'s layer {first.layer}, which {adds}"
 
 
 def _answer_failures(answers: BoxAnswers | ActionAnswers | None) -> list[str]:
@@ -85,7 +87,9 @@ def _answer_failures(answers: BoxAnswers | ActionAnswers | None) -> list[str]:
     if isinstance(answers, ActionAnswers):
         if answers.equal is not None:
             return _too_few("share of equal tokens", answers.equal, LIMITS.equal_tokens)
-        return _too_many("error of actions (p99, of what they span)", answers.p99_share, LIMITS.action_share)
+        return _too_many(
+            "error of actions (p99, as a share of their span)", answers.p99_share, LIMITS.action_share
+        )
     return []
 
 

@@ -1,4 +1,4 @@
-"""What the gate measured, as a picture: stages, the layers that add most error, and answers, with limits."""
+"""A picture of what the gate measured: stages, the layers that add most error, and answers, with limits."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ _NOISE = ("#bbbbbb", "#ddaa33")
 
 
 def check_plot(path: Path) -> None:
-    """Raises UsageError for a place or a machine that no picture can be drawn on, before hours of work."""
+    """Raise UsageError for a path or a machine that no picture can be drawn on, before hours of work."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"--plot {path} is not a .png file")
     if not path.absolute().parent.is_dir():
@@ -26,7 +26,7 @@ def check_plot(path: Path) -> None:
 
 
 def plot_parity(path: Path, parity: Parity) -> None:
-    """Write the picture. Raises UsageError when it can't be written."""
+    """Write the picture. Raises UsageError if it can't be written."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -50,71 +50,77 @@ def plot_parity(path: Path, parity: Parity) -> None:
 
 
 def _stages(axes: Any, parity: Parity, what: str, title: str, limit: float) -> None:
-    """Bars of each stage, with those of the noise beside them."""
-    roles = list(parity.stages)
+    """Draw bars of each stage, with those of the noise beside them."""
+    names = list(parity.stages)
     series = [(parity.precision, parity.stages), *((noise.of, noise.stages) for noise in parity.noise)]
     width = 0.8 / len(series)
-    for index, (name, stages) in enumerate(series):
-        found = [getattr(stages[role], what) if role in stages else math.nan for role in roles]
+    for index, (label, stages) in enumerate(series):
+        found = [getattr(stages[name], what) if name in stages else math.nan for name in names]
         heights = [1 - value for value in found] if what == "cosine" else found
         colour = _GOOD if index == 0 else _NOISE[(index - 1) % len(_NOISE)]
-        places = [place + index * width for place in range(len(roles))]
-        axes.bar(places, heights, width, label=name, color=colour)
+        positions = [position + index * width for position in range(len(names))]
+        axes.bar(positions, heights, width, label=label, color=colour)
     axes.axhline(limit, color=_LIMIT, linestyle="--", label="limit")
     if what == "cosine":
         axes.set_yscale("log")
-    axes.set_xticks([place + 0.4 - width / 2 for place in range(len(roles))], roles)
+    axes.set_xticks([position + 0.4 - width / 2 for position in range(len(names))], names)
     axes.set_title(title)
     axes.legend(fontsize=8)
 
 
 def _layers(axes: Any, parity: Parity) -> None:
-    """What the worst layers add to the error of their stage, in percent; NaN fills the bar."""
-    found = [(role, layer) for role, layers in parity.worst.items() for layer in layers][::-1]
+    """Draw what the worst layers add to the error of their stage, in percent; NaN fills the bar."""
+    found = [(stage, layer) for stage, layers in parity.worst.items() for layer in layers][::-1]
     shares = [layer.added * 100 for _, layer in found]
     known = [share for share in shares if math.isfinite(share)]
     most = max([1.0, *known])
     bars = [share if math.isfinite(share) else most for share in shares]
     colours = [_GOOD if math.isfinite(share) else _BAD for share in shares]
-    axes.barh([f"{role}: {layer.layer[-48:]}" for role, layer in found], bars, color=colours)
+    axes.barh([f"{stage}: {layer.layer[-48:]}" for stage, layer in found], bars, color=colours)
     axes.tick_params(axis="y", labelsize=7)
     axes.set_title("error that a layer adds, % of its signal (red: NaN or infinity)")
 
 
 def _answers(axes: Any, parity: Parity) -> None:
-    """Each figure as a share of its limit."""
+    """Draw each figure of the answers as a share of its limit."""
     rows = _shares(parity)
     axes.barh(
         [name for name, _, _ in rows],
         [share for _, share, _ in rows],
         color=[_GOOD if share <= 1 else _BAD for _, share, _ in rows],
     )
-    for place, (_, share, text) in enumerate(rows):
-        axes.text(share, place, f" {text}", va="center", fontsize=8)
+    for position, (_, share, text) in enumerate(rows):
+        axes.text(share, position, f" {text}", va="center", fontsize=8)
     axes.axvline(1, color=_LIMIT, linestyle="--")
     axes.set_xlim(0, max([1.3, *(1.3 * share for _, share, _ in rows)]))
-    axes.set_title("answers, of their limit" if rows else "no answers could be asked for")
+    axes.set_title("answers, as a share of their limit" if rows else "no answers could be compared")
 
 
 def _shares(parity: Parity) -> list[tuple[str, float, str]]:
-    """What, its share of what is allowed, and its figure."""
-    said, limits = parity.answers, parity.limits
+    """Return the name of each figure, its share of its limit, and the figure."""
+    answers, limits = parity.answers, parity.limits
     rows: list[tuple[str, float, str]] = []
-    if isinstance(said, BoxAnswers):
+    if isinstance(answers, BoxAnswers):
         for name, lost, limit in (
-            ("detections lost", said.lost, limits.lost),
-            ("detections gained", said.gained, limits.gained),
-            ("IoU, median", 1 - said.iou_median, 1 - limits.iou_median),
-            ("other words", 1 - said.words_equal if said.words else 0.0, 1 - limits.words_equal),
+            ("detections lost", answers.lost, limits.lost),
+            ("detections gained", answers.gained, limits.gained),
+            ("IoU, median", 1 - answers.iou_median, 1 - limits.iou_median),
+            ("other words", 1 - answers.words_equal if answers.words else 0.0, 1 - limits.words_equal),
         ):
             rows.append((name, _share(lost, limit), f"{lost:.2%}"))
-    elif isinstance(said, ActionAnswers):
-        if said.equal is not None:
+    elif isinstance(answers, ActionAnswers):
+        if answers.equal is not None:
             rows.append(
-                ("other tokens", _share(1 - said.equal, 1 - limits.equal_tokens), f"{1 - said.equal:.2%}")
+                (
+                    "other tokens",
+                    _share(1 - answers.equal, 1 - limits.equal_tokens),
+                    f"{1 - answers.equal:.2%}",
+                )
             )
         else:
-            rows.append(("action, p99", _share(said.p99_share, limits.action_share), f"{said.p99_share:.2%}"))
+            rows.append(
+                ("action, p99", _share(answers.p99_share, limits.action_share), f"{answers.p99_share:.2%}")
+            )
     if parity.success is not None:
         less = parity.success.base - parity.success.other
         rows.append(("goals not reached", _share(max(0.0, less), limits.success_points), f"{less:.3f}"))

@@ -129,11 +129,11 @@ class Parity:
     success: Success | None = None  # None: no episodes were driven
 
     def to_json(self) -> bytes:
-        """The content of a bundle's parity.json; NaN and infinity are null there."""
+        """Return the content of a bundle's parity.json; NaN and infinity are null there."""
         return (json.dumps(_finite(asdict(self)), indent=1) + "\n").encode()
 
     def summary(self) -> dict[str, float]:
-        """The figures for the manifest."""
+        """Return the figures for the manifest."""
         answers = asdict(self.answers) if self.answers is not None else {}
         figures: dict[str, float] = {
             f"gate_{name}": v for name, v in answers.items() if isinstance(v, int | float)
@@ -152,7 +152,7 @@ class GateRefused(BundleRefused):
 
 
 def _finite(value: Any) -> Any:
-    """The value with None for every number that JSON does not have."""
+    """Return the value with None for every number that JSON does not have."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

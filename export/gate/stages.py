@@ -1,5 +1,4 @@
-"""How far a graph in another precision is from its fp32 one, given the same inputs; and which layer it is due
-to."""
+"""The error of a graph in another precision against its fp32 one, and the layers that cause it."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,16 +10,16 @@ from onnx import ModelProto
 
 from edge.engines.onnx import EngineFault, OnnxEngine
 from export.gate.records import LayerError, StageError
-from export.graphs.edit import float_outputs, layer_name, parse, weights, with_outputs
+from export.graphs.graph import Graph, float_outputs, layer_name
 from export.measure.feeds import Feed
 
+MAX_DB = 120.0  # the ratio that stands for no error at all
 _LAYER_FEEDS = 4  # inputs that layers are compared on; each holds all tensors of the graph in memory
-MAX_DB = 120.0  # what an error of nothing counts as
 
 
-def compare_stage(base: bytes, other: bytes, feeds: Sequence[Feed]) -> StageError:
+def compare_stage(reference: Graph, candidate: Graph, feeds: Sequence[Feed]) -> StageError:
     """Compare two graphs with the same inputs and outputs."""
-    first, second = OnnxEngine(base), OnnxEngine(other)
+    first, second = OnnxEngine(reference.content), OnnxEngine(candidate.content)
     try:
         return stage_error((first.run(feed), second.run(feed)) for feed in feeds)
     finally:
@@ -28,13 +27,13 @@ def compare_stage(base: bytes, other: bytes, feeds: Sequence[Feed]) -> StageErro
         second.close()
 
 
-def stage_error(answers: Iterable[tuple[Feed, Feed]]) -> StageError:
-    """Of pairs of outputs, the fp32 graph's and the other's."""
+def stage_error(outputs: Iterable[tuple[Feed, Feed]]) -> StageError:
+    """Return the error over pairs of outputs, the fp32 graph's and the candidate's."""
     cosines: list[float] = []
     decibels: list[float] = []
     largest = 0.0
     try:
-        for wanted, found in answers:
+        for wanted, found in outputs:
             pairs = [_pair(wanted[name], found[name]) for name in wanted]
             cosines.append(min(_cosine(a, b) for a, b in pairs))
             decibels.append(min(_sqnr_db(a, b) for a, b in pairs))
@@ -44,20 +43,24 @@ def stage_error(answers: Iterable[tuple[Feed, Feed]]) -> StageError:
     return StageError(min(cosines), largest, float(np.median(decibels)), finite=True)
 
 
-def worst_layers(base: bytes, other: bytes, feeds: Sequence[Feed], count: int = 3) -> list[LayerError]:
-    """The layers of the fp32 graph that add most error in the other one, worst first: the error of what a
-    layer gives out, over that of what it takes in. The first that computes NaN or infinity comes first."""
-    model, changed = parse(base), parse(other)
-    made = {name for node in changed.graph.node for name in node.output}
-    rounded = _rounded(changed)
-    named = {name: rounded.get(name, name) for name in float_outputs(model) if name in made}
-    errors = _errors(model, changed, named, feeds)
+def worst_layers(
+    reference: Graph, candidate: Graph, feeds: Sequence[Feed], count: int = 3
+) -> list[LayerError]:
+    """Return the layers of the fp32 graph that add most error in the candidate, worst first.
+
+    A layer adds the error of its outputs over that of its inputs. The first one that computes NaN or infinity
+    comes first.
+    """
+    present = {name for node in candidate.model.graph.node for name in node.output}
+    rounded = _rounded(candidate.model)
+    named = {name: rounded.get(name, name) for name in float_outputs(reference.model) if name in present}
+    errors = _errors(reference, candidate, named, feeds)
     found: list[LayerError] = []
-    for node in model.graph.node:
+    for node in reference.model.graph.node:
         after = [errors[name] for name in node.output if name in errors]
         before = max((errors[name] for name in node.input if name in errors), default=0.0)
         if not after:
-            # The other graph has another name for it, as where it is scaled: it passes on what it takes in.
+            # The candidate has another name for a scaled tensor: its error counts as that of the inputs.
             errors |= dict.fromkeys(node.output, before)
             continue
         if np.isfinite(before):
@@ -67,14 +70,16 @@ def worst_layers(base: bytes, other: bytes, feeds: Sequence[Feed], count: int = 
 
 
 def _rounded(model: ModelProto) -> dict[str, str]:
-    """Tensors, by name, and what they are after int8, where the rounding is that of the node that gives them
-    out. Where an int8 node reads what an fp32 node gives out, the rounding is the reader's."""
+    """Return the name of each tensor after int8, by its name before, if its own node does the rounding.
+
+    If an int8 node reads the output of an fp32 node, the rounding is the reader's.
+    """
     quantized = {
         node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "QuantizeLinear"
     }
     back = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type == "DequantizeLinear"}
     restored = set(back.values())
-    constant = weights(model.graph)
+    constant = {weight.name for weight in model.graph.initializer}
     fixed = {after for before, after in back.items() if before in constant}
     read_by_int8 = {
         name
@@ -92,11 +97,13 @@ def _rounded(model: ModelProto) -> dict[str, str]:
 
 
 def _errors(
-    model: ModelProto, other: ModelProto, named: dict[str, str], feeds: Sequence[Feed]
+    reference: Graph, candidate: Graph, named: dict[str, str], feeds: Sequence[Feed]
 ) -> dict[str, float]:
-    """The largest relative error of each tensor, which the other graph calls as `named` says; infinite where
-    it is no number."""
-    sessions = _session(with_outputs(model, named)), _session(with_outputs(other, named.values()))
+    """Return the largest relative error of each tensor; infinite if it is NaN.
+
+    `named` holds the candidate's name of a tensor, by the reference's.
+    """
+    sessions = _session(reference.with_outputs(named)), _session(candidate.with_outputs(named.values()))
     worst = dict.fromkeys(named, 0.0)
     for feed in feeds[:_LAYER_FEEDS]:
         wanted, found = sessions[0].run(list(named), feed), sessions[1].run(list(named.values()), feed)

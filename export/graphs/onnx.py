@@ -10,14 +10,16 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from export.graphs.edit import SCOPES
+from export.graphs.graph import SCOPES
 from export.graphs.stream import serialize
 from export.graphs.weights import current_store
 
 
 def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) -> bytes:
-    """An ONNX file, opset 18, with the inputs' shapes as the static ones. Its weights lie in the store of
-    `export.graphs.weights.weights_in`, else inside."""
+    """Return the ONNX file of a module, opset 18, with the inputs' shapes as the static ones.
+
+    Its weights lie in the store of `export.graphs.weights.weights_in`, else inside.
+    """
     whole = current_store() is None
     with _quiet():
         program: Any = torch.onnx.export(
@@ -39,7 +41,7 @@ def to_onnx(module: nn.Module, inputs: dict[str, Tensor], outputs: list[str]) ->
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of packages that are not there and of its own code."""
+    """Silence the exporter, which warns of missing packages and of its own code."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -54,8 +56,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _forget(model: onnx.ModelProto) -> None:
-    """Leave out the exporter's notes, which name the files of this machine; where in the net a node stands
-    stays."""
+    """Remove the exporter's notes, which name the files of this machine, but for a node's module."""
     del model.metadata_props[:], model.graph.metadata_props[:]
     for item in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
         kept = [note for note in item.metadata_props if note.key == SCOPES]

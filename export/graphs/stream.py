@@ -1,5 +1,7 @@
-"""A torch module's graph with its weights written to a file one by one, and weights that are not there until
-then: so a model is exported that does not fit into memory twice, or not even once in fp32."""
+"""A torch module's graph with its weights written to a file one by one, and fetched only then.
+
+So a model is exported that does not fit into memory twice, or not even once in fp32.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -12,17 +14,18 @@ from onnxscript import optimizer
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
-from export.graphs.weights import FILE, current_store, is_outside, place
+from export.graphs.weights import FILE, byte_span, current_store, is_outside
 
-LATER_BYTES = 1 << 20  # of a matrix that is fetched when its graph is written
+LATER_BYTES = 1 << 20  # matrices from this size on are fetched when their graph is written
 _FETCH = "fetch"  # attribute of such a parameter
-Source = Callable[[str], Tensor]
+WeightSource = Callable[[str], Tensor]
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
-def hollow(build: Callable[[], _Module], source: Source) -> _Module:
-    """A module whose large matrices are fetched from `source`, by their names, when
-    `export.graphs.onnx.to_onnx` writes them, one at a time. It can be exported, but not run.
+def hollow(build: Callable[[], _Module], source: WeightSource) -> _Module:
+    """Return a module whose large matrices are fetched from `source`, by their names, when they are written.
+
+    `export.graphs.onnx.to_onnx` does so one at a time. The module can be exported, but not run.
 
     `build` makes the module; until it is touched, its memory is not taken. Buffers are as `build` made them.
     """
@@ -40,8 +43,10 @@ def hollow(build: Callable[[], _Module], source: Source) -> _Module:
 
 
 def serialize(model: ir.Model, module: nn.Module) -> bytes:
-    """The ONNX file of a program that torch exported without optimizing it; its weights go to the store of
-    `export.graphs.weights.weights_in`."""
+    """Return the ONNX file of a program that torch exported without optimizing it.
+
+    Its weights go to the store of `export.graphs.weights.weights_in`.
+    """
     store = current_store()
     assert store is not None
     optimizer.optimize_ir(model, should_fold=_small)
@@ -61,13 +66,13 @@ def serialize(model: ir.Model, module: nn.Module) -> bytes:
 
 
 def _small(node: ir.Node) -> bool | None:
-    """False: do not fold it, its input is a weight, maybe one that is not there yet. None: as usual."""
+    """Return False if the node must not be folded: its input is a weight, maybe not fetched yet."""
     constants = [value.const_value for value in node.inputs if value is not None and value.is_initializer()]
     return False if any(c is not None and c.nbytes >= LATER_BYTES for c in constants) else None
 
 
 def _turn_weights(graph: ir.Graph, later: dict[int, Any]) -> None:
-    """Linear layers hold their weights transposed: turned once here, and not by each engine's loading."""
+    """Transpose the weights of linear layers once, and not at each loading by an engine."""
     turned: dict[tuple[str, tuple[int, ...]], ir.Value] = {}
     for node in list(graph):
         if node.op_type != "Transpose" or node.inputs[0] is None or not node.inputs[0].is_initializer():
@@ -87,7 +92,7 @@ def _turn_weights(graph: ir.Graph, later: dict[int, Any]) -> None:
 def _put(
     name: str, value: ir.Value, later: dict[int, Any], axes: tuple[int, ...] | None = None
 ) -> ir.TensorProtocol:
-    """A weight as a constant of this name, in the store where it is large, its axes in this order."""
+    """Return a weight as a constant of this name, in the store if it is large, its axes in this order."""
     store = current_store()
     assert store is not None
     found: Any = value.const_value
@@ -113,6 +118,6 @@ def _constant(name: str, tensor: TensorProto) -> ir.TensorProtocol:
     assert store is not None
     if not is_outside(tensor):
         return ir.serde.deserialize_tensor(tensor)
-    offset, length = place(tensor)
+    offset, length = byte_span(tensor)
     kind, shape = ir.DataType(tensor.data_type), ir.Shape(tensor.dims)
     return ir.ExternalTensor(FILE, offset, length, kind, shape=shape, name=name, base_dir=store.file.parent)

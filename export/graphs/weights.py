@@ -1,7 +1,7 @@
 """Weights of large graphs outside of their ONNX files, which end at 2 GB: in one file, each tensor once.
 
-While graphs are made, `weights_in(store)` says where `graph_edit.values` reads and `graph_edit.constant`
-writes. In the end `gather` takes what the finished graphs refer to into a bundle's weights file.
+A `Graph` knows the store that its weights lie in; while torch modules are exported, `weights_in(store)` sets
+it. In the end `gather` copies what the finished graphs refer to into a bundle's weights file.
 """
 
 import errno
@@ -21,7 +21,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edge.errors import UsageError
 
 FILE = "weights.bin"
-LEAST_BYTES = 64 << 10  # of a tensor; smaller ones stay in their graph
+LEAST_BYTES = 64 << 10  # smaller tensors stay in their graph
 _ALIGNMENT_BYTES = 64
 _COPY_BYTES = 16 << 20
 _FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -32,18 +32,19 @@ class WeightStore:
     """A growing file of tensors in a folder of its own, each stored once however often it is put."""
 
     def __init__(self, folder: Path, least_bytes: int = LEAST_BYTES) -> None:
-        """Begins a new file. Raises OSError where it can't."""
+        """Begin a new file. Raises OSError if it can't."""
         self.file, self.least_bytes = folder / FILE, least_bytes
         self._end = 0
         self._offsets: dict[bytes, int] = {}  # by the digest of the content
-        self.fetched: dict[
-            tuple[Any, Any], TensorProto
-        ] = {}  # what `export.graphs.stream` need not fetch again
+        # Weights that `export.graphs.stream` need not fetch again, by their source and order of axes.
+        self.fetched: dict[tuple[Any, Any], TensorProto] = {}
         self.file.touch(exist_ok=False)
 
     def put(self, name: str, array: np.ndarray) -> TensorProto:
-        """The constant, its numbers in the file, or in itself where they are few. Raises OSError where the
-        disk is full; the file is then as it was."""
+        """Return the constant, its numbers in the file, or in itself if they are few.
+
+        Raises OSError if the disk is full; the file is then as it was.
+        """
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         if array.nbytes < self.least_bytes:
             return numpy_helper.from_array(array, name)
@@ -56,9 +57,11 @@ class WeightStore:
         return tensor
 
     def read(self, tensor: TensorProto) -> np.ndarray:
-        """The numbers of a constant that lies in the file, mapped: they take no memory until they are read,
-        and must not be written."""
-        offset, length = place(tensor)
+        """Return the numbers of a constant that lies in the file, mapped; they must not be written to.
+
+        They take no memory until they are read.
+        """
+        offset, length = byte_span(tensor)
         shape, dtype = tuple(tensor.dims), helper.tensor_dtype_to_np_dtype(tensor.data_type)
         if tensor.data_type in _PACKED:
             raw = np.fromfile(self.file, np.uint8, length, offset=offset).tobytes()
@@ -66,7 +69,7 @@ class WeightStore:
         return np.memmap(self.file, dtype, "r", offset, shape)
 
     def _place(self, content: memoryview) -> int:
-        """The offset of the content, written where it is new."""
+        """Return the offset of the content, which is written if it is new."""
         digest = hashlib.sha256(content).digest()
         if digest not in self._offsets:
             start = -(-self._end // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
@@ -84,8 +87,10 @@ class WeightStore:
 
 @contextmanager
 def work_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` for what an export makes on its way; nothing of it stays. Raises UsageError where
-    the disk is full."""
+    """Return a folder beside `out` for an export's intermediate files; nothing of it stays.
+
+    Raises UsageError if the disk is full.
+    """
     parent = out.absolute().parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +111,7 @@ _current: ContextVar[WeightStore | None] = ContextVar("weights", default=None)
 
 @contextmanager
 def weights_in(store: WeightStore | None) -> Iterator[None]:
-    """Constants are read from and put into this store in here; None: graphs hold their own."""
+    """Let torch modules be exported into this store; None: graphs hold their own weights."""
     token = _current.set(store)
     try:
         yield
@@ -115,23 +120,23 @@ def weights_in(store: WeightStore | None) -> Iterator[None]:
 
 
 def current_store() -> WeightStore | None:
-    """The one of `weights_in`."""
+    """Return the store of `weights_in`, if any."""
     return _current.get()
 
 
 def is_outside(tensor: TensorProto) -> bool:
-    """Whether a constant's numbers lie outside of its graph."""
+    """Return True if a constant's numbers lie outside of its graph."""
     return tensor.data_location == TensorProto.EXTERNAL
 
 
-def place(tensor: TensorProto) -> tuple[int, int]:
-    """Offset and length in bytes of what lies outside."""
+def byte_span(tensor: TensorProto) -> tuple[int, int]:
+    """Return the offset and length in bytes of a constant that lies outside."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     return int(entries["offset"]), int(entries["length"])
 
 
 def refer(tensor: TensorProto, offset: int, length: int) -> None:
-    """Makes the constant one that lies outside."""
+    """Make the constant one that lies outside, `length` bytes from `offset` on."""
     tensor.data_location = TensorProto.EXTERNAL
     del tensor.external_data[:]
     for key, value in (("location", FILE), ("offset", offset), ("length", length)):
@@ -139,12 +144,12 @@ def refer(tensor: TensorProto, offset: int, length: int) -> None:
 
 
 def outside(model: ModelProto) -> list[TensorProto]:
-    """The constants that lie outside."""
+    """Return the constants of a model that lie outside of it."""
     return [tensor for tensor in model.graph.initializer if is_outside(tensor)]
 
 
 def without_outside(model: ModelProto) -> ModelProto:
-    """A copy where what lies outside is an input: for tools that would look for the file."""
+    """Return a copy with inputs in place of constants outside, for tools that would look for the file."""
     copy = ModelProto()
     copy.CopyFrom(model)
     tensors = outside(copy)
@@ -156,16 +161,19 @@ def without_outside(model: ModelProto) -> ModelProto:
     return copy
 
 
-def gather(graphs: Mapping[str, bytes], source: Path, target: Path) -> dict[str, bytes]:
-    """The graphs, by role, with what they refer to in `source` copied to the new file `target`, each tensor
-    once and nothing else. Raises OSError where the disk is full."""
+def gather(models: Mapping[str, ModelProto], source: Path, target: Path) -> dict[str, bytes]:
+    """Return the ONNX files of the models, by stage, with their weights copied to the new file `target`.
+
+    Each tensor is copied once, and nothing else. Raises OSError if the disk is full.
+    """
     moved: dict[tuple[int, int], int] = {}
     changed: dict[str, bytes] = {}
     with source.open("rb") as old, target.open("xb", buffering=0) as new:
-        for role, content in graphs.items():
-            model = onnx.load_from_string(content)
+        for stage, given in models.items():
+            model = ModelProto()
+            model.CopyFrom(given)
             for tensor in outside(model):
-                offset, length = place(tensor)
+                offset, length = byte_span(tensor)
                 if (offset, length) not in moved:
                     start = -(-new.tell() // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
                     old.seek(offset)
@@ -174,16 +182,16 @@ def gather(graphs: Mapping[str, bytes], source: Path, target: Path) -> dict[str,
                         _write(new, memoryview(old.read(min(_COPY_BYTES, length - at))))
                     moved[offset, length] = start
                 refer(tensor, moved[offset, length], length)
-            changed[role] = model.SerializeToString()
+            changed[stage] = model.SerializeToString()
     return changed
 
 
 def referred_bytes(graph: bytes) -> int:
-    """Bytes outside of an ONNX file that it refers to, what it refers to twice counted once."""
-    return sum(length for _, length in {place(t) for t in outside(onnx.load_from_string(graph))})
+    """Return the bytes outside of an ONNX file that it refers to, each tensor counted once."""
+    return sum(length for _, length in {byte_span(t) for t in outside(onnx.load_from_string(graph))})
 
 
 def _write(file: IO[bytes], content: memoryview) -> None:
-    """All of it: an unbuffered file may take less at once."""
+    """Write all of it: an unbuffered file may take less at once."""
     while content:
         content = content[file.write(content) :]

@@ -1,4 +1,4 @@
-"""What goes into each graph of a bundle while it answers: ranges and comparisons are made of these inputs."""
+"""The inputs of each stage of a bundle while it answers: ranges and comparisons are made of them."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,12 +12,12 @@ from edge.model.generation import DecoderEngines, Generation, PrefillEngines, St
 from edge.model.tokenizer import LOC_COUNT, GroundingTokenizer
 
 Feed = dict[str, Tensor]  # inputs of one call, by name
-ROLES = ("vision", "prefill", "decode")  # what precision is about; heads and the floor stay as they are
+STAGES = ("vision", "prefill", "decode")  # their precision changes; heads and the floor net stay fp32
 STEPS = 3  # calls of decode for each sample
 
 
-class _Tap:
-    """An engine that keeps what it is given."""
+class _RecordingEngine:
+    """An engine that keeps its inputs."""
 
     def __init__(self, engine: Engine, kept: list[Feed]) -> None:
         self.inputs, self.outputs = engine.inputs, engine.outputs
@@ -32,14 +32,16 @@ class _Tap:
 
 
 def collect_feeds(bundle: Bundle, samples: Iterable[Sample]) -> dict[str, list[Feed]]:
-    """Inputs by role of ROLES as far as the bundle has them: one of vision and prefill, and STEPS of decode,
-    for each sample. Decode is fed what the bundle itself would say next, also after `none`, so that every
-    sample tells something about it. Raises UsageError at a prompt with unknown words or too many."""
-    speaks = "decode" in bundle.manifest.graphs
-    feeds: dict[str, list[Feed]] = {role: [] for role in ROLES[: 2 + speaks]}
-    net = DecoderEngines(bundle, 1) if speaks else PrefillEngines(bundle, 1)
-    for role, kept in feeds.items():
-        setattr(net, role, _Tap(getattr(net, role), kept))
+    """Return the inputs of a bundle's stages: for each sample one of vision and prefill, STEPS of decode.
+
+    Decode is fed the bundle's own next tokens, also after `none`, so that every sample tells something about
+    it. Raises UsageError if a prompt has unknown words or too many.
+    """
+    decodes = "decode" in bundle.manifest.graphs
+    feeds: dict[str, list[Feed]] = {stage: [] for stage in STAGES[: 2 + decodes]}
+    net = DecoderEngines(bundle, 1) if decodes else PrefillEngines(bundle, 1)
+    for stage, kept in feeds.items():
+        setattr(net, stage, _RecordingEngine(getattr(net, stage), kept))
     head = bundle.manifest.head
     rng = np.random.default_rng(0)
     try:
@@ -59,13 +61,13 @@ def collect_feeds(bundle: Bundle, samples: Iterable[Sample]) -> dict[str, list[F
 def _answer(net: DecoderEngines, bundle: Bundle, sample: Sample, state: Tensor | None) -> None:
     answer = Generation(net)
     logits = answer.prefill(sample.image, sample.question.prompt, state)
-    allowed = _may_be_said(net, bundle, sample)
+    allowed = _allowed_ids(net, bundle, sample)
     for _ in range(STEPS):
         logits = answer.decode(int(allowed[logits[allowed].argmax()]))
 
 
-def _may_be_said(net: DecoderEngines, bundle: Bundle, sample: Sample) -> np.ndarray:
-    """Ids: those of actions, of places, or of words."""
+def _allowed_ids(net: DecoderEngines, bundle: Bundle, sample: Sample) -> np.ndarray:
+    """Return the token ids that may come next: of actions, of locations, or of words."""
     head = bundle.manifest.head
     if head is not None and head.tokens is not None:
         return np.arange(head.tokens.first_id, head.tokens.first_id + head.tokens.bins)
@@ -77,5 +79,5 @@ def _may_be_said(net: DecoderEngines, bundle: Bundle, sample: Sample) -> np.ndar
 
 
 def _state(wanted: StateInput | None, rng: np.random.Generator) -> Tensor | None:
-    """(1, S), as scaled states are spread."""
+    """Return a random state (1, S), spread as scaled states are."""
     return None if wanted is None else rng.standard_normal((1, len(wanted.columns))).astype(np.float32)

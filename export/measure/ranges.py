@@ -15,7 +15,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, c
 
 from edge.errors import UsageError
 from edge.files import write_whole
-from export.graphs.edit import COMPUTE
+from export.graphs.graph import COMPUTE, Graph
 from export.measure.feeds import Feed
 
 Method = Literal["minmax", "percentile", "entropy"]
@@ -30,7 +30,7 @@ _OPTIONS: dict[Method, tuple[CalibrationMethod, dict[str, Any]]] = {
 }
 
 
-class _Reader(CalibrationDataReader):
+class _FeedReader(CalibrationDataReader):
     def __init__(self, feeds: Sequence[Feed]) -> None:
         self._feeds = iter(feeds)
 
@@ -39,11 +39,15 @@ class _Reader(CalibrationDataReader):
 
 
 def kept_ranges(
-    folder: Path, digest: str, graph: bytes, feeds: Callable[[], Sequence[Feed]], method: Method
+    folder: Path, digest: str, graph: Graph, feeds: Callable[[], Sequence[Feed]], method: Method
 ) -> Ranges:
-    """The ranges of a graph for the calibration set in `folder`: from its file `ranges-*.json` if they were
-    computed before from the same set, graph and method, else computed from `feeds()` and written there."""
-    key = hashlib.sha256(f"{digest} {hashlib.sha256(graph).hexdigest()} {method}".encode()).hexdigest()
+    """Return the ranges of a graph for the calibration set in `folder`, which keeps them in `ranges-*.json`.
+
+    They are read if they were computed before from the same set, graph and method, else computed from
+    `feeds()` and written. Raises UsageError if the file is damaged or can't be written.
+    """
+    graph_digest = hashlib.sha256(graph.content).hexdigest()
+    key = hashlib.sha256(f"{digest} {graph_digest} {method}".encode()).hexdigest()
     path = folder / f"ranges-{key[:16]}.json"
     if path.is_file():
         return _read_ranges(path, key)
@@ -52,36 +56,36 @@ def kept_ranges(
         write_whole(path, json.dumps({"key": key, "method": method, "ranges": ranges}, indent=1))
     except OSError as error:
         raise UsageError(
-            f"cannot keep what was computed in {path}: {error.strerror}",
+            f"cannot keep the ranges in {path}: {error.strerror}",
             "free some space, or copy the calibration set to where you may write",
         ) from error
     return ranges
 
 
 def _read_ranges(path: Path, key: str) -> Ranges:
-    """Raises UsageError for a file that does not hold these ranges."""
+    """Raise UsageError for a file that does not hold these ranges."""
     try:
         found = json.loads(path.read_text("utf-8"))
         if found["key"] != key:
-            raise ValueError("of something else")
+            raise ValueError("it holds other ranges")
         return {name: (float(low), float(high)) for name, (low, high) in found["ranges"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error}", "remove it; it is computed again") from error
+        raise UsageError(f"{path} is damaged: {error}", "remove it; the ranges are computed again") from error
 
 
 def compute_ranges(
-    graph: bytes, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = COMPUTE
+    graph: Graph, feeds: Sequence[Feed], method: Method, kinds: Sequence[str] = COMPUTE
 ) -> Ranges:
-    """Of all tensors into and out of the nodes of these kinds of an fp32 graph."""
+    """Return the ranges of all inputs and outputs of the nodes of these kinds in an fp32 graph."""
     kind, options = _OPTIONS[method]
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "graph.onnx"
-        path.write_bytes(graph)
+        path.write_bytes(graph.content)
         calibrator: Any = create_calibrator(
             path, kinds, str(Path(folder) / "augmented.onnx"), calibrate_method=kind, extra_options=options
         )
         for start in range(0, len(feeds), _BATCH):
-            calibrator.collect_data(_Reader(feeds[start : start + _BATCH]))
+            calibrator.collect_data(_FeedReader(feeds[start : start + _BATCH]))
         data = calibrator.compute_data()
     spans = {name: data[name].range_value for name in data}
     return {name: (float(np.min(low)), float(np.max(high))) for name, (low, high) in spans.items()}
@@ -89,7 +93,7 @@ def compute_ranges(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """ONNX Runtime's tools print what they do."""
+    """Silence ONNX Runtime's tools, which print what they do."""
     before = logging.root.level
     logging.root.setLevel(logging.ERROR)
     try:

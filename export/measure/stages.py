@@ -1,53 +1,53 @@
-"""A bundle's graphs driven stage by stage over several questions, with one engine in memory at a time.
+"""A bundle's graphs run stage by stage over several questions, with one engine in memory at a time.
 
-A question holds what a runtime would give: pixel_values, ids, length. All else goes from graph to graph by
-its name: what vision and prefill give out, the cache as `past`, and the token that was most probable.
+A question holds a runtime's inputs: pixel_values, ids, length. All else goes from graph to graph by its name:
+the outputs of vision and prefill, the cache as `past`, and the most probable token.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper
+from onnx import TensorProto, helper
 
 from edge.engines.onnx import OnnxEngine
 from edge.interfaces import Engine, Tensor
-from export.graphs.edit import fixed_products, parse
-from export.measure.feeds import Feed
+from export.graphs.edit import Draft
+from export.graphs.graph import Graph
+from export.measure.feeds import STAGES, Feed
 from export.measure.ranges import Ranges
-
-STAGES = ("vision", "prefill", "decode")
-Open = Callable[[str], Engine]  # by role
 
 
 @dataclass(frozen=True)
-class Call:
-    """One call of a graph: what went in, and what came out."""
+class StageCall:
+    """One call of a graph."""
 
     inputs: Feed
     outputs: Feed
 
 
-Calls = dict[str, list[list[Call]]]  # by role, for each question; one call of vision and prefill
+StageCalls = dict[str, list[list[StageCall]]]  # by stage, for each question; one call of vision and prefill
 
 
 def walk(
-    open_engine: Open,
+    open_engine: Callable[[str], Engine],
     questions: Sequence[Feed],
     steps: int,
-    told: Callable[[str], None],
+    on_stage: Callable[[str], None],
     stages: Sequence[str] = STAGES,
-) -> Calls:
-    """All calls that answer the questions, greedily, with `steps` calls of decode each; or only those of the
-    first stages. `told` hears of each stage before it begins."""
-    calls: Calls = {}
-    for role in stages:
-        told(role)
-        engine = open_engine(role)
+) -> StageCalls:
+    """All calls that answer the questions, greedily, with `steps` calls of decode each.
+
+    Only the calls of `stages` are made, which are the first ones; each stage's engine is opened by its name.
+    `on_stage` is called before each.
+    """
+    calls: StageCalls = {}
+    for stage in stages:
+        on_stage(stage)
+        engine = open_engine(stage)
         try:
-            calls[role] = [
-                _ask(engine, role, question, [calls[r][i][0] for r in STAGES if r in calls], steps)
+            calls[stage] = [
+                _run_stage(engine, stage, question, [calls[s][i][0] for s in STAGES if s in calls], steps)
                 for i, question in enumerate(questions)
             ]
         finally:
@@ -55,57 +55,60 @@ def walk(
     return calls
 
 
-def tokens(calls: Calls) -> list[list[int]]:
-    """What was said to each question."""
+def tokens(calls: StageCalls) -> list[list[int]]:
+    """Return the tokens that answer each question."""
     return [
-        [_said(prefill[0]), *(_said(call) for call in decode)]
+        [_next_token(prefill[0]), *(_next_token(call) for call in decode)]
         for prefill, decode in zip(calls["prefill"], calls["decode"], strict=True)
     ]
 
 
-def _ask(engine: Engine, role: str, question: Feed, before: Sequence[Call], steps: int) -> list[Call]:
+def _run_stage(
+    engine: Engine, stage: str, question: Feed, before: Sequence[StageCall], steps: int
+) -> list[StageCall]:
     known = dict(question)
     for call in before:
         known |= call.outputs
-    if role != "decode":
+    if stage != "decode":
         return [_run(engine, {spec.name: known[spec.name] for spec in engine.inputs})]
     _, prefill = before
     first = known["position"]
-    said: list[Call] = []
+    calls: list[StageCall] = []
     for step in range(steps):
-        last = said[-1] if said else prefill
+        last = calls[-1] if calls else prefill
         known |= {
-            "token": np.array([[_said(last)]], np.int64),
+            "token": np.array([[_next_token(last)]], np.int64),
             "position": first + step,
             "past": last.outputs["cache"],
         }
-        said.append(_run(engine, {spec.name: known[spec.name] for spec in engine.inputs}))
-    return said
+        calls.append(_run(engine, {spec.name: known[spec.name] for spec in engine.inputs}))
+    return calls
 
 
-def _run(engine: Engine, inputs: Mapping[str, Tensor]) -> Call:
-    return Call(dict(inputs), {name: np.array(value) for name, value in engine.run(inputs).items()})
+def _run(engine: Engine, inputs: Mapping[str, Tensor]) -> StageCall:
+    return StageCall(dict(inputs), {name: np.array(value) for name, value in engine.run(inputs).items()})
 
 
-def _said(call: Call) -> int:
+def _next_token(call: StageCall) -> int:
     return int(call.outputs["logits"][0].argmax())
 
 
-class Observer:
-    """An engine that also sees how far the tensors around a graph's layers reach."""
+class RangeObserver:
+    """An engine that also measures the ranges of the tensors around a graph's layers."""
 
-    def __init__(self, graph: bytes, weights: Path, threads: int) -> None:
-        model = parse(graph)
-        self._names = _around_layers(model)
-        # Reduced by the graph itself: the tensors need not be kept, and the weights stay mapped.
-        self._engine = OnnxEngine(_reduced(model, self._names), threads, weights, prepack=False)
+    def __init__(self, graph: Graph, threads: int) -> None:
+        names = [name for node in graph.products for name in (node.input[0], node.output[0])]
+        self._names = list(dict.fromkeys(names))
+        # The graph itself reduces the tensors: they need not be kept, and the weights stay mapped.
+        weights = None if graph.store is None else graph.store.file
+        self._engine = OnnxEngine(_reduced(graph, self._names).content, threads, weights, prepack=False)
         self._own = {f"{name}_{end}" for name in self._names for end in ("least", "most")}
         self.inputs = self._engine.inputs
         self.outputs = tuple(spec for spec in self._engine.outputs if spec.name not in self._own)
         self.ranges: Ranges = {}
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The graph's outputs; widens the ranges."""
+        """Return the graph's outputs; widens the ranges."""
         outputs = self._engine.run(inputs)
         for name in self._names:
             low, high = float(outputs[f"{name}_least"]), float(outputs[f"{name}_most"])
@@ -114,20 +117,16 @@ class Observer:
         return {name: value for name, value in outputs.items() if name not in self._own}
 
     def close(self) -> None:
-        """Frees the engine."""
+        """Free the engine."""
         self._engine.close()
 
 
-def _around_layers(model: ModelProto) -> list[str]:
-    """What goes into and comes out of the products with fixed weights."""
-    names = [name for node in fixed_products(model) for name in (node.input[0], node.output[0])]
-    return list(dict.fromkeys(names))
-
-
-def _reduced(model: ModelProto, names: Sequence[str]) -> bytes:
+def _reduced(graph: Graph, names: Sequence[str]) -> Graph:
+    """Return the graph with the least and the greatest number of each of these tensors as outputs."""
+    draft = Draft(graph)
     for name in names:
         for kind, end in (("ReduceMin", "least"), ("ReduceMax", "most")):
             result = f"{name}_{end}"
-            model.graph.node.append(helper.make_node(kind, [name], [result], result, keepdims=0))
-            model.graph.output.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, []))
-    return model.SerializeToString()
+            draft.model.graph.node.append(helper.make_node(kind, [name], [result], result, keepdims=0))
+            draft.model.graph.output.append(helper.make_tensor_value_info(result, TensorProto.FLOAT, []))
+    return draft.graph()

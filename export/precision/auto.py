@@ -1,74 +1,113 @@
-"""`--precision auto`: of all assignments of precisions to layers a fast one whose noise stays in a budget.
+"""`--precision auto`: each layer in the fastest precision whose noise the gate lets through."""
 
-It starts from the fastest precision everywhere and raises layers, first those that take away most noise for
-the time that they cost, until what is left fits. Errors of different layers are taken as independent.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-_TICK_MS = 0.002  # that measurements of ONNX Runtime's, which are whole microseconds, can tell apart
+from export.graphs.graph import Graph
+from export.measure.layer_times import bounds_ms, measured_ms
+from export.measure.ranges import Ranges
+from export.measure.sensitivity import Sensitivity
+from export.planner.boards import BOARDS
+from export.precision.calibrate import StageCalibration
+from export.precision.candidate import Candidate
+from export.precision.choose import Choice, Rung, choose, climb
+from export.precision.int8 import Int8, Int8Calibration, calibrate_int8
+from export.precision.mixed import LowPrecision, Mixed, quantizable
+from export.precision.options import Precision, Profile
+
+_EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # a wide layer's precision
 
 
 @dataclass(frozen=True)
-class Rung:
-    """A layer in one precision."""
+class LayerTrials:
+    """What each layer of a stage gains in time and adds in noise by each precision."""
 
-    precision: str
-    noise: float  # that it alone adds to the graph's outputs, as a share of the signal's power
-    ms: float
+    stage: str
+    profile: Profile
+    calibrated: Int8Calibration
+    ladders: dict[str, list[Rung]]  # by the layer's node
+    layer_names: dict[str, str]  # for people, by the layer's node
 
+    def choose(self, budget_db: float) -> Candidate:
+        """Return the fastest graph whose noise stays `budget_db` below the signal."""
+        chosen = choose(self.ladders, budget_db)
+        exact = _EXACT[self.profile]
+        low: dict[str, Any] = {n: r.precision for n, (r, _) in chosen.items() if r.precision != exact}
+        # A graph of several precisions is called by the one that most layers have.
+        label = max(dict.fromkeys(low.values()), key=list(low.values()).count) if low else exact
+        graph, ranges = self.calibrated.graph, self.calibrated.ranges
+        about = {
+            "method": self.calibrated.method,
+            "ranges": ranges,
+            "scalings": self.calibrated.scalings,
+            "choices": [self._choice(name, *found) for name, found in chosen.items()],
+        }
+        if self.profile == "onnxruntime":
+            int8 = Int8(ranges, "onnxruntime", set(chosen).difference(low))
+            return Candidate(label, int8.apply(graph), **about)
+        mixed = Mixed(low, ranges)
+        return Candidate(label, mixed.apply(graph), mixed.twin.apply(graph), **about)
 
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen for a layer."""
-
-    role: str
-    node: str
-    layer: str  # the same for people
-    precision: str
-    noise: float  # of what was chosen
-    fastest: str  # what it would be without a budget
-    fastest_noise: float
-    gained_ms: float  # by the fastest, against the most exact
-    why: str  # it is not the narrowest: "noise" or "no faster"; "": it is
-
-
-def choose(ladders: Mapping[str, Sequence[Rung]], budget_db: float) -> dict[str, tuple[Rung, str]]:
-    """A rung for each layer, and why it is not the narrowest ("" where it is). Each ladder ends with the most
-    exact rung, which has no noise."""
-    climbs = {name: climb(ladder) for name, ladder in ladders.items()}
-    at = dict.fromkeys(climbs, 0)
-    budget = 10 ** (-budget_db / 10)
-
-    def worth(name: str) -> float:
-        """Noise that the next rung takes away, for each millisecond that it costs."""
-        now, then = climbs[name][at[name] : at[name] + 2]
-        return (now.noise - then.noise) / max(then.ms - now.ms, 1e-9)
-
-    def noise() -> float:
-        return sum(climbs[name][index].noise for name, index in at.items())
-
-    raised: dict[str, str] = {}
-    while noise() > budget:
-        above = [name for name, index in at.items() if index + 1 < len(climbs[name])]
-        if not above:
-            break
-        name = max(above, key=worth)
-        raised[name] = "noise"
-        at[name] += 1
-    found: dict[str, tuple[Rung, str]] = {}
-    for name, index in at.items():
-        slower = "" if climbs[name][0].precision == ladders[name][0].precision else "no faster"
-        found[name] = climbs[name][index], raised.get(name, slower)
-    return found
+    def _choice(self, node: str, found: Rung, why: str) -> Choice:
+        ladder = self.ladders[node]
+        fastest, exact = climb(ladder)[0], ladder[-1]
+        if fastest.precision == exact.precision:
+            fastest = min(ladder[:-1], key=lambda one: one.ms)
+        return Choice(
+            role=self.stage,
+            node=node,
+            layer=self.layer_names[node],
+            precision=found.precision,
+            noise=found.noise,
+            fastest=fastest.precision,
+            fastest_noise=fastest.noise,
+            gained_ms=exact.ms - fastest.ms,
+            why=why,
+        )
 
 
-def climb(ladder: Sequence[Rung]) -> list[Rung]:
-    """The rungs that are worth standing on, fastest first: each slower one has less noise than all before. Of
-    those that are as fast the narrowest is first, which is the smallest."""
-    kept: list[Rung] = []
-    for rung in sorted(ladder, key=lambda one: (round(one.ms / _TICK_MS), -one.noise)):
-        if not kept or rung.noise < kept[-1].noise:
-            kept.append(rung)
-    return kept
+def try_layers(stage: StageCalibration) -> LayerTrials:
+    """Try each layer of a stage in each precision that the engine has."""
+    profile, calibrated = stage.options.profile, calibrate_int8(stage)
+    kinds = _kinds(stage)
+    times_ms = _times_ms(stage, calibrated, kinds)
+    exact = _EXACT[profile]
+    ladders = {name: [Rung(exact, 0.0, times_ms[exact][name])] for name in calibrated.graph.layers}
+    layer_names: dict[str, str] = {}
+    for kind in kinds:
+        for one in _noises(stage, calibrated.graph, calibrated.ranges, kind):
+            ladders[one.node].insert(0, Rung(kind, one.noise, times_ms[kind][one.node]))
+            layer_names[one.node] = one.layer
+    return LayerTrials(stage.name, profile, calibrated, ladders, layer_names)
+
+
+def _kinds(stage: StageCalibration) -> list[LowPrecision]:
+    """Return the precisions to try. fp8 is as fast as int8 and as large, and has less mantissa."""
+    if stage.options.profile == "onnxruntime":
+        return ["int8"]
+    kinds: list[LowPrecision] = ["int8"]
+    if "nvfp4" in BOARDS[stage.options.board].flops_s:
+        kinds.insert(0, "nvfp4")
+    return [*kinds, "int4"] if stage.name == "decode" else kinds
+
+
+def _times_ms(
+    stage: StageCalibration, calibrated: Int8Calibration, kinds: Sequence[LowPrecision]
+) -> dict[str, dict[str, float]]:
+    """Milliseconds by precision and layer: measured here, or the least that the board allows."""
+    graph = calibrated.graph
+    if stage.options.profile == "tensorrt":
+        return bounds_ms(graph, ("fp16", *kinds), BOARDS[stage.options.board])
+    int8 = Int8(calibrated.ranges, "onnxruntime").apply(graph)
+    return measured_ms(graph, {"fp32": graph, "int8": int8}, stage.trial_feeds)
+
+
+def _noises(stage: StageCalibration, graph: Graph, ranges: Ranges, kind: LowPrecision) -> list[Sensitivity]:
+    """Return the noise of each layer that is of this kind alone."""
+    if stage.options.profile == "onnxruntime":
+        layers = graph.layers
+        alone = lambda name: Int8(ranges, "onnxruntime", set(layers) - {name}).apply(graph)  # noqa: E731
+        return stage.sensitivities(graph, layers, alone)
+    alone = lambda name: Mixed({name: kind}, ranges, half=False, rounded=True).apply(graph)  # noqa: E731
+    return stage.sensitivities(graph, quantizable(graph, kind), alone)

@@ -1,4 +1,4 @@
-"""An fp32 graph to fp16 or bf16, strongly typed: every cast stands in the graph, no builder decides anything.
+"""fp16 and bf16, strongly typed: every cast stands in the graph, and no builder decides anything.
 
 Matrix products, convolutions and what lies plainly between them are computed in the half type. Norms,
 softmax, residual sums, rotary angles, powers and everything that mixes with them stay fp32, and so do the
@@ -6,61 +6,83 @@ graph's inputs and outputs.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
-from export.graphs.edit import COMPUTE, constant, finish, parse, values
+from export.graphs.edit import Draft
+from export.graphs.graph import COMPUTE, Graph
+from export.precision.calibrate import StageCalibration
+from export.precision.candidate import Candidate
 
-Half = Literal["fp16", "bf16"]
+HalfKind = Literal["fp16", "bf16"]
 _TYPES = {
     "fp16": (TensorProto.FLOAT16, np.dtype(np.float16)),
     "bf16": (TensorProto.BFLOAT16, np.dtype(ml_dtypes.bfloat16)),
 }
-# These only move or scale numbers: half where all that goes in is half already.
+# These only move or scale numbers: they are half if all their inputs are half already.
 _PLAIN = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Concat", "Expand", "Neg", "Relu", "Mul")
 
 
-def to_half(graph: bytes, half: Half, also: Collection[str] = (), rounded: bool = False) -> bytes:
-    """The half file of an fp32 graph. `also` names nodes to compute in half beyond those above.
+@dataclass(frozen=True)
+class Half:
+    """An fp32 graph to a half type."""
 
-    With `rounded` it is its twin for ONNX Runtime's CPU, which has few kernels for half types: sums are done
-    in fp32, as tensor cores do, and each tensor that would be half is rounded to it.
-    """
-    return finish(_Halving(parse(graph), half, also, rounded).done())
+    kind: HalfKind
+    also: Collection[str] = ()  # names of nodes to compute in half beside those above
+    rounded: bool = False
+
+    @property
+    def twin(self) -> "Half":
+        """The same for ONNX Runtime's CPU, which has few kernels for half types.
+
+        Sums are done in fp32, as tensor cores do, and each tensor that would be half is rounded to it.
+        """
+        return replace(self, rounded=True)
+
+    def apply(self, graph: Graph) -> Graph:
+        """Return the graph in the half type."""
+        return _HalfPass(Draft(graph), self).run()
 
 
-class _Halving:
+def fit_half(stage: StageCalibration, kind: HalfKind) -> Candidate:
+    """Return a stage in a half type, which nothing is calibrated for."""
+    half = Half(kind)
+    twin = None if stage.options.profile == "onnxruntime" else half.twin.apply(stage.graph)
+    return Candidate(kind, half.apply(stage.graph), twin)
+
+
+class _HalfPass:
     """One pass over a graph, in its order of computation."""
 
-    def __init__(self, model: ModelProto, half: Half, also: Collection[str], rounded: bool) -> None:
-        self._model, self._also, self._rounded = model, also, rounded
-        self._type, self._dtype = _TYPES[half]
-        self._suffix = "_" + half
-        inferred = onnx.shape_inference.infer_shapes(model).graph
+    def __init__(self, draft: Draft, half: Half) -> None:
+        self._draft, self._also, self._rounded = draft, half.also, half.rounded
+        self._type, self._dtype = _TYPES[half.kind]
+        self._suffix = "_" + half.kind
+        inferred = onnx.shape_inference.infer_shapes(draft.model).graph
         values = (*inferred.value_info, *inferred.input, *inferred.output)
         self._floats = {v.name for v in values if v.type.tensor_type.elem_type == TensorProto.FLOAT}
-        self._weights = {w.name: w for w in model.graph.initializer}
+        self._weights = {w.name: w for w in draft.model.graph.initializer}
         self._floats |= {name for name, w in self._weights.items() if w.data_type == TensorProto.FLOAT}
         self._halves: set[str] = set()  # tensors that nodes give out in half
-        self._made: dict[str, str] = {}  # the other type's copy of a tensor, by name
+        self._copies: dict[str, str] = {}  # the name of a tensor's copy in the other type
         self._nodes: list[NodeProto] = []
 
-    def done(self) -> ModelProto:
-        """The model, changed."""
-        graph = self._model.graph
+    def run(self) -> Graph:
+        """Return the changed graph."""
+        graph = self._draft.model.graph
         outputs = {value.name for value in graph.output}
         for node in list(graph.node):
             self._convert(node) if self._is_half(node) else self._restore(node)
             for name in self._halves.intersection(node.output):
                 if self._rounded or name in outputs:
                     self._give_out(node, name)
-        del graph.node[:]
-        graph.node.extend(self._nodes)
-        return self._model
+        self._draft.replace_nodes(self._nodes)
+        return self._draft.finish()
 
     def _is_half(self, node: NodeProto) -> bool:
         floats = [name for name in node.input if name in self._floats]
@@ -88,27 +110,27 @@ class _Halving:
         self._nodes.append(node)
 
     def _weight(self, name: str) -> str:
-        if name not in self._made:
-            self._made[name] = name + self._suffix
+        if name not in self._copies:
+            self._copies[name] = name + self._suffix
             with np.errstate(over="ignore"):  # infinities are the gate's to find, with the layer's name
-                numbers = values(self._weights[name]).astype(self._dtype)
+                numbers = self._draft.values(self._weights[name]).astype(self._dtype)
             if self._rounded:
                 numbers = numbers.astype(np.float32)
-            self._model.graph.initializer.append(constant(self._made[name], numbers))
-        return self._made[name]
+            self._draft.add_constant(self._copies[name], numbers)
+        return self._copies[name]
 
     def _cast(self, name: str, down: bool) -> str:
-        """The name of the tensor in the other type."""
-        if name not in self._made:
-            self._made[name] = name + (self._suffix if down else "_fp32")
+        """Return the name of the tensor in the other type."""
+        if name not in self._copies:
+            self._copies[name] = name + (self._suffix if down else "_fp32")
             if down and self._rounded:
-                self._round(name, self._made[name])
+                self._round(name, self._copies[name])
             else:
-                self._add_cast(name, self._made[name], self._type if down else TensorProto.FLOAT)
-        return self._made[name]
+                self._add_cast(name, self._copies[name], self._type if down else TensorProto.FLOAT)
+        return self._copies[name]
 
     def _give_out(self, node: NodeProto, name: str) -> None:
-        """The tensor stays fp32 under its own name; those who want it in half get what the node made."""
+        """Keep the tensor fp32 under its own name; readers in half get the node's own output."""
         inner = name + "_made"
         node.output[list(node.output).index(name)] = inner
         if self._rounded:
@@ -117,7 +139,7 @@ class _Halving:
         self._add_cast(inner, name, TensorProto.FLOAT)
         self._halves.discard(name)
         self._halves.add(inner)
-        self._made[name] = inner
+        self._copies[name] = inner
 
     def _round(self, name: str, rounded: str) -> None:
         self._add_cast(name, f"{rounded}_half", self._type)

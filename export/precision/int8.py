@@ -1,61 +1,92 @@
-"""An fp32 graph to int8 as explicit QuantizeLinear and DequantizeLinear, and to int4 weights.
+"""int8 as explicit QuantizeLinear and DequantizeLinear.
 
 Only products with constant weights change: weights per output channel, activations by calibrated ranges.
 Norms, softmax, attention, residual sums and what a matrix product gives out stay fp32.
 
-Profiles, because no one file is both fast in ONNX Runtime and accepted by TensorRT:
+There are two profiles, because no one file is both fast in ONNX Runtime and accepted by TensorRT:
 
     onnxruntime  activations uint8 with a zero point, biases of convolutions int32, their outputs uint8 too:
                  what its fused integer kernels want
     tensorrt     activations int8 around 0, no integer biases (its parser refuses both)
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
-from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
-from export.measure.feeds import Feed
-from export.measure.ranges import Ranges
-from export.precision.blocks import INT4_CPU, INT4_TENSORRT, Blocks, fits, insert_blocks
+from export.graphs.edit import Draft
+from export.graphs.graph import Graph
+from export.measure.ranges import Method, Ranges
+from export.precision.calibrate import StageCalibration
+from export.precision.candidate import Candidate
+from export.precision.mixed import Mixed
 from export.precision.options import Profile
-from export.precision.qdq import Kind, insert_qdq
-from export.precision.smoothing import Change, aware
+from export.precision.quantizers.qdq import insert_qdq
+from export.precision.quantizers.smoothing import ChannelScaling, smoothquant
 
 
-def to_int8(graph: bytes, ranges: Ranges, profile: Profile, keep: Collection[str] = ()) -> bytes:
-    """The int8 file of an fp32 graph; the layers named in `keep` stay fp32. Raises KeyError when `ranges`
-    lack a tensor, which means that they are another graph's."""
-    model = parse(graph)
-    layers = [node for node in fixed_products(model) if node.name not in keep]
-    # A missing range would leave its layer in fp32 without a word.
-    for node in layers:
-        _ = ranges[node.input[0]], ranges[node.output[0]]
-    kind: Kind = "int8" if profile == "tensorrt" else "uint8"
-    return finish(store_as_fp16(insert_qdq(model, [node.name for node in layers], kind, ranges)))
+@dataclass(frozen=True)
+class Int8:
+    """An fp32 graph to int8 by ranges of its tensors."""
+
+    ranges: Ranges
+    profile: Profile
+    keep: Collection[str] = ()  # names of layers that stay fp32
+
+    def apply(self, graph: Graph) -> Graph:
+        """Return the graph in int8. Raises KeyError if a range is missing: then they are another graph's."""
+        draft = Draft(graph)
+        layers = [node for node in graph.products if node.name not in self.keep]
+        # A missing range would leave its layer in fp32 without a word.
+        for node in layers:
+            _ = self.ranges[node.input[0]], self.ranges[node.output[0]]
+        kind = "int8" if self.profile == "tensorrt" else "uint8"
+        insert_qdq(draft, [node.name for node in layers], kind, self.ranges)
+        draft.store_as_fp16()
+        return draft.finish()
 
 
-def to_int4(
-    graph: bytes, profile: Profile, feeds: Sequence[Feed], keep: Collection[str] = ()
-) -> tuple[bytes, list[Change]]:
-    """The file of an fp32 graph with block-wise int4 weights in its matrix products but those in `keep`,
-    symmetric around 0, as DequantizeLinear, and how they were scaled: ONNX Runtime makes its own 4-bit
-    product of it, and TensorRT's parser takes it."""
-    blocks = int4_blocks(profile)
-    names = [name for name in int4_layers(graph, profile) if name not in keep]
-    scaled, importance, changes = aware(graph, names, blocks, feeds)
-    return finish(store_as_fp16(insert_blocks(parse(scaled), names, blocks, importance))), changes
+@dataclass(frozen=True)
+class Int8Calibration:
+    """An fp32 graph that is ready to be quantized, maybe smoothed, with its ranges."""
+
+    graph: Graph
+    method: Method
+    ranges: Ranges
+    scalings: list[ChannelScaling] = field(default_factory=list)
 
 
-def int4_blocks(profile: Profile) -> Blocks:
-    """How an engine takes int4."""
-    return INT4_TENSORRT if profile == "tensorrt" else INT4_CPU
+def fit_int8(stage: StageCalibration) -> Candidate:
+    """Return a stage in int8, but for the layers that would harm it most."""
+    profile = stage.options.profile
+    found = calibrate_int8(stage)
+    graph, ranges, layers = found.graph, found.ranges, found.graph.layers
+    alone = lambda name: Int8(ranges, profile, set(layers) - {name}).apply(graph)  # noqa: E731
+    kept = stage.layers_to_keep(graph, layers, alone, "int8")
+    wide = {one.node for one in kept}
+    about = {"method": found.method, "ranges": ranges, "kept": kept, "scalings": found.scalings}
+    if profile == "onnxruntime":
+        return Candidate("int8", Int8(ranges, profile, wide).apply(graph), **about)
+    # Beside int8 a GPU computes in fp16: what stays wide, attention, and what lies between.
+    mixed = Mixed({name: "int8" for name in layers if name not in wide}, ranges)
+    return Candidate("int8", mixed.apply(graph), mixed.twin.apply(graph), **about)
 
 
-def int4_layers(graph: bytes, profile: Profile) -> list[str]:
-    """Names of the matrix products that can be int4."""
-    model = parse(graph)
-    held = {weight.name: weight for weight in model.graph.initializer}
-    return [
-        node.name
-        for node in fixed_products(model)
-        if node.op_type == "MatMul" and fits(node, held[node.input[1]], int4_blocks(profile))
-    ]
+def calibrate_int8(stage: StageCalibration) -> Int8Calibration:
+    """Return the stage's graph with its ranges, smoothed if that is better all in all."""
+    profile = stage.options.profile
+    plain = _with_ranges(stage, stage.graph, [])
+    if stage.options.smooth == "off":
+        return plain
+    graph, scalings = smoothquant(stage.graph, stage.graph.layers, profile == "onnxruntime", stage.feeds)
+    if not scalings:
+        return plain
+    smooth = _with_ranges(stage, graph, scalings)
+    before_db, after_db = (
+        stage.sqnr_db(Int8(one.ranges, profile).apply(one.graph)) for one in (plain, smooth)
+    )
+    return smooth if after_db > before_db else plain
+
+
+def _with_ranges(stage: StageCalibration, graph: Graph, scalings: list[ChannelScaling]) -> Int8Calibration:
+    apply = lambda ranges: Int8(ranges, stage.options.profile).apply(graph)  # noqa: E731
+    return Int8Calibration(graph, *stage.best_ranges(graph, apply), scalings)

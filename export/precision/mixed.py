@@ -1,70 +1,75 @@
-"""For TensorRT: products in a precision each, and what is not quantized in fp16."""
+"""For TensorRT: layers in a precision each, and what is not quantized in fp16."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
-from onnx import NodeProto, TensorProto
+from onnx import NodeProto
 
-from export.graphs.edit import finish, fixed_products, parse, store_as_fp16
+from export.graphs.edit import Draft
+from export.graphs.graph import Graph, fixed_products
 from export.measure.ranges import Ranges
-from export.precision.blocks import INT4_TENSORRT, NVFP4, fits, insert_blocks
-from export.precision.half import to_half
-from export.precision.nvfp4 import insert_dynamic
-from export.precision.qdq import insert_qdq
+from export.precision.half import Half
+from export.precision.quantizers.blocks import INT4_TENSORRT, NVFP4, fits, insert_blocks
+from export.precision.quantizers.dynamic import insert_dynamic
+from export.precision.quantizers.qdq import insert_qdq
 
-Low = Literal["int8", "fp8", "nvfp4", "int4"]
-
-
-def to_mixed(
-    graph: bytes,
-    low: Mapping[str, Low],
-    ranges: Ranges,
-    weight_only: bool = False,
-    rounded: bool = False,
-    half: bool = True,
-    importance: Mapping[str, np.ndarray] | None = None,
-) -> bytes:
-    """The file of an fp32 graph with these products quantized, by node name; the others are fp16, and norms,
-    softmax and residual sums fp32. Raises KeyError where a range lacks.
-
-    `weight_only` leaves what goes into products of nvfp4 as it is, as int4 always does. With `rounded` it is
-    the twin that ONNX Runtime's CPU can compute; without `half` what would be fp16 is fp32.
-    `importance` (K,) of input channels, by tensor, is for the search of scales of nvfp4 and int4.
-    """
-    before = {node.name: node.input[0] for node in fixed_products(parse(graph))}
-    model = parse(to_half(graph, "fp16", rounded=rounded) if half else graph)
-    # What goes into a product goes by another name as fp16.
-    sources = {node.name: (node.input[0], before[node.name]) for node in fixed_products(model)}
-    weights = {now: importance[was] for now, was in sources.values() if importance and was in importance}
-    moving = {
-        n for n, kind in low.items() if kind in ("int8", "fp8") or (kind == "nvfp4" and not weight_only)
-    }
-    renamed = {now: ranges[was] for name, (now, was) in sources.items() if name in moving}
-    names: dict[Low, set[str]] = {
-        kind: {n for n, k in low.items() if k == kind} for kind in set(low.values())
-    }
-    for kind, chosen in names.items():
-        if kind == "int4":
-            insert_blocks(model, chosen, INT4_TENSORRT, weights, rounded)
-        elif kind == "nvfp4":
-            if not weight_only:
-                insert_dynamic(model, chosen, renamed, rounded)
-            insert_blocks(model, chosen, NVFP4, weights, rounded)
-        else:
-            insert_qdq(model, chosen, kind, renamed, rounded)
-    return finish(store_as_fp16(model))
+LowPrecision = Literal["int8", "fp8", "nvfp4", "int4"]
 
 
-def holds(graph: bytes, kind: Low) -> list[str]:
-    """Names of the products that can be quantized so, in their order. Convolutions can only be int8."""
-    model = parse(graph)
-    weights = {weight.name: weight for weight in model.graph.initializer}
+@dataclass(frozen=True)
+class Mixed:
+    """An fp32 graph to layers of low precision; the others are fp16, norms, softmax, residual sums fp32."""
+
+    kinds: Mapping[str, LowPrecision]  # by the layer's name
+    ranges: Ranges
+    importance: Mapping[str, np.ndarray] = field(default_factory=dict)  # (K,) by tensor, see insert_blocks
+    weight_only: bool = False  # activations of nvfp4 stay as they are, as those of int4 always do
+    half: bool = True  # False: what would be fp16 is fp32
+    rounded: bool = False
+
+    @property
+    def twin(self) -> "Mixed":
+        """The same for ONNX Runtime's CPU: numbers are rounded to their types and summed in fp32."""
+        return replace(self, rounded=True)
+
+    def apply(self, graph: Graph) -> Graph:
+        """Return the graph with quantized layers. Raises KeyError if a range is missing."""
+        draft = Draft(Half("fp16", rounded=self.rounded).apply(graph) if self.half else graph)
+        before = {node.name: node.input[0] for node in graph.products}
+        # As fp16, what a layer reads goes by another name.
+        sources = {node.name: (node.input[0], before[node.name]) for node in fixed_products(draft.model)}
+        importance = {now: self.importance[was] for now, was in sources.values() if was in self.importance}
+        ranges = {
+            now: self.ranges[was] for name, (now, was) in sources.items() if self._reads_quantized(name)
+        }
+        for kind in dict.fromkeys(self.kinds.values()):
+            layers = {name for name, one in self.kinds.items() if one == kind}
+            if kind == "int4":
+                insert_blocks(draft, layers, INT4_TENSORRT, importance, self.rounded)
+            elif kind == "nvfp4":
+                if not self.weight_only:
+                    insert_dynamic(draft, layers, ranges, self.rounded)
+                insert_blocks(draft, layers, NVFP4, importance, self.rounded)
+            else:
+                insert_qdq(draft, layers, kind, ranges, self.rounded)
+        draft.store_as_fp16()
+        return draft.finish()
+
+    def _reads_quantized(self, layer: str) -> bool:
+        """Return True if the activations of the layer are quantized."""
+        kind = self.kinds.get(layer)
+        return kind in ("int8", "fp8") or (kind == "nvfp4" and not self.weight_only)
+
+
+def quantizable(graph: Graph, kind: LowPrecision) -> list[str]:
+    """Names of the layers that can be of this kind, in their order. Convolutions can only be int8."""
     blocks = {"int4": INT4_TENSORRT, "nvfp4": NVFP4}.get(kind)
 
-    def can(node: NodeProto, weight: TensorProto) -> bool:
+    def can(node: NodeProto) -> bool:
         if node.op_type == "Conv":
             return kind == "int8"
-        return blocks is None or fits(node, weight, blocks)
+        return blocks is None or fits(node, graph.weights[node.input[1]], blocks)
 
-    return [node.name for node in fixed_products(model) if can(node, weights[node.input[1]])]
+    return [node.name for node in graph.products if can(node)]

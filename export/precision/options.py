@@ -23,13 +23,13 @@ class PrecisionOptions:
 
     precision: Precision
     profile: Profile
-    method: Method | None = None  # of calibration; None: for each graph the one with the least error
+    method: Method | None = None  # how ranges are computed; None: for each graph by the best method
     budget_db: float | None = None  # None: see BUDGETS_DB; 0: no layer is kept
     smooth: Literal["auto", "off"] = "auto"
     board: str = ""
 
     def validate(self) -> None:
-        """Raises UsageError for a precision that the engine or the board does not have."""
+        """Raise UsageError for a precision that the engine or the board does not have."""
         if self.board:
             check_board(self.board, self.precision)
         if self.precision == "auto" and self.profile == "tensorrt" and not self.board:

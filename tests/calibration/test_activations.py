@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calibration.activations import ask, from_robot, main
+from calibration.activations import from_robot, main, make_questions
 from calibration.diverse import SAME, distance, most_different
 from calibration.sample_set import Question, read_set, write_set
 from edge.bundle.bundle import load_bundle
@@ -121,7 +121,7 @@ def test_bad_sets_are_refused(small_set: Path):
     with pytest.raises(UsageError, match=r"pictures\.0\.file"):
         read_set(small_set, "paligemma")
     (small_set / "set.json").unlink()
-    with pytest.raises(UsageError, match="no calibration set"):
+    with pytest.raises(UsageError, match="not a calibration set"):
         read_set(small_set, "paligemma")
 
 
@@ -138,16 +138,16 @@ def test_chosen_pictures_differ_from_each_other(count: int, wanted: int, seed: i
 
 def test_questions_are_about_what_is_there_more_often_than_not(tiny_bundle: Path):
     manifest = load_bundle(tiny_bundle).manifest
-    asked = ask(manifest, ("red cup",), 300, [], np.random.default_rng(0))
-    present = [q.target in ("red cup", "cup") for q in asked if q.goal == "find_object"]
+    questions = make_questions(manifest, ("red cup",), 300, [], np.random.default_rng(0))
+    present = [q.target in ("red cup", "cup") for q in questions if q.goal == "find_object"]
     assert 0.55 < np.mean(present) < 0.75
-    assert {q.goal for q in asked} == {"find_object", "describe_scene", "identify_main_object"}
-    only = ask(manifest, (), 50, ["blue box"], np.random.default_rng(0))
+    assert {q.goal for q in questions} == {"find_object", "describe_scene", "identify_main_object"}
+    only = make_questions(manifest, (), 50, ["blue box"], np.random.default_rng(0))
     assert {q.target for q in only} == {"", "blue box"}
 
 
 def test_questions_use_a_bundle_s_own_template_braces_and_all(tiny_bundle: Path):
     template = 'find {target} as {"box": []}'
     manifest = load_bundle(tiny_bundle).manifest.model_copy(update={"prompts": {"find_object": template}})
-    questions = ask(manifest, (), 20, ["blue box"], np.random.default_rng(0))
+    questions = make_questions(manifest, (), 20, ["blue box"], np.random.default_rng(0))
     assert {q.prompt for q in questions if q.target} == {'find blue box as {"box": []}'}

@@ -52,7 +52,7 @@ def changed(place: str, value: Any) -> dict[str, Any]:
             {"kind": "calvin", "path": "data", "action_keys": ["actions"]},
             "sources.sim: action_keys choose features of kind lerobot; calvin has its own",
         ),
-        ("sources", {"w": {"kind": "words", "path": "p"}}, "must say what the actions are"),
+        ("sources", {"w": {"kind": "words", "path": "p"}}, "at least one must be of kind lerobot or calvin"),
         ("inputs", {}, "inputs.camera is missing"),
         ("inputs.image", {"heigth": 1}, "unknown key inputs.image.heigth; allowed are height, width"),
         ("optimiser.learning_rate", "fast", "learning_rate should be a valid number, got 'fast'"),
@@ -68,7 +68,11 @@ def changed(place: str, value: Any) -> dict[str, Any]:
         ("actions.scaling", "limits", "actions: low and high belong to scaling limits"),
         ("actions.low", [1.0], "actions: low and high belong to scaling limits"),
         ("inputs.instruction", {"templates": ["go"]}, "inputs.instruction.templates.0"),
-        ("backbone", {"path": "n", "dtype": "bfloat16"}, "weights in bfloat16 lose the small steps of full"),
+        (
+            "backbone",
+            {"path": "n", "dtype": "bfloat16"},
+            "bfloat16 would lose the small steps that trainable full takes",
+        ),
         ("validation.fraction", 1.0, "validation.fraction should be less than 1"),
     ],
 )

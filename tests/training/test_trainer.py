@@ -272,12 +272,32 @@ def test_the_command_trains_and_goes_on(
         main([str(file), "--resume"])
     assert main([str(file)]) == 0
     assert "3 steps" in capsys.readouterr().out
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(UsageError, match="already holds a run"):
         main([str(file)])
     assert main([str(file), "--resume"]) == 0
     file.write_text(yaml.safe_dump(settings(tmp_path / "out", dataset, tiny_checkpoint, steps=9)))
     with pytest.raises(UsageError, match=r"steps is 9, but the run in .* has 3"):
         main([str(file), "--resume"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({"inputs__camera": "top"}, "set inputs.camera to one of these, such as `camera: front`"),
+        ({"inputs__state": ["z"]}, "set inputs.state to some of these, such as `state: [x, y]`"),
+        ({"actions__columns": ["u"]}, "set actions.columns to some of these, such as `columns: [v, w]`"),
+        (
+            {"sources__sim__action_keys": ["actions"]},
+            "set action_keys of this source to one or more of these, such as `action_keys: [action]`",
+        ),
+    ],
+)
+def test_a_hint_names_the_key_and_a_value_that_the_dataset_has(
+    changes: dict[str, Any], hint: str, dataset: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Trainer.open(config(tmp_path / "out", dataset, tiny_checkpoint, **changes), writes=False)
+    assert hint in caught.value.hint
 
 
 @pytest.mark.parametrize(

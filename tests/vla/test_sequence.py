@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from vla.backbones.tiny import CONFIGS, tiny_backbone, tiny_inputs
+from tests.vla.tiny_inputs import tiny_inputs
+from vla.backbones.tiny import CONFIGS, tiny_backbone
 from vla.fusion import Fusion, Inputs, StateToken, join_steps
 from vla.heads import HeadConfig
 from vla.model import VLA, VLAConfig
-from vla.sequence import ANSWER, CONTEXT, END, IMAGE, ImageTokens, Segment, assemble
+from vla.sequence import ANSWER, CONTEXT, END, IMAGE, EncodedImages, Segment, assemble
 
 GROWS = [
     (model, history)
@@ -42,7 +43,7 @@ def test_padding_moves_to_the_end_of_each_row():
 
 def test_a_picture_takes_as_many_positions_as_its_longer_side():
     grid = torch.tensor([[0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2]])[:, None]
-    image = ImageTokens(torch.zeros(1, 6, 1), grid, advance=3)
+    image = EncodedImages(torch.zeros(1, 6, 1), grid, advance=3)
     image = Segment(image.tokens, torch.ones(1, 6).bool(), IMAGE, image=image)
     sequence = assemble([_segment([[1.0]], [[1]]), image, _segment([[2.0, 3.0]], [[1, 1]])])
     assert sequence.positions[0, 0].tolist() == [0, 1, 1, 1, 1, 1, 1, 4, 5]
@@ -53,7 +54,7 @@ def test_a_picture_takes_as_many_positions_as_its_longer_side():
 
 def test_tokens_see_the_images_before_them_only():
     def image(there: int) -> Segment:
-        image = ImageTokens(torch.zeros(1, 1, 1), memory=torch.zeros(1, 2, 3))
+        image = EncodedImages(torch.zeros(1, 1, 1), memory=torch.zeros(1, 2, 3))
         return Segment(image.tokens, torch.tensor([[there]]).bool(), IMAGE, image=image)
 
     word = _segment([[1.0]], [[1]])

@@ -1,4 +1,4 @@
-"""Reads one split folder of CALVIN (`training` or `validation`), by its language annotations.
+"""Reads a split of CALVIN, its folder `training` or `validation`, by its language annotations.
 
 https://github.com/mees/calvin/tree/main/dataset: a file `episode_0000000.npz` for each frame, and
 `lang_annotations/auto_lang_ann.npy`, which says what was done from which frame to which.
@@ -28,10 +28,10 @@ RATE_HZ = 30.0
 CAMERAS = ("rgb_static", "rgb_gripper")
 _POSE = ("x", "y", "z", "roll", "pitch", "yaw")
 STATE_NAMES = (*(f"tcp_{axis}" for axis in _POSE), "gripper")  # metres, radians in the world; -1 shut, 1 open
-ACTION_NAMES = (*_POSE, "gripper")  # relative, as CALVIN scales them: within -1 and 1
-_STATE_COLUMNS = [0, 1, 2, 3, 4, 5, 14]  # of robot_obs
+ACTION_NAMES = (*_POSE, "gripper")  # relative, scaled by CALVIN to [-1, 1]
+_STATE_COLUMNS = [0, 1, 2, 3, 4, 5, 14]  # columns in robot_obs
 _ANNOTATIONS = "lang_annotations/auto_lang_ann.npy"
-# What numpy's own arrays need to be unpickled; a pickle that asks for anything else is refused.
+# Unpickling numpy's arrays needs these; a pickle that asks for anything else is refused.
 _HARMLESS = {
     f"{module}.{name}"
     for module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy._core.numeric")
@@ -40,7 +40,7 @@ _HARMLESS = {
 
 
 class CalvinSource:
-    """A split's annotated sequences, each an episode. Frames are read when they are asked for."""
+    """A split's annotated sequences, each an episode. Frames are read on demand."""
 
     robot = "calvin"
     rate_hz = RATE_HZ
@@ -48,21 +48,21 @@ class CalvinSource:
     action_names = ACTION_NAMES
 
     def __init__(self, path: Path, cameras: Sequence[str] | None = None) -> None:
-        """cameras: whose pictures are read; None: all.
+        """Open the folder. `cameras`: those whose images are read; None: all.
 
-        Raises UsageError, naming file and episode, when annotations and frames do not match.
+        Raises UsageError with file and episode if annotations and frames do not match.
         """
         self.path, self.cameras = path, choose_cameras(path, CAMERAS, cameras)
         frames = {int(m[1]) for f in _files(path) if (m := re.fullmatch(r"episode_(\d{7})\.npz", f))}
         self._first: list[int] = []
         self.episodes: list[RecordedEpisode] = []
         for number, (task, first, last) in enumerate(_annotations(path / _ANNOTATIONS)):
-            place = where(path / _ANNOTATIONS, number)
+            named = where(path / _ANNOTATIONS, number)
             if not 0 <= first <= last:
-                raise UsageError(f"{place}: it goes from frame {first} to {last}")
+                raise UsageError(f"{named}: it goes from frame {first} to {last}")
             missing = next((n for n in range(first, last + 1) if n not in frames), None)
             if missing is not None:
-                raise UsageError(f"{place}: {_frame_file(path, missing)} is missing")
+                raise UsageError(f"{named}: {_frame_file(path, missing)} is missing")
             self._first.append(first)
             self.episodes.append(RecordedEpisode(number, task, last - first + 1, _frame_file(path, first)))
         check_not_empty(self.episodes, path, path.name)
@@ -81,19 +81,19 @@ class CalvinSource:
         for c, camera in enumerate(self.cameras):
             for frame, each in zip(frames, loaded, strict=True):
                 if each[c].dtype != np.uint8 or each[c].ndim != 3 or each[c].shape != loaded[0][c].shape:
-                    raise UsageError(f"{self._place(i, frame)}: {camera} is {each[c].dtype} {each[c].shape}")
+                    raise UsageError(f"{self._where(i, frame)}: {camera} is {each[c].dtype} {each[c].shape}")
             found[camera] = np.stack([each[c] for each in loaded])
         return found
 
     def _numbers_of(self, i: int) -> tuple[Floats, Floats]:
-        """States and actions of an episode. They stay in memory: 4 kB."""
+        """States and actions of an episode; they stay in memory, about 4 kB each."""
         if i not in self._numbers:
             length = self.episodes[i].length
             rows = [self._load(i, frame, ("robot_obs", "rel_actions")) for frame in range(length)]
             for frame, (state, action) in enumerate(rows):
                 if state.shape != (15,) or action.shape != (7,):
                     raise UsageError(
-                        f"{self._place(i, frame)}: robot_obs {state.shape} and rel_actions {action.shape} "
+                        f"{self._where(i, frame)}: robot_obs {state.shape} and rel_actions {action.shape} "
                         "have another width than 15 and 7"
                     )
             states, actions = (np.stack([row[k] for row in rows]) for k in (0, 1))
@@ -112,9 +112,9 @@ class CalvinSource:
             with np.load(file, allow_pickle=False) as arrays:
                 return [np.asarray(arrays[key]) for key in keys]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{self._place(i, frame)}: {error}") from error
+            raise UsageError(f"{self._where(i, frame)}: {error}") from error
 
-    def _place(self, i: int, frame: int) -> str:
+    def _where(self, i: int, frame: int) -> str:
         return where(_frame_file(self.path, self._first[i] + frame), self.episodes[i].number)
 
 
@@ -123,7 +123,7 @@ def _files(path: Path) -> list[str]:
         return [file.name for file in path.iterdir()]
     except OSError as error:
         raise UsageError(
-            f"{path} is no split of CALVIN: {error.strerror}", "name its training or validation folder"
+            f"{path} is not a split of CALVIN: {error.strerror}", "name its training or validation folder"
         ) from error
 
 
@@ -132,7 +132,7 @@ def _frame_file(path: Path, number: int) -> Path:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds numpy's arrays and Python's own containers, and calls nothing else."""
+    """Builds numpy's arrays and Python's containers, and calls nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if f"{module}.{name}" not in _HARMLESS:
@@ -141,7 +141,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _annotations(file: Path) -> list[tuple[str, int, int]]:
-    """(task in words, first frame, last frame)."""
+    """Read (task in words, first frame, last frame) of each sequence. Raises UsageError."""
     try:
         with file.open("rb") as stream:
             version = np.lib.format.read_magic(stream)

@@ -1,4 +1,4 @@
-"""What frozen nets made of a dataset's frames, read in the pictures' stead."""
+"""Frames that frozen nets encoded before training, read in place of the images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ Rows = NDArray[np.float16]
 
 @dataclass(frozen=True)
 class EncodedFrames:
-    """A row for every frame of some episodes. A loader's workers open the file anew: it is never copied."""
+    """A row for each frame of some episodes. A loader's workers open the file anew: it is never copied."""
 
-    values: Path | Rows  # a .npy of (frames, ...) float16; or (1, ...), which stands for every frame
-    rows: dict[int, NDArray[np.int64]]  # of each frame of an episode, by the episode's place in the source
+    values: Path | Rows  # a .npy of (frames, ...) float16; or one row (1, ...) for all frames
+    rows: dict[int, NDArray[np.int64]]  # row of each frame, by the episode's index in the source
 
-    def read(self, places: Sequence[tuple[int, NDArray[np.int64]]]) -> Rows:
-        """Frames (W,) of an episode for each of B windows: (B, W, ...). Raises UsageError."""
-        rows = np.stack([self.rows[episode][frames] for episode, frames in places])
+    def read(self, windows: Sequence[tuple[int, NDArray[np.int64]]]) -> Rows:
+        """Read B windows of (episode, frames (W,)): (B, W, ...). Raises UsageError for a damaged file."""
+        rows = np.stack([self.rows[episode][frames] for episode, frames in windows])
         if isinstance(self.values, Path):
             return np.asarray(open_rows(self.values)[rows])
         return self.values[np.zeros_like(rows)]
@@ -31,7 +31,7 @@ class EncodedFrames:
 
 @lru_cache(maxsize=32)
 def open_rows(file: Path) -> Rows:
-    """Mapped into memory, not read. Raises UsageError for a file that is missing or damaged."""
+    """Map the file into memory without reading it. Raises UsageError if it is missing or damaged."""
     try:
         return np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
@@ -39,7 +39,7 @@ def open_rows(file: Path) -> Rows:
 
 
 class NumbersOnly:
-    """A source of which only the numbers are read, once each."""
+    """A source without its images; its numbers are read once each."""
 
     def __init__(self, source: EpisodeSource) -> None:
         self.path, self.robot, self.rate_hz = source.path, source.robot, source.rate_hz

@@ -1,7 +1,7 @@
-"""Reads a LeRobotDataset v3: https://huggingface.co/docs/lerobot/lerobot-dataset-v3
+"""Reads a LeRobotDataset v3 (https://huggingface.co/docs/lerobot/lerobot-dataset-v3).
 
-`meta/` says what there is and where each episode lies in `data/*/*.parquet` (see `lerobot_meta`). Pictures
-lie in those files as well, encoded, or in `videos/`.
+`meta/` describes features and tasks and locates each episode in `data/*/*.parquet` (see `lerobot_meta`).
+Images are in those files as well, encoded, or in `videos/`.
 """
 
 from collections import OrderedDict
@@ -41,13 +41,13 @@ from training.datasets.source import (
 )
 from training.datasets.videos import Videos
 
-CACHE_BYTES = 2**30  # of encoded pictures that stay in memory, in all of a loader's workers together
+CACHE_BYTES = 2**30  # limit on encoded images in memory, for all of a loader's workers together
 _INDICES = ("timestamp", "frame_index", "episode_index", "task_index")
-_SCATTERED = 4  # times as long as its frames are many: no episode that merely lost some
+_SCATTERED = 4  # an episode that many times longer than its frames has not merely lost some
 
 
 class LeRobotSource:
-    """A dataset folder. The numbers are read and checked at once, pictures when they are asked for."""
+    """A dataset folder. Numbers are read and checked when it is opened, images on demand."""
 
     def __init__(
         self,
@@ -57,10 +57,11 @@ class LeRobotSource:
         state_keys: Sequence[str] | None = None,
         action_keys: Sequence[str] = (ACTION,),
     ) -> None:
-        """cameras: whose pictures are read; None: all. Several features are joined in the order of their
-        keys. state_keys None: observation.state, or no state where there is none.
+        """Open the folder, and read all numbers of a split.
 
-        Raises UsageError, naming file and episode, where the folder is not what it claims to be.
+        cameras: those whose images are read; None: all. state_keys, action_keys: features that are joined, in
+        this order; state_keys None: observation.state, or no state if it is missing.
+        Raises UsageError with file and episode if the files do not hold what `meta/` says.
         """
         self.path = path
         self._info = read_info(path)
@@ -80,17 +81,17 @@ class LeRobotSource:
         self._tasks = read_tasks(path)
         self.tasks = tuple(dict.fromkeys(self._tasks.values()))
         videos = [key for key in map(self._key, self.cameras) if self._features[key]["dtype"] == "video"]
-        self._places = read_episodes(path, split_range(path, self._info, split), videos)
+        self._located = read_episodes(path, split_range(path, self._info, split), videos)
         self._check_videos(videos)
         self._files: dict[Path, dict[str, np.ndarray]] = {}
         self._numbers: list[tuple[Floats, Floats]] = []  # states and actions of each episode
-        self._rows: list[NDArray[np.int64]] = []  # of each episode's frames in its file; -1: missing
+        self._rows: list[NDArray[np.int64]] = []  # row of each frame in its file, by episode; -1: missing
         self._times_s: list[NDArray[np.float64]] = []
-        self.episodes = [self._episode(place) for place in self._places]
+        self.episodes = [self._episode(about) for about in self._located]
         del self._files
         check_not_empty(self.episodes, path, split)
         self._videos = Videos()
-        self._starts: dict[Path, NDArray[np.int64]] = {}  # of row groups in a file
+        self._starts: dict[Path, NDArray[np.int64]] = {}  # first row of each row group, by file
         self._groups: OrderedDict[tuple[Path, int, str], pa.ChunkedArray] = OrderedDict()
 
     def states(self, i: int) -> Floats:
@@ -105,10 +106,10 @@ class LeRobotSource:
     def _key(self, camera: str) -> str:
         return next(key for key in (IMAGES + camera, camera) if key in self._features)
 
-    def _episode(self, place: dict[str, Any]) -> RecordedEpisode:
-        """Checks the episode's numbers, so that training never stumbles over them."""
-        number, length = place["episode_index"], place["length"]
-        file = self._file("data_path", place["data/chunk_index"], place["data/file_index"])
+    def _episode(self, about: dict[str, Any]) -> RecordedEpisode:
+        """Read and check the episode's numbers, so that training doesn't fail on them later."""
+        number, length = about["episode_index"], about["length"]
+        file = self._file("data_path", about["data/chunk_index"], about["data/file_index"])
         columns = self._columns(file)
         rows = np.flatnonzero(columns["episode_index"] == number)
         named = where(file, number)
@@ -123,7 +124,7 @@ class LeRobotSource:
             found = ", ".join(map(str, (task, *others)))
             raise UsageError(f"{named}: task {found} is not one task of {self.path / 'meta/tasks.parquet'}")
         times_s = columns["timestamp"][rows].astype(np.float64)
-        in_time = np.abs(times_s - frames / self.rate_hz) <= 0.5 / self.rate_hz  # what is no number is not
+        in_time = np.abs(times_s - frames / self.rate_hz) <= 0.5 / self.rate_hz  # False for NaN
         self._numbers.append((
             self._joined(self._keys["state_keys"], columns, rows, file, number, length),
             self._joined(self._keys["action_keys"], columns, rows, file, number, length),
@@ -136,7 +137,7 @@ class LeRobotSource:
 
     def _joined(self, keys: Sequence[str], columns: dict[str, np.ndarray], rows: NDArray[np.int64],
                 file: Path, number: int, length: int) -> Floats:  # fmt: skip
-        """(length, width) of some features; NaN where a frame is missing. Raises UsageError."""
+        """Join features to (length, width), NaN for missing frames. Raises UsageError for bad numbers."""
         frames, parts = columns["frame_index"][rows], [np.empty((len(rows), 0), np.float32)]
         for key in keys:
             about = self._features[key]
@@ -146,7 +147,7 @@ class LeRobotSource:
         return _spread(np.concatenate(parts, axis=1), frames, length, np.nan)
 
     def _columns(self, file: Path) -> dict[str, np.ndarray]:
-        """Those of one data file that are no pictures."""
+        """Read the columns of numbers in one data file."""
         if file not in self._files:
             table = read_table(file, [*_INDICES, *(key for keys in self._keys.values() for key in keys)])
             self._files[file] = {
@@ -158,51 +159,53 @@ class LeRobotSource:
         try:
             return self.path / self._info[template].format(chunk_index=chunk, file_index=file, **more)
         except (KeyError, IndexError, ValueError, AttributeError) as error:
-            said = self._info.get(template)
-            raise UsageError(f"{self.path / 'meta/info.json'}: {template} {said!r} names no file") from error
+            found = self._info.get(template)
+            raise UsageError(
+                f"{self.path / 'meta/info.json'}: {template} {found!r} does not name a file", WHOLE
+            ) from error
 
     def _check_videos(self, keys: Sequence[str]) -> None:
-        """Raises UsageError for the first file that is missing, before training needs it."""
-        for file in dict.fromkeys(self._video(place, key) for key in keys for place in self._places):
+        """Check that all videos are there, before training needs them. Raises UsageError."""
+        for file in dict.fromkeys(self._video(about, key) for key in keys for about in self._located):
             if not file.is_file():
                 raise UsageError(f"{file} is missing", WHOLE)
 
-    def _video(self, place: dict[str, Any], key: str) -> Path:
-        chunk, file = (place[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index"))
+    def _video(self, about: dict[str, Any], key: str) -> Path:
+        chunk, file = (about[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index"))
         return self._file("video_path", chunk, file, video_key=key)
 
     def _images(self, i: int, key: str, frames: Sequence[int]) -> Images:
         if self._features[key]["dtype"] == "image":
             return np.stack([self._decode(self._encoded(i, key, frame), i, frame) for frame in frames])
-        file = self._video(self._places[i], key)
-        first_s = self._places[i][f"videos/{key}/from_timestamp"]
+        file = self._video(self._located[i], key)
+        first_s = self._located[i][f"videos/{key}/from_timestamp"]
         named = where(file, self.episodes[i].number)
         times_s = [first_s + float(self._times_s[i][frame]) for frame in frames]
-        places = [f"{named}, frame {frame}" for frame in frames]
-        return self._videos.read(file, times_s, 1 / self.rate_hz, places)
+        named_frames = [f"{named}, frame {frame}" for frame in frames]
+        return self._videos.read(file, times_s, 1 / self.rate_hz, named_frames)
 
     def _decode(self, encoded: bytes | None, i: int, frame: int) -> Images:
         image = cv2.imdecode(np.frombuffer(encoded or b"\0", np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             episode = self.episodes[i]
-            raise UsageError(f"{where(episode.file, episode.number)}, frame {frame}: no readable picture")
+            raise UsageError(f"{where(episode.file, episode.number)}, frame {frame}: the image can't be read")
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
     def _encoded(self, i: int, key: str, frame: int) -> bytes | None:
-        """The file of one picture. Of the row groups that hold them, those asked for last stay in memory."""
+        """Read the encoded file of one image. Row groups that were read last stay in memory."""
         file, row = self.episodes[i].file, int(self._rows[i][frame])
         if file not in self._starts:
             about = pq.ParquetFile(file).metadata
             sizes = [about.row_group(g).num_rows for g in range(about.num_row_groups)]
             self._starts[file] = np.cumsum([0, *sizes])
         group = int(np.searchsorted(self._starts[file], row, side="right")) - 1
-        place = (file, group, key)
-        images = self._groups.pop(place, None)
+        group_key = (file, group, key)
+        images = self._groups.pop(group_key, None)
         if images is None:
             column = pq.ParquetFile(file).read_row_group(group, columns=[key])[key]
             images = pa.chunked_array([chunk.field("bytes") for chunk in column.chunks])
             self._make_room(images.nbytes)
-        self._groups[place] = images
+        self._groups[group_key] = images
         return images[row - int(self._starts[file][group])].as_py()
 
     def _make_room(self, size_bytes: int) -> None:
@@ -213,15 +216,15 @@ class LeRobotSource:
 
 
 def _spread(rows: np.ndarray, frames: np.ndarray, length: int, empty: float) -> Any:
-    """One row for each of `length` frames, those that are not among `frames` being `empty`."""
+    """Spread rows over `length` frames; those that are not among `frames` become `empty`."""
     spread = np.full((length, *rows.shape[1:]), empty, rows.dtype)
     spread[frames] = rows
     return spread
 
 
-def _matrix(rows: np.ndarray, place: str, what: str) -> Floats:
-    """(n, width) from an array of numbers or of arrays."""
+def _matrix(rows: np.ndarray, named: str, what: str) -> Floats:
+    """Make (n, width) from an array of numbers or of arrays. Raises UsageError if widths differ."""
     try:
         return np.stack(list(rows)).astype(np.float32).reshape(len(rows), -1)
     except (ValueError, TypeError):
-        raise UsageError(f"{place}: {what} is not equally wide in all frames") from None
+        raise UsageError(f"{named}: {what} is not equally wide in all frames") from None

@@ -1,4 +1,4 @@
-"""What a LeRobotDataset says of itself in `meta`: features, tasks, splits, and where each episode lies."""
+"""Reads a LeRobotDataset's `meta`: features, tasks, splits, and the location of each episode."""
 
 import json
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from edge.errors import UsageError
 
 VERSION = "v3.0"
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
-WHOLE = "copy the dataset again: it is not whole"
+WHOLE = "copy the dataset again: it is not complete"
 _CONVERTER = "lerobot.scripts.convert_dataset_v21_to_v30"
 _EPISODE_COLUMNS = ("episode_index", "length", "data/chunk_index", "data/file_index")
 _INDICES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 
 
 def read_info(path: Path) -> dict[str, Any]:
-    """`meta/info.json`. Raises UsageError if it is missing, damaged or of another layout."""
+    """Read `meta/info.json`. Raises UsageError if it is missing, damaged or of another layout."""
     file = path / "meta/info.json"
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
@@ -29,7 +29,7 @@ def read_info(path: Path) -> dict[str, Any]:
         _ = [(about["dtype"], about["shape"][0]) for about in info["features"].values()]
     except OSError as error:
         raise UsageError(
-            f"{path} is no LeRobotDataset: {file} can't be read: {error.strerror}",
+            f"{path} is not a LeRobotDataset: {file} can't be read: {error.strerror}",
             f"`vla-edge collect --episodes N --out {path}` makes one",
         ) from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
@@ -43,28 +43,33 @@ def read_info(path: Path) -> dict[str, Any]:
     if not version.startswith("v3."):
         raise UsageError(
             f"{file}: the layout is {version}, this reads {VERSION}",
-            "the lerobot package converts v2.1; take a version of the dataset that is not older",
+            "the lerobot package converts v2.1: take a version of the dataset that is not older",
         )
     return info
 
 
 def split_range(path: Path, info: dict[str, Any], split: str) -> range:
-    """The numbers of a split's episodes. Raises UsageError."""
+    """Find the numbers of a split's episodes. Raises UsageError if there is no such split."""
     splits = info["splits"]
     if split not in splits:
-        raise UsageError(f"{path / 'meta/info.json'}: no split '{split}'", f"it has: {', '.join(splits)}")
+        raise UsageError(
+            f"{path / 'meta/info.json'}: no split '{split}'; it has {', '.join(splits) or 'none'}",
+            "set `split` of this source in the YAML file to one of them",
+        )
     first, _, end = str(splits[split]).partition(":")
     try:
         return range(int(first), int(end))
     except ValueError:
-        raise UsageError(f"{path / 'meta/info.json'}: split '{split}' is {splits[split]!r}") from None
+        raise UsageError(
+            f"{path / 'meta/info.json'}: split '{split}' is {splits[split]!r}, not FIRST:END", WHOLE
+        ) from None
 
 
 def column_names(path: Path, features: dict[str, Any], keys: Sequence[str], setting: str) -> tuple[str, ...]:
-    """Of the numbers of some features, one after the other.
+    """Name the columns of some features, joined in this order.
 
-    setting: the key of the config that chooses them. Raises UsageError for a feature that is not there, with
-    those that are.
+    setting: the config's key that chooses them. Raises UsageError for a feature that is not there, with the
+    list of those that are.
     """
     numeric = {
         key: about
@@ -76,10 +81,13 @@ def column_names(path: Path, features: dict[str, Any], keys: Sequence[str], sett
     for key in keys:
         if key not in numeric:
             found = ", ".join(f"{name!r} ({about['shape'][0]})" for name, about in numeric.items())
-            near = next(iter([*get_close_matches(key, numeric, 1, 0), *numeric]), "NAME")
+            # The feature that is like "observation.state" is "state".
+            by_end = {name.rpartition(".")[2]: name for name in numeric}
+            near = next(iter(get_close_matches(key.rpartition(".")[2], by_end, 1, 0)), "NAME")
             raise UsageError(
                 f"{path / 'meta/info.json'}: no feature {key!r} of numbers; it has {found or 'none'}",
-                f"say which are meant with `{setting}` of the source, such as {setting}: [{near}]",
+                f"in the YAML file, set {setting} of this source to one or more of these, such as "
+                f"`{setting}: [{by_end.get(near, near)}]`",
             )
     each = [feature_names(key, numeric[key]["shape"][0], numeric[key].get("names")) for key in keys]
     names = [name for names in each for name in names]
@@ -89,9 +97,9 @@ def column_names(path: Path, features: dict[str, Any], keys: Sequence[str], sett
 
 
 def feature_names(key: str, width: int, given: Any) -> tuple[str, ...]:
-    """One for each of a feature's numbers: those that info.json gives, else the key's with a number.
+    """Name each of a feature's numbers: as info.json does, else by the key and an index.
 
-    `given` is a list, lists in a list or in a map ({"motors": [...]}), a map from names to places, or null.
+    `given` is a list, lists in a list or in a map ({"motors": [...]}), a map from names to indices, or null.
     """
     names = _flat(given)
     if len(names) == width == len(set(names)) and all(names):
@@ -103,15 +111,15 @@ def _flat(given: Any) -> list[str]:
     if isinstance(given, str):
         return [given]
     if isinstance(given, dict):
-        places = list(given.values())
-        if all(type(place) is int for place in places):
-            return sorted(given, key=given.__getitem__) if sorted(places) == list(range(len(places))) else []
-        given = places
+        values = list(given.values())
+        if all(type(value) is int for value in values):
+            return sorted(given, key=given.__getitem__) if sorted(values) == list(range(len(values))) else []
+        given = values
     return [name for part in given for name in _flat(part)] if isinstance(given, list) else []
 
 
 def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
-    """Raises UsageError if the file is missing, damaged or lacks a column."""
+    """Read a parquet file. Raises UsageError if it is missing, damaged or lacks a column."""
     try:
         table = pq.ParquetFile(file).read(columns)
     except FileNotFoundError as error:
@@ -123,25 +131,25 @@ def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
 
 
 def check_columns(table: pa.Table, wanted: Sequence[str], file: Path) -> None:
-    """Raises UsageError for a column that the file lacks."""
+    """Check that a file has all columns. Raises UsageError for one that it lacks."""
     if lacking := [name for name in wanted if name not in table.column_names]:
         raise UsageError(f"{file}: it has no column {lacking[0]!r}", WHOLE)
 
 
 def read_tasks(path: Path) -> dict[int, str]:
-    """The words of tasks by their number. Raises UsageError."""
+    """Read the words of tasks by their number. Raises UsageError."""
     file = path / "meta/tasks.parquet"
     table = read_table(file).to_pydict()
     words = next((key for key in table if key != "task_index"), None)  # pandas' index, named or not
     if words is None or "task_index" not in table:
-        raise UsageError(f"{file}: it has no tasks")
+        raise UsageError(f"{file}: it has no tasks", WHOLE)
     return dict(zip(table["task_index"], table[words], strict=True))
 
 
 def read_episodes(path: Path, numbers: range, videos: Sequence[str]) -> list[dict[str, Any]]:
-    """Where those episodes lie, also in the videos of those features. Raises UsageError."""
-    places = [f"videos/{key}/{name}" for key in videos for name in ("chunk_index", "file_index")]
-    columns = [*_EPISODE_COLUMNS, *places, *(f"videos/{key}/from_timestamp" for key in videos)]
+    """Locate episodes in the data files, and in the videos of those features. Raises UsageError."""
+    in_videos = [f"videos/{key}/{name}" for key in videos for name in ("chunk_index", "file_index")]
+    columns = [*_EPISODE_COLUMNS, *in_videos, *(f"videos/{key}/from_timestamp" for key in videos)]
     rows: dict[int, dict[str, Any]] = {}
     for file in sorted((path / "meta/episodes").glob("*/*.parquet")):
         table = read_table(file)
@@ -152,5 +160,5 @@ def read_episodes(path: Path, numbers: range, videos: Sequence[str]) -> list[dic
             rows[row["episode_index"]] = row
     missing = [number for number in numbers if number not in rows]
     if missing:
-        raise UsageError(f"{path / 'meta/episodes'}: episode {missing[0]} is missing")
+        raise UsageError(f"{path / 'meta/episodes'}: episode {missing[0]} is missing", WHOLE)
     return [rows[number] for number in numbers]

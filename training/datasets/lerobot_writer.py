@@ -1,13 +1,11 @@
-"""Writes a LeRobotDataset v3 with the pictures of one camera inside its parquet files.
+"""Writes a LeRobotDataset v3 with the images of one camera inside its parquet files.
 
 It grows in a hidden folder beside its place and moves there when it is finished: whole or not at all.
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +17,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from edge.errors import EdgeError, UsageError
+from edge.files import whole_folder
 from training.datasets.lerobot_meta import ACTION, IMAGES, STATE, VERSION
 from training.datasets.source import Floats
 from training.datasets.statistics import describe
 
-FILE_BYTES = 100 * 2**20  # a data file that has grown beyond is followed by another
+FILE_BYTES = 100 * 2**20  # a data file that is larger is followed by another
 FILES_PER_CHUNK = 1000
 _PLACE = "chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 _INDICES = ("frame_index", "episode_index", "index", "task_index")
@@ -37,7 +36,7 @@ class Recording:
     images: list[bytes]  # JPEG or PNG, one a frame
     pixels: NDArray[np.uint8]  # (k, 3) RGB, a sample of them all for the statistics
     states: Floats  # (n, S)
-    actions: Floats  # (n, A); row t answers picture t
+    actions: Floats  # (n, A); row t answers image t
 
 
 class LeRobotWriter:
@@ -58,13 +57,13 @@ class LeRobotWriter:
             **{key: {"dtype": "int64", "shape": [1], "names": None} for key in _INDICES},
         }
         self._tasks: list[str] = []
-        self._rows: list[dict[str, Any]] = []  # of meta/episodes
-        self._numbers: list[dict[str, np.ndarray]] = []  # all but pictures, for the statistics
+        self._rows: list[dict[str, Any]] = []  # rows of meta/episodes
+        self._numbers: list[dict[str, np.ndarray]] = []  # all but the images, for the statistics
         self._pixels: list[NDArray[np.uint8]] = []
         self._file, self._parquet = -1, None
+        self._stack = ExitStack()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            self._draft = self._stack.enter_context(whole_folder(path))
         except OSError as error:
             raise UsageError(f"can't write {path}: {error.strerror}", "name another folder") from error
 
@@ -127,8 +126,7 @@ class LeRobotWriter:
             _write_json(meta / "info.json", self._info())
             _write_json(meta / "stats.json", self._stats(everything, np.concatenate(self._pixels)))
             _write_json(meta / "collect.json", about)
-            self._draft.chmod(0o755)  # a temporary folder is its maker's alone
-            self._draft.rename(self.path)
+            self._stack.close()  # moves the draft into its place
 
     def __enter__(self) -> "LeRobotWriter":
         return self
@@ -140,10 +138,11 @@ class LeRobotWriter:
             if self._parquet is not None:
                 # Its closing writes a footer, which a full disk refuses; the file goes anyway.
                 self._parquet.is_open = False
-            shutil.rmtree(self._draft)
+            unfinished = error or EdgeError(f"{self.path} was not finished")
+            self._stack.__exit__(type(unfinished), unfinished, trace)  # removes the draft
 
     def _write(self, images: list[bytes], numbers: dict[str, np.ndarray]) -> tuple[int, int]:
-        """One row group for one episode. Returns the file's (chunk, number)."""
+        """Write an episode as one row group. Returns the file's (chunk, number)."""
         columns: dict[str, pa.Array] = {
             self._image: pa.array(
                 [{"bytes": each, "path": None} for each in images],
@@ -178,7 +177,7 @@ class LeRobotWriter:
             self._parquet = None
 
     def _stats(self, numbers: dict[str, np.ndarray], pixels: NDArray[np.uint8]) -> dict[str, Any]:
-        """Figures by feature; those of pictures are (3, 1, 1), of pixels in [0, 1]."""
+        """Compute figures by feature; those of images are (3, 1, 1), for pixels in [0, 1]."""
         stats = {key: describe(v.reshape(len(v), -1)) for key, v in numbers.items()}
         colours = describe(pixels / 255)
         stats[self._image] = {
@@ -215,7 +214,7 @@ class LeRobotWriter:
 
 
 def _task_table(tasks: list[str]) -> pa.Table:
-    """As pandas writes a frame with the tasks as its index: that is what the lerobot package reads."""
+    """Make a table as pandas writes one with tasks as its index, which the lerobot package reads."""
     table = pa.table({"task_index": pa.array(range(len(tasks)), pa.int64()), "task": tasks})
     columns = [
         {"name": name, "field_name": name, "pandas_type": pandas, "numpy_type": numpy, "metadata": None}

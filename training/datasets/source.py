@@ -1,4 +1,4 @@
-"""What every dataset of demonstrations is to the trainer, whatever its layout on disk."""
+"""The interface of datasets of demonstrations to the trainer, whatever their layout on disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ Images = NDArray[np.uint8]  # (n, height, width, 3) RGB
 class RecordedEpisode:
     """One demonstration of one task."""
 
-    number: int  # in its dataset, as its files count
+    number: int  # number in its dataset's files
     task: str  # in words
     length: int  # frames, > 0
-    file: Path  # that holds it, or its first frame
+    file: Path  # the file that holds it, or its first frame
     late: tuple[int, ...] = ()  # frames taken more than half a period off their time
     missing: tuple[int, ...] = ()  # frames that were never written; their numbers are NaN
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """(length,): the frame is there, and in time."""
+        """(length,) bool: the frame is there, and in time."""
         usable = np.ones(self.length, np.bool_)
         usable[[*self.late, *self.missing]] = False
         return usable
 
 
 class EpisodeSource(Protocol):
-    """A dataset. `i` counts in `episodes`. Picklable, so that a loader's workers can have copies."""
+    """A dataset. `i` is an index in `episodes`. Picklable, so that a loader's workers can have copies."""
 
     @property
     def path(self) -> Path: ...
@@ -47,12 +47,12 @@ class EpisodeSource(Protocol):
 
     @property
     def cameras(self) -> tuple[str, ...]:
-        """Those whose pictures are read."""
+        """The cameras whose images are read."""
         ...
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """In words, also those of other splits."""
+        """All tasks in words, also those of other splits."""
         ...
 
     @property
@@ -65,21 +65,21 @@ class EpisodeSource(Protocol):
     def episodes(self) -> Sequence[RecordedEpisode]: ...
 
     def states(self, i: int) -> Floats:
-        """(length, len(state_names)), finite where usable.
+        """Read (length, len(state_names)), finite where usable.
 
-        Raises UsageError if the files are not what they claim.
+        Raises UsageError if the files do not hold what the dataset says.
         """
         ...
 
     def actions(self, i: int) -> Floats:
-        """(length, len(action_names)), finite where usable; row t answers the pictures of frame t.
+        """Read (length, len(action_names)), finite where usable; row t answers the images of frame t.
 
         Raises UsageError.
         """
         ...
 
     def images(self, i: int, frames: Sequence[int]) -> dict[str, Images]:
-        """By camera, those frames of the episode, all of them usable. Raises UsageError."""
+        """Read usable frames of an episode by camera, (n, height, width, 3) each. Raises UsageError."""
         ...
 
 
@@ -87,28 +87,34 @@ LATE = "record it again, or write frame_index and timestamp (in seconds, from 0)
 
 
 def count_unusable(source: EpisodeSource, episodes: Sequence[int] | None = None) -> str:
-    """In words, what is wrong with frames of some episodes, by their place in the source; None: of all."""
+    """Say how many frames of episodes, by index in the source, can't be used; None: of all episodes."""
     chosen = [source.episodes[i] for i in range(len(source.episodes)) if episodes is None or i in episodes]
     late, missing = sum(len(e.late) for e in chosen), sum(len(e.missing) for e in chosen)
     return f"{late} frames are more than {0.5 / source.rate_hz:.3f} s off their time, {missing} are missing"
 
 
 def where(file: Path, episode: int) -> str:
-    """How errors name a place."""
+    """Name an episode of a file in an error."""
     return f"{file}, episode {episode}"
 
 
 def choose_cameras(path: Path, there: Sequence[str], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """Those that are read: the wanted, or all. Raises UsageError for one that the dataset lacks."""
+    """Choose the wanted cameras, or all. Raises UsageError for one that the dataset lacks."""
     for camera in wanted or ():
         if camera not in there:
-            raise UsageError(f"{path} has no camera {camera!r}; it has {', '.join(there) or 'none'}")
+            raise UsageError(
+                f"{path} has no camera {camera!r}; it has {', '.join(there) or 'none'}",
+                f"in the YAML file, set inputs.camera to one of these, such as `camera: {there[0]}`, and "
+                "inputs.hand_camera to another, or leave it out"
+                if there
+                else "a policy needs images: take a dataset that has them",
+            )
     return tuple(there if wanted is None else wanted)
 
 
 def check_numbers(values: NDArray[np.generic], names: Sequence[str], what: str, file: Path, episode: int,
                   frames: Sequence[int]) -> Floats:  # fmt: skip
-    """(len(frames), len(names)) float32. Raises UsageError for another shape, for NaN and for infinity."""
+    """Convert to (len(frames), len(names)) float32. Raises UsageError for other shapes, NaN, infinity."""
     values = np.asarray(values, np.float32)
     values = values[:, None] if values.ndim == 1 else values
     if values.ndim != 2 or values.shape[1] != len(names):
@@ -126,6 +132,6 @@ def check_numbers(values: NDArray[np.generic], names: Sequence[str], what: str, 
 
 
 def check_not_empty(episodes: Sequence[RecordedEpisode], path: Path, split: str) -> None:
-    """Raises UsageError when there is nothing to learn from."""
+    """Check that a split has episodes. Raises UsageError if it has none."""
     if not episodes:
         raise UsageError(f"{path}: the split '{split}' has no episodes", "collect some: `vla-edge collect`")

@@ -1,4 +1,4 @@
-"""What the numbers of a dataset span: computed once, kept as JSON beside a checkpoint."""
+"""Statistics of a dataset's numbers: computed once, kept as JSON beside a checkpoint."""
 
 import json
 from collections.abc import Sequence
@@ -19,9 +19,10 @@ _AGAIN = "remove the file to compute it again from this dataset"
 
 
 def describe(values: NDArray[Any]) -> dict[str, list[Any]]:
-    """Per column of (N, dims), N > 0: min, max, mean, std (of the population), quantiles; and N as `count`.
+    """Compute figures for each column of (N, dims), N > 0, by the keys of a LeRobotDataset.
 
-    The keys are those of a LeRobotDataset."""
+    They are min, max, mean, std (of the population), quantiles; and N as `count`.
+    """
     values = np.asarray(values, np.float64)
     found = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
     found |= dict(zip(QUANTILES, np.quantile(values, list(QUANTILES.values()), axis=0), strict=True))
@@ -31,7 +32,7 @@ def describe(values: NDArray[Any]) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Of one feature, per number of it, in its own units."""
+    """Figures of one feature, one for each of its numbers, in its own units."""
 
     names: tuple[str, ...]
     min: tuple[float, ...]
@@ -44,7 +45,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of one robot's demonstrations."""
+    """Figures of one robot's demonstrations."""
 
     robot: str
     rate_hz: float
@@ -54,7 +55,7 @@ class Statistics:
 
 
 def compute_statistics(sources: Sequence[EpisodeSource]) -> Statistics:
-    """Over all usable frames of all sources. Raises UsageError when they are not of one robot."""
+    """Compute over all usable frames of all sources. Raises UsageError if their robots differ."""
     first = sources[0]
     for other in sources[1:]:
         if _about(other) != _about(first):
@@ -74,9 +75,9 @@ def compute_statistics(sources: Sequence[EpisodeSource]) -> Statistics:
 
 
 def stored_statistics(path: Path, sources: Sequence[EpisodeSource]) -> Statistics:
-    """Those in `path`; where there is no such file, computed and written there, whole or not at all.
+    """Read the statistics in `path`; if it does not exist, compute them and write it, whole or not at all.
 
-    Raises UsageError when the file is unreadable, or of another robot than the sources.
+    Raises UsageError if the file is unreadable, or belongs to another robot than the sources.
     """
     if not path.exists():
         statistics = compute_statistics(sources)

@@ -1,4 +1,4 @@
-"""Frames of a video file by their time, whatever its codec: AV1, H.264, HEVC, VP9, MPEG-4."""
+"""Reads frames of a video file by their time; codecs AV1, H.264, HEVC, VP9 and MPEG-4."""
 
 import os
 from collections import OrderedDict
@@ -15,12 +15,12 @@ from training.datasets.source import Images
 
 OPEN_FILES = 4
 _SAME_S = 1e-3  # times that differ by less are the same: containers round them
-_NEAR = 4  # frames ahead up to which decoding on is cheaper than going to a keyframe
+_NEAR = 4  # decoding so many frames ahead is cheaper than seeking a keyframe
 _AGAIN = "copy the dataset again: it is not whole"
 
 
 class Videos:
-    """Files that stay open while they are read. Copies and forks open them anew."""
+    """Keeps video files open while they are read. Copies and forks open them anew."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
@@ -29,16 +29,16 @@ class Videos:
     def __getstate__(self) -> dict[str, Any]:
         return {"_process": 0, "_open": OrderedDict()}
 
-    def read(self, file: Path, times_s: Sequence[float], period_s: float, places: Sequence[str]) -> Images:
-        """(n, height, width, 3): of each time the nearest frame, which is at most half a period away.
+    def read(self, file: Path, times_s: Sequence[float], period_s: float, names: Sequence[str]) -> Images:
+        """Read the frame nearest to each time, at most half a period away: (n, height, width, 3).
 
-        places: of each time, how an error names it, with the file. Raises UsageError if the file is
-        missing, damaged or has no frame of that time.
+        names: one for each time, by which an error names the frame. Raises UsageError if the file is missing,
+        damaged or has no frame near a time.
         """
-        if self._process != os.getpid():  # a fork shares its parent's place in the file
+        if self._process != os.getpid():  # a fork shares its parent's position in the file
             self._process, self._open = os.getpid(), OrderedDict()
-        video = self._open.pop(file, None) or _Video(file, places[0])
-        frames = [video.read(t, period_s, place) for t, place in zip(times_s, places, strict=True)]
+        video = self._open.pop(file, None) or _Video(file, names[0])
+        frames = [video.read(t, period_s, name) for t, name in zip(times_s, names, strict=True)]
         self._open[file] = video
         if len(self._open) > OPEN_FILES:
             self._open.popitem(last=False)
@@ -46,37 +46,37 @@ class Videos:
 
 
 class _Video:
-    """One file and where it is being read."""
+    """One open file, and the position where it is read."""
 
-    def __init__(self, file: Path, place: str) -> None:
-        """Raises UsageError."""
+    def __init__(self, file: Path, name: str) -> None:
+        """Open the file. Raises UsageError if it is missing or not a video."""
         try:
             self._container = av.open(str(file))
             self._stream = self._container.streams.video[0]
-            # Workers share the cores; and a fork that ends a decoder waits for its threads for ever.
+            # Workers share the cores, and a fork that closes a decoder waits for ever for its threads.
             self._stream.codec_context.thread_count = 1
             self._stream.codec_context.thread_type = "NONE"
         except FileNotFoundError as error:
             raise UsageError(f"{file} is missing", _AGAIN) from error
         except (FFmpegError, IndexError) as error:
-            raise UsageError(f"{place}: no readable video: {_said(error)}", _AGAIN) from error
+            raise UsageError(f"{name}: the video can't be read: {_reason(error)}", _AGAIN) from error
         self._frames: Iterator[Any] = iter(())
-        self._last: tuple[float, Any] | None = None  # the newest frame, by its time
-        self._image: tuple[float, Images] | None = None  # the one that was asked for last
+        self._last: tuple[float, Any] | None = None  # time and frame that were decoded last
+        self._image: tuple[float, Images] | None = None  # time and image that were read last
 
-    def read(self, time_s: float, period_s: float, place: str) -> Images:
-        """(height, width, 3). Raises UsageError."""
+    def read(self, time_s: float, period_s: float, name: str) -> Images:
+        """Read the frame nearest to a time: (height, width, 3). Raises UsageError."""
         try:
             found = self._nearest(time_s, period_s)
         except (FFmpegError, EOFError, _DamagedVideo) as error:
             self._last = None
-            raise UsageError(f"{place}: the video can't be decoded: {_said(error)}", _AGAIN) from error
+            raise UsageError(f"{name}: the video can't be decoded: {_reason(error)}", _AGAIN) from error
         if found is None:
-            raise UsageError(f"{place}: the video has no pictures", _AGAIN)
+            raise UsageError(f"{name}: the video has no frames", _AGAIN)
         at_s, frame = found
         if abs(at_s - time_s) > period_s / 2:
             raise UsageError(
-                f"{place}: the video has no picture at {time_s:.3f} s; the nearest is at {at_s:.3f} s "
+                f"{name}: the video has no frame at {time_s:.3f} s; the nearest is at {at_s:.3f} s "
                 f"(limit {period_s / 2:.3f} s away)",
                 _AGAIN,
             )
@@ -85,7 +85,7 @@ class _Video:
         return self._image[1]
 
     def _nearest(self, time_s: float, period_s: float) -> tuple[float, Any] | None:
-        """The frame next to a time, decoding up to it and, unless it is met, one further."""
+        """Find the frame nearest to a time: decode up to it and, unless it is met, one further."""
         before = self._last
         if before is None or not -_SAME_S <= time_s - before[0] <= _NEAR * period_s:
             before = self._seek(time_s)
@@ -98,8 +98,10 @@ class _Video:
         return before
 
     def _seek(self, time_s: float) -> tuple[float, Any] | None:
-        """The first frame of the keyframe before a time. Containers count by another time than that of
-        showing, so that the first try may come out too late."""
+        """Seek the keyframe before a time, and decode its first frame.
+
+        Containers seek by decoding time, not by presentation time, so the first try may end too late.
+        """
         back_s = 0.0
         while True:
             start_s = max(0.0, time_s - back_s)
@@ -119,7 +121,7 @@ class _Video:
             yield self._last
 
     def _decode(self) -> Iterator[Any]:
-        """Raises _Damaged if the file ends in a packet, or the decoder had to make pixels up."""
+        """Decode from here on. Raises _DamagedVideo if packets or pixels are lost."""
         for packet in self._container.demux(self._stream):
             for frame in packet.decode():
                 if packet.is_corrupt or frame.is_corrupt:
@@ -128,8 +130,8 @@ class _Video:
 
 
 class _DamagedVideo(Exception):
-    """Pixels that nobody filmed."""
+    """A part of the file is lost, and the decoder would make pixels up."""
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Windows of demonstrations: what was seen up to a frame, and the chunk of actions that answers it."""
+"""Windows of demonstrations: frames up to a point, and the chunk of actions that answers them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,25 +27,25 @@ class Window:
     task: str
     images: dict[str, Images]  # by camera, (W, height, width, 3)
     states: Floats  # (W, S)
-    history_mask: Mask  # (W,), of pictures and states; the newest, the last, is always True
+    history_mask: Mask  # (W,), for images and states; the newest, the last, is always True
     actions: Floats  # segment (T, A), interleave (W, T, A)
     action_mask: Mask  # segment (T,), interleave (W, T)
 
 
 def history_rows(frame: int, window: int) -> tuple[Rows, Mask]:
-    """The frames of the window that ends at `frame`, oldest first, and which of them there are, (window,)."""
+    """List the frames of the window that ends at `frame`, oldest first, and a mask of those that exist."""
     rows = np.arange(frame - window + 1, frame + 1)
     return np.maximum(rows, 0), rows >= 0
 
 
 def chunk_rows(frames: Rows, length: int, horizon: int) -> tuple[Rows, Mask]:
-    """The actions that answer `frames` (...), and which of them there are, (..., horizon)."""
+    """List the actions (..., horizon) that answer `frames` (...), and a mask of those that exist."""
     rows = np.asarray(frames)[..., None] + np.arange(horizon)
     return np.minimum(rows, length - 1), rows < length
 
 
 def whole_windows(episode: RecordedEpisode, window: int, horizon: int) -> Mask:
-    """(length,): the window that ends at a frame, and the chunks that answer its frames, are usable whole."""
+    """(length,) bool: all frames of the window that ends here, and of its chunks, are usable."""
     broken = np.concatenate([[0], np.cumsum(~episode.usable)])
     frames = np.arange(episode.length)
     first, end = np.maximum(frames - window + 1, 0), np.minimum(frames + horizon, episode.length)
@@ -53,14 +53,14 @@ def whole_windows(episode: RecordedEpisode, window: int, horizon: int) -> Mask:
 
 
 class Windows:
-    """All windows of a source, one for each frame, without those that have a frame that is not usable.
+    """All windows of a source, one for each frame, but for those with a frame that is not usable.
 
     A map-style dataset, as torch's DataLoader takes it.
     """
 
     def __init__(self, source: EpisodeSource, window: int, horizon: int, mode: Mode = "segment",
                  episodes: Sequence[int] | None = None) -> None:  # fmt: skip
-        """`episodes` chooses some, by their place in `source.episodes`. Raises UsageError."""
+        """Find the windows. `episodes`: indices in `source.episodes`; None: all. Raises UsageError."""
         if window < 1 or horizon < 1:
             raise UsageError(f"window {window} and horizon {horizon} must be 1 or more")
         if mode not in get_args(Mode):
@@ -83,14 +83,14 @@ class Windows:
     def __len__(self) -> int:
         return len(self._frames)
 
-    def place(self, index: int) -> tuple[int, int]:
-        """(episode in `source.episodes`, frame) of a window. Raises IndexError beyond the last one."""
+    def locate(self, index: int) -> tuple[int, int]:
+        """Find (index in `source.episodes`, frame) of a window. Raises IndexError beyond the last one."""
         if not 0 <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")
         return int(self._episodes[index]), int(self._frames[index])
 
     def __getitem__(self, index: int) -> Window:
-        i, frame = self.place(index)
+        i, frame = self.locate(index)
         episode = self.source.episodes[i]
         history, history_mask = history_rows(frame, self.window)
         answered = history if self.mode == "interleave" else np.array(frame)

@@ -1,4 +1,4 @@
-"""Questions about images and their answers, for training on vision-language data beside demonstrations.
+"""Questions about images with answers, to train on vision-language data beside demonstrations.
 
 The layout of Hugging Face's ImageFolder (https://huggingface.co/docs/datasets/image_dataset): images, and
 `metadata.jsonl` with a line `{"file_name": "a.jpg", "prompt": "detect cup", "answer": "<loc0100>..."}` each.
@@ -25,10 +25,10 @@ class WordsQuestion:
 
 
 class WordsFolder:
-    """All questions of a folder. Images are read when they are asked for."""
+    """All questions of a folder. Images are read on demand."""
 
     def __init__(self, path: Path) -> None:
-        """Raises UsageError, naming file and line, for metadata that is missing, damaged or empty."""
+        """Read the metadata. Raises UsageError with file and line if it is missing, damaged or empty."""
         self.path = path
         metadata = path / "metadata.jsonl"
         try:
@@ -44,21 +44,21 @@ class WordsFolder:
             raise UsageError(f"{metadata} has no questions")
 
     def _question(self, metadata: Path, number: int, line: str) -> WordsQuestion:
-        place = f"{metadata}, line {number}"
+        line_of = f"{metadata}, line {number}"
         try:
             found = json.loads(line)
             name, prompt, answer = (found[key] for key in ("file_name", "prompt", "answer"))
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{place}: want file_name, prompt and answer, {error!r}") from error
+            raise UsageError(f"{line_of}: want file_name, prompt and answer, {error!r}") from error
         if not all(isinstance(text, str) and text for text in (name, prompt, answer)):
-            raise UsageError(f"{place}: file_name, prompt and answer must be texts")
+            raise UsageError(f"{line_of}: file_name, prompt and answer must be texts")
         if not (self.path / name).is_file():
-            raise UsageError(f"{place}: {self.path / name} is missing")
+            raise UsageError(f"{line_of}: {self.path / name} is missing")
         return WordsQuestion(self.path / name, prompt, answer)
 
     def image(self, i: int) -> Images:
-        """(1, height, width, 3). Raises UsageError for a file that is no image."""
+        """Read an image, (1, height, width, 3). Raises UsageError if the file is not an image."""
         image = cv2.imread(str(self.questions[i].file), cv2.IMREAD_COLOR)
         if image is None:
-            raise UsageError(f"{self.questions[i].file} is no readable image")
+            raise UsageError(f"{self.questions[i].file} is not a readable image")
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)[None]

@@ -1,10 +1,10 @@
-"""`vla-edge collect`: demonstrations in simulated rooms, written as a LeRobotDataset.
+"""`vla-edge collect`: record demonstrations in simulated rooms as a LeRobotDataset.
 
-A scripted expert drives, or with `--dagger` a bundle's policy does while the expert says at every frame what
-it would have done (DAgger, Ross et al. 2011): the recorded action is always the expert's. With `--noise` the
-base is pushed off the expert's way now and then, so that the data shows how to come back.
+A scripted expert drives, or with `--dagger` a bundle's policy does; then the expert labels every frame with
+what it would have done (DAgger, Ross et al. 2011). The recorded action is always the expert's. With `--noise`
+the base is pushed off the expert's way now and then, so that the data shows how to come back.
 
-Ctrl-C ends after the episode under way and keeps the whole ones; a second one keeps nothing.
+Ctrl-C ends after the current episode and keeps the complete ones; a second one keeps nothing.
 """
 
 import argparse
@@ -45,26 +45,26 @@ from training.demonstrations.demonstrator import STATE_NAMES, Demonstrator, Push
 
 ROBOT = "vla-edge-sim"
 CAMERA = "front"
-SEED_BASE = 20_000_000  # evaluation episodes use small seeds, so no room is shared
-DAGGER_LATENCY_S = 0.05  # of the driving policy's answers
-TRIES = 3  # rooms for each episode, before it is given up
+SEED_BASE = 20_000_000  # evaluation uses small seeds, so no room is shared
+DAGGER_LATENCY_S = 0.05  # latency of the policy that drives
+TRIES = 3  # rooms tried for each episode before it is given up
 _INTERRUPTED = 130  # 128 + SIGINT
 
 
 @dataclass(frozen=True, slots=True)
 class CollectSettings:
-    """What all episodes share."""
+    """Settings that all episodes share."""
 
-    target: str | None  # None: any, another in every room
+    target: str | None  # None: a random one in each room
     rate_hz: int
-    height: int  # of the pictures
+    height: int  # height of the images, pixels
     noise: float
     dagger: str | None  # a bundle's name or folder
     max_s: float
 
 
 class Player:
-    """Plays episodes, one after the other. One for each process."""
+    """Plays episodes one after the other; each process has one player."""
 
     def __init__(self, job: CollectSettings) -> None:
         self._job = job
@@ -72,7 +72,7 @@ class Player:
         self._bundle = load_bundle(job.dagger) if job.dagger else None
 
     def play(self, seed: int) -> Recording | None:
-        """None when there is nothing to learn from: no way to the target, or an expert that failed."""
+        """Play one episode; None: there is nothing to learn from, as the expert failed or found no way."""
         job, mount = self._job, self._renderer.spec.mount
         rng = np.random.default_rng((seed, 5))
         target = job.target or _any_target(rng)
@@ -94,31 +94,31 @@ class Player:
 
 
 def task_of(target: str) -> str:
-    """The instruction, in words, that an episode is recorded with."""
+    """Word the instruction that an episode is recorded with."""
     return f"find the {target}"
 
 
 def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int) -> dict[str, Any]:
-    """Write `episodes` of them, from the rooms of seed, seed + 1, ..., those left out that failed.
+    """Write `episodes` episodes, from the rooms of seed, seed + 1, ..., without those that failed.
 
-    Returns the figures that `--json` prints. Raises UsageError when `out` is taken or too many episodes fail,
-    EdgeError when the disk is full; then nothing is left behind.
+    Returns the figures that `--json` prints. Raises UsageError if `out` is taken or too many episodes fail,
+    EdgeError if the disk is full; then nothing is left behind.
     """
     size = job.height, round(job.height * CameraSpec().width / CameraSpec().height)
     with (
         LeRobotWriter(out, ROBOT, job.rate_hz, CAMERA, size, STATE_NAMES, BASE_ACTION.names) as writer,
-        _ctrl_c() as asked_to_stop,
+        _ctrl_c() as interrupted,
     ):
         seeds: list[int] = []
         tried = 0
         with _players(job, min(jobs, episodes)) as play_all:
-            while writer.episodes < episodes and not asked_to_stop:
+            while writer.episodes < episodes and not interrupted:
                 if tried >= TRIES * episodes:
                     raise UsageError(
                         f"{writer.episodes} of {tried} episodes were good, {episodes} are wanted",
                         "use less --noise, more --max-seconds or another --target",
                     )
-                # In rounds: as many more as are still missing.
+                # Each round tries as many rooms as episodes are still missing.
                 batch = range(seed + tried, seed + tried + episodes - writer.episodes)
                 for number, recording in zip(batch, play_all(SEED_BASE + s for s in batch), strict=True):
                     tried += 1
@@ -126,13 +126,13 @@ def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int
                         writer.add(recording)
                         seeds.append(number)
                     _show(writer, episodes, tried)
-                    if asked_to_stop:
+                    if interrupted:
                         break
         figures = {"episodes": writer.episodes, "frames": writer.frames, "left_out": tried - writer.episodes}
         about = {"noise": job.noise, "dagger": job.dagger, "target": job.target, "rate_hz": job.rate_hz}
         if writer.episodes:
             writer.finish(figures | about | {"seeds": seeds})
-    return figures | about | {"out": str(out) if seeds else None, "interrupted": bool(asked_to_stop)}
+    return figures | about | {"out": str(out) if seeds else None, "interrupted": bool(interrupted)}
 
 
 _player: Player | None = None
@@ -140,7 +140,7 @@ _player: Player | None = None
 
 def _start(job: CollectSettings) -> None:
     global _player
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the process that writes handles Ctrl-C
     _player = Player(job)
 
 
@@ -151,7 +151,7 @@ def _play(seed: int) -> Recording | None:
 
 @contextmanager
 def _players(job: CollectSettings, jobs: int) -> Iterator[Any]:
-    """A function from seeds to their recordings, in order."""
+    """Start the players; gives a function from seeds to their recordings, in order."""
     if jobs == 1:
         player = Player(job)
         yield lambda seeds: map(player.play, seeds)
@@ -162,18 +162,18 @@ def _players(job: CollectSettings, jobs: int) -> Iterator[Any]:
 
 @contextmanager
 def _ctrl_c() -> Iterator[list[bool]]:
-    """A list that is filled by the first Ctrl-C; the second one is a KeyboardInterrupt."""
-    asked: list[bool] = []
+    """Catch Ctrl-C: the first one fills the list, the second one is a KeyboardInterrupt."""
+    interrupted: list[bool] = []
 
     def handle(number: int, frame: object) -> None:
-        if asked:
+        if interrupted:
             raise KeyboardInterrupt
-        asked.append(True)
-        print("\nending after this episode; Ctrl-C again: keep nothing", file=sys.stderr, flush=True)
+        interrupted.append(True)
+        print("\nending after this episode; Ctrl-C again keeps nothing", file=sys.stderr, flush=True)
 
     before = signal.signal(signal.SIGINT, handle)
     try:
-        yield asked
+        yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -185,7 +185,7 @@ def _show(writer: LeRobotWriter, episodes: int, tried: int) -> None:
 
 
 def _any_target(rng: np.random.Generator) -> str:
-    """A kind, half the time with a colour."""
+    """Draw a kind, half the time with a colour."""
     kind, colour = list(KINDS)[int(rng.integers(len(KINDS)))], list(COLOURS)[int(rng.integers(len(COLOURS)))]
     return f"{colour} {kind}" if rng.uniform() < 0.5 else kind
 
@@ -198,26 +198,35 @@ def _share(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = ArgumentParser("collect", "demonstrations by a scripted expert, as a LeRobotDataset")
+    p = ArgumentParser("collect", "record demonstrations by a scripted expert as a LeRobotDataset")
     p.add_argument("--episodes", type=positive_int, required=True)
-    p.add_argument("--out", type=Path, required=True, help="a folder that does not exist")
+    p.add_argument("--out", type=Path, required=True, help="folder to make; it must not exist")
     p.add_argument("--seed", type=non_negative_int, default=0)
-    p.add_argument("--target", help="default: every kind, half of them with a colour")
-    p.add_argument("--noise", type=_share, default=0.0, help="pushes, as a share of full speed: 0.3")
-    p.add_argument("--dagger", metavar="BUNDLE", help="its policy drives, the expert labels")
-    p.add_argument("--rate-hz", type=positive_int, default=10, help="pictures and actions a second")
-    p.add_argument("--height", type=positive_int, default=CameraSpec().height, help="of the pictures, pixels")
-    p.add_argument("--max-seconds", type=positive_float, default=60.0, help="simulated, per episode")
+    p.add_argument("--target", help="default: a random kind in each room, half of them with a colour")
+    p.add_argument(
+        "--noise", type=_share, default=0.0, help="strength of pushes, as a share of full speed, such as 0.3"
+    )
+    p.add_argument("--dagger", metavar="BUNDLE", help="the bundle's policy drives, the expert labels")
+    p.add_argument("--rate-hz", type=positive_int, default=10, help="frames and actions per second")
+    p.add_argument(
+        "--height", type=positive_int, default=CameraSpec().height, help="height of the images in pixels"
+    )
+    p.add_argument(
+        "--max-seconds", type=positive_float, default=60.0, help="limit on an episode, in simulated seconds"
+    )
     p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
     p.add_argument("--json", action="store_true")
     return p
 
 
 def _check(a: argparse.Namespace) -> None:
-    """All that can be refused before the first episode."""
+    """Refuse what can be refused before the first episode. Raises UsageError."""
     camera = CameraSpec()
     if a.rate_hz > camera.rate_hz:
-        raise UsageError(f"--rate-hz {a.rate_hz}: the camera makes {camera.rate_hz:.0f} pictures a second")
+        raise UsageError(
+            f"--rate-hz {a.rate_hz}: the camera takes {camera.rate_hz:.0f} frames per second",
+            f"set it to 1..{camera.rate_hz:.0f}",
+        )
     if not 8 <= a.height <= camera.height:
         raise UsageError(f"--height {a.height} is not between 8 and the camera's {camera.height}")
     if a.out.exists():

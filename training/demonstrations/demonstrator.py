@@ -1,4 +1,4 @@
-"""A policy that records what an expert would do, whoever drives."""
+"""A policy that records what an expert would do, while the expert or another policy drives."""
 
 import cv2
 import numpy as np
@@ -11,23 +11,23 @@ from sim.waymap import SOFT_M
 from sim.world import World
 from training.datasets.lerobot_writer import Recording
 
-STATE_NAMES = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # odometry's
-PUSH_S, REST_S = (0.3, 1.0), (1.0, 3.0)  # how long a push lasts, and the time between two
+STATE_NAMES = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # odometry
+PUSH_S, REST_S = (0.3, 1.0), (1.0, 3.0)  # ranges of a push's duration and of the time between two
 _JPEG_QUALITY = 95
 
 
 class Pushes:
-    """What `--noise` adds to the expert's velocity: nothing, and now and then the same push for a while."""
+    """Pushes that `--noise` adds to the expert's velocity: now and then a constant one for a while."""
 
     def __init__(self, scale: float, rng: np.random.Generator) -> None:
-        """`scale`: standard deviation of a push, as a share of full speed, [0, 1]."""
+        """Start without a push. `scale`: standard deviation of a push, as a share of full speed, [0, 1]."""
         self._std = scale * np.array(BASE_ACTION.high)
         self._rng = rng
         self._push = np.zeros(3)
         self._until_s = float(rng.uniform(*REST_S))
 
     def push(self, wanted: Velocity, time_s: float, gap_m: float) -> Velocity:
-        """The velocity to drive. Gentler beside obstacles, of which the nearest is `gap_m` from the hull."""
+        """Add the push to a velocity, less near obstacles; `gap_m`: from the hull to the nearest one."""
         if time_s >= self._until_s:
             rests = not self._push.any()
             self._push = self._rng.normal(0, self._std) if rests else np.zeros(3)
@@ -42,12 +42,13 @@ class Demonstrator:
     """Records the expert's velocity at every frame, while `driver` drives, or the expert itself, pushed.
 
     The expert sees the world as it is when the frame arrives, CAMERA_LATENCY_NS of sim.lockstep after its
-    exposure: at full speed 9 mm on."""
+    exposure; at full speed the robot has moved 9 mm since.
+    """
 
     def __init__(
         self, expert: Expert, world: World, pushes: Pushes, height: int, driver: Policy | None
     ) -> None:
-        """`height` is that of the pictures that are kept."""
+        """Begin an episode; `height` is that of the images that are kept, in pixels."""
         self._expert, self._world, self._pushes, self._driver = expert, world, pushes, driver
         self._height = height
         self._decision = 0
@@ -82,7 +83,7 @@ class Demonstrator:
         return velocity_chunk(driven, observation.frame.stamp_ns, self._decision)
 
     def recording(self, task: str) -> Recording | None:
-        """The episode so far; None before its first frame."""
+        """Make a recording of the episode so far; None before its first frame."""
         if not self._images:
             return None
         states, actions = np.array(self._states, np.float32), np.array(self._actions, np.float32)
@@ -106,6 +107,6 @@ class Demonstrator:
 
 
 def to_jpeg(image: Image) -> bytes:
-    """An RGB image as the bytes of a JPEG file."""
+    """Encode an RGB image as a JPEG file."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes()

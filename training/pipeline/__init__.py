@@ -1,1 +1,1 @@
-"""The data pipeline: samples of demonstrations to batches on the device."""
+"""The data pipeline: from samples of demonstrations to batches on the device."""

@@ -1,7 +1,7 @@
-"""Computes once, before training, what frozen nets make of every frame.
+"""Encodes every frame once, before training, by the nets that are frozen.
 
-Either the tokens of every frame's pictures, or its features at the action tokens. A file is named by a digest
-of all that its numbers follow from, and gets that name when it is whole, so that runs can share a folder.
+A frame becomes the tokens of its images, or its features at the action tokens. A file is named by a digest of
+all that its numbers depend on, and gets that name when it is whole, so that runs can share a folder.
 """
 
 import fcntl
@@ -37,23 +37,23 @@ from vla.model import VLA
 
 BATCH = 32  # frames
 _KEY = "inputs.encode_once"
-_LAYOUT = 1  # of the files: counts up when what they hold changes
+_LAYOUT = 1  # version of the files' layout
 
 
 class FrameEncoder(Dataset[Inputs]):
-    """Encodes some episodes of one source, `episodes` by their places in it."""
+    """Encodes episodes of one source; `episodes` are indices in it."""
 
     def __init__(self, policy: VLA, processing: Processing, source: EpisodeSource, episodes: Sequence[int],
                  workers: int | None = None) -> None:  # fmt: skip
-        """workers: processes that prepare frames; None: as there are cores.
+        """Check that the policy's frames can be encoded once. Raises UsageError if they can't.
 
-        Raises UsageError if a frame can't be encoded once and for all with this policy.
+        workers: processes that prepare frames; None: by the number of cores.
         """
         self._policy, self._processing, self._source = policy, processing, source
         self._episodes = sorted(episodes)
         self._windows = Windows(source, 1, 1, "segment", self._episodes)
         self._whole = processing.config.inputs.encode_once == "steps"
-        self._tokens: Rows | None = None  # of every frame's pictures, where another run has left them
+        self._tokens: Rows | None = None  # tokens of all frames' images, if another run has left them
         self._wanted = workers
         policy.eval()
         if self._whole:
@@ -67,7 +67,7 @@ class FrameEncoder(Dataset[Inputs]):
             raise UsageError(f"{_KEY}: backbone.trainable {mode} trains what encodes the frames", _LEAVE_OUT)
         self.shape = (len(self._windows), *row.shape[1:])
         self.size_bytes = 2 * int(np.prod(self.shape))
-        self._frame_rows: dict[int, NDArray[np.int64]] = {}  # of episodes; -1 where there is no such frame
+        self._frame_rows: dict[int, NDArray[np.int64]] = {}  # row of each frame, by episode; -1: not usable
         first = 0
         for i in self._episodes:
             usable = source.episodes[i].usable
@@ -75,7 +75,7 @@ class FrameEncoder(Dataset[Inputs]):
             first += int(usable.sum())
 
     def __getitem__(self, part: tuple[int, int]) -> Inputs:
-        """Of the windows from one to another, which it leaves out: the same in a loader's workers."""
+        """Prepare the windows from `part[0]` to `part[1]` (excluded); workers of a loader call this."""
         first, end = part
         inputs = self._processing.inputs([self._windows[i] for i in range(first, end)])
         if self._tokens is None:
@@ -85,15 +85,15 @@ class FrameEncoder(Dataset[Inputs]):
         return replace(inputs, tokens=rows[:, :, -1], hand_tokens=hand)
 
     def _compute(self, inputs: Inputs) -> Tensor:
-        """Frames to (n, cameras, P, D), the hand's camera first, or (n, L, D)."""
+        """Encode frames as (n, cameras, P, D), the hand's camera first, or as (n, L, D)."""
         policy = self._policy
         inputs = to_device(inputs, next(policy.parameters()).device, self._processing.image)
         if self._whole:
             return policy.features(inputs)[:, 0]
-        cameras = policy.fusion.image_tokens(inputs)
+        cameras = policy.fusion.encoded_images(inputs)
         if any(c.offsets is not None or c.memory is not None or c.deep is not None for c in cameras):
             family = policy.backbone.family
-            raise UsageError(f"{_KEY}: {family} reads more of a picture than its tokens", _LEAVE_OUT)
+            raise UsageError(f"{_KEY}: {family} needs more of an image than its tokens", _LEAVE_OUT)
         return torch.stack([camera.tokens for camera in cameras], dim=1)
 
     @torch.no_grad()
@@ -105,15 +105,15 @@ class FrameEncoder(Dataset[Inputs]):
         return rows.cpu().numpy()
 
     def file(self, folder: Path) -> Path:
-        """Where the rows are kept. The name follows from the weights as they are now."""
+        """Name the file of the rows. The name depends on the weights as they are now."""
         return folder / f"{self._digest(self._whole)}.npy"
 
     def encoded(self, file: Path) -> EncodedFrames:
-        """What `write` wrote."""
+        """Open what `write` wrote."""
         return EncodedFrames(file, self._frame_rows)
 
     def rehearse(self) -> tuple[EncodedFrames, float]:
-        """A stand-in that has one frame's row for all of them, and the seconds that `write` will take."""
+        """Make a stand-in with one row for all frames, and estimate the seconds that `write` will take."""
         count = min(BATCH, self.shape[0])
         started = time.monotonic()
         rows = self._rows(self[0, count])
@@ -121,7 +121,7 @@ class FrameEncoder(Dataset[Inputs]):
         return EncodedFrames(rows[:1], self._frame_rows), seconds
 
     def write(self, file: Path) -> None:
-        """Encode all frames into `file`, unless it is there. Raises UsageError when the disk is too full."""
+        """Encode all frames into `file`, unless it is there. Raises UsageError if the disk is too full."""
         if file.exists():
             return
         draft = file.with_suffix(".part")
@@ -144,7 +144,7 @@ class FrameEncoder(Dataset[Inputs]):
             raise EdgeError(f"cannot write {file}: {error.strerror or error}", "is the disk full?") from error
 
     def _use_images(self, file: Path) -> None:
-        """Begin with what an earlier run made of the pictures, if it did."""
+        """Start from the tokens of an earlier run, if it left them."""
         if self._whole and file.exists():
             self._tokens = open_rows(file)
             numbers = NumbersOnly(self._source)
@@ -219,11 +219,11 @@ def _files(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def _check_start(start: Path | None, policy: VLA) -> None:
-    """What never learns must have learnt before: the action token, and the state's if there is one."""
+    """Check that what never learns here has learnt before: action token and state token."""
     if start is None:
         raise UsageError(
-            f"{_KEY} steps: only the head learns, so the action token must have learnt before",
-            "give `start`: a policy's folder, such as OUT/best of a run that trained it",
+            f"{_KEY} steps: only the head learns, so the action token must be trained already",
+            "set `start` to the folder of a policy that was trained with it, such as OUT/best of another run",
         )
     with safe_open(str(start / "model.safetensors"), "pt") as stored:
         found = {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
@@ -232,6 +232,6 @@ def _check_start(start: Path | None, policy: VLA) -> None:
     missing = next((name for name in wanted if found.get(name) != own[name]), None)
     if missing is not None:
         raise UsageError(
-            f"{_KEY} steps: {start} has no {missing} of shape {own[missing]}, and it would not learn here",
+            f"{_KEY} steps: {start} has no {missing} of shape {own[missing]}, and this run can't train it",
             "start from a policy with a continuous head and the same inputs.state",
         )

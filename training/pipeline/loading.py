@@ -1,4 +1,4 @@
-"""Processes that prepare what a net reads, while it computes."""
+"""Processes that prepare batches while the net computes."""
 
 import os
 import shutil
@@ -13,14 +13,14 @@ from torch.utils.data import DataLoader, Dataset
 from edge.errors import EdgeError, UsageError
 
 MOST_WORKERS = 8
-_AHEAD = 2  # batches that each prepares beforehand
-_SHARED = Path("/dev/shm")  # through which they hand them over
+_AHEAD = 2  # batches that each worker prepares in advance
+_SHARED = Path("/dev/shm")  # memory through which workers hand batches over
 
 
 def choose_workers(wanted: int | None, batch_bytes: int) -> int:
-    """How many prepare batches: as many as wanted, or as there are cores and room for what they prepare.
+    """Choose the number of workers: the wanted one, or by the cores and the room in shared memory.
 
-    Raises UsageError if there is no room for what the wanted ones prepare.
+    Raises UsageError if the batches of the wanted number don't fit there.
     """
     together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # training processes on this machine
     free_bytes = shutil.disk_usage(_SHARED).free // together if _SHARED.is_dir() else None
@@ -37,12 +37,12 @@ def choose_workers(wanted: int | None, batch_bytes: int) -> int:
 
 
 def load(dataset: Dataset[Any], numbers: Iterable[Any], workers: int, pin: bool = False) -> Iterator[Any]:
-    """What a dataset has of those numbers, one after the other; `workers` processes prepare them.
+    """Load a dataset's items of those numbers in order; `workers` processes prepare them.
 
-    pin: into memory that a GPU reads by itself. Raises what the dataset raises, in whatever process.
+    pin: into pinned memory, which a GPU reads directly. Raises what the dataset raises, in whatever process.
     """
     if workers:
-        cv2.setNumThreads(1)  # its threads would be missing in the workers, which wait for them for ever
+        cv2.setNumThreads(1)  # workers are forks without these threads, and would wait for them for ever
     loader = DataLoader(
         _ErrorsAsItems(dataset),
         batch_size=None,
@@ -59,7 +59,7 @@ def load(dataset: Dataset[Any], numbers: Iterable[Any], workers: int, pin: bool 
 
 
 class _ErrorsAsItems(Dataset[Any]):
-    """Hands errors over as they are: a loader would make a traceback of them."""
+    """Returns errors as items: a loader would turn them into tracebacks."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self._dataset = dataset
@@ -76,5 +76,5 @@ def _quiet(worker: int) -> None:
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """Count the cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

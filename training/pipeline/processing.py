@@ -1,7 +1,7 @@
-"""Samples of demonstrations to what a policy reads and should say, and a policy's actions back.
+"""Converts windows of demonstrations to a policy's inputs and targets, and its actions back.
 
-One object holds everything about that which belongs to a checkpoint: it is made from the run's config, its
-statistics and the backbone's tokenizer, and made again from the folder that the trainer wrote.
+One object holds all that a checkpoint needs for that: it is made from the run's config, its statistics and
+the backbone's tokenizer, and made again from the folder that the trainer wrote.
 """
 
 from dataclasses import fields, replace
@@ -31,20 +31,20 @@ Tensors = TypeVar("Tensors", bound=Inputs | Targets | LanguageTargets)
 
 
 def image_spec(folder: Path) -> ImageSpec:
-    """What a backbone's folder says of its images. Raises UsageError where it says nothing of use."""
+    """Read how the images of a backbone's folder are made. Raises UsageError if they have no one size."""
     spec = read_image_spec(folder)
     if spec.fit in ("multiple", "tiles"):
         raise UsageError(
             f"{folder} makes images of several sizes (fit {spec.fit}); a policy is trained on one",
-            "give inputs.image: height, width, resize, mean, std",
+            "in the YAML file, set inputs.image with its keys height, width, resize, mean and std",
         )
     return spec
 
 
 def scaling(settings: ActionSettings, span: Span) -> Pipeline:
-    """The steps from physical actions of the chosen columns to [-1, 1], a gripper left alone.
+    """Build the steps that scale physical actions of the chosen columns to [-1, 1], but not a gripper.
 
-    Raises UsageError for columns that never move, and limits of another number.
+    Raises UsageError for columns that never move, and for a wrong number of limits.
     """
     gripper = span.names[-1] == GRIPPER
     poses = slice(len(span.names) - gripper)
@@ -54,27 +54,42 @@ def scaling(settings: ActionSettings, span: Span) -> Pipeline:
         "mean_std": lambda: MeanStd(span.mean[poses], span.std[poses], gripper),
         "limits": lambda: MinMax(settings.low, settings.high, gripper),
     }[settings.scaling]()
-    width = len(span.names[poses])
+    names = span.names[poses]
+    width = len(names)
     if settings.scaling == "limits" and len(settings.low) != width:
-        raise UsageError(f"actions.low has {len(settings.low)} numbers for {width} columns")
+        raise UsageError(
+            f"actions.low has {len(settings.low)} numbers for {width} columns ({', '.join(names)})",
+            "in the YAML file, give actions.low and actions.high one number for each of these columns",
+        )
     steps = (first,) if settings.mu_law is None else (first, MuLaw(width, settings.mu_law, gripper))
     return Pipeline(steps)
 
 
 def choose(span: Span, columns: tuple[str, ...], key: str) -> Span:
-    """The span of some columns. Raises UsageError for a column that the dataset lacks."""
+    """Select columns of a span; none: all. Raises UsageError for a column that the dataset lacks.
+
+    key: the config's key that chose them.
+    """
     strange = [name for name in columns if name not in span.names]
     if strange:
-        raise UsageError(f"{key}: no column {strange[0]!r}; the dataset has {', '.join(span.names)}")
+        raise UsageError(
+            f"{key}: no column {strange[0]!r}; the dataset has {', '.join(span.names) or 'none'}",
+            f"in the YAML file, set {key} to some of these, such as "
+            f"`{key.partition('.')[2]}: [{', '.join(span.names[:2])}]`, or leave it out"
+            if span.names
+            else f"leave {key} out",
+        )
     at = [span.names.index(name) for name in columns or span.names]
     if GRIPPER in [span.names[i] for i in at[:-1]]:
-        raise UsageError(f"{key}: the {GRIPPER} must be the last column")
+        raise UsageError(
+            f"{key}: the {GRIPPER} must be the last column", f"in the YAML file, write it last in {key}"
+        )
     figures = ("names", "min", "max", "mean", "std", "q01", "q99")
     return Span(**{name: tuple(getattr(span, name)[i] for i in at) for name in figures})
 
 
 def to_device(tensors: Tensors, device: torch.device, spec: ImageSpec) -> Tensors:
-    """A copy on the device, where images of uint8 become those of the policy."""
+    """Copy to the device, where images of uint8 are normalised for the policy."""
     found = {field.name: getattr(tensors, field.name) for field in fields(tensors)}
     moved = {name: value.to(device, non_blocking=True) for name, value in found.items() if value is not None}
     for name in ("images", "hand_images"):
@@ -84,7 +99,7 @@ def to_device(tensors: Tensors, device: torch.device, spec: ImageSpec) -> Tensor
 
 
 def _normalised(planes: torch.Tensor, spec: ImageSpec) -> torch.Tensor:
-    """(..., 3, height, width), to the bit as `edge.model.images.normalised` has it."""
+    """Normalise (..., 3, height, width), bit for bit as `edge.model.images.normalised` does."""
     std = torch.tensor(spec.std, dtype=torch.float32)
     scale, offset = 1 / (255 * std), -torch.tensor(spec.mean, dtype=torch.float32) / std
     scale, offset = (each[:, None, None].to(planes.device) for each in (scale, offset))
@@ -92,10 +107,10 @@ def _normalised(planes: torch.Tensor, spec: ImageSpec) -> torch.Tensor:
 
 
 class Processing:
-    """Windows of samples to tensors. B rows, W steps, T horizon, A chosen action columns."""
+    """Converts windows to tensors. B rows, W steps, T horizon, A chosen action columns."""
 
     def __init__(self, config: Config, statistics: Statistics, tokenizer: Tokenizer, vocabulary: int) -> None:
-        """`vocabulary` is the backbone's number of ids. Raises UsageError for what does not fit together."""
+        """Take a run's parts; `vocabulary`: number of the backbone's ids. Raises UsageError if they clash."""
         self.config, self.statistics, self.tokenizer = config, statistics, tokenizer
         self.image = config.inputs.image or image_spec(config.backbone.path)
         self.action = choose(statistics.action, config.actions.columns, "actions.columns")
@@ -116,13 +131,13 @@ class Processing:
             self._state_columns = [statistics.state.names.index(name) for name in self._state.names]
 
     def check_source(self, source: EpisodeSource) -> None:
-        """Raises UsageError for a dataset with tasks in words that are not known."""
+        """Check a dataset's tasks. Raises UsageError for words that the tokenizer does not know."""
         for task in sorted({episode.task for episode in source.episodes}):
             for prompt in prompts(task, self.config.inputs.instruction):
                 self.encode(prompt)
 
     def inputs(self, samples: list[Window], rngs: list[np.random.Generator] | None = None) -> Inputs:
-        """What the policy sees, its images in bytes; augmented when there is a generator for each sample."""
+        """Make what the policy sees, images in bytes; augmented if there is a generator for each sample."""
         settings = self.config.inputs
         ids, mask = self.prompt_ids([s.task for s in samples], rngs)
         states = np.stack([s.states for s in samples])
@@ -136,7 +151,7 @@ class Processing:
         )
 
     def targets(self, samples: list[Window], rngs: list[np.random.Generator] | None = None) -> Targets:
-        """What it should say: in the layout segment, only the last step counts."""
+        """Make the right actions; in the layout segment only the last step counts."""
         window = self.config.policy.window
         actions = [
             self._normalised(s.actions, None if rngs is None else rngs[i]) for i, s in enumerate(samples)
@@ -152,9 +167,9 @@ class Processing:
         return Targets(torch.from_numpy(values.astype(np.float32)), torch.from_numpy(masks))
 
     def decode(self, actions: torch.Tensor) -> NDArray[np.float64]:
-        """What `Rollout.step` gives, (..., A), in the dataset's own units and the order of `action.names`."""
+        """Convert the actions of `Rollout.step`, (..., A), to the dataset's units, as `action.names`."""
         values = actions.detach().cpu().double().numpy().copy()
-        if self.gripper:  # 0 or 1 back to shut or open as the dataset has them
+        if self.gripper:  # 0 or 1 to the dataset's numbers for shut and open
             low, high = self.action.min[-1], self.action.max[-1]
             values[..., -1] = np.where(values[..., -1] > 0.5, high, low)
         return self.pipeline.decode(values)
@@ -162,35 +177,37 @@ class Processing:
     def questions(
         self,
         images: list[Images],
-        asked: list[str],
+        texts: list[str],
         answers: list[str],
         end: int,
         rngs: list[np.random.Generator] | None = None,
     ) -> tuple[Inputs, LanguageTargets]:
-        """Vision-language samples, pictures of (1, height, width, 3) each; answers end in the id `end`.
+        """Make vision-language samples from images of (1, height, width, 3), prompts and answers.
 
-        Images are in bytes, as those of `inputs`."""
-        ids, mask = self._pad([self.encode(p + self.config.inputs.instruction.end) for p in asked])
-        said, counts = self._pad([[*self.encode(a), end] for a in answers])
-        valid = torch.ones(len(asked), 1, dtype=torch.bool)
-        return Inputs(self._images(images, rngs), ids, mask, valid), LanguageTargets(said, counts)
+        The id `end` ends an answer. Images stay in bytes, as those of `inputs`.
+        """
+        ids, mask = self._pad([self.encode(p + self.config.inputs.instruction.end) for p in texts])
+        answer_ids, counts = self._pad([[*self.encode(a), end] for a in answers])
+        valid = torch.ones(len(texts), 1, dtype=torch.bool)
+        return Inputs(self._images(images, rngs), ids, mask, valid), LanguageTargets(answer_ids, counts)
 
     def prompt_ids(
         self, tasks: list[str], rngs: list[np.random.Generator] | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tasks as the dataset words them to ids (B, N) and their mask."""
+        """Tokenize tasks, as the dataset words them, to ids (B, N) and their mask."""
         settings = self.config.inputs.instruction
         texts = [instruct(task, settings, None if rngs is None else rngs[i]) for i, task in enumerate(tasks)]
         return self._pad([self.encode(text) for text in texts])
 
     def encode(self, text: str) -> list[int]:
-        """Raises UsageError for words that the tokenizer does not know."""
+        """Tokenize a text. Raises UsageError for words that the tokenizer does not know."""
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         unknown = getattr(self.tokenizer.model, "unk_token", None)
         if not encoding.ids or (unknown is not None and unknown in encoding.tokens):
             raise UsageError(
                 f"the tokenizer of {self.config.backbone.path} does not know all words of {text!r}",
-                "change inputs.instruction, or take another backbone",
+                "in the YAML file, reword tasks with replace and templates of inputs.instruction, or take "
+                "another backbone",
             )
         return encoding.ids
 
@@ -202,22 +219,22 @@ class Processing:
     def _camera(
         self, camera: str | None, samples: list[Window], rngs: list[np.random.Generator] | None
     ) -> torch.Tensor | None:
-        """None for no camera, and for samples without pictures: those were encoded before."""
+        """Make a camera's images; None: there is no camera, or the frames were encoded before."""
         if camera is None or not samples[0].images:
             return None
         return self._images([s.images[camera] for s in samples], rngs)
 
     def _images(self, windows: list[Images], rngs: list[np.random.Generator] | None) -> torch.Tensor:
-        """(B, W, 3, height, width) uint8: a quarter of what they are when `to_device` has normalised them."""
+        """Make (B, W, 3, height, width) uint8, a quarter of the bytes that `to_device` makes of them."""
         size = (self.image.height, self.image.width)
         images = torch.empty((len(windows), len(windows[0]), 3, *size), dtype=torch.uint8)
         if get_worker_info() is not None:
-            images.share_memory_()  # where it has to be for the process that trains
+            images.share_memory_()  # from where the process that trains takes it
         planes = images.numpy()
         for i, window in enumerate(windows):
             for step, frame in enumerate(window):
                 planes[i, step] = image_to_planes(frame, self.image)
-            if rngs is not None:  # resized before, so that a shift is in pixels of what the net sees
+            if rngs is not None:  # images are resized already, so a shift is in pixels of the net's image
                 plain = planes[i].transpose(0, 2, 3, 1)
                 changed = augment_images(plain, self.config.augmentation, rngs[i])
                 if changed is not plain:

@@ -1,7 +1,7 @@
-"""The endless stream of training batches: which sample comes at which place depends on the seed alone.
+"""The endless stream of training batches; the order of its samples depends on the seed alone.
 
-A batch is named by its number, so nothing of the stream needs to be saved: a run that is resumed asks for the
-next number, and N processes see together what one process with an N times larger batch sees.
+A batch is found by its number, so nothing of the stream needs to be saved: a resumed run takes the next
+number, and N processes together see what one process with an N times larger batch sees.
 """
 
 from collections.abc import Sequence
@@ -33,23 +33,23 @@ _SPLIT, _ORDER, _SAMPLE = range(3)  # so that no two uses of a seed draw the sam
 
 
 class Task(Protocol):
-    """One source of samples, some of them kept apart for validation."""
+    """One source of samples, some of them kept for validation."""
 
-    train: int  # samples
-    kept: int
+    train: int  # samples to learn from
+    kept: int  # samples for validation
 
     def batch(self, samples: Sequence[int], rngs: list[np.random.Generator] | None) -> Batch:
-        """Of training samples, numbered 0 to `train` - 1; without generators, of those kept apart."""
+        """Batch training samples, numbered 0 to `train` - 1; without generators, those kept apart."""
         ...
 
 
 class RobotTask:
-    """Windows of demonstrations, whole episodes kept apart."""
+    """Windows of demonstrations; whole episodes are kept for validation."""
 
     def __init__(
         self, source: EpisodeSource, settings: RobotSourceSettings, config: Config, processing: Processing
     ) -> None:
-        """Raises UsageError for a dataset that the config does not fit, or whose samples all drop out."""
+        """Split the episodes. Raises UsageError if the config does not fit, or if no sample is usable."""
         processing.check_source(source)
         self.source, self._policy, self._processing = source, config.policy, processing
         fitting = self._fitting()
@@ -62,15 +62,15 @@ class RobotTask:
         self.train, self.kept = len(self._windows[True]), len(self._windows.get(False, ()))
 
     def _fitting(self) -> NDArray[np.int64]:
-        """The episodes that have a sample. Raises UsageError if none has."""
+        """Find the episodes that have a sample. Raises UsageError if none has."""
         p, episodes = self._policy, self.source.episodes
         mask = [whole_windows(episode, p.window, p.horizon).any() for episode in episodes]
         if not any(mask):
-            Windows(self.source, p.window, p.horizon, p.layout)  # which says why
+            Windows(self.source, p.window, p.horizon, p.layout)  # raises the reason
         return np.flatnonzero(mask)
 
     def count_dropped(self) -> dict[str, int]:
-        """What became of the frames of all episodes that were chosen, and of those that have no sample."""
+        """Count what became of the frames of the chosen episodes, and of those that have no sample."""
         lost = set(range(len(self.source.episodes))) - set(self._fitting().tolist())
         episodes = [self.source.episodes[i] for i in sorted({*self.episodes, *lost})]
         frames = sum(episode.length for episode in episodes)
@@ -83,11 +83,11 @@ class RobotTask:
 
     @property
     def episodes(self) -> list[int]:
-        """All that are read, by their places in `source`."""
+        """Indices in `source` of all episodes that are read."""
         return sorted(i for chosen in self._chosen.values() for i in chosen)
 
     def read_instead(self, encoded: EncodedFrames) -> None:
-        """From here on, what was made of the pictures takes their place in batches."""
+        """Replace the images in batches by encoded frames from here on."""
         self._encoded, self._windows = encoded, self._windows_of(NumbersOnly(self.source))
 
     def _windows_of(self, source: EpisodeSource) -> dict[bool, Windows]:
@@ -102,14 +102,16 @@ class RobotTask:
         found = [windows[i] for i in samples]
         inputs = self._processing.inputs(found, rngs)
         if self._encoded is not None:
-            inputs = replace(inputs, **self._seen(self._encoded, [windows.place(i) for i in samples]))
+            inputs = replace(
+                inputs, **self._encoded_fields(self._encoded, [windows.locate(i) for i in samples])
+            )
         return inputs, self._processing.targets(found, rngs)
 
-    def _seen(self, encoded: EncodedFrames, places: list[tuple[int, int]]) -> dict[str, torch.Tensor]:
-        """The fields of Inputs that hold it, of the windows that end at those frames of episodes."""
+    def _encoded_fields(self, encoded: EncodedFrames, ends: list[tuple[int, int]]) -> dict[str, torch.Tensor]:
+        """Read the fields of Inputs for windows that end at (episode, frame)."""
         window, inputs = self._policy.window, self._processing.config.inputs
         rows = torch.from_numpy(
-            encoded.read([(episode, history_rows(frame, window)[0]) for episode, frame in places])
+            encoded.read([(episode, history_rows(frame, window)[0]) for episode, frame in ends])
         )
         if inputs.encode_once == "steps":
             return {"features": rows}
@@ -118,7 +120,7 @@ class RobotTask:
 
 
 class WordsTask:
-    """Questions about images, some of them kept apart."""
+    """Questions about images; some are kept for validation."""
 
     def __init__(self, folder: WordsFolder, config: Config, processing: Processing, end: int) -> None:
         for question in folder.questions:
@@ -131,15 +133,15 @@ class WordsTask:
         self._folder, self._processing, self._end = folder, processing, end
 
     def batch(self, samples: Sequence[int], rngs: list[np.random.Generator] | None) -> Batch:
-        places = self._order[rngs is not None][list(samples)].tolist()
-        questions = [self._folder.questions[i] for i in places]
-        images = [self._folder.image(i) for i in places]
-        asked, answers = [q.prompt for q in questions], [q.answer for q in questions]
-        return self._processing.questions(images, asked, answers, self._end, rngs)
+        numbers = self._order[rngs is not None][list(samples)].tolist()
+        questions = [self._folder.questions[i] for i in numbers]
+        images = [self._folder.image(i) for i in numbers]
+        prompts, answers = [q.prompt for q in questions], [q.answer for q in questions]
+        return self._processing.questions(images, prompts, answers, self._end, rngs)
 
 
 def open_robot(settings: RobotSourceSettings, inputs: InputSettings) -> EpisodeSource:
-    """Raises UsageError, naming file and episode."""
+    """Open a dataset of demonstrations. Raises UsageError with file and episode."""
     cameras = [camera for camera in (inputs.camera, inputs.hand_camera) if camera is not None]
     if settings.kind == "calvin":
         return CalvinSource(settings.path, cameras)
@@ -148,9 +150,9 @@ def open_robot(settings: RobotSourceSettings, inputs: InputSettings) -> EpisodeS
 
 
 def _kept(count: int, fraction: float, one: str) -> int:
-    """How many of `count` are kept apart: at least one if any, and never all."""
+    """Choose how many of `count` are kept apart: at least one if any, and never all."""
     if count == 1 and fraction:
-        raise UsageError(f"{one}, so none can be kept apart", "set validation.fraction to 0")
+        raise UsageError(f"{one}, so none can be kept for validation", "set validation.fraction to 0")
     return min(max(1, round(count * fraction)), count - 1) if fraction else 0
 
 
@@ -158,8 +160,10 @@ class TaskBatches(dict[str, Batch]):
     """A batch of every task, by its name."""
 
     def pin_memory(self) -> "TaskBatches":
-        """A copy from which a GPU can read by itself."""
-        return TaskBatches({name: (_pinned(inputs), _pinned(said)) for name, (inputs, said) in self.items()})
+        """Copy to pinned memory, which a GPU reads directly."""
+        return TaskBatches(
+            {name: (_pinned(inputs), _pinned(targets)) for name, (inputs, targets) in self.items()}
+        )
 
     def on_device(self, device: torch.device, spec: ImageSpec) -> "TaskBatches":
         """Copy to the device, as the policy takes it."""
@@ -167,16 +171,17 @@ class TaskBatches(dict[str, Batch]):
 
     @property
     def size_bytes(self) -> int:
+        """Bytes of all its tensors."""
         return sum(size_bytes(each) for batch in self.values() for each in batch)
 
 
 class BatchStream(Dataset[TaskBatches]):
-    """By number, what one of some processes learns from: a batch of every task."""
+    """A batch of every task by its number, for one of several processes that train together."""
 
     def __init__(
         self, tasks: dict[str, Task], sizes: dict[str, int], seed: int, process: int, processes: int
     ) -> None:
-        """`sizes`: samples of each task in a process's batch."""
+        """Take the tasks; `sizes`: samples of each task in a process's batch."""
         self._tasks, self._sizes, self._seed = tasks, sizes, seed
         self._process, self._processes = process, processes
 
@@ -186,9 +191,9 @@ class BatchStream(Dataset[TaskBatches]):
     def _batch(self, name: str, number: int) -> Batch:
         task, size = self._tasks[name], self._sizes[name]
         first = (number * self._processes + self._process) * size
-        places = range(first, first + size)
-        samples = [int(_order(self._seed, p // task.train, task.train)[p % task.train]) for p in places]
-        return task.batch(samples, [np.random.default_rng((self._seed, _SAMPLE, p)) for p in places])
+        numbers = range(first, first + size)
+        samples = [int(_order(self._seed, n // task.train, task.train)[n % task.train]) for n in numbers]
+        return task.batch(samples, [np.random.default_rng((self._seed, _SAMPLE, n)) for n in numbers])
 
 
 @lru_cache(maxsize=8)
@@ -197,7 +202,7 @@ def _order(seed: int, epoch: int, count: int) -> np.ndarray:
 
 
 def weight(batch: Batch, policy: PolicySettings) -> float:
-    """The sum of weights that a batch's mean loss was divided by; see `vla.model.VLA.forward`."""
+    """Sum the weights that a batch's mean loss was divided by; see `vla.model.VLA.forward`."""
     inputs, target = batch
     if isinstance(target, LanguageTargets):
         return float(target.mask.sum())
@@ -214,6 +219,7 @@ def _values(tensors: Inputs | Targets | LanguageTargets) -> dict[str, torch.Tens
 
 
 def size_bytes(tensors: Inputs | Targets | LanguageTargets) -> int:
+    """Bytes of all tensors."""
     return sum(value.nbytes for value in _values(tensors).values())
 
 
@@ -222,6 +228,6 @@ def _pinned(tensors: Tensors) -> Tensors:
 
 
 def move(batch: Batch, device: torch.device, spec: ImageSpec) -> Batch:
-    """A copy on the device, as the policy takes it."""
-    inputs, said = batch
-    return to_device(inputs, device, spec), to_device(said, device, spec)
+    """Copy a batch to the device, as the policy takes it."""
+    inputs, targets = batch
+    return to_device(inputs, device, spec), to_device(targets, device, spec)

@@ -1,11 +1,11 @@
-"""Trains the net that sees where the floor ends: minutes on one core.
+"""Trains the net that sees where the floor ends, in minutes on one core.
 
     python -m sim.dataset data/floor --pictures 12000 --seed 20000000
     python -m sim.dataset data/floor_val --pictures 600 --seed 25000000
     python -m training.recipes.floor --data data/floor --val data/floor_val --out checkpoints/floor
 
-For each image column the net gives a distribution over rows. What ships is a row below the median: an
-obstacle that is taken for nearer costs a detour, one that is taken for farther a collision.
+For each image column the net gives a distribution over rows. The exported graph gives a row below the median:
+an obstacle that seems nearer costs a detour, one that seems farther a collision.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from sim.render import CameraSpec
 BINS = 64
 TOP = 0.25  # the first bin's row, above the horizon; the last bin is the bottom row
 NEAR_M = 2.0  # obstacles that the robot has to plan around now
-ERROR_M = 0.3  # what counts as a wrong range
+ERROR_M = 0.3  # a larger error is a wrong range
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class FloorRecipe:
     weight_decay: float = 0.02
     warmup_steps: int = 50
     sigma_bins: float = 0.8  # width of the soft targets
-    quantile: float = 0.2  # of the probability, from the bottom: smaller is more careful
+    quantile: float = 0.2  # share of the probability, from the bottom: smaller is more careful
 
 
 class FloorNet(nn.Module):
-    """(B, 3, 72, 96) in [-1, 1] -> logits (B, COLUMNS, BINS) of the row at which the floor ends."""
+    """(B, 3, 72, 96) in [-1, 1] -> logits (B, COLUMNS, BINS) of the row where the floor ends."""
 
     def __init__(self, width: int = 96) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def _conv1d(inputs: int, outputs: int, size: int, dilation: int) -> nn.Module:
 
 
 class FloorGraph(nn.Module):
-    """The net and its quantile: what is exported."""
+    """The net and its quantile, as they are exported."""
 
     def __init__(self, net: FloorNet, quantile: float) -> None:
         super().__init__()
@@ -92,25 +92,23 @@ class FloorGraph(nn.Module):
 
 
 def quantile_rows(logits: Tensor, quantile: float) -> Tensor:
-    """(..., BINS) -> the row (...) at which the probability, summed from the bottom, reaches the quantile."""
+    """Find the row (...) where the probability (..., BINS), summed from below, reaches the quantile."""
     total = logits.softmax(-1).flip(-1).cumsum(-1)
     reached = total >= quantile
     before = torch.where(reached, 0.0, total).amax(-1)
     after = torch.where(reached, total, 1.0).amin(-1)
-    passed = (
-        (~reached).float().sum(-1) + (quantile - before) / (after - before) - 0.5
-    )  # in bins, from the bottom
-    return (1 - passed * ((1 - TOP) / (BINS - 1))).clamp(0, 1)
+    bins = (~reached).float().sum(-1) + (quantile - before) / (after - before) - 0.5  # from the bottom
+    return (1 - bins * ((1 - TOP) / (BINS - 1))).clamp(0, 1)
 
 
 def soft_targets(rows: Tensor, sigma_bins: float) -> Tensor:
-    """Rows (...) -> (..., BINS) probabilities around them."""
+    """Spread rows (...) to probabilities (..., BINS) around them."""
     at = ((rows - TOP) / (1 - TOP)).clamp(0, 1) * (BINS - 1)
     return (-(((torch.arange(BINS) - at[..., None]) / sigma_bins) ** 2) / 2).softmax(-1)
 
 
 def augment(pixels: Tensor, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """uint8 (B, 3, H, W) -> float in [-1, 1]; flips left-right and shifts brightness, contrast and tint."""
+    """Augment uint8 (B, 3, H, W) to float in [-1, 1]: flips, brightness, contrast and tint."""
     x = pixels.float() / 127.5
     b = len(x)
     flip = torch.rand(b, generator=generator) < 0.5
@@ -123,7 +121,7 @@ def augment(pixels: Tensor, rows: Tensor, generator: torch.Generator) -> tuple[T
 
 
 def ranges_m(rows: np.ndarray) -> np.ndarray:
-    """Rows (N, COLUMNS) as ranges from the base, seen by the simulated robot's camera."""
+    """Convert rows (N, COLUMNS) to ranges from the base, for the simulated robot's camera."""
     c = CameraSpec()
     mount = CameraMount(c.vertical_fov_rad, c.height_m, c.pitch_rad, c.forward_m)
     view = View(mount, c.width / c.height)
@@ -131,8 +129,11 @@ def ranges_m(rows: np.ndarray) -> np.ndarray:
 
 
 def score(rows: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Shares of the columns with an obstacle within NEAR_M whose range is more than ERROR_M too long or too
-    short, and the median error of all of those columns in metres."""
+    """Score the columns whose obstacle is within NEAR_M.
+
+    `over` and `under` are the shares whose range is more than ERROR_M too long or too short; `median_m` is
+    the median error.
+    """
     true = ranges_m(truth)
     error = (ranges_m(rows) - true)[true < NEAR_M]
     over, under = float((error > ERROR_M).mean()), float((error < -ERROR_M).mean())
@@ -141,15 +142,15 @@ def score(rows: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 @torch.inference_mode()
 def predict(net: FloorNet, pixels: Tensor) -> Tensor:
-    """Logits (N, COLUMNS, BINS) for uint8 pictures (N, 3, H, W)."""
+    """Logits (N, COLUMNS, BINS) for uint8 images (N, 3, H, W)."""
     net.eval()
     return torch.cat([net(part.float() / 127.5 - 1) for part in pixels.split(100)])
 
 
 def open_data(folder: Path) -> tuple[Tensor, Tensor]:
-    """Pictures (N, 3, H, W) uint8 at the net's size, and rows (N, COLUMNS)."""
+    """Read images (N, 3, H, W) uint8 at the net's size, and rows (N, COLUMNS). Raises UsageError."""
     if not (folder / "floor.npy").is_file():
-        raise UsageError(f"no floor dataset in {folder}", f"python -m sim.dataset {folder}")
+        raise UsageError(f"no floor dataset in {folder}", f"make one: python -m sim.dataset {folder}")
     images = np.load(folder / "images.npy", mmap_mode="r")
     size = (FLOOR_IMAGE.width, FLOOR_IMAGE.height)
     small = np.stack([cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in images])
@@ -197,7 +198,7 @@ def train(data: Path, val: Path, out: Path, recipe: FloorRecipe) -> FloorNet:
 
 
 def export_floor(net: FloorNet, quantile: float) -> bytes:
-    """The net as a bundle's floor graph. Raises BundleRefused when ONNX Runtime and torch disagree."""
+    """Export the net as a bundle's floor graph. Raises BundleRefused if ONNX Runtime and torch disagree."""
     graph = FloorGraph(net, quantile).eval()
     program = torch.onnx.export(
         graph,
@@ -211,7 +212,7 @@ def export_floor(net: FloorNet, quantile: float) -> bytes:
     assert program is not None  # dynamo=True always returns one
     model = program.model_proto
     for item in (*model.graph.node, *model.graph.initializer):
-        del item.metadata_props[:]  # the exporter's notes name the files of this machine
+        del item.metadata_props[:]  # the exporter's notes name files of this machine
     content: bytes = model.SerializeToString()
     engine = OnnxEngine(content)
     generator = torch.Generator().manual_seed(0)

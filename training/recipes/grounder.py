@@ -1,4 +1,4 @@
-"""The net in training, and how it does on held-out pictures."""
+"""The net in training, and its scores on held-out images."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from vla.backbones.tokenizer import LOC_COUNT
 
 
 class Grounder(nn.Module):
-    """The net and the training-only head."""
+    """The net and the dense head, which only training uses."""
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__()
@@ -23,11 +23,11 @@ class Grounder(nn.Module):
         self.dense = DenseHead(config.vision_width, config.grid)
 
     def vision(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] -> (B, P, D)."""
+        """Encode images (B, 3, H, W) in [-1, 1] as (B, P, D)."""
         return self.model.model.vision_tower(pixels).last_hidden_state
 
     def answer(self, features: Tensor, batch: QuestionBatch) -> Tensor:
-        """Vision features (B, P, D) and N = B * q questions, in image order -> logits (N, A, V)."""
+        """Answer N = B * q questions, in the order of the images: logits (N, A, V) from (B, P, D)."""
         core = self.model.model
         image = core.multi_modal_projector(features)
         image = image.repeat_interleave(len(batch.ids) // len(features), 0)
@@ -40,12 +40,12 @@ class Grounder(nn.Module):
 
 
 @torch.no_grad()
-def greedy_places(
+def greedy_boxes(
     net: Grounder, encoder: QuestionEncoder, pixels: Tensor, questions: list[GroundingQuestion]
 ) -> list[NDArray[np.float64] | None]:
-    """Greedy constrained answers, one question an image: (4,) boxes in [0, 1], or None for `none`."""
+    """Answer one question per image, greedily and constrained: boxes (4,) in [0, 1]; None: not there."""
     features = net.vision(pixels)
-    first, none = encoder.first_place, encoder.words("none")[0]
+    first, none = encoder.first_location, encoder.words("none")[0]
     ids: list[list[int]] = [[] for _ in questions]
     absent = np.zeros(len(questions), bool)
     for step in range(4):
@@ -54,7 +54,7 @@ def greedy_places(
             batch = _extend(encoder, questions, ids)
         logits = net.answer(features, batch)[:, step].float()
         if step == 0:
-            # As the runtime decides: "none" against all places together.
+            # The runtime decides alike: "none" against all location tokens together.
             absent = (logits[:, none] > logits[:, first : first + LOC_COUNT].logsumexp(-1)).numpy()
         best = logits[:, first : first + LOC_COUNT].argmax(-1)
         for row, b in zip(ids, best.tolist(), strict=True):
@@ -75,20 +75,23 @@ def validate(
     encoder: QuestionEncoder,
     images: NDArray[np.uint8],
     objects: NDArray[np.float32],
-    pictures: int = 300,
+    count: int = 300,
 ) -> dict[str, float]:
-    """Share of clear objects found (IoU > 0.5), all and with a short side >= 10 px; false positives on absent
-    targets."""
+    """Score answers on `count` images.
+
+    `found`: share of clear objects found with IoU > 0.5; `found_10px`: of those with a short side >= 10 px;
+    `false`: share of absent targets that were "found".
+    """
     net.eval()
     rng = np.random.default_rng(7)
     hits: list[bool] = []
     large: list[bool] = []
     wrong: list[bool] = []
     height, width = images.shape[1:3]
-    for start in range(0, min(pictures, len(images)), 50):
+    for start in range(0, min(count, len(images)), 50):
         at = slice(start, start + 50)
         pixels = torch.from_numpy(np.array(images[at])).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        asked: list[GroundingQuestion] = []
+        questions: list[GroundingQuestion] = []
         for rows in objects[at]:
             rows = rows[rows[:, 0] >= 0]
             positive = [q for r in rows if (q := find(rows, int(r[0]), int(r[1]))) and q.box is not None]
@@ -99,8 +102,8 @@ def validate(
                 if (q := find(rows, k, c)) and q.box is None and (k in rows[:, 0] or c in rows[:, 1])
             ] or [GroundingQuestion("detect red cup", "none")]
             pool = positive if positive and rng.uniform() < 0.65 else negative
-            asked.append(pool[int(rng.integers(len(pool)))])
-        for q, box in zip(asked, greedy_places(net, encoder, pixels, asked), strict=True):
+            questions.append(pool[int(rng.integers(len(pool)))])
+        for q, box in zip(questions, greedy_boxes(net, encoder, pixels, questions), strict=True):
             if q.box is None:
                 wrong.append(box is not None)
                 continue

@@ -1,12 +1,12 @@
-"""The recipe of the default model: a tiny PaliGemma from random weights, on rendered rooms.
+"""The recipe of the default model: a tiny PaliGemma, trained from random weights on rendered rooms.
 
     python -m sim.dataset data/train --pictures 120000 --seed 0
     python -m sim.dataset data/val --pictures 1500 --seed 9000000
     vla-edge train-grounding --data data/train --val data/val --out checkpoints/default
 
 Two phases. First the vision tower alone learns dense per-patch labels (kind, colour, box); then the whole
-net answers questions, the dense loss staying on at a lower weight. Weights are averaged (EMA); the averaged
-ones are saved. Interrupted runs continue with `--resume`.
+net learns to answer questions, beside the dense loss at a lower weight. Weights are averaged (EMA), and the
+averages are saved. Interrupted runs continue with `--resume`.
 """
 
 import argparse
@@ -46,13 +46,13 @@ class GrounderRecipe:
     warmup_steps: int = 200
     ema: float = 0.999
     dense_weight: float = 0.5
-    sigma_bins: tuple[float, float] = (24.0, 4.0)  # soft target width, from first to last step
+    sigma_bins: tuple[float, float] = (24.0, 4.0)  # width of the soft targets, from first to last step
     l1_weight: float = 4.0
     presence_weight: float = 1.0
 
 
 def augment(images: Tensor, objects: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """uint8 (B, H, W, 3) -> float (B, 3, H, W) in [-1, 1]; flipped, brightness and contrast shifted."""
+    """Augment uint8 (B, H, W, 3) to float (B, 3, H, W) in [-1, 1]: flips, brightness, contrast, tint."""
     x = images.permute(0, 3, 1, 2).float().div(127.5).sub(1)
     b = len(x)
     flip = torch.rand(b, generator=generator) < 0.5
@@ -67,7 +67,7 @@ def augment(images: Tensor, objects: Tensor, generator: torch.Generator) -> tupl
 
 
 class GrounderTrainer:
-    """Data, net, optimiser and the curve."""
+    """A run of this recipe: data, net, optimiser and curve."""
 
     def __init__(self, data: Path, val: Path, out: Path, recipe: GrounderRecipe, compiled: bool) -> None:
         torch.manual_seed(recipe.seed)
@@ -101,7 +101,7 @@ class GrounderTrainer:
         self.optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate, betas=(0.9, 0.98))
 
     def run(self) -> None:
-        """Train from the current step to the end, writing the curve and checkpoints."""
+        """Train from the current step to the last, and write curve and checkpoints."""
         r = self.recipe
         total = r.vision_steps + r.steps
         while self.step < total:
@@ -125,16 +125,16 @@ class GrounderTrainer:
         at = self.step if first else self.step - r.vision_steps
         length = r.vision_steps if first else r.steps
         warm = min(1.0, (at + 1) / r.warmup_steps)
-        floor = 0.3 if first else 0.02
-        return r.learning_rate * warm * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * at / length)))
+        lowest = 0.3 if first else 0.02
+        return r.learning_rate * warm * (lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * at / length)))
 
-    def _pictures(self, count: int) -> tuple[Tensor, Tensor]:
+    def _draw_images(self, count: int) -> tuple[Tensor, Tensor]:
         at = np.sort(self.rng.integers(0, len(self.images), count))
         return augment(torch.from_numpy(self.images[at]), torch.from_numpy(self.objects[at]), self.generator)
 
     def _vision_step(self) -> dict[str, float]:
         self.net.train()
-        pixels, objects = self._pictures(self.recipe.vision_batch)
+        pixels, objects = self._draw_images(self.recipe.vision_batch)
         with torch.autocast("cpu", torch.bfloat16):
             features = self.vision(pixels)
         loss = self.net.dense.loss(features, objects)
@@ -144,17 +144,17 @@ class GrounderTrainer:
     def _joint_step(self) -> dict[str, float]:
         self.net.train()
         r = self.recipe
-        pixels, objects = self._pictures(r.images)
+        pixels, objects = self._draw_images(r.images)
         rows = objects.numpy()
-        asked = [sample_question(rows[i], self.rng) for i in range(r.images) for _ in range(r.questions)]
-        batch = self.encoder.batch(asked)
+        questions = [sample_question(rows[i], self.rng) for i in range(r.images) for _ in range(r.questions)]
+        batch = self.encoder.batch(questions)
         done = (self.step - r.vision_steps) / r.steps
         sigma = r.sigma_bins[0] * (r.sigma_bins[1] / r.sigma_bins[0]) ** min(1.0, done * 1.25)
         with torch.autocast("cpu", torch.bfloat16):
             features = self.vision(pixels)
             logits = self.answer(features, batch)
-        tokens, l1 = answer_loss(logits, batch, self.encoder.first_place, sigma)
-        there = presence_loss(logits, batch, self.encoder.first_place, self.encoder.words("none")[0])
+        tokens, l1 = answer_loss(logits, batch, self.encoder.first_location, sigma)
+        there = presence_loss(logits, batch, self.encoder.first_location, self.encoder.words("none")[0])
         dense = self.net.dense.loss(features, objects)
         self._descend(tokens + r.l1_weight * l1 + r.presence_weight * there + r.dense_weight * dense)
         losses = {"tokens": tokens, "l1": l1, "presence": there, "dense": dense}
@@ -174,16 +174,17 @@ class GrounderTrainer:
         torch._foreach_lerp_([self.average[k] for k in names], [state[k] for k in names], 1 - keep)
 
     def averaged(self) -> Grounder:
-        """A copy of the net with the averaged weights."""
+        """Copy the net with the averaged weights."""
         net = Grounder(self.config)
         net.load_state_dict(self.average)
         return net.eval()
 
     def validate_average(self) -> dict[str, float]:
+        """Score the averaged weights on held-out images."""
         return validate(self.averaged(), self.encoder, *self.val)
 
     def checkpoint(self) -> None:
-        """The averaged model for export, and everything needed to go on."""
+        """Write the averaged model, for export, and the state of the run, for `resume`."""
         save(self.averaged().model, self.config, self.tokenizer, self.out)
         state = {
             "net": self.net.state_dict(), "average": self.average, "optimizer": self.optimizer.state_dict(),
@@ -193,6 +194,7 @@ class GrounderTrainer:
             torch.save(state, draft)
 
     def resume(self) -> None:
+        """Continue from the last checkpoint in `out`."""
         state = torch.load(self.out / "resume.pt", weights_only=True)
         self.net.load_state_dict(state["net"])
         self.average = state["average"]
@@ -202,10 +204,10 @@ class GrounderTrainer:
         self.generator.set_state(state["generator"])
 
     def start_from(self, checkpoint: Path) -> None:
-        """Take the averaged weights of another run as the first ones of this run.
+        """Start with the averaged weights of another run.
 
-        Residual blocks that the other net has not got begin as identities, so that a net can grow. From a
-        folder without resume.pt only the model is taken; the training-only head begins anew.
+        Residual blocks that the other net lacks begin as identities, so that a net can grow. A folder without
+        resume.pt gives only the model, and the dense head begins anew. Raises UsageError for another net.
         """
         if (checkpoint / "resume.pt").is_file():
             weights = torch.load(checkpoint / "resume.pt", weights_only=True)["average"]
@@ -230,7 +232,7 @@ class GrounderTrainer:
 
 def _open(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     if not (folder / "images.npy").is_file():
-        raise UsageError(f"no dataset in {folder}", f"python -m sim.dataset {folder}")
+        raise UsageError(f"no dataset in {folder}", f"make one: python -m sim.dataset {folder}")
     return np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "objects.npy")
 
 
@@ -247,12 +249,16 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("--steps", type=int, default=GrounderRecipe.steps)
     p.add_argument("--learning-rate", type=float, default=GrounderRecipe.learning_rate)
     p.add_argument(
-        "--sigma", type=float, nargs=2, default=GrounderRecipe.sigma_bins, help="first and last, in bins"
+        "--sigma",
+        type=float,
+        nargs=2,
+        default=GrounderRecipe.sigma_bins,
+        help="width of the soft targets in bins, first and last",
     )
-    p.add_argument("--start", type=Path, help="a checkpoint to go on from, with a new schedule")
-    p.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    p.add_argument("--start", type=Path, help="checkpoint whose weights the run starts with")
+    p.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
     p.add_argument(
-        "--no-compile", action="store_true", help="leave torch.compile out (no C++ compiler needed)"
+        "--no-compile", action="store_true", help="do not use torch.compile, which needs a C++ compiler"
     )
     a = p.parse_args(argv)
     recipe = GrounderRecipe(

@@ -1,4 +1,4 @@
-"""The losses of the default model: soft places, words, and dense per-patch labels that only training sees."""
+"""The losses of the default model: soft locations, words, and dense labels that only training uses."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from vla.backbones.tokenizer import LOC_COUNT
 
 
 class DenseHead(nn.Module):
-    """Per image token: kind (0 is nothing), colour, box. Used in training only."""
+    """Kind (0: nothing), colour and box of each image token; only training uses it."""
 
     centres: Tensor  # (P, 2)
 
@@ -23,7 +23,7 @@ class DenseHead(nn.Module):
         self.register_buffer("centres", torch.stack([ys, xs], -1).reshape(-1, 2))
 
     def loss(self, features: Tensor, objects: Tensor) -> Tensor:
-        """features (B, P, D), objects (B, M, 8) nearest first -> scalar."""
+        """Loss of features (B, P, D) against objects (B, M, 8), nearest first."""
         kind, colour, box, positive = self.targets(objects)
         out = self.out(features).float()
         kinds, colours, boxes = out.split([1 + len(KINDS), len(COLOURS), 4], -1)
@@ -37,8 +37,10 @@ class DenseHead(nn.Module):
         return loss
 
     def targets(self, objects: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Which object each token stands for: the nearest whose box holds the token's centre, else whose
-        centre falls into the token's cell."""
+        """Assign an object to each token: kind, colour, box, and a mask of tokens that have one.
+
+        It is the nearest one whose box holds the token's centre, or whose centre is in the token's cell.
+        """
         box = objects[..., 2:6]
         c = self.centres[None, :, None]  # (1, P, 1, 2)
         inside = ((c >= box[:, None, :, :2]) & (c <= box[:, None, :, 2:])).all(-1)
@@ -56,40 +58,42 @@ class DenseHead(nn.Module):
 
 
 def answer_loss(
-    logits: Tensor, batch: QuestionBatch, first_place: int, sigma_bins: float
+    logits: Tensor, batch: QuestionBatch, first_location: int, sigma_bins: float
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy with Gaussian soft targets on places, plus L1 of the expected coordinate.
+    """Cross-entropy, with Gaussian soft targets on locations, and L1 of the expected coordinate.
 
-    logits (N, A, V) -> (scalar, scalar). `sigma_bins` is the width of the soft target in bins of 1/1024.
+    logits: (N, A, V). first_location: id of the first location token. sigma_bins: width of the soft targets
+    in bins of 1/1024.
     """
     logits = logits.float()
-    words = (batch.answer >= 0) & (batch.place < 0)
+    words = (batch.answer >= 0) & (batch.location < 0)
     word_loss = F.cross_entropy(logits[words], batch.answer[words])
-    at = batch.place >= 0
+    at = batch.location >= 0
     if not at.any():
         return word_loss, word_loss.new_zeros(())
-    where = batch.place[at] * (LOC_COUNT - 1)
+    where = batch.location[at] * (LOC_COUNT - 1)
     bins = torch.arange(LOC_COUNT, dtype=torch.float32)
     target = torch.softmax(-0.5 * ((bins - where[:, None]) / sigma_bins) ** 2, -1)
     log_p = logits[at].log_softmax(-1)
-    places = log_p[:, first_place : first_place + LOC_COUNT]
-    soft = -(target * places).sum(-1).mean() - _entropy(target)
-    expected = (places.softmax(-1) * bins).sum(-1)
+    locations = log_p[:, first_location : first_location + LOC_COUNT]
+    soft = -(target * locations).sum(-1).mean() - _entropy(target)
+    expected = (locations.softmax(-1) * bins).sum(-1)
     return word_loss + soft, (expected - where).abs().mean() / LOC_COUNT
 
 
-def presence_loss(logits: Tensor, batch: QuestionBatch, first_place: int, none: int) -> Tensor:
-    """Cross-entropy of "it is there" against `none`, as the runtime decides: all places together, (N, A, V).
+def presence_loss(logits: Tensor, batch: QuestionBatch, first_location: int, none: int) -> Tensor:
+    """Cross-entropy of "it is there" against `none`, from logits (N, A, V).
 
-    Alone, the one token that decides would be lost among words that are easy.
+    All location tokens count together, as in the runtime. Without this loss, the one token that decides would
+    be lost among words that are easy.
     """
     first = logits[:, 0].float()
-    there = batch.place[:, 0] >= 0
-    asked = there | (batch.answer[:, 0] == none)
-    odds = first[:, first_place : first_place + LOC_COUNT].logsumexp(-1) - first[:, none]
-    return F.binary_cross_entropy_with_logits(odds[asked], there[asked].float())
+    there = batch.location[:, 0] >= 0
+    decides = there | (batch.answer[:, 0] == none)
+    odds = first[:, first_location : first_location + LOC_COUNT].logsumexp(-1) - first[:, none]
+    return F.binary_cross_entropy_with_logits(odds[decides], there[decides].float())
 
 
 def _entropy(p: Tensor) -> Tensor:
-    """Subtracted so that the loss can reach zero at any sigma."""
+    """Entropy of the soft targets; subtracting it lets the loss reach zero at any sigma."""
     return -(p * p.clamp_min(1e-9).log()).sum(-1).mean()

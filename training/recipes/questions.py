@@ -1,4 +1,4 @@
-"""Questions about labelled pictures, and their answers: the language side of the training data."""
+"""Questions about labelled images, with answers: the language side of the training data."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,21 @@ from numpy.typing import NDArray
 
 from edge.goals.words import COLOURS, KINDS, KOREAN
 
-NEAR_TIE = 1.08  # two candidates nearer than this in distance ratio have no one "nearest"
+NEAR_TIE = 1.08  # neither of two objects is "the nearest" if their distances' ratio is smaller
 CAPTION_OBJECTS = 3
 
 
 @dataclass(frozen=True)
 class GroundingQuestion:
-    """A prompt and its answer. `box` is (y0, x0, y1, x1) where the answer is a place."""
+    """A prompt and its answer; `box` is (y0, x0, y1, x1) if the answer is a location."""
 
     prompt: str
-    words: str  # the answer's words; after the location tokens where there is a box
+    words: str  # the answer's words, after the location tokens if there is a box
     box: NDArray[np.float32] | None = None
 
 
 def phrase(kind: int, colour: int | None, korean: bool) -> str:
-    """`red cup`, `cup`, or the same in Korean."""
+    """Word a target: `red cup`, `cup`, or the same in Korean."""
     words = ([] if colour is None else [COLOURS[colour]]) + [KINDS[kind]]
     return " ".join(KOREAN[w] for w in words) if korean else " ".join(words)
 
@@ -33,10 +33,10 @@ def _matches(rows: NDArray[np.float32], kind: int, colour: int | None) -> NDArra
 def find(
     rows: NDArray[np.float32], kind: int, colour: int | None, korean: bool = False
 ) -> GroundingQuestion | None:
-    """The question after one kind (and colour); None when no fair answer exists.
+    """Ask for the nearest object of one kind (and colour); None: there is no fair answer.
 
-    `rows` are a picture's objects, nearest first (see `sim.dataset`). The nearest is asked for; it must be
-    clear and the next one clearly farther.
+    `rows` are an image's objects, nearest first (see `sim.dataset`). The nearest must be clear, and the next
+    one clearly farther.
     """
     name = phrase(kind, colour, korean)
     found = _matches(rows, kind, colour)
@@ -63,7 +63,7 @@ def _main(rows: NDArray[np.float32]) -> GroundingQuestion:
 
 
 def sample_question(objects: NDArray[np.float32], rng: np.random.Generator) -> GroundingQuestion:
-    """One question about a picture: 42 % present, 50 % absent or of another colour, the rest captions."""
+    """Draw a question about an image: 42 % present, 50 % absent or of another colour, else a caption."""
     rows = objects[objects[:, 0] >= 0]
     choice, korean = rng.uniform(), bool(rng.uniform() < 0.2)
     if choice < 0.05:
@@ -72,7 +72,7 @@ def sample_question(objects: NDArray[np.float32], rng: np.random.Generator) -> G
         return _main(rows)
     for _ in range(8):
         present = choice < 0.5 and len(rows) > 0
-        # A kind that is not there at all is mistaken for another more often than a colour is.
+        # The net mistakes an absent kind for another more often than an absent colour.
         with_colour = bool(rng.uniform() < (0.65 if present else 0.4))
         if present:
             r = rows[int(rng.integers(len(rows)))]
@@ -85,7 +85,7 @@ def sample_question(objects: NDArray[np.float32], rng: np.random.Generator) -> G
 
 
 def _absent(rows: NDArray[np.float32], with_colour: bool, rng: np.random.Generator) -> tuple[int, int | None]:
-    """A kind (and colour) that is likely not there; half the time only one of the two is wrong."""
+    """Draw a kind (and colour) that is likely absent; half the time only one of the two is wrong."""
     kind, colour = int(rng.integers(len(KINDS))), int(rng.integers(len(COLOURS)))
     if not with_colour:
         return kind, None

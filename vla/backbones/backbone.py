@@ -15,7 +15,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 
 from edge.errors import UsageError
 from vla.backbones.cache import CACHE
-from vla.sequence import ImageTokens, Sequence
+from vla.sequence import EncodedImages, Sequence
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ class Backbone(nn.Module, ABC):
         return self.layout.image
 
     @abstractmethod
-    def encode(self, images: Tensor) -> ImageTokens:
+    def encode(self, images: Tensor) -> EncodedImages:
         """Encode images (N, 3, H, W), preprocessed as the family does, as tokens."""
 
-    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[ImageTokens, Tensor]]:
+    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[EncodedImages, Tensor]]:
         """Encode clips (B, W, 3, H, W), oldest frame first, as tokens with masks (B, P).
 
         valid: (B, W) bool. By default each frame is an image; a family that knows video overrides this.

@@ -23,7 +23,7 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 from vla.backbones.backbone import Backbone, Layout, Markers
 from vla.backbones.cache import CACHE
 from vla.backbones.qwen import QwenVL
-from vla.sequence import ANSWER, END, ImageTokens, Sequence, read
+from vla.sequence import ANSWER, END, EncodedImages, Sequence, read
 
 
 class PaliGemma(Backbone):
@@ -33,8 +33,8 @@ class PaliGemma(Backbone):
     classes: ClassVar = {"paligemma": PaliGemmaForConditionalGeneration}
     markers = Markers(end="<eos>", after=("<bos>",))
 
-    def encode(self, images: Tensor) -> ImageTokens:
-        return ImageTokens(self.model.get_image_features(images).pooler_output)
+    def encode(self, images: Tensor) -> EncodedImages:
+        return EncodedImages(self.model.get_image_features(images).pooler_output)
 
     def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
         arguments: dict[str, Any] = {
@@ -77,11 +77,11 @@ class Kosmos2(Backbone):
     def decoder(self) -> Any:
         return self.model.text_model.model
 
-    def encode(self, images: Tensor) -> ImageTokens:
+    def encode(self, images: Tensor) -> EncodedImages:
         # These are the steps of Kosmos2ForConditionalGeneration.forward; transformers has no method for them.
         vision = self.model.vision_model
         features = vision.model.post_layernorm(vision(pixel_values=images).last_hidden_state)
-        return ImageTokens(
+        return EncodedImages(
             self.model.image_to_text_projection(torch.nn.functional.normalize(features, dim=-1))[0]
         )
 
@@ -97,8 +97,8 @@ class Llava(Backbone):
     classes: ClassVar = {"llava": LlavaForConditionalGeneration}
     markers = Markers(end="</s>", before=("<s>",))
 
-    def encode(self, images: Tensor) -> ImageTokens:
-        return ImageTokens(torch.stack(list(self.model.get_image_features(images).pooler_output)))
+    def encode(self, images: Tensor) -> EncodedImages:
+        return EncodedImages(torch.stack(list(self.model.get_image_features(images).pooler_output)))
 
 
 class SmolVLM(Backbone):
@@ -125,13 +125,13 @@ class SmolVLM(Backbone):
     def decoder(self) -> Any:
         return self.model.model.text_model
 
-    def encode(self, images: Tensor) -> ImageTokens:
+    def encode(self, images: Tensor) -> EncodedImages:
         # get_image_features would drop images that are all zero.
         model = self.model.model
         patch = self.model.config.vision_config.patch_size
         there = images.new_ones(len(images), images.shape[2] // patch, images.shape[3] // patch).bool()
         vision = model.vision_model(pixel_values=images, patch_attention_mask=there)
-        return ImageTokens(model.connector(vision.last_hidden_state))
+        return EncodedImages(model.connector(vision.last_hidden_state))
 
 
 class Flamingo(Backbone):
@@ -155,13 +155,13 @@ class Flamingo(Backbone):
     def decoder(self) -> Any:
         return self.model.model
 
-    def encode(self, images: Tensor) -> ImageTokens:
+    def encode(self, images: Tensor) -> EncodedImages:
         model = self.model.model
         memory = model.vision_model(pixel_values=images).last_hidden_state
         if model.config.use_resampler:
             memory = model.perceiver_resampler(memory)
         ids = torch.full((len(images), 1), self.image_id, device=images.device)
-        return ImageTokens(self.embed(ids), memory=memory)
+        return EncodedImages(self.embed(ids), memory=memory)
 
     def forward(self, sequence: Sequence, cache: Cache | None = None) -> Tensor:
         assert sequence.memory is not None and sequence.seen is not None
@@ -199,8 +199,8 @@ class Florence2(Backbone):
     def decoder(self) -> Any:
         return self.model.model.language_model.decoder
 
-    def encode(self, images: Tensor) -> ImageTokens:
-        return ImageTokens(self.model.get_image_features(images).pooler_output)
+    def encode(self, images: Tensor) -> EncodedImages:
+        return EncodedImages(self.model.get_image_features(images).pooler_output)
 
     def new_cache(self) -> Cache:
         return EncoderDecoderCache(

@@ -83,7 +83,7 @@ def load_backbone(folder: Path, family: str | None = None, dtype: torch.dtype = 
         tiny: Any
         tiny, sizes, _ = load(folder)
         return cls(tiny.to(dtype), layout, {"model_type": model_type, "tiny": asdict(sizes)})
-    disable_progress_bar()  # commands show their own
+    disable_progress_bar()  # commands show their own progress
     return cls(load_pretrained(cls.classes[model_type], folder, dtype), layout)
 
 

@@ -8,7 +8,7 @@ from transformers import Cache, Qwen2_5_VLForConditionalGeneration, Qwen3VLForCo
 
 from vla.backbones.backbone import Backbone, Markers
 from vla.backbones.cache import CACHE
-from vla.sequence import IMAGE, ImageTokens, Sequence
+from vla.sequence import IMAGE, EncodedImages, Sequence
 
 
 class QwenVL(Backbone):
@@ -48,7 +48,7 @@ class QwenVL(Backbone):
         rows = clips.reshape(shape).permute(0, 1, 4, 7, 5, 8, 3, 2, 6, 9)
         return rows.reshape(-1, channels * depth * size * size), grid
 
-    def _encode_grid(self, clips: Tensor, valid: Tensor) -> ImageTokens:
+    def _encode_grid(self, clips: Tensor, valid: Tensor) -> EncodedImages:
         # valid is (N, temporal patches); missing patches take no position in time either.
         rows, grid = self.patches(clips)
         model, vision = self.model.model, self.model.config.vision_config
@@ -66,20 +66,20 @@ class QwenVL(Backbone):
             torch.arange(width, device=clips.device).expand(shape),
         )
         deep = getattr(features, "deepstack_features", None)
-        return ImageTokens(
+        return EncodedImages(
             torch.stack(list(features.pooler_output)),
             offsets=torch.stack([p.flatten(1) for p in positions]),
             advance=max(height, width),
             deep=None if not deep else torch.stack([torch.stack(list(f)) for f in deep], dim=2),
         )
 
-    def encode(self, images: Tensor) -> ImageTokens:
+    def encode(self, images: Tensor) -> EncodedImages:
         depth = self.model.config.vision_config.temporal_patch_size
         return self._encode_grid(
             images[:, None].expand(-1, depth, -1, -1, -1), torch.ones_like(images[:, :1, 0, 0])
         )
 
-    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[ImageTokens, Tensor]]:
+    def encode_clip(self, clips: Tensor, valid: Tensor) -> list[tuple[EncodedImages, Tensor]]:
         depth = self.model.config.vision_config.temporal_patch_size
         missing = -clips.shape[1] % depth
         clips = torch.cat([clips[:, :1].expand(-1, missing, -1, -1, -1), clips], dim=1)

@@ -1,7 +1,7 @@
-"""The word-level tokenizer of the tiny PaliGemma: a closed vocabulary in English and Korean, and 1024 places.
+"""The word-level tokenizer of the tiny PaliGemma: English and Korean words, and 1024 location tokens.
 
 Ids: `<pad>` 0, `<eos>` 1, `<bos>` 2, `<unk>` 3, `<image>` 4, newline 5, words, `<loc0000>`..`<loc1023>`.
-Text is read case-insensitively (lowercase, NFC); `decode` gives back what PaliGemma would print,
+Text is read case-insensitively (lowercase, NFC); `decode` returns what PaliGemma would print,
 `<loc0500><loc0300><loc0700><loc0600> red cup`.
 """
 
@@ -18,7 +18,7 @@ _SPACE = "▁"  # stands for the blank before a word, as in PaliGemma's own voca
 
 
 def loc_token(bin_index: int) -> str:
-    """The token of one of 1024 places along a side of the image."""
+    """Name the location token of one of 1024 positions along a side of the image."""
     return f"<loc{bin_index:04d}>"
 
 
@@ -37,7 +37,7 @@ def _normalizer() -> normalizers.Normalizer:
 
 
 def build_tokenizer() -> Tokenizer:
-    """The tokenizer, the same one at each call. Unknown words become `<unk>`."""
+    """Build the tokenizer, the same one at each call. Unknown words become `<unk>`."""
     words = (*_COMMANDS, *KINDS, *COLOURS, *KOREAN.values())
     tokens = [*SPECIALS, NEWLINE, *(_SPACE + word for word in words), *map(loc_token, range(LOC_COUNT))]
     vocabulary = {token: index for index, token in enumerate(tokens)}

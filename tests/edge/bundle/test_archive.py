@@ -139,12 +139,12 @@ def named(name: str):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("../evil.onnx", "no plain file"),
-        ("/etc/evil.onnx", "no plain file"),
-        ("a/b.onnx", "no plain file"),
-        ("..", "no plain file"),
-        ("folder/", "no plain file"),
-        ("c:\\evil.onnx", "no plain file"),
+        ("../evil.onnx", "not a plain file"),
+        ("/etc/evil.onnx", "not a plain file"),
+        ("a/b.onnx", "not a plain file"),
+        ("..", "not a plain file"),
+        ("folder/", "not a plain file"),
+        ("c:\\evil.onnx", "not a plain file"),
         ("extra.onnx", "does not list"),
         ("evil.pkl", "does not list"),
         ("README.md", "does not list"),
@@ -196,7 +196,7 @@ def long_signature(info, content):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (as_link, "no plain file"),
+        (as_link, "not a plain file"),
         (deflated, "compressed"),
         (longer, "bytes, the manifest says"),
         (other, "was altered"),

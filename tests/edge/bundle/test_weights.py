@@ -18,7 +18,7 @@ from edge.errors import BundleRefused, HardwareMissing
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stands for the folder in memory."""
+    """Put a folder in place of the one in memory."""
     folder = tmp_path / "memory"
     folder.mkdir()
     monkeypatch.setattr(weights_module, "_MEMORY", folder)
@@ -80,7 +80,7 @@ def test_where_memory_is_short_the_copy_is_on_disk_and_nowhere_else_raises(
 
 
 def reading(location: str) -> bytes:
-    """Return a graph that adds what lies in a file."""
+    """Return a graph that adds a tensor that is in a file."""
     tensor = TensorProto(
         name="w", data_type=TensorProto.FLOAT, dims=[512], data_location=TensorProto.EXTERNAL
     )

@@ -133,7 +133,7 @@ def test_an_installed_bundle_is_signed_as_a_copy(keys: Path, capsys):
     assert code == 2 and "'default' is the name of an installed bundle" in err
     assert f"vla-edge bundle sign my-default --key {key}" in err and "cp -r /" in err
     code, _, err = run(capsys, "sign", "nowhere", "--key", key)
-    assert code == 2 and "nowhere is no folder" in err and "installed" not in err
+    assert code == 2 and "nowhere is not a folder" in err and "installed" not in err
 
 
 def test_texts_for_people_are_no_strangers(folder: Path, capsys):

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,9 +198,9 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
 @pytest.mark.parametrize("family", ["smolvlm", "florence-2"])
 def test_any_family_describes_a_scene(family: str, pictures: Path, tmp_path: Path, capsys):
     goal = Goal("describe_scene")
-    asked = family_prompt(family, goal)
-    write_bundle(tmp_path / family, open_bundle(family, "the red cup", asked, max_tokens=60)[0])
-    write_bundle(tmp_path / "short", open_bundle(family, "the red cup", asked, max_tokens=2)[0])
+    words = family_prompt(family, goal)
+    write_bundle(tmp_path / family, open_bundle(family, "the red cup", words, max_tokens=60)[0])
+    write_bundle(tmp_path / "short", open_bundle(family, "the red cup", words, max_tokens=2)[0])
     for bundle, answer in ((family, "the red cup"), ("short", "… (cut off)")):
         code = cli.main(
             ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / bundle), "--json",
@@ -299,3 +300,32 @@ def test_model_that_breaks_stops_the_run(
     assert summary["cause"] == ("model_silent" if mode == "hang" else None)
     pids = json.loads((folder / "pids.json").read_text())
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+
+
+def test_a_terminal_stopped_by_ctrl_s_does_not_stop_the_robot(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    for i in range(3, 16):
+        shutil.copy(pictures / "0.png", pictures / f"{i:02}.png")
+    screen, terminal = os.openpty()
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--max-seconds", "4"]
+    command += ["--goal", "find_object", "--target", "cup", "--bundle", str(tiny_bundle)]
+    command += ["--camera", f"file://{pictures}", "--motors", "null://", "--runs-dir", str(tmp_path / "runs")]
+    child = subprocess.Popen(command, cwd=REPO, stderr=terminal, stdout=subprocess.DEVNULL)
+    os.close(terminal)
+    try:
+        shown = b""
+        while b"search" not in shown:
+            shown += os.read(screen, 4096)
+        os.write(screen, b"\x13")
+        deadline_s = time.monotonic() + 40
+        while not (written := list((tmp_path / "runs").glob("*/summary.json"))):
+            assert time.monotonic() < deadline_s and child.poll() is None, "the terminal held up the run"
+            time.sleep(0.05)
+        assert json.loads(written[0].read_text())["outcome"] == "timeout"
+        os.write(screen, b"\x11")
+        assert child.wait(20) == 3
+    finally:
+        child.kill()
+        child.wait()
+        os.close(screen)

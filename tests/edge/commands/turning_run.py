@@ -1,6 +1,6 @@
 """`vla-edge run` with a policy that only turns: `python -m tests.edge.commands.turning_run ARGUMENTS`.
 
-The model is asked for real, and its answers are ignored. `VLA_EDGE_TEST` breaks it: `hang` and `raise` in the
+The model runs for real, and its answers are ignored. `VLA_EDGE_TEST` breaks it: `hang` and `raise` in the
 inference, `reach` claims arrival after 2 s, `wrist` too, and sees with the camera of that name.
 """
 

@@ -32,7 +32,7 @@ class FakeGpu:
     """cuda-python's `driver` and `runtime` and the module `tensorrt` in one."""
 
     def __init__(self) -> None:
-        self.memory: dict[int, Any] = {}  # of the device and pinned, by address
+        self.memory: dict[int, Any] = {}  # device and pinned memory, by address
         self.pinned: set[int] = set()
         self.taken = 0  # how often memory was
         self.copies: list[tuple[int, int, int]] = []  # to, from, bytes
@@ -40,7 +40,7 @@ class FakeGpu:
         self.captured: list[Callable[[], object]] | None = None
         self.launches = 0
         self.can_capture = True
-        self.next_status = Status.cudaSuccess  # of the next wait
+        self.next_status = Status.cudaSuccess  # what the next wait returns
         self.init: Status | Exception = Status.cudaSuccess
         self.name = b"Orin"
         self.loaded = 0  # plans

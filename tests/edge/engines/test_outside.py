@@ -1,4 +1,4 @@
-"""What files a graph's numbers lie in, wherever in it they are named."""
+"""The files with a graph's external data are found, wherever the graph names them."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def test_a_file_is_found_in_functions_and_training():
 
 
 def test_every_field_that_leads_to_a_tensor_is_followed():
-    """The table against onnx's own description of its messages."""
+    """Compare the table with onnx's own description of its messages."""
 
     def name_of(message: Any) -> str:
         return message.full_name.removeprefix("onnx.").removesuffix("Proto")
@@ -76,7 +76,7 @@ def test_bytes_that_protobuf_also_reads_as_a_name_are_read_so():
     twice = b"\x0a\x01q" + b"\x0a\x08location" + b"\x12\x01y\x12\x01x"  # the last one counts
     grouped = b"\x93\x06\x94\x06" + b"\x12\x01x" + b"\x0a\x08location"  # an empty group, the value first
     for entry in (long_length, twice, grouped):
-        part = b"\x6a" + bytes([len(entry)]) + entry  # of a tensor
+        part = b"\x6a" + bytes([len(entry)]) + entry  # a tensor's external_data
         graph = b"\x2a" + bytes([len(part)]) + part
         model = b"\x3a" + bytes([len(graph)]) + graph
         assert ModelProto.FromString(model).graph.initializer[0].external_data[0].value == "x"
@@ -86,7 +86,7 @@ def test_bytes_that_protobuf_also_reads_as_a_name_are_read_so():
 def test_a_file_that_is_cut_off_is_refused():
     whole = ModelProto(graph=PLACES["branch"]).SerializeToString()
     for length in range(1, len(whole)):
-        with pytest.raises(BundleRefused, match="no whole ONNX file"):
+        with pytest.raises(BundleRefused, match="not a whole ONNX file"):
             outside_files(whole[:length])
 
 

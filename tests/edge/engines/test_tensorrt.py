@@ -1,5 +1,7 @@
-"""The engine around TensorRT, on a GPU that is not there: see fake_gpu.py. What TensorRT and CUDA themselves
-do is not tested here."""
+"""The engine around TensorRT, on the fake GPU of fake_gpu.py.
+
+What TensorRT and CUDA themselves do is not tested here.
+"""
 
 import json
 import re
@@ -187,7 +189,7 @@ def test_what_graphs_hand_on_stays_on_the_gpu(gpu: FakeGpu):
         for seed in range(2):
             wanted, found = (m.ground(_image(seed), "<OD>", "") for m in (graphs, plans))
             assert (found.text, found.confidence) == (wanted.text, pytest.approx(wanted.confidence))
-    handed = 4 * WIDTH  # of `cross`; the image's features and `memory` have four times as much
+    handed = 4 * WIDTH  # bytes of `cross`; the image's features and `memory` have four times as many
     ways = {
         (size, to in gpu.pinned, source in gpu.pinned)
         for to, source, size in gpu.copies
@@ -257,7 +259,7 @@ def test_one_stream_for_all(gpu: FakeGpu):
 
 
 def test_the_names_of_cuda_are_real():
-    """What edge/engines/cuda.py calls is in cuda-python, and without a driver it ends in an error message."""
+    """All that edge/engines/cuda.py calls is in cuda-python; without a driver there is an error message."""
     runtime = pytest.importorskip("cuda.bindings.runtime", reason="pip install cuda-bindings")
     driver = pytest.importorskip("cuda.bindings.driver")
     source = Path("edge/engines/cuda.py").read_text()

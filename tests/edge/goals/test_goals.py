@@ -1,4 +1,4 @@
-"""What the operator may ask for, and what is refused before anything starts."""
+"""The goals that an operator may set, and those that are refused before anything starts."""
 
 import unicodedata
 

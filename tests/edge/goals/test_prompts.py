@@ -1,4 +1,4 @@
-"""What each model family is asked."""
+"""The prompts of each model family, and of bundles with their own."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Tiny bundles of every family: real ONNX graphs as the exporter wires them, real tokenizers, random weights.
 
-What such a model says comes from image, prompt, and everything that the graphs hand on to each other: `Net`
-computes it once more in numpy. A script on top of that makes it say a given text.
+Such a model's text depends on image, prompt, and everything that the graphs pass to each other: `TinyModel`
+computes it once more in numpy. A script on top of that makes it answer with a given text.
 """
 
 from collections.abc import Callable
@@ -27,13 +27,13 @@ FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 @dataclass(frozen=True)
 class Family:
-    """What is a family's own."""
+    """The parts of a bundle that differ between families."""
 
     name: str
     processor: Callable[[], tuple]
     box: str  # that it says; of a cup in the middle of what it sees
     end: str
-    tokens: int = 4  # of the image
+    tokens: int = 4  # tokens of the image
     fit: str = "stretch"
     more: tuple[str, ...] = ()  # outputs of vision that prefill takes
     handed: tuple[str, ...] = ()  # what decode takes of vision, prefill or the caller
@@ -91,17 +91,17 @@ BOXED = [name for name, family in FAMILIES.items() if family.box != "yes"]
 
 @cache
 def tokenizer_of(family: Family) -> Tokenizer:
-    """As the checkpoint has it, places included."""
+    """Return the checkpoint's tokenizer, location tokens included."""
     tokenizer = Tokenizer.from_str(family.processor()[0].tokenizer.backend_tokenizer.to_str())
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in family.places])
     return tokenizer
 
 
-class Net:
-    """The weights, the graphs made of them, and what they compute."""
+class TinyModel:
+    """The weights of a tiny model, its graphs, and the same in numpy."""
 
     def __init__(self, family: Family, words: int, slots: int, script: list[int], asked: int) -> None:
-        """`asked` is the length of the prompt that the script answers; without a script the weights speak."""
+        """Draw the weights; `asked` is the length of the prompt that `script` answers, if there is one."""
         rng = np.random.default_rng(5)
 
         def weights(*shape: int) -> np.ndarray:
@@ -116,11 +116,11 @@ class Net:
         self.first = self.first_slot(asked)
 
     def first_slot(self, length: int) -> int:
-        """Of the answer to a prompt of that length."""
+        """Return the slot of the first token of the answer to a prompt of that length."""
         return 1 if self.family.begins else self.family.first + length
 
     def say(self, pixels: np.ndarray, ids: list[int], count: int) -> tuple[list[int], list[float]]:
-        """Return the `count` most probable tokens, one after the other, and the probability of each."""
+        """Return the most probable token `count` times, and the probability of each."""
         features = (pixels.mean((2, 3)) @ self.see).reshape(-1, WIDTH)
         more = [features * (index + 2) for index in range(len(self.family.more))]
         state = sum((each.mean(0) for each in (features, *more)), self.embedding[ids].sum(0) / PROMPT)
@@ -162,7 +162,7 @@ class Net:
         return _model(nodes, {"pixel_values": (FLOAT, [1, 3, SIDE, SIDE])}, outputs, constants)
 
     def _prefill(self) -> onnx.ModelProto:
-        """Return the state is the sum of the means of all that was seen and read; it fills the whole cache."""
+        """Make a state of the sum of the means of all inputs; it fills the whole cache."""
         inputs = dict.fromkeys(("image_features", *self.family.more), (FLOAT, self._features))
         nodes = [
             helper.make_node("Gather", ["embedding", "ids"], ["embedded"]),
@@ -202,8 +202,10 @@ class Net:
         return _model(nodes, inputs, outputs, constants)
 
     def _decode(self) -> onnx.ModelProto:
-        """Return the new state is half the old one, the token, its place, and the means of what was handed
-        on. The script is read at the place in the answer, which only who keeps `position` knows."""
+        """Make the new state of half the old one, the token, its position, and the means of `handed`.
+
+        The script is read at the index in the answer, which only a runtime that keeps `position` gets right.
+        """
         kinds = {"cross": (FLOAT, [1, 1, WIDTH]), "length": (INT64, [1])}
         handed = {name: kinds.get(name, (FLOAT, self._features)) for name in self.family.handed}
         inputs = {"token": (INT64, [1, 1]), "position": (INT64, [1]), "past": (FLOAT, self._cache), **handed}
@@ -264,8 +266,8 @@ def _model(nodes: list, inputs: dict, outputs: dict, constants: dict) -> onnx.Mo
 
 def open_bundle(
     name: str, says: str | None = None, to: str = "", *, slots: int = SLOTS, max_tokens: int = 60, **changes
-) -> tuple[Bundle, Net, Tokenizer]:
-    """Return a bundle of a family. With `says`, that is what it answers the prompt `to`."""
+) -> tuple[Bundle, TinyModel, Tokenizer]:
+    """Return a bundle of a family; with `says`, it answers the prompt `to` with that."""
     family = FAMILIES[name]
     tokenizer = tokenizer_of(family)
     end: int | None = tokenizer.token_to_id(family.end)
@@ -276,7 +278,7 @@ def open_bundle(
         if family.begins:
             script = [tokenizer.token_to_id("<s>"), *script]
     asked = len(ids_after_image(tokenizer, name, to, family.tokens))
-    net = Net(family, tokenizer.get_vocab_size(), slots, script, asked)
+    net = TinyModel(family, tokenizer.get_vocab_size(), slots, script, asked)
     contents = {role: graph.SerializeToString() for role, graph in net.graphs().items()}
     infos = {role: graph_info(role, content) for role, content in contents.items()}
     contents["tokenizer"] = tokenizer.to_str().encode()

@@ -1,4 +1,4 @@
-"""How sure a model is that says its actions as tokens."""
+"""The confidence of a model that decodes its actions as tokens."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ IMAGE = np.zeros((24, 32, 3), np.uint8)
 def test_it_is_sure_of_all_actions_within_5_cm_a_second_of_what_it_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of 256 bins those up to 13 away count, on both sides; words that it may not say don't."""
+    """The 13 of 256 bins on either side count; tokens that are not actions don't."""
     bundle = load_bundle("token")
     head = bundle.manifest.head
     assert head is not None and head.tokens is not None and head.tokens.bins == 256

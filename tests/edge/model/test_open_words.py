@@ -49,7 +49,7 @@ def test_a_cut_leaves_only_boxes_that_the_whole_answer_has(corners: list[tuple],
 
 
 def _answers(boxes: list[tuple[int, int, int, int]]) -> dict[str, str]:
-    """Boxes (x0, y0, x1, y1) of 1000 as each family writes them."""
+    """Return boxes (x0, y0, x1, y1), from 0 to 1000, as each family writes them."""
     entries = [{"bbox_2d": box, "label": "cup"} for box in boxes]
     patches = [(32 * (y0 * 31 // 1000) + x0 * 31 // 1000, 1023 - (x1 - y1) % 7) for x0, y0, x1, y1 in boxes]
     pairs = [f"<patch_index_{a:04d}><patch_index_{b:04d}>" for a, b in patches]
@@ -68,7 +68,7 @@ def _answers(boxes: list[tuple[int, int, int, int]]) -> dict[str, str]:
 def test_boxes_in_the_middle_of_an_image_are_boxes_in_the_whole_one(
     height: int, width: int, seed: int
 ) -> None:
-    """A white box in the image is where the reader puts the box that is white in what the model sees."""
+    """Read the box that is white in the model's input: it is where the image is white."""
     rng = np.random.default_rng(seed)
     edge, image = min(height, width), np.zeros((height, width, 3), np.uint8)
     top, left = (height - edge) // 2, (width - edge) // 2

@@ -1,4 +1,4 @@
-"""Rules of what may be said next, held against transformers' own logits processors."""
+"""Rules for the next token, compared with transformers' own logits processors."""
 
 from typing import Any
 
@@ -45,7 +45,7 @@ SAID = st.lists(IDS, max_size=8)
 
 
 def _processors(rules: dict[str, Any], asked: int) -> LogitsProcessorList:
-    """As `generate` makes and orders them."""
+    """Return the processors that `generate` makes, in its order."""
     begin = asked + (asked == 1 and "forced_bos_token_id" in rules)
     makers: dict[str, Any] = {
         "repetition_penalty": RepetitionPenaltyLogitsProcessor,

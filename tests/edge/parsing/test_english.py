@@ -1,4 +1,4 @@
-"""English sentences, as a person or a model says them, and what the robot makes of them."""
+"""English sentences as people and models write them, and the actions that they mean."""
 
 import time
 
@@ -174,7 +174,7 @@ TARGETS = {
 
 
 def each(groups: dict[str, str]) -> list[tuple[str, str]]:
-    """(sentence, group) of each sentence; lines and bars separate them."""
+    """List (sentence, group) of each sentence; lines and bars separate them."""
     return [(sentence, group) for group, text in groups.items() for sentence in sentences(text)]
 
 

@@ -136,7 +136,7 @@ TARGETS = {
 
 
 def each(groups: dict[str, str]) -> list[tuple[str, str]]:
-    """(sentence, group) of each sentence; lines and bars separate them."""
+    """List (sentence, group) of each sentence; lines and bars separate them."""
     return [(sentence, group) for group, text in groups.items() for sentence in sentences(text)]
 
 

@@ -17,7 +17,7 @@ BOX = Box(0.25, 0.5, 0.5, 0.75)
 
 
 def corners(top: int, least: int = 1) -> st.SearchStrategy[tuple[int, int, int, int]]:
-    """y0, x0, y1, x1 of a box that is big enough and not too big, in steps of 1/top."""
+    """Draw y0, x0, y1, x1 of a box that is neither too small nor too big, in steps of 1/top."""
 
     def pair(limit: int) -> st.SearchStrategy[tuple[int, int]]:
         low = st.integers(0, top - limit - 1)

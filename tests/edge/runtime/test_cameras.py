@@ -127,7 +127,7 @@ def test_one_camera_needs_no_name():
 
 
 def test_a_paced_policy_is_paced_by_its_own_camera():
-    class Asked(NeverReady):
+    class Idle(NeverReady):
         busy = False
 
         def __init__(self) -> None:
@@ -136,7 +136,7 @@ def test_a_paced_policy_is_paced_by_its_own_camera():
         def submit(self, observation: Observation) -> None:
             self.submitted.append(observation.frame.stamp_ns // MS)
 
-    policy, worker = Sideways(), Asked()
+    policy, worker = Sideways(), Idle()
     policy.period_ns = 100 * MS
     loop = Loop(policy, worker, GOAL, "wrist")
     image = np.zeros((2, 2, 3), np.uint8)

@@ -54,18 +54,18 @@ class OneLater:
 
     def __init__(self, policy: Recorder) -> None:
         self.policy = policy
-        self.asked: Observation | None = None
+        self.submitted: Observation | None = None
 
     @property
     def busy(self) -> bool:
-        return self.asked is not None
+        return self.submitted is not None
 
     def submit(self, observation: Observation) -> None:
-        self.asked = observation
+        self.submitted = observation
 
     def poll(self) -> Inference | None:
-        asked, self.asked = self.asked, None
-        return self.policy.infer(asked) if asked else None
+        submitted, self.submitted = self.submitted, None
+        return self.policy.infer(submitted) if submitted else None
 
 
 def until(condition) -> None:
@@ -140,8 +140,8 @@ def test_closing_tells_whether_the_inference_hangs(monkeypatch):
     assert worker.close() is True
 
 
-def asked_at(period_ns: int, stamps_ns: list[int], busy_frames: int = 0) -> list[int]:
-    """Which frames a policy of this period is asked about; each answer takes `busy_frames` frames more."""
+def submitted_at(period_ns: int, stamps_ns: list[int], busy_frames: int = 0) -> list[int]:
+    """Stamps of the frames submitted to a policy of this period; an answer takes `busy_frames` more."""
 
     class Slow(OneLater):
         left = 0
@@ -165,21 +165,21 @@ def asked_at(period_ns: int, stamps_ns: list[int], busy_frames: int = 0) -> list
 
 
 @pytest.mark.parametrize("rate_hz", [10, 12, 15, 30, 50])
-def test_a_paced_policy_is_asked_at_its_rate_whatever_the_cameras(rate_hz: int):
+def test_a_paced_policy_gets_frames_at_its_rate_whatever_the_cameras(rate_hz: int):
     rng = np.random.default_rng(rate_hz)
     gap_ns = 1e9 / rate_hz
     jitter = rng.uniform(-0.15, 0.15, 20 * rate_hz)
     kept = rng.uniform(size=20 * rate_hz) > (0.05 if rate_hz > 15 else 0)  # some frames are lost
     stamps_ns = [round((i + j) * gap_ns) for i, (j, k) in enumerate(zip(jitter, kept, strict=True)) if k]
-    asked_ns = asked_at(100_000_000, stamps_ns)
-    assert len(asked_ns) == pytest.approx(200, abs=2), "10 times a second, without drift"
-    off_ns = [abs(a - asked_ns[0] - i * 100_000_000) for i, a in enumerate(asked_ns)]
+    submitted_ns = submitted_at(100_000_000, stamps_ns)
+    assert len(submitted_ns) == pytest.approx(200, abs=2), "10 times a second, without drift"
+    off_ns = [abs(a - submitted_ns[0] - i * 100_000_000) for i, a in enumerate(submitted_ns)]
     assert np.median(off_ns) <= 0.5 * gap_ns
 
 
-def test_without_a_period_every_frame_is_asked_about_and_missed_turns_are_left_out():
+def test_without_a_period_every_frame_is_submitted_and_missed_turns_are_left_out():
     stamps_ns = [i * 33_333_333 for i in range(90)]
-    assert len(asked_at(0, stamps_ns)) == 89  # the last answer is not polled
-    slow_ns = asked_at(100_000_000, stamps_ns, busy_frames=4)  # an answer takes 167 ms
+    assert len(submitted_at(0, stamps_ns)) == 89  # the last answer is not polled
+    slow_ns = submitted_at(100_000_000, stamps_ns, busy_frames=4)  # an answer takes 167 ms
     gaps_ms = np.diff(slow_ns) / 1e6
     assert gaps_ms.min() > 160 and gaps_ms.max() < 240, "no burst to catch up"

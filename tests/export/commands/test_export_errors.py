@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_nothing(
             raise KeyboardInterrupt
 
     monkeypatch.setattr("os.fsync", lambda descriptor: interrupted("file"))
-    monkeypatch.setattr("calibration.sample_set.Picture", lambda **fields: interrupted("picture"))
+    monkeypatch.setattr("calibration.sample_set.PictureEntry", lambda **fields: interrupted("picture"))
     before = sorted(place.iterdir())
     assert main(commands(place, calibration)[what]) == 130
     assert len(written) == 3 and sorted(place.iterdir()) == before
@@ -171,7 +171,7 @@ def test_a_graph_cut_short_is_refused_whoever_vouches_for_it(
     manifest.write_text(json.dumps(document))
     assert main(commands(place, calibration)["a bundle"]) == BundleRefused.exit_code
     said = capsys.readouterr().err
-    assert "no ONNX file, cut short or damaged" in said and "hint: export or download" in said
+    assert "is not an ONNX file, or it is cut short or damaged" in said and "hint: export or download" in said
     document["schema_version"] = 99
     manifest.write_text(json.dumps(document))
     assert main(commands(place, calibration)["a bundle"]) == BundleRefused.exit_code
@@ -181,7 +181,7 @@ def test_a_graph_cut_short_is_refused_whoever_vouches_for_it(
 
 def test_kept_ranges_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("export.measure.ranges.compute_ranges", lambda *_: {"x": (-1.0, 1.0)})
-    with full_disk(100), pytest.raises(UsageError, match="cannot keep what was computed"):
+    with full_disk(100), pytest.raises(UsageError, match="cannot keep the ranges"):
         kept_ranges(tmp_path, "digest", net(), lambda: feeds(2), "minmax")
     assert not list(tmp_path.iterdir())
     kept_ranges(tmp_path, "digest", net(), lambda: feeds(2), "minmax")
@@ -216,7 +216,7 @@ def test_what_would_fail_late_is_found_before_anything_is_exported(
         ([str(tiny_checkpoint), "--out", "/proc/nope/out"], "cannot write"),
         (
             [str(tiny_checkpoint), "--precision", "int8", "--calibration", "nowhere", "--out", out],
-            "no calibration set",
+            "not a calibration set",
         ),
     ):
         with pytest.raises(UsageError, match=message):

@@ -6,13 +6,14 @@ import numpy as np
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
-from export.graphs.edit import parse
+from export.graphs.edit import Draft
+from export.graphs.graph import Graph
 from export.measure.ranges import Ranges
 
 
-def quantize_any(graph: bytes, nodes: list[str], ranges: Ranges) -> bytes:
+def quantize_any(graph: Graph, nodes: list[str], ranges: Ranges) -> Graph:
     """The same graph with these nodes' inputs and outputs in uint8."""
-    model = parse(graph)
+    model = Draft(graph).model
     spans: dict[str, Any] = {
         name: (np.float32(low), np.float32(high)) for name, (low, high) in ranges.items()
     }
@@ -30,4 +31,4 @@ def quantize_any(graph: bytes, nodes: list[str], ranges: Ranges) -> bytes:
     )
     quantizer.quantize_model()
     quantizer.model.topological_sort()
-    return quantizer.model.model.SerializeToString()
+    return Graph(quantizer.model.model)

@@ -1,7 +1,9 @@
 """The gate between an fp32 bundle and its copy in another precision."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,17 +14,19 @@ from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.parity import print_parity
 from edge.commands.run import main as run_main
 from edge.errors import BundleRefused, UsageError
-from export.change_precision import _with_graphs
+from export.change_precision import _with_graphs, change_precision
 from export.commands.export import main
 from export.gate import judge as gate_module
 from export.gate.judge import judge
-from export.gate.records import Limits
-from export.graphs.edit import fixed_products, parse
+from export.gate.records import Limits, Parity
+from export.graphs.edit import Draft
+from export.graphs.graph import Graph
 from export.measure.feeds import collect_feeds
 from export.measure.ranges import compute_ranges
-from export.precision.half import to_half
-from export.precision.make import Maker
+from export.precision.candidate import Candidate
+from export.precision.half import Half
 from export.precision.options import AUTO_BUDGETS_DB, PrecisionOptions
+from export.precision.search import PrecisionSearch
 from tests.calibration.test_activations import picture
 from tests.export.gate.broken import quantize_any
 
@@ -58,11 +62,11 @@ def test_fp16_is_written_with_what_it_was_judged_by(
     )
     assert manifest.provenance["calibration_sha256"] == calibration.digest
     assert manifest.provenance["fp32_sha256"] == load_bundle(tiny_bundle).sha256
-    said = json.loads((tmp_path / "half" / "parity.json").read_text())
-    assert said["failures"] == []
-    assert said["stages"]["vision"]["cosine"] > 0.99
-    assert said["limits"]["stage_cosine"] == Limits().stage_cosine
-    assert manifest.parity["gate_cosine_vision"] == said["stages"]["vision"]["cosine"]
+    parity = json.loads((tmp_path / "half" / "parity.json").read_text())
+    assert parity["failures"] == []
+    assert parity["stages"]["vision"]["cosine"] > 0.99
+    assert parity["limits"]["stage_cosine"] == Limits().stage_cosine
+    assert manifest.parity["gate_cosine_vision"] == parity["stages"]["vision"]["cosine"]
 
 
 def test_too_far_from_fp32_writes_nothing_and_force_says_so(
@@ -93,7 +97,7 @@ def test_int8_in_norms_or_softmax_is_refused_by_name(
     kind: str, tiny_bundle: Path, calibration: CalibrationSet, monkeypatch: pytest.MonkeyPatch
 ):
     base = load_bundle(tiny_bundle)
-    graph = base.read("vision")
+    graph = Graph.parse(base.read("vision"))
     feeds = collect_feeds(base, calibration.calibrate)["vision"]
     wide = {
         name: (50 * low - 50, 50 * high + 50)  # as outliers would make it
@@ -101,13 +105,13 @@ def test_int8_in_norms_or_softmax_is_refused_by_name(
             graph, feeds, "minmax", ["LayerNormalization", "Softmax"]
         ).items()
     }
-    names = [node.name for node in parse(graph).graph.node if node.op_type == kind]
+    names = [node.name for node in graph.model.graph.node if node.op_type == kind]
     broken = quantize_any(graph, names, wide)
     monkeypatch.setattr(gate_module, "LIMITS", Limits(stage_cosine=0.9999, stage_sqnr_db=60))
     other = _with_graphs(base, {"vision": broken})
     parity = judge(base, other, calibration.held_out, "int8", "ONNX Runtime", {}, quiet)
-    (said,) = (failure for failure in parity.failures if failure.startswith("stage vision"))
-    assert kind in said
+    (failure,) = (one for one in parity.failures if one.startswith("stage vision"))
+    assert kind in failure
     print_parity(parity.to_json())
 
 
@@ -115,19 +119,21 @@ def test_norms_that_overflow_in_fp16_are_refused_by_name(
     tiny_bundle: Path, calibration: CalibrationSet, monkeypatch: pytest.MonkeyPatch
 ):
     base = load_bundle(tiny_bundle)
-    graph = parse(base.read("vision"))
-    norm = next(node for node in graph.graph.node if node.op_type == "LayerNormalization")
-    scale = next(weight for weight in graph.graph.initializer if weight.name == norm.input[1])
-    big = np.full(list(scale.dims), 1e9, np.float32)
-    scale.CopyFrom(numpy_helper.from_array(big, scale.name))
-    loud = _with_graphs(base, {"vision": graph.SerializeToString()})
-    broken = to_half(loud.read("vision"), "fp16", also=[norm.name])
+    draft = Draft(Graph.parse(base.read("vision")))
+    graph = draft.model.graph
+    norm = next(node for node in graph.node if node.op_type == "LayerNormalization")
+    scale = next(weight for weight in graph.initializer if weight.name == norm.input[1])
+    large = np.full(list(scale.dims), 1e9, np.float32)
+    scale.CopyFrom(numpy_helper.from_array(large, scale.name))
+    big = draft.graph()
+    loud = _with_graphs(base, {"vision": big})
+    broken = Half("fp16", also=[norm.name]).apply(big)
     parity = judge(
         loud, _with_graphs(loud, {"vision": broken}), calibration.held_out, "fp16", "ONNX Runtime", {}, quiet
     )
-    (said,) = parity.failures
-    assert "NaN or infinity" in said
-    assert norm.name in said
+    (failure,) = parity.failures
+    assert "NaN or infinity" in failure
+    assert norm.name in failure
     assert parity.answers is None
     assert json.loads(parity.to_json())["worst"]["vision"][0]["added"] is None
 
@@ -165,21 +171,46 @@ def test_auto_says_what_it_chose_and_why(
     assert set(graphs) == set(bundle.manifest.graphs) == {"vision", "prefill", "decode"}
     for role, about in graphs.items():
         chosen = about["chosen"]
-        assert {one["node"] for one in chosen} == {n.name for n in fixed_products(parse(base.read(role)))}
+        assert {one["node"] for one in chosen} == set(Graph.parse(base.read(role)).layers)
         assert sum(one["noise"] for one in chosen) <= 10**-3.5
         assert all((one["precision"] == "int8") == (one["why"] == "") for one in chosen)
 
 
-def test_auto_tightens_its_budget_a_few_times(tiny_bundle: Path, calibration: CalibrationSet):
-    maker = Maker(load_bundle(tiny_bundle), PrecisionOptions("auto", "onnxruntime"), calibration, quiet)
-    budgets = [maker.budget_db]
-    while maker.tighten():
-        budgets.append(maker.budget_db)
-    assert budgets == list(AUTO_BUDGETS_DB) == sorted(budgets)
-    given = Maker(
-        load_bundle(tiny_bundle), PrecisionOptions("auto", "onnxruntime", budget_db=30.0), calibration, quiet
-    )
-    assert not given.tighten()
+def test_auto_has_tighter_budgets_until_the_gate_passes_one(tiny_bundle: Path, calibration: CalibrationSet):
+    def budgets(**options: Any) -> list[float | None]:
+        search = PrecisionSearch(
+            load_bundle(tiny_bundle),
+            PrecisionOptions(profile="onnxruntime", **options),
+            calibration,
+            quiet,
+        )
+        return list(search.budgets_db)
+
+    assert budgets(precision="auto") == list(AUTO_BUDGETS_DB) == sorted(AUTO_BUDGETS_DB)
+    assert budgets(precision="auto", budget_db=30.0) == [30.0]
+    assert budgets(precision="int8") == [None]
+
+
+def test_auto_goes_on_with_the_next_budget_when_the_gate_refuses(
+    tiny_bundle: Path, calibration: CalibrationSet, monkeypatch: pytest.MonkeyPatch
+):
+    verdicts = iter([["too far"], ["still"], []])
+    tried: list[float | None] = []
+    found = PrecisionSearch.candidates
+
+    def candidates(self: PrecisionSearch, budget_db: float | None) -> dict[str, Candidate]:
+        tried.append(budget_db)
+        return found(self, budget_db)
+
+    def verdict(*args: Any, **kwargs: Any) -> Parity:
+        return replace(judge(*args, **kwargs), failures=next(verdicts))
+
+    monkeypatch.setattr(PrecisionSearch, "candidates", candidates)
+    monkeypatch.setattr("export.change_precision.judge", verdict)
+    options = PrecisionOptions("auto", "onnxruntime", method="minmax", smooth="off")
+    base = load_bundle(tiny_bundle)
+    _, parity, _ = change_precision(base, options, calibration, force=False, on_progress=quiet)
+    assert tried == list(AUTO_BUDGETS_DB[:3]) and parity.failures == []
 
 
 @pytest.mark.parametrize(("precision", "kind"), [("fp8", "FLOAT8E4M3FN"), ("nvfp4", "FLOAT4E2M1")])
@@ -192,9 +223,9 @@ def test_floats_of_8_and_4_bits_are_judged_by_their_twin(
     assert {graph.precision for graph in bundle.manifest.graphs.values()} == {precision}
     assert bundle.manifest.target.engine == "tensorrt"
     assert bundle.manifest.provenance["for_board"] == "thor"
-    said = json.loads(bundle.read("parity"))
-    assert "rounded tensors" in said["computed"]
-    assert min(stage["cosine"] for stage in said["stages"].values()) > 0.5
+    parity = json.loads(bundle.read("parity"))
+    assert "rounded tensors" in parity["computed"]
+    assert min(stage["cosine"] for stage in parity["stages"].values()) > 0.5
     for role in bundle.manifest.graphs:
-        held = {weight.data_type for weight in parse(bundle.read(role)).graph.initializer}
+        held = {weight.data_type for weight in Graph.parse(bundle.read(role)).weights.values()}
         assert getattr(TensorProto, kind) in held

@@ -22,21 +22,23 @@ from edge import cli
 from edge.bundle.bundle import Bundle, load_bundle, write_bundle
 from edge.errors import BundleRefused, UsageError
 from edge.model.grounding import GroundingModel
-from export.graphs.edit import constant, parse, values
+from export.graphs.edit import constant
 from export.graphs.family import paligemma_sources
+from export.graphs.graph import Graph, read_values
 from export.graphs.weights import (
     FILE,
     WeightStore,
+    byte_span,
     gather,
     is_outside,
     outside,
-    place,
     refer,
     referred_bytes,
     weights_in,
     work_folder,
 )
-from export.large.change import Graphs, large_bundle
+from export.large.bundle import large_bundle
+from export.large.change import LargeGraphs
 from export.sources.compare import random_patches
 from export.tensorrt.plans import build_plan
 from tests.export.tensorrt.rtx import RTX
@@ -47,17 +49,18 @@ TYPES = [np.float32, np.float16, np.int8, np.uint8, np.int64, ml_dtypes.bfloat16
 
 
 @pytest.fixture(scope="session")
-def graphs(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Graphs:
+def graphs(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> LargeGraphs:
     """The tiny net's, with all that is not tiny outside."""
     model, config, _ = load(tiny_checkpoint)
     store = WeightStore(tmp_path_factory.mktemp("store"), LEAST_BYTES)
     size = config.image_height, config.image_width
     with weights_in(store):
-        return Graphs({r: s.to_onnx() for r, s in paligemma_sources(model, *size).items()}, store)
+        sources = paligemma_sources(model, *size)
+        return LargeGraphs({n: Graph.parse(s.to_onnx(), store) for n, s in sources.items()}, store)
 
 
 @pytest.fixture
-def bundle(graphs: Graphs, tiny_bundle: Path, tmp_path: Path) -> Bundle:
+def bundle(graphs: LargeGraphs, tiny_bundle: Path, tmp_path: Path) -> Bundle:
     whole = load_bundle(tiny_bundle)
     files = {"tokenizer": whole.read("tokenizer")}
     return large_bundle(whole.manifest, graphs, files, tmp_path / FILE, "fp32")
@@ -84,8 +87,8 @@ def test_answers_are_the_same_to_the_bit(folder: Path, tiny_bundle: Path):
 
 def test_each_tensor_is_stored_once_and_prefill_and_decode_share(folder: Path):
     bundle = load_bundle(folder)
-    models = {role: parse(bundle.read(role)) for role in bundle.manifest.graphs}
-    places = {role: {place(tensor) for tensor in outside(model)} for role, model in models.items()}
+    models = {role: Graph.parse(bundle.read(role)).model for role in bundle.manifest.graphs}
+    places = {role: {byte_span(tensor) for tensor in outside(model)} for role, model in models.items()}
     every = sorted(set.union(*places.values()))
     assert all(start + length <= after for (start, length), (after, _) in itertools.pairwise(every))
     assert all(start % 64 == 0 for start, _ in every)
@@ -160,28 +163,26 @@ def test_what_is_put_is_read(types: list, data: st.DataObject):
     with tempfile.TemporaryDirectory() as name:
         store = WeightStore(Path(name), least_bytes=1)
         arrays, tensors = [], []
-        with weights_in(store):
-            for index, dtype in enumerate(types):
-                shape = data.draw(npst.array_shapes(max_dims=3, max_side=9))
-                numbers = data.draw(npst.arrays(np.int8, shape, elements=st.integers(-8, 7)))
-                arrays += [numbers.astype(dtype)] * 2
-                tensors += [constant(f"{index}{end}", arrays[-1]) for end in "ab"]
-            for array, tensor in zip(arrays, tensors, strict=True):
-                assert is_outside(tensor)
-                assert values(tensor).dtype == array.dtype
-                np.testing.assert_array_equal(values(tensor), array)
-        graph = onnx.helper.make_graph([], "g", [], [], tensors)
-        model = onnx.helper.make_model(graph).SerializeToString()
-        moved = parse(gather({"g": model}, store.file, Path(name) / "moved.bin")["g"])
+        for index, dtype in enumerate(types):
+            shape = data.draw(npst.array_shapes(max_dims=3, max_side=9))
+            numbers = data.draw(npst.arrays(np.int8, shape, elements=st.integers(-8, 7)))
+            arrays += [numbers.astype(dtype)] * 2
+            tensors += [constant(f"{index}{end}", arrays[-1], store) for end in "ab"]
+        for array, tensor in zip(arrays, tensors, strict=True):
+            assert is_outside(tensor)
+            assert read_values(tensor, store).dtype == array.dtype
+            np.testing.assert_array_equal(read_values(tensor, store), array)
+        model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], tensors))
+        moved = Graph.parse(gather({"g": model}, store.file, Path(name) / "moved.bin")["g"]).model
         content = (Path(name) / "moved.bin").read_bytes()
         for tensor in moved.graph.initializer:
-            start, length = place(tensor)
+            start, length = byte_span(tensor)
             assert content[start : start + length] == store.file.read_bytes()[slice(*_span(tensors, tensor))]
-        assert len({place(tensor) for tensor in tensors}) <= len(types)
+        assert len({byte_span(tensor) for tensor in tensors}) <= len(types)
 
 
 def _span(tensors: list, moved: onnx.TensorProto) -> tuple[int, int]:
-    start, length = place(next(tensor for tensor in tensors if tensor.name == moved.name))
+    start, length = byte_span(next(tensor for tensor in tensors if tensor.name == moved.name))
     return start, start + length
 
 
@@ -224,7 +225,7 @@ def test_a_full_disk_leaves_no_bundle(bundle: Bundle, tmp_path: Path, small_file
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
-def test_tensorrt_builds_graphs_with_weights_outside(graphs: Graphs, bundle: Bundle, tmp_path: Path):
+def test_tensorrt_builds_graphs_with_weights_outside(graphs: LargeGraphs, bundle: Bundle, tmp_path: Path):
     pytest.importorskip("tensorrt_rtx", reason="pip install tensorrt-rtx (x86-64 Linux)")
     weights = bundle.weights
     assert weights is not None
@@ -243,10 +244,10 @@ def test_tensorrt_builds_graphs_with_weights_outside(graphs: Graphs, bundle: Bun
     assert len(list((tmp_path / "kept").glob("*.plan"))) == 2
 
 
-def test_numbers_outside_without_their_store_are_an_error(graphs: Graphs):
-    (tensor, *_) = outside(parse(graphs.files["vision"]))
+def test_numbers_outside_without_their_store_are_an_error(graphs: LargeGraphs):
+    (tensor, *_) = outside(graphs.graphs["vision"].model)
     with pytest.raises(ValueError, match="lie outside"):
-        values(tensor)
+        read_values(tensor)
 
 
 def test_a_plan_is_never_built_of_a_graph_that_reads_other_files(tmp_path: Path):

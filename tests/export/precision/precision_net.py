@@ -1,16 +1,19 @@
-"""A small transformer block as an ONNX graph, made by hand: what the changes of precision are tried on."""
+"""A small transformer block as an ONNX graph, made by hand, to try the changes of precision on."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from export.graphs.graph import Graph
 from export.measure.feeds import Feed
 
 TOKENS, WIDTH = 6, 32
 
 
-def net(scale: float = 1.0) -> bytes:
-    """x (1, TOKENS, WIDTH) -> features: norm, attention, residual, norm, MLP with biases, residual. `scale`
-    multiplies the residual stream."""
+def net(scale: float = 1.0) -> Graph:
+    """x (1, TOKENS, WIDTH) -> features: norm, attention, residual, norm, MLP with biases, residual.
+
+    `scale` multiplies the residual stream.
+    """
     rng = np.random.default_rng(0)
     constants = {
         f"w_{name}": rng.normal(0, 0.15, shape).astype(np.float32)
@@ -49,7 +52,7 @@ def net(scale: float = 1.0) -> bytes:
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return model.SerializeToString()
+    return Graph(model)
 
 
 def feeds(count: int = 8) -> list[Feed]:

@@ -8,31 +8,55 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from export.gate.stages import compare_stage, worst_layers
-from export.graphs.edit import parse
+from export.graphs.graph import Graph
 from export.measure import ranges as ranges_module
 from export.measure.ranges import METHODS, compute_ranges, kept_ranges
 from export.measure.sensitivity import sensitivities, to_keep
-from export.precision.half import Half, to_half
-from export.precision.int8 import to_int4, to_int8
+from export.precision.half import Half, HalfKind
+from export.precision.int4 import Int4, awq_int4
+from export.precision.int8 import Int8
+from export.precision.mixed import Mixed
 from export.precision.options import Profile
+from export.precision.quantizers.blocks import INT4_CPU
 from tests.export.gate.broken import quantize_any
 from tests.export.precision.precision_net import feeds, net
 
 FIXED = {"q", "k", "v", "up", "down"}
 
 
-def types(content: bytes) -> dict[str, int]:
-    graph = onnx.shape_inference.infer_shapes(parse(content), strict_mode=True).graph
+def types(given: Graph) -> dict[str, int]:
+    graph = onnx.shape_inference.infer_shapes(given.model, strict_mode=True).graph
     values = (*graph.value_info, *graph.input, *graph.output)
     found = {value.name: value.type.tensor_type.elem_type for value in values}
     return found | {weight.name: weight.data_type for weight in graph.initializer}
 
 
+RANGES = {name: (-4.0, 4.0) for node in net().products for name in (node.input[0], node.output[0])}
+
+
+@pytest.mark.parametrize(
+    "precision",
+    [
+        Half("fp16"),
+        Half("bf16").twin,
+        Int8(RANGES, "onnxruntime"),
+        Int4(["up", "down"], INT4_CPU),
+        Mixed({"q": "int8", "k": "fp8", "v": "nvfp4", "down": "int4"}, RANGES),
+    ],
+    ids=["fp16", "bf16", "int8", "int4", "mixed"],
+)
+def test_a_precision_leaves_its_graph_as_it_was(precision: Half | Int8 | Int4 | Mixed):
+    graph = net()
+    changed = precision.apply(graph)
+    assert changed.model != graph.model == net().model
+    assert precision.apply(graph).content == changed.content
+
+
 @pytest.mark.parametrize(("half", "kind"), [("fp16", TensorProto.FLOAT16), ("bf16", TensorProto.BFLOAT16)])
-def test_half_is_strongly_typed_and_keeps_norms_softmax_and_residuals_in_fp32(half: Half, kind: int):
-    content = to_half(net(), half)
-    found = types(content)
-    for node in parse(content).graph.node:
+def test_half_is_strongly_typed_and_keeps_norms_softmax_and_residuals_in_fp32(half: HalfKind, kind: int):
+    changed = Half(half).apply(net())
+    found = types(changed)
+    for node in changed.model.graph.node:
         kinds = {found[name] for name in (*node.input, *node.output) if name}
         if node.op_type in ("LayerNormalization", "Softmax") or node.name.startswith("residual"):
             assert kinds == {TensorProto.FLOAT}, node.name
@@ -42,17 +66,17 @@ def test_half_is_strongly_typed_and_keeps_norms_softmax_and_residuals_in_fp32(ha
 
 
 def test_the_rounded_twin_of_fp16_is_what_fp16_computes():
-    twin, real = to_half(net(), "fp16", rounded=True), to_half(net(), "fp16")
+    twin, real = Half("fp16").twin.apply(net()), Half("fp16").apply(net())
     assert set(types(twin).values()) >= {TensorProto.FLOAT16}
     assert 40 < compare_stage(net(), twin, feeds()).sqnr_db < 90
     assert compare_stage(real, twin, feeds()).sqnr_db > 60
-    assert 30 < compare_stage(net(), to_half(net(), "bf16", rounded=True), feeds()).sqnr_db < 60
+    assert 30 < compare_stage(net(), Half("bf16").twin.apply(net()), feeds()).sqnr_db < 60
 
 
 @pytest.mark.parametrize("profile", ["onnxruntime", "tensorrt"])
 def test_int8_is_on_products_with_fixed_weights_only(profile: Profile):
-    content = to_int8(net(), compute_ranges(net(), feeds(), "minmax"), profile)
-    graph = parse(content).graph
+    changed = Int8(compute_ranges(net(), feeds(), "minmax"), profile).apply(net())
+    graph = changed.model.graph
     made_by = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
         sources = {made_by[name].op_type for name in node.input if name in made_by}
@@ -64,11 +88,11 @@ def test_int8_is_on_products_with_fixed_weights_only(profile: Profile):
             assert "DequantizeLinear" not in sources
     weight = next(w for w in graph.initializer if w.name.startswith("w_up") and w.name.endswith("scale"))
     assert list(weight.dims) == [64], "a scale for each output channel"
-    assert compare_stage(net(), content, feeds(20)[8:]).sqnr_db > 25
+    assert compare_stage(net(), changed, feeds(20)[8:]).sqnr_db > 25
 
 
 def test_tensorrt_gets_int8_around_zero_and_no_integer_biases():
-    graph = parse(to_int8(net(), compute_ranges(net(), feeds(), "minmax"), "tensorrt")).graph
+    graph = Int8(compute_ranges(net(), feeds(), "minmax"), "tensorrt").apply(net()).model.graph
     weights = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
     used = [weights[node.input[2]] for node in graph.node if node.op_type.endswith("eLinear")]
     assert used
@@ -77,14 +101,14 @@ def test_tensorrt_gets_int8_around_zero_and_no_integer_biases():
 
 
 def test_layers_that_are_to_keep_stay_fp32():
-    content = to_int8(net(), compute_ranges(net(), feeds(), "minmax"), "onnxruntime", keep=["up"])
-    (up,) = (node for node in parse(content).graph.node if node.name == "up")
+    int8 = Int8(compute_ranges(net(), feeds(), "minmax"), "onnxruntime", keep=["up"])
+    (up,) = (node for node in int8.apply(net()).model.graph.node if node.name == "up")
     assert list(up.input) == ["n2", "w_up"]
 
 
 def test_ranges_of_another_graph_are_not_taken():
     with pytest.raises(KeyError):
-        to_int8(net(), {"other": (0.0, 1.0)}, "onnxruntime")
+        Int8({"other": (0.0, 1.0)}, "onnxruntime").apply(net())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -102,26 +126,26 @@ def test_every_method_gives_ranges_within_what_was_seen(method: ranges_module.Me
 
 
 def test_ranges_are_computed_once_for_a_set_a_graph_and_a_method(tmp_path: Path):
-    asked: list[int] = []
+    collected: list[int] = []
 
     def given():
-        asked.append(1)
+        collected.append(1)
         return feeds()
 
     first = kept_ranges(tmp_path, "digest", net(), given, "minmax")
     assert kept_ranges(tmp_path, "digest", net(), given, "minmax") == first
-    assert len(asked) == 1
+    assert len(collected) == 1
     kept_ranges(tmp_path, "other digest", net(), given, "minmax")
     kept_ranges(tmp_path, "digest", net(scale=2.0), given, "minmax")
     kept_ranges(tmp_path, "digest", net(), given, "percentile")
-    assert len(asked) == 4
+    assert len(collected) == 4
 
 
 def test_int4_holds_blocks_of_weights_and_computes_about_the_same():
-    content, _ = to_int4(net(), "onnxruntime", feeds())
-    weights = parse(content).graph.initializer
+    changed, _ = awq_int4(net(), "onnxruntime", feeds())
+    weights = changed.weights.values()
     assert sum(weight.data_type in (TensorProto.INT4, TensorProto.UINT4) for weight in weights) >= len(FIXED)
-    assert compare_stage(net(), content, feeds()).sqnr_db > 12
+    assert compare_stage(net(), changed, feeds()).sqnr_db > 12
 
 
 def test_the_layer_that_harms_is_found_and_kept():
@@ -129,10 +153,10 @@ def test_the_layer_that_harms_is_found_and_kept():
     low, high = ranges["n2"]
     ranges["n2"] = (low * 30, high * 30)  # what feeds `up` gets 30 times coarser steps
 
-    def alone(name: str) -> bytes:
-        return to_int8(net(), ranges, "onnxruntime", FIXED - {name})
+    def alone(name: str) -> Graph:
+        return Int8(ranges, "onnxruntime", FIXED - {name}).apply(net())
 
-    found = sensitivities(net(), sorted(FIXED), alone, feeds(), lambda done, of: None)
+    found = sensitivities(net(), sorted(FIXED), alone, feeds(), lambda done, total: None)
     assert found[0].node == "up"
     assert {one.node for one in found} == FIXED
     good = sum(one.noise for one in found[1:])
@@ -144,13 +168,13 @@ def test_the_layer_that_harms_is_found_and_kept():
 
 def test_norms_in_fp16_that_overflow_are_named():
     big = net(scale=1e6)  # beyond fp16, until the norm
-    broken = to_half(big, "fp16", also=["stream", "norm1"])
-    assert compare_stage(big, to_half(big, "fp16"), feeds()).cosine > 0.999
+    broken = Half("fp16", also=["stream", "norm1"]).apply(big)
+    assert compare_stage(big, Half("fp16").apply(big), feeds()).cosine > 0.999
     assert not compare_stage(big, broken, feeds()).finite
     layer = worst_layers(big, broken, feeds())[0]
     assert "stream" in layer.layer
     assert layer.added == float("inf")
-    only_norm = worst_layers(big, to_half(big, "fp16", also=["norm1"]), feeds())[0]
+    only_norm = worst_layers(big, Half("fp16", also=["norm1"]).apply(big), feeds())[0]
     assert only_norm.layer == "LayerNormalization norm1"
 
 
@@ -166,14 +190,14 @@ def test_norms_and_softmax_in_int8_are_named(name: str):
 def test_tensorrts_parser_takes_every_precision(precision: str):
     trt = pytest.importorskip("tensorrt_rtx")  # the same parser; it needs no GPU to parse
     if precision == "int8":
-        content = to_int8(net(), compute_ranges(net(), feeds(), "minmax"), "tensorrt")
+        changed = Int8(compute_ranges(net(), feeds(), "minmax"), "tensorrt").apply(net())
+    elif precision == "int4":
+        changed, _ = awq_int4(net(), "tensorrt", feeds())
     else:
-        content = (
-            to_int4(net(), "tensorrt", feeds())[0] if precision == "int4" else to_half(net(), precision)  # type: ignore[arg-type]
-        )
+        changed = Half(precision).apply(net())  # type: ignore[arg-type]
     logger = trt.Logger(trt.Logger.ERROR)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    parsed = parser.parse(content)
+    parsed = parser.parse(changed.content)
     assert parsed, [parser.get_error(i).desc() for i in range(parser.num_errors)]

@@ -16,12 +16,16 @@ from edge.errors import BundleRefused, UsageError
 from export.commands.build import check_machine
 from export.commands.export import main
 from export.gate.stages import compare_stage
-from export.graphs.edit import constant, finish, parse, raise_opset, values
-from export.measure.layer_times import floors_ms, measured_ms
+from export.graphs.edit import Draft, constant
+from export.graphs.graph import Graph, read_values
+from export.measure.layer_times import bounds_ms, measured_ms
 from export.measure.ranges import compute_ranges
 from export.planner.boards import BOARDS
-from export.precision.auto import Rung, choose, climb
-from export.precision.blocks import (
+from export.precision.choose import Rung, choose, climb
+from export.precision.int4 import Int4, awq_int4
+from export.precision.int8 import Int8
+from export.precision.mixed import LowPrecision, Mixed, quantizable
+from export.precision.quantizers.blocks import (
     INT4_CPU,
     INT4_TENSORRT,
     NVFP4,
@@ -31,11 +35,9 @@ from export.precision.blocks import (
     round_blocks,
     round_e2m1,
 )
-from export.precision.int8 import to_int4, to_int8
-from export.precision.mixed import Low, holds, to_mixed
-from export.precision.qdq import E4M3_MAX, Kind, insert_qdq, round_weight
-from export.precision.scaling import Scaler
-from export.precision.smoothing import aware, smooth
+from export.precision.quantizers.qdq import E4M3_MAX, Kind, insert_qdq, round_weight
+from export.precision.quantizers.scaling import ChannelScaler
+from export.precision.quantizers.smoothing import awq, smoothquant
 from tests.export.precision.precision_net import feeds, net
 
 FIXED = ["q", "k", "v", "up", "down"]
@@ -43,9 +45,9 @@ E2M1 = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 numbers = arrays(np.float32, (96, 3), elements=st.floats(-1e3, 1e3, width=32))
 
 
-def loud(width: int = 64) -> bytes:
+def loud() -> Graph:
     """The net with channels after its norms that are 50 times as loud as the others."""
-    model = parse(net())
+    model = net().model
     rng = np.random.default_rng(5)
     for node in model.graph.node:
         if node.op_type == "LayerNormalization":
@@ -54,7 +56,7 @@ def loud(width: int = 64) -> bytes:
             name = f"{node.name}_scale"
             model.graph.initializer.append(numpy_helper.from_array(scale, name))
             node.input[1] = name
-    return model.SerializeToString()
+    return Graph(model)
 
 
 def nearest(blocks: Blocks) -> Blocks:
@@ -110,9 +112,9 @@ def test_channels_are_within_a_step_of_what_they_stand_for(given_: np.ndarray, k
     ],
 )
 def test_constants_are_read_back_as_they_were_written(array: np.ndarray):
-    made = constant("one", array)
-    assert made.dims == list(np.shape(array))
-    found = values(made)
+    written = constant("one", array)
+    assert written.dims == list(np.shape(array))
+    found = read_values(written)
     assert found.dtype == array.dtype
     assert (found.astype(np.float32) == np.asarray(array, np.float32)).all()
 
@@ -128,37 +130,41 @@ def test_searched_scales_lose_less_than_the_nearest():
 
 @pytest.mark.parametrize("blocks", [INT4_CPU, NVFP4])
 def test_a_twin_of_blocks_computes_what_they_stand_for(blocks: Blocks):
-    twin = finish(insert_blocks(parse(net()), FIXED, blocks, rounded=True))
+    draft = Draft(net())
+    insert_blocks(draft, FIXED, blocks, rounded=True)
+    twin = draft.finish()
     assert compare_stage(net(), twin, feeds()).sqnr_db > 14
     if blocks is INT4_CPU:
-        real = finish(insert_blocks(parse(net()), FIXED, blocks))
+        real = Int4(FIXED, blocks).apply(net())
         assert compare_stage(real, twin, feeds()).sqnr_db > 35
 
 
 def test_awq_beats_plain_int4_on_loud_channels():
     names = ["q", "k", "v", "up"]
     plain = nearest(INT4_CPU)
-    rounded = finish(insert_blocks(parse(loud()), names, plain))
-    scaled, importance, changes = aware(loud(), names, INT4_CPU, feeds())
-    better = finish(insert_blocks(parse(scaled), names, INT4_CPU, importance))
-    assert compare_stage(loud(), scaled, feeds()).sqnr_db > 90, "an equivalent graph"
+    rounded = Int4(names, plain, fp16=False).apply(loud())
+    scaled = awq(loud(), names, INT4_CPU, feeds())
+    better = Int4(names, INT4_CPU, scaled.importance, fp16=False).apply(scaled.graph)
+    assert compare_stage(loud(), scaled.graph, feeds()).sqnr_db > 90, "an equivalent graph"
     gain_db = (
         compare_stage(loud(), better, feeds(24)[8:]).sqnr_db
         - compare_stage(loud(), rounded, feeds(24)[8:]).sqnr_db
     )
     assert gain_db > 3
-    assert all(change.after <= change.before for change in changes)
-    assert any(change.alpha and change.folded for change in changes)
+    assert all(change.after <= change.before for change in scaled.scalings)
+    assert any(change.alpha and change.folded for change in scaled.scalings)
 
 
 @pytest.mark.parametrize(("unsigned", "kind"), [(True, "uint8"), (False, "int8")])
 def test_smoothquant_beats_plain_int8_on_loud_channels(unsigned: bool, kind: Kind):
-    scaled, changes = smooth(loud(), FIXED, unsigned, feeds())
+    scaled, changes = smoothquant(loud(), FIXED, unsigned, feeds())
     assert {change.nodes for change in changes} >= {("q", "k", "v"), ("up",)}
     assert compare_stage(loud(), scaled, feeds()).sqnr_db > 90, "an equivalent graph"
 
-    def int8(graph: bytes) -> bytes:
-        return finish(insert_qdq(parse(graph), FIXED, kind, compute_ranges(graph, feeds(), "minmax")))
+    def int8(graph: Graph) -> Graph:
+        draft = Draft(graph)
+        insert_qdq(draft, FIXED, kind, compute_ranges(graph, feeds(), "minmax"))
+        return draft.finish()
 
     held_out = feeds(24)[8:]
     before, after = (compare_stage(loud(), int8(graph), held_out).sqnr_db for graph in (loud(), scaled))
@@ -166,64 +172,63 @@ def test_smoothquant_beats_plain_int8_on_loud_channels(unsigned: bool, kind: Kin
 
 
 def test_what_is_even_already_is_left_as_it_is():
-    flat = parse(net())
-    scaled, changes = smooth(flat.SerializeToString(), ["up"], True, feeds())
+    scaled, changes = smoothquant(net(), ["up"], True, feeds())
     assert not changes
-    assert parse(scaled) == flat
+    assert scaled.model == net().model
 
 
 def test_a_scale_goes_into_norms_linears_and_biases_and_else_into_a_product():
-    model = parse(net())
-    scaler = Scaler(model)
+    draft = Draft(net())
+    scaler = ChannelScaler(draft)
     groups = {group.nodes: group for group in scaler.groups(FIXED)}
     assert all(group.foldable for group in groups.values())
     rng = np.random.default_rng(3)
-    nodes = len(model.graph.node)
+    nodes = len(draft.model.graph.node)
     for group in groups.values():
         width = scaler.weights(group)[0].shape[0]
         scaler.divide(group, rng.uniform(0.1, 10, width).astype(np.float32))
-    assert len(model.graph.node) == nodes
-    assert compare_stage(net(), finish(model), feeds()).sqnr_db > 90
-    tapped = parse(net())
-    tapped.graph.output.append(helper.make_tensor_value_info("n2", 1, [1, 6, 32]))  # is to stay what it is
-    scaler = Scaler(tapped)
+    assert len(draft.model.graph.node) == nodes
+    assert compare_stage(net(), draft.finish(), feeds()).sqnr_db > 90
+    tapped = Draft(net())
+    tapped.model.graph.output.append(helper.make_tensor_value_info("n2", 1, [1, 6, 32]))  # must stay
+    scaler = ChannelScaler(tapped)
     (group,) = scaler.groups(["up"])
     assert not group.foldable
     scaler.divide(group, rng.uniform(0.1, 10, 32).astype(np.float32))
-    assert len(tapped.graph.node) == nodes + 1
-    assert compare_stage(net(), finish(tapped), feeds()).sqnr_db > 90
+    assert len(tapped.model.graph.node) == nodes + 1
+    assert compare_stage(net(), tapped.finish(), feeds()).sqnr_db > 90
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp8", "nvfp4"])
-def test_twins_of_mixed_graphs_come_near_the_fp32_one(kind: Low):
+def test_twins_of_mixed_graphs_come_near_the_fp32_one(kind: LowPrecision):
     ranges = compute_ranges(net(), feeds(), "minmax")
-    low: dict[str, Low] = dict.fromkeys(holds(net(), kind), kind)
+    low: dict[str, LowPrecision] = dict.fromkeys(quantizable(net(), kind), kind)
     assert list(low) == FIXED
     least_db = {"int8": 35, "fp8": 24, "nvfp4": 12}[kind]
-    twin = to_mixed(net(), low, ranges, rounded=True)
+    twin = Mixed(low, ranges).twin.apply(net())
     assert least_db < compare_stage(net(), twin, feeds()).sqnr_db < least_db + 12
 
 
 def test_mixed_graphs_lack_no_range():
     with pytest.raises(KeyError):
-        to_mixed(net(), {"up": "fp8"}, {"other": (0.0, 1.0)})
-    assert to_mixed(net(), {"up": "nvfp4", "down": "int4"}, {}, weight_only=True)
+        Mixed({"up": "fp8"}, {"other": (0.0, 1.0)}).apply(net())
+    Mixed({"up": "nvfp4", "down": "int4"}, {}, weight_only=True).apply(net())
 
 
 def test_operators_that_mean_something_else_later_are_refused():
-    model = parse(net())
-    model.graph.node[0].op_type = "GridSample"
+    draft = Draft(net())
+    draft.model.graph.node[0].op_type = "GridSample"
     with pytest.raises(ValueError, match="GridSample"):
-        raise_opset(model, 21)
+        draft.raise_opset(21)
 
 
 def test_a_weight_that_two_products_share_is_rounded_once():
-    model = parse(net())
-    for node in model.graph.node:
+    shared = net()
+    for node in shared.model.graph.node:
         if node.name in "kv":
             node.input[1] = "w_q"
-    ranges = compute_ranges(model.SerializeToString(), feeds(), "minmax")
-    graph = parse(to_int8(model.SerializeToString(), ranges, "tensorrt")).graph
+    ranges = compute_ranges(shared, feeds(), "minmax")
+    graph = Int8(ranges, "tensorrt").apply(shared).model.graph
     made = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
     read = {node.input[1] for node in graph.node if node.name in FIXED}
     assert len(read) == 3
@@ -232,10 +237,10 @@ def test_a_weight_that_two_products_share_is_rounded_once():
 
 
 def test_int4_for_tensorrt_has_blocks_of_64_and_no_scale_below_0():
-    graph = parse(to_int4(net(), "tensorrt", feeds())[0]).graph
-    weights = {weight.name: values(weight) for weight in graph.initializer}
+    changed, _ = awq_int4(net(), "tensorrt", feeds())
+    weights = {name: read_values(weight) for name, weight in changed.weights.items()}
     (node,) = (
-        node for node in graph.node if node.op_type == "DequantizeLinear"
+        node for node in changed.model.graph.node if node.op_type == "DequantizeLinear"
     )  # `down` alone has 64 inputs
     (block,) = (a.i for a in node.attribute if a.name == "block_size")
     assert block == 64
@@ -285,14 +290,14 @@ def test_what_is_chosen_stays_in_the_budget(layers: list[tuple[float, float, flo
 
 def test_times_are_of_each_product():
     ranges = compute_ranges(net(), feeds(), "minmax")
-    files = {"fp32": net(), "int8": to_int8(net(), ranges, "onnxruntime")}
+    files = {"fp32": net(), "int8": Int8(ranges, "onnxruntime").apply(net())}
     found = measured_ms(net(), files, feeds())
     assert all(set(times) == set(FIXED) and min(times.values()) > 0 for times in found.values())
 
 
-def test_floors_are_of_a_boards_memory_and_tensor_cores():
+def test_bounds_are_of_a_boards_memory_and_tensor_cores():
     board = BOARDS["orin-nano"]
-    found = floors_ms(net(), ("fp16", "int8", "int4"), board)
+    found = bounds_ms(net(), ("fp16", "int8", "int4"), board)
     assert found["fp16"]["up"] == pytest.approx(
         1e3 * (2 * 32 * 64 + 2 * (6 * 32 + 6 * 64)) / board.bandwidth_bytes_s
     )
@@ -341,7 +346,7 @@ def test_a_bundle_in_fp8_is_not_built_on_an_orin(tiny_bundle: Path):
     }
     bundle = make_bundle(base.manifest.model_copy(update={"graphs": infos}), dict(base.contents))
     with pytest.raises(
-        BundleRefused, match=r"prefill of '.*' is fp8, this machine's SM 87 has none .*SM 89"
+        BundleRefused, match=r"prefill of '.*' is fp8, which needs SM 89 .*has SM 87"
     ) as refusal:
         check_machine(bundle, "87")
     assert refusal.value.exit_code == 6

@@ -1,5 +1,8 @@
-"""Our graphs in NVIDIA's own parser and builder. TensorRT itself can't be had from PyPI; TensorRT-RTX has the
-same Python API, is strongly typed too, and builds for a GPU that is not there. Nothing runs here."""
+"""Our graphs in NVIDIA's own parser and builder.
+
+TensorRT itself can't be had from PyPI; TensorRT-RTX has the same Python API, is strongly typed too, and
+builds for a GPU that is not there. Nothing runs here.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +14,9 @@ from onnx import TensorProto, helper
 from edge.bundle.bundle import load_bundle
 from edge.errors import BundleRefused, HardwareMissing
 from export.measure.ranges import compute_ranges
-from export.precision.mixed import Low, holds, to_mixed
+from export.precision.mixed import LowPrecision, Mixed, quantizable
 from export.tensorrt.layers import Layer, count_types
-from export.tensorrt.plans import Place, Plan, build_plan
+from export.tensorrt.plans import Plan, PlanTarget, build_plan
 from sim.bundles import default
 from tests.export.precision.precision_net import feeds, net
 from tests.export.tensorrt.rtx import RTX, fp8_matmul, graph, int4_matmul, int8_matmul, node_named, retyped
@@ -118,9 +121,9 @@ def test_a_plan_is_built_once_for_each_place(kept: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("export.tensorrt.plans._build", lambda *_: pytest.fail("built again"))
     assert build_plan("product", onnx, RTX, kept) == first
     for other in (
-        Place("87", "none", "tensorrt_rtx", "SM86"),
-        Place("86", "L4T 36.4.3", "tensorrt_rtx", "SM86"),
-        Place("86", "none", "tensorrt_rtx", "SM75"),
+        PlanTarget("87", "none", "tensorrt_rtx", "SM86"),
+        PlanTarget("86", "L4T 36.4.3", "tensorrt_rtx", "SM86"),
+        PlanTarget("86", "none", "tensorrt_rtx", "SM75"),
     ):
         with pytest.raises(pytest.fail.Exception, match="built again"):
             build_plan("product", onnx, other, kept)
@@ -149,7 +152,7 @@ def test_too_little_memory_is_told_before(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_machine_without_the_module_is_told_what_to_install(tmp_path: Path):
     with pytest.raises(HardwareMissing) as refusal:
-        build_plan("product", b"", Place("87", "none", "no_such_tensorrt"), tmp_path)
+        build_plan("product", b"", PlanTarget("87", "none", "no_such_tensorrt"), tmp_path)
     assert refusal.value.exit_code == 5
     assert "JetPack" in refusal.value.hint
 
@@ -180,7 +183,7 @@ def test_a_child_that_dies_is_told(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:.")
     with pytest.raises(error, match=says):
-        build_plan("head", b"", Place("87", "none", "dying_tensorrt"), tmp_path)
+        build_plan("head", b"", PlanTarget("87", "none", "dying_tensorrt"), tmp_path)
     assert not list(tmp_path.glob("*.plan"))
 
 
@@ -196,10 +199,11 @@ MIXED = [  # precision, whether only weights are in it, the GPU, and what a prod
 
 @pytest.mark.parametrize(("kind", "weight_only", "gpu", "inputs"), MIXED)
 def test_mixed_graphs_build_with_their_types(
-    kind: Low, weight_only: bool, gpu: str, inputs: tuple[str, str], kept: Path
+    kind: LowPrecision, weight_only: bool, gpu: str, inputs: tuple[str, str], kept: Path
 ):
-    low: dict[str, Low] = dict.fromkeys(holds(net(), kind), kind)
-    content = to_mixed(net(), low, compute_ranges(net(), feeds(), "minmax"), weight_only)
+    low: dict[str, LowPrecision] = dict.fromkeys(quantizable(net(), kind), kind)
+    mixed = Mixed(low, compute_ranges(net(), feeds(), "minmax"), weight_only=weight_only)
+    content = mixed.apply(net()).content
     plan = build_plan("block", content, replace(RTX, compute_capability=gpu), kept)
     plan.check("block")
     found = {layer.name: layer for layer in products(plan)}
@@ -212,15 +216,15 @@ def test_mixed_graphs_build_with_their_types(
 
 
 def test_a_graph_of_several_precisions_builds(kept: Path):
-    low: dict[str, Low] = {"q": "nvfp4", "k": "fp8", "v": "int8", "down": "int4"}
-    content = to_mixed(net(), low, compute_ranges(net(), feeds(), "minmax"))
+    low: dict[str, LowPrecision] = {"q": "nvfp4", "k": "fp8", "v": "int8", "down": "int4"}
+    content = Mixed(low, compute_ranges(net(), feeds(), "minmax")).apply(net()).content
     plan = build_plan("block", content, replace(RTX, compute_capability="SM120"), kept)
     found = {layer.name: layer.inputs[1] for layer in products(plan)}
     assert [found[name] for name in ("q", "k", "v", "down", "up")] == ["fp4", "fp8", "int8", "int4", "fp16"]
 
 
 @pytest.mark.parametrize(("kind", "gpu"), [("fp8", "SM86"), ("nvfp4", "SM89")])
-def test_gpus_without_a_precision_refuse_its_graphs(kind: Low, gpu: str, kept: Path):
-    content = to_mixed(net(), {"up": kind}, compute_ranges(net(), feeds(), "minmax"))
+def test_gpus_without_a_precision_refuse_its_graphs(kind: LowPrecision, gpu: str, kept: Path):
+    content = Mixed({"up": kind}, compute_ranges(net(), feeds(), "minmax")).apply(net()).content
     with pytest.raises(BundleRefused, match=r"(?i)refuses the block graph: .*fp[48]"):
         build_plan("block", content, replace(RTX, compute_capability=gpu), kept)

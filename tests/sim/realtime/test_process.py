@@ -318,6 +318,7 @@ def test_ctrl_c_stops_the_robot_first(number: signal.Signals, tmp_path: Path, ti
     assert len(ramp) > 3
     summary = run.summary()
     assert (summary["outcome"], summary["reason"]) == ("stopped", number.name)
+    assert summary["cause"] == "interrupted"
     assert summary["truth"]["nearest"] == "red cup"
     assert not any(alive(pid) for pid in pids.values())
 

@@ -80,7 +80,7 @@ def spoil_frame(number: int, **arrays: Any) -> Callable[[Path], None]:
         (lambda p: annotate(p, [1, 2]), r"holds no annotations of CALVIN"),
         (lambda p: annotate(p, print), r"wants builtins.print, which no annotation needs"),
         (lambda p: (p / "lang_annotations/auto_lang_ann.npy").unlink(), r"auto_lang_ann.npy can't be read"),
-        (shutil.rmtree, r"is no split of CALVIN: No such file"),
+        (shutil.rmtree, r"is not a split of CALVIN: No such file"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_calvin_split_is_named(

@@ -117,7 +117,7 @@ def test_frames_encoded_once_are_those_that_there_are(
         batch = task.batch(range(task.train), [np.random.default_rng(0)] * task.train)
         inputs, _ = move(batch, torch.device("cpu"), trainer.processing.image)
         with torch.no_grad():
-            seen = trainer.policy.eval().fusion.images(inputs)[-1].tokens
+            seen = trainer.policy.eval().fusion.encoded_images(inputs)[-1].tokens
         tokens.append(seen.float().flatten(0, -3))
     assert tokens[0].shape == tokens[1].shape
     assert (tokens[0] - tokens[1]).abs().max() < 2e-3 * tokens[0].abs().max()
@@ -134,7 +134,7 @@ def test_an_encoded_frame_is_never_taken_for_another(
     windows = Windows(task.source, 1, 1, episodes=task.episodes)
     assert encoder.shape[0] == len(windows)
     for n in range(len(windows)):
-        episode, frame = windows.place(n)
+        episode, frame = windows.locate(n)
         assert rows[episode][frame] == n
     lost = [(0, 7), (1, 3)]
     assert all(rows[e][t] == -1 for e, t in lost if e in rows) and 2 not in rows

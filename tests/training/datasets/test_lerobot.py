@@ -130,7 +130,7 @@ def test_pictures_kept_as_video_are_read(copy: Path, codec: str) -> None:
 def test_a_dataset_that_does_not_say_where_its_videos_are_is_refused(copy: Path) -> None:
     to_video(copy, "h264")
     change_info(copy, video_path=None)
-    with pytest.raises(UsageError, match=r"info\.json: video_path None names no file"):
+    with pytest.raises(UsageError, match=r"info\.json: video_path None does not name a file"):
         LeRobotSource(copy)
     table = pq.read_table(copy / EPISODES)
     pq.write_table(table.drop_columns(["videos/observation.images.front/from_timestamp"]), copy / EPISODES)
@@ -201,7 +201,7 @@ def put(row: int, key: str, value: Any) -> Callable[[Path], None]:
             lambda path: pq.write_table(pq.read_table(path / DATA).drop_columns(["action"]), path / DATA),
             r"file-000.parquet: it has no column 'action'",
         ),
-        (lambda path: change_info(path, data_path="data/{episode_chunk}"), r"data_path .* names no file"),
+        (lambda path: change_info(path, data_path="data/{episode_chunk}"), r"data_path .* does not name"),
         (put(5, "task_index", 7), r"episode 1: task 1, 7 is not one task of .*tasks.parquet"),
         (lambda path: (path / DATA).unlink(), r"file-000.parquet is missing"),
         (lambda path: (path / DATA).write_bytes(b"PAR1"), r"file-000.parquet can't be read"),
@@ -212,7 +212,7 @@ def put(row: int, key: str, value: Any) -> Callable[[Path], None]:
         (lambda path: (path / EPISODES).write_bytes(b"PAR1"), r"episodes/.*file-000.parquet can't be read"),
         (lambda path: change_info(path, features={"action": {}}), r"info.json does not describe"),
         (lambda path: (path / "meta/info.json").write_text("{"), r"info.json does not describe"),
-        (lambda path: (path / "meta/info.json").unlink(), r"is no LeRobotDataset: .*No such file"),
+        (lambda path: (path / "meta/info.json").unlink(), r"is not a LeRobotDataset: .*No such file"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_file_and_episode(
@@ -225,7 +225,7 @@ def test_what_is_wrong_is_named_with_file_and_episode(
 
 def test_an_unreadable_picture_is_named(copy: Path) -> None:
     put(4, "observation.images.front", {"bytes": b"no picture", "path": None})(copy)
-    with pytest.raises(UsageError, match=r"episode 1, frame 1: no readable picture"):
+    with pytest.raises(UsageError, match=r"episode 1, frame 1: the image can't be read"):
         LeRobotSource(copy).images(1, [0, 1])
 
 

@@ -112,10 +112,15 @@ def test_other_keys_are_listed_and_can_be_chosen(copy: Path) -> None:
     there = r"info\.json: no feature 'action' of numbers; it has 'state' \(2\), 'actions' \(1\)$"
     with pytest.raises(UsageError, match=there) as caught:
         opened(copy)
-    assert "`action_keys` of the source" in caught.value.hint
+    assert (
+        "set action_keys of this source" in caught.value.hint
+        and "`action_keys: [actions]`" in caught.value.hint
+    )
     with pytest.raises(UsageError, match=r"no feature 'observation\.state' of numbers; it has") as caught:
         opened(copy, state=("x",), action_keys=("actions",))
-    assert "`state_keys` of the source" in caught.value.hint
+    assert (
+        "set state_keys of this source" in caught.value.hint and "`state_keys: [state]`" in caught.value.hint
+    )
     source = opened(copy, action_keys=("actions",), state_keys=("state",))
     assert (source.state_names, source.action_names) == (("x", "y"), ("v",))
     np.testing.assert_array_equal(source.actions(1)[:, 0], [120, 121, 122, 123])

@@ -125,11 +125,9 @@ def test_what_is_no_video_or_too_short_is_named_with_its_frame(
     files: dict[str, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "no.mp4").write_bytes(b"no video" * 100)
-    with pytest.raises(UsageError, match=r"no\.mp4, frame 3: no readable video: Invalid data"):
+    with pytest.raises(UsageError, match=r"no\.mp4, frame 3: the video can't be read: Invalid data"):
         read(Videos(), tmp_path / "no.mp4", [3])
-    short = (
-        rf"frame {FRAMES}: the video has no picture at 2\.667 s; the nearest is at 2\.633 s \(limit 0\.017"
-    )
+    short = rf"frame {FRAMES}: the video has no frame at 2\.667 s; the nearest is at 2\.633 s \(limit 0\.017"
     with pytest.raises(UsageError, match=short):
         read(Videos(), files["h264"], [FRAMES])
 

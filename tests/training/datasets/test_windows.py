@@ -92,9 +92,9 @@ def test_rows_stay_inside_the_episode_and_masks_tell_which_are_real(
 def test_windows_number_every_frame_once(source: MadeUp, chosen: list[int]) -> None:
     windows = Windows(source, 1, 1, episodes=chosen)
     wanted = [(i, frame) for i in chosen for frame in range(LENGTHS[i])]
-    assert [windows.place(n) for n in range(len(windows))] == wanted
+    assert [windows.locate(n) for n in range(len(windows))] == wanted
     with pytest.raises(IndexError):
-        windows.place(len(windows))
+        windows.locate(len(windows))
 
 
 def with_bad(bad: set[int], length: int = 9) -> MadeUp:
@@ -120,7 +120,7 @@ def test_a_window_with_a_frame_that_can_not_be_used_drops_out(
             Windows(with_bad(bad), window, horizon, mode)
         return
     windows = Windows(with_bad(bad), window, horizon, mode)
-    assert [windows.place(n) for n in range(len(windows))] == [(0, frame) for frame in wanted]
+    assert [windows.locate(n) for n in range(len(windows))] == [(0, frame) for frame in wanted]
     assert windows.dropped == 9 - len(wanted)
 
 

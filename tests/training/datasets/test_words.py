@@ -51,7 +51,7 @@ def test_damaged_metadata_is_refused_by_line(folder: Path, text: str, message: s
 
 def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
     (folder / "a.png").write_text("no image")
-    with pytest.raises(UsageError, match=r"a\.png is no readable image"):
+    with pytest.raises(UsageError, match=r"a\.png is not a readable image"):
         WordsFolder(folder).image(0)
     (folder / "metadata.jsonl").unlink()
     with pytest.raises(UsageError, match=r"cannot read .*metadata\.jsonl"):

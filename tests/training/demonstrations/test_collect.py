@@ -201,7 +201,7 @@ def test_a_file_that_has_grown_is_followed_by_another(
     [
         (["--target", "tiger"], "can't have a 'tiger'"),
         (["--noise", "1.5"], "not a number from 0 to 1"),
-        (["--rate-hz", "60"], "30 pictures a second"),
+        (["--rate-hz", "60"], "takes 30 frames per second"),
         (["--height", "999"], "not between 8 and the camera's 240"),
         (["--episodes", "0"], "above 0"),
     ],

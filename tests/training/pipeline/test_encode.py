@@ -171,7 +171,7 @@ def test_a_run_that_was_killed_goes_on_exactly_and_encodes_nothing_again(
         run(Trainer.open(parted), killed)
     trainer = Trainer.open(parted.model_copy(update={"workers": 1}), resume=True)
     monkeypatch.setattr(FrameEncoder, "_fill", no_pictures)
-    monkeypatch.setattr(LeRobotSource, "pictures", no_pictures)
+    monkeypatch.setattr(LeRobotSource, "images", no_pictures)
     run(trainer)
     a, b = (load_policy(made.out / "last")[0].state_dict() for made in (whole, parted))
     assert all(torch.equal(a[name], b[name]) for name in a)
@@ -216,14 +216,14 @@ def test_a_disk_without_room_is_told_how_much_is_needed(
 @pytest.mark.parametrize(
     ("once", "changes", "message"),
     [
-        ("pictures", {"augmentation": {"shift_px": 2}}, "augmentation changes the pictures"),
-        ("pictures", {"backbone__trainable": "full"}, "full trains what encodes the pictures"),
-        ("pictures", {"policy__history": "video"}, "a clip's pictures are encoded together"),
+        ("pictures", {"augmentation": {"shift_px": 2}}, "augmentation changes the images"),
+        ("pictures", {"backbone__trainable": "full"}, "full trains what encodes the images"),
+        ("pictures", {"policy__history": "video"}, "a clip's images are encoded together"),
         ("steps", {"backbone__trainable": "lora"}, "trainable must be frozen"),
-        ("steps", {"policy__history": "pre"}, "a head that comes after the backbone"),
-        ("steps", {"policy__head": {"kind": "discrete"}}, "a head that comes after the backbone"),
+        ("steps", {"policy__history": "pre"}, "a head behind the backbone"),
+        ("steps", {"policy__head": {"kind": "discrete"}}, "a head behind the backbone"),
         ("steps", {"sources__w": {"kind": "words", "path": "x"}}, "sources of kind words"),
-        ("steps", {}, "the action token must have learnt before"),
+        ("steps", {}, "the action token must be trained already"),
     ],
 )
 def test_what_can_not_be_encoded_once_is_refused(

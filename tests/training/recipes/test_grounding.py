@@ -63,13 +63,13 @@ def test_a_perfect_answer_costs_nothing_and_a_wrong_one_does() -> None:
     logits = torch.full((1, 10, 1068), -30.0)
     bins = torch.arange(1024)
     for i in range(4):
-        where = batch.place[0, i] * 1023
-        logits[0, i, encoder.first_place :] = -0.5 * ((bins - where) / 4.0) ** 2
+        where = batch.location[0, i] * 1023
+        logits[0, i, encoder.first_location :] = -0.5 * ((bins - where) / 4.0) ** 2
     for i in range(4, 6):
         logits[0, i, batch.answer[0, i]] = 30.0
-    tokens, l1 = answer_loss(logits, batch, encoder.first_place, 4.0)
+    tokens, l1 = answer_loss(logits, batch, encoder.first_location, 4.0)
     assert tokens < 1e-3 and l1 < 1e-3
-    tokens, l1 = answer_loss(logits.roll(200, -1), batch, encoder.first_place, 4.0)
+    tokens, l1 = answer_loss(logits.roll(200, -1), batch, encoder.first_location, 4.0)
     assert tokens > 1 and l1 > 0.1
 
 
@@ -81,8 +81,8 @@ def test_presence_is_decided_by_all_places_together_and_captions_do_not_count() 
     logits = torch.zeros(3, 10, 1068)
     logits[:, 0, none] = 6.0  # above any single place, below the 1024 of them together: log 1024 = 6.9
     caption = GroundingQuestion("caption en", "red cup")
-    sure = presence_loss(logits, encoder.batch([there, there, caption]), encoder.first_place, none)
-    wrong = presence_loss(logits, encoder.batch([absent, absent, caption]), encoder.first_place, none)
+    sure = presence_loss(logits, encoder.batch([there, there, caption]), encoder.first_location, none)
+    wrong = presence_loss(logits, encoder.batch([absent, absent, caption]), encoder.first_location, none)
     odds = np.log(1024) - 6
     assert sure.item() == pytest.approx(np.log1p(np.exp(-odds)), rel=1e-4)
     assert wrong.item() == pytest.approx(np.log1p(np.exp(odds)), rel=1e-4)

@@ -10,28 +10,31 @@ from dataclasses import dataclass
 
 import ml_dtypes
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
-from export.graphs.edit import constant, fixed_products, raise_opset, swap_constant, values
-from export.precision.qdq import E4M3, E4M3_MAX, channel_axis, safe_scale
+from export.graphs.edit import Draft
+from export.graphs.graph import fixed_products
+from export.precision.quantizers.qdq import E4M3, E4M3_MAX, channel_axis, safe_scale
 
 E2M1 = np.dtype(ml_dtypes.float4_e2m1fn)
 E2M1_MAX = 6.0
 LEAST_E4M3 = 2.0**-9  # above 0
 _CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)  # shares of a block's largest number that are still held
 _CHUNK = 1 << 20  # numbers that are searched at once
+# Codes (K, N), scales of the blocks (ceil(K / size), N), and a scale of all ().
+Coded = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """A way to hold weights."""
+    """A way to hold weights in blocks of numbers that share a scale."""
 
     dtype: np.dtype
     size: int  # numbers that share a scale
-    most: float  # that the largest number of a block becomes
-    clips: tuple[float, ...]  # shares of the largest number that are tried as such
+    most: float  # the largest code
+    clips: tuple[float, ...]  # shares of the block's largest number that are tried as the largest code
     round: Callable[[np.ndarray], np.ndarray]  # to the nearest number of the type
-    opset: int  # the first that has it
+    opset: int  # the first that has the type
     signed: bool = False  # scales may be below 0, which makes use of -8; a clip below 0 turns the sign
     two_scales: bool = False  # E4M3 for a block, and fp32 for all
     transposed: bool = False  # the input channels are the last axis in the file
@@ -39,46 +42,47 @@ class Blocks:
 
 
 def round_int4(numbers: np.ndarray) -> np.ndarray:
-    """To whole numbers from -8 to 7."""
+    """Round to whole numbers from -8 to 7."""
     return np.clip(np.rint(numbers), -8, 7)
 
 
 def round_e2m1(numbers: np.ndarray) -> np.ndarray:
-    """To 0, 0.5, 1, 1.5, 2, 3, 4, 6 or their negatives, of two as near the even mantissa."""
+    """Round to 0, 0.5, 1, 1.5, 2, 3, 4, 6 or their negatives; of two as near to the even mantissa."""
     size = np.abs(numbers)
     step = np.where(size < 2, np.float32(0.5), np.where(size < 4, np.float32(1), np.float32(2)))
     return np.clip(np.rint(numbers / step) * step, -E2M1_MAX, E2M1_MAX)
 
 
 _INT4 = np.dtype(ml_dtypes.int4)
-# Of a size that ONNX Runtime's CPU kernel is fastest with.
+# ONNX Runtime's CPU kernel is fastest with blocks of 32.
 INT4_CPU = Blocks(_INT4, 32, 8.0, (*_CLIPS, *(-c for c in _CLIPS)), round_int4, 21, signed=True, partial=True)
 # TensorRT documents blocks of 64 and 128, and its parser refuses scales below 0.
 INT4_TENSORRT = Blocks(_INT4, 64, 7.0, (*_CLIPS, 0.875), round_int4, 21)
-# As nvidia-modelopt writes it.
+# Blocks as nvidia-modelopt writes them.
 NVFP4 = Blocks(E2M1, 16, E2M1_MAX, (*_CLIPS, 1.5), round_e2m1, 23, two_scales=True, transposed=True)
 
 
 def fits(node: NodeProto, weight: TensorProto, blocks: Blocks) -> bool:
-    """Whether a product's weight can be held so."""
+    """Return True if a product's weight can be held in such blocks."""
     if len(weight.dims) != 2:
         return False
     return blocks.partial or weight.dims[1 - channel_axis(node) % 2] % blocks.size == 0
 
 
 def insert_blocks(
-    model: ModelProto,
+    draft: Draft,
     names: Collection[str],
     blocks: Blocks,
     importance: Mapping[str, np.ndarray] | None = None,
     rounded: bool = False,
-) -> ModelProto:
-    """The same model with the weights of these products, by node name, in blocks, where they fit.
+) -> None:
+    """Put the weights of these products of a draft, by node name, into blocks if they fit.
 
-    `importance` (K,) of what goes into a product, by the tensor's name, weights the error that is searched
-    for. `rounded` puts the numbers that the blocks stand for in their place, for a machine without the type.
+    `importance` (K,) of a product's input channels, by the input's name, weights the error in the search of
+    scales. `rounded` writes the numbers that the blocks stand for, for a machine without the type.
     """
-    raise_opset(model, blocks.opset)
+    draft.raise_opset(blocks.opset)
+    model = draft.model
     initializers = {weight.name: weight for weight in model.graph.initializer}
     copies: dict[tuple[str, int], str] = {}
     nodes: list[NodeProto] = []
@@ -88,36 +92,28 @@ def insert_blocks(
             continue
         key = weight.name, axis
         if key not in copies:
-            numbers = values(weight) if axis == 0 else values(weight).T
-            codes, scales, scale = round_blocks(numbers, blocks, (importance or {}).get(node.input[0]))
+            numbers = draft.values(weight) if axis == 0 else draft.values(weight).T
+            coded = round_blocks(numbers, blocks, (importance or {}).get(node.input[0]))
             copies[key] = f"{weight.name}_{axis}_{blocks.dtype.name}"
             if rounded:
-                made = restore(codes, scales, scale, blocks).astype(numbers.dtype)
-                model.graph.initializer.append(constant(copies[key], made if axis == 0 else made.T))
+                whole = restore(*coded, blocks).astype(numbers.dtype)
+                draft.add_constant(copies[key], whole if axis == 0 else whole.T)
             else:
-                parts, made_by = _write(copies[key], axis, weight.data_type, codes, scales, scale, blocks)
-                model.graph.initializer.extend(parts)
-                nodes.extend(made_by)
-        swap_constant(model, node, copies[key])
-    nodes.extend(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return model
+                nodes += _write(draft, copies[key], axis, weight.data_type, coded, blocks)
+        draft.swap_constant(node, copies[key])
+    draft.replace_nodes([*nodes, *model.graph.node])
 
 
-def _write(
-    name: str, axis: int, kind: int, codes: np.ndarray, scales: np.ndarray, scale: np.ndarray, blocks: Blocks
-) -> tuple[list[TensorProto], list[NodeProto]]:
-    """Constants and nodes that give out the weight in the ONNX type `kind`, input channels along `axis`."""
+def _write(draft: Draft, name: str, axis: int, kind: int, coded: Coded, blocks: Blocks) -> list[NodeProto]:
+    """Nodes that give out the weight in the ONNX type `kind`, input channels along `axis`."""
     turned = axis == 1 or blocks.transposed
-    parts = [
-        constant(f"{name}_codes", codes.T if turned else codes),
-        constant(f"{name}_scales", scales.T if turned else scales),
-    ]
+    codes, scales, scale = coded
+    draft.add_constant(f"{name}_codes", codes.T if turned else codes)
+    draft.add_constant(f"{name}_scales", scales.T if turned else scales)
     nodes: list[NodeProto] = []
     block_scales = f"{name}_scales"
     if blocks.two_scales:
-        parts.append(constant(f"{name}_scale", scale))
+        draft.add_constant(f"{name}_scale", scale)
         block_scales = f"{name}_wide_scales"
         inputs = [f"{name}_scales", f"{name}_scale"]
         nodes.append(
@@ -140,13 +136,11 @@ def _write(
     )
     if whole != name:
         nodes.append(helper.make_node("Transpose", [whole], [name], f"{name}_turn", perm=[1, 0]))
-    return parts, nodes
+    return nodes
 
 
-def round_blocks(
-    numbers: np.ndarray, blocks: Blocks, importance: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes (K, N) of numbers (K, N), the scales of blocks (ceil(K / size), N), and the scale of all ().
+def round_blocks(numbers: np.ndarray, blocks: Blocks, importance: np.ndarray | None = None) -> Coded:
+    """Return the codes and scales of numbers (K, N).
 
     Of the clips, each block takes the one whose squared error is least, weighted by `importance` (K,).
     """
@@ -197,7 +191,7 @@ def _search(
 
 
 def restore(codes: np.ndarray, scales: np.ndarray, scale: np.ndarray, blocks: Blocks) -> np.ndarray:
-    """The fp32 numbers (K, N) that blocks stand for."""
+    """Return the fp32 numbers (K, N) that blocks stand for."""
     wide = np.repeat(scales.astype(np.float32) * scale, blocks.size, axis=0)[: len(codes)]
     return codes.astype(np.float32) * wide
 

@@ -8,46 +8,48 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 
-from export.graphs.edit import constant, fixed_products, raise_opset
+from export.graphs.edit import Draft
+from export.graphs.graph import fixed_products
 from export.measure.ranges import Ranges
-from export.precision.blocks import E2M1_MAX, LEAST_E4M3, NVFP4
-from export.precision.qdq import E4M3_MAX, safe_scale
+from export.precision.quantizers.blocks import E2M1_MAX, LEAST_E4M3, NVFP4
+from export.precision.quantizers.qdq import E4M3_MAX, safe_scale
 
 _DOMAIN = "trt"
 
 
-def insert_dynamic(
-    model: ModelProto, names: Collection[str], ranges: Ranges, rounded: bool = False
-) -> ModelProto:
-    """The same model with what goes into these products, by node name, in NVFP4. With `rounded` it is the
-    twin that ONNX Runtime's CPU can compute, of fp32 numbers. Raises KeyError where a range lacks."""
-    raise_opset(model, NVFP4.opset)
+def insert_dynamic(draft: Draft, names: Collection[str], ranges: Ranges, rounded: bool = False) -> None:
+    """Put the inputs of these products of a draft, by node name, into NVFP4.
+
+    With `rounded` it writes the twin that ONNX Runtime's CPU can compute, of fp32 numbers. Raises KeyError
+    if a range is missing.
+    """
+    draft.raise_opset(NVFP4.opset)
+    model = draft.model
     if not rounded:
         model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     dtypes = {
         weight.name: helper.tensor_dtype_to_np_dtype(weight.data_type) for weight in model.graph.initializer
     }
     chosen = {node.name: dtypes[node.input[1]] for node in fixed_products(model) if node.name in names}
-    add = _Nodes()
-    made: dict[str, str] = {}
+    add = _NodeList()
+    copies: dict[str, str] = {}
     for node in model.graph.node:
         if node.name in chosen:
             name = node.input[0]
-            if name not in made:
+            if name not in copies:
                 scale = safe_scale(max(map(abs, ranges[name])), E2M1_MAX * E4M3_MAX)
-                made[name] = (_round if rounded else _quantize)(add, name, scale, chosen[node.name])
-            node.input[0] = made[name]
+                copies[name] = (_round if rounded else _quantize)(add, name, scale, chosen[node.name])
+            node.input[0] = copies[name]
         add.nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(add.nodes)
-    model.graph.initializer.extend(constant(name, array) for name, array in add.constants.items())
-    return model
+    draft.replace_nodes(add.nodes)
+    for name, array in add.constants.items():
+        draft.add_constant(name, array)
 
 
-class _Nodes:
-    """Nodes and constants in the making."""
+class _NodeList:
+    """New nodes and constants, before they go into the draft."""
 
     def __init__(self) -> None:
         self.nodes: list[NodeProto] = []
@@ -62,8 +64,8 @@ class _Nodes:
         return output
 
 
-def _quantize(add: _Nodes, name: str, scale: np.ndarray, dtype: np.dtype) -> str:
-    # The scale of all is fp32 whatever the activations are: it may be below what fp16 holds.
+def _quantize(add: _NodeList, name: str, scale: np.ndarray, dtype: np.dtype) -> str:
+    # The scale of all blocks is fp32 whatever the activations are: fp16 may not hold it.
     at = f"{name}_nvfp4"
     s = add.constant(f"{at}_scale", scale)
     codes, scales = f"{at}_e2m1", f"{at}_scales"
@@ -86,8 +88,8 @@ def _quantize(add: _Nodes, name: str, scale: np.ndarray, dtype: np.dtype) -> str
     return add("DequantizeLinear", [codes, wide], f"{at}_restored", axis=-1, block_size=NVFP4.size)
 
 
-def _round(add: _Nodes, name: str, scale: np.ndarray, _: np.dtype) -> str:
-    """The same in operators of ONNX."""
+def _round(add: _NodeList, name: str, scale: np.ndarray, _: np.dtype) -> str:
+    """Do the same with operators that ONNX itself has."""
     at = f"{name}_nvfp4"
     number = {
         value: add.constant(f"{at}_{word}", value)

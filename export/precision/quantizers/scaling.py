@@ -1,32 +1,36 @@
-"""Equivalent graphs: channels of what goes into products divided, and the products' weights multiplied, by
-the same numbers. Where a norm's weight or another linear comes before, the division goes into that."""
+"""Equivalent graphs: the input channels of products divided, and the products' weights multiplied.
+
+If a norm's weight or another linear layer comes before, the division goes into that.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper
+from onnx import NodeProto, helper
 
-from export.graphs.edit import constant, fixed_products, values
-from export.precision.qdq import channel_axis
+from export.graphs.edit import Draft
+from export.graphs.graph import fixed_products
+from export.precision.quantizers.qdq import channel_axis
 
 _NORMS = ("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization")
 
 
 @dataclass(frozen=True)
-class Group:
+class ProductGroup:
     """Products that read the same tensor (..., K)."""
 
     source: str
     nodes: tuple[str, ...]  # by name
-    foldable: bool  # the division can go into what comes before
+    foldable: bool  # the division can go into the nodes before
 
 
-class Scaler:
-    """Divides what goes into groups of a model's products, in place."""
+class ChannelScaler:
+    """Divides the inputs of groups of products in a draft."""
 
-    def __init__(self, model: ModelProto) -> None:
-        self.model = model
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        model = draft.model
         self._weights = {weight.name: weight for weight in model.graph.initializer}
         self._makers = {name: node for node in model.graph.node for name in node.output}
         self._readers: dict[str, list[NodeProto]] = {}
@@ -35,27 +39,27 @@ class Scaler:
                 self._readers.setdefault(name, []).append(node)
         self._outputs = {value.name for value in model.graph.output}
 
-    def groups(self, names: Collection[str]) -> list[Group]:
-        """Of the MatMul and Gemm among these products, in their order."""
+    def groups(self, names: Collection[str]) -> list[ProductGroup]:
+        """Return the groups of the MatMul and Gemm among these products, in their order."""
         found: dict[str, list[NodeProto]] = {}
-        for node in fixed_products(self.model):
+        for node in fixed_products(self._draft.model):
             if node.name in names and node.op_type != "Conv" and self._is_own(node):
                 found.setdefault(node.input[0], []).append(node)
         return [
-            Group(source, tuple(n.name for n in nodes), self._path(source, len(nodes)) is not None)
+            ProductGroup(source, tuple(n.name for n in nodes), self._path(source, len(nodes)) is not None)
             for source, nodes in found.items()
         ]
 
     def _is_own(self, node: NodeProto) -> bool:
-        """Whether the weight is a matrix that nothing else reads."""
+        """Return True if the weight is a matrix that nothing else reads."""
         return len(self._weights[node.input[1]].dims) == 2 and len(self._readers[node.input[1]]) == 1
 
-    def weights(self, group: Group) -> list[np.ndarray]:
-        """Of its products, each (K, N)."""
+    def weights(self, group: ProductGroup) -> list[np.ndarray]:
+        """Return the weights of its products, each (K, N)."""
         return [self._matrix(node) for node in self._nodes(group)]
 
-    def divide(self, group: Group, by: np.ndarray) -> str:
-        """Divides what the group reads by (K,) above 0; the name of the tensor that it reads now."""
+    def divide(self, group: ProductGroup, by: np.ndarray) -> str:
+        """Divide what the group reads by (K,) above 0; returns the name of the tensor that it reads now."""
         for node in self._nodes(group):
             axis = 1 - channel_axis(node) % 2
             self._multiply(node, 1, by[:, None] if axis == 0 else by)
@@ -66,15 +70,15 @@ class Scaler:
             self._pass_on(node, 1 / by, last=node is path[-1])
         return self._rename(path)
 
-    def _nodes(self, group: Group) -> list[NodeProto]:
+    def _nodes(self, group: ProductGroup) -> list[NodeProto]:
         return [node for node in self._readers[group.source] if node.name in group.nodes]
 
     def _matrix(self, node: NodeProto) -> np.ndarray:
-        numbers = values(self._weights[node.input[1]])
+        numbers = self._draft.values(self._weights[node.input[1]])
         return numbers.T if channel_axis(node) == 0 else numbers
 
     def _path(self, name: str, readers: int = 1) -> list[NodeProto] | None:
-        """From the maker of a tensor back to the node whose constants take its scale; None: there is none."""
+        """Return the nodes from a tensor's maker back to the one whose constants take its scale, if any."""
         if name in self._outputs or len(self._readers.get(name, ())) != readers or name not in self._makers:
             return None
         node = self._makers[name]
@@ -100,8 +104,11 @@ class Scaler:
         return bool(dims) and dims[-1] > 1 and int(np.prod(dims)) == dims[-1]
 
     def _pass_on(self, node: NodeProto, by: np.ndarray, last: bool) -> None:
-        """Scales the constants of a node so that it gives out `by` times what it did: all of them in the last
-        of a path, a bias in the others, whose other input is scaled already."""
+        """Scale the constants of a node so that its output is `by` times what it was.
+
+        In the last node of a path these are all constants; in the others a bias, for their other input is
+        scaled already.
+        """
         if node.op_type in ("MatMul", "Gemm"):
             self._multiply(node, 1, by[:, None] if channel_axis(node) == 0 else by)
         elif last or node.op_type == "Add":
@@ -113,22 +120,21 @@ class Scaler:
             self._multiply(node, 2, by)
 
     def _multiply(self, node: NodeProto, index: int, by: np.ndarray) -> None:
-        """A product of a constant in its place, for this node alone."""
+        """Put a product in place of a constant, for this node alone."""
         old = self._weights[node.input[index]]
-        numbers = values(old)
+        numbers = self._draft.values(old)
         name = f"{old.name}_of_{node.name}"
-        new = constant(name, (numbers * by).astype(numbers.dtype))
+        scaled = (numbers * by).astype(numbers.dtype)
         self._readers[old.name].remove(node)
-        initializers = self.model.graph.initializer
+        initializers = self._draft.model.graph.initializer
         if not self._readers[old.name]:
             del initializers[[one.name for one in initializers].index(old.name)]
-        initializers.append(new)
-        self._weights[name] = initializers[-1]
+        self._weights[name] = self._draft.add_constant(name, scaled)
         self._readers[name] = [node]
         node.input[index] = name
 
     def _rename(self, path: list[NodeProto]) -> str:
-        """What was scaled gets another name, so that nobody compares it with what it was; the last one's."""
+        """Rename scaled tensors, so that nobody compares them with the old ones; returns the last name."""
         names: list[str] = []
         for node in path:
             old = node.output[0]
@@ -141,16 +147,17 @@ class Scaler:
             names.append(new)
         return names[0]
 
-    def _divide_by_node(self, group: Group, by: np.ndarray) -> str:
+    def _divide_by_node(self, group: ProductGroup, by: np.ndarray) -> str:
         new, factor = f"{group.source}_scaled", f"{group.source}_factor"
-        self.model.graph.initializer.append(constant(factor, (1 / by).astype(np.float32)))
+        self._draft.add_constant(factor, (1 / by).astype(np.float32))
         node = helper.make_node("Mul", [group.source, factor], [new], f"{new}_Mul")
         nodes = self._nodes(group)
-        place = min(list(self.model.graph.node).index(one) for one in nodes)
-        self.model.graph.node.insert(place, node)
+        graph = self._draft.model.graph
+        index = min(list(graph.node).index(one) for one in nodes)
+        graph.node.insert(index, node)
         for reader in nodes:
             reader.input[0] = new
         self._readers[group.source] = [one for one in self._readers[group.source] if one not in nodes]
-        self._readers[group.source].append(self.model.graph.node[place])
-        self._readers[new], self._makers[new] = nodes, self.model.graph.node[place]
+        self._readers[group.source].append(graph.node[index])
+        self._readers[new], self._makers[new] = nodes, graph.node[index]
         return new

@@ -1,0 +1,1 @@
+"""Quantizers put into graphs, weights in blocks, and channels made alike before that."""
