@@ -351,9 +351,11 @@ CAR = BaseSpec(drive=DriveKind.ACKERMANN, wheel_base_m=0.3, steering_rad=math.ra
 def test_a_slower_base_drives_the_same_curve_more_slowly():
     driver = policy(model := Says(), base=TRACKS)
     model.actions = (0.8, 0.4)  # 0.4 m/s and 0.4 rad/s
-    chunk = driver.act(observe(40 * MS), driver.infer(observe(0)))
-    assert chunk is not None
-    np.testing.assert_allclose(chunk.values, [[0.25, 0.0, 0.25]] * 5, atol=1e-6)
+    inference = driver.infer(observe(0))
+    chunk = driver.act(observe(40 * MS), inference)
+    for each in (inference.chunk, chunk):
+        assert each is not None
+        np.testing.assert_allclose(each.values, [[0.25, 0.0, 0.25]] * 5, atol=1e-6)
 
 
 @given(st.lists(st.tuples(plan, st.integers(1, 99)), min_size=2, max_size=5))
