@@ -146,7 +146,7 @@ def test_what_can_not_be_made_is_bad_usage(tiny_bundle: Path, calibration: Calib
         export(tiny_bundle, tmp_path / "out", calibration, "--precision", "bf16")
     with pytest.raises(UsageError, match="other precisions than fp32"):
         export(tiny_bundle, tmp_path / "out", calibration)
-    with pytest.raises(UsageError, match="is a bundle already"):
+    with pytest.raises(UsageError, match="is an fp32 bundle already"):
         main([str(tiny_bundle), *out])
     half = load_bundle(tiny_bundle)
     graphs = {r: g.model_copy(update={"precision": "fp16"}) for r, g in half.manifest.graphs.items()}
