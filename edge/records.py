@@ -168,9 +168,9 @@ class StopCause(Enum):
 
     NONE = "none"  # it was not
     # The motor process stops the base by these.
-    REQUESTED = "requested"  # the runtime asked for it
+    REQUESTED = "requested"  # by the runtime
     RUNTIME_GONE = "runtime_gone"  # the runtime's end of the socket is closed
-    QUIT = "quit"  # asked to end, or ended by SIGTERM
+    QUIT = "quit"  # the motor process must end: by its runtime or by SIGTERM
     SUSPENDED = "suspended"  # the computer slept
     STALE_PLAN = "stale_plan"  # the frame that the newest followed chunk answers is too old
     BASE_FAULT = "base_fault"  # the base reports a fault

@@ -64,7 +64,7 @@ class Robot(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise HardwareMissing if the robot is no longer there. Cheap: called every 2 ms."""
+        """Raise HardwareMissing if the robot is gone. Cheap: called every 2 ms."""
         ...
 
     def finish(self) -> dict[str, Any]:
