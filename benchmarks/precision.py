@@ -59,9 +59,9 @@ def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
     size = base.manifest.image
     words = base.manifest.vocabulary.kinds or ("cup",)
     goals = [Goal("find_object", word) for word in words[:_PICTURES]]
-    asked = [Question(goal=g.kind, target=g.target, prompt=goal_prompt(base.manifest, g)) for g in goals]
+    questions = [Question(goal=g.kind, target=g.target, prompt=goal_prompt(base.manifest, g)) for g in goals]
     rng = np.random.default_rng(0)
-    samples = [Sample(rng.integers(0, 256, (size.height, size.width, 3), np.uint8), q) for q in asked]
+    samples = [Sample(rng.integers(0, 256, (size.height, size.width, 3), np.uint8), q) for q in questions]
     feeds = collect_feeds(base, samples)
     changed = [r for r in feeds if other.contents.get(r, base.contents[r]) != base.contents[r]]
     if not changed:

@@ -25,7 +25,7 @@ from export.measure.ranges import compute_ranges
 from export.precision.half import Half
 from export.precision.mixed import LowPrecision, Mixed, quantizable
 from export.tensorrt.layers import PRODUCTS
-from export.tensorrt.plans import Place, Plan, build_plan
+from export.tensorrt.plans import Plan, PlanTarget, build_plan
 from vla.backbones.tiny import CONFIGS, image_side, tiny_backbone
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4"]
@@ -83,9 +83,9 @@ def builds(name: str, precisions: Sequence[Precision] = PRECISIONS) -> Iterator[
             for precision in precisions:
                 content = change(graph, precision, feeds, role).content
                 target = _TARGETS.get(precision, "SM86")
-                place = Place(target[2:], "none", "tensorrt_rtx", target)
+                plan_target = PlanTarget(target[2:], "none", "tensorrt_rtx", target)
                 started_s = time.perf_counter()
-                plan = build_plan(role, content, place, Path(folder))
+                plan = build_plan(role, content, plan_target, Path(folder))
                 plan.check(role)
                 seconds = time.perf_counter() - started_s
                 yield Build(

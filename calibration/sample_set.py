@@ -102,7 +102,7 @@ def _write(
     for index, (part, image, questions) in enumerate(pictures):
         ok, png = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))
         if not ok or not questions:
-            raise UsageError(f"picture {index} of {source} can't be stored, or nothing is asked about it")
+            raise UsageError(f"picture {index} of {source} can't be stored, or has no question")
         file = folder / part / f"{index:05d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(png.tobytes())

@@ -1,6 +1,6 @@
 """What a name, or the scheme of an address, stands for: built in, or added by an installed package.
 
-Everything here is found by name and imported when it is asked for. A new camera or driver is one file and one
+Everything here is found by name and imported when it is opened. A new camera or driver is one file and one
 row of CAMERAS or MOTORS; a package of its own adds one by an entry point of the same shape:
 
     [project.entry-points."vla_edge.cameras"]

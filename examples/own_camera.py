@@ -21,7 +21,7 @@ PERIOD_NS = 1_000_000_000 // 30
 
 
 class PatternCamera(Closing):
-    """Draws a frame when it is asked. One that gets frames by itself puts them into a `LatestFrame`."""
+    """Draws a frame at each call. A device that delivers frames by itself fills a `LatestFrame`."""
 
     def __init__(self, width: int, height: int, clock: Clock, name: str = "front") -> None:
         self.name = name

@@ -12,7 +12,7 @@ from edge.actions.normalise import (
     MinMax,
     MuLaw,
     Pipeline,
-    Step,
+    Transform,
 )
 from edge.actions.tokenizer import ActionTokenizer, NotAnAction
 
@@ -27,7 +27,7 @@ __all__ = [
     "MuLaw",
     "NotAnAction",
     "Pipeline",
-    "Step",
+    "Transform",
     "tcp_to_world",
     "to_absolute",
     "to_relative",

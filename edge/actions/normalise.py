@@ -1,7 +1,7 @@
 """Physical actions scaled to the range that a net learns, and exactly back.
 
-Every step works on the last axis. With `gripper` one more column follows those that are scaled; it is
-open or shut, and left alone. All steps raise UsageError for numbers that can't scale, and ValueError for
+Every transform works on the last axis. With `gripper` one more column follows those that are scaled; it is
+open or shut, and left alone. All transforms raise UsageError for numbers that can't scale, and ValueError for
 actions of another width, NaN or infinity.
 """
 
@@ -20,8 +20,8 @@ GRIPPER = "gripper"  # the name of the column that is open or shut; always the l
 STD_FLOOR = 1e-6  # added to the deviation, RoboVLMs' regularize_action
 
 
-class Step(Protocol):
-    """One transform in both directions."""
+class Transform(Protocol):
+    """A transform of actions in both directions."""
 
     def encode(self, actions: ArrayLike) -> Floats:
         """Return actions (..., columns), physical, as the net learns them."""
@@ -130,7 +130,7 @@ class MuLaw:
 class Pipeline:
     """Steps in a row; `decode` undoes them from the last to the first."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Transform, ...]
 
     def encode(self, actions: ArrayLike) -> Floats:
         values = np.asarray(actions, np.float64)

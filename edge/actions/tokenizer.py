@@ -64,9 +64,9 @@ class ActionTokenizer:
         if not np.issubdtype(given.dtype, np.integer):
             raise ValueError(f"token ids are whole numbers, got {given.dtype} of shape {given.shape}")
         tokens = given.astype(np.int64)
-        strange = (tokens < self.base - self.bins) | (tokens >= self.base)
-        if strange.any():
-            index = tuple(int(i) for i in np.argwhere(strange)[0])
+        unknown = (tokens < self.base - self.bins) | (tokens >= self.base)
+        if unknown.any():
+            index = tuple(int(i) for i in np.argwhere(unknown)[0])
             raise NotAnAction(
                 f"token {tokens[index]} at {index} is not an action, {self.ids[0]} to {self.ids[-1]}",
                 "was the model trained with this base, and its answer masked to the action ids?",

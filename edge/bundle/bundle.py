@@ -194,9 +194,9 @@ def check_folder(folder: Path, manifest: Manifest) -> None:
 
 def _check_names(where: Path, manifest: Manifest, names: Collection[str]) -> None:
     listed = {info.file for info in _listed_files(manifest).values()}
-    strange = sorted(set(names) - listed - {MANIFEST, SIGNATURE})
-    if strange:
-        raise BundleRefused(f"{where} holds {strange[0]!r}, which its manifest does not list", _REMOVE)
+    unknown = sorted(set(names) - listed - {MANIFEST, SIGNATURE})
+    if unknown:
+        raise BundleRefused(f"{where} holds {unknown[0]!r}, which its manifest does not list", _REMOVE)
 
 
 def bundle_names() -> list[str]:

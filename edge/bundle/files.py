@@ -26,8 +26,8 @@ def check_replaceable(folder: Path) -> None:
     """
     folder = folder.absolute()
     found = list(folder.iterdir()) if folder.is_dir() else []
-    strange = [path.name for path in found if path.is_dir() or path.is_symlink()]
-    whole = not found or (MANIFEST in {path.name for path in found} and not strange)
+    unknown = [path.name for path in found if path.is_dir() or path.is_symlink()]
+    whole = not found or (MANIFEST in {path.name for path in found} and not unknown)
     if (folder.exists() or folder.is_symlink()) and not (folder.is_dir() and whole):
         raise UsageError(f"{folder} is there and is not a bundle: it would be lost", "give another --out")
     try:

@@ -143,8 +143,8 @@ class ActionHead(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        strange = [name for name in self.columns if name not in BASE_ACTION.names]
-        if strange or len(set(self.columns)) < len(self.columns):
+        unknown = [name for name in self.columns if name not in BASE_ACTION.names]
+        if unknown or len(set(self.columns)) < len(self.columns):
             raise ValueError(f"columns {self.columns} are not different ones of {BASE_ACTION.names}")
         if (self.kind == "discrete") != (self.tokens is not None):
             raise ValueError("tokens belong to kind discrete, and to no other")
@@ -173,7 +173,7 @@ class TokenRules(_Model):
 
 
 class AnswerSpec(_Model):
-    """How a model of open words decodes: the most probable token, over and over, until an end token."""
+    """Decoding of a model of open words: the most probable token, over and over, until an end token."""
 
     max_tokens: int = Field(ge=1, le=MAX_ANSWER_TOKENS)  # tokens of an answer; a longer one is cut off
     end_ids: tuple[TokenId, ...] = Field(min_length=1)  # each ends an answer

@@ -26,10 +26,10 @@ _MOST_LEVELS = 100  # protobuf's own limit
 
 def check_outside(onnx: bytes, weights: Path | None) -> None:
     """Check that a graph refers to no file but `weights`, beside it. Raises BundleRefused if it does."""
-    strange = sorted(name for name in outside_files(onnx) if weights is None or name != weights.name)
-    if strange:
+    unknown = sorted(name for name in outside_files(onnx) if weights is None or name != weights.name)
+    if unknown:
         raise BundleRefused(
-            f"cannot load a graph that refers to {strange[0]!r}, which is not the bundle's weights",
+            f"cannot load a graph that refers to {unknown[0]!r}, which is not the bundle's weights",
             "get the bundle from a source that you trust, or export it again",
         )
 

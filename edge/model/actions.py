@@ -30,7 +30,7 @@ from edge.model.generation import DecoderEngines, Generation, PrefillEngines, St
 from edge.records import ZERO, Image, Odometry
 
 Floats = NDArray[np.float64]
-STATE_COLUMNS = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # from odometry
+STATE_COLUMNS = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # odometry
 NEAR = 0.05  # share of an action's range: 0.05 m/s or 0.1 rad/s, slower than the base moves at all
 _ORIGIN = Odometry(0, 0.0, 0.0, 0.0, ZERO)
 
@@ -128,9 +128,9 @@ def pipeline(head: ActionHead) -> Pipeline:
 
 
 def _check_state(state: StateInput) -> None:
-    strange = [name for name in state.columns if name not in STATE_COLUMNS]
-    if strange:
-        raise UsageError(f"the odometry has no {strange[0]}", f"it has {', '.join(STATE_COLUMNS)}")
+    unknown = [name for name in state.columns if name not in STATE_COLUMNS]
+    if unknown:
+        raise UsageError(f"the odometry has no {unknown[0]}", f"it has {', '.join(STATE_COLUMNS)}")
     if len(state.columns) != len(state.mean):
         raise UsageError(f"{len(state.mean)} means of {len(state.columns)} state columns")
     MeanStd(state.mean, state.std)

@@ -37,7 +37,7 @@ def check_image(image: Image) -> None:
 
 
 def normalised(planes: Planes, spec: ImageSpec) -> NDArray[np.float32]:
-    """(x / 255 - mean) / std of planes (3, H, W) in [0, 255]."""
+    """Return (x / 255 - mean) / std of planes (3, H, W) in [0, 255]."""
     std = np.asarray(spec.std, np.float32)
     scale = 1 / (255 * std)
     offset = -np.asarray(spec.mean, np.float32) / std
@@ -71,7 +71,7 @@ def to_longest_edge(image: Image, spec: ImageSpec) -> Image:
 
 
 def _planes(image: Image, spec: ImageSpec) -> Planes:
-    """(3, height, width), whole numbers in [0, 255]."""
+    """Return planes (3, height, width) of whole numbers in [0, 255]."""
     check_image(image)
     if spec.fit in ("multiple", "tiles"):
         raise ValueError(f"fit {spec.fit} gives several images; use edge.model.patches.vision_input")

@@ -15,8 +15,8 @@ from edge.errors import BundleRefused, UsageError
 
 
 @dataclass(frozen=True, slots=True)
-class ImageTokens:
-    """How the prompt shows the image."""
+class PromptImage:
+    """An image as the prompt shows it."""
 
     tokens: int  # for the image, or for each tile
     rows: int = 0  # rows of tiles, see `edge.model.patches.VisionInput`
@@ -69,7 +69,7 @@ def image_token(family: str) -> str:
 
 
 def prompt_ids(
-    tokenizer: Tokenizer, family: str, prompt: str, shown: ImageTokens, chat: ChatTemplate | None = None
+    tokenizer: Tokenizer, family: str, prompt: str, shown: PromptImage, chat: ChatTemplate | None = None
 ) -> list[int]:
     """Return the ids of a prompt of `edge.goals.prompts` with its image; `chat` None: the family's template.
 
@@ -111,19 +111,19 @@ def _around_image(
 ) -> tuple[list[int], int, int]:
     """Return a prompt's ids, the index of the image's first, and how many ids show the image."""
     shown = tokens_of_image(family, image_tokens).tokens
-    ids = prompt_ids(tokenizer, family, prompt, ImageTokens(shown), chat)
+    ids = prompt_ids(tokenizer, family, prompt, PromptImage(shown), chat)
     image: int | None = tokenizer.token_to_id(image_token(family))
     assert image is not None  # prompt_ids has checked
     return ids, 2 if family == "kosmos-2" else ids.index(image), shown
 
 
-def tokens_of_image(family: str, image_tokens: int) -> ImageTokens:
+def tokens_of_image(family: str, image_tokens: int) -> PromptImage:
     """Return how the prompt shows an uncut image that the vision graph turns into `image_tokens` tokens."""
     # Flamingo's image tokens are not part of its sequence: cross-attention reads them.
-    return ImageTokens(1 if family == "flamingo" else image_tokens)
+    return PromptImage(1 if family == "flamingo" else image_tokens)
 
 
-def _image_marks(family: str, image: str, shown: ImageTokens) -> str:
+def _image_marks(family: str, image: str, shown: PromptImage) -> str:
     """Return the image tokens with the text between them."""
     if family == "kosmos-2":
         return " ".join([image] * shown.tokens)

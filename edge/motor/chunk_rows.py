@@ -43,7 +43,8 @@ class LimitedChunk:
     @classmethod
     def from_chunk(cls, chunk: ActionChunk, spec: ActionSpec, limits: MotorLimits) -> "LimitedChunk":
         """Cut each value to `spec`, each vector to the length in `limits`, then what the wheels can't do."""
-        values = np.clip(chunk.values.astype(np.float64), spec.low, spec.high)
+        wanted = chunk.values.astype(np.float64)
+        values = np.minimum(np.maximum(wanted, spec.low), spec.high)
         rows: list[Row] = []
         for x, y, angular in values.tolist():
             linear = clipped(complex(x, y), limits.linear_m_s)

@@ -238,8 +238,8 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
     if kind is ActionType.TURN:
         return Cue(kind, negated, target=target, doubt="" if negated else "no direction to turn to")
     known = words.ADVERB | words.SPEED.keys() | words.LEAD
-    strange = next((token for token in rest if token not in known), None)
-    if strange is not None or base not in words.PLAIN_MOVE:
+    unknown = next((token for token in rest if token not in known), None)
+    if unknown is not None or base not in words.PLAIN_MOVE:
         return Cue(kind, negated, doubt="" if negated else f"unclear where to {base}")
     return Cue(kind, negated, frozenset({"forward"}))
 

@@ -12,46 +12,50 @@ from edge.errors import BundleRefused, UsageError
 from export.commands.report import print_figures
 from export.planner.boards import LEAST_SM
 from export.tensorrt.layers import count_types
-from export.tensorrt.plans import CACHE, Place, Plan, build_plan
+from export.tensorrt.plans import CACHE, Plan, PlanTarget, build_plan
 from export.tensorrt.proof import add_plans, compare_plans
 
 
 def main(argv: list[str]) -> int:
-    """Run it; returns the exit code."""
+    """Run the command, and return its exit code."""
     p = ArgumentParser("build", "adds TensorRT plans to a bundle, on the device that will run them")
-    p.add_argument("bundle", help="its folder; a known name needs --out")
+    p.add_argument("bundle", help="folder of the bundle; the name of an installed one needs --out")
     p.add_argument("--out", type=Path, help="folder of the bundle with plans; default: the same, replaced")
-    p.add_argument("--cache", type=Path, default=CACHE, help="keeps plans and timings; default %(default)s")
-    p.add_argument("--accept-wider", action="store_true", help="also where layers became FP32, say")
-    p.add_argument("--json", action="store_true")
+    p.add_argument(
+        "--cache", type=Path, default=CACHE, help="folder that keeps plans and timings (default: %(default)s)"
+    )
+    p.add_argument(
+        "--accept-wider", action="store_true", help="take plans that compute in wider types than their graphs"
+    )
+    p.add_argument("--json", action="store_true", help="print figures as JSON")
     a = p.parse_args(argv)
     if a.out is None and a.bundle in bundle_names() and not Path(a.bundle).is_dir():
-        raise UsageError(
-            f"'{a.bundle}' is an installed bundle and stays as it is", "say where to with --out FOLDER"
-        )
+        raise UsageError(f"'{a.bundle}' is an installed bundle and stays as it is", "give --out FOLDER")
     bundle = load_bundle(a.bundle, whole=True)
     version = str(load_tensorrt().__version__)
     machine = this_machine()
     check_machine(bundle, machine.sm)
-    place = Place(machine.sm, machine.jetpack)
+    plan_target = PlanTarget(machine.sm, machine.jetpack)
     plans: dict[str, Plan] = {}
-    for role, info in bundle.manifest.graphs.items():
+    for stage, info in bundle.manifest.graphs.items():
         if not a.json:
             size = info.bytes + info.weights_bytes
-            print(f"{role}: {size / 1e6:.1f} MB of ONNX, {info.precision} ...", flush=True)
-        plans[role] = build_plan(role, bundle.read(role), place, a.cache, bundle.weights, info.weights_bytes)
+            print(f"{stage}: {size / 1e6:.1f} MB of ONNX, {info.precision} ...", flush=True)
+        plans[stage] = build_plan(
+            stage, bundle.read(stage), plan_target, a.cache, bundle.weights, info.weights_bytes
+        )
         if not a.accept_wider:
-            plans[role].check(role)
+            plans[stage].check(stage)
         if not a.json:
-            print(f"{role}: {_sentence(plans[role])}", flush=True)
+            print(f"{stage}: {_sentence(plans[stage])}", flush=True)
     target = Target(engine="tensorrt", device=machine.device, tensorrt=version, jetpack=machine.jetpack)
-    built = add_plans(bundle, {role: plan.content for role, plan in plans.items()}, target)
+    built = add_plans(bundle, {stage: plan.content for stage, plan in plans.items()}, target)
     parity = compare_plans(built)
     manifest = built.manifest.model_copy(update={"parity": {**built.manifest.parity, **parity}})
     write_bundle(a.out or Path(a.bundle), make_bundle(manifest, built.contents))
     if a.json:
         figures = {
-            role: {"seconds": plan.seconds, "bytes": len(plan.content)} for role, plan in plans.items()
+            stage: {"seconds": plan.seconds, "bytes": len(plan.content)} for stage, plan in plans.items()
         }
         print(json.dumps({"out": str(a.out or a.bundle), "plans": figures, "parity": parity}))
     else:
@@ -61,13 +65,16 @@ def main(argv: list[str]) -> int:
 
 
 def check_machine(bundle: Bundle, sm: str) -> None:
-    """Raises BundleRefused where a GPU of compute capability `sm` ("87") lacks a graph's precision."""
-    for role, info in bundle.manifest.graphs.items():
+    """Check that a GPU has the graphs' precisions; `sm` is its compute capability, such as "87".
+
+    Raises BundleRefused if it lacks one.
+    """
+    for stage, info in bundle.manifest.graphs.items():
         least = LEAST_SM.get(info.precision, 0)
         if int(sm) < least:
             raise BundleRefused(
-                f"{role} of '{bundle.manifest.name}' is {info.precision}, this machine's SM {sm} has none "
-                f"(it begins with SM {least})",
+                f"{stage} of '{bundle.manifest.name}' is {info.precision}, which needs SM {least} or more; "
+                f"this machine has SM {sm}",
                 "export the bundle again with --precision int8, int4 or fp16",
             )
 

@@ -23,7 +23,7 @@ from export.sources.find import ModelKind, family_at, find_source, kind_at
 
 
 def main(argv: list[str]) -> int:
-    """Run it; returns the exit code."""
+    """Run the command, and return its exit code."""
     options = parse_options(argv)
     options.validate()
     folder = find_source(options.given, options.model, options.head)
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
 
 
 def _export_fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> None:
-    """Writes the bundle of a checkpoint as it is."""
+    """Write the bundle of a checkpoint in fp32."""
     with show_progress(options.json) as on_progress:
         on_progress("reading and exporting in fp32", 0, 1)
         bundle = _with_plans(_fp32(options, folder, kind), options, folder)
@@ -52,7 +52,7 @@ def _export_fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> None:
 def _export_in_precision(
     options: ExportOptions, folder: Path, kind: ModelKind, calibration: CalibrationSet
 ) -> None:
-    """Writes the bundle of a checkpoint or another bundle in another precision, if it passes the gate."""
+    """Write the bundle of a checkpoint or another bundle in another precision, if it passes the gate."""
     other = load_bundle(options.against_seed) if options.against_seed else None
     with _show_refusal(options), show_progress(options.json) as on_progress:
         on_progress("reading and exporting in fp32", 0, 1)
@@ -70,7 +70,7 @@ def _export_in_precision(
 
 
 def _export_large(options: ExportOptions, folder: Path, calibration: CalibrationSet | None) -> None:
-    """Writes the bundle of a large checkpoint in any precision; its gate compares stages on few questions."""
+    """Write the bundle of a large checkpoint in any precision; its gate compares stages on few questions."""
     from export.large.checkpoint import LargeExport, large_family_bundle
     from export.large.parity import LargeRefused
 
@@ -101,7 +101,10 @@ def _export_large(options: ExportOptions, folder: Path, calibration: Calibration
 
 
 def _kind(folder: Path) -> ModelKind:
-    """The kind of model in a folder. Raises UsageError if a checkpoint's weights are missing or damaged."""
+    """Find the kind of model in a folder.
+
+    Raises UsageError if a checkpoint's weights are missing or damaged.
+    """
     kind = kind_at(folder)
     if kind != "family":
         return kind
@@ -111,7 +114,7 @@ def _kind(folder: Path) -> ModelKind:
 
 
 def _check_out(out: Path, source: Path) -> None:
-    """Raises UsageError for a folder that can't be written, or whose content would be lost."""
+    """Check a folder. Raises UsageError if it can't be written, or if its content would be lost."""
     if out.resolve() == source.resolve():
         raise UsageError(f"{out} is the model itself, which would be lost", "give another --out")
     check_replaceable(out)
@@ -119,7 +122,7 @@ def _check_out(out: Path, source: Path) -> None:
 
 @contextlib.contextmanager
 def _show_refusal(options: ExportOptions) -> Iterator[None]:
-    """Shows what the gate measured also if it refuses the bundle."""
+    """Show what the gate measured also if it refuses the bundle."""
     try:
         yield
     except GateRefused as refusal:
@@ -131,7 +134,7 @@ def _show_refusal(options: ExportOptions) -> Iterator[None]:
 
 
 def _fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> Bundle:
-    """The fp32 bundle in a folder, or that of the checkpoint there."""
+    """Load the fp32 bundle in a folder, or build that of the checkpoint there."""
     if kind == "bundle":
         found = load_bundle(folder)
         check_fp32(found)
@@ -153,7 +156,7 @@ def _fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> Bundle:
 
 
 def _with_plans(bundle: Bundle, options: ExportOptions, folder: Path) -> Bundle:
-    """The bundle with plans, if they are to be built by torch2trt."""
+    """Add plans to the bundle, if torch2trt is to build them."""
     if options.engine != "torch2trt":
         return bundle
     from export.tensorrt.torch2trt import with_plans
@@ -162,14 +165,14 @@ def _with_plans(bundle: Bundle, options: ExportOptions, folder: Path) -> Bundle:
 
 
 def _read_floor(path: Path | None) -> bytes | None:
-    """The file's bytes. Raises UsageError if it is not there."""
+    """Read a floor graph's file. Raises UsageError if it is not there."""
     if path is not None and not path.is_file():
         raise UsageError(f"{path} is not a file", "python -m training.recipes.floor writes one")
     return path.read_bytes() if path is not None else None
 
 
 def _read_images(folder: Path | None) -> list[Image]:
-    """RGB images in the order of their names. Raises UsageError for anything else in the folder."""
+    """Read RGB images in the order of their names. Raises UsageError for anything else in the folder."""
     if folder is None:
         return []
     if not folder.is_dir():

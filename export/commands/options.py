@@ -22,7 +22,7 @@ _SMALL_ONLY = ("plot", "against_seed", "episodes", "images", "method", "budget_d
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What a user gave to `vla-edge export`; the help of the parser says what each option means."""
+    """The options of one export; the help of the parser says what each of them means."""
 
     given: str | None  # MODEL, alone
     model: str | None  # MODEL, behind --model
@@ -53,15 +53,16 @@ class ExportOptions:
         return self.name or self.out.name
 
     def for_precision(self) -> PrecisionOptions:
-        """The options that say what the precision changes."""
+        """Return the options that the change of precision takes."""
         profile = "onnxruntime" if self.engine == "onnxruntime" else "tensorrt"
         return PrecisionOptions(
             self.precision, profile, self.method, self.budget_db, self.smooth, self.board or ""
         )
 
     def validate(self, kind: ModelKind | None = None) -> None:
-        """Finds before any long work what would only fail after it. Without the kind of the model, checks
-        what holds for all kinds.
+        """Check before any long work what would only fail after it.
+
+        Without the kind of the model, checks what holds for all kinds.
 
         Raises UsageError for options that don't go with each other or with the model, and HardwareMissing if
         torch2trt is wanted and TensorRT is not installed.
@@ -107,7 +108,7 @@ class ExportOptions:
         check_torch2trt(self.precision)
 
     def _refuse(self, names: Sequence[str], why: str, hint: str) -> None:
-        """Raises UsageError if one of these options was given, naming those that were."""
+        """Refuse these options. Raises UsageError if one was given, and names those that were."""
         given = [name for name in names if self._is_given(name)]
         if given:
             flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
@@ -119,7 +120,7 @@ class ExportOptions:
 
 
 def parse_options(argv: list[str]) -> ExportOptions:
-    """The options on a command line. Raises UsageError for those that can't be read."""
+    """Read the options on a command line. Raises UsageError for those that can't be read."""
     return ExportOptions(**vars(_parser().parse_args(argv)))
 
 

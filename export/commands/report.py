@@ -1,4 +1,4 @@
-"""What `vla-edge export` and `vla-edge build` print: progress, and what came out."""
+"""The output of `vla-edge export` and `vla-edge build`: progress and results."""
 
 import contextlib
 import json
@@ -15,11 +15,11 @@ from export.commands.options import ExportOptions
 from export.measure.progress import OnProgress
 from export.sources.generation import NOT_FOLLOWED
 
-_SHOWN = 4  # values of a rule; of more, only their number is printed
+_SHOWN = 4  # values of a rule that are printed; of more, only their number is
 
 
 def print_result(options: ExportOptions, bundle: Bundle, gate: bytes | None = None) -> None:
-    """Prints a written bundle's size, parity and notes. `gate` is the content of the gate's parity.json."""
+    """Print a written bundle's size, parity and notes. `gate` is the content of the gate's parity.json."""
     manifest, size = bundle.manifest, sum(map(len, bundle.contents.values()))
     notes = notes_of(manifest)
     if options.json:
@@ -40,14 +40,14 @@ def print_result(options: ExportOptions, bundle: Bundle, gate: bytes | None = No
 
 
 def print_figures(figures: Mapping[str, float]) -> None:
-    """Prints figures one below the other."""
+    """Print figures one below the other."""
     width = max(map(len, figures), default=0)
     for name, value in figures.items():
         print(f"  {name.replace('_', ' '):<{width}}  {value:.4g}")
 
 
 def followed(manifest: Manifest) -> list[str]:
-    """Sentences about what the bundle's answers follow of the checkpoint's generation_config.json."""
+    """Say which settings of the checkpoint's generation_config.json the bundle's answers follow."""
     if manifest.answer is None:
         return []
     rules = manifest.answer.rules
@@ -69,7 +69,7 @@ def _short(value: object) -> str:
 
 
 def notes_of(manifest: Manifest) -> list[str]:
-    """Sentences about where a checkpoint is unlike its family, and what of it is not followed."""
+    """Say where a checkpoint is unlike its family, and which of its settings are not followed."""
     notes: list[str] = []
     chat = manifest.chat
     if chat is not None and chat != family_chat(manifest.family):
@@ -84,7 +84,7 @@ def notes_of(manifest: Manifest) -> list[str]:
 
 @contextlib.contextmanager
 def show_progress(quiet: bool) -> Iterator[OnProgress]:
-    """Shows what is being done, on standard error and only where a person looks."""
+    """Show what is being done, on standard error and only where a person looks."""
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),

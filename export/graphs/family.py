@@ -1,11 +1,11 @@
-"""The graphs of any family's backbone as torch modules with static shapes, ready for torch.onnx.export.
+"""Torch modules with static shapes for the graphs of any family's backbone, ready for torch.onnx.export.
 
     vision   pixel_values (1,3,H,W)                  -> image_features (1,N,D)[, deep]
     prefill  image_features[, deep], ids, length     -> logits (1,V), position, cache[, cross, cross_mask]
     decode   token, position, past[, ...]            -> logits (1,V), cache
 
-What goes in and out is described in `edge/model/generation.py`; an input that is not named there comes from
-the output of the same name of an earlier graph.
+`edge/model/generation.py` describes inputs and outputs; an input that is not named there comes from the
+output of the same name of an earlier graph.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ from transformers.utils import logging as hf_logging
 
 from export.graphs.onnx import to_onnx
 from export.graphs.qwen_vision import QwenVision
-from export.graphs.readers import READERS, Extra, Reader, Slots, StaticCache
+from export.graphs.reader import Extra, Reader, Slots, StaticCache
+from export.graphs.readers import READERS
 from export.graphs.tile_vision import TileVision
 from export.graphs.weights import current_store
 from vla.backbones.backbone import Backbone, Layout
@@ -30,19 +31,19 @@ from vla.sequence import EncodedImages
 
 @dataclass(frozen=True)
 class GraphSource:
-    """What a graph is exported from: its static shapes are those of `inputs`."""
+    """The module that a graph is exported from; the graph's static shapes are those of `inputs`."""
 
     module: nn.Module
     inputs: dict[str, Tensor]
     outputs: list[str]
 
     def to_onnx(self) -> bytes:
-        """An ONNX file, weights inside."""
+        """Export the ONNX file, its weights inside or in the store of `export.graphs.weights.weights_in`."""
         return to_onnx(self.module, self.inputs, self.outputs)
 
 
 class Vision(nn.Module):
-    """pixel_values (1, 3, H, W) -> image_features (1, N, D); of Flamingo what its tokens look at."""
+    """pixel_values (1, 3, H, W) -> image_features (1, N, D); Flamingo's is the memory that tokens look at."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class Vision(nn.Module):
 
 
 class Prefill(nn.Module):
-    """Fixed tokens, image and prompt -> logits of the first answer token, and what decode needs."""
+    """Fixed tokens, image and prompt -> logits of the first answer token, and the inputs of decode."""
 
     before: Tensor
 
@@ -64,20 +65,22 @@ class Prefill(nn.Module):
         self.register_buffer("before", torch.tensor([before], dtype=torch.long), persistent=False)
 
     def place(self, image_features: Tensor, ids: Tensor) -> Tensor:
-        """The tokens in their slots, (1, before + image + prompt + said, D); what is said is still zero."""
+        """Put tokens into their slots, (1, before + image + prompt + appended, D); those appended are 0."""
         slots = self.reader.slots
         image = [image_features] if slots.image else []
         before = [self.reader.embed(self.before)] if slots.before else []
         placed = torch.cat([*before, *image, self.reader.embed(ids)], dim=1)
-        return nn.functional.pad(placed, (0, 0, 0, slots.said))
+        return nn.functional.pad(placed, (0, 0, 0, slots.appended))
 
     def end(self, length: Tensor) -> Tensor:
-        """The slot after the prompt, (1,)."""
+        """Return the slot after the prompt, (1,)."""
         return length + self.reader.slots.before + self.reader.slots.image
 
     def answer(self, context: Tensor, end: Tensor, extra: Extra) -> tuple[Tensor, ...]:
-        """logits (1, V) after a context that ends before slot `end`, position, cache and what else there
-        is."""
+        """Compute logits (1, V) after a context, position, cache, and the family's other outputs.
+
+        The context ends before slot `end`.
+        """
         cache = StaticCache()
         hidden = self.reader.read(context, end, 0, cache, extra)
         kept = self.reader.cache_of(cache)
@@ -91,7 +94,7 @@ class Prefill(nn.Module):
 
 
 class Decode(nn.Module):
-    """One answer token at its slot -> logits of the next, cache."""
+    """One answer token at its slot -> logits of the next token, cache."""
 
     def __init__(self, reader: Reader) -> None:
         super().__init__()
@@ -113,13 +116,13 @@ class Decode(nn.Module):
 
 
 def extra_of(**given: Tensor | None) -> Extra:
-    """Those that there are."""
+    """Return the tensors that are given, by name."""
     return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class VisionSource:
-    """The vision graph's source, and what the backbone makes of one image."""
+    """The module of the vision graph, and the backbone's tokens for one image."""
 
     source: GraphSource
     picture: EncodedImages
@@ -127,16 +130,16 @@ class VisionSource:
 
     @property
     def slots(self) -> int:
-        """Tokens that the image takes in the sequence; none where tokens look at it from outside."""
+        """Tokens that the image takes in the sequence; none if tokens look at it from outside."""
         return 0 if self.picture.memory is not None else self.picture.tokens.shape[1]
 
 
 @torch.inference_mode()
 def vision_source(backbone: Backbone, height: int, width: int) -> VisionSource:
-    """For images of one size in pixels."""
+    """Build the vision graph for images of one size in pixels."""
     before = hf_logging.get_verbosity()
-    hf_logging.set_verbosity_error()  # it warns of parts that have no attention
-    backbone.model.set_attn_implementation("eager")  # plain products and sums
+    hf_logging.set_verbosity_error()  # else it warns of parts that have no attention
+    backbone.model.set_attn_implementation("eager")  # it exports as plain products and sums
     hf_logging.set_verbosity(before)
     pixels = torch.randn(1, 3, height, width)
     picture = backbone.encode(pixels)
@@ -147,7 +150,7 @@ def vision_source(backbone: Backbone, height: int, width: int) -> VisionSource:
 
 
 def _vision(backbone: Backbone, height: int, width: int) -> nn.Module:
-    """The vision graph's module, of images of one size in pixels."""
+    """Build the vision graph's module for images of one size in pixels."""
     if isinstance(backbone, QwenVL):
         return QwenVision(backbone, height, width)
     if isinstance(backbone, SmolVLM):
@@ -158,11 +161,13 @@ def _vision(backbone: Backbone, height: int, width: int) -> nn.Module:
 def family_sources(
     backbone: Backbone, height: int, width: int, before: tuple[int, ...], prompt: int, answer: int
 ) -> dict[str, GraphSource]:
-    """Of an answering model, by role: images of one size in pixels, at most `prompt` tokens after the image
-    and `answer` tokens said. `before` are the ids ahead of the image; of Flamingo the last is `<image>`.
+    """Build the graphs of a model that answers, by stage, for images of one size in pixels.
 
-    The backbone must be in evaluation mode; a tied output layer is untied in place. Raises UsageError where
-    the model has no room for so many tokens.
+    At most `prompt` tokens follow the image, and `answer` tokens make an answer. `before` are the ids ahead
+    of the image; Flamingo's last is `<image>`.
+
+    The backbone must be in evaluation mode; a tied output layer is untied in place. Raises UsageError if the
+    model has no room for so many tokens.
     """
     seen = vision_source(backbone, height, width)
     reader = reader_of(backbone, Slots(len(before), seen.slots, prompt, answer=answer), seen.picture)
@@ -175,21 +180,24 @@ def family_sources(
 def paligemma_sources(
     model: PaliGemmaForConditionalGeneration, height: int, width: int, prompt: int = 8, answer: int = 16
 ) -> dict[str, GraphSource]:
-    """The same of a bare PaliGemma, such as the default model's."""
+    """Build the graphs of a bare PaliGemma, such as the default model's, by stage."""
     return family_sources(PaliGemma(model, Layout(), {}), height, width, (), prompt, answer)
 
 
 def prefill_inputs(seen: VisionSource, prompt: int) -> dict[str, Tensor]:
-    """Inputs of prefill."""
+    """Draw inputs of prefill, of the right shapes."""
     images = {name: torch.randn_like(value) for name, value in seen.outputs.items()}
     return images | {"ids": torch.arange(prompt)[None] % 8, "length": torch.tensor([max(1, prompt - 1)])}
 
 
 def with_decode(prefill: GraphSource, reader: Reader, seen: VisionSource) -> dict[str, GraphSource]:
-    """prefill, whose module gives logits, position, cache and cross if there is one, and decode."""
-    if current_store() is None:  # which holds them as they are
+    """Complete a prefill by its decode, by stage.
+
+    The module of prefill outputs logits, position, cache, and cross if there is an encoder.
+    """
+    if current_store() is None:  # a store holds tied weights once
         untie(reader)
-    with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):  # only shapes are looked at
+    with torch.inference_mode(), FakeTensorMode(allow_non_fake_inputs=True):  # it computes shapes alone
         _, _, cache, *more = prefill.module(**prefill.inputs)
     step = {"token": torch.tensor([[7]]), "position": torch.tensor([1]), "past": torch.randn(cache.shape)}
     if not seen.slots:
@@ -203,11 +211,11 @@ def with_decode(prefill: GraphSource, reader: Reader, seen: VisionSource) -> dic
 
 
 def reader_of(backbone: Backbone, slots: Slots, picture: EncodedImages) -> Reader:
-    """The family's."""
+    """Build the reader of the backbone's family."""
     return READERS[backbone.family](backbone, slots, picture)
 
 
 def untie(reader: Reader) -> None:
-    """One tensor with two uses upsets later quantization."""
+    """Give the output layer weights of its own: one tensor with two uses upsets later quantization."""
     output: Any = reader.output
     output.weight = nn.Parameter(output.weight.detach().clone())

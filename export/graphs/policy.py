@@ -1,6 +1,6 @@
-"""The graphs of a policy that says actions, on any family's backbone, as torch modules with static shapes.
+"""Torch modules with static shapes for the graphs of a policy of actions, on any family's backbone.
 
-What goes in and out is described in `edge/model/actions.py`; which tokens stand where, in `vla/fusion.py`.
+`edge/model/actions.py` describes inputs and outputs, `vla/fusion.py` which tokens stand where.
 """
 
 import torch
@@ -15,26 +15,26 @@ from export.graphs.family import (
     vision_source,
     with_decode,
 )
-from export.graphs.readers import Reader, Slots, StaticCache
+from export.graphs.reader import Reader, Slots, StaticCache
 from vla.heads import FCHead, GPTHead, Head, LSTMHead
 from vla.model import VLA
 
 
 class Context(Prefill):
-    """Image, prompt and state, and free slots for what is said after them.
+    """Image, prompt and state, and free slots for the tokens after them.
 
-    Slots: `[before] [image] [after words end] [state] [said]`, then padding. The prompt's length moves what
-    follows it, so that the sequence is unbroken.
+    Slots: `[before] [image] [after words end] [state] [appended]`, then padding. The prompt's length moves
+    what follows it, so that the sequence is unbroken.
     """
 
     def __init__(self, policy: VLA, reader: Reader, before: tuple[int, ...]) -> None:
         super().__init__(reader, before)
         self.state = policy.state
 
-    def told(
+    def place_with_state(
         self, image_features: Tensor, ids: Tensor, length: Tensor, state: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """The context's tokens in all its slots, (1, slots, D), and the slot after it, (1,)."""
+        """Put the context's tokens into all its slots, (1, slots, D), and the slot after it, (1,)."""
         placed, end = self.place(image_features, ids), self.end(length)
         if self.state is None or state is None:
             return placed, end
@@ -44,7 +44,7 @@ class Context(Prefill):
 
 
 class Features(Context):
-    """-> features (1, F): the states at the action tokens, as the head gathers them."""
+    """Context -> features (1, F): the states at the action tokens, as the head gathers them."""
 
     def __init__(self, policy: VLA, reader: Reader, before: tuple[int, ...]) -> None:
         super().__init__(policy, reader, before)
@@ -61,18 +61,18 @@ class Features(Context):
         state: Tensor | None = None,
         deep: Tensor | None = None,
     ) -> Tensor:
-        context, end = self.told(image_features, ids, length, state)
+        context, end = self.place_with_state(image_features, ids, length, state)
         slots = torch.arange(context.shape[1])
         ours = ((slots >= end) & (slots < end + self.count))[:, None]
         context = torch.where(ours, self.action_token, context)
-        # The family's end token follows, and is seen by none of them.
+        # The family's end token follows, and none of them sees it.
         extra = extra_of(image_features=image_features, deep=deep)
         found = self.reader.read(context, end + self.count, self.count, StaticCache(), extra)
         return found.mean(1) if self.pool else found.flatten(1)
 
 
 class FirstToken(Context):
-    """-> logits (1, V) of the first token, and what decode needs."""
+    """Context -> logits (1, V) of the first token, and the inputs of decode."""
 
     def forward(
         self,
@@ -82,11 +82,11 @@ class FirstToken(Context):
         state: Tensor | None = None,
         deep: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        context, end = self.told(image_features, ids, length, state)
+        context, end = self.place_with_state(image_features, ids, length, state)
         return self.answer(context, end, extra_of(image_features=image_features, deep=deep))
 
 
-class Stateless(nn.Module):
+class FCActions(nn.Module):
     """features (1, F) -> actions (1, T, A)."""
 
     def __init__(self, head: FCHead) -> None:
@@ -97,7 +97,7 @@ class Stateless(nn.Module):
         return self.head.run(features[:, None])[:, 0]
 
 
-class Carried(nn.Module):
+class LSTMStep(nn.Module):
     """features (1, F), h, c -> actions (1, T, A), h, c."""
 
     def __init__(self, head: LSTMHead) -> None:
@@ -109,7 +109,7 @@ class Carried(nn.Module):
         return self.output(hidden[:, -1]), h, c
 
 
-class OverWindow(nn.Module):
+class WindowActions(nn.Module):
     """features (1, W, F), oldest first -> actions (1, T, A) of the last step."""
 
     def __init__(self, head: Head) -> None:
@@ -120,7 +120,7 @@ class OverWindow(nn.Module):
         return self.head.run(features)[:, -1]
 
 
-class OverCount(nn.Module):
+class CountedWindowActions(nn.Module):
     """features (1, W, F), the first `count` (1,) of them valid -> actions (1, T, A) of the last valid one.
 
     The head is causal, so what stands after it changes nothing.
@@ -135,21 +135,21 @@ class OverCount(nn.Module):
 
 
 def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[str, GraphSource]:
-    """By role. Images are of one size in pixels; `prompt` is the most tokens that follow the image.
+    """Build the graphs of a policy, by stage, for images of one size in pixels.
 
-    The policy must be in evaluation mode and fp32; a discrete one's tied LM head is untied in place. Raises
-    UsageError where the backbone has no room for so many tokens.
+    At most `prompt` tokens follow the image. The policy must be in evaluation mode and fp32; a discrete one's
+    tied LM head is untied in place. Raises UsageError if the backbone has no room for so many tokens.
     """
     config, backbone = policy.config, policy.backbone
     seen = vision_source(backbone, height, width)
     layout = backbone.layout
     before = (*layout.before, *layout.image_start, *((backbone.image_id,) if not seen.slots else ()))
-    told = bool(config.state_pose_dims)
+    has_state = bool(config.state_pose_dims)
     tokens = config.head.horizon * config.head.action_dims if config.discrete else 0
-    said = told + (0 if config.discrete else config.action_tokens)
-    reader = reader_of(backbone, Slots(len(before), seen.slots, prompt, said, tokens), seen.picture)
+    appended = has_state + (0 if config.discrete else config.action_tokens)
+    reader = reader_of(backbone, Slots(len(before), seen.slots, prompt, appended, tokens), seen.picture)
     inputs = prefill_inputs(seen, prompt)
-    if told:
+    if has_state:
         inputs["state"] = torch.randn(1, config.state_pose_dims)
     if policy.head is None:
         prefill = GraphSource(FirstToken(policy, reader, before), inputs, ["logits", "position", "cache"])
@@ -159,18 +159,18 @@ def policy_sources(policy: VLA, height: int, width: int, prompt: int) -> dict[st
 
 
 def head_sources(head: Head, window: int) -> dict[str, GraphSource]:
-    """Of a continuous head that sees `window` steps, by role."""
+    """Build the graphs of a continuous head that sees `window` steps, by stage."""
     features, recent = torch.randn(1, head.inputs), torch.randn(1, window, head.inputs)
     if isinstance(head, FCHead):
-        return {"head": GraphSource(Stateless(head), {"features": features}, ["actions"])}
+        return {"head": GraphSource(FCActions(head), {"features": features}, ["actions"])}
     if isinstance(head, LSTMHead):
         # Two tensors: one given twice would be exported as one input.
         h, c = (torch.zeros(head.net.num_layers, 1, head.net.hidden_size) for _ in range(2))
         carried = {"features": features, "h": h, "c": c}
         return {
-            "head": GraphSource(Carried(head), carried, ["actions", "h_next", "c_next"]),
-            "window": GraphSource(OverWindow(head), {"features": recent}, ["actions"]),
+            "head": GraphSource(LSTMStep(head), carried, ["actions", "h_next", "c_next"]),
+            "window": GraphSource(WindowActions(head), {"features": recent}, ["actions"]),
         }
     assert isinstance(head, GPTHead)
     count = {"features": recent, "count": torch.tensor([1])}
-    return {"window": GraphSource(OverCount(head), count, ["actions"])}
+    return {"window": GraphSource(CountedWindowActions(head), count, ["actions"])}

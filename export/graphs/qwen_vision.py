@@ -1,6 +1,6 @@
-"""Qwen's vision encoder for images of one size: its places, windows and frames are constants.
+"""Qwen's vision encoder for images of one size: its positions, windows and frames are constants.
 
-The layers are transformers'; what it computes from an image's size at run time is computed here once.
+The layers are transformers' own; what these compute from an image's size at run time is computed here once.
 """
 
 from itertools import groupby, pairwise
@@ -19,7 +19,7 @@ from vla.backbones.qwen import QwenVL
 
 
 class QwenVision(nn.Module):
-    """pixel_values (1, 3, H, W) -> image_features (1, N, D) and, of Qwen3, deep (1, N, K, D)."""
+    """pixel_values (1, 3, H, W) -> image_features (1, N, D); Qwen3 has deep (1, N, K, D), too."""
 
     cos: Tensor
     sin: Tensor
@@ -40,14 +40,14 @@ class QwenVision(nn.Module):
         self.windows = self.whole
         self.full = set(getattr(config, "fullatt_block_indexes", range(config.depth)))
         self.deep_after: list[int] = list(getattr(config, "deepstack_visual_indexes", ()))
-        order = torch.arange(count // merge**2)  # of groups of merge x merge patches
+        order = torch.arange(count // merge**2)  # the order of groups of merge x merge patches
         if hasattr(config, "window_size"):
             order, ends = get_vision_window_index(grid, merge, config.window_size, patch)
             self.windows = [b - a for a, b in pairwise(ends.tolist())]
         patches = (order[:, None] * merge**2 + torch.arange(merge**2)).flatten()
         cos, sin = visual.rotary_pos_emb(torch.zeros(1), get_vision_position_ids(grid, merge))
         constants = {"cos": cos[patches], "sin": sin[patches]}
-        self.learned = hasattr(visual, "pos_embed")  # Qwen3's places, besides the rotary ones
+        self.learned = hasattr(visual, "pos_embed")  # Qwen3 has learned positions besides the rotary ones
         if self.learned:
             indices, weights = get_vision_interpolation_indices_and_weights(
                 grid,
@@ -63,7 +63,7 @@ class QwenVision(nn.Module):
         self.register_buffer("back", torch.argsort(order), persistent=False)
 
     def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        projection = self.visual.patch_embed.proj  # a convolution whose every window is a row
+        projection = self.visual.patch_embed.proj  # a convolution in which every window is a row
         hidden = nn.functional.linear(
             self._rows(pixel_values), projection.weight.flatten(1), getattr(projection, "bias", None)
         )
@@ -81,8 +81,10 @@ class QwenVision(nn.Module):
         return (features, torch.stack(deep, dim=1)[None]) if deep else (features,)
 
     def _rows(self, pixel_values: Tensor) -> Tensor:
-        """Patches in the order of the windows, as `vla.backbones.qwen` cuts them, of an image that is all
-        frames. No tensor has more than TensorRT's 8 dimensions."""
+        """Cut an image that is all frames into patches, as `vla.backbones.qwen` does.
+
+        They come in the order of the windows. No tensor has more than TensorRT's 8 dimensions.
+        """
         merge, patch = self.merge, self.patch
         _, channels, height, width = pixel_values.shape
         cut = (channels, height // patch // merge, merge, patch, width // patch // merge, merge, patch)
@@ -95,7 +97,7 @@ class QwenVision(nn.Module):
         q, k = apply_rotary_pos_emb_vision(q, k, self.cos, self.sin)
         parts: list[Tensor] = []
         start = 0
-        for length, alike in groupby(lengths):  # windows of one length are a batch
+        for length, alike in groupby(lengths):  # windows of one length make a batch
             end = start + length * len(list(alike))
             queries, keys, values = (
                 x[start:end].reshape(-1, length, *x.shape[1:]).transpose(1, 2) for x in (q, k, v)

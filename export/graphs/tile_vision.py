@@ -1,7 +1,7 @@
-"""The vision encoder of SmolVLM and Idefics 3 for tiles of one size: the places of its patches are constants.
+"""The vision encoder of SmolVLM and Idefics 3 for tiles of one size: positions of patches are constants.
 
-torch looks them up among the places' edges; what its exporter makes of that reads beyond the last edge where
-a side has 27 patches, as the large SmolVLM's. The layers are transformers'.
+torch looks positions up among their edges; as exported, that reads beyond the last edge if a side has 27
+patches, as the large SmolVLM's does. The layers are transformers' own.
 """
 
 from typing import Any

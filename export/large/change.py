@@ -42,7 +42,7 @@ class LargeGraphs:
 
     graphs: Mapping[str, Graph]
     store: WeightStore
-    threads: int = 1  # of an engine
+    threads: int = 1  # threads of an engine
 
     def open(self, stage: str) -> OnnxEngine:
         """Return an engine whose weights stay mapped: they take memory only as far as it is free."""

@@ -35,16 +35,8 @@ from export.measure.progress import OnProgress
 from export.measure.stages import walk
 from export.precision.options import Profile
 from export.sources.compare import random_patches
-from export.sources.family import (
-    answering_sources,
-    family_manifest,
-    room_for_prompts,
-    torch_answer,
-)
+from export.sources.family import FamilyCheckpoint, read_family, torch_answer
 from export.sources.manifest import check_floor_graph
-from vla.backbones.backbone import Backbone
-from vla.backbones.loading import load_backbone
-from vla.backbones.preprocessor import one_size, read_image_spec
 from vla.backbones.weights import read_headers, weight_files
 
 LARGE_FP32_BYTES = 1 << 30  # a model with more bytes of weights is exported in here
@@ -187,19 +179,22 @@ def _fp32(
     torch's own weights are out of memory again when this returns.
     """
     on_progress("reading the checkpoint", 0, 1)
-    real = load_backbone(options.folder, dtype=_own_type(options.folder))
-    image = one_size(read_image_spec(options.folder), options.camera)
-    tokenizer = (options.folder / "tokenizer.json").read_bytes()
-    manifest = family_manifest(options.folder, options.name, real, image, tokenizer, options.answer_tokens)
-    questions = _Questions(manifest, tokenizer, room_for_prompts(tokenizer, manifest, options.prompt_tokens))
-    graphs = _export(real, questions, options.answer_tokens, work, on_progress)
-    return questions, graphs, _compare(real, questions, graphs, on_progress)
+    checkpoint = read_family(
+        options.folder,
+        options.name,
+        options.camera,
+        options.prompt_tokens,
+        options.answer_tokens,
+        _own_type(options.folder),
+    )
+    questions = _Questions(checkpoint.manifest, checkpoint.tokenizer, checkpoint.prompt_tokens)
+    graphs = _export(checkpoint, work, on_progress)
+    return questions, graphs, _compare(checkpoint, questions, graphs, on_progress)
 
 
-def _export(
-    real: Backbone, questions: _Questions, answer_tokens: int, work: Path, on_progress: OnProgress
-) -> LargeGraphs:
+def _export(checkpoint: FamilyCheckpoint, work: Path, on_progress: OnProgress) -> LargeGraphs:
     """Return the fp32 graphs; the real net's weights go to the work folder one by one."""
+    real = checkpoint.backbone
     net: Any = type(real.model)
     empty = hollow(
         lambda: net(real.model.config).float().eval(), lambda name: real.model.get_parameter(name).float()
@@ -211,9 +206,7 @@ def _export(
     store = WeightStore(work)
     graphs: dict[str, Graph] = {}
     with weights_in(store):
-        sources = answering_sources(
-            backbone, questions.manifest, questions.tokenizer, questions.prompt_tokens, answer_tokens
-        )
+        sources = replace(checkpoint, backbone=backbone).graphs()
         for done, (stage, source) in enumerate(sources.items()):
             on_progress(f"exporting {stage} in fp32", done, len(sources))
             graphs[stage] = Graph.parse(source.to_onnx(), store)
@@ -221,14 +214,14 @@ def _export(
 
 
 def _compare(
-    real: Backbone, questions: _Questions, graphs: LargeGraphs, on_progress: OnProgress
+    checkpoint: FamilyCheckpoint, questions: _Questions, graphs: LargeGraphs, on_progress: OnProgress
 ) -> dict[str, float]:
     """Return the cosine between the first logits of the fp32 graphs and of torch, for one picture.
 
     Raises BundleRefused if they differ by more than torch's own type explains.
     """
     on_progress("comparing with torch", 0, 1)
-    manifest = questions.manifest
+    real, manifest = checkpoint.backbone, questions.manifest
     words = goal_prompt(manifest, Goal("describe_scene"))
     image = random_patches(0, manifest.image.height, manifest.image.width)
     wanted = torch_answer(real, manifest, questions.tokenizer, image, words, count=1)[0].float().numpy()

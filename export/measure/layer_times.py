@@ -27,7 +27,7 @@ _KERNELS = ("Conv", "QLinearConv", "FusedConv", "MatMul", "Gemm")
 def measured_ms(
     graph: Graph, variants: Mapping[str, Graph], feeds: Sequence[Feed]
 ) -> dict[str, dict[str, float]]:
-    """Milliseconds by variant of an fp32 graph and layer: medians of calls made in turn on one thread.
+    """Return milliseconds by variant of an fp32 graph and layer: medians of calls in turn on one thread.
 
     Quantizers count to the layers that read or give out the tensor.
     """

@@ -1,1 +1,1 @@
-"""What a model asks of a board, said before any of it is downloaded. Imports no torch and no transformers."""
+"""Estimates of what a model needs of a board, before it is downloaded; without torch and transformers."""

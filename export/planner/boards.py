@@ -1,4 +1,4 @@
-"""What boards can do: memory, bandwidth, and dense arithmetic of their tensor cores, from the data sheets."""
+"""Boards: memory, bandwidth, and dense arithmetic of their tensor cores, from the data sheets."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edge.errors import UsageError
 
-# Bits that a weight takes with its scales, from the most exact to the least: int4 in groups of 128 with 16
-# bits more, nvfp4 in blocks of 16 with 8.
+# Bits that a weight takes with its scales, from the most exact precision to the least: int4 has 16 bits more
+# for each group of 128, nvfp4 8 more for each block of 16.
 BITS = {
     "fp32": 32.0,
     "bf16": 16.0,
@@ -20,10 +20,10 @@ BITS = {
     "int4": 4.125,
 }
 
-# The first compute capability whose tensor cores have a precision that not all have.
+# The first compute capability whose tensor cores have a precision, for those that some lack.
 LEAST_SM = {"fp8": 89, "nvfp4": 100}
 
-# The system without a desktop and CUDA with TensorRT's libraries, which take the same memory: an estimate.
+# An estimate of the memory of the system without a desktop, and of CUDA with TensorRT's libraries.
 RESERVED_BYTES = 2e9
 
 
@@ -34,15 +34,13 @@ class Board:
     name: str
     title: str
     memory_bytes: float  # shared by the system, the CPU and the GPU
-    reserved_bytes: float  # of it, what is not the model's
+    reserved_bytes: float  # memory of others than the model
     bandwidth_bytes_s: float
-    flops_s: Mapping[
-        str, float
-    ]  # dense, by the precision of the weights; a precision that is missing, it lacks
+    flops_s: Mapping[str, float]  # dense operations by the weights' precision, those that it has
     source: str
     measured: bool = False
-    sm: str = ""  # its GPU's compute capability; "" of one that is not known by name
-    spread: float = 1.0  # where measured: the fastest of its runs over the slowest
+    sm: str = ""  # the GPU's compute capability; "" if the board is not known by name
+    spread: float = 1.0  # on a measured board, the fastest run over the slowest
 
     @property
     def was_busy(self) -> bool:
@@ -77,7 +75,7 @@ BOARDS = {
             16e9,
             RESERVED_BYTES,
             102.4e9,
-            _orin(32, 1.173e9),  # of its 157 sparse TOPS, 80 are the two DLAs'
+            _orin(32, 1.173e9),  # the two DLAs have 80 of its 157 sparse TOPS
             "Jetson Orin NX Series data sheet: 102.4 GB/s, 32 tensor cores at up to 1173 MHz",
             sm="87",
         ),
@@ -87,7 +85,7 @@ BOARDS = {
             64e9,
             RESERVED_BYTES,
             204.8e9,
-            _orin(64, 1.300e9),  # of its 275 sparse TOPS, 105 are the two DLAs'
+            _orin(64, 1.300e9),  # the two DLAs have 105 of its 275 sparse TOPS
             "Jetson AGX Orin Series data sheet: 204.8 GB/s, 170 sparse INT8 TOPS of the GPU",
             sm="87",
         ),
@@ -116,19 +114,19 @@ BOARDS = {
 
 
 def check_board(name: str, precision: str) -> None:
-    """Raises UsageError where the board of this name lacks the precision."""
+    """Check that the board of this name has the precision. Raises UsageError if it lacks it."""
     board = BOARDS[name]
     if precision in BITS and precision not in board.flops_s:
         has = ", ".join(each for each in BITS if each in board.flops_s)
         raise UsageError(f"{name} (SM {board.sm}) has no {precision}; it has {has}", "give one of those")
 
 
-# Of the measurement: more than most caches hold is as good as any more.
+# Sizes of the measurement; more than most caches hold is as good as any more.
 _LEAST_BYTES, _MOST_BYTES, _BLOCK_BYTES = 2**20, 2**27, 2**23
 _RUNS, _ROUNDS, _PAUSE_S = 5, 4, 0.05
 BUSY_SPREAD = 1.5
 
-_JETSONS = {  # what /proc/device-tree/model says -> board
+_JETSONS = {  # words of /proc/device-tree/model -> board
     "Orin Nano": "orin-nano",
     "Orin NX": "orin-nx-16",
     "AGX Orin": "agx-orin-64",
@@ -137,7 +135,7 @@ _JETSONS = {  # what /proc/device-tree/model says -> board
 
 
 def find_board(name: str, model_bytes: float) -> Board:
-    """A board by its name; "this" looks at this machine, which off a Jetson is measured, see `measure`.
+    """Find a board by its name; "this" is this machine, which `measure` measures if it is not a Jetson.
 
     Raises UsageError for a name or a Jetson that is not known.
     """
@@ -149,7 +147,7 @@ def find_board(name: str, model_bytes: float) -> Board:
 
 
 def this_machine(model_bytes: float, proc: Path = Path("/proc")) -> Board:
-    """On a Jetson its board's figures with the memory that is there, elsewhere measured ones."""
+    """Describe this machine: on a Jetson by its board's figures and real memory, elsewhere by measuring."""
     total_bytes, free_bytes = _memory(proc / "meminfo")
     model = proc / "device-tree/model"
     title = model.read_text().strip("\0\n ") if model.is_file() else ""
@@ -172,23 +170,24 @@ def this_machine(model_bytes: float, proc: Path = Path("/proc")) -> Board:
     for words, name in _JETSONS.items():
         if words in title:
             return replace(BOARDS[name], name="this", title=title, memory_bytes=total_bytes)
-    raise UsageError(f"no figures known of a {title!r}", f"plan for one of {', '.join(BOARDS)}")
+    raise UsageError(f"there are no figures of a {title!r}", f"give one of {', '.join(BOARDS)}")
 
 
 def _memory(meminfo: Path) -> tuple[float, float]:
-    """Bytes in all, and those that a new process can have."""
+    """Bytes of all memory, and of the part that a new process can have."""
     fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
     total, free = (float(fields[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
     return total, free
 
 
 def measure(model_bytes: float) -> list[tuple[float, float]]:
-    """Bytes and float32 operations a second of this CPU as numpy's BLAS uses it, in each of some short runs.
+    """Measure bytes and float32 operations a second of this CPU as numpy's BLAS uses it, in some short runs.
 
-    It reads as much as the model has, for a small one stays in caches. The best of many short rounds counts:
-    some of them are left alone even on a busy machine, and how far the runs differ tells whether it was one.
+    It reads as many bytes as the model has, since a small model stays in caches. The best of many short
+    rounds counts: even on a busy machine some of them run undisturbed. The spread of the runs shows if it was
+    busy.
     """
-    from time import perf_counter, sleep  # of a computation, not of a drive
+    from time import perf_counter, sleep  # the clock of a computation, not of a drive
 
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""The seven families of `vla.backbones.families`: config.json's dimensions to the work that a question makes.
+"""The seven families of `vla.backbones.families`: config.json's dimensions to the work of an inference.
 
 Tests compare the parameters with transformers' own classes, matrix by matrix.
 """
@@ -11,24 +11,24 @@ from typing import Any
 from edge.errors import UsageError
 from export.planner.fields import Fields
 from export.planner.florence import florence2
-from export.planner.layers import Ask, Layers, Net, Stage, Work, language_stages, lookup, matrix
+from export.planner.layers import Layers, Request, StageWork, Work, Workload, language_stages, lookup, matrix
 
 Config = Mapping[str, Any]
 QWEN_SIDE = 448  # px; Qwen takes images of any size, a planner needs one
 
 
-def read_config(config: Config, ask: Ask) -> Net:
-    """The net of a whole config.json. Raises UsageError for other families and fields of the wrong type."""
+def read_config(config: Config, request: Request) -> Workload:
+    """Count the work of a config.json's model. Raises UsageError for other families and wrong fields."""
     model_type = str(config.get("model_type"))
     if model_type not in FAMILIES:
         raise UsageError(
             f"config.json: no family reads model type {model_type!r}", f"known: {', '.join(FAMILIES)}"
         )
-    return FAMILIES[model_type](config, ask)
+    return FAMILIES[model_type](config, request)
 
 
 def text_layers(text: Fields) -> Layers:
-    """A Llama, Gemma or Qwen: gated MLP, perhaps fewer heads of keys than of queries."""
+    """Read the layers of a Llama, Gemma or Qwen: gated MLP, maybe fewer heads of keys than of queries."""
     width, heads = text.number("hidden_size"), text.number("num_attention_heads")
     return Layers(
         count=text.number("num_hidden_layers"),
@@ -41,17 +41,19 @@ def text_layers(text: Fields) -> Layers:
     )
 
 
-def words(vocabulary: int, width: int, tied: bool, ask: Ask) -> tuple[Work, int, int]:
-    """The language model's head over one row, the parameters that are only looked up, and the unused."""
+def language_head(vocabulary: int, width: int, tied: bool, request: Request) -> tuple[Work, int, int]:
+    """Count the language model's head over one row, and the parameters that are looked up and unused."""
     size = vocabulary * width
-    if ask.tokens == 0:
+    if request.tokens == 0:
         return Work(), size, 0 if tied else size
     return matrix(width, vocabulary, 1), 0 if tied else size, 0
 
 
 def vit(vision: Fields, views: int, cls: bool, width_key: str = "hidden_size") -> tuple[Work, int, int, int]:
-    """A plain vision transformer: its work, its tables (positions), patches and width. `cls`: with a class
-    token."""
+    """Count a plain vision transformer: its work, its tables (positions), patches and width.
+
+    `cls` says if it has a class token.
+    """
     side, patch, width = vision.number("image_size"), vision.number("patch_size"), vision.number(width_key)
     if patch > side:
         raise UsageError(f"config.json: patch_size {patch} is more than image_size {side}")
@@ -79,47 +81,49 @@ def _tied(config: Config, default: bool) -> bool:
     return bool(config.get("tie_word_embeddings", default))
 
 
-def _paligemma(config: Config, ask: Ask) -> Net:
+def _paligemma(config: Config, request: Request) -> Workload:
     vision = _part(config, "vision_config", "siglip_vision_model")
     text = _part(config, "text_config", "gemma")
-    work, positions, patches, width = vit(vision, ask.views, cls=False)
+    work, positions, patches, width = vit(vision, request.views, cls=False)
     layers = text_layers(text)
-    head, tables, unused = words(text.number("vocab_size"), layers.width, _tied(config, True), ask)
-    if vision.flag("vision_use_head"):  # SigLIP's pooling, which PaliGemma does not use
+    head, tables, unused = language_head(
+        text.number("vocab_size"), layers.width, _tied(config, True), request
+    )
+    if vision.flag("vision_use_head"):  # PaliGemma does not use SigLIP's pooling
         unused += width + 4 * width**2 + 2 * width * vision.number("intermediate_size")
-    work += matrix(width, layers.width, patches * ask.views)
-    rows = patches * ask.views + ask.prompt
-    stages = language_stages(layers, head, rows, ask, causal=False)
-    cache = (rows + ask.tokens) * layers.cached_per_token
-    return Net("paligemma", (Stage("vision", work), *stages), tables + positions, unused, cache)
+    work += matrix(width, layers.width, patches * request.views)
+    rows = patches * request.views + request.prompt
+    stages = language_stages(layers, head, rows, request, causal=False)
+    cache = (rows + request.tokens) * layers.cached_per_token
+    return Workload("paligemma", (StageWork("vision", work), *stages), tables + positions, unused, cache)
 
 
-def _kosmos2(config: Config, ask: Ask) -> Net:
+def _kosmos2(config: Config, request: Request) -> Workload:
     vision = _part(config, "vision_config", "kosmos_2_vision_model")
     text = Fields(config.get("text_config") or {}, "kosmos_2_text_model")
     queries = Fields(config, "kosmos-2").number("latent_query_num")
-    work, positions, patches, width = vit(vision, ask.views, cls=True)
+    work, positions, patches, width = vit(vision, request.views, cls=True)
     wide, heads = text.number("embed_dim"), text.number("attention_heads")
     layers = Layers(text.number("layers"), wide, heads, heads, wide // heads, text.number("ffn_dim"), False)
-    head, tables, unused = words(text.number("vocab_size"), wide, _tied(config, True), ask)
+    head, tables, unused = language_head(text.number("vocab_size"), wide, _tied(config, True), request)
     rows = patches + 1
     # Queries look at the image and at each other.
-    work += matrix(width, wide, rows * ask.views) + matrix(wide, wide, queries * ask.views) * 2
-    work += matrix(wide, wide, (rows + queries) * ask.views) * 2
-    work += lookup(rows + queries, wide, queries * ask.views)
-    rows = (queries + 2) * ask.views + ask.prompt
-    stages = language_stages(layers, head, rows, ask, causal=True)
-    cache = (rows + ask.tokens) * layers.cached_per_token
-    return Net(
-        "kosmos-2", (Stage("vision", work), *stages), tables + positions + queries * wide, unused, cache
+    work += matrix(width, wide, rows * request.views) + matrix(wide, wide, queries * request.views) * 2
+    work += matrix(wide, wide, (rows + queries) * request.views) * 2
+    work += lookup(rows + queries, wide, queries * request.views)
+    rows = (queries + 2) * request.views + request.prompt
+    stages = language_stages(layers, head, rows, request, causal=True)
+    cache = (rows + request.tokens) * layers.cached_per_token
+    return Workload(
+        "kosmos-2", (StageWork("vision", work), *stages), tables + positions + queries * wide, unused, cache
     )
 
 
-def _qwen(config: Config, ask: Ask) -> Net:
+def _qwen(config: Config, request: Request) -> Workload:
     model_type = str(config["model_type"])
     deep = model_type == "qwen3_vl"
     vision = Fields(config.get("vision_config") or {}, f"{model_type}_vision")
-    # The first Qwen2.5-VL files have the text's fields at the top.
+    # The first files of Qwen2.5-VL have the text's fields at the top.
     text = Fields(config.get("text_config") or config, f"{model_type}_text")
     width, heads, patch = (vision.number(key) for key in ("hidden_size", "num_heads", "patch_size"))
     merge, depth = vision.number("spatial_merge_size"), vision.number("depth")
@@ -138,51 +142,57 @@ def _qwen(config: Config, ask: Ask) -> Net:
     tokens = (side // merge) ** 2
     work += (matrix(merged, merged, tokens) + matrix(merged, wide, tokens)) * mergers
     language = text_layers(text)
-    head, tables, unused = words(text.number("vocab_size"), language.width, _tied(config, False), ask)
-    rows = (tokens + 2) * ask.views + ask.prompt
-    stages = language_stages(language, head, rows, ask, causal=True)
-    cache = (rows + ask.tokens) * language.cached_per_token
-    first = Stage("vision", _batch(work, ask.views))
-    return Net("qwen-vl", (first, *stages), tables + positions, unused, cache)
+    head, tables, unused = language_head(
+        text.number("vocab_size"), language.width, _tied(config, False), request
+    )
+    rows = (tokens + 2) * request.views + request.prompt
+    stages = language_stages(language, head, rows, request, causal=True)
+    cache = (rows + request.tokens) * language.cached_per_token
+    first = StageWork("vision", _batch(work, request.views))
+    return Workload("qwen-vl", (first, *stages), tables + positions, unused, cache)
 
 
-def _llava(config: Config, ask: Ask) -> Net:
+def _llava(config: Config, request: Request) -> Workload:
     vision = _part(config, "vision_config", "clip_vision_model")
     text = _part(config, "text_config", "llama")
     kind = (config.get("vision_config") or {}).get("model_type", "clip_vision_model")
-    work, positions, patches, width = vit(vision, ask.views, cls=kind == "clip_vision_model")
+    work, positions, patches, width = vit(vision, request.views, cls=kind == "clip_vision_model")
     layers = text_layers(text)
-    head, tables, unused = words(text.number("vocab_size"), layers.width, _tied(config, False), ask)
-    seen = patches * ask.views
+    head, tables, unused = language_head(
+        text.number("vocab_size"), layers.width, _tied(config, False), request
+    )
+    seen = patches * request.views
     work += matrix(width, layers.width, seen) + matrix(layers.width, layers.width, seen)
-    stages = language_stages(layers, head, seen + ask.prompt, ask, causal=True)
-    cache = (seen + ask.prompt + ask.tokens) * layers.cached_per_token
-    return Net("llava", (Stage("vision", work), *stages), tables + positions, unused, cache)
+    stages = language_stages(layers, head, seen + request.prompt, request, causal=True)
+    cache = (seen + request.prompt + request.tokens) * layers.cached_per_token
+    return Workload("llava", (StageWork("vision", work), *stages), tables + positions, unused, cache)
 
 
-def _smolvlm(config: Config, ask: Ask) -> Net:
+def _smolvlm(config: Config, request: Request) -> Workload:
     vision = Fields(config.get("vision_config") or {}, f"{config['model_type']}_vision")
     text = _part(config, "text_config", "llama")
     scale = Fields(config, str(config["model_type"])).number("scale_factor")
-    work, positions, patches, width = vit(vision, ask.views, cls=False)
+    work, positions, patches, width = vit(vision, request.views, cls=False)
     layers = text_layers(text)
-    head, tables, unused = words(text.number("vocab_size"), layers.width, _tied(config, False), ask)
+    head, tables, unused = language_head(
+        text.number("vocab_size"), layers.width, _tied(config, False), request
+    )
     tokens = patches // scale**2
-    work += matrix(width * scale**2, layers.width, tokens * ask.views)
-    rows = (tokens + 3) * ask.views + ask.prompt
-    stages = language_stages(layers, head, rows, ask, causal=True)
-    cache = (rows + ask.tokens) * layers.cached_per_token
-    return Net("smolvlm", (Stage("vision", work), *stages), tables + positions, unused, cache)
+    work += matrix(width * scale**2, layers.width, tokens * request.views)
+    rows = (tokens + 3) * request.views + request.prompt
+    stages = language_stages(layers, head, rows, request, causal=True)
+    cache = (rows + request.tokens) * layers.cached_per_token
+    return Workload("smolvlm", (StageWork("vision", work), *stages), tables + positions, unused, cache)
 
 
-def _idefics(config: Config, ask: Ask) -> Net:
+def _idefics(config: Config, request: Request) -> Workload:
     text = Fields(config, "idefics")
     vision = Fields(config.get("vision_config") or {}, "idefics_vision")
-    work, tables, patches, width = vit(vision, ask.views, cls=True, width_key="embed_dim")
+    work, tables, patches, width = vit(vision, request.views, cls=True, width_key="embed_dim")
     memory = patches + 1
     if text.flag("use_resampler"):
         resampler, memory, table = _resampler(config, width, memory)
-        work += _batch(resampler, ask.views)
+        work += _batch(resampler, request.views)
         tables += table
     layers, interval = text_layers(text), text.number("cross_layer_interval")
     crossing = Layers(
@@ -195,20 +205,20 @@ def _idefics(config: Config, ask: Ask) -> Net:
         True,
     )
     vocabulary = text.number("vocab_size") + text.count("additional_vocab_size")
-    head, embeddings, unused = words(vocabulary, layers.width, _tied(config, False), ask)
-    rows = 3 * ask.views + ask.prompt
-    seen = memory * ask.views
-    stages = [Stage("vision", work)]
+    head, embeddings, unused = language_head(vocabulary, layers.width, _tied(config, False), request)
+    rows = 3 * request.views + request.prompt
+    seen = memory * request.views
+    stages = [StageWork("vision", work)]
     fresh, stored = (crossing.cross(n, width, seen, fresh=n > 1) for n in (rows, 1))
-    for stage in language_stages(layers, head, rows, ask, causal=True):
+    for stage in language_stages(layers, head, rows, request, causal=True):
         more = stored if stage.name == "decode" else fresh
-        stages.append(Stage(stage.name, stage.work + more, stage.passes, stage.shares))
-    cache = (rows + ask.tokens) * layers.cached_per_token + seen * crossing.cached_per_token
-    return Net("flamingo", tuple(stages), tables + embeddings, unused, cache)
+        stages.append(StageWork(stage.name, stage.work + more, stage.passes, stage.shares))
+    cache = (rows + request.tokens) * layers.cached_per_token + seen * crossing.cached_per_token
+    return Workload("flamingo", tuple(stages), tables + embeddings, unused, cache)
 
 
 def _resampler(config: Config, width: int, rows: int) -> tuple[Work, int, int]:
-    """IDEFICS's perceiver: its work for one image, the rows that leave it, and its table of queries."""
+    """Count IDEFICS's perceiver: its work for one image, the rows that leave it, and its table of queries."""
     part = Fields(config.get("perceiver_config") or {}, "idefics_perciever")
     queries, heads = part.number("resampler_n_latents"), part.number("resampler_n_heads")
     inner = heads * part.number("resampler_head_dim")
@@ -218,7 +228,7 @@ def _resampler(config: Config, width: int, rows: int) -> tuple[Work, int, int]:
     return block * part.number("resampler_depth"), queries, queries * width
 
 
-FAMILIES: dict[str, Callable[[Config, Ask], Net]] = {
+FAMILIES: dict[str, Callable[[Config, Request], Workload]] = {
     "paligemma": _paligemma,
     "kosmos-2": _kosmos2,
     "qwen2_5_vl": _qwen,

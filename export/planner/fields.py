@@ -1,4 +1,4 @@
-"""Hugging Face's config.json: the fields that dimensions come from.
+"""Fields of Hugging Face's config.json that dimensions come from.
 
 A config.json leaves out what equals its class's defaults; those that matter are DEFAULTS, as transformers 5
 has them, by "model_type".
@@ -84,7 +84,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "tie_word_embeddings": False,
         "use_resampler": False,
     },
-    # of the whole model, beside its parts
+    # the whole model, beside its parts
     "kosmos-2": {"latent_query_num": 64},
     "idefics3": {"scale_factor": 2},
     "smolvlm": {"scale_factor": 2},
@@ -152,40 +152,47 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 class Fields:
-    """A part of config.json with its class's defaults. Every getter raises UsageError for another type."""
+    """A part of config.json with its class's defaults.
+
+    Every getter raises UsageError for a value of another type.
+    """
 
     def __init__(self, given: object, model_type: str) -> None:
         if not isinstance(given, Mapping):
             raise UsageError(f"config.json: the section for {model_type} is not an object")
         if model_type not in DEFAULTS:
             known = ", ".join(sorted(DEFAULTS))
-            raise UsageError(f"config.json: no dimensions known of a part {model_type!r}", f"known: {known}")
+            raise UsageError(
+                f"config.json: the dimensions of a part {model_type!r} are not known", f"known: {known}"
+            )
         self._values: dict[str, Any] = {**DEFAULTS[model_type], **given}
 
     def has(self, key: str) -> bool:
+        """Whether a field is given or has a default."""
         return self._values.get(key) is not None
 
     def number(self, key: str) -> int:
-        """A whole number above 0."""
+        """Read a whole number above 0."""
         return _number(key, self._values[key])
 
     def count(self, key: str) -> int:
-        """A whole number of 0 or more."""
+        """Read a whole number of 0 or more."""
         return 0 if self._values[key] == 0 else self.number(key)
 
     def flag(self, key: str) -> bool:
+        """Read true or false."""
         if not isinstance(self._values[key], bool):
             raise _wrong(key, self._values[key], "true or false")
         return self._values[key]
 
     def numbers(self, key: str) -> list[int]:
-        """A list of whole numbers above 0."""
+        """Read a list of whole numbers above 0."""
         if not isinstance(self._values[key], list):
             raise _wrong(key, self._values[key], "a list")
         return [_number(key, value) for value in self._values[key]]
 
     def length(self, key: str) -> int:
-        """Of a list."""
+        """Read the length of a list."""
         if not isinstance(self._values[key], list):
             raise _wrong(key, self._values[key], "a list")
         return len(self._values[key])

@@ -1,4 +1,4 @@
-"""Florence-2: DaViT, whose stages shrink the image, and an encoder and decoder after it."""
+"""Florence-2: DaViT, whose stages shrink the image, then an encoder and a decoder."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from edge.bundle.published import is_microsofts
 from edge.errors import UsageError
 from export.planner.fields import Fields
-from export.planner.layers import Ask, Layers, Net, Stage, Work, lookup, matrix
+from export.planner.layers import Layers, Request, StageWork, Work, Workload, lookup, matrix
 
-SIDE = 768  # px, of its processor; the net takes any
-_MICROSOFTS_WIDTHS = [256, 512, 1024, 2048]  # where Microsoft's config.json leaves dim_embed out
+SIDE = 768  # pixels of its processor's images; the net takes any
+_MICROSOFTS_WIDTHS = [256, 512, 1024, 2048]  # the default of dim_embed in Microsoft's config.json
 
 
-def florence2(config: Mapping[str, Any], ask: Ask) -> Net:
-    """As `export.planner.families.read_config`."""
+def florence2(config: Mapping[str, Any], request: Request) -> Workload:
+    """Count the work of a config.json's model, as `export.planner.families.read_config`."""
     vision = Fields(_vision(config), "florence_vision")
     text = Fields(config.get("text_config") or {}, "bart")
     width = text.number("d_model")
@@ -23,23 +23,23 @@ def florence2(config: Mapping[str, Any], ask: Ask) -> Net:
     encoder = _layers(text, "encoder", width)
     decoder = _layers(text, "decoder", width)
     tables += 2 * (text.number("max_position_embeddings") + 2) * width  # BART's first position is 2
-    rows = tokens * ask.views + ask.prompt
+    rows = tokens * request.views + request.prompt
     attention = Layers(decoder.count, width, decoder.heads, decoder.heads, decoder.head_width, 0, False)
     head = matrix(width, text.number("vocab_size"), 1)  # tied to the embedding
     start = attention.run(1) + decoder.cross(1, width, rows) + head
-    step = attention.run(1, past=ask.tokens // 2) + decoder.cross(1, width, rows, fresh=False) + head
+    step = attention.run(1, past=request.tokens // 2) + decoder.cross(1, width, rows, fresh=False) + head
     stages = [
-        Stage("vision", Work(work.parameters, work.flops * ask.views)),
-        Stage("prefill", encoder.run(rows) + start),
+        StageWork("vision", Work(work.parameters, work.flops * request.views)),
+        StageWork("prefill", encoder.run(rows) + start),
     ]
-    if ask.tokens > 1:
-        stages.append(Stage("decode", step, ask.tokens - 1, shares=True))
-    cache = (rows + ask.tokens) * decoder.cached_per_token
-    return Net("florence-2", tuple(stages), tables, cache=cache)
+    if request.tokens > 1:
+        stages.append(StageWork("decode", step, request.tokens - 1, shares=True))
+    cache = (rows + request.tokens) * decoder.cached_per_token
+    return Workload("florence-2", tuple(stages), tables, cache=cache)
 
 
 def _vision(config: Mapping[str, Any]) -> Any:
-    """The section of the images, Microsoft's names in it turned into those of transformers."""
+    """Read the section of the images, with Microsoft's names turned into those of transformers."""
     vision: Any = config.get("vision_config") or {}
     if not isinstance(vision, Mapping) or not is_microsofts(config):
         return vision
@@ -56,7 +56,7 @@ def _layers(text: Fields, part: str, width: int) -> Layers:
 
 
 def _davit(vision: Fields) -> tuple[Work, int, int]:
-    """The work of one image with its projection, its tables, and its tokens."""
+    """Count the work of one image with its projection, its tables, and its tokens."""
     names = ("depths", "patch_size", "patch_stride", "embed_dim")
     depths, patches, strides, widths = (vision.numbers(name) for name in names)
     if not len(depths) == len(patches) == len(strides) == len(widths) > 0:

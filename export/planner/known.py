@@ -1,4 +1,4 @@
-"""Well-known models by name: their dimensions as they were published."""
+"""Well-known models by name, with their published dimensions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from export.planner.families import read_config, vit
 from export.planner.fields import Fields
-from export.planner.layers import Ask, Layers, Net, Stage, matrix
+from export.planner.layers import Layers, Request, StageWork, Workload, matrix
 
 _SO400M = {
     "model_type": "siglip_vision_model",
@@ -36,7 +36,7 @@ PALIGEMMA_3B: dict[str, Any] = {
     },
 }
 
-# config.json of microsoft/kosmos-2-patch14-224: all of it is the class's default.
+# config.json of microsoft/kosmos-2-patch14-224, which has nothing but its class's defaults.
 KOSMOS_2: dict[str, Any] = {"model_type": "kosmos-2"}
 
 # config.json of HuggingFaceTB/SmolVLM2-500M-Video-Instruct, with the 16 layers that SmolVLA keeps of 32.
@@ -64,18 +64,18 @@ _SMOLVLM2_HALF: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownModel:
     """A model that the planner knows by name."""
 
     title: str
-    ask: Ask  # what one action or answer of it usually takes
-    build: Callable[[Ask], Net]
+    request: Request  # the usual sizes of one action or answer
+    build: Callable[[Request], Workload]
     published: float  # parameters, as its authors count them
     source: str
 
 
-def _pi05(ask: Ask) -> Net:
-    base = read_config(PALIGEMMA_3B, replace(ask, tokens=0))
+def _pi05(request: Request) -> Workload:
+    base = read_config(PALIGEMMA_3B, replace(request, tokens=0))
     rows = base.cache // (2 * 18 * 256)
     # openpi, models/gemma.py "gemma_300m" and models/pi0_config.py: 50 actions of 32 numbers.
     width, horizon, numbers = 1024, 50, 32
@@ -83,12 +83,12 @@ def _pi05(ask: Ask) -> Net:
     expert += matrix(numbers, width, horizon) + matrix(width, numbers, horizon)
     # Norms are modulated by the time of denoising, whose few values are known: all that is constant.
     constant = (2 * 18 + 1) * width * 3 * width + 2 * width**2
-    stages = (*base.stages, Stage("expert", expert, ask.steps))
+    stages = (*base.stages, StageWork("expert", expert, request.steps))
     return replace(base, family="pi0.5", stages=stages, unused=constant)
 
 
-def _smolvla(ask: Ask) -> Net:
-    base = read_config(_SMOLVLM2_HALF, replace(ask, tokens=0))
+def _smolvla(request: Request) -> Workload:
+    base = read_config(_SMOLVLM2_HALF, replace(request, tokens=0))
     keys = 5 * 64
     rows = base.cache // (2 * 16 * keys)
     # lerobot, policies/smolvla: 0.75 of the backbone's width; every second layer sees its keys only.
@@ -98,20 +98,20 @@ def _smolvla(ask: Ask) -> Net:
     step += matrix(numbers, width, horizon) + matrix(width, numbers, horizon)
     step += matrix(2 * width, width, horizon) + matrix(width, width, horizon)  # actions and time
     once = matrix(keys, keys, rows) * (2 * half.count) + matrix(numbers, 960, 1)  # keys, values; the state
-    stages = (*base.stages, Stage("expert keys", once), Stage("expert", step, ask.steps))
+    stages = (*base.stages, StageWork("expert keys", once), StageWork("expert", step, request.steps))
     return replace(base, family="smolvla", stages=stages)
 
 
-def _gr00t(ask: Ask) -> Net:
+def _gr00t(request: Request) -> Workload:
     # NVIDIA/Isaac-GR00T, gr00t/configs/model/gr00t_n1d6.py; the backbone is Eagle-Block2A-2B-v2: SigLIP 2
     # So400m and the first 16 layers of Qwen3-1.7B. An image's shorter edge is 256 px, cropped to 252.
     vision = Fields({**_SO400M, "image_size": 252}, "siglip_vision_model")
-    work, tables, patches, width = vit(vision, ask.views, cls=False)
+    work, tables, patches, width = vit(vision, request.views, cls=False)
     tokens = patches // 4  # 2 x 2 patches a token
     wide = 2048
-    work += matrix(4 * width, wide, tokens * ask.views) + matrix(wide, wide, tokens * ask.views)
+    work += matrix(4 * width, wide, tokens * request.views) + matrix(wide, wide, tokens * request.views)
     language = Layers(16, wide, 16, 8, 128, 6144, True)
-    rows = (tokens + 2) * ask.views + ask.prompt
+    rows = (tokens + 2) * request.views + request.prompt
     # The 32 layers of the diffusion transformer look at the backbone and at themselves in turns.
     inner, horizon, numbers, robots = 1536, 50, 128, 32
     half = Layers(16, inner, 32, 32, 48, 4 * inner, False)
@@ -125,13 +125,13 @@ def _gr00t(ask: Ask) -> Net:
     # One of 32 robots is driven. What the time of denoising alone decides is constant.
     others = (robots - 1) * (encode.parameters + state.parameters + 1024 * 1024 + 1024 * numbers)
     constant = 33 * inner * 2 * inner + 256 * inner + inner**2
-    return Net(
+    return Workload(
         "gr00t-n1.6",
         (
-            Stage("vision", work),
-            Stage("prefill", language.run(rows, causal=True)),
-            Stage("expert keys", once),
-            Stage("expert", step + encode + decode, ask.steps),
+            StageWork("vision", work),
+            StageWork("prefill", language.run(rows, causal=True)),
+            StageWork("expert keys", once),
+            StageWork("expert", step + encode + decode, request.steps),
         ),
         tables=tables + 151680 * wide + 1024 * inner,
         unused=others + constant,
@@ -139,7 +139,7 @@ def _gr00t(ask: Ask) -> Net:
     )
 
 
-def _openvla(ask: Ask) -> Net:
+def _openvla(request: Request) -> Workload:
     # openvla/openvla-7b config.json and prismatic's "dinosiglip-vit-so-224px" with Llama 2 7B.
     dino = {
         "hidden_size": 1024,
@@ -149,49 +149,53 @@ def _openvla(ask: Ask) -> Net:
         "image_size": 224,
         "patch_size": 14,
     }
-    left, positions, patches, width = vit(Fields(dino, "clip_vision_model"), ask.views, cls=True)
-    right, more, _, other = vit(Fields(_SO400M, "siglip_vision_model"), ask.views, cls=False)
-    both, wide, seen = width + other, 4096, patches * ask.views
+    left, positions, patches, width = vit(Fields(dino, "clip_vision_model"), request.views, cls=True)
+    right, more, _, other = vit(Fields(_SO400M, "siglip_vision_model"), request.views, cls=False)
+    both, wide, seen = width + other, 4096, patches * request.views
     joined = matrix(both, 4 * both, seen) + matrix(4 * both, wide, seen) + matrix(wide, wide, seen)
     llama = {
         "model_type": "llava",
         "vision_config": {"num_hidden_layers": 1, "image_size": 224, "patch_size": 14},
         "text_config": {"model_type": "llama", "vocab_size": 32064},
     }
-    base = read_config(llama, ask)  # for its language alone
-    pooling = other + 4 * other**2 + 2 * other * 4304  # of SigLIP, which nothing asks
-    return Net(
+    base = read_config(llama, request)  # its language model alone is used
+    pooling = other + 4 * other**2 + 2 * other * 4304  # SigLIP's, which nothing reads
+    return Workload(
         "openvla",
-        (Stage("vision", left + right + joined), *base.stages[1:]),
+        (StageWork("vision", left + right + joined), *base.stages[1:]),
         tables=positions + more + 32064 * wide,
         unused=pooling,
         cache=base.cache,
     )
 
 
+def _reader(config: dict[str, Any]) -> Callable[[Request], Workload]:
+    return lambda request: read_config(config, request)
+
+
 KNOWN = {
-    "pi0.5": Known(
-        "π0.5", Ask(views=2, prompt=64, tokens=0, steps=10), _pi05, 3.4e9,
+    "pi0.5": KnownModel(
+        "π0.5", Request(views=2, prompt=64, tokens=0, steps=10), _pi05, 3.4e9,
         "openpi: PaliGemma 3B and an action expert of 300 M with adaptive norms; openpi pads prompts to 200",
     ),
-    "gr00t-n1.6": Known(
-        "GR00T N1.6", Ask(views=1, prompt=24, tokens=0, steps=4), _gr00t, 3e9,
+    "gr00t-n1.6": KnownModel(
+        "GR00T N1.6", Request(views=1, prompt=24, tokens=0, steps=4), _gr00t, 3e9,
         "NVIDIA Isaac-GR00T: Gr00tN1d6Config; latencies are published for one view and 4 steps",
     ),
-    "smolvla": Known(
-        "SmolVLA", Ask(views=2, prompt=32, tokens=0, steps=10), _smolvla, 450e6,
+    "smolvla": KnownModel(
+        "SmolVLA", Request(views=2, prompt=32, tokens=0, steps=10), _smolvla, 450e6,
         "lerobot: smolvla_base; 450 M with a language model's head that no action needs",
     ),
-    "openvla": Known(
-        "OpenVLA", Ask(views=1, prompt=28, tokens=7), _openvla, 7.54e9,
+    "openvla": KnownModel(
+        "OpenVLA", Request(views=1, prompt=28, tokens=7), _openvla, 7.54e9,
         "openvla-7b: 7 action tokens, one after another",
     ),
-    "paligemma-3b": Known(
-        "PaliGemma 3B", Ask(views=1, prompt=8, tokens=7), lambda ask: read_config(PALIGEMMA_3B, ask), 2.92e9,
+    "paligemma-3b": KnownModel(
+        "PaliGemma 3B", Request(views=1, prompt=8, tokens=7), _reader(PALIGEMMA_3B), 2.92e9,
         "paligemma-3b-mix-224: four location tokens, a name and the end",
     ),
-    "kosmos-2": Known(
-        "Kosmos-2", Ask(views=1, prompt=16, tokens=8), lambda ask: read_config(KOSMOS_2, ask), 1.66e9,
+    "kosmos-2": KnownModel(
+        "Kosmos-2", Request(views=1, prompt=16, tokens=8), _reader(KOSMOS_2), 1.66e9,
         "kosmos-2-patch14-224",
     ),
 }  # fmt: skip

@@ -1,6 +1,6 @@
-"""Layers as the planner sees them: how many weights one pass reads and how much it computes.
+"""Layers as the planner counts them: how many weights one pass reads and how much it computes.
 
-Matrices alone are counted. Norms and biases are left out: together they are under 0.5 % of a model.
+It counts matrices alone. Norms and biases are left out: together they are under 0.5 % of a model.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Work:
-    """One pass through some layers."""
+    """The weights, operations and cached numbers of one pass through some layers."""
 
     parameters: int = 0  # weights of matrices; each is read once a pass, however many rows go through
     flops: float = 0.0  # a multiplication and an addition are two
-    cached: float = 0.0  # keys and values that are read back, in numbers
+    cached: float = 0.0  # numbers of keys and values that are read back
 
     def __add__(self, other: Work) -> Work:
         return Work(self.parameters + other.parameters, self.flops + other.flops, self.cached + other.cached)
@@ -24,35 +24,37 @@ class Work:
 
 
 def matrix(inputs: int, outputs: int, rows: float) -> Work:
-    """A linear layer over `rows` vectors."""
+    """Count the work of a linear layer over `rows` vectors."""
     return Work(inputs * outputs, 2.0 * inputs * outputs * rows)
 
 
 def lookup(context: float, width: int, rows: float) -> Work:
-    """Attention's own products: scores over `context` keys of `width` in all heads, and the sum of values."""
+    """Count attention's own products: scores over `context` keys of `width` in all heads, sums of values."""
     return Work(flops=4.0 * rows * context * width)
 
 
 @dataclass(frozen=True)
 class Layers:
-    """Equal transformer layers."""
+    """Transformer layers that are all alike."""
 
     count: int
     width: int
     heads: int
     keys: int  # heads of keys and values
     head_width: int
-    mlp: int  # width in the middle
-    gated: bool  # three matrices instead of two
+    mlp: int  # width of the MLP's middle
+    gated: bool  # the MLP has three matrices instead of two
 
     @property
     def cached_per_token(self) -> int:
-        """Keys and values that a token leaves behind, in numbers."""
+        """Numbers of the keys and values that a token leaves in the cache."""
         return 2 * self.count * self.keys * self.head_width
 
     def run(self, rows: int, past: int = 0, causal: bool = False, window: int | None = None) -> Work:
-        """`rows` new tokens that see each other and `past` older ones; causal: only those before them;
-        with a window, no more than so many."""
+        """Count the work of `rows` new tokens that see each other and `past` older ones.
+
+        If causal, they see only those before them; with a window, only so many.
+        """
         context = past + (rows / 2 if causal else rows)
         if window is not None:
             context = min(context, window)
@@ -67,8 +69,10 @@ class Layers:
         return layer * self.count + Work(cached=float(past) * self.cached_per_token)
 
     def cross(self, rows: int, memory_width: int, memory_rows: int, fresh: bool = True) -> Work:
-        """As `run`, but each layer looks at a memory instead. `fresh`: its keys and values are computed;
-        otherwise they were, and are read back."""
+        """Count the work of `rows` tokens that look at a memory instead of each other.
+
+        The memory's keys and values are computed if `fresh`, and read back otherwise.
+        """
         inner, stored = self.heads * self.head_width, self.keys * self.head_width
         layer = (
             matrix(self.width, inner, rows)
@@ -87,35 +91,35 @@ class Layers:
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What is asked of a model for one action or answer."""
+class Request:
+    """The sizes of one inference: what goes in, and how much comes out."""
 
     views: int = 1  # images
     prompt: int = 16  # tokens of words and of the state
-    tokens: int = 8  # of the answer; 0: a head reads the hidden state instead
-    steps: int = 1  # of denoising
+    tokens: int = 8  # tokens of the answer; 0: a head reads the hidden state instead
+    steps: int = 1  # steps of denoising
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One part of an inference; the parts run one after another."""
+class StageWork:
+    """The work of one stage of an inference; stages run one after another."""
 
     name: str
-    work: Work  # of one pass
+    work: Work  # work of one pass
     passes: int = 1
-    shares: bool = False  # its weights are those of another stage
-    precision: str | None = None  # in which it was exported; None: it is still open
+    shares: bool = False  # whether its weights are those of another stage
+    precision: str | None = None  # the precision that it was exported in; None: still open
 
 
 @dataclass(frozen=True)
-class Net:
-    """A model that was asked something."""
+class Workload:
+    """All the work of one inference of a model."""
 
     family: str
-    stages: tuple[Stage, ...]
+    stages: tuple[StageWork, ...]
     tables: int  # parameters that are looked up and never multiplied, such as embeddings
     unused: int = 0  # parameters of the checkpoint that nothing here runs
-    cache: int = 0  # keys and values at the end, in numbers
+    cache: int = 0  # numbers of keys and values at the end
 
     @property
     def matrices(self) -> int:
@@ -124,19 +128,21 @@ class Net:
 
     @property
     def parameters(self) -> int:
-        """Of the whole checkpoint, without norms and biases."""
+        """Parameters of the whole checkpoint, without norms and biases."""
         return self.matrices + self.tables + self.unused
 
 
 def language_stages(
-    layers: Layers, head: Work, rows: int, ask: Ask, causal: bool, extra: Work = Work()
-) -> tuple[Stage, ...]:
-    """Prefill over `rows` tokens, and a pass for each answer token after the first. `head` is the language
-    model's head over one row, `extra` what prefill does besides."""
-    if ask.tokens == 0:
-        return (Stage("prefill", layers.run(rows, causal=causal) + extra),)
-    prefill = Stage("prefill", layers.run(rows, causal=causal) + head + extra)
-    if ask.tokens == 1:
+    layers: Layers, head: Work, rows: int, request: Request, causal: bool, extra: Work = Work()
+) -> tuple[StageWork, ...]:
+    """List prefill over `rows` tokens, and a pass for each answer token after the first.
+
+    `head` is the language model's head over one row, `extra` other work of prefill.
+    """
+    if request.tokens == 0:
+        return (StageWork("prefill", layers.run(rows, causal=causal) + extra),)
+    prefill = StageWork("prefill", layers.run(rows, causal=causal) + head + extra)
+    if request.tokens == 1:
         return (prefill,)
-    middle = rows + ask.tokens // 2  # the cache grows: this is its mean
-    return prefill, Stage("decode", layers.run(1, past=middle) + head, ask.tokens - 1, shares=True)
+    middle = rows + request.tokens // 2  # the mean length of the growing cache
+    return prefill, StageWork("decode", layers.run(1, past=middle) + head, request.tokens - 1, shares=True)

@@ -1,4 +1,4 @@
-"""Where a model's dimensions come from: a name, a folder with config.json, or a bundle."""
+"""The source of a model's dimensions: a name, a folder with config.json, or a bundle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edge.plugins import BUNDLES
 from export.planner.boards import BITS
 from export.planner.families import read_config
 from export.planner.known import KNOWN
-from export.planner.layers import Ask, Net, Stage, Work
+from export.planner.layers import Request, StageWork, Work, Workload
 
 if TYPE_CHECKING:
     from edge.bundle.manifest import GraphInfo, Manifest
@@ -25,23 +25,25 @@ _MAX_CONFIG_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
-class Source:
-    """A model that can be asked."""
+class PlannedModel:
+    """A model whose dimensions are known."""
 
     name: str
-    ask: Ask  # where nothing else is said
-    build: Callable[[Ask], Net]
-    is_fixed: bool = False  # its shapes were chosen when it was exported
+    request: Request  # the sizes of its usual inference
+    build: Callable[[Request], Workload]
+    is_fixed: bool = False  # whether its shapes were chosen when it was exported
 
 
-def find_model(name: str) -> Source:
-    """A folder is preferred to what is known by the same name. Raises UsageError when there is no such model,
-    and BundleRefused for a bundle that cannot be read."""
+def find_model(name: str) -> PlannedModel:
+    """Find a model by its name or folder; a folder is preferred to a name.
+
+    Raises UsageError if there is no such model, and BundleRefused for a bundle that can't be read.
+    """
     folder = Path(name)
     if folder.name == "config.json" and folder.is_file():
         folder = folder.parent
     if name in KNOWN and not folder.is_dir():
-        return Source(name, KNOWN[name].ask, KNOWN[name].build)
+        return PlannedModel(name, KNOWN[name].request, KNOWN[name].build)
     names = [*KNOWN, *BUNDLES.names()]
     if folder.is_dir() and name in names:
         _say(f"{name} is the folder here, and not the known model or bundle of that name")
@@ -51,15 +53,20 @@ def find_model(name: str) -> Source:
         raise UsageError(
             f"no model {name!r}: neither a name nor a folder", f"known names: {', '.join(names)}"
         )
-    from edge.bundle.bundle import find_bundle, read_manifest  # a third of a second: only for bundles
+    from edge.bundle.bundle import find_bundle, read_manifest  # importing it takes a third of a second
 
     manifest, _ = read_manifest(find_bundle(folder))
     prompt = _numbers(manifest.graphs["prefill"], "ids") if "prefill" in manifest.graphs else 0
-    return Source(manifest.name, Ask(prompt=prompt), lambda ask: bundle_net(manifest, ask), is_fixed=True)
+    return PlannedModel(
+        manifest.name,
+        Request(prompt=prompt),
+        lambda request: bundle_workload(manifest, request),
+        is_fixed=True,
+    )
 
 
-def _checkpoint(folder: Path) -> Source:
-    """Of a folder with config.json. Raises UsageError if it has none, or one of no model that is known."""
+def _checkpoint(folder: Path) -> PlannedModel:
+    """Read a folder with config.json. Raises UsageError if it has none, or if no family reads it."""
     file = folder / "config.json"
     if not file.is_file():
         check_adapter(folder)
@@ -69,12 +76,12 @@ def _checkpoint(folder: Path) -> Source:
     config = _read_json(file)
     check_kind(config, file)
     if is_microsofts(config):
-        _say(f"this is Microsoft's naming of Florence-2; to export it, take {NATIVE_FLORENCE} of the hub")
-    return Source(folder.resolve().name, Ask(), lambda ask: read_config(config, ask))
+        _say(f"this is Florence-2 in Microsoft's naming; export {NATIVE_FLORENCE} of the hub instead")
+    return PlannedModel(folder.resolve().name, Request(), lambda request: read_config(config, request))
 
 
 def _say(note: str) -> None:
-    """For people, beside what --json prints."""
+    """Print a note for people, apart from the output of --json."""
     print(f"note: {note}", file=sys.stderr)
 
 
@@ -90,25 +97,27 @@ def _read_json(file: Path) -> dict[str, object]:
     return config
 
 
-def bundle_net(manifest: Manifest, ask: Ask) -> Net:
-    """A bundle's graphs: their weights by their bytes, their rows by their shapes. Convolutions read a weight
-    more often than once a row: there the operations are too few. The graph that sees the floor runs beside,
-    at every frame, and is only in memory."""
-    stages: list[Stage] = []
+def bundle_workload(manifest: Manifest, request: Request) -> Workload:
+    """Count the work of a bundle's graphs: their weights by their bytes, their rows by their shapes.
+
+    Convolutions read a weight more often than once a row, so their operations are counted too low. The graph
+    that sees the floor runs beside the model, at every frame, and counts only in memory.
+    """
+    stages: list[StageWork] = []
     tables = cache = 0
     width = manifest.graphs["vision"].outputs[0].shape[-1] if "vision" in manifest.graphs else 0
-    for role, graph in manifest.graphs.items():
+    for stage, graph in manifest.graphs.items():
         parameters = round(graph.bytes * 8 / BITS[graph.precision])
         words = min(_embeddings(graph, width), parameters)
-        passes = ask.tokens - 1 if role == "decode" else 1
-        if role == "floor" or passes < 1:
+        passes = request.tokens - 1 if stage == "decode" else 1
+        if stage == "floor" or passes < 1:
             tables += parameters
             continue
         tables += words
         cache += _numbers(graph, "past")
-        work = Work(parameters - words, 2.0 * (parameters - words) * _rows(role, graph))
-        stages.append(Stage(role, work, passes, precision=graph.precision))
-    return Net(manifest.family, tuple(stages), tables, cache=cache)
+        work = Work(parameters - words, 2.0 * (parameters - words) * _rows(stage, graph))
+        stages.append(StageWork(stage, work, passes, precision=graph.precision))
+    return Workload(manifest.family, tuple(stages), tables, cache=cache)
 
 
 def _shapes(graph: GraphInfo) -> dict[str, tuple[int, ...]]:
@@ -120,18 +129,17 @@ def _numbers(graph: GraphInfo, tensor: str) -> int:
 
 
 def _embeddings(graph: GraphInfo, width: int) -> int:
-    """Parameters that a graph looks up by ids. Without logits the number of words is unknown: then all of it
-    is taken to be multiplied."""
+    """Parameters that a graph looks up by ids; none without logits, when the vocabulary is unknown."""
     shapes = _shapes(graph)
     by_ids = "ids" in shapes or "token" in shapes
     return shapes["logits"][-1] * width if by_ids and "logits" in shapes else 0
 
 
-def _rows(role: str, graph: GraphInfo) -> int:
-    """Vectors that go through a graph, as `edge.model.generation` and `.actions` describe its shapes."""
+def _rows(stage: str, graph: GraphInfo) -> int:
+    """Vectors that go through a graph, whose shapes `edge.model.generation` and `.actions` describe."""
     shapes = _shapes(graph)
-    if role == "vision":
+    if stage == "vision":
         return math.prod(graph.outputs[0].shape[:-1])
-    if role == "prefill":
+    if stage == "prefill":
         return math.prod(shapes["image_features"][:-1]) + math.prod(shapes["ids"])
     return math.prod(shapes["features"][:-1]) if "features" in shapes else 1

@@ -1,4 +1,4 @@
-"""A plan for people."""
+"""Estimates as tables for people."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from rich.console import Console
 from rich.table import Table
 
 from export.planner.boards import BITS
-from export.planner.floors import Memory, Plan
-from export.planner.layers import Ask
+from export.planner.bounds import Estimate, Memory
+from export.planner.layers import Request
 
 
-def print_stages(one: Plan, ask: Ask) -> None:
-    """One model on one board, stage by stage."""
+def print_stages(one: Estimate, request: Request) -> None:
+    """Print one model on one board, stage by stage."""
     console, board, memory = Console(highlight=False), one.board, one.memory
-    console.print(f"{_asked(one, ask)}\n{one.precision} on {board.title}")
+    console.print(f"{_request_line(one, request)}\n{one.precision} on {board.title}")
     table = Table(caption="times of all passes in ms")
-    for name in ("stage", "passes", "weights", "bytes", "FLOPs", "bandwidth", "compute", "floor"):
+    for name in ("stage", "passes", "weights", "bytes", "FLOPs", "bandwidth", "compute", "bound"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for stage in one.stages:
         table.add_row(
@@ -28,10 +28,10 @@ def print_stages(one: Plan, ask: Ask) -> None:
             _short(stage.flops),
             _ms(stage.bandwidth_ms),
             _ms(stage.compute_ms),
-            _ms(stage.floor_ms),
+            _ms(stage.bound_ms),
         )
     table.add_section()
-    table.add_row("all", *[""] * 6, _ms(one.floor_ms))
+    table.add_row("all", *[""] * 6, _ms(one.bound_ms))
     console.print(table)
     rates = ", ".join(f"{each} {board.flops_s[each] / 1e12:.3g}" for each in BITS if each in board.flops_s)
     console.print(f"board     {board.bandwidth_bytes_s / 1e9:.4g} GB/s; dense T/s: {rates}", soft_wrap=True)
@@ -42,56 +42,56 @@ def print_stages(one: Plan, ask: Ask) -> None:
         f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)} GB"
     )
     console.print(
-        f"floor     {_ms(one.floor_ms)} ms, {_hz(one)}: nothing is faster; real engines take a multiple"
+        f"bound     {_ms(one.bound_ms)} ms, {_hz(one)}: nothing is faster; real engines take a multiple"
     )
 
 
-def print_boards(plans: Sequence[Plan], refused: Sequence[dict[str, str]], ask: Ask) -> None:
-    """One model on several boards."""
+def print_boards(estimates: Sequence[Estimate], refused: Sequence[dict[str, str]], request: Request) -> None:
+    """Print one model on several boards."""
     console = Console(highlight=False)
-    console.print(_asked(plans[0], ask))
+    console.print(_request_line(estimates[0], request))
     table = Table(pad_edge=False)
-    for name in ("board", "precision", "floor ms", "Hz", "run GB", "build GB", "of GB", "fits"):
+    for name in ("board", "precision", "bound ms", "Hz", "run GB", "build GB", "of GB", "fits"):
         justify = "left" if name in ("board", "precision", "fits") else "right"
         table.add_column(name, justify=justify, no_wrap=name == "board")
-    for one in plans:
+    for one in estimates:
         memory = one.memory
         table.add_row(
             one.board.name,
             one.precision,
-            _ms(one.floor_ms),
-            f"{1e3 / one.floor_ms:.3g}",
+            _ms(one.bound_ms),
+            f"{1e3 / one.bound_ms:.3g}",
             f"{memory.run_bytes / 1e9:.1f}",
             f"{memory.build_bytes / 1e9:.1f}",
             f"{memory.board_bytes / 1e9:.0f}",
             "no" if not memory.fits else "yes" if memory.builds else "to run",
         )
     console.print(table)
-    for one in plans:
+    for one in estimates:
         _warn(console, one)
     for each in refused:
         console.print(each["refused"])
 
 
-def _warn(console: Console, one: Plan) -> None:
-    """Where a measured board can't be trusted."""
+def _warn(console: Console, one: Estimate) -> None:
+    """Warn if a measured board can't be trusted."""
     if one.board.was_busy:
         console.print(
             f"warning: runs of the measurement differ by {one.board.spread:.1f} times; this machine is busy, "
-            "and its floors may be too high: plan again when it is idle",
+            "and its bounds may be too high: estimate again when it is idle",
             style="yellow",
             soft_wrap=True,
         )
 
 
-def _asked(one: Plan, ask: Ask) -> str:
+def _request_line(one: Estimate, request: Request) -> str:
     count = f"{one.parameters / 1e9:.2f} B" if one.parameters >= 1e9 else f"{one.parameters / 1e6:.1f} M"
-    asked = [f"{ask.views} view{'s' * (ask.views > 1)}", f"{ask.prompt} prompt tokens"]
-    if ask.tokens:
-        asked.append(f"{ask.tokens} answer tokens")
-    if ask.steps > 1:
-        asked.append(f"{ask.steps} steps")
-    return f"{one.model} ({count} parameters): {', '.join(asked)}"
+    parts = [f"{request.views} view{'s' * (request.views > 1)}", f"{request.prompt} prompt tokens"]
+    if request.tokens:
+        parts.append(f"{request.tokens} answer tokens")
+    if request.steps > 1:
+        parts.append(f"{request.steps} steps")
+    return f"{one.model} ({count} parameters): {', '.join(parts)}"
 
 
 def _parts(memory: Memory) -> str:
@@ -104,8 +104,8 @@ def _of(size_bytes: float, memory: Memory) -> str:
     return f"{size_bytes / 1e9:.1f} of {memory.board_bytes / 1e9:.0f}"
 
 
-def _hz(one: Plan) -> str:
-    return f"{1e3 / one.floor_ms:.3g} Hz"
+def _hz(one: Estimate) -> str:
+    return f"{1e3 / one.bound_ms:.3g} Hz"
 
 
 def _ms(time_ms: float) -> str:

@@ -16,7 +16,7 @@ from export.precision.int8 import Int8, Int8Calibration, calibrate_int8
 from export.precision.mixed import LowPrecision, Mixed, quantizable
 from export.precision.options import Precision, Profile
 
-_EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # of a layer that stays wide
+_EXACT: dict[Profile, Precision] = {"onnxruntime": "fp32", "tensorrt": "fp16"}  # a wide layer's precision
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def try_layers(stage: StageCalibration) -> LayerTrials:
         for one in _noises(stage, calibrated.graph, calibrated.ranges, kind):
             ladders[one.node].insert(0, Rung(kind, one.noise, times_ms[kind][one.node]))
             layer_names[one.node] = one.layer
-    return LayerTrials(stage.stage, profile, calibrated, ladders, layer_names)
+    return LayerTrials(stage.name, profile, calibrated, ladders, layer_names)
 
 
 def _kinds(stage: StageCalibration) -> list[LowPrecision]:
@@ -89,7 +89,7 @@ def _kinds(stage: StageCalibration) -> list[LowPrecision]:
     kinds: list[LowPrecision] = ["int8"]
     if "nvfp4" in BOARDS[stage.options.board].flops_s:
         kinds.insert(0, "nvfp4")
-    return [*kinds, "int4"] if stage.stage == "decode" else kinds
+    return [*kinds, "int4"] if stage.name == "decode" else kinds
 
 
 def _times_ms(

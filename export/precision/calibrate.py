@@ -19,7 +19,7 @@ class StageCalibration:
 
     def __init__(
         self,
-        stage: str,
+        name: str,
         graph: Graph,
         calibration: CalibrationSet,
         collect: Callable[[], Sequence[Feed]],
@@ -27,7 +27,7 @@ class StageCalibration:
         on_progress: OnProgress,
     ) -> None:
         """`collect` gives the stage's inputs; it is called only by what needs them."""
-        self.stage, self.graph, self.options = stage, graph, options
+        self.name, self.graph, self.options = name, graph, options
         self._calibration, self._collect, self._on_progress = calibration, collect, on_progress
 
     @property
@@ -66,7 +66,7 @@ class StageCalibration:
     ) -> list[Sensitivity]:
         """Return the noise of each layer, most sensitive first; `alone` quantizes one layer of the graph."""
         on_layer = lambda done, total: self._on_progress(  # noqa: E731
-            f"trying each layer of {self.stage}", done, total
+            f"trying each layer of {self.name}", done, total
         )
         return sensitivities(graph, layers, alone, self.feeds, on_layer)
 

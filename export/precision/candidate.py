@@ -17,7 +17,7 @@ class Candidate:
     precision: Precision
     graph: Graph  # what the engine of the bundle runs
     twin: Graph | None = None  # what this machine runs in its place for the gate; None: the graph itself
-    method: str = ""  # of calibration; "": no range was computed
+    method: str = ""  # how ranges were computed; "": there are none
     ranges: Ranges = field(default_factory=dict)
     kept: list[Sensitivity] = field(default_factory=list)  # layers that stay fp32, or fp16 for TensorRT
     scalings: list[ChannelScaling] = field(default_factory=list)  # by SmoothQuant or AWQ

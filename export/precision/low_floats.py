@@ -1,9 +1,11 @@
 """fp8 and nvfp4, for TensorRT: layers as floats of 8 or 4 bits, the others fp16."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from export.graphs.graph import Graph
+from export.measure.sensitivity import Sensitivity
 from export.precision.calibrate import StageCalibration
 from export.precision.candidate import Candidate
 from export.precision.mixed import Mixed, quantizable
@@ -33,23 +35,21 @@ def fit_low_floats(stage: StageCalibration, kind: FloatKind) -> Candidate:
     Decode waits for memory alone, a token at a time: only its weights are nvfp4.
     """
     layers = quantizable(stage.graph, kind)
-    low = Mixed(dict.fromkeys(layers, kind), {}, weight_only=kind == "nvfp4" and stage.stage == "decode")
+    low = Mixed(dict.fromkeys(layers, kind), {}, weight_only=kind == "nvfp4" and stage.name == "decode")
     found = _with_ranges(stage, _Calibrated(stage.graph, low))
     if kind == "nvfp4" and stage.options.smooth == "auto":
         scaled = awq(stage.graph, layers, NVFP4, stage.feeds)
         other = _Calibrated(scaled.graph, replace(low, importance=scaled.importance), "", scaled.scalings)
         found = _better(stage, found, _with_ranges(stage, other))
-    one = replace(found.low.twin, half=False)
-    alone = lambda name: replace(one, kinds={name: kind}).apply(found.graph)  # noqa: E731
-    kept = stage.layers_to_keep(found.graph, layers, alone, kind)
+    kept = _layers_to_keep(stage, found, layers, kind)
     wide = {one.node for one in kept}
-    found = replace(found, low=replace(found.low, kinds={n: kind for n in layers if n not in wide}))
+    chosen = replace(found.low, kinds={name: kind for name in layers if name not in wide})
     return Candidate(
         kind,
-        found.low.apply(found.graph),
-        found.twin,
+        chosen.apply(found.graph),
+        chosen.twin.apply(found.graph),
         method=found.method,
-        ranges=found.low.ranges,
+        ranges=chosen.ranges,
         kept=kept,
         scalings=found.scalings,
     )
@@ -62,6 +62,14 @@ def _with_ranges(stage: StageCalibration, found: _Calibrated) -> _Calibrated:
     apply = lambda ranges: replace(found.low.twin, ranges=ranges).apply(found.graph)  # noqa: E731
     method, ranges = stage.best_ranges(found.graph, apply)
     return replace(found, low=replace(found.low, ranges=ranges), method=method)
+
+
+def _layers_to_keep(
+    stage: StageCalibration, found: _Calibrated, layers: Sequence[str], kind: FloatKind
+) -> list[Sensitivity]:
+    one = replace(found.low.twin, half=False)
+    alone = lambda name: replace(one, kinds={name: kind}).apply(found.graph)  # noqa: E731
+    return stage.layers_to_keep(found.graph, layers, alone, kind)
 
 
 def _better(stage: StageCalibration, plain: _Calibrated, scaled: _Calibrated) -> _Calibrated:

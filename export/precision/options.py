@@ -23,7 +23,7 @@ class PrecisionOptions:
 
     precision: Precision
     profile: Profile
-    method: Method | None = None  # of calibration; None: for each graph the one with the least error
+    method: Method | None = None  # how ranges are computed; None: for each graph by the best method
     budget_db: float | None = None  # None: see BUDGETS_DB; 0: no layer is kept
     smooth: Literal["auto", "off"] = "auto"
     board: str = ""

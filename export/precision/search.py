@@ -56,7 +56,7 @@ class PrecisionSearch:
         return found
 
     def _candidate(self, stage: str, budget_db: float | None) -> Candidate:
-        calibrated, precision = self.stage(stage), self._options.precision
+        calibrated, precision = self._stage(stage), self._options.precision
         if precision in ("fp16", "bf16"):
             return fit_half(calibrated, precision)
         if precision in ("fp8", "nvfp4"):
@@ -66,10 +66,11 @@ class PrecisionSearch:
         if precision == "auto":
             if stage not in self._trials:
                 self._trials[stage] = try_layers(calibrated)
-            return self._trials[stage].choose(AUTO_BUDGETS_DB[0] if budget_db is None else budget_db)
+            assert budget_db is not None  # see budgets_db
+            return self._trials[stage].choose(budget_db)
         return fit_int8(calibrated)
 
-    def stage(self, name: str) -> StageCalibration:
+    def _stage(self, name: str) -> StageCalibration:
         """Return the stage with what it is calibrated on."""
         collect = lambda: self._feeds[name]  # noqa: E731
         return StageCalibration(

@@ -36,11 +36,11 @@ class SourceOptions:
 
 
 def build_bundle(folder: Path, options: SourceOptions) -> Bundle:
-    """The fp32 bundle of a checkpoint's folder, compared with torch. Without a floor graph the robot drives
-    without seeing obstacles.
+    """Build the fp32 bundle of a checkpoint's folder, and compare it with torch.
 
-    Raises UsageError if the folder is incomplete or is nothing that a bundle can hold, and BundleRefused if
-    ONNX Runtime and torch disagree or `floor` is another graph.
+    Without a floor graph the robot drives without seeing obstacles. Raises UsageError if the folder is
+    incomplete or is nothing that a bundle can hold, and BundleRefused if ONNX Runtime and torch disagree or
+    `floor` is another graph.
     """
     if options.floor is not None:
         check_floor_graph(options.floor)
@@ -55,7 +55,7 @@ def build_bundle(folder: Path, options: SourceOptions) -> Bundle:
 
 
 def read_checkpoint(folder: Path, options: SourceOptions) -> Checkpoint:
-    """The checkpoint of whatever kind in a folder. Raises UsageError if it is incomplete or damaged."""
+    """Read the checkpoint in a folder, of whatever kind. Raises UsageError if it is incomplete or damaged."""
     kind = kind_at(folder)
     if kind == "policy":
         return read_policy(folder, options.name)
@@ -65,7 +65,7 @@ def read_checkpoint(folder: Path, options: SourceOptions) -> Checkpoint:
 
 
 def assemble(checkpoint: Checkpoint, graphs: Mapping[str, bytes]) -> Bundle:
-    """The bundle of a checkpoint's ONNX graphs by stage, not yet compared with torch."""
+    """Put a checkpoint's ONNX graphs, by stage, into a bundle that is not yet compared with torch."""
     infos = {stage: graph_info(stage, content) for stage, content in graphs.items()}
     manifest = checkpoint.manifest.model_copy(update={"graphs": infos})
     return make_bundle(manifest, {**graphs, "tokenizer": checkpoint.tokenizer})

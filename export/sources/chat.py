@@ -1,7 +1,7 @@
-"""A checkpoint's chat template as what it writes around one picture and one question.
+"""A checkpoint's chat template as the text that it writes around one image and one question.
 
-A bundle has no Jinja: the template is rendered here, by transformers, for questions that differ, and what all
-of them have around them is what the bundle writes.
+A bundle has no Jinja: transformers renders the template here for questions that differ, and the bundle keeps
+the text that stands around all of them.
 """
 
 from collections.abc import Callable
@@ -15,49 +15,54 @@ from edge.bundle.published import read_json
 from edge.errors import UsageError
 from edge.model.prompt_ids import END_OF_UTTERANCE, FLAMINGO_CHAT, family_chat, image_token
 
-# The second holds what templates escape or cut.
+# The second question holds characters that templates escape or cut.
 _PROBES = (
     "Where is the red cup?",
     "it's 1 < 2 & {picture}, \"빨간 컵\" [x]: 'none'",
 )
-_HINT = "export a checkpoint whose template asks one question about one picture, or change the template"
+_HINT = "export a checkpoint whose template puts one question about one image, or change the template"
 
 
 def chat_template(folder: Path, family: str) -> ChatTemplate | None:
-    """What the checkpoint's own template writes; None where it has none.
+    """Read the checkpoint's own template; None if it has none.
 
-    Raises UsageError for a template that asks in a way that a bundle can't, or of a family whose prompts are
-    no chats.
+    Raises UsageError for a template that a bundle can't write, or of a family whose prompts are not chats.
     """
-    where, template = _find(folder)
+    file, template = _find(folder)
     if template is None:
         return FLAMINGO_CHAT if family == "flamingo" and ends_utterances(folder) is not None else None
     if family_chat(family) is None:
         raise UsageError(
-            f"{where} has a chat template, and a {family} is asked by its family's own prompts",
-            "take the template out where the model was taught those prompts",
+            f"{file} has a chat template, and a {family} takes its family's own prompts",
+            "take the template out if the model was trained with those prompts",
         )
     if "strftime_now" in template:
-        raise UsageError(f"the chat template in {where} writes the day's date, which a bundle can't", _HINT)
-    render, first = _renderer(folder, where, template)
-    parts = {_around(render(words), words, image_token(family), where) for words in _PROBES}
+        raise UsageError(
+            f"the chat template in {file} writes the date of the day, which a bundle can't write", _HINT
+        )
+    render, first = _renderer(folder, file, template)
+    parts = {_around(render(words), words, image_token(family), file) for words in _PROBES}
     if len(parts) > 1:
-        raise UsageError(f"the chat template in {where} writes more than the words differently", _HINT)
+        raise UsageError(
+            f"the chat template in {file} writes other text around one question than around another", _HINT
+        )
     before, between, after = parts.pop()
-    # As a processor of transformers calls its tokenizer.
+    # A processor of transformers calls its tokenizer in the same way.
     special = not (first and before.startswith(first))
     return ChatTemplate(before=before, between=between, after=after, special=special)
 
 
 def ends_utterances(folder: Path) -> int | None:
-    """The id of what ends a turn of IDEFICS's instructed checkpoints; None where the tokenizer has none."""
+    """Find the token that ends a turn of IDEFICS's instructed checkpoints; None if there is none."""
     index: int | None = Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(END_OF_UTTERANCE)
     return index
 
 
 def _find(folder: Path) -> tuple[Path, str | None]:
-    """The template that transformers takes, and its file: the processor's, else the tokenizer's. Raises
-    UsageError where there are several and none is the default, or a file can't be read."""
+    """Find the template that transformers takes, and its file: the processor's, or else the tokenizer's.
+
+    Raises UsageError if there are several and none is the default, or if a file can't be read.
+    """
     processor, old = folder / "processor_config.json", folder / "chat_template.json"
     named, jinja = sorted(folder.glob("chat_templates/*.jinja")), folder / "chat_template.jinja"
     tokenizer = folder / "tokenizer_config.json"
@@ -78,7 +83,7 @@ def _find(folder: Path) -> tuple[Path, str | None]:
 
 
 def _default(file: Path, found: Any) -> str:
-    """One of a name where there are several. Raises UsageError if it is none."""
+    """Pick the default if templates have names. Raises UsageError if there is none."""
     if isinstance(found, list):
         found = {each.get("name"): each.get("template") for each in found if isinstance(each, dict)}
     if isinstance(found, dict):
@@ -88,8 +93,8 @@ def _default(file: Path, found: Any) -> str:
     return found
 
 
-def _renderer(folder: Path, where: Path, template: str) -> tuple[Callable[[str], str], str | None]:
-    """A function that renders a question, and the tokenizer's first token if it has one."""
+def _renderer(folder: Path, file: Path, template: str) -> tuple[Callable[[str], str], str | None]:
+    """Return a function that renders a question, and the tokenizer's first token if it has one."""
     from transformers import AutoTokenizer
 
     try:
@@ -111,24 +116,26 @@ def _renderer(folder: Path, where: Path, template: str) -> tuple[Callable[[str],
             )
         except Exception as error:  # a template is a program, which may fail in any way
             raise UsageError(
-                f"the chat template in {where} can't be rendered for one question about one picture: {error}",
+                f"the chat template in {file} can't be rendered for one question about one image: {error}",
                 _HINT,
             ) from error
 
     return render, tokenizer.bos_token
 
 
-def _around(rendered: str, words: str, image: str, where: Path) -> tuple[str, str, str]:
-    """What stands before the picture, between it and the words, and after them. Raises UsageError if they
-    do not follow each other, once each."""
+def _around(rendered: str, words: str, image: str, file: Path) -> tuple[str, str, str]:
+    """Return the text before the image, between it and the question, and after the question.
+
+    Raises UsageError if image and question do not follow each other, once each.
+    """
     if rendered.count(image) != 1 or rendered.count(words) != 1:
         raise UsageError(
-            f"the chat template in {where} shows one picture {rendered.count(image)} times as {image} "
-            f"and one question {rendered.count(words)} times as it stands",
+            f"the chat template in {file} writes one image {rendered.count(image)} times as {image} "
+            f"and one question {rendered.count(words)} times unchanged",
             _HINT,
         )
     before, _, rest = rendered.partition(image)
     between, found, after = rest.partition(words)
     if not found:
-        raise UsageError(f"the chat template in {where} writes the question ahead of the picture", _HINT)
+        raise UsageError(f"the chat template in {file} writes the question ahead of the image", _HINT)
     return before, between, after

@@ -1,4 +1,4 @@
-"""What every kind of checkpoint gives to its bundle, once it was read."""
+"""A checkpoint that was read, as every kind gives it to its bundle."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -14,18 +14,20 @@ from export.sources.compare import TorchParity
 
 @dataclass(frozen=True)
 class Checkpoint(ABC):
-    """A checkpoint in memory, with all that its bundle's manifest says but graphs and parity."""
+    """A checkpoint in memory, with its bundle's manifest, which still lacks graphs and parity."""
 
-    random_images: ClassVar[int] = 8  # that ONNX Runtime and torch are compared on, besides the user's
+    random_images: ClassVar[int] = 8  # images that ONNX Runtime and torch are compared on, besides the user's
 
     manifest: Manifest
     tokenizer: bytes  # the content of tokenizer.json
 
     @abstractmethod
     def graphs(self) -> dict[str, GraphSource]:
-        """Its graphs by stage, still as torch modules. Raises UsageError if the model has no room for so many
-        tokens."""
+        """Return its graphs by stage, still as torch modules.
+
+        Raises UsageError if the model has no room for so many tokens.
+        """
 
     @abstractmethod
     def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
-        """How far the bundle is from torch on some images (RGB uint8)."""
+        """Compare the bundle with torch on some images (RGB uint8)."""

@@ -1,4 +1,4 @@
-"""How far ONNX Runtime is from torch over the same inputs: gathered, written down, refused where too far."""
+"""The comparison of ONNX Runtime with torch over the same inputs, and its limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Differences:
         self._equal: list[bool] = []
 
     def add_values(self, found: np.ndarray, expected: np.ndarray, scale: float = 1.0) -> None:
-        """Adds the largest difference of two arrays of one shape, as a share of `scale`."""
+        """Add the largest difference of two arrays of one shape, as a share of `scale`."""
         self._errors.append(float(np.abs(found - expected).max()) / scale)
 
     def add_choices(self, *equal: bool) -> None:
-        """Adds choices, such as tokens: whether both made the same."""
+        """Add choices, such as tokens; each says if both made the same one."""
         self._equal += equal
 
     @property
@@ -40,14 +40,14 @@ class Differences:
 
 @dataclass(frozen=True)
 class TorchParity:
-    """How far a bundle's graphs are from the torch modules that they were exported from."""
+    """The distance of a bundle's graphs from the torch modules that they were exported from."""
 
     figures: dict[str, float]  # by name, as the manifest keeps them
     most: Mapping[str, float]  # the largest figure that is accepted, by its name
     least: Mapping[str, float]  # the smallest figure that is accepted, by its name
 
     def check(self) -> None:
-        """Raises BundleRefused if a figure is beyond its limit or NaN."""
+        """Check the figures. Raises BundleRefused if one is beyond its limit or NaN."""
         wrong = [
             f"{k} {self.figures[k]:.3g} (at most {v:g})"
             for k, v in self.most.items()
@@ -66,6 +66,6 @@ class TorchParity:
 
 
 def random_patches(seed: int, height: int, width: int) -> Image:
-    """Coarse random patches, (height, width, 3): unlike fine noise, no two look the same to a net."""
+    """Draw coarse random patches, (height, width, 3); unlike fine noise, no two look the same to a net."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
     return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)

@@ -35,7 +35,7 @@ from vla.sequence import IMAGE, Segment, assemble, extend, read
 
 FREE = 24  # tokens for a target, beside the longest prompt
 _COMPARED = 12  # tokens of each answer
-_MAX_ERROR = 1e-3  # of a logit, as a share of the largest
+_MAX_ERROR = 1e-3  # largest error of a logit, as a share of the largest logit
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,18 @@ class FamilyCheckpoint(Checkpoint):
     answer_tokens: int
 
     def graphs(self) -> dict[str, GraphSource]:
-        return answering_sources(
-            self.backbone, self.manifest, self.tokenizer, self.prompt_tokens, self.answer_tokens
+        image, tokenizer = self.manifest.image, Tokenizer.from_str(self.tokenizer.decode())
+        before = tuple(ids_before_image(tokenizer, self.manifest.family, self.manifest.chat))
+        return family_sources(
+            self.backbone, image.height, image.width, before, self.prompt_tokens, self.answer_tokens
         )
 
     def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
-        """Prompts torch and the bundle with each image, and compares token by token the logits along torch's
-        answer, and which token the bundle's rules leave as the most probable."""
+        """Compare the answers of torch and the bundle about each image, token by token.
+
+        Compared are the logits along torch's answer, and the token that the bundle's rules leave as the most
+        probable.
+        """
         kinds = bundle.manifest.goals
         differences = Differences()
         net = DecoderEngines(bundle, 1)
@@ -94,35 +99,31 @@ class FamilyCheckpoint(Checkpoint):
 
 
 def read_family(
-    folder: Path, name: str, camera: tuple[int, int], prompt_tokens: int | None, answer_tokens: int
+    folder: Path,
+    name: str,
+    camera: tuple[int, int],
+    prompt_tokens: int | None,
+    answer_tokens: int,
+    dtype: torch.dtype = torch.float32,
 ) -> FamilyCheckpoint:
-    """Reads a checkpoint's config.json, tokenizer.json, preprocessor_config.json and *.safetensors.
+    """Read a checkpoint's config.json, tokenizer.json, preprocessor_config.json and *.safetensors.
 
     `name` is the bundle's; `camera` is the height and width in pixels of the images to come; `prompt_tokens`
-    is the most that may follow the image, or None for the longest prompt and a target of a few words.
+    is the most that may follow the image, or None for the longest prompt and a target of a few words; `dtype`
+    is the type of the weights in memory.
 
     Raises UsageError if the folder is incomplete, contradicts itself, or no family reads it.
     """
-    backbone = load_backbone(folder)
+    backbone = load_backbone(folder, dtype=dtype)
     image = one_size(read_image_spec(folder), camera)
     tokenizer = (folder / "tokenizer.json").read_bytes()
     manifest = family_manifest(folder, name, backbone, image, tokenizer, answer_tokens)
-    room = room_for_prompts(tokenizer, manifest, prompt_tokens)
+    room = _room_for_prompts(tokenizer, manifest, prompt_tokens)
     return FamilyCheckpoint(manifest, tokenizer, backbone, room, answer_tokens)
 
 
-def answering_sources(
-    backbone: Backbone, manifest: Manifest, tokenizer: bytes, prompt_tokens: int, answer_tokens: int
-) -> dict[str, GraphSource]:
-    """The graphs of a model that answers prompts, by stage."""
-    image = manifest.image
-    found = Tokenizer.from_str(tokenizer.decode())
-    before = ids_before_image(found, manifest.family, manifest.chat)
-    return family_sources(backbone, image.height, image.width, tuple(before), prompt_tokens, answer_tokens)
-
-
-def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -> int:
-    """Tokens behind the image: as many as wanted, or those of a goal's longest prompt and FREE ones.
+def _room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -> int:
+    """Choose the most tokens behind the image: those wanted, or those of the longest prompt and FREE more.
 
     Raises UsageError if that prompt does not fit.
     """
@@ -138,7 +139,7 @@ def room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) -
 
 
 def goals_of(family: str) -> tuple[str, ...]:
-    """The goals that a model can have: those that only look, and those that move if it answers with boxes."""
+    """List the goals of a family: those that only look, and those that move if it answers with boxes."""
     kinds = TEMPLATES[family]
     return tuple(kind for kind in kinds if not GOALS[kind].moves or asks_for_boxes(family, kind))
 
@@ -151,8 +152,10 @@ def family_manifest(
     tokenizer: bytes,
     answer_tokens: int,
 ) -> Manifest:
-    """The manifest of a bundle in fp32, still without graphs, and not yet compared with torch. Raises
-    UsageError if the folder's files contradict each other, or need what a bundle can't do."""
+    """Write the manifest of a bundle in fp32, still without graphs and parity.
+
+    Raises UsageError if the folder's files contradict each other, or need what a bundle can't do.
+    """
     config = backbone.model.config
     family = family_name(config.model_type)
     _check_ids(folder, backbone, tokenizer)
@@ -183,7 +186,7 @@ def family_manifest(
 
 
 def _check_ids(folder: Path, backbone: Backbone, tokenizer_json: bytes) -> None:
-    """Raises UsageError if config.json and tokenizer.json say different things of the same tokens."""
+    """Check the ids of tokens. Raises UsageError if config.json and tokenizer.json contradict each other."""
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     config, image = read_config(folder), image_token(family_name(backbone.model.config.model_type))
     there = tokenizer.token_to_id(image)
@@ -213,7 +216,7 @@ class TokenChooser:
         self.tokens: list[int] = []
 
     def best(self, logits: np.ndarray) -> int:
-        """The most probable token by logits (V,)."""
+        """Choose the most probable token by logits (V,)."""
         seen = [*self._prompt, *self.tokens]
         return int(ruled(logits, seen, len(self._prompt), self._spec).argmax())
 
@@ -227,8 +230,10 @@ def torch_answer(
     words: str,
     count: int = _COMPARED,
 ) -> list[Tensor]:
-    """Logits (V,) of `count` tokens, each the most probable after those before that the bundle's rules leave,
-    by `vla`'s own sequence and cache, in the backbone's own type. It shares no code with the exported graphs.
+    """Compute logits (V,) of `count` tokens by `vla`'s own sequence and cache, in the backbone's own type.
+
+    Each token is the most probable one that the bundle's rules leave after those before. The function shares
+    no code with the exported graphs.
     """
     tokenizer = Tokenizer.from_str(tokenizer_json.decode())
     pixels = torch.from_numpy(image_to_tensor(image, manifest.image))

@@ -1,4 +1,4 @@
-"""Where a model comes from that is to be exported: a folder, an installed bundle, or the Hugging Face hub."""
+"""The model to export: in a folder, an installed bundle, or on the Hugging Face hub."""
 
 import json
 import re
@@ -18,9 +18,11 @@ _FILES = ("*.json", "*.jinja", "*.safetensors")  # no pickles; chat templates ru
 
 
 def find_model(given: str) -> Path:
-    """Its folder: the one that was given, that of the bundle installed under the name, or, of ORG/NAME, the
-    hub's, downloaded where it is not here yet. Raises UsageError if there is none, and for a checkpoint
-    whose files say that its weights can't be taken as they are."""
+    """Find a model's folder: the given one, that of an installed bundle, or ORG/NAME's of the hub.
+
+    A model of the hub is downloaded if it is not here yet. Raises UsageError if there is none, and for a
+    checkpoint whose files say that its weights can't be taken as they are.
+    """
     folder = Path(given)
     if folder.is_dir():
         if given in bundle_names():
@@ -40,7 +42,7 @@ def find_model(given: str) -> Path:
 
 
 def _checked(folder: Path) -> Path:
-    """It, where it is a bundle, a policy, or a checkpoint whose weights can be taken."""
+    """Return the folder if it holds a bundle, a policy, or a checkpoint whose weights can be taken."""
     if not any((folder / name).is_file() for name in (MANIFEST, POLICY)):
         check_checkpoint(folder)
     return folder
@@ -51,7 +53,7 @@ def _download(repository: str) -> Path:
 
     try:
         return Path(snapshot_download(repository, allow_patterns=list(_FILES)))
-    except (OSError, ValueError) as error:  # what its errors and those of the network have in common
+    except (OSError, ValueError) as error:  # the common classes of its errors and the network's
         raise UsageError(
             f"there is no folder {repository}, and the hub gives none: {' '.join(str(error).split())[:200]}",
             "check the name and the network, or download it elsewhere and give the folder",
@@ -59,9 +61,11 @@ def _download(repository: str) -> Path:
 
 
 def find_source(given: str | None, model: str | None, head: Path | None) -> Path:
-    """The folder to export: of MODEL, which can stand alone or behind --model, or of a policy's checkpoint.
+    """Find the folder to export: MODEL's, which stands alone or behind --model, or a policy's checkpoint.
+
     A policy brings its own backbone, trained or not; a model beside it must be of the same family. Raises
-    UsageError where there is none or too many."""
+    UsageError if there is no model, or if there are two.
+    """
     if given is not None and model is not None:
         raise UsageError(f"two models: {given} and --model {model}", "give one")
     name = given if model is None else model
@@ -71,14 +75,16 @@ def find_source(given: str | None, model: str | None, head: Path | None) -> Path
         assert name is not None
         return find_model(name)
     if not (head / POLICY).is_file():
-        raise UsageError(f"{head} is no policy's checkpoint: it has no {POLICY}", "give OUT/best of training")
+        raise UsageError(
+            f"{head} is not a policy's checkpoint: it has no {POLICY}", "give OUT/best of training"
+        )
     if name is not None:
         _check_family(head, find_model(name))
     return head
 
 
 def kind_at(folder: Path) -> ModelKind:
-    """The kind of model in a folder; one that is nothing else is taken for a family's checkpoint."""
+    """Find the kind of model in a folder; if it is nothing else, it counts as a family's checkpoint."""
     if (folder / MANIFEST).is_file():
         return "bundle"
     if (folder / POLICY).is_file():
@@ -97,8 +103,10 @@ def _check_family(head: Path, model: Path) -> None:
 
 
 def family_at(folder: Path) -> str:
-    """The family of a checkpoint or bundle, as prompts and parsers call it. Raises UsageError for none that
-    is known, BundleRefused for a damaged bundle."""
+    """Find the family of a checkpoint or bundle, as prompts and parsers call it.
+
+    Raises UsageError if no family reads it, BundleRefused for a damaged bundle.
+    """
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)[0].family
     from export.sources.manifest import family_name  # torch takes seconds to import

@@ -1,4 +1,4 @@
-"""What a checkpoint's generation_config.json says of its answers: what a bundle honours, and the rest."""
+"""Rules of answers in a checkpoint's generation_config.json: those that a bundle follows, and others."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,8 @@ from edge.errors import UsageError
 
 NOT_FOLLOWED = "not_followed"  # key of the provenance: what answers don't follow of the configuration
 _FILE = "generation_config.json"
-# What would change the most probable answer, and the runtime does not do; each with what stands for "not".
+# Settings that would change the most probable answer and that the runtime lacks, with the values that do
+# nothing.
 _REFUSED: dict[str, tuple[Any, ...]] = {
     "sequence_bias": (None, [], {}),
     "exponential_decay_length_penalty": (None,),
@@ -27,38 +28,38 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
     "token_healing": (None, False),
     "stop_strings": (None, []),
 }
-# Only of samples.
+# Settings that matter to samples alone.
 _SAMPLING = ("temperature", "top_k", "top_p", "top_h", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
 def answer_spec(
     folder: Path, max_tokens: int, own: set[int], start: tuple[int, ...], vocabulary: int
 ) -> tuple[AnswerSpec, str]:
-    """How a model of `vocabulary` words answers, and what of its configuration is not followed, in words.
+    """Read how a model of `vocabulary` tokens answers, and name the settings that are not followed.
 
-    `own` are the family's own ends of an answer, `start` what a decoder with an encoder goes on from. Raises
-    UsageError where what is said depends on something that the runtime does not do.
+    `own` are the family's own end tokens, `start` the first tokens of a decoder with an encoder. Raises
+    UsageError if answers depend on something that the runtime lacks.
     """
     if max_tokens > MAX_ANSWER_TOKENS:
         raise UsageError(
             f"--answer-tokens {max_tokens} is more than a bundle answers", f"give {MAX_ANSWER_TOKENS} at most"
         )
-    file, said = _configuration(folder)
+    file, settings = _configuration(folder)
     for name, neutral in _REFUSED.items():
-        if said.get(name) not in neutral:
+        if settings.get(name) not in neutral:
             raise UsageError(
-                f"{file} asks for {name} {json.dumps(said[name])}, which the runtime does not do",
-                "take it out where answers without it serve",
+                f"{file} asks for {name} {json.dumps(settings[name])}, which the runtime does not follow",
+                "take it out if answers without it serve",
             )
-    first = said.get("decoder_start_token_id")
+    first = settings.get("decoder_start_token_id")
     if start and first is not None and [first] != list(start):
         raise UsageError(
             f"{file} starts answers with token {json.dumps(first)}, the net with {start[0]}",
             f"let {_FILE} and config.json say the same decoder_start_token_id",
         )
     try:
-        rules = _rules(said, start)
-        ends = _ids(said.get("eos_token_id"))
+        rules = _rules(settings, start)
+        ends = _ids(settings.get("eos_token_id"))
         spec = AnswerSpec(max_tokens=max_tokens, end_ids=tuple(sorted({*own, *ends})), rules=rules)
     except (ValidationError, TypeError) as error:
         problem = first_problem(error) if isinstance(error, ValidationError) else str(error)
@@ -70,43 +71,49 @@ def answer_spec(
             f"{file} begins or ends answers with token {strange[0]}, and the net has {vocabulary}",
             "get the checkpoint again, all of its files",
         )
-    return spec, _not_followed(said)
+    return spec, _not_followed(settings)
 
 
 def _configuration(folder: Path) -> tuple[Path, dict[str, Any]]:
-    """The file that `generate` takes its defaults from, and what is said there."""
+    """Read the file that `generate` takes its defaults from, and its settings."""
     file = folder / _FILE
     if file.is_file():
         return file, read_json(file)
-    config = read_config(folder)  # where older checkpoints have it
+    config = read_config(folder)  # older checkpoints have the settings there
     text = config.get("text_config")
     parts = (text if isinstance(text, dict) else {}, config)
     return folder / "config.json", {k: v for part in parts for k, v in part.items() if v is not None}
 
 
-def _rules(said: dict[str, Any], start: tuple[int, ...]) -> TokenRules | None:
-    """None where any token may be said at any time. Raises ValidationError for what is no rule."""
+def _rules(settings: dict[str, Any], start: tuple[int, ...]) -> TokenRules | None:
+    """Read the rules of tokens; None if any token may come at any time.
+
+    Raises ValidationError for a wrong one.
+    """
     names = TokenRules.model_fields.keys() - {"start"}
-    given = {name: said[name] for name in names if said.get(name) is not None}
+    given = {name: settings[name] for name in names if settings.get(name) is not None}
     rules = TokenRules.model_validate_json(json.dumps(given))
     return None if rules == TokenRules() else rules.model_copy(update={"start": start})
 
 
 def _ids(found: Any) -> list[int]:
-    """One id, several, or none."""
+    """Read one id, several, or none."""
     ids: list[Any] = found if isinstance(found, list) else [] if found is None else [found]
     if not all(isinstance(index, int) and not isinstance(index, bool) for index in ids):
-        raise TypeError(f"eos_token_id {found!r} is no token")
+        raise TypeError(f"eos_token_id {found!r} is not a token")
     return [index for index in ids if index >= 0]
 
 
-def _not_followed(said: dict[str, Any]) -> str:
-    """What changes answers only in ways that greedy ones do not know."""
+def _not_followed(settings: dict[str, Any]) -> str:
+    """Name the settings that change answers only if these are not greedy."""
     left: list[str] = []
-    if (said.get("num_beams") or 1) > 1:
-        left.append(f"num_beams {said['num_beams']}")
-    if said.get("do_sample"):
-        left += ["do_sample", *(f"{name} {said[name]}" for name in _SAMPLING if said.get(name) is not None)]
-    if said.get("forced_eos_token_id") is not None:
+    if (settings.get("num_beams") or 1) > 1:
+        left.append(f"num_beams {settings['num_beams']}")
+    if settings.get("do_sample"):
+        left += [
+            "do_sample",
+            *(f"{name} {settings[name]}" for name in _SAMPLING if settings.get(name) is not None),
+        ]
+    if settings.get("forced_eos_token_id") is not None:
         left.append("forced_eos_token_id (an answer at its limit counts as cut off)")
     return ", ".join(left)

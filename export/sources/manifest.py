@@ -22,13 +22,15 @@ _MANIFEST_FAMILY = {"qwen2_5_vl": "qwen2.5-vl", "qwen3_vl": "qwen3-vl"}  # their
 
 
 def family_name(model_type: str) -> str:
-    """The family of a config.json's "model_type", as prompts and parsers call it. Raises UsageError if no
-    family reads it."""
+    """Name the family of a config.json's "model_type", as prompts and parsers call it.
+
+    Raises UsageError if no family reads it.
+    """
     return _MANIFEST_FAMILY.get(model_type, family_of(model_type).family)
 
 
 def tiny_vocabulary() -> Vocabulary:
-    """The targets that the tiny tokenizer knows, in English and Korean."""
+    """List the targets that the tiny tokenizer knows, in English and Korean."""
     return Vocabulary(
         kinds=(*KINDS, *(KOREAN[kind] for kind in KINDS)),
         colours=(*COLOURS, *(KOREAN[colour] for colour in COLOURS)),
@@ -36,7 +38,7 @@ def tiny_vocabulary() -> Vocabulary:
 
 
 def provenance(weights: Iterable[Path]) -> dict[str, str]:
-    """Where a bundle comes from: the SHA-256 of its weights, file by file, and the versions that made it."""
+    """Note a bundle's origin: the SHA-256 of its weights, file by file, and the versions that made it."""
     digest = hashlib.sha256()
     for path in weights:
         with path.open("rb") as file:
@@ -51,7 +53,7 @@ def provenance(weights: Iterable[Path]) -> dict[str, str]:
 
 
 def check_floor_graph(content: bytes) -> None:
-    """Raises BundleRefused if an ONNX file is not a graph that sees where the floor ends."""
+    """Check an ONNX file. Raises BundleRefused if it is not a floor graph."""
     engine = OnnxEngine(content)
     try:
         check_floor(engine)
@@ -62,8 +64,10 @@ def check_floor_graph(content: bytes) -> None:
 
 
 def graph_info(stage: str, content: bytes, weights: Path | None = None) -> GraphInfo:
-    """The manifest's entry for a graph in fp32. `weights` is the file that its weights lie in, if they are
-    not inside."""
+    """Write the manifest's entry for a graph in fp32.
+
+    `weights` is the file that its weights lie in, or None if they are inside.
+    """
     engine = OnnxEngine(content, weights=weights, prepack=weights is None)
     info = GraphInfo(
         **file_info(f"{stage}.onnx", content).model_dump(),

@@ -45,8 +45,10 @@ class PolicyCheckpoint(Checkpoint):
         return policy_sources(self.trained.policy, image.height, image.width, self.prompt_tokens)
 
     def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
-        """Steps torch and the bundle through two episodes of more than 2 W steps on the images. Tokens are
-        compared by whether they are equal, other actions by their largest difference."""
+        """Step torch and the bundle through two episodes of more than 2 W steps on the images.
+
+        Of tokens the share of equal ones counts, of other actions the largest difference.
+        """
         head = self.trained.head
         steps = max(len(images), 2 * head.window + 2)
         text, rng = _text(self.trained, bundle.read("tokenizer")), np.random.default_rng(1)
@@ -71,8 +73,11 @@ class PolicyCheckpoint(Checkpoint):
 
 
 def read_policy(folder: Path, name: str) -> PolicyCheckpoint:
-    """Reads the checkpoint of a bundle that will have this name. Raises UsageError if it is incomplete,
-    damaged, or nothing that a bundle can drive, BundleRefused if its scalings don't fit each other."""
+    """Read the checkpoint of a bundle that will have this name.
+
+    Raises UsageError if it is incomplete, damaged, or nothing that a bundle can drive, BundleRefused if its
+    scalings don't fit each other.
+    """
     trained = read_trained_policy(folder)
     pipeline(trained.head)
     tokenizer = (folder / "tokenizer.json").read_bytes()
@@ -103,7 +108,10 @@ def _text(trained: TrainedPolicy, tokenizer: bytes) -> GroundingTokenizer | Poli
 
 
 def _prompt_tokens(trained: TrainedPolicy, text: GroundingTokenizer | PolicyTokenizer) -> int:
-    """How many tokens a prompt may have. Raises UsageError if the tokenizer does not know its words."""
+    """Choose how many tokens a prompt may have.
+
+    Raises UsageError if the tokenizer does not know its words.
+    """
     targets = tiny_vocabulary() if trained.spec is None else Vocabulary(kinds=("cup",), colours=("red",))
     prompts = [
         with_target(trained.prompt, f"{colour} {kind}")
@@ -122,10 +130,13 @@ def torch_step(
     prompt: str,
     odometry: Odometry,
 ) -> np.ndarray:
-    """The actions that `Rollout.step` gives, (T, A) in [-1, 1]. It shares no code with the exported graphs,
-    nor with the way in which the runtime reads the odometry."""
+    """Compute the actions of `Rollout.step`, (T, A) in [-1, 1].
+
+    The function shares no code with the exported graphs, nor with the way in which the runtime reads the
+    odometry.
+    """
     layout, head = trained.policy.backbone.layout, trained.head
-    # The fusion itself puts there what a family writes behind the image.
+    # The fusion itself adds the tokens that a family writes behind the image.
     ahead = len(layout.after) if trained.spec is None else len(trained.spec.after_image)
     ids = torch.tensor([text.prompt_ids(prompt)[ahead:]])
     state = None if head.state is None else torch_state(odometry, head.state)
@@ -140,8 +151,10 @@ def torch_step(
 
 
 def torch_state(odometry: Odometry, wanted: StateInput) -> torch.Tensor:
-    """The state that a policy takes from the odometry, (1, 1, S + 1): scaled as in training, and 0 for the
-    bit of a gripper, which a base does not have."""
+    """Scale the state that a policy takes from the odometry as in training, (1, 1, S + 1).
+
+    The last number is the bit of a gripper, which a base does not have: 0.
+    """
     velocity = odometry.velocity
     measured = {
         "x_m": odometry.x_m,
@@ -159,8 +172,10 @@ def torch_state(odometry: Odometry, wanted: StateInput) -> torch.Tensor:
 
 
 def _random_odometry(state: StateInput | None, rng: np.random.Generator) -> Odometry:
-    """Odometry such as the policy was trained with. No two numbers are alike, so that one in another's place
-    is found out."""
+    """Draw odometry such as the policy was trained with.
+
+    No two numbers are alike, so that one in another's place is found out.
+    """
     names = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")
     drawn = dict(zip(names, rng.normal(0.0, 1.0, len(names)).tolist(), strict=True))
     if state is not None:

@@ -1,4 +1,4 @@
-"""What a trainer's checkpoint says beside its weights: prompts, images, and the numbers of its actions.
+"""The files of a policy that training wrote: weights, prompts, images, and the scalings of its actions.
 
 `training/policy.py` writes it: vla.json, model.safetensors, config.yaml, statistics.json, tokenizer.json.
 """
@@ -30,25 +30,28 @@ from vla.backbones.families import FAMILIES
 from vla.checkpoint import load_vla
 from vla.model import VLA
 
-TASK = "find the {target}"  # as `vla-edge collect` words a task
-END = "\n"  # PaliGemma's prompts end so, and `edge.model.tokenizer` adds it
+TASK = "find the {target}"  # the words of `vla-edge collect` for a task
+END = "\n"  # the end of PaliGemma's prompts; `edge.model.tokenizer` adds it
 _FILES = ("vla.json", "model.safetensors", "config.yaml", "statistics.json", "tokenizer.json")
 _AGAIN = "give a checkpoint's folder that training wrote, such as OUT/best"
 
 
 @dataclass(frozen=True)
 class TrainedPolicy:
-    """A policy and all that a bundle must say of it."""
+    """A policy, and the parts of its bundle's manifest."""
 
     policy: VLA  # in fp32 and evaluation mode
     head: ActionHead
     image: ImageSpec
     prompt: str  # with {target}, without its end
-    spec: PromptSpec | None  # None: its backbone is ours, with a closed vocabulary
+    spec: PromptSpec | None  # None: the backbone is the tiny one, with a closed vocabulary
 
 
 def read_trained_policy(folder: Path) -> TrainedPolicy:
-    """Raises UsageError where a file is missing or damaged, and for a policy that no bundle can drive yet."""
+    """Read a policy's folder.
+
+    Raises UsageError if a file is missing or damaged, and for a policy that no bundle can drive yet.
+    """
     for name in _FILES:
         if not (folder / name).is_file():
             raise UsageError(f"{folder / name} is missing", _AGAIN)
@@ -58,7 +61,7 @@ def read_trained_policy(folder: Path) -> TrainedPolicy:
     try:
         policy = load_vla(folder).float()
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UsageError(f"{folder} holds no policy that can be read: {error}", _AGAIN) from error
+        raise UsageError(f"{folder} does not hold a policy that can be read: {error}", _AGAIN) from error
     try:
         return TrainedPolicy(
             policy,
@@ -86,12 +89,12 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _check_shape(folder: Path, shape: dict[str, Any]) -> None:
-    """Refuse what the graphs can't say, before anything large is read."""
+    """Check that graphs can hold the policy, before anything large is read. Raises UsageError if not."""
     try:
         family, vla = shape["family"], shape["vla"]
         history, hand_camera, gripper = vla["history"], vla["hand_camera"], vla["head"]["gripper"]
     except (KeyError, TypeError) as error:
-        raise UsageError(f"{folder / 'vla.json'} is no policy's shape: {error}", _AGAIN) from error
+        raise UsageError(f"{folder / 'vla.json'} does not describe a policy: {error}", _AGAIN) from error
     if family not in FAMILIES:
         raise UsageError(
             f"{folder} is a policy on {family}, which has no exporter", f"families: {', '.join(FAMILIES)}"
@@ -99,7 +102,7 @@ def _check_shape(folder: Path, shape: dict[str, Any]) -> None:
     if history not in ("none", "post"):
         raise UsageError(
             f"{folder} has history {history}; only none and post can be driven",
-            "train with policy.history post: its head remembers instead",
+            "train with policy.history post: its head has the memory instead",
         )
     if hand_camera or gripper:
         raise UsageError(
@@ -109,21 +112,21 @@ def _check_shape(folder: Path, shape: dict[str, Any]) -> None:
 
 
 def _prompt(policy: VLA, instruction: dict[str, Any], tiny: bool) -> tuple[str, PromptSpec | None]:
-    """The plain prompt of a target, and how it becomes ids; other wordings are for training only."""
+    """Read the plain prompt of a target, and how it becomes ids; other wordings are for training only."""
     words = TASK
     for part, instead in instruction["replace"].items():
         if part not in TASK:
-            # It may change a target's name, which a template can't.
+            # Such a replacement may change a target's name, which a template can't.
             raise UsageError(
-                f"inputs.instruction.replace changes {part!r}, which is no part of {TASK!r}",
+                f"inputs.instruction.replace changes {part!r}, which is not a part of {TASK!r}",
                 "a bundle's prompt must be the same for all targets",
             )
         words = words.replace(part, instead)
-    asked = instruction["templates"][0].replace("{task}", words)
+    prompt = instruction["templates"][0].replace("{task}", words)
     if not tiny:
         layout = policy.backbone.layout
-        return asked, PromptSpec(after_image=layout.image_end + layout.after, end=instruction["end"])
-    prompt = asked + instruction["end"]
+        return prompt, PromptSpec(after_image=layout.image_end + layout.after, end=instruction["end"])
+    prompt += instruction["end"]
     if not prompt.endswith(END) or END in prompt[: -len(END)]:
         raise UsageError(
             f"the prompt {prompt!r} does not end in one newline as PaliGemma's do",
@@ -138,7 +141,7 @@ def _image(folder: Path, config: dict[str, Any], shape: dict[str, Any]) -> Image
     tiny = shape["backbone"].get("tiny")
     if tiny is None:
         raise UsageError(
-            f"{folder / 'config.yaml'} does not say what the policy's images are",
+            f"{folder / 'config.yaml'} does not describe the policy's images",
             "add inputs.image with height, width, resize, mean and std of the backbone's preprocessor",
         )
     half = (0.5, 0.5, 0.5)
@@ -187,14 +190,14 @@ def _state(policy: VLA, columns: tuple[str, ...], span: dict[str, Any]) -> State
     strange = [name for name in columns if name not in STATE_COLUMNS]
     if strange or len(columns) != policy.config.state_pose_dims:
         raise UsageError(
-            f"the policy is told the state {', '.join(columns)}; a bundle's comes from the odometry",
+            f"the policy takes the state {', '.join(columns)}; a bundle's comes from the odometry",
             f"which has {', '.join(STATE_COLUMNS)}",
         )
     return StateInput(columns=columns, mean=_chosen(span, columns, "mean"), std=_chosen(span, columns, "std"))
 
 
 def _chosen(span: dict[str, Any], columns: tuple[str, ...], key: str) -> tuple[float, ...]:
-    """A figure of some columns. Raises ValueError for columns and numbers that are not there."""
+    """Pick a figure of some columns. Raises ValueError for columns and numbers that are not there."""
     names, values = list(span["names"]), list(span[key])
     if len(values) != len(names) or not all(math.isfinite(value) for value in values):
         raise ValueError(f"statistics.json has {values} as {key} of {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""The checkpoint of the tiny PaliGemma that the default model is, to its bundle."""
+"""The checkpoint of a tiny PaliGemma, such as the default model, to its bundle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _MAX_LOGIT_ERROR = 1e-3
 
 @dataclass(frozen=True)
 class TinyCheckpoint(Checkpoint):
-    """What `vla.backbones.paligemma.save` wrote."""
+    """A checkpoint that `vla.backbones.paligemma.save` wrote."""
 
     model: PaliGemmaForConditionalGeneration
     config: TinyConfig
@@ -39,7 +39,7 @@ class TinyCheckpoint(Checkpoint):
         return paligemma_sources(self.model, self.config.image_height, self.config.image_width)
 
     def compare(self, bundle: Bundle, images: Sequence[Image]) -> TorchParity:
-        """Asks torch and the bundle for one object in each image, kinds and colours in turn."""
+        """Prompt torch and the bundle for one object in each image, kinds and colours in turn."""
         generator = np.random.default_rng(1)
         differences = Differences()
         with GroundingModel(bundle) as grounding:
@@ -67,7 +67,7 @@ class TinyCheckpoint(Checkpoint):
 
 
 def read_tiny(folder: Path, name: str) -> TinyCheckpoint:
-    """Reads the checkpoint of a bundle that will have this name. Raises UsageError if there is none."""
+    """Read the checkpoint of a bundle that will have this name. Raises UsageError if there is none."""
     if not (folder / TINY).is_file():
         raise UsageError(f"{folder} is not a checkpoint: it has no {TINY}", "train one first")
     model, config, tokenizer_net = load(folder)
@@ -92,7 +92,7 @@ def read_tiny(folder: Path, name: str) -> TinyCheckpoint:
 
 
 def image_spec(config: TinyConfig) -> ImageSpec:
-    """How an image becomes the net's input; training must prepare its images in the same way."""
+    """Describe how an image becomes the net's input; training must prepare its images in the same way."""
     half = (0.5, 0.5, 0.5)
     return ImageSpec(height=config.image_height, width=config.image_width, resize="area", mean=half, std=half)
 
@@ -101,8 +101,10 @@ def image_spec(config: TinyConfig) -> ImageSpec:
 def torch_logits(
     model: PaliGemmaForConditionalGeneration, config: TinyConfig, image: Image, prompt: str, answer: list[int]
 ) -> Tensor:
-    """Logits (len(answer) + 1, V) after the prompt and after each token of the answer, by transformers' own
-    forward."""
+    """Compute logits after the prompt and after each token of the answer, by transformers' own forward.
+
+    Their shape is (len(answer) + 1, V).
+    """
     start = prompt_ids(build_tokenizer(), prompt, config.image_tokens)
     ids = torch.tensor([start + answer])
     types = torch.tensor([[0] * len(start) + [1] * len(answer)])
@@ -115,7 +117,7 @@ def torch_logits(
 def torch_ground(
     model: PaliGemmaForConditionalGeneration, config: TinyConfig, image: Image, label: str
 ) -> str:
-    """The answer to `detect label` in torch, under the grammar of `edge/model/grounding.py`.
+    """Answer `detect label` in torch, under the grammar of `edge/model/grounding.py`.
 
     It is slow: it has no cache, and shares no code with the exported graphs.
     """

@@ -1,8 +1,8 @@
 """One ONNX graph to one TensorRT plan: `python -m export.tensorrt.build JOB.json`, a process of its own.
 
-The builder can crash, or be killed when memory runs out; `export/tensorrt/plans.py` starts it and says what
-came of it. Networks are strongly typed: every type is the ONNX file's, and there are no precision flags,
-which TensorRT 11 has no more. Names of `trt` are only those that TensorRT 10.3 to 11 share.
+The builder can crash, or be killed when memory runs out; `export/tensorrt/plans.py` starts it and reports how
+it ended. Networks are strongly typed: every type is the ONNX file's, and there are no precision flags, which
+TensorRT 11 no longer has. The code uses only names of `trt` that TensorRT 10.3 to 11 share.
 """
 
 import errno
@@ -18,34 +18,36 @@ from typing import Any
 from edge.files import write_whole
 from export.tensorrt.layers import PRODUCTS, Layer, engine_layers, onnx_nodes, type_name
 
-NO_PLACE = 3  # this process's exit code where it can't write
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+UNWRITABLE = 3  # exit code of this process if it can't write
+_UNWRITABLE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
 @dataclass(frozen=True)
-class Job:
-    """What to build. Paths of files; the three last ones are written."""
+class BuildJob:
+    """A plan to build, and the paths of its files; the last three are written."""
 
     edition: str  # the Python module: "tensorrt", or one with the same names
     onnx: str
-    workspace_bytes: int  # that kernels may use at most
-    compute_capability: str  # of TensorRT-RTX, such as "SM86"; "": this machine's own
-    timing_cache: str  # read too, where it is there
+    workspace_bytes: int  # most memory that kernels may use
+    compute_capability: str  # TensorRT-RTX's, such as "SM86"; "": this machine's own
+    timing_cache: str  # also read, if it is there
     plan: str
     report: str
 
 
-class Refused(Exception):
+class GraphRefused(Exception):
     """TensorRT does not take the graph."""
 
 
-def build(trt: Any, job: Job) -> dict[str, Any]:
-    """Writes the plan; what goes into the report. Raises Refused where TensorRT refuses the graph."""
+def build(trt: Any, job: BuildJob) -> dict[str, Any]:
+    """Write the plan, and return its report. Raises GraphRefused if TensorRT refuses the graph."""
     started_s = time.perf_counter()
     logger = _logger(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)  # it holds weights until the plan is built
+    parser = trt.OnnxParser(
+        network, logger
+    )  # it must live until the plan is built, since it holds the weights
     _parse(parser, job.onnx)
     config = builder.create_builder_config()
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
@@ -56,7 +58,7 @@ def build(trt: Any, job: Job) -> dict[str, Any]:
     layers = network_layers(trt, network)  # before building, which may change the network
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise Refused(logger.last_error or "the builder gave no reason")
+        raise GraphRefused(logger.last_error or "the builder gave no reason")
     content = bytes(plan)
     Path(job.plan).write_bytes(content)
     _write_timing(config, Path(job.timing_cache))
@@ -92,7 +94,9 @@ def _parse(parser: Any, onnx: str) -> None:
     if parser.parse(Path(onnx).read_bytes(), onnx):
         return
     errors = [parser.get_error(index) for index in range(parser.num_errors)]
-    raise Refused("; ".join(_sentence(error) for error in errors) or "it is no ONNX file that it can read")
+    raise GraphRefused(
+        "; ".join(_sentence(error) for error in errors) or "it is not an ONNX file that it can read"
+    )
 
 
 def _sentence(error: Any) -> str:
@@ -107,7 +111,7 @@ def _aim(trt: Any, config: Any, compute_capability: str) -> None:
 
 def _read_timing(config: Any, file: Path) -> None:
     cache = config.create_timing_cache(file.read_bytes() if file.is_file() else b"")
-    if not config.set_timing_cache(cache, False):  # False: what was measured on another GPU is not taken
+    if not config.set_timing_cache(cache, False):  # False: do not take timings of another GPU
         file.unlink(missing_ok=True)
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
@@ -117,7 +121,7 @@ def _write_timing(config: Any, file: Path) -> None:
 
 
 def network_layers(trt: Any, network: Any) -> list[Layer]:
-    """The layers of a parsed network, with the types that the ONNX file gives them."""
+    """List the layers of a parsed network, with the types that the ONNX file gives them."""
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     makers = {
         tensor.name: layer for layer in layers for tensor in _tensors(layer.get_output, layer.num_outputs)
@@ -139,7 +143,7 @@ def _tensors(get: Any, count: int) -> list[Any]:
 
 
 def _quantized(trt: Any, makers: dict[str, Any], tensor: Any) -> Any:
-    """What a tensor is dequantized from, if it is, maybe with a change of shape after it; else itself."""
+    """Return the tensor that this one is dequantized from, maybe reshaped after it; else itself."""
     start = tensor
     while tensor.name in makers:
         layer = makers[tensor.name]
@@ -152,30 +156,30 @@ def _quantized(trt: Any, makers: dict[str, Any], tensor: Any) -> Any:
 
 
 def _inspect(trt: Any, logger: Any, plan: bytes) -> list[Layer]:
-    """The layers of the engine as built."""
+    """List the layers of the engine as it was built."""
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
-        raise Refused(f"the plan does not load right after it was built: {logger.last_error}")
+        raise GraphRefused(f"the plan does not load right after it was built: {logger.last_error}")
     inspector = engine.create_engine_inspector()
     return engine_layers(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
 def main(argv: list[str]) -> int:
-    """Builds one job; its report is {"error": ...} where TensorRT refused it."""
-    job = Job(**json.loads(Path(argv[0]).read_text()))
-    with suppress(OSError):  # where memory runs out, this process is to go, not a robot's
+    """Build one job; its report is {"error": ...} if TensorRT refused it."""
+    job = BuildJob(**json.loads(Path(argv[0]).read_text()))
+    with suppress(OSError):  # if memory runs out, the kernel must kill this process and not a robot's
         Path("/proc/self/oom_score_adj").write_text("900")
     try:
         try:
             report = build(import_module(job.edition), job)
-        except (Refused, ValueError) as error:
+        except (GraphRefused, ValueError) as error:
             report = {"error": str(error)}
         Path(job.report).write_text(json.dumps(report))
     except OSError as failure:
-        if failure.errno not in _UNWRITABLE:
+        if failure.errno not in _UNWRITABLE_ERRORS:
             raise
         print(failure.strerror, file=sys.stderr)
-        return NO_PLACE
+        return UNWRITABLE
     return 0
 
 

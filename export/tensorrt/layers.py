@@ -1,7 +1,7 @@
-"""What the layers of a TensorRT network and of the engine built from it compute in.
+"""The types that the layers of a TensorRT network, and of the engine built from it, compute in.
 
-The network, right after parsing, has the types that the ONNX file means; the engine, read back through its
-inspector, has those that are really computed in. Both name the ONNX nodes that a layer comes from.
+The network, right after parsing, has the types of the ONNX file; the engine, read back through its inspector,
+has those that it really computes in. Both name the ONNX nodes that a layer comes from.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# As TensorRT's DataType is spelt in Python, as its inspector spells it, and as words in its older formats
+# The spellings of TensorRT's DataType in Python, of its inspector, and of words in its older formats
 # ("Row major linear FP16 format").
 _TYPES = {
     "FLOAT": "fp32", "FP32": "fp32", "HALF": "fp16", "FP16": "fp16", "BF16": "bf16", "BFLOAT16": "bf16",
@@ -18,19 +18,19 @@ _TYPES = {
     "E8M0": "e8m0", "INT32": "int32", "INT64": "int64", "BOOL": "bool",
 }  # fmt: skip
 _QUANTIZED = frozenset({"int8", "fp8", "fp4"})
-PRODUCTS = ("MATRIX_MULTIPLY", "CONVOLUTION")  # of TensorRT's LayerType
+PRODUCTS = ("MATRIX_MULTIPLY", "CONVOLUTION")  # names of TensorRT's LayerType
 _NODE = re.compile(r"\[ONNX Layer: (.*?)\](?=\s*(?:[\x1e\x1f,]|\[|$))")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer. Types are such as fp32, fp16, int8."""
+    """One layer, with types such as fp32, fp16, int8."""
 
     name: str
     kind: str  # "MATRIX_MULTIPLY", "gemm"
-    nodes: tuple[str, ...]  # of the ONNX file; none where TensorRT put it in by itself
-    inputs: tuple[str, ...]  # types; of a network's products those before they were dequantized
-    outputs: tuple[str, ...]
+    nodes: tuple[str, ...]  # nodes of the ONNX file; none if TensorRT put the layer in by itself
+    inputs: tuple[str, ...]  # types; a network's products have those before dequantization
+    outputs: tuple[str, ...]  # types
 
     @property
     def types(self) -> frozenset[str]:
@@ -38,21 +38,23 @@ class Layer:
 
 
 def type_name(spelt: str) -> str:
-    """fp32, fp16, ... of TensorRT's word for a type; its own word where that is none of them."""
+    """Return fp32, fp16, ... for TensorRT's word for a type, or that word if it is another type."""
     return next((_TYPES[word] for word in re.findall(r"\w+", spelt.upper()) if word in _TYPES), spelt)
 
 
 def onnx_nodes(metadata: str) -> tuple[str, ...]:
-    """The ONNX nodes in a layer's metadata, as the parser writes it there."""
+    """List the ONNX nodes in a layer's metadata, as the parser writes them there."""
     return tuple(_NODE.findall(metadata or ""))
 
 
 def engine_layers(dump: str) -> list[Layer]:
-    """The layers in what an engine inspector writes as JSON. Raises ValueError where that lacks their types,
-    as it does of plans that were built without detailed verbosity."""
+    """Read the layers in an engine inspector's JSON.
+
+    Raises ValueError if it lacks their types, as that of a plan that was built without detailed verbosity.
+    """
     layers = json.loads(dump)["Layers"]
     if not all(isinstance(layer, dict) for layer in layers):
-        raise ValueError("the engine does not tell its layers' types")
+        raise ValueError("the engine does not say its layers' types")
     return [
         Layer(
             layer["Name"],
@@ -66,15 +68,17 @@ def engine_layers(dump: str) -> list[Layer]:
 
 
 def widened(network: Iterable[Layer], engine: Iterable[Layer]) -> list[Layer]:
-    """Layers of the engine that compute in wider types than the ONNX file means: in FP32 though none of their
-    nodes has any, or not in int8, fp8 or fp4 though they are products of quantized tensors.
+    """Find layers of the engine that compute in wider types than the ONNX file means.
 
-    A layer that fuses several nodes is judged by all of them together; where it quantizes by itself, its
-    inputs may be wide. One without nodes only carries values, and is not judged.
+    They compute in FP32 though none of their nodes does, or not in int8, fp8 or fp4 though they are products
+    of quantized tensors.
+
+    A layer that fuses several nodes is judged by all of them together; if it quantizes by itself, its inputs
+    may be wide. One without nodes only carries values, and is not judged.
     """
     fp32: set[str] = set()
     quantizers: set[str] = set()
-    products: dict[str, frozenset[str]] = {}  # of quantized tensors alone
+    products: dict[str, frozenset[str]] = {}  # types of products of quantized tensors
     for layer in network:
         if "fp32" in layer.types:
             fp32.update(layer.nodes)
@@ -92,5 +96,5 @@ def widened(network: Iterable[Layer], engine: Iterable[Layer]) -> list[Layer]:
 
 
 def count_types(layers: Iterable[Layer]) -> dict[str, int]:
-    """How many layers give out which type, the most frequent first; where several, the first."""
+    """Count the layers by the type of their first output, the most frequent first."""
     return dict(Counter(layer.outputs[0] for layer in layers if layer.outputs).most_common())

@@ -1,4 +1,4 @@
-"""Plans put into a bundle, and what they compute against ONNX Runtime."""
+"""Plans put into a bundle, and compared with ONNX Runtime."""
 
 from collections.abc import Mapping
 
@@ -11,50 +11,55 @@ from edge.errors import BundleRefused
 from edge.interfaces import Engine, Tensor, TensorSpec
 
 _NOT_ON_CPU = ("bf16", "fp8", "nvfp4")  # ONNX Runtime's CPU provider does not load these
-_MAX_ERROR = 0.1  # of a plan's outputs against ONNX Runtime's, relative in the 2-norm
+_MAX_ERROR = 0.1  # largest error of a plan's outputs against ONNX Runtime's, relative in the 2-norm
 
 
 def add_plans(bundle: Bundle, plans: Mapping[str, bytes], target: Target) -> Bundle:
-    """The bundle with a plan for each graph, instead of those that it had. `target` says for which place."""
+    """Return the bundle with a plan for each graph, instead of those that it had, built for `target`."""
     manifest = bundle.manifest.model_copy(
         update={
-            "plans": {role: file_info(f"{role}.plan", plan) for role, plan in plans.items()},
+            "plans": {stage: file_info(f"{stage}.plan", plan) for stage, plan in plans.items()},
             "target": target,
         }
     )
-    contents = {role: content for role, content in bundle.contents.items() if not role.endswith(".plan")}
-    return make_bundle(manifest, contents | {f"{role}.plan": plan for role, plan in plans.items()})
+    contents = {stage: content for stage, content in bundle.contents.items() if not stage.endswith(".plan")}
+    return make_bundle(manifest, contents | {f"{stage}.plan": plan for stage, plan in plans.items()})
 
 
 def compare_plans(bundle: Bundle) -> dict[str, float]:
-    """Each plan against ONNX Runtime: `plan_error_ROLE`, for graphs that it can run on the processor. Raises
-    BundleRefused where one is far off."""
+    """Compare each plan with ONNX Runtime, if that can run the graph on the CPU: figures `plan_error_STAGE`.
+
+    Raises BundleRefused if one is more than 0.1 off.
+    """
     errors: dict[str, float] = {}
-    for role, info in bundle.manifest.graphs.items():
-        plan = open_engine(bundle, role)
+    for stage, info in bundle.manifest.graphs.items():
+        plan = open_engine(bundle, stage)
         if info.precision in _NOT_ON_CPU:
             plan.run(random_inputs(plan.inputs))
         else:
-            errors[f"plan_error_{role}"] = compare(role, graph_engine(bundle, role), plan)
+            errors[f"plan_error_{stage}"] = compare(stage, graph_engine(bundle, stage), plan)
         plan.close()
     return errors
 
 
-def compare(role: str, graph: Engine, plan: Engine) -> float:
-    """The largest relative error of the plan's outputs on random inputs. Raises BundleRefused above 0.1."""
+def compare(stage: str, graph: Engine, plan: Engine) -> float:
+    """Return the largest relative error of a plan's outputs on random inputs.
+
+    Raises BundleRefused above 0.1.
+    """
     inputs = random_inputs(graph.inputs)
     wanted, found = graph.run(inputs), plan.run(inputs)
     error = max(_relative(np.asarray(found[name], np.float64), wanted[name]) for name in wanted)
     if error > _MAX_ERROR:
         raise BundleRefused(
-            f"the plan of {role} is {error:.3f} off what ONNX Runtime computes (limit {_MAX_ERROR})",
+            f"the plan of {stage} is {error:.3f} off ONNX Runtime's outputs (limit {_MAX_ERROR})",
             "export the bundle again in another precision",
         )
     return error
 
 
 def random_inputs(specs: tuple[TensorSpec, ...]) -> dict[str, Tensor]:
-    """Normal numbers; integers, such as ids, lengths and positions, are 1."""
+    """Draw normal numbers; integers, such as ids, lengths and positions, are 1."""
     rng = np.random.default_rng(0)
     return {
         spec.name: rng.normal(size=spec.shape).astype(spec.dtype)

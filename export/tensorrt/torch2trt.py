@@ -1,7 +1,7 @@
-"""Heads and vision encoders straight from torch with torch2trt, where the user has it.
+"""Heads and vision encoders straight from torch with torch2trt, if the user has it.
 
-It is not on PyPI, needs flags that TensorRT 11 has no more, and has no converter for attention: good for
-small nets, on machines that have it. Everything else goes through ONNX and `vla-edge build`.
+It is not on PyPI, needs flags that TensorRT 11 no longer has, and can't convert attention: it serves small
+nets, on machines that have it. Everything else goes through ONNX and `vla-edge build`.
 """
 
 from collections.abc import Mapping
@@ -20,43 +20,50 @@ from edge.errors import BundleRefused, UsageError
 from export.graphs.family import GraphSource, vision_source
 from export.graphs.policy import head_sources
 from export.sources.find import POLICY
-from export.tensorrt.plans import CACHE, Place, build_plan
+from export.tensorrt.plans import CACHE, PlanTarget, build_plan
 from export.tensorrt.proof import add_plans, compare_plans
 from vla.backbones.loading import load_backbone
 from vla.checkpoint import load_vla
 from vla.heads import FCHead
 
-_MAX_ERROR = 0.05  # against torch, relative to the largest value
+_MAX_ERROR = 0.05  # largest error against torch, relative to the largest value
 
 
 def check_torch2trt(precision: str) -> None:
-    """Raises HardwareMissing without TensorRT, UsageError without torch2trt or for a precision that it can't
-    do: before anything that takes long."""
+    """Check before any long work that torch2trt is there and has the precision.
+
+    Raises HardwareMissing without TensorRT, UsageError without torch2trt or for another precision.
+    """
     if precision not in ("fp32", "fp16"):
         raise UsageError(f"torch2trt is for fp32 and fp16, not {precision}", "give --engine tensorrt")
     _load()
 
 
 def with_plans(bundle: Bundle, folder: Path, cache: Path = CACHE) -> Bundle:
-    """A bundle of the checkpoint in `folder` with plans for this machine: the vision encoder's and a head's
-    that remembers nothing by torch2trt, the others' from their ONNX graphs.
+    """Return the bundle of the checkpoint in `folder` with plans for this machine.
 
-    Raises HardwareMissing without TensorRT or a GPU, UsageError without torch2trt, BundleRefused where a plan
-    is not what its graph says.
+    torch2trt builds those of the vision encoder and of a head without memory, TensorRT those of the other
+    ONNX graphs. Raises HardwareMissing without TensorRT or a GPU, UsageError without torch2trt, BundleRefused
+    if a plan computes something else than its graph.
     """
     machine = this_machine()
-    place, half = Place(machine.sm, machine.jetpack), bundle.manifest.graphs["vision"].precision == "fp16"
+    plan_target, half = (
+        PlanTarget(machine.sm, machine.jetpack),
+        bundle.manifest.graphs["vision"].precision == "fp16",
+    )
     nets = small_nets(folder, bundle.manifest.image)
     plans: dict[str, bytes] = {}
-    for role, info in bundle.manifest.graphs.items():
-        if role in nets:
-            net = nets[role]
+    for stage, info in bundle.manifest.graphs.items():
+        if stage in nets:
+            net = nets[stage]
             inputs = {name: value.cuda() for name, value in net.inputs.items()}
-            plans[role] = convert(net.module.cuda(), inputs, net.outputs, half and role == "vision")
+            plans[stage] = convert(net.module.cuda(), inputs, net.outputs, half and stage == "vision")
         else:
-            plan = build_plan(role, bundle.read(role), place, cache, bundle.weights, info.weights_bytes)
-            plan.check(role)
-            plans[role] = plan.content
+            plan = build_plan(
+                stage, bundle.read(stage), plan_target, cache, bundle.weights, info.weights_bytes
+            )
+            plan.check(stage)
+            plans[stage] = plan.content
     version = str(load_tensorrt().__version__)
     target = Target(engine="tensorrt", device=machine.device, tensorrt=version, jetpack=machine.jetpack)
     built = add_plans(bundle, plans, target)
@@ -65,7 +72,7 @@ def with_plans(bundle: Bundle, folder: Path, cache: Path = CACHE) -> Bundle:
 
 
 def small_nets(folder: Path, image: ImageSpec) -> dict[str, GraphSource]:
-    """What torch2trt is good for, by role, out of a checkpoint."""
+    """Read the modules of a checkpoint that torch2trt can convert, by stage."""
     if not (folder / POLICY).is_file():
         return {"vision": vision_source(load_backbone(folder), image.height, image.width).source}
     policy = load_vla(folder).float()
@@ -74,13 +81,13 @@ def small_nets(folder: Path, image: ImageSpec) -> dict[str, GraphSource]:
 
 
 def convert(module: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str], fp16: bool = False) -> bytes:
-    """A plan for this machine's GPU, its shapes those of `inputs`, which lie on the GPU as the module does.
+    """Build a plan for this machine's GPU, where the module and its `inputs` lie.
 
     Raises HardwareMissing without TensorRT, UsageError without torch2trt or with a TensorRT that is too new
-    for it, BundleRefused where the plan and torch disagree.
+    for it, BundleRefused if the plan and torch disagree.
     """
     torch2trt = _load()
-    values = [value.clone() for value in inputs.values()]  # the same one twice would become one input
+    values = [value.clone() for value in inputs.values()]  # one tensor given twice would become one input
     net: Any = torch2trt.torch2trt(
         module.eval(), values, fp16_mode=fp16, input_names=list(inputs), output_names=outputs
     )
@@ -88,7 +95,7 @@ def convert(module: nn.Module, inputs: Mapping[str, Tensor], outputs: list[str],
         wanted, found = module(*values), net(*values)
     pairs = [(wanted, found)] if isinstance(wanted, Tensor) else list(zip(wanted, found, strict=True))
     error = max(float((a - b).abs().max() / a.abs().max().clamp(min=1e-6)) for a, b in pairs)
-    if not error <= _MAX_ERROR:  # NaN is not
+    if not error <= _MAX_ERROR:  # also true of NaN
         raise BundleRefused(
             f"torch2trt's plan is {error:.3f} off torch (limit {_MAX_ERROR})", "use `vla-edge build`"
         )
@@ -104,5 +111,5 @@ def _load() -> Any:
     except ImportError as error:
         raise UsageError(
             f"torch2trt does not load: {error}",
-            "it is installed from https://github.com/NVIDIA-AI-IOT/torch2trt; `vla-edge build` does without",
+            "install it from https://github.com/NVIDIA-AI-IOT/torch2trt, or use `vla-edge build` without it",
         ) from error

@@ -138,10 +138,10 @@ def test_chosen_pictures_differ_from_each_other(count: int, wanted: int, seed: i
 
 def test_questions_are_about_what_is_there_more_often_than_not(tiny_bundle: Path):
     manifest = load_bundle(tiny_bundle).manifest
-    asked = make_questions(manifest, ("red cup",), 300, [], np.random.default_rng(0))
-    present = [q.target in ("red cup", "cup") for q in asked if q.goal == "find_object"]
+    questions = make_questions(manifest, ("red cup",), 300, [], np.random.default_rng(0))
+    present = [q.target in ("red cup", "cup") for q in questions if q.goal == "find_object"]
     assert 0.55 < np.mean(present) < 0.75
-    assert {q.goal for q in asked} == {"find_object", "describe_scene", "identify_main_object"}
+    assert {q.goal for q in questions} == {"find_object", "describe_scene", "identify_main_object"}
     only = make_questions(manifest, (), 50, ["blue box"], np.random.default_rng(0))
     assert {q.target for q in only} == {"", "blue box"}
 

@@ -55,7 +55,7 @@ def write_folder(name: str, folder: Path) -> Path:
     for place in ("image_token_id", "image_token_index"):
         if place in config:
             config[place] = processor.tokenizer.convert_tokens_to_ids(image_token(config["model_type"]))
-    if name == "kosmos-2":  # which counts places of what is no padding
+    if name == "kosmos-2":  # which gives positions only to what is not padding
         config["text_config"]["pad_token_id"] = tokenizer.token_to_id("<pad>")
     _room(config)
     model_class: Any = family_of(config["model_type"]).classes[config["model_type"]]

@@ -1,4 +1,6 @@
-"""Opens a collected dataset with the real `lerobot` package, whose pins do not go with ours. Run by hand:
+"""Opens a collected dataset with the real `lerobot` package, whose pins do not go with ours.
+
+Run it by hand:
 
 vla-edge collect --episodes 3 --out /tmp/demos
 python -m venv /tmp/lerobot && /tmp/lerobot/bin/pip install 'lerobot>=0.4'

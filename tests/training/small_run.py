@@ -37,7 +37,7 @@ def settings(out: Path, dataset: Path, checkpoint: Path, **changes: Any) -> dict
         "out": str(out),
         "steps": 6,
         "log_every": 1,
-        "workers": 0,  # of so small a net none is faster
+        "workers": 0,  # more would not make so small a net faster
         "backbone": {"path": str(checkpoint)},
         "policy": {
             "window": 3, "horizon": 2,

@@ -30,7 +30,7 @@ def trainer_of(dataset: Path, tiny_checkpoint: Path, tmp_path: Path) -> Callable
 
 
 def gradient_norm(trainer: Trainer) -> float:
-    """Of what the optimiser is given by one update."""
+    """Return the norm of the gradients that the optimiser gets in one update."""
     norms: list[float] = []
 
     def look(optimizer: Any, *_: Any) -> None:

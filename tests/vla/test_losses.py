@@ -33,7 +33,7 @@ def test_masked_steps_do_not_count_and_weights_do():
     assert continuous_loss(actions, target, mask, False, plain).total.item() == pytest.approx(5)
     weighted = LossConfig(pose="mse", step_weights=(1.0, 7.0, 3.0))
     assert continuous_loss(actions, target, mask, False, weighted).total.item() == pytest.approx((1 + 27) / 4)
-    # Of one step, the weight is the last one's.
+    # A single step has the weight of the last one.
     last = continuous_loss(actions[:, 2:], target[:, 2:], mask[:, 2:], False, weighted)
     assert last.total.item() == pytest.approx(9)
     nothing = continuous_loss(actions, target, torch.zeros_like(mask), False, plain)
@@ -54,7 +54,7 @@ def test_bins_decode_to_their_centres():
 
 
 def test_discrete_loss_tells_accuracy_and_distance():
-    ids = torch.tensor([13, 10, 11, 13]).reshape(1, 2, 1, 2)  # of bins 4 from id 10; centres -2/3, 0, 2/3
+    ids = torch.tensor([13, 10, 11, 13]).reshape(1, 2, 1, 2)  # 4 bins from id 10; centres -2/3, 0, 2/3
     logits = torch.zeros(1, 2, 2, 20)
     logits[0, 0, 0, 13] = 5.0  # right
     logits[0, 0, 1, 12] = 5.0  # says 0, right were 2/3

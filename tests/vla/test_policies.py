@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vla.backbones.tiny import BINS, CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
+from tests.vla.tiny_inputs import tiny_inputs
+from vla.backbones.tiny import BINS, CONFIGS, FIRST_ACTION, tiny_backbone
 from vla.checkpoint import load_vla, save_vla
 from vla.fusion import Inputs, join_steps
 from vla.heads import HeadConfig

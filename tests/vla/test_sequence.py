@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vla.backbones.tiny import CONFIGS, tiny_backbone, tiny_inputs
+from tests.vla.tiny_inputs import tiny_inputs
+from vla.backbones.tiny import CONFIGS, tiny_backbone
 from vla.fusion import Fusion, Inputs, StateToken, join_steps
 from vla.heads import HeadConfig
 from vla.model import VLA, VLAConfig

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from edge.errors import UsageError
+from tests.vla.tiny_inputs import tiny_inputs
 from vla.backbones.loading import load_backbone
-from vla.backbones.tiny import CONFIGS, FIRST_ACTION, tiny_backbone, tiny_inputs
+from vla.backbones.tiny import CONFIGS, FIRST_ACTION, tiny_backbone
 from vla.checkpoint import load_vla, save_vla
 from vla.heads import HeadConfig
 from vla.model import VLA, LanguageTargets, Targets, VLAConfig

@@ -4,10 +4,8 @@ It grows in a hidden folder beside its place and moves there when it is finished
 """
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from edge.errors import EdgeError, UsageError
+from edge.files import whole_folder
 from training.datasets.lerobot_meta import ACTION, IMAGES, STATE, VERSION
 from training.datasets.source import Floats
 from training.datasets.statistics import describe
@@ -62,9 +61,9 @@ class LeRobotWriter:
         self._numbers: list[dict[str, np.ndarray]] = []  # all but the images, for the statistics
         self._pixels: list[NDArray[np.uint8]] = []
         self._file, self._parquet = -1, None
+        self._stack = ExitStack()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+            self._draft = self._stack.enter_context(whole_folder(path))
         except OSError as error:
             raise UsageError(f"can't write {path}: {error.strerror}", "name another folder") from error
 
@@ -127,8 +126,7 @@ class LeRobotWriter:
             _write_json(meta / "info.json", self._info())
             _write_json(meta / "stats.json", self._stats(everything, np.concatenate(self._pixels)))
             _write_json(meta / "collect.json", about)
-            self._draft.chmod(0o755)  # a temporary folder is its maker's alone
-            self._draft.rename(self.path)
+            self._stack.close()  # moves the draft into its place
 
     def __enter__(self) -> "LeRobotWriter":
         return self
@@ -140,7 +138,8 @@ class LeRobotWriter:
             if self._parquet is not None:
                 # Its closing writes a footer, which a full disk refuses; the file goes anyway.
                 self._parquet.is_open = False
-            shutil.rmtree(self._draft)
+            unfinished = error or EdgeError(f"{self.path} was not finished")
+            self._stack.__exit__(type(unfinished), unfinished, trace)  # removes the draft
 
     def _write(self, images: list[bytes], numbers: dict[str, np.ndarray]) -> tuple[int, int]:
         """Write an episode as one row group. Returns the file's (chunk, number)."""

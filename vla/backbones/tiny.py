@@ -2,11 +2,8 @@
 
 from typing import Any
 
-import torch
-
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.loading import backbone_from_config
-from vla.fusion import Inputs
 
 VOCABULARY = 64
 WIDTH = 32
@@ -194,18 +191,3 @@ def _wider(value: Any, times: int, key: str = "") -> Any:
 def image_side(backbone: Backbone) -> int:
     """Height and width of a tiny backbone's images in pixels."""
     return IMAGE_SIDE.get(backbone.family, 16)
-
-
-def tiny_inputs(backbone: Backbone, rows: int, steps: int, pose_dims: int = 6) -> Inputs:
-    """Random inputs with both cameras and a state; every second instruction is a word shorter."""
-    side = image_side(backbone)
-    ids_mask = torch.ones(rows, 3, dtype=torch.bool)
-    ids_mask[1::2, 2] = False
-    return Inputs(
-        images=torch.randn(rows, steps, 3, side, side),
-        ids=torch.randint(10, FIRST_ACTION, (rows, 3)),
-        ids_mask=ids_mask,
-        valid=torch.ones(rows, steps, dtype=torch.bool),
-        hand_images=torch.randn(rows, steps, 3, side, side),
-        state=torch.cat([torch.randn(rows, steps, pose_dims), torch.randint(0, 2, (rows, steps, 1))], dim=-1),
-    )

@@ -204,7 +204,10 @@ def _parsed(uri: str) -> tuple[str, int, float]:
     try:
         baud, timeout_s = int(options.get("baud", "115200")), float(options.get("timeout_s", "3"))
     except ValueError as error:
-        raise UsageError(f"motors address {uri!r}: {error}") from error
+        raise UsageError(
+            f"motors address {uri!r}: baud is a whole number, timeout_s a number of seconds",
+            "such as mavlink:///dev/ttyACM0?baud=115200&timeout_s=3",
+        ) from error
     if not (0 < baud <= 4_000_000 and math.isfinite(timeout_s) and 0 < timeout_s <= 60):
         raise UsageError(f"motors address {uri!r}: baud is in (0, 4000000], timeout_s in (0, 60]")
     return parts.path, baud, timeout_s

@@ -160,8 +160,8 @@ class _QdqPass:
             codes, scale = round_weight(numbers, axis, self._kind)
             if self._only_round:
                 shape = [-1 if i == axis else 1 for i in range(numbers.ndim)]
-                made = (codes.astype(np.float32) * scale.reshape(shape)).astype(numbers.dtype)
-                self._restored[name, axis] = self._add(f"{end}_restored", made)
+                restored = (codes.astype(np.float32) * scale.reshape(shape)).astype(numbers.dtype)
+                self._restored[name, axis] = self._add(f"{end}_restored", restored)
                 return self._restored[name, axis]
             q, s = self._add(f"{end}_quantized", codes), self._add(f"{end}_scale", scale)
             z = self._add(f"{end}_zero", np.zeros(scale.shape, codes.dtype))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from edge.actions import CALVIN_RANGE, CALVIN_RELATIVE, MeanStd, MinMax, MuLaw, Pipeline, Step
+from edge.actions import CALVIN_RANGE, CALVIN_RELATIVE, MeanStd, MinMax, MuLaw, Pipeline, Transform
 from edge.errors import UsageError
 
 HALF_AND_TWO = MinMax(low=(-0.5, 0.0), high=(0.5, 2.0), gripper=True)
@@ -125,11 +125,11 @@ def test_a_pipeline_by_hand() -> None:
     assert pipeline.decode([0.5, 0, 0, 0, 0, 0, 1]) == pytest.approx([0.0065, 0, 0, 0, 0, 0, 1])
 
 
-STEPS: list[Step] = [HALF_AND_TWO, MeanStd((3.0, 4.0), (2.0, 2.0), gripper=True), MuLaw(2, gripper=True)]
+STEPS: list[Transform] = [HALF_AND_TWO, MeanStd((3.0, 4.0), (2.0, 2.0), gripper=True), MuLaw(2, gripper=True)]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_gripper_column_is_left_alone_and_not_the_last_time_step(step: Step) -> None:
+def test_the_gripper_column_is_left_alone_and_not_the_last_time_step(step: Transform) -> None:
     actions = np.full((2, 4, 3), 0.3)
     actions[..., -1] = 7.0
     for result in (step.encode(actions), step.decode(actions)):
@@ -139,7 +139,7 @@ def test_the_gripper_column_is_left_alone_and_not_the_last_time_step(step: Step)
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_what_is_given_is_not_written_to(step: Step) -> None:
+def test_what_is_given_is_not_written_to(step: Transform) -> None:
     actions = np.full((2, 3), 0.3)
     step.encode(actions)
     step.decode(actions)
@@ -148,7 +148,7 @@ def test_what_is_given_is_not_written_to(step: Step) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("shape", [(2,), (3, 4), (1,), ()])
-def test_actions_of_another_width_are_an_error(step: Step, shape: tuple[int, ...]) -> None:
+def test_actions_of_another_width_are_an_error(step: Transform, shape: tuple[int, ...]) -> None:
     for direction in (step.encode, step.decode):
         with pytest.raises(ValueError, match="want 3 columns"):
             direction(np.zeros(shape))
@@ -156,7 +156,7 @@ def test_actions_of_another_width_are_an_error(step: Step, shape: tuple[int, ...
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_actions_that_are_no_numbers_are_an_error(step: Step, value: float) -> None:
+def test_actions_that_are_no_numbers_are_an_error(step: Transform, value: float) -> None:
     for direction in (step.encode, step.decode):
         with pytest.raises(ValueError, match=rf"{value} at \(1, 2\)"):
             direction([[0, 0, 0], [0, 0, value]])

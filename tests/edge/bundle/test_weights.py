@@ -18,7 +18,7 @@ from edge.errors import BundleRefused, HardwareMissing
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in place of the one in memory."""
+    """Put a folder in place of the one in memory."""
     folder = tmp_path / "memory"
     folder.mkdir()
     monkeypatch.setattr(weights_module, "_MEMORY", folder)

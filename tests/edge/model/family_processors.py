@@ -30,7 +30,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from edge.bundle.manifest import ImageSpec
 from edge.model.patches import vision_input
-from edge.model.prompt_ids import ImageTokens
+from edge.model.prompt_ids import PromptImage
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
 TEXT = [
@@ -99,14 +99,14 @@ def paligemma():
     words = GemmaTokenizer(
         **_pieces(False, ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]), add_bos_token=True
     )
-    return PaliGemmaProcessor(images, words), ImageTokens(256)
+    return PaliGemmaProcessor(images, words), PromptImage(256)
 
 
 def kosmos():
     names = ["<s>", "<pad>", "</s>", "<unk>", *(f"image_{i}" for i in range(64)), "▁"]
     names += [*"abcdefghijklmnopqrstuvwxyz", "▁a", "▁cup", "▁red", "컵", "빨", "간", "▁빨간", "<mask>"]
     words = XLMRobertaTokenizer(vocab=[(name, -float(i)) for i, name in enumerate(names)])
-    return Kosmos2Processor(CLIPImageProcessorPil(use_square_size=True), words), ImageTokens(64)
+    return Kosmos2Processor(CLIPImageProcessorPil(use_square_size=True), words), PromptImage(64)
 
 
 def florence():
@@ -114,7 +114,7 @@ def florence():
     images.image_seq_length = 577
     tokens = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
     words = GPT2Tokenizer(**_pieces(True, [*tokens.values()]), **tokens, **_special(image_token="<image>"))
-    return Florence2Processor(images, words), ImageTokens(577)
+    return Florence2Processor(images, words), PromptImage(577)
 
 
 def llava():
@@ -127,14 +127,14 @@ def llava():
         "vision_feature_select_strategy": "default",
         "num_additional_image_tokens": 1,
     }
-    return LlavaProcessor(images, words, chat_template=LLAVA_CHAT, **settings), ImageTokens(576)
+    return LlavaProcessor(images, words, chat_template=LLAVA_CHAT, **settings), PromptImage(576)
 
 
 def idefics():
     markers = _special(fake="<fake_token_around_image>", image_token="<image>")
     words = LlamaTokenizer(**_pieces(False, ["<unk>", "<s>", "</s>"]), add_bos_token=True, **markers)
     words.pad_token = "<unk>"
-    return IdeficsProcessor(IdeficsImageProcessorPil(image_size=224), words), ImageTokens(1)
+    return IdeficsProcessor(IdeficsImageProcessorPil(image_size=224), words), PromptImage(1)
 
 
 def qwen(patch: int):
@@ -160,7 +160,7 @@ def qwen(patch: int):
     processor.image_token, processor.video_token = "<|image_pad|>", "<|video_pad|>"
     processor.image_token_id = words.convert_tokens_to_ids("<|image_pad|>")
     processor.video_token_id = words.convert_tokens_to_ids("<|video_pad|>")
-    return processor, ImageTokens(taken.rows * taken.columns)
+    return processor, PromptImage(taken.rows * taken.columns)
 
 
 def smolvlm(split: bool):
@@ -183,4 +183,4 @@ def smolvlm(split: bool):
     )
     taken = vision_input(IMAGE, spec)
     processor = Idefics3Processor(images, words, image_seq_len=64, chat_template=SMOLVLM_CHAT)
-    return processor, ImageTokens(64, taken.rows, taken.columns)
+    return processor, PromptImage(64, taken.rows, taken.columns)

@@ -19,7 +19,7 @@ from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.model.images import image_to_tensor
-from edge.model.prompt_ids import ImageTokens, ids_after_image, prompt_ids
+from edge.model.prompt_ids import PromptImage, ids_after_image, prompt_ids
 from edge.model.token_rules import ruled
 from edge.model.tokenizer import FamilyTokenizer, model_tokenizer
 from edge.policies.open import make_policy
@@ -152,7 +152,7 @@ def test_what_it_says_keeps_the_rules_of_its_bundle(name: str) -> None:
         text = FamilyTokenizer(bundle.read("tokenizer"), name, spec, net.family.tokens)
         seen = text.context_ids(words)
         assert (
-            seen == list(start) or prompt_ids(tokenizer, name, words, ImageTokens(net.family.tokens)) == seen
+            seen == list(start) or prompt_ids(tokenizer, name, words, PromptImage(net.family.tokens)) == seen
         )
         logits, ids = answer.prefill(IMAGE, words).copy(), []
         while len(ids) < 8:
@@ -168,7 +168,7 @@ def test_a_bundle_s_own_chat_template_is_what_it_asks_with() -> None:
     chat = ChatTemplate(before="USER: ", between=" red ", after=" cup", special=False)
     bundle, net, tokenizer = open_bundle("llava", chat=chat)
     text = model_tokenizer(bundle.manifest, bundle.read("tokenizer"), net.family.tokens)
-    ids = prompt_ids(tokenizer, "llava", "box", ImageTokens(net.family.tokens), chat)
+    ids = prompt_ids(tokenizer, "llava", "box", PromptImage(net.family.tokens), chat)
     assert text.prompt_ids("box") == ids[-len(text.prompt_ids("box")) :]
     assert tokenizer.decode(text.prompt_ids("box")).strip() == "red box cup"
     with pytest.raises(ValidationError, match="a section chat without a section answer"):

@@ -9,7 +9,7 @@ from tokenizers.models import BPE
 
 from edge.errors import BundleRefused, UsageError
 from edge.goals.prompts import family_prompt
-from edge.model.prompt_ids import ImageTokens, ids_after_image, prompt_ids
+from edge.model.prompt_ids import PromptImage, ids_after_image, prompt_ids
 from edge.records import Goal
 from tests.edge.model.family_processors import (
     IMAGE,
@@ -82,6 +82,6 @@ def test_prompts_are_the_ids_of_the_family_s_processor(case: str) -> None:
 def test_an_unknown_family_and_a_strange_tokenizer_are_refused() -> None:
     tokenizer = Tokenizer(BPE())
     with pytest.raises(UsageError, match="no prompt layout"):
-        prompt_ids(tokenizer, "blip", "cup", ImageTokens(1))
+        prompt_ids(tokenizer, "blip", "cup", PromptImage(1))
     with pytest.raises(BundleRefused, match="<image>"):
-        prompt_ids(tokenizer, "llava", "cup", ImageTokens(1))
+        prompt_ids(tokenizer, "llava", "cup", PromptImage(1))

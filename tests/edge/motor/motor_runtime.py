@@ -15,7 +15,7 @@ from edge.records import ActionChunk, MotorState
 ROW = (0.5, 0.0, 0.5)
 
 
-def plan(decision: int, row: tuple[float, float, float] = ROW) -> ActionChunk:
+def fresh_chunk(decision: int, row: tuple[float, float, float] = ROW) -> ActionChunk:
     """Half a second of one velocity, from a frame captured now."""
     now_ns = time.monotonic_ns()
     values = np.tile(np.array(row, np.float32), (5, 1))
@@ -39,7 +39,7 @@ def main() -> None:
     print(motor.pid, flush=True)
     decision = 0
     while True:
-        motor.send(plan(decision))
+        motor.send(fresh_chunk(decision))
         decision += 1
         time.sleep(1 / 30)
 

@@ -20,7 +20,7 @@ CAR = BaseSpec(drive=DriveKind.ACKERMANN, wheel_base_m=0.3, steering_rad=math.ra
 
 
 def setpoints(base: BaseSpec, rows: list[tuple[float, float, float]], coast: int = 0) -> Iterator[Velocity]:
-    """Each row is one tick's fresh plan; then `coast` ticks without any."""
+    """Yield the setpoints for one fresh chunk a tick, a row each, and for `coast` ticks without any."""
     guard, now_ns = Guard(MotorLimits.of(base)), 1_000_000_000
     guard.arm(now_ns)
     for decision, row in enumerate([*rows, *[None] * coast]):

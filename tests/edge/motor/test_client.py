@@ -16,7 +16,7 @@ from edge.motor import client
 from edge.motor.client import MotorProcess
 from edge.motor.wire import Arm, Failure, Quit, Stop, decode, encode
 from edge.records import MotorState, MotorStatus, Velocity
-from tests.edge.motor.motor_runtime import arm, plan
+from tests.edge.motor.motor_runtime import arm, fresh_chunk
 
 
 def status(age_s: float = 0.0, ticks: int = 1) -> MotorStatus:
@@ -27,7 +27,7 @@ def status(age_s: float = 0.0, ticks: int = 1) -> MotorStatus:
 def child(*code: str) -> "subprocess.Popen[bytes]":
     started = subprocess.Popen([sys.executable, "-c", "\n".join(code)], stdout=subprocess.PIPE)
     assert started.stdout is not None
-    started.stdout.readline()  # until it says that it is there
+    started.stdout.readline()  # it writes a line when it runs
     started.stdout.close()
     return started
 
@@ -45,7 +45,7 @@ def motor(ends: tuple[socket.socket, socket.socket]) -> Iterator[MotorProcess]:
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """The runtime's end of the socket, and the one that a motor process would have."""
+    """Yield the runtime's end of the socket, and the one that a motor process would have."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with here, there:
         yield here, there
@@ -121,7 +121,7 @@ def test_a_report_that_is_under_way_is_waited_for(motor, ends, monkeypatch) -> N
 def test_what_is_asked_for_arrives_in_order(motor, ends) -> None:  # type: ignore[no-untyped-def]
     motor.arm()
     motor.stop("e-stop")
-    motor.send(plan(7))
+    motor.send(fresh_chunk(7))
     assert decode(ends[1].recv(4096)) == Arm()
     assert decode(ends[1].recv(4096)) == Stop("e-stop")
     assert decode(ends[1].recv(4096)).decision == 7  # type: ignore[union-attr]
@@ -130,7 +130,7 @@ def test_what_is_asked_for_arrives_in_order(motor, ends) -> None:  # type: ignor
 def test_a_process_that_takes_no_messages_is_a_fault(motor) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(MotorFault, match="does not take messages"):
         for decision in range(100_000):
-            motor.send(plan(decision))
+            motor.send(fresh_chunk(decision))
 
 
 @pytest.mark.parametrize("unread", [False, True], ids=["end of file", "reset"])

@@ -20,14 +20,14 @@ from edge.motor.limits import MotorLimits
 from edge.motor.process import MAX_MESSAGES, MotorLoop
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
 from edge.records import MotorState, MotorStatus, StopCause
-from tests.edge.motor.motor_runtime import plan
+from tests.edge.motor.motor_runtime import fresh_chunk
 
 PERIOD_NS = 20_000_000
 PATIENCE_S = 20
 
 
 class Base(NullMotors):
-    """Motors whose feedback the tests choose; with `deaf`, they never say that they are armed."""
+    """Motors whose feedback the tests choose; with `deaf`, they never report that they are armed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Base(NullMotors):
 
 
 class Runtime:
-    """The other end: sends messages and reads what is reported."""
+    """The other end: sends messages and reads statuses."""
 
     def __init__(self, control: socket.socket) -> None:
         self.control = control
@@ -54,7 +54,7 @@ class Runtime:
         deadline_s = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline_s:
             if driving:
-                self.send(plan(self.decision))
+                self.send(fresh_chunk(self.decision))
                 self.decision += 1
             status = decode(self.control.recv(MAX_BYTES))
             assert isinstance(status, MotorStatus)
@@ -63,7 +63,7 @@ class Runtime:
         raise AssertionError(f"it never happened: {status}")
 
     def drive(self) -> MotorStatus:
-        """Arm and follow plans until the base moves."""
+        """Arm and send chunks until the base moves."""
         self.send(Arm())
         self.until(lambda status: status.state is MotorState.HOLDING)
         return self.until(lambda status: status.sent.linear_x_m_s > 0.05, driving=True)
@@ -89,7 +89,7 @@ def loop(ends: tuple[Runtime, socket.socket], base: Base) -> MotorLoop:
 
 @pytest.fixture
 def ended(loop: MotorLoop) -> Iterator["Future[None]"]:
-    """What becomes of the running loop. It is told to end when the test has."""
+    """Yield the result of the running loop, which ends with the test."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(loop.run)
         try:
@@ -103,7 +103,7 @@ def runtime(ends: tuple[Runtime, socket.socket], ended: "Future[None]") -> Runti
     return ends[0]
 
 
-def test_a_plan_is_followed_after_arming_and_a_stop_latches(runtime: Runtime) -> None:
+def test_a_chunk_is_followed_after_arming_and_a_stop_latches(runtime: Runtime) -> None:
     moving = runtime.drive()
     assert (moving.state, moving.cause) == (MotorState.FOLLOWING, StopCause.NONE)
     runtime.send(Stop("e-stop pressed"))
@@ -212,7 +212,7 @@ def test_a_flood_is_taken_in_portions(ends: tuple[Runtime, socket.socket], loop:
 
 def test_only_what_brakes_is_urgent(ends: tuple[Runtime, socket.socket], loop: MotorLoop) -> None:
     runtime, _ = ends
-    for message, urgent in ((Arm(), False), (plan(0), False), (Stop("now"), True), (Quit(), True)):
+    for message, urgent in ((Arm(), False), (fresh_chunk(0), False), (Stop("now"), True), (Quit(), True)):
         runtime.send(message)
         assert loop._drain() is urgent
     runtime.control.close()

@@ -24,7 +24,7 @@ from edge.motor.client import MotorProcess
 from edge.motor.drivers.open import open_motors
 from edge.motor.limits import MotorLimits
 from edge.records import ActionChunk, MotorState, MotorStatus, Refusals, StopCause
-from tests.edge.motor.motor_runtime import arm, plan
+from tests.edge.motor.motor_runtime import arm, fresh_chunk
 from tests.sim.realtime.rover import REPO, Rover
 
 pytestmark = pytest.mark.realtime
@@ -41,10 +41,10 @@ class Missed(AssertionError):
 
 def thrice(attempt: Callable[[Path], None], folder: Path) -> None:
     for i in range(3):
-        place = folder / str(i)
-        place.mkdir()
+        own_folder = folder / str(i)
+        own_folder.mkdir()
         try:
-            attempt(place)
+            attempt(own_folder)
             return
         except Missed as missed:
             if i == 2:
@@ -65,7 +65,7 @@ def rover(tmp_path: Path) -> Iterator[Rover]:
 
 @contextlib.contextmanager
 def runtime(rover: Rover) -> Iterator[tuple["subprocess.Popen[str]", int]]:
-    """A runtime in a process group of its own, driving at full speed, and the id of its motor process."""
+    """Yield a runtime at full speed, in a process group of its own, and the id of its motor process."""
     command = [sys.executable, "-m", "tests.edge.motor.motor_runtime", rover.uri]
     child = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -98,7 +98,7 @@ def alive(pid: int) -> bool:
 def drive(motor: MotorProcess, seconds: float = 0.8, start: int = 0) -> MotorStatus:
     """Chunks at 50 a second for so long, or until the motor process no longer follows."""
     for i in range(round(seconds * 50)):
-        motor.send(plan(start + i))
+        motor.send(fresh_chunk(start + i))
         time.sleep(0.02)
     return motor.status()
 
@@ -106,7 +106,7 @@ def drive(motor: MotorProcess, seconds: float = 0.8, start: int = 0) -> MotorSta
 def latched(motor: MotorProcess, start: int = 1000) -> MotorStatus:
     """Keep driving until it is latched."""
     for i in range(PATIENCE_S * 50):
-        motor.send(plan(start + i))
+        motor.send(fresh_chunk(start + i))
         time.sleep(0.02)
         if motor.status().state is MotorState.LATCHED:
             return motor.status()
@@ -252,9 +252,11 @@ def test_noise_on_the_line_changes_nothing(rover: Rover) -> None:
 
 
 @pytest.mark.parametrize("row", [(0.5, 0.0, 0.5), (0.3, 0.0, 0.0), (0.1, 0.0, 0.2)])
-def test_blind_no_plan_goes_farther_than_one_of_full_speed(tmp_path: Path, row) -> None:
-    """By the firmware's setpoints: a slower plan is followed longer, is at zero by the same age, and its way
-    since its frame stays within that of full speed."""
+def test_without_fresh_frames_no_chunk_goes_farther_than_one_of_full_speed(tmp_path: Path, row) -> None:
+    """By the firmware's setpoints, a slower chunk is followed longer and stays within the way of full speed.
+
+    It is at zero by the same age.
+    """
     limits = MotorLimits()
     full_m = limits.linear_m_s * limits.follow_age_s + limits.linear_m_s**2 / 2 / limits.linear_decel_m_s2
 
@@ -262,15 +264,19 @@ def test_blind_no_plan_goes_farther_than_one_of_full_speed(tmp_path: Path, row) 
         with Rover(folder) as rover, MotorProcess.start(rover.uri) as motor:
             arm(motor)
             for i in range(50):
-                motor.send(last := plan(i, row))
+                motor.send(last := fresh_chunk(i, row))
                 time.sleep(0.02)
             until(lambda: motor.status().state is MotorState.LATCHED)
             age = f"(limit {limits.brake_age_s(row[0], row[2]) * 1e3:.0f} ms)"
             assert motor.status().reason.endswith(age)
             within("zero", after_ms(rover, last.t0_ns, lambda line: speed(line) == 0), 500 + SLACK_MS)
             lines = [line for line in rover.lines() if line["stamp_ns"] >= last.t0_ns]
-            blind_m = sum(a["linear_x"] * (b["stamp_ns"] - a["stamp_ns"]) / 1e9 for a, b in pairwise(lines))
-            within("blind, mm", 1e3 * blind_m, 1e3 * (full_m + limits.linear_m_s * SLACK_MS / 1e3))
+            way_m = sum(a["linear_x"] * (b["stamp_ns"] - a["stamp_ns"]) / 1e9 for a, b in pairwise(lines))
+            within(
+                "way since the newest frame, mm",
+                1e3 * way_m,
+                1e3 * (full_m + limits.linear_m_s * SLACK_MS / 1e3),
+            )
             kept = [line for line in lines if line["linear_x"] == pytest.approx(row[0], abs=1e-3)]
             followed_ms = (kept[-1]["stamp_ns"] - last.t0_ns) / 1e6
             assert followed_ms >= limits.brake_age_s(row[0], row[2]) * 1e3 - SLACK_MS
@@ -296,7 +302,7 @@ def test_flood_of_messages_does_not_stop_the_ticks() -> None:
         deadline_s = time.monotonic() + 1.0
         while time.monotonic() < deadline_s:
             with contextlib.suppress(MotorFault):  # its socket is full
-                motor.send(plan(7))
+                motor.send(fresh_chunk(7))
         after = motor.status()
         passed = after.ticks - before.ticks + after.missed_ticks - before.missed_ticks
         assert passed > 30
@@ -389,7 +395,7 @@ def test_emergency_stop_latches_and_reset_is_not_restart(rover: Rover) -> None:
         motor.arm()  # while it brakes: refused
         status = latched(motor)
         assert "still braking" in status.reason
-        old = plan(5000)
+        old = fresh_chunk(5000)
         arm(motor)
         motor.send(old)
         time.sleep(0.1)
@@ -419,7 +425,7 @@ def test_sideways_and_turning_keep_their_signs(rover: Rover) -> None:
     with MotorProcess.start(rover.uri) as motor:
         arm(motor)
         for i in range(40):
-            motor.send(plan(i, (0.0, 0.2, -0.3)))
+            motor.send(fresh_chunk(i, (0.0, 0.2, -0.3)))
             time.sleep(0.02)
         odometry = motor.status().odometry
         assert odometry is not None and odometry.y_m > 0 and odometry.yaw_rad < 0

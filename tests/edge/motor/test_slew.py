@@ -58,7 +58,7 @@ def test_a_turn_of_the_velocity_is_not_braking() -> None:
 @pytest.mark.parametrize("ticks", [1, 2])
 def test_the_acceleration_falls_to_zero_just_where_the_target_is_reached(ticks: int) -> None:
     gap = UNIT * TICK_S * ticks * (ticks + 1) / 2
-    velocity, accel = step(0.4 - gap + 0j, (ticks + 1) * UNIT + 0j, 0.4 + 0j)
+    velocity, accel = step(0.4 - gap + 0j, ticks * UNIT + 0j, 0.4 + 0j)
     assert accel == pytest.approx(ticks * UNIT)
     for left in range(ticks - 1, 0, -1):
         velocity, accel = step(velocity, accel, 0.4 + 0j)

@@ -45,25 +45,19 @@ def test_messages_come_back_as_they_were(message: Message) -> None:
 
 
 @given(
-    st.integers(0, 40),
-    st.integers(0, 8),
+    st.tuples(st.integers(0, 40), st.integers(0, 8)),
     st.data(),
-    st.floats(),
-    i64,
-    i64,
-    st.floats(),
-    i64,
+    st.builds(dict, dt_s=st.floats(), t0_ns=i64, valid_until_ns=i64, confidence=st.floats(), decision=i64),
 )
-def test_chunks_come_back_bit_by_bit(rows, dims, data, dt_s, t0_ns, until_ns, confidence, decision) -> None:  # type: ignore[no-untyped-def]
+def test_chunks_come_back_bit_by_bit(shape: tuple[int, int], data: st.DataObject, fields: dict) -> None:  # type: ignore[type-arg]
     """NaN and Inf travel: refusing them is the guard's task."""
-    values = np.frombuffer(
-        data.draw(st.binary(min_size=4 * rows * dims, max_size=4 * rows * dims)), np.float32
-    )
-    chunk = ActionChunk(values.reshape(rows, dims), dt_s, t0_ns, until_ns, confidence, decision)
+    size = 4 * shape[0] * shape[1]
+    values = np.frombuffer(data.draw(st.binary(min_size=size, max_size=size)), np.float32)
+    chunk = ActionChunk(values.reshape(shape), **fields)
     back = decode(encode(chunk))
     assert isinstance(back, ActionChunk)
     assert back.values.dtype == np.float32
-    assert back.values.shape == (rows, dims)
+    assert back.values.shape == shape
     assert back.values.tobytes() == chunk.values.tobytes()
     for field in dataclasses.fields(ActionChunk):
         if field.name != "values":

@@ -127,8 +127,10 @@ def test_the_guard_follows_the_chunks_between_answers():
 @pytest.mark.parametrize("columns", [("linear_x", "angular_z"), ("linear_x", "linear_y", "angular_z")])
 @pytest.mark.parametrize("latency_ticks", [1, 2, 4])
 def test_answers_that_contradict_each_other_neither_stop_the_base_nor_turn_it_at_once(columns, latency_ticks):
-    """Full speed one way and then the other, 10 times a second: the guard would set each aside
-    until the next agrees, and the plan before would grow too old in that time."""
+    """The answers are full speed one way and then the other, 10 times a second.
+
+    The guard would set each aside until the next agrees, and the chunk before would grow too old.
+    """
     driver, guard = policy(model := Says(head(columns))), Guard(MotorLimits())
     guard.arm(0)
     answer, turned = None, []

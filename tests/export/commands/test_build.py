@@ -62,7 +62,7 @@ def test_plans_are_added_beside_the_graphs(
         "plan_error_decode",
     }
     with GroundingModel(load_bundle(tmp_path / "new")) as model:
-        assert isinstance(model._net.vision, TensorRTEngine)
+        assert isinstance(model._engines.vision, TensorRTEngine)
         model.warm_up()
 
 

@@ -37,11 +37,11 @@ def test_a_difference_stands_beside_that_of_bf16_and_of_another_seed(
 ):
     more = ["--precision", "fp16", "--against-seed", str(tiny_bundle), "--plot", str(tmp_path / "gate.png")]
     assert export(tiny_bundle, tmp_path / "half", calibration, *more) == 0
-    said = json.loads((tmp_path / "half" / "parity.json").read_text())
-    bf16, seed = said["noise"]
+    parity = json.loads((tmp_path / "half" / "parity.json").read_text())
+    bf16, seed = parity["noise"]
     assert (bf16["of"], seed["of"]) == ("bf16", "another seed")
     assert bf16["samples"] == seed["samples"] == len(calibration.held_out)
-    assert 20 < bf16["stages"]["vision"]["sqnr_db"] < said["stages"]["vision"]["sqnr_db"]
+    assert 20 < bf16["stages"]["vision"]["sqnr_db"] < parity["stages"]["vision"]["sqnr_db"]
     assert seed["stages"]["vision"]["sqnr_db"] == 120 and seed["answers"]["equal"] == 1.0, "the very same"
     picture = cv2.imread(str(tmp_path / "gate.png"))
     assert picture is not None and picture.std() > 20
@@ -50,10 +50,10 @@ def test_a_difference_stands_beside_that_of_bf16_and_of_another_seed(
     table = capsys.readouterr().out
     assert "fp16 against fp32" in table and "another seed" in table and "passed" in table
     assert show([str(tmp_path / "half"), "--parity", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == said
+    assert json.loads(capsys.readouterr().out) == parity
 
 
-def test_a_refusal_is_drawn_and_told_in_full(
+def test_a_refusal_is_drawn_and_printed_in_full(
     tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     with pytest.raises(BundleRefused, match="does not pass the gate"):
@@ -64,7 +64,7 @@ def test_a_refusal_is_drawn_and_told_in_full(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_would_fail_after_the_work_is_said_before(
+def test_what_would_fail_after_the_work_is_refused_before(
     tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def refuse(wanted: str, *more: str) -> None:
@@ -98,11 +98,11 @@ def drives(after: list[bool]) -> Callable[..., list[list[bool]]]:
     """A simulation where the fp32 bundle reaches all, and the other what is given."""
 
     def reached(
-        folders: Sequence[Path], episodes: int, seed: int, told: Callable[[int], None]
+        folders: Sequence[Path], episodes: int, seed: int, on_episode: Callable[[int], None]
     ) -> list[list[bool]]:
         names = [load_bundle(folder, allow_unproved=True).manifest.name for folder in folders]
         assert len(set(names)) == 1 and (episodes, seed) == (len(after), SEED)
-        told(2 * episodes)
+        on_episode(2 * episodes)
         return [[True] * episodes, after]
 
     return reached

@@ -62,11 +62,11 @@ def test_fp16_is_written_with_what_it_was_judged_by(
     )
     assert manifest.provenance["calibration_sha256"] == calibration.digest
     assert manifest.provenance["fp32_sha256"] == load_bundle(tiny_bundle).sha256
-    said = json.loads((tmp_path / "half" / "parity.json").read_text())
-    assert said["failures"] == []
-    assert said["stages"]["vision"]["cosine"] > 0.99
-    assert said["limits"]["stage_cosine"] == Limits().stage_cosine
-    assert manifest.parity["gate_cosine_vision"] == said["stages"]["vision"]["cosine"]
+    parity = json.loads((tmp_path / "half" / "parity.json").read_text())
+    assert parity["failures"] == []
+    assert parity["stages"]["vision"]["cosine"] > 0.99
+    assert parity["limits"]["stage_cosine"] == Limits().stage_cosine
+    assert manifest.parity["gate_cosine_vision"] == parity["stages"]["vision"]["cosine"]
 
 
 def test_too_far_from_fp32_writes_nothing_and_force_says_so(
@@ -110,8 +110,8 @@ def test_int8_in_norms_or_softmax_is_refused_by_name(
     monkeypatch.setattr(gate_module, "LIMITS", Limits(stage_cosine=0.9999, stage_sqnr_db=60))
     other = _with_graphs(base, {"vision": broken})
     parity = judge(base, other, calibration.held_out, "int8", "ONNX Runtime", {}, quiet)
-    (said,) = (failure for failure in parity.failures if failure.startswith("stage vision"))
-    assert kind in said
+    (failure,) = (one for one in parity.failures if one.startswith("stage vision"))
+    assert kind in failure
     print_parity(parity.to_json())
 
 
@@ -223,9 +223,9 @@ def test_floats_of_8_and_4_bits_are_judged_by_their_twin(
     assert {graph.precision for graph in bundle.manifest.graphs.values()} == {precision}
     assert bundle.manifest.target.engine == "tensorrt"
     assert bundle.manifest.provenance["for_board"] == "thor"
-    said = json.loads(bundle.read("parity"))
-    assert "rounded tensors" in said["computed"]
-    assert min(stage["cosine"] for stage in said["stages"].values()) > 0.5
+    parity = json.loads(bundle.read("parity"))
+    assert "rounded tensors" in parity["computed"]
+    assert min(stage["cosine"] for stage in parity["stages"].values()) > 0.5
     for role in bundle.manifest.graphs:
         held = {weight.data_type for weight in Graph.parse(bundle.read(role)).weights.values()}
         assert getattr(TensorProto, kind) in held

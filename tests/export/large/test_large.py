@@ -127,18 +127,18 @@ def test_a_model_that_is_fetched_weight_by_weight_makes_the_same_graphs(
 
 
 def test_answers_go_from_stage_to_stage_as_in_torch(model, config, base: LargeGraphs):
-    asked = questions(config, 2, 0)
-    calls = walk(base.open, asked, STEPS, lambda stage: None)
-    for question, said in zip(asked, tokens(calls), strict=True):
+    prompts = questions(config, 2, 0)
+    calls = walk(base.open, prompts, STEPS, lambda stage: None)
+    for question, answer in zip(prompts, tokens(calls), strict=True):
         ids = [config.image_token_id] * IMAGE_TOKENS + question["ids"][0][
             : int(question["length"][0])
         ].tolist()
-        asked_for = len(ids)
-        for token in said:
+        prompt_tokens = len(ids)
+        for token in answer:
             logits = model(
                 input_ids=torch.tensor([ids]),
                 pixel_values=torch.from_numpy(question["pixel_values"]),
-                token_type_ids=torch.tensor([[0] * asked_for + [1] * (len(ids) - asked_for)]),
+                token_type_ids=torch.tensor([[0] * prompt_tokens + [1] * (len(ids) - prompt_tokens)]),
                 attention_mask=torch.ones(1, len(ids)),
             ).logits
             assert int(logits[0, -1].argmax()) == token
@@ -149,8 +149,8 @@ def test_answers_go_from_stage_to_stage_as_in_torch(model, config, base: LargeGr
 def test_a_large_bundle_in_another_precision_answers_and_shares(
     precision, config, base: LargeGraphs, tmp_path: Path, tiny_bundle: Path
 ):
-    asked = questions(config, 3, 0)
-    change = change_large(base, precision, "onnxruntime", asked[:2], asked[2:], quiet, STEPS)
+    prompts = questions(config, 3, 0)
+    change = change_large(base, precision, "onnxruntime", prompts[:2], prompts[2:], quiet, STEPS)
     assert set(change.parity.stages) == {"vision", "prefill", "decode"}
     assert not [failure for failure in change.parity.failures if "stage" in failure]
     assert set(change.ranges) == ({"vision"} if precision == "int4" else {"vision", "prefill", "decode"})
@@ -167,19 +167,19 @@ def test_a_large_bundle_in_another_precision_answers_and_shares(
     infos = again.manifest.graphs
     held = sum(info.weights_bytes for info in infos.values())
     assert held - len(bundle.contents["weights"]) > 0.8 * infos["decode"].weights_bytes
-    twice = walk(lambda stage: open_engine(again, stage), asked[2:], STEPS, lambda stage: None)
+    twice = walk(lambda stage: open_engine(again, stage), prompts[2:], STEPS, lambda stage: None)
     assert len(tokens(twice)[0]) == 1 + STEPS
     assert json.loads(again.read("parity"))["precision"] == precision
 
 
 def test_a_stage_that_is_off_is_named(config, base: LargeGraphs, monkeypatch: pytest.MonkeyPatch):
-    asked = questions(config, 2, 0)
+    prompts = questions(config, 2, 0)
 
     def far(ranges, profile):
         return Int8(dict.fromkeys(ranges, (-1e6, 1e6)), profile)
 
     monkeypatch.setattr("export.large.change.Int8", far)
-    change = change_large(base, "int8", "onnxruntime", asked[:1], asked[1:], quiet, 1)
+    change = change_large(base, "int8", "onnxruntime", prompts[:1], prompts[1:], quiet, 1)
     assert any("stage vision" in failure for failure in change.parity.failures)
 
 

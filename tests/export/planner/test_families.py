@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge.errors import UsageError
 from export.planner.families import read_config
-from export.planner.layers import Ask
+from export.planner.layers import Request
 from vla.backbones.loading import family_of
 from vla.backbones.tiny import CONFIGS
 
@@ -27,9 +27,9 @@ def matrices_of(config: dict[str, Any]) -> int:
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("tokens", [0, 1, 5])
 def test_every_family_counts_the_matrices_of_its_class(name, tokens):
-    net = read_config(CONFIGS[name], Ask(views=2, tokens=tokens))
-    assert net.parameters == matrices_of(CONFIGS[name])
-    assert net.family == family_of(CONFIGS[name]["model_type"]).family
+    workload = read_config(CONFIGS[name], Request(views=2, tokens=tokens))
+    assert workload.parameters == matrices_of(CONFIGS[name])
+    assert workload.family == family_of(CONFIGS[name]["model_type"]).family
 
 
 ALWAYS_TIED = ("florence2", "kosmos-2")
@@ -43,7 +43,7 @@ def test_config_files_are_read_as_transformers_writes_them(name, use_diff, tied)
     config = {**CONFIGS[name], "tie_word_embeddings": tied}
     config_class: Any = family_of(config["model_type"]).classes[config["model_type"]].config_class
     written = json.loads(config_class.from_dict(config).to_json_string(use_diff=use_diff))
-    assert read_config(written, Ask()).parameters == matrices_of(config)
+    assert read_config(written, Request()).parameters == matrices_of(config)
 
 
 @pytest.mark.parametrize("use_resampler", [False, True])
@@ -60,19 +60,19 @@ def test_idefics_with_and_without_its_resampler(use_resampler):
         "cross_layer_interval": 2,
         "perceiver_config": {**perceiver, "resampler_head_dim": 8},
     }
-    assert read_config(config, Ask()).parameters == matrices_of(config)
+    assert read_config(config, Request()).parameters == matrices_of(config)
 
 
 def test_answer_tokens_stream_the_weights_again_and_a_head_needs_none():
     config = CONFIGS["llava"]
-    stages = {stage.name: stage for stage in read_config(config, Ask(tokens=5)).stages}
+    stages = {stage.name: stage for stage in read_config(config, Request(tokens=5)).stages}
     assert stages["decode"].passes == 4  # the first token comes out of prefill
     assert stages["decode"].work.parameters == stages["prefill"].work.parameters
-    assert [stage.name for stage in read_config(config, Ask(tokens=0)).stages] == ["vision", "prefill"]
+    assert [stage.name for stage in read_config(config, Request(tokens=0)).stages] == ["vision", "prefill"]
 
 
 def test_more_views_compute_more_and_read_the_same():
-    one, two = (read_config(CONFIGS["paligemma"], Ask(views=views)).stages[0].work for views in (1, 2))
+    one, two = (read_config(CONFIGS["paligemma"], Request(views=views)).stages[0].work for views in (1, 2))
     assert two.flops == 2 * one.flops
     assert two.parameters == one.parameters
 
@@ -95,7 +95,7 @@ def test_more_views_compute_more_and_read_the_same():
 )
 def test_configs_that_are_no_dimensions_are_bad_usage(config, said):
     with pytest.raises(UsageError) as refusal:
-        read_config(config, Ask())
+        read_config(config, Request())
     assert said in refusal.value.message
 
 
@@ -116,6 +116,6 @@ def test_no_config_is_a_bug(name, data):
     else:
         config = changed
     try:
-        assert read_config(config, Ask()).parameters > 0
+        assert read_config(config, Request()).parameters > 0
     except UsageError as refusal:
         assert refusal.message

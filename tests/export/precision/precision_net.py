@@ -10,8 +10,10 @@ TOKENS, WIDTH = 6, 32
 
 
 def net(scale: float = 1.0) -> Graph:
-    """x (1, TOKENS, WIDTH) -> features: norm, attention, residual, norm, MLP with biases, residual. `scale`
-    multiplies the residual stream."""
+    """x (1, TOKENS, WIDTH) -> features: norm, attention, residual, norm, MLP with biases, residual.
+
+    `scale` multiplies the residual stream.
+    """
     rng = np.random.default_rng(0)
     constants = {
         f"w_{name}": rng.normal(0, 0.15, shape).astype(np.float32)

@@ -13,9 +13,11 @@ from export.measure import ranges as ranges_module
 from export.measure.ranges import METHODS, compute_ranges, kept_ranges
 from export.measure.sensitivity import sensitivities, to_keep
 from export.precision.half import Half, HalfKind
-from export.precision.int4 import awq_int4
+from export.precision.int4 import Int4, awq_int4
 from export.precision.int8 import Int8
+from export.precision.mixed import Mixed
 from export.precision.options import Profile
+from export.precision.quantizers.blocks import INT4_CPU
 from tests.export.gate.broken import quantize_any
 from tests.export.precision.precision_net import feeds, net
 
@@ -27,6 +29,27 @@ def types(given: Graph) -> dict[str, int]:
     values = (*graph.value_info, *graph.input, *graph.output)
     found = {value.name: value.type.tensor_type.elem_type for value in values}
     return found | {weight.name: weight.data_type for weight in graph.initializer}
+
+
+RANGES = {name: (-4.0, 4.0) for node in net().products for name in (node.input[0], node.output[0])}
+
+
+@pytest.mark.parametrize(
+    "precision",
+    [
+        Half("fp16"),
+        Half("bf16").twin,
+        Int8(RANGES, "onnxruntime"),
+        Int4(["up", "down"], INT4_CPU),
+        Mixed({"q": "int8", "k": "fp8", "v": "nvfp4", "down": "int4"}, RANGES),
+    ],
+    ids=["fp16", "bf16", "int8", "int4", "mixed"],
+)
+def test_a_precision_leaves_its_graph_as_it_was(precision: Half | Int8 | Int4 | Mixed):
+    graph = net()
+    changed = precision.apply(graph)
+    assert changed.model != graph.model == net().model
+    assert precision.apply(graph).content == changed.content
 
 
 @pytest.mark.parametrize(("half", "kind"), [("fp16", TensorProto.FLOAT16), ("bf16", TensorProto.BFLOAT16)])

@@ -74,7 +74,7 @@ def _shake(net: torch.nn.Module) -> None:
     """Weights with which answers hang on picture and words, and not on the last token alone."""
     embeddings = {id(part.weight) for part in net.modules() if isinstance(part, torch.nn.Embedding)}
     for name, weight in net.named_parameters():
-        if "alpha" in name:  # of IDEFICS, whose new nets do not look at pictures
+        if "alpha" in name:  # a gate of IDEFICS: at its first value images have no effect
             weight.fill_(1.0)
         elif id(weight) in embeddings:
             weight.normal_(0, 0.02)

@@ -1,5 +1,7 @@
-"""What the files of a published checkpoint say, with a net made tiny: names of classes, ids of tokens, sizes
-and numbers of images, ends of answers. docs/models.md tells which were read and which are from memory.
+"""What the files of a published checkpoint hold, with a net made tiny.
+
+These are names of classes, ids of tokens, sizes and numbers of images, ends of answers. docs/models.md tells
+which were read and which are from memory.
 """
 
 from dataclasses import dataclass, field
@@ -32,8 +34,10 @@ VISION: Json = {
 
 @dataclass(frozen=True)
 class Published:
-    """A checkpoint's files, by name; `words` names its tokenizer to `tests.export.real.words`, and behind it
-    come tokens of the checkpoint's own."""
+    """A checkpoint's files, by name.
+
+    `words` names its tokenizer to `tests.export.real.words`; the checkpoint's own tokens come behind it.
+    """
 
     words: str
     config: Json

@@ -17,7 +17,7 @@ from edge.goals.prompts import TEMPLATES, family_prompt
 from edge.model.generation import DecoderEngines, Generation
 from edge.model.images import image_to_tensor
 from edge.model.patches import vision_input
-from edge.model.prompt_ids import ImageTokens, image_token, prompt_ids
+from edge.model.prompt_ids import PromptImage, image_token, prompt_ids
 from edge.records import Goal, Image
 from export.commands.export import main
 from export.sources.chat import chat_template
@@ -68,7 +68,7 @@ def test_prompts_are_the_ids_of_the_checkpoint_s_processor(
     name: str, files: Callable[[str], tuple[Path, Any]]
 ) -> None:
     folder, processor = files(name)
-    family, image = family_at(name), picture(16, 128)  # of few tiles
+    family, image = family_at(name), picture(16, 128)  # so that it has few tiles
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     chat = chat_template(folder, family)
     kinds = TEMPLATES[family]
@@ -81,14 +81,14 @@ def test_prompts_are_the_ids_of_the_checkpoint_s_processor(
 
 def shown_as(
     family: str, processor: Any, ids: list[int], tokenizer: Tokenizer, image: Image, folder: Path
-) -> ImageTokens:
+) -> PromptImage:
     """How many tokens the processor shows an image by; those of tiles are its setting."""
     if family == "smolvlm":
         taken = vision_input(image, read_image_spec(folder))
-        return ImageTokens(processor.image_seq_len, taken.rows, taken.columns)
+        return PromptImage(processor.image_seq_len, taken.rows, taken.columns)
     if family == "kosmos-2":
-        return ImageTokens(64)  # by default; newer processors have no attribute for it
-    return ImageTokens(ids.count(tokenizer.token_to_id(image_token(family))))
+        return PromptImage(64)  # by default; newer processors have no attribute for it
+    return PromptImage(ids.count(tokenizer.token_to_id(image_token(family))))
 
 
 @pytest.mark.parametrize("name", some(QUICK | {"qwen2.5-vl-7b"}))

@@ -135,16 +135,16 @@ def test_of_several_templates_it_is_the_one_that_a_processor_takes(
 
 
 REFUSED = {
-    "the question first": ("{{ messages[0].content[1].text }}<image>", "ahead of the picture"),
-    "no picture": ("{{ messages[0].content[1].text }}", "shows one picture 0 times"),
-    "two pictures": ("<image><image>{{ messages[0].content[1].text }}", "shows one picture 2 times"),
+    "the question first": ("{{ messages[0].content[1].text }}<image>", "ahead of the image"),
+    "no picture": ("{{ messages[0].content[1].text }}", "writes one image 0 times"),
+    "two pictures": ("<image><image>{{ messages[0].content[1].text }}", "writes one image 2 times"),
     "no question": ("<image> hello", "one question 0 times"),
     "in capitals": ("<image>{{ messages[0].content[1].text | upper }}", "one question 0 times"),
     "by length": (
         "<image>{{ messages[0].content[1].text }}{{ messages[0].content[1].text | length }}",
-        "diff",
+        "other text around one question",
     ),
-    "the date": ("{{ strftime_now('%Y') }}<image>{{ messages[0].content[1].text }}", "the day's date"),
+    "the date": ("{{ strftime_now('%Y') }}<image>{{ messages[0].content[1].text }}", "the date of the day"),
     "no template": ("{% for", "can't be rendered"),
     "an error of its own": ("{{ raise_exception('words only') }}", "words only"),
     "unsafe": ("{{ messages.__class__.__mro__[1].__subclasses__() }}", "can't be rendered"),

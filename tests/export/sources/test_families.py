@@ -35,7 +35,7 @@ from vla.backbones.loading import load_backbone
 from vla.backbones.tiny import CONFIGS
 
 PROMPT, ANSWER = 160, 40
-_AGAIN = ("paligemma2", "qwen3_vl", "idefics3")  # of a family that is tested already
+_AGAIN = ("paligemma2", "qwen3_vl", "idefics3")  # newer models of families that are tested already
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in _AGAIN)) for name in CONFIGS]
 
 

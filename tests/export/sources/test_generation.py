@@ -61,7 +61,7 @@ def generated(backbone: Backbone, folder: Path, manifest: Manifest, image: Image
         places = torch.zeros_like(ids)
         places[:, 2 : 2 + tokens] = 1
         given["image_embeds_position_mask"] = places
-    limits = GenerationConfig.from_pretrained(folder)  # of Kosmos-2 its text model would have another
+    limits = GenerationConfig.from_pretrained(folder)  # the text model of Kosmos-2 would have another
     limits.do_sample, limits.num_beams, limits.max_new_tokens = False, 1, SAID
     out = backbone.model.generate(input_ids=ids, generation_config=limits, **given)
     start = 1 if manifest.family == "florence-2" else ids.shape[1]
@@ -185,8 +185,8 @@ def test_what_greedy_answers_do_not_know_is_named(said: dict[str, Any], named: s
         ({"no_repeat_ngram_size": -1}, "no_repeat_ngram_size: "),
         ({"bad_words_ids": [[]]}, "bad_words_ids.0: "),
         ({"suppress_tokens": 7}, "suppress_tokens: "),
-        ({"eos_token_id": "</s>"}, "eos_token_id '</s>' is no token"),
-        ({"eos_token_id": [True]}, "is no token"),
+        ({"eos_token_id": "</s>"}, "eos_token_id '</s>' is not a token"),
+        ({"eos_token_id": [True]}, "is not a token"),
         ({"forced_bos_token_id": 64}, "begins or ends answers with token 64, and the net has 64"),
         ({"eos_token_id": [2, 64]}, "begins or ends answers with token 64, and the net has 64"),
         ({"decoder_start_token_id": 5}, "starts answers with token 5, the net with 1"),

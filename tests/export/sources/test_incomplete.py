@@ -17,7 +17,7 @@ from vla.backbones.loading import load_backbone
 from vla.backbones.tiny import CONFIGS
 
 Weights = dict[str, Tensor]
-_AGAIN = ("paligemma2", "qwen3_vl", "idefics3")  # of a family that is tested already
+_AGAIN = ("paligemma2", "qwen3_vl", "idefics3")  # newer models of families that are tested already
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in _AGAIN)) for name in CONFIGS]
 
 
@@ -71,7 +71,8 @@ def edit_config(folder: Path, edit: Callable[[Any], Any]) -> None:
 
     def walk(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            return {k: walk(v, k) for k, v in value.items() if k != "layer_types"}  # of as many layers
+            # "layer_types" has an entry for each layer: the number of layers would contradict it.
+            return {k: walk(v, k) for k, v in value.items() if k != "layer_types"}
         return edit(key)(value) if isinstance(value, int) and edit(key) else value
 
     file = folder / "config.json"

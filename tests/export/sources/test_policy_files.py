@@ -83,7 +83,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "scaling": (lambda f: edit_config(f, "actions", scaling="none"), "do not fit"),
     "replace": (
         lambda f: edit_config(f, "inputs", instruction={"replace": {"red": "dark"}, "templates": ["{task}"]}),
-        "changes 'red', which is no part of",
+        "changes 'red', which is not a part of",
     ),
     "end": (
         lambda f: edit_config(f, "inputs", instruction={"replace": {}, "templates": ["{task}"], "end": ""}),

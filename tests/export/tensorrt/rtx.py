@@ -5,10 +5,10 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from export.tensorrt.plans import Place
+from export.tensorrt.plans import PlanTarget
 
-RTX = Place(sm="86", jetpack="none", edition="tensorrt_rtx", compute_capability="SM86")
-SIDE = 1024  # of quantized weights: so many that a plan's size shows their type
+RTX = PlanTarget(sm="86", jetpack="none", edition="tensorrt_rtx", compute_capability="SM86")
+SIDE = 1024  # so many quantized weights that a plan's size shows their type
 _NUMPY = {TensorProto.FLOAT16: np.dtype(np.float16), TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16)}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[3]
-LISTS = Path(__file__).parent / "fixtures/tensorrt-api"
+LISTS = Path(__file__).parents[1] / "fixtures/tensorrt-api"
 VERSIONS = ("10.3", "10.13", "10.16", "11.4")
 FILES = ("export/tensorrt/build.py", "edge/engines/tensorrt.py")
 RTX_ONLY = "_aim"  # a function for TensorRT-RTX, which none of these versions is

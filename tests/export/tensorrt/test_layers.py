@@ -100,5 +100,5 @@ def test_a_product_of_quantized_tensors_has_to_be_computed_so(nodes: list[str], 
 
 
 def test_a_dump_of_names_alone_proves_nothing():
-    with pytest.raises(ValueError, match="does not tell"):
+    with pytest.raises(ValueError, match="does not say"):
         engine_layers('{"Layers": ["gemm0", "norm0"], "Bindings": []}')

@@ -1,5 +1,8 @@
-"""Our graphs in NVIDIA's own parser and builder. TensorRT itself can't be had from PyPI; TensorRT-RTX has the
-same Python API, is strongly typed too, and builds for a GPU that is not there. Nothing runs here."""
+"""Our graphs in NVIDIA's own parser and builder.
+
+TensorRT itself can't be had from PyPI; TensorRT-RTX has the same Python API, is strongly typed too, and
+builds for a GPU that is not there. Nothing runs here.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,7 @@ from edge.errors import BundleRefused, HardwareMissing
 from export.measure.ranges import compute_ranges
 from export.precision.mixed import LowPrecision, Mixed, quantizable
 from export.tensorrt.layers import Layer, count_types
-from export.tensorrt.plans import Place, Plan, build_plan
+from export.tensorrt.plans import Plan, PlanTarget, build_plan
 from sim.bundles import default
 from tests.export.precision.precision_net import feeds, net
 from tests.export.tensorrt.rtx import RTX, fp8_matmul, graph, int4_matmul, int8_matmul, node_named, retyped
@@ -118,9 +121,9 @@ def test_a_plan_is_built_once_for_each_place(kept: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("export.tensorrt.plans._build", lambda *_: pytest.fail("built again"))
     assert build_plan("product", onnx, RTX, kept) == first
     for other in (
-        Place("87", "none", "tensorrt_rtx", "SM86"),
-        Place("86", "L4T 36.4.3", "tensorrt_rtx", "SM86"),
-        Place("86", "none", "tensorrt_rtx", "SM75"),
+        PlanTarget("87", "none", "tensorrt_rtx", "SM86"),
+        PlanTarget("86", "L4T 36.4.3", "tensorrt_rtx", "SM86"),
+        PlanTarget("86", "none", "tensorrt_rtx", "SM75"),
     ):
         with pytest.raises(pytest.fail.Exception, match="built again"):
             build_plan("product", onnx, other, kept)
@@ -149,7 +152,7 @@ def test_too_little_memory_is_told_before(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_machine_without_the_module_is_told_what_to_install(tmp_path: Path):
     with pytest.raises(HardwareMissing) as refusal:
-        build_plan("product", b"", Place("87", "none", "no_such_tensorrt"), tmp_path)
+        build_plan("product", b"", PlanTarget("87", "none", "no_such_tensorrt"), tmp_path)
     assert refusal.value.exit_code == 5
     assert "JetPack" in refusal.value.hint
 
@@ -180,7 +183,7 @@ def test_a_child_that_dies_is_told(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:.")
     with pytest.raises(error, match=says):
-        build_plan("head", b"", Place("87", "none", "dying_tensorrt"), tmp_path)
+        build_plan("head", b"", PlanTarget("87", "none", "dying_tensorrt"), tmp_path)
     assert not list(tmp_path.glob("*.plan"))
 
 

@@ -116,7 +116,7 @@ class Slow(Dataset[TaskBatches]):
 def test_the_share_of_time_without_data_is_told(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the steps since it was told before."""
+    """The waiting share covers the steps since the last report."""
 
     def update(self: Trainer, parts: Any) -> Any:
         time.sleep(0.15)

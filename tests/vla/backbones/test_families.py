@@ -17,9 +17,10 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from edge.errors import UsageError
 from tests.export.hf_folders import write_folder
+from tests.vla.tiny_inputs import tiny_inputs
 from vla.backbones.backbone import Backbone
 from vla.backbones.loading import backbone_from_config, family_of, layout_from_tokenizer, load_backbone
-from vla.backbones.tiny import CONFIGS, tiny_backbone, tiny_inputs
+from vla.backbones.tiny import CONFIGS, tiny_backbone
 from vla.fusion import Fusion, Inputs
 from vla.sequence import extend, read
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from edge.errors import UsageError
+from tests.vla.tiny_inputs import tiny_inputs
 from vla.backbones.loading import folder_digest, load_pinned
-from vla.backbones.tiny import tiny_inputs
 from vla.checkpoint import load_vla, save_vla
 from vla.heads import HeadConfig
 from vla.model import VLA, VLAConfig

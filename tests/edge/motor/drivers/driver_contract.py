@@ -58,7 +58,8 @@ def armed(motors: Motors) -> None:
     def ask() -> bool:
         motors.write(ZERO)
         motors.arm()
-        return motors.read().armed
+        feedback = motors.read()
+        return feedback.armed and not feedback.fault
 
     until(ask)
 
@@ -98,7 +99,6 @@ class DriverContract:
 
     def test_it_arms_when_asked(self, motors: Motors):
         armed(motors)
-        assert not motors.read().fault
 
     def test_a_setpoint_reaches_the_base_and_what_was_sent_is_returned(
         self, case: DriverCase, motors: Motors, base: FarEnd
@@ -121,9 +121,8 @@ class DriverContract:
         motors.stop()
 
         def stands() -> bool:
-            feedback = motors.read()
-            assert not feedback.fault, "a silent base is not one that says that it is disarmed"
-            return base.velocity() == ZERO and not feedback.armed
+            feedback = motors.read()  # one with a fault may come from a base that is only silent
+            return base.velocity() == ZERO and not feedback.armed and not feedback.fault
 
         until(stands)
         motors.stop()

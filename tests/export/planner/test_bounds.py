@@ -1,4 +1,4 @@
-"""The floors against what others measured: below every latency, and in the same order."""
+"""The bounds against what others measured: below every latency, and in the same order."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from edge.errors import UsageError
 from export.planner.boards import BITS, BOARDS
+from export.planner.bounds import Estimate, estimate
 from export.planner.families import read_config
-from export.planner.floors import Plan, plan
 from export.planner.known import KNOWN
-from export.planner.layers import Ask, Net, Stage, Work
+from export.planner.layers import Request, StageWork, Work, Workload
 
 # config.json of google/paligemma2-3b-mix-448, at 224 px.
 PALIGEMMA2_3B = {
@@ -51,7 +51,7 @@ class Published:
     tokens: int | None = None  # where the question was another than the model's usual one
 
 
-# The Orin NX of 8 GB has the bandwidth of the one of 16 and a slower clock, so the floor of the latter holds.
+# The Orin NX of 8 GB has the bandwidth of the one of 16 and a slower clock, so the bound of the latter holds.
 PUBLISHED = [
     Published("pi0.5", "agx-orin-64", "bf16", "FlashRT", 193),
     Published("pi0.5", "agx-orin-64", "int8", "FlashRT, W8A8", 124),
@@ -70,37 +70,37 @@ PUBLISHED = [
 ]
 
 
-def net_of(published: Published) -> Net:
+def workload_of(published: Published) -> Workload:
     if published.model == "paligemma2-3b":
-        return read_config(PALIGEMMA2_3B, KNOWN["paligemma-3b"].ask)
+        return read_config(PALIGEMMA2_3B, KNOWN["paligemma-3b"].request)
     known = KNOWN[published.model]
-    ask = known.ask if published.tokens is None else replace(known.ask, tokens=published.tokens)
-    return known.build(ask)
+    request = known.request if published.tokens is None else replace(known.request, tokens=published.tokens)
+    return known.build(request)
 
 
-def planned(model: str, board: str, precision: str) -> Plan:
+def planned(model: str, board: str, precision: str) -> Estimate:
     known = KNOWN[model]
-    return plan(model, known.build(known.ask), BOARDS[board], precision)
+    return estimate(model, known.build(known.request), BOARDS[board], precision)
 
 
 @pytest.mark.parametrize("published", PUBLISHED, ids=lambda p: f"{p.model} {p.board} {p.precision} {p.stack}")
-def test_no_floor_is_above_a_published_latency(published: Published):
-    net = net_of(published)
-    floor_ms = plan(published.model, net, BOARDS[published.board], published.precision).floor_ms
+def test_no_bound_is_above_a_published_latency(published: Published):
+    workload = workload_of(published)
+    bound_ms = estimate(published.model, workload, BOARDS[published.board], published.precision).bound_ms
     # Nor so far below that it would say nothing.
-    assert published.latency_ms / 15 < floor_ms < published.latency_ms
+    assert published.latency_ms / 15 < bound_ms < published.latency_ms
 
 
 def test_stacks_rank_as_they_were_measured():
-    assert planned("pi0.5", "agx-orin-64", "int8").floor_ms < planned("pi0.5", "agx-orin-64", "bf16").floor_ms
-    assert planned("pi0.5", "thor", "fp8").floor_ms < planned("pi0.5", "thor", "bf16").floor_ms
-    assert planned("pi0.5", "thor", "bf16").floor_ms < planned("pi0.5", "agx-orin-64", "bf16").floor_ms
-    slowest = planned("openvla", "agx-orin-64", "int4").floor_ms
-    assert slowest > planned("pi0.5", "agx-orin-64", "bf16").floor_ms
-    assert slowest > planned("gr00t-n1.6", "agx-orin-64", "bf16").floor_ms
+    assert planned("pi0.5", "agx-orin-64", "int8").bound_ms < planned("pi0.5", "agx-orin-64", "bf16").bound_ms
+    assert planned("pi0.5", "thor", "fp8").bound_ms < planned("pi0.5", "thor", "bf16").bound_ms
+    assert planned("pi0.5", "thor", "bf16").bound_ms < planned("pi0.5", "agx-orin-64", "bf16").bound_ms
+    slowest = planned("openvla", "agx-orin-64", "int4").bound_ms
+    assert slowest > planned("pi0.5", "agx-orin-64", "bf16").bound_ms
+    assert slowest > planned("gr00t-n1.6", "agx-orin-64", "bf16").bound_ms
 
 
-def test_smolvla_was_published_as_ten_times_its_bandwidth_floor():
+def test_smolvla_was_published_as_ten_times_its_bandwidth_bound():
     smolvla = planned("smolvla", "agx-orin-64", "bf16")
     assert 137.6 / sum(stage.bandwidth_ms for stage in smolvla.stages) == pytest.approx(10, rel=0.2)
 
@@ -110,14 +110,14 @@ def test_int4_weights_do_not_speed_prefill_up():
         precision: planned("pi0.5", "agx-orin-64", precision).stages[1]
         for precision in ("bf16", "int8", "int4")
     }
-    assert prefill["int4"].floor_ms == prefill["bf16"].floor_ms == prefill["bf16"].compute_ms
-    assert prefill["int8"].floor_ms == pytest.approx(prefill["bf16"].floor_ms / 2)
+    assert prefill["int4"].bound_ms == prefill["bf16"].bound_ms == prefill["bf16"].compute_ms
+    assert prefill["int8"].bound_ms == pytest.approx(prefill["bf16"].bound_ms / 2)
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_models_have_as_many_parameters_as_published(name: str):
     known = KNOWN[name]
-    assert known.build(known.ask).parameters == pytest.approx(known.published, rel=0.03)
+    assert known.build(known.request).parameters == pytest.approx(known.published, rel=0.03)
 
 
 LLAVA_7B = {  # llava-hf/llava-1.5-7b-hf
@@ -153,10 +153,10 @@ FLORENCE_LARGE = {"model_type": "florence2", "vision_config": {"embed_dim": [256
     ids=["PaliGemma 2 3B", "LLaVA 1.5 7B", "Qwen2.5-VL 3B", "Florence-2 large"],
 )
 def test_published_configs_have_as_many_parameters_as_published(config, published):
-    assert read_config(config, Ask()).parameters == pytest.approx(published, rel=0.03)
+    assert read_config(config, Request()).parameters == pytest.approx(published, rel=0.03)
 
 
-def test_the_documented_floors_are_these():
+def test_the_documented_bounds_are_these():
     document = (Path(__file__).parents[3] / "docs/plan.md").read_text(encoding="utf-8")
     rows = {line.split("`")[1]: line for line in document.splitlines() if line.startswith("| `")}
     for name in KNOWN:
@@ -167,15 +167,15 @@ def test_the_documented_floors_are_these():
             cells.append(" / ".join(documented(each) for each in plans))
         assert rows[name].endswith(f"| {' | '.join(cells)} |")
     for published in PUBLISHED:
-        floor_ms = plan("", net_of(published), BOARDS[published.board], published.precision).floor_ms
-        ratio = published.latency_ms / floor_ms
-        assert f"| {published.latency_ms:g} | {floor_ms:.0f} | {ratio:.1f} |" in document
+        bound_ms = estimate("", workload_of(published), BOARDS[published.board], published.precision).bound_ms
+        ratio = published.latency_ms / bound_ms
+        assert f"| {published.latency_ms:g} | {bound_ms:.0f} | {ratio:.1f} |" in document
 
 
-def documented(one: Plan) -> str:
+def documented(one: Estimate) -> str:
     if not one.memory.fits:
         return "–"
-    return f"{one.floor_ms:.0f}" if one.floor_ms >= 10 else f"{one.floor_ms:.1f}"
+    return f"{one.bound_ms:.0f}" if one.bound_ms >= 10 else f"{one.bound_ms:.1f}"
 
 
 def test_memory_decides_what_fits():
@@ -190,25 +190,25 @@ def test_auto_is_what_fits_and_is_quickest():
     assert planned("openvla", "orin-nano", "auto").precision == "int4"
     assert planned("paligemma-3b", "thor", "auto").memory.fits
     best = planned("pi0.5", "agx-orin-64", "auto")
-    floors = [planned("pi0.5", "agx-orin-64", each).floor_ms for each in BOARDS["agx-orin-64"].flops_s]
-    assert best.floor_ms == min(floors)
+    bounds = [planned("pi0.5", "agx-orin-64", each).bound_ms for each in BOARDS["agx-orin-64"].flops_s]
+    assert best.bound_ms == min(bounds)
 
 
 def test_what_was_exported_in_several_precisions_is_planned_so():
     stages = (
-        Stage("vision", Work(10**8, 1e11), precision="fp16"),
-        Stage("prefill", Work(10**9, 1e12), precision="int8"),
+        StageWork("vision", Work(10**8, 1e11), precision="fp16"),
+        StageWork("prefill", Work(10**9, 1e12), precision="int8"),
     )
-    net = Net("any", stages, tables=0)
-    mixed = plan("any", net, BOARDS["agx-orin-64"], "auto")
+    workload = Workload("any", stages, tables=0)
+    mixed = estimate("any", workload, BOARDS["agx-orin-64"], "auto")
     assert mixed.precision == "fp16+int8"
     assert [stage.bytes for stage in mixed.stages] == [2e8, 1e9]
     assert mixed.memory.weights_bytes == 1.2e9
-    again = plan("any", net, BOARDS["agx-orin-64"], "fp16")
+    again = estimate("any", workload, BOARDS["agx-orin-64"], "fp16")
     assert again.precision == "fp16" and again.stages[1].bytes == 2e9
     lacking = replace(BOARDS["thor"], flops_s={"fp16": 1e12})
     with pytest.raises(UsageError, match="has no int8"):
-        plan("any", net, lacking, "auto")
+        estimate("any", workload, lacking, "auto")
 
 
 @pytest.mark.parametrize("precision", ["fp8", "nvfp4"])
@@ -226,13 +226,15 @@ def test_orin_refuses_what_it_has_no_arithmetic_for(board: str, precision: str):
     st.sampled_from(list(BOARDS.values())),
     st.sampled_from(list(BITS)),
 )
-def test_a_floor_is_the_longer_of_both_and_grows_with_the_passes(parameters, flops, passes, board, precision):
+def test_a_bound_is_the_longer_of_both_and_grows_with_the_passes(parameters, flops, passes, board, precision):
     if precision not in board.flops_s:
         return
-    net = Net("any", (Stage("one", Work(parameters, flops), passes),), tables=0)
-    one = plan("any", net, board, precision)
+    workload = Workload("any", (StageWork("one", Work(parameters, flops), passes),), tables=0)
+    one = estimate("any", workload, board, precision)
     stage = one.stages[0]
-    assert one.floor_ms == stage.floor_ms == max(stage.bandwidth_ms, stage.compute_ms)
+    assert one.bound_ms == stage.bound_ms == max(stage.bandwidth_ms, stage.compute_ms)
     assert stage.bytes == pytest.approx(parameters * BITS[precision] / 8 * passes)
-    once = plan("any", replace(net, stages=(replace(net.stages[0], passes=1),)), board, precision)
-    assert one.floor_ms == pytest.approx(once.floor_ms * passes)
+    once = estimate(
+        "any", replace(workload, stages=(replace(workload.stages[0], passes=1),)), board, precision
+    )
+    assert one.bound_ms == pytest.approx(once.bound_ms * passes)
