@@ -172,7 +172,7 @@ class StopCause(Enum):
     RUNTIME_GONE = "runtime_gone"  # the runtime's end of the socket is closed
     QUIT = "quit"  # the motor process must end: by its runtime or by SIGTERM
     SUSPENDED = "suspended"  # the computer slept
-    STALE_PLAN = "stale_plan"  # the frame that the newest followed chunk answers is too old
+    STALE_CHUNK = "stale_chunk"  # the frame that the newest followed chunk answers is too old
     BASE_FAULT = "base_fault"  # the base reports a fault
     BASE_DISARMED = "base_disarmed"  # the base disarmed itself
     LOW_BATTERY = "low_battery"

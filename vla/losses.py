@@ -23,7 +23,7 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class Losses:
-    """`total` is minimised; the rest is reported, and None where a head has no such figure."""
+    """`total` is minimised. The other figures are only reported, and None if the head lacks them."""
 
     total: Tensor
     pose: Tensor | None = None
@@ -38,7 +38,7 @@ def _mean(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def _weights(mask: Tensor, config: LossConfig) -> Tensor:
-    """Weigh mask (B, S, T) bool by the weights of the last S steps."""
+    """Turn the bool mask (B, S, T) into weights: each step's weight where True, 0 elsewhere."""
     if not config.step_weights:
         return mask.float()
     steps = torch.tensor(config.step_weights, device=mask.device)[-mask.shape[1] :]

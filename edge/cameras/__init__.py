@@ -1,1 +1,1 @@
-"""Cameras: one file a kind, found by the scheme of its address."""
+"""Cameras: one file a kind, found by the scheme of its address in a table of `edge/plugins.py`."""

@@ -12,7 +12,7 @@ _READ = frozenset({"logits", "position", "features"})
 
 
 def open_engine(bundle: Bundle, stage: str, threads: int = 1) -> Engine:
-    """Open the engine of a stage; `threads` counts for ONNX Runtime.
+    """Open the engine of a stage; `threads` is used by ONNX Runtime only.
 
     Raises BundleRefused if the graph is missing, is not what the manifest says, or its plan was built for
     another device or TensorRT.
@@ -31,7 +31,7 @@ def open_engine(bundle: Bundle, stage: str, threads: int = 1) -> Engine:
 
 
 def _resident(bundle: Bundle, stage: str) -> frozenset[str]:
-    """Return the outputs of a stage that only stages take: they stay on the GPU."""
+    """Return the outputs that only other stages read; these stay on the GPU."""
     graphs = bundle.manifest.graphs
     taken = {spec.name for graph in graphs.values() for spec in graph.inputs} | {"cache"}  # taken as `past`
     return frozenset({spec.name for spec in graphs[stage].outputs} & taken - _READ)

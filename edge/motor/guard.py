@@ -235,7 +235,7 @@ class Guard:
             return None
         age_ns = now_ns - self._followed.chunk.t0_ns
         if age_ns > self._brake_age_ns:
-            self.state, self.cause = MotorState.RAMPING, StopCause.STALE_PLAN
+            self.state, self.cause = MotorState.RAMPING, StopCause.STALE_CHUNK
             self.reason = self._age_text(age_ns, self._brake_age_ns)
             if self._set_aside is not None:
                 self.reason += ", and the chunk after it jumped away from it"

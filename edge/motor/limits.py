@@ -45,6 +45,7 @@ class MotorLimits:
     angular_decel_rad_s2: float = DEFAULT_BASE.angular_decel_rad_s2  # 1.0 rad/s to zero in 250 ms
     linear_jerk_m_s3: float = DEFAULT_BASE.linear_jerk_m_s3  # while following; braking for safety ignores it
     angular_jerk_rad_s3: float = DEFAULT_BASE.angular_jerk_rad_s3
+    # Lower these freely; to raise them, see CEILINGS and `_check_braking`.
     follow_age_s: float = 0.25  # age of the frame that a chunk answers, up to which it is followed
     zero_age_s: float = 0.5  # age of that frame at which the base stands
     min_confidence: float = LOWEST_CONFIDENCE  # chunks below it are not followed
@@ -79,9 +80,9 @@ class MotorLimits:
         return max(linear_m_s / self.linear_decel_m_s2, angular_rad_s / self.angular_decel_rad_s2)
 
     def brake_age_s(self, linear_m_s: float, angular_rad_s: float) -> float:
-        """Return the age of its frame, seconds, from which on a plan of these speeds is braked.
+        """Return the age of its frame, seconds, from which on a chunk of these speeds is braked.
 
-        At full speed it is `follow_age_s`. A slower plan takes less time to brake, is followed longer by so
+        At full speed it is `follow_age_s`. A slower chunk takes less time to brake, is followed longer by so
         much, and is at zero by the same age. With v the speed and z that age, the base goes
         v (z - v / decel) + v^2 / 2 decel without sight: that grows with v, so it is most at full speed.
         """
@@ -89,7 +90,7 @@ class MotorLimits:
         return self.follow_age_s + max(0.0, full_s - self.braking_s(linear_m_s, angular_rad_s))
 
     def share_at_age(self, age_s: float) -> float:
-        """Return the share of full speed, in [0, 1], at which a plan is followed up to this age."""
+        """Return the share of full speed, in [0, 1], at which a chunk is followed up to this age."""
         full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
         return min(1.0, max(0.0, 1 - (age_s - self.follow_age_s) / full_s))
 

@@ -13,6 +13,7 @@ from edge.errors import MotorFault, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, Policy
 from edge.motor.client import MotorProcess
+from edge.motor.limits import MotorLimits
 from edge.records import (
     ZERO,
     DriveEnd,
@@ -32,7 +33,7 @@ from edge.runtime.observers import Observers
 from edge.runtime.robot import Robot
 from edge.runtime.signals import Interrupts
 
-MAX_FRAME_AGE_S = 0.25
+MAX_FRAME_AGE_S = 0.25  # an older frame of a camera is refused
 FIRST_FRAME_S = 5.0
 POLL_S = 0.002
 INFERENCE_LIMIT_NS = 2_000_000_000
@@ -75,7 +76,7 @@ class Drive:
         self._armed = False
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
-        self._plan_ns = 0  # the capture of the frame that the newest chunk answers
+        self._chunk_ns = 0  # the capture of the frame that the newest chunk answers
 
     def run(self, max_seconds: float) -> DriveEnd:
         """Warm up, arm, drive, and stand again, whatever happens.
@@ -142,7 +143,7 @@ class Drive:
             step = self._loop.on_frame(frames, status.odometry)
             if step.chunk is not None:
                 parts.motor.send(step.chunk)
-                self._plan_ns = step.chunk.t0_ns
+                self._chunk_ns = step.chunk.t0_ns
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
             observers.on_frame(step.observation, policy)
             if step.inference is not None:
@@ -222,15 +223,16 @@ class Drive:
 
     def _stop_hint(self, status: MotorStatus) -> str:
         """Return what a person can do about a stop by the motor process."""
-        if status.cause is not StopCause.STALE_PLAN:
+        if status.cause is not StopCause.STALE_CHUNK:
             return "mend that, then run it again"
-        if status.stamp_ns - self._plan_ns > MAX_FRAME_AGE_S * 1e9:  # no newer chunk was on its way either
+        follow_age_ns = MotorLimits.of(self._parts.robot.base).follow_age_s * 1e9
+        if status.stamp_ns - self._chunk_ns > follow_age_ns:  # no newer chunk was on its way either
             return (
                 "the model answers too late: close what else uses this machine, give it `--threads 2`, or "
                 "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
             )
         return (
-            "run it again; if that repeats, take another bundle: this one's plans don't fit together in time"
+            "run it again; if that repeats, take another bundle: this one's chunks don't fit together in time"
         )
 
     def _stand(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""How an error becomes the end of a drive."""
+"""Which outcome, cause and exit code each error gives a drive."""
 
 from edge.errors import EdgeError, EngineFault, HardwareMissing, MotorFault, SafetyStop, StaleFrame
 from edge.records import DriveEnd, Outcome, StopCause
@@ -21,7 +21,7 @@ class DriveStop(SafetyStop):
 
 
 def ending_of(error: BaseException) -> DriveEnd:
-    """Return how a drive ends that `error` ends: as stopped by a signal, as a fault otherwise."""
+    """Return how `error` ends a drive: STOPPED after a signal, FAULT after anything else."""
     if isinstance(error, KeyboardInterrupt):
         return DriveEnd(Outcome.STOPPED, str(error) or "SIGINT", INTERRUPTED, StopCause.INTERRUPTED)
     if isinstance(error, EdgeError):

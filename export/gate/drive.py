@@ -25,7 +25,7 @@ class Episodes(Protocol):
     def __call__(
         self, folders: Sequence[Path], episodes: int, seed: int, on_episode: Callable[[int], None], /
     ) -> list[list[bool]]:
-        """Return True for each bundle and room if it was right to claim its goal."""
+        """Return for each bundle one bool a room: whether it claimed its goal, and rightly."""
         ...
 
 
@@ -43,7 +43,7 @@ def find_episodes() -> tuple[str, Episodes]:
 def with_success(
     parity: Parity, reference: Bundle, candidate: Bundle, episodes: int, on_progress: OnProgress
 ) -> Parity:
-    """Return the parity with the closed loop of both bundles, and with its failures."""
+    """Return `parity` with both bundles' success in simulation, and any failure of it, added."""
     name, drive = find_episodes()
     with tempfile.TemporaryDirectory(prefix="vla-edge-") as folder:
         folders = [Path(folder) / "fp32", Path(folder) / parity.precision]

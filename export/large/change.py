@@ -126,7 +126,12 @@ def _change(graph: Graph, precision: LargePrecision, profile: Profile, ranges: R
         half = Half(precision)
         changed = half.apply(graph)
         return changed, changed if profile == "onnxruntime" else half.twin.apply(graph)
-    changed = nearest_int4(graph, profile) if precision == "int4" else Int8(ranges, profile).apply(graph)
+    if precision == "int4":
+        changed = nearest_int4(graph, profile)
+    elif precision == "int8":
+        changed = Int8(ranges, profile).apply(graph)
+    else:
+        raise AssertionError(f"no method makes {precision}")
     return changed, changed
 
 

@@ -1,7 +1,7 @@
 """The precision that a bundle is to have, and how its layers are chosen."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from edge.errors import UsageError
 from export.measure.ranges import Method
@@ -9,7 +9,7 @@ from export.planner.boards import BOARDS, check_board
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto"]
 Profile = Literal["onnxruntime", "tensorrt"]  # the engine that graphs are written for
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto")
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 # How far below the signal the noise of a graph is expected to be; int4 is of decode alone. E4M3 and E2M1 have
 # 3 and 1 bits of mantissa in every layer, and no choice of layers reaches what int8 does.
 BUDGETS_DB = {"int8": 40.0, "int4": 28.0, "fp8": 30.0, "nvfp4": 30.0}

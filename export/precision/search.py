@@ -68,7 +68,9 @@ class PrecisionSearch:
                 self._trials[stage] = try_layers(calibrated)
             assert budget_db is not None  # see budgets_db
             return self._trials[stage].choose(budget_db)
-        return fit_int8(calibrated)
+        if precision in ("int8", "int4"):  # int4 is for the weights of decode alone
+            return fit_int8(calibrated)
+        raise AssertionError(f"no method makes {precision}")
 
     def _stage(self, name: str) -> StageCalibration:
         """Return the stage with what it is calibrated on."""

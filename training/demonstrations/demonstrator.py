@@ -27,7 +27,7 @@ class Pushes:
         self._until_s = float(rng.uniform(*REST_S))
 
     def push(self, wanted: Velocity, time_s: float, gap_m: float) -> Velocity:
-        """Add the push to a velocity, less near obstacles; `gap_m`: from the hull to the nearest one."""
+        """Add the current push to `wanted`, weaker near obstacles, of which the nearest is `gap_m` away."""
         if time_s >= self._until_s:
             rests = not self._push.any()
             self._push = self._rng.normal(0, self._std) if rests else np.zeros(3)

@@ -21,12 +21,12 @@ def lines(path: Path) -> list[str]:
 
 def test_an_event_is_one_line_of_fields(tmp_path: Path):
     with RunLog(tmp_path / "run.log"):
-        log.info("base stopped", extra=fields(cause="stale_plan", seconds=1.25, reason='says "no"'))
+        log.info("base stopped", extra=fields(cause="stale_chunk", seconds=1.25, reason='says "no"'))
     (line,) = lines(tmp_path / "run.log")
     assert line.startswith("time=20") and " stamp_ns=" in line
     rest = line[line.index("level=") :]
     assert rest == (
-        'level=info logger=edge.somewhere event="base stopped" cause=stale_plan seconds=1.25 '
+        'level=info logger=edge.somewhere event="base stopped" cause=stale_chunk seconds=1.25 '
         'reason="says \\"no\\""'
     )
 

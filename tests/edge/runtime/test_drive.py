@@ -102,7 +102,7 @@ def parts(motor, policy: Turning, worker: ThreadWorker) -> DriveParts:
 @pytest.mark.parametrize(
     ("cause", "reason", "hint"),
     [
-        (StopCause.STALE_PLAN, "newest frame is 300 ms old (limit 250 ms)", "take another bundle"),
+        (StopCause.STALE_CHUNK, "newest frame is 300 ms old (limit 250 ms)", "take another bundle"),
         (StopCause.STALE_ODOMETRY, "newest odometry is 1200 ms old (limit 1000 ms)", "mend that"),
         (StopCause.BASE_FAULT, "the motor driver is 80 ms old", "mend that"),
     ],

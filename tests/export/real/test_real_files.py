@@ -130,7 +130,7 @@ def test_a_bundle_says_what_transformers_generates_from_the_same_folder(name: st
         if pixels.size == theirs.size:  # Qwen's come as patches, each for two frames
             assert np.abs(pixels.ravel() - theirs.ravel()).max() * max(bundle.manifest.image.std) <= MAX_ERROR
         asks = given["input_ids"][0].tolist()
-        after = ours.text.prompt_ids(words)
+        after = ours.tokenizer.prompt_ids(words)
         assert asks[len(asks) - len(after) :] == after
         choose = TokenChooser(bundle.manifest, bundle.read("tokenizer"), words, ours.image_tokens)
         answer = Generation(ours)

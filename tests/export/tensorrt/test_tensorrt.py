@@ -108,7 +108,7 @@ def test_a_refused_graph_names_its_node(node, says: str, kept: Path):
 
 
 def test_what_is_no_graph_is_refused(kept: Path):
-    with pytest.raises(BundleRefused, match="no whole ONNX file"):
+    with pytest.raises(BundleRefused, match="not a whole ONNX file"):
         build_plan("head", b"not a graph", RTX, kept)
     unknown = helper.make_graph([helper.make_node("Unknown", ["x"], ["y"])], "g", [], [])
     with pytest.raises(BundleRefused, match="refuses the head graph"):

@@ -85,7 +85,7 @@ def test_dead_stream_is_zero_by_500_ms_and_latched() -> None:
     assert guard.state is MotorState.LATCHED
     assert guard.decision == -1
     assert guard.reason.endswith("ms old (limit 250 ms)")
-    assert guard.cause is StopCause.STALE_PLAN
+    assert guard.cause is StopCause.STALE_CHUNK
     now_ns, velocity = drive(guard, now_ns + 500 * MS, 20)
     assert velocity == Velocity()
     assert guard.arm(now_ns)
@@ -170,7 +170,7 @@ def test_a_chunk_of_full_speed_is_braked_right_after_its_age(row: tuple[float, f
     guard.step(START + 250 * MS)
     assert (guard.state, guard.cause) == (MotorState.FOLLOWING, StopCause.NONE)
     guard.step(START + 250 * MS + 1)
-    assert (guard.state, guard.cause) == (MotorState.RAMPING, StopCause.STALE_PLAN)
+    assert (guard.state, guard.cause) == (MotorState.RAMPING, StopCause.STALE_CHUNK)
     assert guard.moving
 
 
