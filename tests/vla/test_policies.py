@@ -20,18 +20,19 @@ SPACES = {"gripper": (3, True), "base": (2, False), "arm": (7, True)}  # dims, a
 
 
 def _shapes() -> list[Any]:
-    """Backbone, head, history, action space. Kin of a family, and long chunks, are left for slow runs."""
-    found = []
+    """Backbone, head, history, action space. Kin of a family and other action spaces are for slow runs."""
+    found, slow = [], pytest.mark.slow
     for name in CONFIGS:
-        kin = [pytest.mark.slow] if name in ("paligemma2", "idefics3") else []
+        kin = [slow] if name in ("paligemma2", "idefics3") else []
         for head in ("fc", "lstm", "gpt", "discrete"):
             for history in HISTORIES:
                 if (head, history) == ("discrete", "post") or (name, history) == ("florence2", "pre"):
                     continue
                 found.append(pytest.param(name, head, history, "gripper", marks=kin))
                 if name == "paligemma":
-                    found.append(pytest.param(name, head, history, "base"))
-                    found.append(pytest.param(name, head, history, "arm", marks=pytest.mark.slow))
+                    found += [
+                        pytest.param(name, head, history, space, marks=slow) for space in ("base", "arm")
+                    ]
     return found
 
 

@@ -195,7 +195,7 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
 
 
-@pytest.mark.parametrize("family", ["smolvlm", "florence-2"])
+@pytest.mark.parametrize("family", ["smolvlm", pytest.param("florence-2", marks=pytest.mark.slow)])
 def test_any_family_describes_a_scene(family: str, pictures: Path, tmp_path: Path, capsys):
     goal = Goal("describe_scene")
     words = family_prompt(family, goal)
@@ -277,7 +277,7 @@ def test_a_model_that_only_looks_may_take_its_time(pictures: Path, tmp_path: Pat
         shutil.copy(pictures / "0.png", pictures / f"{i:02}.png")
     code, summary, _, _ = turning_run(
         "--goal", "describe_scene", "--camera", f"file://{pictures}", "--motors", "null://",
-        "--max-seconds", "5", runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="hang",
+        "--max-seconds", "3", runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="hang",
     )  # fmt: skip
     assert (code, summary["outcome"]) == (3, "timeout")
 
@@ -308,7 +308,7 @@ def test_a_terminal_stopped_by_ctrl_s_does_not_stop_the_robot(
     for i in range(3, 16):
         shutil.copy(pictures / "0.png", pictures / f"{i:02}.png")
     screen, terminal = os.openpty()
-    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--max-seconds", "4"]
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--max-seconds", "2"]
     command += ["--goal", "find_object", "--target", "cup", "--bundle", str(tiny_bundle)]
     command += ["--camera", f"file://{pictures}", "--motors", "null://", "--runs-dir", str(tmp_path / "runs")]
     child = subprocess.Popen(command, cwd=REPO, stderr=terminal, stdout=subprocess.DEVNULL)

@@ -251,7 +251,13 @@ def test_noise_on_the_line_changes_nothing(rover: Rover) -> None:
         assert all(abs(line["linear_x"]) <= 0.5 and abs(line["linear_y"]) == 0 for line in rover.lines())
 
 
-@pytest.mark.parametrize("row", [(0.5, 0.0, 0.5), (0.3, 0.0, 0.0), (0.1, 0.0, 0.2)])
+@pytest.mark.parametrize(
+    "row",
+    [
+        (0.3, 0.0, 0.0),
+        *(pytest.param(row, marks=pytest.mark.slow) for row in ((0.5, 0.0, 0.5), (0.1, 0.0, 0.2))),
+    ],
+)
 def test_without_fresh_frames_no_chunk_goes_farther_than_one_of_full_speed(tmp_path: Path, row) -> None:
     """By the firmware's setpoints, a slower chunk is followed longer and stays within the way of full speed.
 

@@ -36,6 +36,7 @@ from vla.backbones.tiny import CONFIGS
 
 PROMPT, ANSWER = 160, 40
 _AGAIN = ("paligemma2", "qwen3_vl", "idefics3")  # newer models of families that are tested already
+_POLICIES = (("qwen2_5_vl", "fc"), ("florence2", "discrete"))  # each head once, on unlike families
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in _AGAIN)) for name in CONFIGS]
 
 
@@ -170,10 +171,13 @@ IMAGES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["fc", "discrete"])
 @pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n not in ("qwen2_5_vl", "florence2"))) for n in CONFIGS],
+    ("name", "kind"),
+    [
+        pytest.param(n, kind, marks=[pytest.mark.slow] * ((n, kind) not in _POLICIES))
+        for n in CONFIGS
+        for kind in ("fc", "discrete")
+    ],
 )
 def test_policies_on_every_family_become_bundles_that_drive_the_same(
     name: str, kind: str, tmp_path: Path
@@ -197,7 +201,7 @@ def test_policies_on_every_family_become_bundles_that_drive_the_same(
     ("name", "precision"),
     [
         ("qwen3_vl", "int8"),
-        ("florence2", "int4"),
+        pytest.param("florence2", "int4", marks=pytest.mark.slow),
         pytest.param("idefics", "int8", marks=pytest.mark.slow),
         pytest.param("paligemma", "fp32", marks=pytest.mark.slow),
     ],

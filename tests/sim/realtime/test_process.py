@@ -329,7 +329,7 @@ def test_ctrl_c_stops_the_robot_first(number: signal.Signals, tmp_path: Path, ti
         ("sim", signal.SIGKILL, (4, 5)),
         ("sim", signal.SIGSTOP, (4,)),
         ("motor", signal.SIGKILL, (4,)),
-        ("motor", signal.SIGSTOP, (4,)),
+        pytest.param("motor", signal.SIGSTOP, (4,), marks=pytest.mark.slow),
     ],
 )
 def test_processes_that_die_or_hang_end_the_run_as_a_fault(
