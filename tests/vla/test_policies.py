@@ -23,8 +23,8 @@ SPACES = {"gripper": (3, True), "base": (2, False), "arm": (7, True)}  # dims, a
 def _shapes() -> list[Any]:
     """Backbone, head, history, action space.
 
-    Unlike families are tried with everything, the others with each head and history once. The rest is for slow
-    runs, as are kin of a family and other action spaces.
+    Unlike families are tried with everything, the others with each head and history once. The rest is slow,
+    as are kin of a family and other action spaces.
     """
     found, slow = [], pytest.mark.slow
     for number, name in enumerate(CONFIGS):
