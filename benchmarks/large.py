@@ -135,32 +135,32 @@ def main(argv: list[str]) -> int:
     laps: dict[str, float] = {}
     console = Console(stderr=True)
 
-    def say(what: str, done: int = 0, of: int = 1) -> None:
+    def on_progress(what: str, done: int = 0, of: int = 1) -> None:
         laps[what] = time.perf_counter() - started_s
         console.print(f"{laps[what]:7.1f} s  {_peak_bytes() / 1e9:5.2f} GB  {what}")
 
     with work_folder(a.out) as work:
-        figures = _export(config, a, work, say)
-    say("reading the bundle, and answering")
+        figures = _export(config, a, work, on_progress)
+    on_progress("reading the bundle, and answering")
     answers = _answer(a.out, config, a.steps)
     seconds = time.perf_counter() - started_s
     print(json.dumps({**figures, "answers": answers, "seconds": seconds, "peak_bytes": _peak_bytes()}))
     return 0
 
 
-def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, say: Any) -> dict[str, Any]:
+def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, on_progress: Any) -> dict[str, Any]:
     torch.set_num_threads(a.threads)
     vision: Any = config.vision_config
     side = vision.image_size
     store = WeightStore(work)
-    say("building")
+    on_progress("building")
     build = lambda: PaliGemmaForConditionalGeneration(config).eval()  # noqa: E731
     with torch.device("meta"):
         shapes = build()
     source = random_weights(shapes)
     model = hollow(build, source)
     parameters = sum(p.numel() for p in model.parameters())
-    say("exporting in fp32")
+    on_progress("exporting in fp32")
     with weights_in(store):
         sources = paligemma_sources(model, side, side, PROMPT)
         graphs = {stage: Graph.parse(source.to_onnx(), store) for stage, source in sources.items()}
@@ -169,18 +169,20 @@ def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, say: Any
     changed, failures, summary, files = reference, [], {}, {}
     if a.precision != "fp32":
         calibrate, held_out = questions(config, a.questions, 0), questions(config, a.questions, 1)
-        change = change_large(reference, a.precision, "onnxruntime", calibrate, held_out, say, a.steps)
+        change = change_large(
+            reference, a.precision, "onnxruntime", calibrate, held_out, on_progress, a.steps
+        )
         changed, parity = change.graphs, change.parity
         failures, summary = parity.failures, parity.summary()
         about = {"method": METHOD, "source": "random pictures and tokens", "graphs": change.ranges}
         files = {"parity": parity.to_json(), "calibration": json.dumps(about).encode()}
-    say("gathering the weights")
+    on_progress("gathering the weights")
     manifest = _manifest(a.out.name, side, parameters, summary, failures)
     (work / "bundle").mkdir()
     bundle = large_bundle(manifest, changed, files, work / "bundle" / FILE, a.precision)
     fp32_bytes = store.file.stat().st_size
     store.file.unlink()  # before there is yet another copy on the disk
-    say("writing the bundle")
+    on_progress("writing the bundle")
     write_bundle(a.out, bundle)
     return {
         "parameters": parameters,

@@ -57,5 +57,7 @@ def _number(name: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise UsageError(f"the simulated robot's {name} is not a number from {low:g} to {high:g}")
+        raise UsageError(
+            f"the simulated robot's {name} {text[:40]!r} is not a number from {low:g} to {high:g}"
+        )
     return value

@@ -42,9 +42,9 @@ def test_settings_make_a_base() -> None:
     [
         ("drive=hover", "no drive 'hover'"),
         ("drive", "not key=value"),
-        ("speed_m_s=2", "speed_m_s is not a number from 0.1 to 0.5"),
-        ("speed_m_s=fast", "speed_m_s is not a number"),
-        ("radius_m=nan", "radius_m is not a number"),
+        ("speed_m_s=2", "speed_m_s '2' is not a number from 0.1 to 0.5"),
+        ("speed_m_s=fast", "speed_m_s 'fast' is not a number"),
+        ("radius_m=nan", "radius_m 'nan' is not a number"),
         ("wings=2", "no setting 'wings'"),
         ("drive=ackermann", "wheel_base_m 0.0 is not a number above zero"),
         ("wheel_base_m=0.3", "does not go with drive holonomic"),
