@@ -47,6 +47,16 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     assert losses[0] == losses[1] and len(losses[0]) == 6
 
 
+def test_the_seed_decides_the_first_weights(dataset: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    def first_weights(seed: int) -> list[torch.Tensor]:
+        trainer = Trainer.open(config(tmp_path / "run", dataset, tiny_checkpoint, seed=seed), writes=False)
+        return list(trainer.policy.head.parameters())
+
+    ours, again, other = first_weights(5), first_weights(5), first_weights(6)
+    assert all(map(torch.equal, ours, again))
+    assert not all(map(torch.equal, ours, other))
+
+
 def test_accumulated_batches_are_one_batch(dataset: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
     sizes = {"whole": (8, 1), "parts": (2, 4)}
     losses = {}
