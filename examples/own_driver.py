@@ -129,10 +129,16 @@ class ToyBase:
         with contextlib.suppress(OSError):  # `unplug` ends this thread so
             while True:
                 self._connection, _ = self._server.accept()
-                with self._connection, contextlib.suppress(OSError), self._connection.makefile("rw") as lines:
+                # Two files: one for both would drop lines that it has read ahead whenever it writes.
+                with (
+                    self._connection,
+                    contextlib.suppress(OSError),
+                    self._connection.makefile("r") as lines,
+                    self._connection.makefile("w") as answers,
+                ):
                     for line in lines:
                         self._obey(line.split())
-                        print(f"state {int(self._armed)} 0.9", file=lines, flush=True)
+                        print(f"state {int(self._armed)} 0.9", file=answers, flush=True)
                 self._armed, self.velocity = False, ZERO
 
     def _obey(self, words: list[str]) -> None:

@@ -120,11 +120,13 @@ class DriverContract:
         motors.write(FORWARD)
         motors.stop()
 
-        def stands() -> bool:
-            feedback = motors.read()  # one with a fault may come from a base that is only silent
-            return base.velocity() == ZERO and not feedback.armed and not feedback.fault
+        def disarmed() -> bool:
+            motors.write(ZERO)  # some bases only answer, and one with a fault may be only silent
+            feedback = motors.read()
+            return not feedback.armed and not feedback.fault
 
-        until(stands)
+        until(lambda: base.velocity() == ZERO)
+        until(disarmed)
         motors.stop()
 
     def test_a_disarmed_base_does_not_move(self, motors: Motors, base: FarEnd):
