@@ -327,7 +327,7 @@ def test_ctrl_c_stops_the_robot_first(number: signal.Signals, tmp_path: Path, ti
     ("role", "number", "codes"),
     [
         ("sim", signal.SIGKILL, (4, 5)),
-        ("sim", signal.SIGSTOP, (4,)),
+        pytest.param("sim", signal.SIGSTOP, (4,), marks=pytest.mark.slow),
         ("motor", signal.SIGKILL, (4,)),
         pytest.param("motor", signal.SIGSTOP, (4,), marks=pytest.mark.slow),
     ],
