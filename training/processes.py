@@ -1,5 +1,6 @@
 """Processes that train together, launched by torchrun or `accelerate launch`."""
 
+import ctypes
 from datetime import timedelta
 from typing import Any
 
@@ -36,3 +37,15 @@ def any_process(accelerator: Accelerator, flag: bool) -> bool:
         return flag
     flags: Any = accelerator.reduce(torch.tensor(float(flag), device=accelerator.device), "sum")
     return bool(flags > 0)
+
+
+def leave_together(accelerator: Accelerator) -> None:
+    """Wait for the other processes, and take what joins them apart.
+
+    Gloo's thread needs the interpreter to free its last work. Were the process group freed at that moment, by
+    a thread that holds the interpreter and waits for Gloo's, both would wait for ever: it is never freed.
+    """
+    accelerator.wait_for_everyone()
+    if accelerator.num_processes > 1:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(torch.distributed.group.WORLD))
+    accelerator.end_training()

@@ -23,7 +23,7 @@ from edge.commands.arguments import ArgumentParser
 from edge.plugins import load_function
 from training.config import load_config
 from training.opening import count_dropped
-from training.processes import any_process
+from training.processes import any_process, leave_together
 from training.schedule import learning_rate
 from training.trainer import Trainer
 
@@ -256,8 +256,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         if not whole:
             print(f"to go on: vla-edge train {a.config} --resume", file=sys.stderr)
-    trainer.accelerator.wait_for_everyone()
-    trainer.accelerator.end_training()
+    leave_together(trainer.accelerator)
     return 0 if whole else _INTERRUPTED
 
 

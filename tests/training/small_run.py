@@ -10,6 +10,7 @@ import numpy as np
 from training.config import Config, parse_config
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrations.demonstrator import to_jpeg
+from training.processes import leave_together
 from training.trainer import Trainer
 
 STATES, ACTIONS = ("x", "y"), ("v", "w")
@@ -86,4 +87,4 @@ def learn_together(made: Config, process: int, port: int, answers: Any) -> None:
     for parts in trainer.batches():
         trainer.update(parts)
     answers.put((trainer.accelerator.num_processes, task.train, seen))
-    trainer.accelerator.wait_for_everyone()
+    leave_together(trainer.accelerator)
