@@ -14,10 +14,11 @@ import pytest
 from edge.clock import VirtualClock
 from edge.motor.client import MotorProcess
 from edge.plugins import CAMERAS, MOTORS, PluginGroup
-from edge.records import MotorState
+from edge.records import MotorState, StopCause
 from examples.own_driver import ToyBase
 from tests.edge.cameras.camera_contract import CameraCase, CameraContract
-from tests.edge.motor.drivers.driver_contract import DriverCase, DriverContract, until
+from tests.edge.motor.drivers.driver_contract import DriverCase, DriverContract
+from tests.waiting import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PRINTED = {
@@ -121,4 +122,5 @@ def test_an_installed_driver_is_found_by_the_motor_process(tmp_path: Path, monke
     with MotorProcess.start(base.address) as motor:
         motor.arm()
         until(lambda: motor.status().state is MotorState.HOLDING)
+        assert motor.status().cause is StopCause.NONE
     base.unplug()

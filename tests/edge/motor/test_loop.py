@@ -266,10 +266,12 @@ def test_a_reader_that_is_slow_or_gone_costs_no_tick(
     ends: tuple[Runtime, socket.socket], loop: MotorLoop
 ) -> None:
     runtime, _ = ends
-    for _ in range(2000):
+    for _ in range(2000):  # more reports than the socket holds
         loop._tick()
+    assert not loop._ended
     runtime.control.close()
     loop._tick()
+    assert loop._guard.state is MotorState.DISARMED
 
 
 def test_sleep_of_the_computer_latches(loop: MotorLoop, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from edge.motor.limits import MotorLimits
 from edge.records import ActionChunk, MotorState, MotorStatus, Refusals, StopCause
 from tests.edge.motor.motor_runtime import arm, fresh_chunk
 from tests.sim.realtime.rover import REPO, Rover
+from tests.waiting import alive, until
 
 pytestmark = pytest.mark.realtime
 
@@ -78,21 +79,6 @@ def runtime(rover: Rover) -> Iterator[tuple["subprocess.Popen[str]", int]]:
         child.wait()
         assert child.stdout is not None
         child.stdout.close()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never happened"
-        time.sleep(0.005)
-
-
-def alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def drive(motor: MotorProcess, seconds: float = 0.8, start: int = 0) -> MotorStatus:

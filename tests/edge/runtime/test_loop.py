@@ -1,7 +1,6 @@
 """The loop and its worker, without a model."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, Frame, Goal, Observation, Odometry, Velocity
 from edge.runtime import loop as loop_module
 from edge.runtime.loop import Loop, ThreadWorker
+from tests.waiting import until
 
 GOAL = Goal("find_object", "red cup")
 ODOMETRY = Odometry(0, 1.0, 2.0, 0.0, Velocity())
@@ -66,13 +66,6 @@ class OneLater:
     def poll(self) -> Inference | None:
         submitted, self.submitted = self.submitted, None
         return self.policy.infer(submitted) if submitted else None
-
-
-def until(condition) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never happened"
-        time.sleep(0.001)
 
 
 def test_every_frame_is_acted_on_and_each_inference_handed_over_once():

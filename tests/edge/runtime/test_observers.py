@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from edge.interfaces import PolicyStatus
 from edge.records import DriveEnd, Frame, Goal, MotorState, MotorStatus, Observation, Outcome, Velocity
 from edge.runtime import observers as module
 from edge.runtime.observers import QUEUED_EVENTS, Observers
+from tests.waiting import until
 
 END = DriveEnd(Outcome.REACHED, "arrived", 0)
 FRAME = Frame(np.zeros((2, 2, 3), np.uint8), 0, 0)
@@ -65,13 +65,6 @@ class Failing(Notes):
 
 def report(stamp_ns: int) -> MotorStatus:
     return MotorStatus(stamp_ns, MotorState.HOLDING, Velocity())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never happened"
-        time.sleep(0.001)
 
 
 def test_every_observer_gets_every_event_in_order_and_a_report_once():

@@ -87,7 +87,9 @@ def test_a_small_checkpoint_takes_all_options(kind: ModelKind) -> None:
         "--floor",
         "floor.onnx",
     ]
-    parse_options(["MODEL", "--out", "out", *options]).validate(kind)
+    taken = parse_options(["MODEL", "--out", "out", *options])
+    taken.validate(kind)
+    assert (taken.method, taken.budget_db, str(taken.floor)) == ("minmax", 0.0, "floor.onnx")
 
 
 def test_what_answers_follow_is_said(tiny_bundle: Path, tmp_path: Path) -> None:

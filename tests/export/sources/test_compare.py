@@ -13,8 +13,11 @@ def parity(error: float, equal: float) -> TorchParity:
     return TorchParity({"error": error, "equal": equal}, most={"error": 0.001}, least={"equal": 0.99})
 
 
-def test_figures_within_their_limits_pass() -> None:
+def test_figures_at_their_limits_pass_and_just_beyond_are_refused() -> None:
     parity(0.001, 0.99).check()
+    for error, equal in ((math.nextafter(0.001, 1), 0.99), (0.001, math.nextafter(0.99, 0))):
+        with pytest.raises(BundleRefused):
+            parity(error, equal).check()
 
 
 @pytest.mark.parametrize(

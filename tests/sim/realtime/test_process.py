@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +33,7 @@ from sim.realtime.robot import SimRobot, open_robot
 from sim.render import CameraSpec
 from sim.targets import make_scene
 from sim.world import World
+from tests.waiting import alive, until
 
 pytestmark = pytest.mark.realtime
 
@@ -41,21 +42,6 @@ CUP = Goal("find_object", "red cup")
 PATIENCE_S = 30
 RAMP_MS = 250  # from 1 rad/s at 4 rad/s2
 SLACK_MS = 40
-
-
-def until(condition: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    deadline_s = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never happened"
-        time.sleep(0.005)
-
-
-def alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 class Running:

@@ -14,6 +14,7 @@ from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
 from edge.interfaces import Closing, Motors
 from edge.motor.drivers.open import open_motors
 from edge.records import ZERO, Velocity
+from tests.waiting import until
 
 PATIENCE_S = 5.0
 FORWARD = Velocity(0.2, 0.0, -0.3)
@@ -43,13 +44,6 @@ class DriverCase:
     missing: tuple[str, ...]  # well-formed addresses of what is not there
     moves: bool = True  # False: there is no base that could move or vanish
     exclusive: bool = True  # False: nothing keeps a second driver from opening the address
-
-
-def until(happens: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not happens():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
 
 
 def armed(motors: Motors) -> None:
@@ -99,6 +93,7 @@ class DriverContract:
 
     def test_it_arms_when_asked(self, motors: Motors):
         armed(motors)
+        assert motors.read().armed
 
     def test_a_setpoint_reaches_the_base_and_what_was_sent_is_returned(
         self, case: DriverCase, motors: Motors, base: FarEnd
@@ -127,7 +122,8 @@ class DriverContract:
 
         until(lambda: base.velocity() == ZERO)
         until(disarmed)
-        motors.stop()
+        motors.stop()  # a second time harms nothing
+        assert base.velocity() == ZERO
 
     def test_a_disarmed_base_does_not_move(self, motors: Motors, base: FarEnd):
         for _ in range(10):
