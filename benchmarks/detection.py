@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.bundle import load_bundle
+from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.goals.prompts import goal_prompt
 from edge.model.boxes import BoxReader
@@ -101,14 +102,14 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
         "ms_p50": round(float(np.median(times_ms)), 2),
         "scenes": scenes,
         "seed": seed,
-        "bundle": {"name": loaded.manifest.name, "sha256": loaded.sha256},
+        "bundle": loaded.origin(),
     }
 
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench detection` and return the exit code."""
     p = ArgumentParser("bench detection", "how well a bundle finds named objects in fresh simulated rooms")
-    p.add_argument("--bundle", default="default", help="a name or a folder")
+    p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
     p.add_argument("--scenes", type=positive_int, default=1000)
     p.add_argument("--seed", type=non_negative_int, default=0)
     p.add_argument("--json", action="store_true")

@@ -17,6 +17,7 @@ import numpy as np
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import (
     ArgumentParser,
     non_negative_float,
@@ -206,7 +207,10 @@ def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
 def _table(summary: dict[str, Any]) -> str:
     low, high = summary["wilson95"]
     sure = f"95 %: {low:.3f} to {high:.3f}, {summary['episodes']} episodes"
+    bundle = summary["bundle"]
+    chosen = f"   ({bundle['chosen']})" if "chosen" in bundle else ""
     lines = [
+        f"bundle       {bundle['name']}{chosen}",
         f"success      {summary['success']:.3f}   ({sure})",
         f"collisions   {summary['collisions']:.3f}",
         f"median time  {summary['median_seconds']} s      spl {summary['spl']}",
@@ -222,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--target", help="default: every kind in turn, half of them with a colour")
     p.add_argument("--episodes", type=positive_int, default=100)
     p.add_argument("--seed", type=non_negative_int, default=1000)
-    p.add_argument("--bundle", default="default", help="a name or a folder")
+    p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
     p.add_argument(
         "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
     )
@@ -260,7 +264,7 @@ def main(argv: list[str]) -> int:
         "latency_ms": round(latency_s * 1e3, 1),
         "max_seconds": a.max_seconds,
         **({"base": a.base} if a.base else {}),
-        "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
+        "bundle": bundle.origin(),
     }
     print(json.dumps(summary, ensure_ascii=False) if a.json else _table(summary))
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
@@ -77,7 +78,7 @@ def _arguments() -> ArgumentParser:
     parser.add_argument(
         "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
     )
-    parser.add_argument("--bundle", default="default", help="the model: a name or a folder (%(default)s)")
+    parser.add_argument("--bundle", default=AUTO, help=f"the model: {AUTO_HELP}")
     parser.add_argument(
         "--max-seconds", type=positive_float, default=120.0, help="time limit of the drive (%(default)g)"
     )
@@ -173,7 +174,7 @@ class Run:
         options, pids = self._options, {"runtime": os.getpid()}
         manifest = self._bundle.manifest
         log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
-        log.info("bundle", extra=fields(name=manifest.name, sha256=self._bundle.sha256))
+        log.info("bundle", extra=fields(**self._bundle.origin()))
         self.folder.write_pids(pids)
         self._live.write("starting the robot")
         robot = self._open_robot()
@@ -225,8 +226,7 @@ class Run:
             goal=self._goal,
             moves=GOALS[self._goal.kind].moves,
             figures=tally.figures(),
-            bundle=manifest.name,
-            bundle_sha256=self._bundle.sha256,
+            bundle=self._bundle.origin(),
             engine=manifest.target.engine,
             robot=self._about,
             truth=self._truth,
