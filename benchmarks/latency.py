@@ -31,7 +31,7 @@ WARM_UP = 3  # rounds that don't count
 def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, dict[str, Any]]:
     """Measure milliseconds a step for each bundle, and the ratio of its median to the first one's."""
     renderer = Renderer(CameraSpec())
-    images = _images(renderer)
+    images = target_images(renderer)
     mount = renderer.spec.mount
     renderer.close()
     times_ms: dict[str, list[float]] = defaultdict(list)
@@ -65,7 +65,7 @@ def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, 
     }
 
 
-def _images(renderer: Renderer) -> list[Image]:
+def target_images(renderer: Renderer) -> list[Image]:
     """Return images of fresh rooms that show the target."""
     found: list[Image] = []
     seed = 0
