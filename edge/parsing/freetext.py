@@ -5,10 +5,10 @@ import unicodedata
 from dataclasses import replace
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
-from edge.parsing import english as read_en
-from edge.parsing import korean as read_ko
 from edge.parsing.cues import APPROACH_SHARE, SPEED_SHARE, TURN_SHARE, Cue, Reading
-from edge.parsing.korean_words import POLITE_DO
+from edge.parsing.english import reading as read_en
+from edge.parsing.korean import reading as read_ko
+from edge.parsing.korean.words import POLITE_DO
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 MIN_CONFIDENCE = 0.3

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from edge.parsing import korean_words as words
 from edge.parsing.cues import Cue, Reading
-from edge.parsing.korean_nouns import bare_object_of, destination_of, object_of, side_of
-from edge.parsing.korean_verbs import VERBS
+from edge.parsing.korean import words
+from edge.parsing.korean.nouns import bare_object_of, destination_of, object_of, side_of
+from edge.parsing.korean.verbs import VERBS
 from edge.records import ActionType
 
 _WORD = re.compile(r"[0-9A-Za-z\uac00-\ud7a3]+")

@@ -3,8 +3,9 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from edge.parsing import english_words as words
 from edge.parsing.cues import Cue, Reading
+from edge.parsing.english import words
+from edge.parsing.english.idioms import IDIOMS
 from edge.records import ActionType
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,;:!?()\"\n\u2014]")
@@ -66,7 +67,7 @@ def read(text: str) -> Reading:
 
 
 def _rewritten(plain: str) -> str:
-    for pattern, instead in words.IDIOMS:
+    for pattern, instead in IDIOMS:
         plain = pattern.sub(
             lambda match, word=instead: " ".join([word, *filter(None, match.groups())]), plain
         )
