@@ -3,9 +3,12 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from edge.parsing.cues import Cue, Reading
+from edge.parsing.amounts import Amounts, Marked, plain_mark
+from edge.parsing.cues import QUESTION, Cue, Reading
 from edge.parsing.english import words
 from edge.parsing.english.idioms import IDIOMS
+from edge.parsing.english.mood import LATER, with_later, would_happen
+from edge.parsing.english.verbs import SIDE_AFTER, base_of, is_noun, verb_of, ways_of
 from edge.records import ActionType
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,;:!?()\"\n\u2014]")
@@ -17,33 +20,41 @@ _CONDITION = frozenset({"if", "when", "unless"})
 _DROPPED = frozenset({"until", "till", "because", "since", "before"})
 _PAUSE = frozenset('.,;:!?()"\n\u2014')
 _SPLITS = _PAUSE | _JOIN | _CONDITION | _DROPPED
-_SIDE_AFTER = (
-    words.ADVERB
-    | words.LEAD
-    | words.ARTICLES
-    | frozenset(words.BASE)
-    | frozenset(words.GERUND)
-    | frozenset(words.THIRD)
-    | frozenset(words.SPEED)
-    | frozenset(words.WAYS)
-    | words.NEGATION
-)
-_NOT_A_SIDE_AFTER = frozenset("i you we i'm it is are has have had robot".split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Words between two pauses or conjunctions, without the numbers of amounts."""
+
+    mark: str  # what stands ahead of it
+    tokens: list[str]
+    amounts: Amounts
+    later: bool  # it speaks of another time or place
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A cue, where it stands, and whether its verb is a gerund."""
+
+    cue: Cue
+    at: int  # index of its segment
+    gerund: bool
 
 
 @dataclass(slots=True)
 class _State:
     """The state that one segment of the sentence passes to the next."""
 
-    cues: list[Cue] = field(default_factory=list[Cue])
+    found: list[_Found] = field(default_factory=list[_Found])
     step: int = 0
     bare: bool = False  # the last cue was "go" or "come" and nothing else
     negated: bool = False
     pending: bool = False  # "do not, under any circumstances, …": the negation waits for its verb
-    leading: list[str] = field(default_factory=list[str])  # "to the left, please move"
+    leading: _Segment | None = None  # "to the left, please move"
     dropped: bool = False
     conditional: bool = False
     choice: bool = False
+    later: bool = False
 
 
 def read(text: str) -> Reading:
@@ -53,15 +64,18 @@ def read(text: str) -> Reading:
         return Reading(denial="reports what something says")
     question = plain.rstrip().endswith("?") and not _REQUEST.search(plain)
     hedge = words.HEDGE.search(plain)
-    doubt = f"hedged: '{hedge[0]}'" if hedge else "a question" if question else ""
     denial = words.DENIAL.search(plain)
-    rewritten = _rewritten(" ".join(plain.split()))
+    marked = Marked(" ".join(plain.split()))
+    rewritten = _rewritten(with_later(marked.text))
     speeds = [words.SPEED[token] for token in _TOKEN.findall(rewritten) if token in words.SPEED]
+    segments = _segments(rewritten, marked)
+    cues = _cues(segments) or _verbless(segments, bool(speeds))
+    mention = next((cue.mention for cue in cues if cue.mention), "")
     return Reading(
-        cues=tuple(replace(cue, factor=min(speeds, default=1.0)) for cue in _cues(rewritten)),
+        cues=tuple(replace(cue, factor=min(speeds, default=1.0)) for cue in cues if not cue.mention),
         sides=frozenset(_LOCATED.findall(plain)),
-        doubt=doubt,
-        denial=f"denies something: '{denial[0]}'" if denial else "",
+        doubt=f"hedged: '{hedge[0]}'" if hedge else QUESTION if question else "",
+        denial=mention or (f"denies something: '{denial[0]}'" if denial else ""),
         blocked=words.BLOCKED.search(plain) is not None,
     )
 
@@ -69,36 +83,86 @@ def read(text: str) -> Reading:
 def _rewritten(plain: str) -> str:
     for pattern, instead in IDIOMS:
         plain = pattern.sub(
-            lambda match, word=instead: " ".join([word, *filter(None, match.groups())]), plain
+            lambda match, word=instead: (
+                match.expand(word) if "\\" in word else " ".join([word, *filter(None, match.groups())])
+            ),
+            plain,
         )
     return plain
 
 
-def _cues(plain: str) -> list[Cue]:
-    state = _State()
+def _segments(plain: str, marked: Marked) -> list[_Segment]:
+    """Return the parts of a sentence between its pauses and conjunctions."""
+    segments: list[_Segment] = []
     mark = ""
-    segment: list[str] = []
+    taken: list[str] = []
     tokens = [*_TOKEN.findall(plain), "."]
     for at, token in enumerate(tokens):
         after = tokens[at + 1] if at + 1 < len(tokens) else ""
         token = "while" if token == "as" and after in ("you", "we", "it", "the", "i", "there") else token
         last_once = token == "once" and after in ("you", "the", "it", "there")
-        purpose = token == "to" and after in words.BASE and (not segment or _has_verb(segment))
+        purpose = token == "to" and after in words.BASE and (not taken or _has_verb(taken))
         if not (last_once or purpose or token in _SPLITS):
-            segment.append(token)
+            taken.append(token)
             continue
-        _segment(state, mark, segment)
-        segment = []
+        kept = [plain_mark(word) or word for word in taken if word != LATER]
+        segments.append(_Segment(mark, kept, marked.amounts(taken), LATER in taken))
+        taken = []
         mark = "if" if last_once else token
-        _enter(state, mark)
+    return segments
+
+
+def _has_verb(tokens: list[str]) -> bool:
+    verbs = [at for at, token in enumerate(tokens) if token in words.BASE or token in words.GERUND]
+    return any(not is_noun(tokens, at) for at in verbs)
+
+
+def _cues(segments: list[_Segment]) -> list[Cue]:
+    state = _State()
+    for at, segment in enumerate(segments):
+        _enter(state, segment.mark)
+        _read_segment(state, segment, at)
+    cues = [one.cue for one in _talked_about(state.found, segments)]
+    if state.later and not any(cue.step for cue in cues):
+        cues = [replace(cue, doubt=cue.doubt or "speaks of later") for cue in cues]
     doubt = "only under a condition" if state.conditional else "offers a choice" if state.choice else ""
     if doubt:
-        return [replace(cue, doubt=cue.doubt or doubt) for cue in state.cues]
-    return sorted(state.cues, key=lambda cue: cue.step)
+        return [replace(cue, doubt=cue.doubt or doubt) for cue in cues]
+    cues.sort(key=lambda cue: cue.step)
+    # A purpose, as in "to reach the cup", is not an order by itself.
+    return cues if any(not cue.purpose and not cue.mention for cue in cues) else _as_mentions(cues)
 
 
-def _has_verb(segment: list[str]) -> bool:
-    return any(token in words.BASE or token in words.GERUND for token in segment)
+def _as_mentions(cues: list[Cue]) -> list[Cue]:
+    return [replace(cue, mention=cue.mention or "says what for, not what to do") for cue in cues]
+
+
+def _talked_about(found: list[_Found], segments: list[_Segment]) -> list[_Found]:
+    """Withdraw the orders that the rest of the sentence explains away: "I would go, but it is closed"."""
+    kept: list[_Found] = []
+    for one in found:
+        rest = segments[one.at + 1 :]
+        later = [other for other in found if other.at > one.at]
+        why = ""
+        if one.gerund and (
+            any(other.gerund and other.cue.mention for other in later)
+            or (not later and any(would_happen(segment.tokens) for segment in rest))
+        ):
+            why = "talks about an action"
+        at = next((i for i, segment in enumerate(rest) if segment.mark == "but"), None)
+        if at is not None and not any(other.at > one.at + at for other in later):
+            why = why or _objection([token for segment in rest[at:] for token in segment.tokens])
+        order = not one.cue.negated and one.cue.type is not ActionType.STOP
+        kept.append(replace(one, cue=replace(one.cue, mention=why)) if why and order else one)
+    return kept
+
+
+def _objection(tokens: list[str]) -> str:
+    """Return why what follows "but" speaks against an order; empty if it only says how: "but slowly"."""
+    against = any(token not in SIDE_AFTER for token in tokens) or (
+        words.NEGATION.intersection(tokens) and not words.WAYS.keys() & set(tokens)
+    )
+    return "says what speaks against it" if against else ""
 
 
 def _enter(state: _State, mark: str) -> None:
@@ -117,169 +181,81 @@ def _enter(state: _State, mark: str) -> None:
         state.negated = True
 
 
-def _segment(state: _State, mark: str, tokens: list[str]) -> None:
-    if not tokens or state.dropped:
+def _read_segment(state: _State, segment: _Segment, at: int) -> None:
+    if segment.later and not state.dropped:
+        state.step += bool(state.found) and not state.later
+        state.later = True
+    if not segment.tokens or state.dropped:
         return
-    if not state.cues and len(tokens) > 1 and _only_ways(tokens):
-        state.leading = tokens
+    tokens = segment.tokens
+    if not state.found and len(tokens) > 1 and _only_ways(tokens):
+        state.leading = segment
         return
-    tokens, state.leading = state.leading + tokens, []
-    cue = _verb(tokens, state.negated or state.pending)
+    amounts = segment.amounts
+    if state.leading is not None:
+        tokens, amounts = state.leading.tokens + tokens, amounts.or_else(state.leading.amounts)
+        state.leading = None
+    cue = verb_of(tokens, state.negated or state.pending, segment.mark)
     state.pending = cue is None and (state.pending or tokens[-1] in ("don't", "not", "never"))
     if cue is None:
-        _directions_only(state, mark, tokens)
+        _directions_only(state, segment.mark, tokens, at)
         state.negated = state.negated or bool(words.NEGATION.intersection(tokens))
         return
     state.negated = cue.negated
-    state.choice = state.choice or (mark == "or" and not cue.negated)
+    state.choice = state.choice or (segment.mark == "or" and not cue.negated)
+    mark = segment.mark
     if state.bare and mark in ("and", "to"):
-        state.cues.pop()  # "go and grab it", "come to get it"
+        state.found.pop()  # "go and grab it", "come to get it"
         mark = ""
     state.bare = tokens[-1] in ("go", "come") and not cue.negated
-    state.cues.append(replace(cue, step=state.step, purpose=mark == "to"))
+    gerund = any(token in words.GERUND for token in tokens) and not any(
+        token in words.BASE for token in tokens
+    )
+    cue = replace(cue, step=state.step, purpose=mark == "to").with_amounts(amounts)
+    state.found.append(_Found(cue, at, gerund))
 
 
 def _only_ways(tokens: list[str]) -> bool:
-    directed = _SIDE_AFTER.issuperset(tokens) and bool(_ways(tokens, 0))
-    return directed and not any(_base(tokens, at) for at in range(len(tokens)))
+    directed = SIDE_AFTER.issuperset(tokens) and bool(ways_of(tokens, 0))
+    return directed and not any(base_of(tokens, at) for at in range(len(tokens)))
 
 
-def _directions_only(state: _State, mark: str, tokens: list[str]) -> None:
+def _verbless(segments: list[_Segment], speed: bool) -> list[Cue]:
+    """Return the order of a sentence without a verb: "forward, slowly", "2 meters forward"."""
+    tokens = [token for segment in segments for token in segment.tokens]
+    amounts = Amounts()
+    for segment in segments:
+        amounts = amounts.or_else(segment.amounts)
+    ways = ways_of(tokens, 0)
+    if (
+        len(ways) != 1
+        or not words.TRAVEL_WAYS.intersection(tokens)
+        or not (speed or amounts.distance_m)
+        or words.NEGATION.intersection(tokens)
+        or not SIDE_AFTER.issuperset(tokens)
+        or any(base_of(tokens, at) for at in range(len(tokens)))
+        or any(segment.later or segment.mark in _CONDITION | {"or"} for segment in segments)
+    ):
+        return []
+    return [Cue(ActionType.MOVE, ways=ways, amounts=amounts)]
+
+
+def _directions_only(state: _State, mark: str, tokens: list[str], at: int) -> None:
     """Add a segment of directions alone, such as "… and right" or "…, not left", to the verb before it."""
-    if not state.cues or any(token not in _SIDE_AFTER for token in tokens):
+    if not state.found or any(token not in SIDE_AFTER for token in tokens):
         return
-    last = state.cues[-1]
-    ways = _ways(tokens, 0)
-    if not ways or last.type not in (ActionType.MOVE, ActionType.TURN) or mark == "":
+    last = state.found[-1].cue
+    ways = ways_of(tokens, 0)
+    if not ways or last.type not in (ActionType.MOVE, ActionType.TURN) or mark == "" or last.mention:
         return
     if state.negated and not last.negated:
         return
     if mark in ("and", "or", ",", "nor") and state.step == last.step and last.negated == state.negated:
-        state.cues[-1] = replace(last, ways=last.ways | ways, doubt="")
+        state.found[-1] = replace(state.found[-1], cue=replace(last, ways=last.ways | ways, doubt=""))
         state.choice = state.choice or (mark == "or" and not last.negated)
     elif last.doubt and not last.ways:
-        state.cues[-1] = replace(last, ways=ways, doubt="")  # "turn not left but right"
+        # "turn not left but right"
+        state.found[-1] = _Found(replace(last, ways=ways, doubt=""), at, False)
     elif not (last.negated and mark == ","):
-        state.cues.append(replace(last, ways=ways, step=state.step, negated=state.negated, doubt=""))
-
-
-def _verb(tokens: list[str], negated: bool) -> Cue | None:
-    """Return the cue of a segment's first verb if it is an order or its negation."""
-    leads = True
-    stop: Cue | None = None
-    for at, token in enumerate(tokens):
-        if token in words.NEGATION:
-            negated = True
-            continue
-        base = _base(tokens, at)
-        kind = words.BASE.get(base)
-        if kind is ActionType.STOP and (at == 0 or tokens[at - 1] not in words.ARTICLES):
-            if not negated:
-                return Cue(ActionType.STOP)
-            stop = Cue(ActionType.STOP, negated=True)
-            continue
-        if kind is not None and leads and not _is_noun(tokens, at):
-            if stop is not None:
-                negated = token not in words.GERUND  # "don't stop turning left" is to turn left
-            if base in ("go", "come", "help") and at + 1 < len(tokens) and tokens[at + 1] in words.BASE:
-                continue  # "go grab the cup"
-            return _order(kind, base, tokens, at, negated)
-        leads = leads and (token in words.LEAD or token in words.SPEED or token in words.WAYS)
-    return stop
-
-
-def _base(tokens: list[str], at: int) -> str:
-    """Return the base form of the verb at an index; empty if there is no verb."""
-    token = tokens[at]
-    if token in words.BASE:
-        return token
-    if token in words.GERUND:
-        return words.GERUND[token]
-    if token in words.THIRD and "robot" in tokens[:at]:
-        return words.THIRD[token]
-    return ""
-
-
-def _is_noun(tokens: list[str], at: int) -> bool:
-    """Return whether the verb is used as a noun: "the turn", "your hold", "your next move"."""
-    return at > 0 and tokens[at - 1] in words.ARTICLES | {"next", "best"}
-
-
-def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: bool) -> Cue:
-    rest = tokens[at + 1 :]
-    ways = _ways(tokens, at + 1) | words.DEFAULT_WAYS.get(base, frozenset())
-    if not ways and kind in (ActionType.MOVE, ActionType.TURN):
-        ways = _ways(tokens[:at], 0)  # "straight ahead go", "to the left turn"
-    if kind is ActionType.AVOID:
-        sides = frozenset(words.WAYS[token] for token in rest if token in ("left", "right"))
-        if (rest[:1] == ["to"] or base != "avoid") and not _noun(rest):
-            # "dodge to the left" names where to go, not where the thing is.
-            sides = frozenset("right" if side == "left" else "left" for side in sides)
-        return Cue(kind, negated, sides, _noun(rest))
-    if kind in (ActionType.MOVE, ActionType.TURN):
-        return _motion(kind, base, rest, ways, negated)
-    target = _noun(rest)
-    if kind is ActionType.LOOK and (target or base == "find"):
-        ways = frozenset({"left"}) if base == "find" and not negated else frozenset[str]()
-    return Cue(kind, negated, ways, target)
-
-
-def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], negated: bool) -> Cue:
-    handled = len(rest) > 1 and rest[0] in words.ARTICLES and rest[1] not in _SIDE_AFTER | {"bit", "little"}
-    if handled or (rest and rest[0] in ("it", "them", "him", "her")):
-        return Cue(kind, negated, doubt=f"says to {base} something, not the robot")
-    place = next((i for i, token in enumerate(rest) if token in words.TOWARDS), None)
-    target = _noun(rest[place:]) if place is not None else ""
-    if kind is ActionType.MOVE and target and target.split()[0] not in words.WAYS:
-        return Cue(ActionType.NAVIGATE, negated, ways & {"left", "right"}, target)
-    if kind is ActionType.MOVE and ways <= {"forward", "back"} and target:
-        return Cue(ActionType.NAVIGATE, negated, frozenset(), target)
-    if ways:
-        return Cue(kind, negated, ways, "" if target.split(" ")[0] in words.WAYS else target)
-    if kind is ActionType.TURN:
-        return Cue(kind, negated, target=target, doubt="" if negated else "no direction to turn to")
-    known = words.ADVERB | words.SPEED.keys() | words.LEAD
-    unknown = next((token for token in rest if token not in known), None)
-    if unknown is not None or base not in words.PLAIN_MOVE:
-        return Cue(kind, negated, doubt="" if negated else f"unclear where to {base}")
-    return Cue(kind, negated, frozenset({"forward"}))
-
-
-def _ways(tokens: list[str], start: int) -> frozenset[str]:
-    """Return the directions from `start` on; "left" and "right" count only if they are directions."""
-    found: set[str] = set()
-    for at in range(start, len(tokens)):
-        token = tokens[at]
-        if token in words.NEGATION and at > start:
-            break
-        if token not in words.WAYS:
-            continue
-        before = tokens[at - 1] if at else ""
-        after = tokens[at + 1] if at + 1 < len(tokens) else ""
-        if token in ("left", "right"):
-            left_behind = before in _NOT_A_SIDE_AFTER and not (before == "robot" and start > 0)
-            if before and (left_behind or before not in _SIDE_AFTER):
-                continue
-            if before in words.ARTICLES and after and after not in words.ADVERB | words.NOUN_ENDS | {"of"}:
-                continue
-        if token == "back" and before == "the":
-            continue
-        found.add(words.WAYS[token])
-    return frozenset(found)
-
-
-def _noun(tokens: list[str]) -> str:
-    """Return the noun phrase that starts here: "red ball" of "the red ball on the table"."""
-    at = 0
-    while at < len(tokens) and (tokens[at] in words.SKIP_BEFORE_NOUN or tokens[at] in words.SPEED):
-        at += 1
-    taken: list[str] = []
-    for token in tokens[at:]:
-        if token in words.NOUN_ENDS or token in words.SPEED:
-            break
-        if token not in words.ARTICLES:
-            taken.append(token)
-    while taken and taken[-1] in ("left", "right", "side", "of"):
-        taken.pop()
-    phrase = " ".join(taken).replace("stop-", "stop ").replace("bus-", "bus ")
-    return phrase[:64].rstrip()
+        cue = replace(last, ways=ways, step=state.step, negated=state.negated, doubt="")
+        state.found.append(_Found(cue, at, False))

@@ -6,11 +6,10 @@ from edge.parsing.cues import CAREFUL, FAST, SLOW
 from edge.records import ActionType
 
 _VERBS: dict[ActionType, str] = {
-    ActionType.STOP: "stop halt freeze pause wait brake abort cease cancel enough whoa emergency stay"
-    " standby",
+    ActionType.STOP: "stop halt freeze pause wait brake abort cease cancel whoa emergency stay standby",
     ActionType.MOVE: "go move drive proceed advance continue walk roll travel head run step come slide"
     " strafe shift"
-    " crawl cruise return reverse retreat backup",
+    " crawl creep inch cruise hurry rush dash return reverse retreat backup sidestep",
     ActionType.TURN: "turn rotate spin pivot veer steer swing swivel curve turnaround",
     ActionType.GRAB: "grab grasp take pick get fetch bring lift collect catch seize hold grip clutch"
     " retrieve",
@@ -18,13 +17,14 @@ _VERBS: dict[ActionType, str] = {
     ActionType.POINT: "point gesture",
     ActionType.LOOK: "look watch face inspect examine observe find",
     ActionType.NAVIGATE: "navigate approach follow reach chase enter",
-    ActionType.AVOID: "avoid dodge evade bypass circumvent sidestep skirt",
+    ActionType.AVOID: "avoid dodge evade bypass circumvent skirt",
 }
 _GERUNDS = {
     "getting": "get", "putting": "put", "setting": "set", "running": "run", "spinning": "spin",
     "stopping": "stop", "grabbing": "grab", "dropping": "drop", "stepping": "step", "backing": "backup",
     "gripping": "grip", "swivelling": "swivel",
 }  # fmt: skip
+MOTIONS = (ActionType.MOVE, ActionType.TURN)
 BASE: dict[str, ActionType] = {word: kind for kind, words in _VERBS.items() for word in words.split()}
 
 
@@ -46,6 +46,8 @@ DEFAULT_WAYS = {
 }
 # These verbs mean "forward" without a direction.
 PLAIN_MOVE = frozenset("go move drive proceed advance continue walk roll travel run head".split())
+# Without a verb, "forward" is an order only with a speed or a distance; "ahead" may be where something is.
+TRAVEL_WAYS = frozenset("forward forwards onward onwards backward backwards".split())
 
 WAYS = {
     "left": "left", "leftward": "left", "leftwards": "left", "counterclockwise": "left",
@@ -59,7 +61,7 @@ SPEED = {
     "slowly": SLOW, "slow": SLOW, "gently": SLOW, "gradually": SLOW, "leisurely": SLOW,
     "carefully": CAREFUL, "cautiously": CAREFUL, "careful": CAREFUL, "caution": CAREFUL,
     "fast": FAST, "quickly": FAST, "quick": FAST, "rapidly": FAST, "faster": FAST, "swiftly": FAST,
-    "hurry": FAST,
+    "hurry": FAST, "rush": FAST, "dash": FAST, "creep": SLOW, "inch": SLOW, "crawl": SLOW,
 }  # fmt: skip
 NEGATION = frozenset(
     "not never no don't dont doesn't didn't isn't aren't won't can't cant cannot shouldn't mustn't"
@@ -72,8 +74,10 @@ HEDGE = re.compile(
     r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
 )
 REPORTED = re.compile(
-    r"(?:\bsays|(?<!\bi )\bsaid|\bsaying|\b(?:(?:signs|labels|posters|texts) (?:say|read)|reads|written"
-    r"|labell?ed|printed|shows the (?:word|text)|the (?:word|words|text)))\b"
+    r"\bsays\b|(?<!\bi )\b(?:said|told|asked|wrote|yelled|shouted|instructed|ordered|requested)\b"
+    r"|\b(?:saying|tells|asks|writes|yells|shouts|orders|instructs|requests|wants (?:me|us|the robot))\b"
+    r"|\b(?:signs|labels|posters|texts) (?:say|read)\b|\b(?:reads|written|labell?ed|printed)\b"
+    r"|\bshows the (?:word|text)\b|\bthe (?:words?|text)\b"
 )
 DENIAL = re.compile(
     r"\b(?:no|not|never|none|nothing|nowhere|cannot|unable|without|fail(?:ed)? to|neither)\b|n't\b|\bcant\b"
@@ -94,6 +98,8 @@ LEAD = frozenset(
     " help me your my way decision output instruction task only still always simply then well yes no"
     " right left safe"
     " necessary required needed recommended suggested it order move turn yourself by for of in with robot's"
+    ""
+    " choose chose decide decided opt conclude therefore thus hence"
     " directly do at once really also sir all we're more today finally instead said".split()
 )
 ADVERB = frozenset(
