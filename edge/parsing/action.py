@@ -40,7 +40,12 @@ def parse_action(text: str | bytes, family: str = "", base: BaseSpec = DEFAULT_B
     excess = too_long(decoded)
     if excess:
         return action(ActionType.UNKNOWN, 0.0, excess, decoded[:MAX_TEXT_BYTES])
-    if grounding_format(decoded) or ANY_LOCATION.search(decoded):
+    marks = ANY_LOCATION.search(decoded)
+    if not (family or marks) and grounding_format(decoded):
+        return action(
+            ActionType.UNKNOWN, 0.0, "boxes of a family that is not named, in units not known", decoded
+        )
+    if marks or grounding_format(decoded):
         return _grounded(read_locations(decoded, family, "", None, 1.0), decoded, base)
     if looks_like_json(decoded):
         return _from_json(decoded, base)
