@@ -1,6 +1,7 @@
 """`vla-edge parse`: a model's text in, the action that the robot would make of it out."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from edge.records import ParsedAction
 
 MAX_LINE_BYTES = 1 << 16  # 4 KiB of text, each byte of it escaped, fits several times
+DECIMALS = 4  # more digits of a number mean nothing
 
 
 def main(argv: list[str]) -> int:
@@ -25,7 +27,12 @@ def main(argv: list[str]) -> int:
         metavar="FAMILY",
         help="model family whose locations are read, such as paligemma",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object: m/s, rad/s, m, rad and s, with four decimals at most; "
+        "distance, angle and duration only where the text names them",
+    )
     parser.add_argument(
         "--stdin-json",
         action="store_true",
@@ -90,20 +97,34 @@ def _refusal(reason: str) -> dict[str, str | float]:
 
 
 def _fields(action: "ParsedAction") -> dict[str, str | float]:
+    """Return an action for JSON: metres, radians and seconds, to a tenth of a millimetre and the like."""
+    amounts = {"distance": action.distance_m, "angle": action.angle_rad, "duration": action.duration_s}
     return {
         "type": action.type.value,
-        "linear_x": action.linear_x_m_s,
-        "linear_y": action.linear_y_m_s,
-        "angular_z": action.angular_z_rad_s,
+        "linear_x": round(action.linear_x_m_s, DECIMALS),
+        "linear_y": round(action.linear_y_m_s, DECIMALS),
+        "angular_z": round(action.angular_z_rad_s, DECIMALS),
         "target": action.target,
-        "confidence": action.confidence,
+        "confidence": round(action.confidence, DECIMALS),
         "reason": action.reason,
+        **{name: round(value, DECIMALS) for name, value in amounts.items() if value is not None},
     }
 
 
 def _table(action: "ParsedAction") -> str:
-    units = {"linear_x": " m/s", "linear_y": " m/s", "angular_z": " rad/s"}
-    return "\n".join(f"{name:<11}{value}{units.get(name, '')}" for name, value in _fields(action).items())
+    """Return an action for people: to three significant digits, angles in degrees."""
+    units = {
+        "linear_x": " m/s",
+        "linear_y": " m/s",
+        "angular_z": " rad/s",
+        "distance": " m",
+        "duration": " s",
+    }
+    fields = _fields(action)
+    if action.angle_rad is not None:
+        fields["angle"], units["angle"] = math.degrees(action.angle_rad), " degrees"
+    rows = [(name, f"{value:.3g}" if isinstance(value, float) else value) for name, value in fields.items()]
+    return "\n".join(f"{name:<11}{value}{units.get(name, '')}" for name, value in rows)
 
 
 def _print(text: str) -> None:

@@ -40,6 +40,27 @@ def test_table_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "빨간 공" in out
 
 
+def test_amounts_are_named_only_where_the_text_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json", "2미터 앞으로 가"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == [*FIELDS, "distance"]
+    assert answer["distance"] == 2
+    assert main(["--json", "turn left 30 degrees for 2 seconds"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["angle"], answer["duration"]) == (0.5236, 2)
+
+
+def test_numbers_have_no_digits_that_mean_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    box = "<loc0400><loc0151><loc0600><loc0252> cup"
+    assert main(["--json", box]) == 0
+    assert json.loads(capsys.readouterr().out)["angular_z"] == 0.3032
+    assert main([box]) == 0
+    assert "angular_z  0.303 rad/s\n" in capsys.readouterr().out
+    assert main(["turn left 30 degrees"]) == 0
+    out = capsys.readouterr().out
+    assert "angle      30 degrees" in out and "linear_x   0 m/s" in out
+
+
 def test_each_line_gets_one_answer_and_bad_lines_do_not_end_it() -> None:
     lines = [
         json.dumps("turn left").encode(),
