@@ -3,8 +3,6 @@
 import re
 from dataclasses import dataclass
 
-QUOTATION = "quotation"  # with a number, the noun that stands for something quoted
-
 _THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning|analysis|scratchpad)>", re.IGNORECASE)
 _OPEN_THOUGHT = re.compile(r"<(?:think|thinking|thought|reasoning|analysis|scratchpad)>", re.IGNORECASE)
 _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
@@ -59,6 +57,11 @@ class Said:
     cut: str  # what follows data that never end: perhaps data, perhaps not
 
 
+def quotation_noun(at: int) -> str:
+    """Return the noun that stands for a quotation."""
+    return f"quotation{at}x"
+
+
 def without_data(text: str) -> Said:
     """Return what a text itself says."""
     thought = list(_THOUGHT.finditer(text))
@@ -75,7 +78,7 @@ def without_data(text: str) -> Said:
 
     def noun(match: re.Match[str]) -> str:
         quotations.append(next(part for part in match.groups() if part is not None).strip())
-        return f" {QUOTATION}{len(quotations) - 1}"
+        return f" {quotation_noun(len(quotations) - 1)}"
 
     return Said(_QUOTED.sub(noun, text), quotations, rest)
 
