@@ -101,7 +101,7 @@ class Reader:
 
         if self._family == "qwen2.5-vl" and self._image_size is None and grounding_format(text):
             raise UsageError(
-                "boxes of qwen2.5-vl are in pixels of the image that the model saw, and its size is not given",
+                "boxes of qwen2.5-vl are in pixels of the image that the model saw: its size is missing",
                 "add it, for example: --image-size 640x480",
             )
 
@@ -164,10 +164,9 @@ def _table(action: "ParsedAction") -> str:
     fields = _fields(action)
     boxes: list[Fields] = fields.pop("detections")
     rows = [f"{name:<11}{value}{units.get(name, '')}" for name, value in fields.items()]
-    rows += [
-        f"{'box':<11}{box['label']}: x {box['x0']:.3f} to {box['x1']:.3f}, y {box['y0']:.3f} to {box['y1']:.3f}"
-        for box in boxes
-    ]
+    for box in boxes:
+        x, y = (f"{box[axis + '0']:.3f} to {box[axis + '1']:.3f}" for axis in "xy")
+        rows.append(f"{'box':<11}{box['label']}: x {x}, y {y}")
     return "\n".join(rows)
 
 

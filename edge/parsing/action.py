@@ -1,6 +1,5 @@
 """The parser's functions: strict grounding is tried first, then JSON, then free text."""
 
-from dataclasses import replace
 from typing import Any, cast
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec

@@ -1,6 +1,5 @@
 """The options of `vla-edge export`, and which of them go together."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

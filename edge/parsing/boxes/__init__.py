@@ -1,1 +1,1 @@
-"""Boxes in a model's text: the forms that each family writes, and whether a label names what was asked for."""
+"""Boxes in a model's text: the forms of each family, and whether a label names what was asked for."""

@@ -1,4 +1,4 @@
-"""Whether a label names the thing that was asked for. A label that denies, doubts or names another does not."""
+"""Whether a label names what was asked for; one that denies, doubts or names another thing does not."""
 
 import re
 import unicodedata
@@ -10,11 +10,16 @@ from edge.parsing.boxes.things import COLOURS, KOREAN_COLOURS, is_kind_of, known
 _UNSURE = re.compile(
     r"\b(?:no|not|none|never|nothing|without|cannot|cant|unable|missing|absent|unknown|neither|nor"
     r"|may|might|maybe|perhaps|possibl[ey]|potential|probabl[ey]|likely|could|would|should|seems?|appears?"
-    r"|resembl\w+|looks? like|similar|think|guess|believe|assum\w+|suppose\w*|unsure|uncertain|unclear"
+    r"|resembl\w+|like|similar|somewhere|think|guess|believe|assum\w+|suppose\w*|unsure|uncertain|unclear"
     r"|example|format|if|unless|or|either)\b"
     r"|n't\b|\be\.g\.|\w\s*[?？]"
-    r"|없|않|아니|아닌|아닙|아님|못\s?(?:찾|보|봤|하)|안\s?보|아마|것\s?같|같은|듯|수도\s|수\s?있|지도\s?모|모르|모릅"
+    r"|없|않|처럼|비슷|쯤|겁니다|겠습니다|아니|아닌|아닙|아님|못\s?(?:찾|보|봤|하)|안\s?보|아마|것\s?같|같은|듯|수도\s|수\s?있|지도\s?모|모르|모릅"
     r"|추측|추정|혹은|또는|혹시|거나|예시|예를\s?들|만약|라면|다면",
+    re.IGNORECASE,
+)
+# What chat models put behind an answer, which has no bearing on it.
+_POLITE = re.compile(
+    r"(?:please )?(?:let me know|feel free|would you like|do you need|is there anything|i hope)\b[^.!?\n]*[.!?]?",
     re.IGNORECASE,
 )
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
@@ -32,7 +37,7 @@ _AFTER = frozenset(
     " leaning carrying facing containing showing reading riding walking placed located full filled".split()
 )
 _COLOUR = frozenset("color colour colored coloured 색 색상 색깔".split())
-_KOREAN_BEFORE = re.compile(r"(?:의|있는|놓인|든|멘|입은|쓴|탄|보이는|위|옆|앞|뒤|아래|안|속|근처)$")
+_KOREAN_BEFORE = re.compile(r"(?:의|에|있는|놓인|든|멘|입은|쓴|탄|보이는|위|옆|앞|뒤|아래|안|속|근처)$")
 _KOREAN_COUNT = re.compile(r"하나|둘|셋|넷|한|두|세|네|[0-9]*(?:개|명|마리|권|대)?")
 
 
@@ -55,7 +60,7 @@ class _Thing:
 
 def unsure(text: str) -> bool:
     """Return whether a text, English or Korean, denies, doubts, supposes, asks or gives an example."""
-    return _UNSURE.search(text) is not None
+    return _UNSURE.search(_POLITE.sub("", text)) is not None
 
 
 def agreement(label: str, target: str) -> Agreement:
@@ -109,9 +114,15 @@ def _english_parts(words: list[str]) -> tuple[list[str], list[str]]:
     """Return the words of the thing's name, the noun last, and those that tell where it is or what it has."""
     while words and (words[0] in _LEAD or words[0].isdigit()):
         words = words[1:]
-    end = next((i for i, word in enumerate(words) if i and word in _AFTER), len(words))
+    end = next((i for i in range(1, len(words)) if _tells_more(words[i:])), len(words))
     named = [word for word in words[:end] if not word.isdigit()]
     return named, [word for word in words[end:] if word not in _AFTER | _LEAD]
+
+
+def _tells_more(words: list[str]) -> bool:
+    """Return whether these words tell more of a thing that was named before: "on the wall", "mounted on"."""
+    word, after = words[0], words[1] if len(words) > 1 else ""
+    return word in _AFTER or (word.endswith("ed") and after in _AFTER and not known(word))
 
 
 def _korean_parts(words: list[str]) -> tuple[list[str], list[str]]:

@@ -61,7 +61,7 @@ def read_paligemma(text: str, asked: Asked) -> list[RawBox]:
 
 
 def read_florence(text: str, asked: Asked) -> list[RawBox]:
-    """Return the boxes of "label<loc_…>×4…", and those around "label<poly>…<sep>…</poly>" and "text<loc_…>×8"."""
+    """Return the boxes of "label<loc_…>×4…", and those around polygons, "label<poly>…</poly>", and texts."""
     found: list[RawBox] = []
     end = 0
     while match := _FLORENCE.match(text, end):
@@ -124,7 +124,7 @@ def _around(label: str, tokens: str) -> RawBox:
 
 
 def read_kosmos(text: str, asked: Asked) -> list[RawBox]:
-    """Return the boxes of "<phrase>label</phrase><object><patch_index_…>×2…</object>", in a caption or alone."""
+    """Return the boxes of "<phrase>label</phrase><object><patch_index_…>×2</object>" in a caption."""
     matches = list(_KOSMOS.finditer(text))
     rest = _KOSMOS.sub(" ", text)
     if matches:

@@ -72,6 +72,17 @@ _THINGS = (
     "boy 소년",
     "girl 소녀",
     "fire-extinguisher 소화기",
+    "fire-hydrant 소화전",
+    "traffic-light traffic-signal 신호등",
+    "stop-sign 정지표지판",
+    "parking-meter",
+    "teddy-bear 곰인형",
+    "hair-dryer hair-drier 드라이기 헤어드라이어",
+    "wine-glass wineglass 와인잔",
+    "hot-dog 핫도그",
+    "baseball-bat",
+    "tennis-racket 테니스라켓",
+    "remote remote-control 리모컨",
     "charging-station charger charging-dock 충전기 충전소",
 )
 _PLURALS = {

@@ -15,13 +15,17 @@ from edge.parsing.strict import Rejected, check_depth, json_at, number, read_jso
 _PLACE = "\ufffc"  # stands where a box was, in the words around it
 
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-_FENCE = re.compile(r"```(?:json)?")
+_FENCE = re.compile(r"```(?:json|JSON|python|text)?")
 _TOKEN = re.compile(r"<[a-z|/]")
 _BRACKET = re.compile(r"[{\[]")
 _LIST = re.compile(r"\[([^\[\]<>;\n]*)\]")
 _NUMBERS = re.compile(r"\[\s*-?[.0-9][^\[\]<>;\n,]*(?:,[^\[\]<>;\n,]*){2,}\]")
-_TAGS = (("<|object_ref_start|>", "<ref>"), ("<|object_ref_end|>", "</ref>"))
-_TAGS += (("<|box_start|>", "<box>"), ("<|box_end|>", "</box>"))
+_TAGS = (
+    ("<|object_ref_start|>", "<ref>"),
+    ("<|object_ref_end|>", "</ref>"),
+    ("<|box_start|>", "<box>"),
+    ("<|box_end|>", "</box>"),
+)
 _TAGGED = re.compile(r"(?:<ref>([^<>]*)</ref>)?((?:\s*<box>\([^<>()]*\), ?\([^<>()]*\)</box>)+)")
 _PAIRS = re.compile(r"\(([^<>()]*)\), ?\(([^<>()]*)\)")
 _REF = re.compile(r"<ref>([^<>]*)</ref>")
@@ -38,19 +42,29 @@ _BEGINS = re.compile(
 )
 _ENDS = re.compile(
     r"(?:(?:\s+(?:is|are|can be))?(?:\s+(?:located|found|visible|seen|positioned|shown))?"
-    r"(?:\s+(?:in|on|at|near) the [a-z \-]{3,30} of the (?:image|picture|photo|frame),?)?"
+    r"(?:\s+(?:in|on|at|to|near) the (?:(?:far|very|upper|lower|left|right|top|bottom|cent(?:er|re)|middle"
+    r"|foreground|background|front|back|side|corner|part|half|edge)[ -]?){1,3}"
+    r"(?:of the (?:image|picture|photo|frame|scene))?,?)?"
     r"(?:\s*\b(?:at|in|within|inside))?"
     r"(?:\s+(?:the |its )?(?:bounding )?(?:box|coordinates?|location|position|region|area)(?: of)?)?"
-    r"|의\s?(?:위치|좌표|상자|박스)(?:는|은)?|은|는)\s*[:=\-]?\s*$",
+    r"|\s(?:있습니다|있어요|보입니다|보여요)|의\s?(?:위치|좌표|상자|박스)(?:는|은)?|은|는)\s*[:=\-]?\s*$",
     re.IGNORECASE,
 )
 _ONLY_LEADS = re.compile(
-    r"(?:the )?(?:answer|output|result|bbox|bounding box|coordinates?|location|position"
+    r"(?:the )?(?:answer|output|result|bbox|bounding box|location|position"
+    r"|(?:bounding box )?coordinates?(?: of the region(?: (?:that )?this sentence describes)?)?"
     r"|정답|답|결과|위치|좌표|경계 상자|바운딩 박스)(?: is| are|는|은)?\s*[:=\-]?",
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(r"(?:이|가)$")
-_NOTHING_MORE = re.compile(r"[\s.,;:`)\]]*(?:에\s?(?:있습니다|있어요)|입니다|이에요|예요)?[\s.`]*")
+_GOES_ON = re.compile(
+    r"[ .`)\]]*(?:(?:에\s?(?:있습니다|있어요)|입니다|이에요|예요)[\s.`]*)?(?:\Z|[,;\n]|(?:and|그리고|과|와)\b)"
+)
+_INTERJECTION = re.compile(
+    r"(?:(?:sure|yes|ok|okay|certainly|of course|here you go|here it is|(?:i )?found it|got it"
+    r"|네|예|물론입니다|알겠습니다|좋아요|찾았습니다|여기 있습니다)[\s,.!:]*)*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,32 +104,35 @@ def has_numbers(text: str) -> bool:
 def read_lists(text: str, asked: Asked, units: Units) -> list[RawBox]:
     """Return the boxes of "[x0, y0, x1, y1]", "label: […]" and "The label is at […].", several in a text."""
     plain = _FENCE.sub("", text)
-    if "{" in plain or '"' in plain:
-        raise Rejected("not of the form [x0, y0, x1, y1]")
     matches = list(_LIST.finditer(plain))
-    if not matches or unsure(_LIST.sub(" ", plain)):
+    if not matches or "{" in plain or unsure(_LIST.sub(" ", plain)):
         raise Rejected("not of the form [x0, y0, x1, y1]")
     found: list[RawBox] = []
     end = 0
     for match in matches:
         label = _name_before(plain[end : match.start()], asked.target)
-        found.append(_box(label, [number(part.strip()) for part in match[1].split(",")], units))
         end = match.end()
-    if not found[-1].label and not _NOTHING_MORE.fullmatch(plain, end):
-        raise Rejected("words behind a list that has none before it")
+        if not label and not _GOES_ON.match(plain, end):
+            raise Rejected("words behind a list that has none before it")
+        found.append(_box(label, [number(part.strip()) for part in match[1].split(",")], units))
     return found
 
 
 def _name_before(words: str, target: str) -> str:
-    """Return what the words before a list say that it is of; empty if they only lead to it."""
-    sentence = _SENTENCE_END.split(words.strip(" \n"))[-1].strip(" [")
-    if _ONLY_LEADS.fullmatch(sentence):
-        return ""
+    """Return what the words before a box say that it is of; empty if they only lead to it."""
+    *earlier, sentence = _SENTENCE_END.split(words.strip(" \n"))
+    sentence = sentence.strip(" [\n")
     begin = _BEGINS.match(sentence)
     name = _ENDS.sub("", sentence[begin.end() if begin else 0 :], count=1).strip()
+    if _ONLY_LEADS.fullmatch(sentence) or not name:
+        # "There is a chair. It is at […]": what was spoken of before has the box.
+        told = [part.strip() for part in earlier if not _INTERJECTION.fullmatch(part.strip())]
+        if not told or (target and target.casefold() in " ".join(told).casefold()):
+            return ""
+        name = told[-1]
     subject = _SUBJECT.sub("", name)  # "고양이" has the particle's sound without having the particle
     if subject != name and target and agreement(subject, target) is not Agreement.NONE:
-        return clean_label(subject)
+        name = subject
     return clean_label(name)
 
 
@@ -126,17 +143,18 @@ def read_json_boxes(text: str, asked: Asked, units: Units) -> list[RawBox]:
     """
     tagged = _plain_tags(text)
     if "<box>" in tagged or "<ref>" in tagged:
-        return _read_tags(tagged, units)
+        return _read_tags(tagged, asked, units)
     plain = _FENCE.sub("", text)
-    if "{" not in plain and '"' not in plain:
+    if "{" not in plain:
         return read_lists(text, asked, units)
     check_depth(plain)
     found: list[RawBox] = []
     beside: list[str] = []
     at = 0
     for start, end, objects in _json_objects(plain):
-        found += [_json_box(entry, units) for entry in objects]
         beside.append(plain[at:start])
+        label = _name_before(beside[-1].strip(" ,[\n"), asked.target)  # of an object without a label
+        found += [_json_box(entry, label, units) for entry in objects]
         at = end
     if not at:
         read_json(plain)  # raises what is wrong with it
@@ -165,8 +183,12 @@ def _json_objects(text: str) -> Iterator[tuple[int, int, list[dict[str, Any]]]]:
             yield match.start(), end, cast("list[dict[str, Any]]", items)
 
 
-def _json_box(entry: dict[str, Any], units: Units) -> RawBox:
-    box, label = entry.get("bbox_2d"), entry.get("label", "")
+def _json_box(entry: dict[str, Any], name: str, units: Units) -> RawBox:
+    """Return the box of an object; one without a label or another text is of `name`."""
+    texts = [value for value in entry.values() if isinstance(value, str)]
+    if any(unsure(text) for text in texts if text != entry.get("label")):
+        raise Rejected("an object's own words deny or doubt it")
+    box, label = entry.get("bbox_2d"), entry.get("label", texts[0] if texts else name)
     if "point_2d" in entry and box is None:
         raise Rejected("point_2d is a point, not a box")
     if not isinstance(box, list) or not isinstance(label, str):
@@ -184,11 +206,14 @@ def _plain_tags(text: str) -> str:
     return text
 
 
-def _read_tags(text: str, units: Units) -> list[RawBox]:
-    """Return the boxes of tags; the label is in the tag before them."""
+def _read_tags(text: str, asked: Asked, units: Units) -> list[RawBox]:
+    """Return the boxes of tags; the label is in the tag before them, or in the words."""
     found: list[RawBox] = []
+    end = 0
     for match in _TAGGED.finditer(text):
-        label = clean_label(match[1] or "")
+        before = _REF.sub(r"\1", text[end : match.start()])
+        end = match.end()
+        label = clean_label(match[1] or "") or _name_before(before, asked.target)
         for first, second in _PAIRS.findall(match[2]):
             corners = [number(part.strip()) for part in f"{first},{second}".split(",")]
             found.append(_box(label, corners, units))
