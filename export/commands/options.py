@@ -1,12 +1,17 @@
 """The options of `vla-edge export`, and which of them go together."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.commands.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_int
+from edge.commands.arguments import (
+    ArgumentParser,
+    image_size,
+    non_negative_float,
+    non_negative_int,
+    positive_int,
+)
 from edge.errors import UsageError
 from export.gate.drive import find_episodes
 from export.gate.plot import check_plot
@@ -176,7 +181,7 @@ def _parser() -> ArgumentParser:
     )
     p.add_argument(
         "--camera",
-        type=_size,
+        type=image_size,
         default=(480, 640),
         metavar="WxH",
         help="pixels of the images to come, for families that keep their shape (default: 640x480)",
@@ -197,11 +202,3 @@ def _parser() -> ArgumentParser:
     )
     p.add_argument("--json", action="store_true", help="print figures as JSON")
     return p
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Height and width of "640x480"."""
-    width, cross, height = text.partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 640x480")
-    return int(height), int(width)
