@@ -240,36 +240,44 @@ def test_the_policy_sees_with_the_camera_that_it_names(pictures: Path, tmp_path:
     assert f"camera_wrist=file://{pictures}" in (folder / "run.log").read_text()
 
 
+def refused_run(*arguments: str, runs_dir: Path, bundle: Path, **env: str) -> tuple[int, str]:
+    """A run of the turning policy that must end before it has a folder: exit code and stderr."""
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--bundle", str(bundle)]
+    command += ["--goal", "find_object", "--target", "cup", "--runs-dir", str(runs_dir), *arguments]
+    done = subprocess.run(
+        command, cwd=REPO, env={**os.environ, **env}, capture_output=True, text=True, timeout=90
+    )
+    assert done.stderr.startswith("error: ") and "\nhint: " in done.stderr and done.stdout == ""
+    assert not runs_dir.exists()
+    return done.returncode, done.stderr
+
+
 def test_a_camera_that_the_robot_lacks_ends_before_anything_is_armed(
     pictures: Path, tmp_path: Path, tiny_bundle: Path
 ):
-    code, summary, err, folder = turning_run(
-        "--goal", "find_object", "--target", "cup", "--camera", f"file://{pictures}", "--motors", "null://",
+    code, err = refused_run(
+        "--camera", f"file://{pictures}", "--motors", "null://",
         runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="wrist",
     )  # fmt: skip
-    assert code == 2 and "'wrist', the robot has front" in summary["reason"]
-    assert "--camera wrist=URI" in err and "event=armed" not in (folder / "run.log").read_text()
+    assert code == 2 and "'wrist', the robot has front" in err and "--camera wrist=URI" in err
 
 
 @pytest.mark.parametrize(
-    ("camera", "motors", "said", "code"),
+    ("hardware", "said", "code"),
     [
-        ("file:///nowhere.mp4", "null://", "no /nowhere.mp4", 5),
-        ("nothing", "null://", "SCHEME://PLACE", 2),
-        ("file://{pictures}", "mavlink:///dev/nowhere", "no port /dev/nowhere", 5),
-        ("file://{pictures}", "wheels://", "nothing here opens wheels://", 2),
+        (("--camera", "file:///nowhere.mp4", "--motors", "null://"), "no /nowhere.mp4", 5),
+        (("--camera", "nothing", "--motors", "null://"), "SCHEME://PLACE", 2),
+        (("--camera", "file://{pictures}", "--motors", "mavlink:///dev/nowhere"), "no port /dev/nowhere", 5),
+        (("--camera", "file://{pictures}", "--motors", "wheels://"), "nothing here opens wheels://", 2),
+        (("--robot", "sim?nois=8"), "no setting 'nois'", 2),
     ],
 )
-def test_hardware_that_is_not_there_ends_in_a_summary(
-    camera: str, motors: str, said: str, code: int, pictures: Path, tmp_path: Path, tiny_bundle: Path
+def test_hardware_that_is_not_there_leaves_no_folder(
+    hardware: tuple[str, ...], said: str, code: int, pictures: Path, tmp_path: Path, tiny_bundle: Path
 ):
-    camera = camera.replace("{pictures}", str(pictures))
-    got, summary, err, _ = turning_run(
-        "--goal", "find_object", "--target", "cup", "--camera", camera, "--motors", motors,
-        runs_dir=tmp_path / "runs", bundle=tiny_bundle,
-    )  # fmt: skip
-    assert got == code == summary["exit_code"]
-    assert summary["outcome"] == "fault" and said in summary["reason"] and "hint: " in err
+    arguments = [each.replace("{pictures}", str(pictures)) for each in hardware]
+    got, err = refused_run(*arguments, runs_dir=tmp_path / "runs", bundle=tiny_bundle)
+    assert got == code and said in err
 
 
 def test_a_model_that_only_looks_may_take_its_time(pictures: Path, tmp_path: Path, tiny_bundle: Path):
