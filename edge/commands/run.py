@@ -30,6 +30,7 @@ from edge.runs.room import RoomMap
 from edge.runs.summary import Summary
 from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
+from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of
@@ -71,6 +72,7 @@ class Run:
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
         self._tally = Tally(boxes, goal, goal_prompt(bundle.manifest, goal))
         self._live = LiveLine(goal, enabled=not options.json)
+        self._would_do: WouldDo | None = None  # for robots that are a recording
         self._room: RoomMap | None = None
         self._about = ""
         self._truth: dict[str, Any] = {}
@@ -132,7 +134,10 @@ class Run:
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         log.info("processes", extra=fields(**self._pids))
         parts = DriveParts(self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts)
-        drive = Drive(parts, inline=[self._tally, DriveLog()], observers=[self._live])
+        if robot.recorded:
+            self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
+        inline = [self._tally, DriveLog(), *([self._would_do] if self._would_do else [])]
+        drive = Drive(parts, inline, observers=[self._live])
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return drive.run(options.max_seconds)
 
@@ -179,6 +184,7 @@ class Run:
             engine=manifest.target.engine,
             robot=self._about,
             truth=self._truth,
+            would_do=None if self._would_do is None else self._would_do.moments,
             folder=str(folder.path),
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)

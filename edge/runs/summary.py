@@ -1,10 +1,11 @@
 """The summary of a run: summary.json, and the same for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.records import DriveEnd, Goal, Outcome, Refusals, StopCause
+from edge.runs.would_do import Moment, would_do_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Summary:
     robot: str  # for people; may be empty
     truth: Mapping[str, Any]  # what a simulated robot knows about the run; may be empty
     folder: str
+    would_do: Sequence[Moment] | None = None  # on recorded frames, in which nothing moves
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of summary.json. Null where nothing was measured or known."""
@@ -63,6 +65,7 @@ class Summary:
             "engine": self.engine,
             "robot": self.robot,
             "truth": dict(self.truth) or None,
+            **({} if self.would_do is None else {"would_do": [each.to_json() for each in self.would_do]}),
             "folder": self.folder,
         }
 
@@ -74,6 +77,7 @@ class Summary:
             lines.append(f"{end.outcome.value}: {(not self.moves and end.answer) or end.reason}")
         if self.robot:
             lines.append(self.robot)
+        lines += would_do_lines(list(self.would_do or ()))
         lines.append(
             f"{figures.seconds:.1f} s, {figures.distance_m:.2f} m, {figures.decisions} decisions"
             + (f", {figures.detections} of them saw the target" if figures.detections else "")
