@@ -184,7 +184,7 @@ class Run:
             engine=manifest.target.engine,
             robot=self._about,
             truth=self._truth,
-            would_do=None if self._would_do is None else self._would_do.moments,
+            would_do=None if self._would_do is None else self._would_do.stretches,
             folder=str(folder.path),
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)

@@ -25,8 +25,10 @@ def run_arguments() -> ArgumentParser:
         action="append",
         type=_camera,
         metavar="[NAME=]URI",
-        help="address of a camera, instead of a robot: file://PATH (a video; a picture or a folder of pictures, "
-        "each shown until it is answered; either at a rate with file://PATH?rate=HZ), shm://NAME. Repeat it for several cameras, each with its name; the model sees with the only one, or with "
+        help="address of a camera, instead of a robot: file://PATH (a video, or pictures "
+        "that are shown one by one, each until it is answered; file://PATH?rate=HZ: at that rate), "
+        "shm://NAME. Repeat it for several cameras, each with its name; the model sees with the only one, "
+        "or with "
         f"{DEFAULT_CAMERA!r}",
     )
     parser.add_argument(

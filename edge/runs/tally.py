@@ -29,6 +29,7 @@ class Tally:
         self._seconds = 0.0
         self._detections = 0
         self._cut_answers = 0
+        self._chunks = 0
         self._distance_m = 0.0
         self._answered: Thinned[AnsweredFrame] = Thinned(MAX_FRAMES)
         self._path: Thinned[Odometry] = Thinned(MAX_PATH)
@@ -70,7 +71,8 @@ class Tally:
         self._answered.add(AnsweredFrame(image, seconds, self._prompt, answer, found.detections))
 
     def on_chunk(self, chunk: ActionChunk) -> None:
-        """Do nothing: the motor process counts chunks."""
+        """Count it."""
+        self._chunks += 1
 
     def on_status(self, status: MotorStatus) -> None:
         """Add the latency of a new decision, and the distance since the last report."""
@@ -105,6 +107,7 @@ class Tally:
             frame_to_motor_ms=_percentiles(self._frame_to_motor_ms),
             missed_ticks=status.missed_ticks if status else 0,
             ticks=status.ticks if status else 0,
+            chunks=self._chunks,
             refused_chunks=status.refused if status else Refusals(),
         )
 

@@ -9,20 +9,20 @@ from edge.records import ZERO, ActionChunk, DriveEnd, MotorStatus, Observation, 
 from edge.runs.thinned import Thinned
 
 STRETCH_S = 0.5  # shorter motions are averaged
-MAX_MOMENTS = 1000
+MAX_STRETCHES = 1000
 STILL_M_S, STILL_RAD_S = 0.03, 0.05  # slower is standing
 STRAIGHT_RAD_S = 0.1  # who turns more slowly while driving drives straight
 FIRST_LINES, LAST_LINES = 9, 3  # for a terminal
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Stretch:
     """What the policy would have done on one picture, or for a stretch of time."""
 
     from_s: float  # since the drive's start
     to_s: float
     source: str  # the picture's file; empty for a stretch of time
-    state: str  # of the policy, or its answer
+    state: str  # the policy's, or its answer
     velocity: Velocity | None  # the mean; None for goals without motion
 
     @property
@@ -32,8 +32,8 @@ class Moment:
         # A policy that predicts actions has no other state than that it drives.
         return ": ".join(filter(None, ("" if self.state == "drive" else self.state, motion)))
 
-    def follows(self, before: "Moment") -> bool:
-        """Return True if this goes on with what the moment before was."""
+    def follows(self, before: "Stretch") -> bool:
+        """Return True if this goes on with what the stretch before was."""
         same_motion = _directions(self.velocity or ZERO) == _directions(before.velocity or ZERO)
         return self.state == before.state and same_motion and not self.source
 
@@ -52,27 +52,27 @@ class Moment:
 
 
 class WouldDo:
-    """An observer that keeps what the policy does, as moments. Bounded however long it lasts.
+    """An observer that keeps what the policy does, as stretches. Bounded however long it lasts.
 
-    With `by_picture` each answer is a moment; otherwise whatever goes on in the same way is one.
+    With `by_picture` each answer is a stretch; otherwise whatever goes on in the same way is one.
     """
 
     def __init__(self, moves: bool, by_picture: bool) -> None:
         self._moves = moves
         self._by_picture = by_picture
-        self._moments: Thinned[Moment] = Thinned(MAX_MOMENTS)
-        self._newest: Moment | None = None  # it may go on
+        self._stretches: Thinned[Stretch] = Thinned(MAX_STRETCHES)
+        self._newest: Stretch | None = None  # it may go on
         self._start_ns = 0
         self._observation: Observation | None = None
         self._policy = PolicyStatus("")
         self._chunk: ActionChunk | None = None
-        self._stretch: list[Velocity] = []
-        self._stretch_s = 0.0  # its start
+        self._velocities: list[Velocity] = []
+        self._since_s = 0.0  # the start of the stretch of time
 
     @property
-    def moments(self) -> list[Moment]:
-        """The moments so far, in order."""
-        return [*self._moments.all(), *([] if self._newest is None else [self._newest])]
+    def stretches(self) -> list[Stretch]:
+        """The stretches so far, in order."""
+        return [*self._stretches.all(), *([] if self._newest is None else [self._newest])]
 
     def on_start(self, stamp_ns: int) -> None:
         """Count seconds from here."""
@@ -83,17 +83,17 @@ class WouldDo:
         if not self._by_picture:
             self._add_before()
             seconds = self._seconds(observation)
-            if self._stretch and seconds - self._stretch_s >= STRETCH_S:
+            if self._velocities and seconds - self._since_s >= STRETCH_S:
                 self._end_stretch(seconds)
         self._observation, self._policy = observation, policy
 
     def on_inference(self, inference: Inference) -> None:
-        """Begin the moment of a picture."""
+        """Begin the stretch of a picture."""
         if self._by_picture and self._observation is not None:
             seconds = self._seconds(self._observation)
             state = self._about(self._observation, inference)
             velocity = ZERO if self._moves else None
-            self._add(Moment(seconds, seconds, inference.frame.source, state, velocity))
+            self._add(Stretch(seconds, seconds, inference.frame.source, state, velocity))
 
     def on_chunk(self, chunk: ActionChunk) -> None:
         """Take in what is to be done from now on."""
@@ -108,7 +108,7 @@ class WouldDo:
         """Add the rest."""
         if not self._by_picture:
             self._add_before()
-        if self._stretch:
+        if self._velocities:
             self._end_stretch(end.seconds)
 
     def _seconds(self, observation: Observation) -> float:
@@ -116,24 +116,24 @@ class WouldDo:
 
     def _add_before(self) -> None:
         if self._observation is not None:
-            self._stretch.append(_velocity_at(self._chunk, self._observation.frame.stamp_ns))
+            self._velocities.append(_velocity_at(self._chunk, self._observation.frame.stamp_ns))
 
     def _end_stretch(self, end_s: float) -> None:
         state = self._policy.state if self._moves else _quoted(self._policy.answer)
-        self._add(Moment(self._stretch_s, end_s, "", state, _mean(self._stretch) if self._moves else None))
-        self._stretch, self._stretch_s = [], end_s
+        self._add(Stretch(self._since_s, end_s, "", state, _mean(self._velocities) if self._moves else None))
+        self._velocities, self._since_s = [], end_s
 
-    def _add(self, moment: Moment) -> None:
+    def _add(self, stretch: Stretch) -> None:
         before = self._newest
-        if before is not None and moment.follows(before):
-            velocity = moment.velocity
+        if before is not None and stretch.follows(before):
+            velocity = stretch.velocity
             if velocity is not None and before.velocity is not None:
-                share = (moment.to_s - moment.from_s) / max(1e-9, moment.to_s - before.from_s)
+                share = (stretch.to_s - stretch.from_s) / max(1e-9, stretch.to_s - before.from_s)
                 velocity = _mean([before.velocity, velocity], [1 - share, share])
-            moment = replace(moment, from_s=before.from_s, velocity=velocity)
+            stretch = replace(stretch, from_s=before.from_s, velocity=velocity)
         elif before is not None:
-            self._moments.add(before)
-        self._newest = moment
+            self._stretches.add(before)
+        self._newest = stretch
 
     def _about(self, observation: Observation, inference: Inference) -> str:
         """Return what the model's answer about a picture was, as far as people can read it."""
@@ -159,17 +159,17 @@ def motion_words(velocity: Velocity) -> str:
     return f"turn {turn} at {rate}" if turn else "stand"
 
 
-def would_do_lines(moments: list[Moment]) -> list[str]:
-    """Return the moments as lines for people, the middle of a long list left out."""
-    if not moments:
+def would_do_lines(stretches: list[Stretch]) -> list[str]:
+    """Return the stretches as lines for people, the middle of a long list left out."""
+    if not stretches:
         return []
-    names = [each.source or f"{each.from_s:.1f} to {each.to_s:.1f} s" for each in moments]
+    names = [each.source or f"{each.from_s:.1f} to {each.to_s:.1f} s" for each in stretches]
     width = max(map(len, names))
-    lines = [f"  {name:<{width}}  {each.does}" for name, each in zip(names, moments, strict=True)]
+    lines = [f"  {name:<{width}}  {each.does}" for name, each in zip(names, stretches, strict=True)]
     left_out = len(lines) - FIRST_LINES - LAST_LINES
     if left_out > 1:
         lines[FIRST_LINES:-LAST_LINES] = [f"  ... {left_out} more, in summary.json"]
-    spoken = all(each.velocity is None for each in moments)
+    spoken = all(each.velocity is None for each in stretches)
     return ["its answers:" if spoken else "nothing moved; it would have done this:", *lines]
 
 
