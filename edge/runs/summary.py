@@ -7,7 +7,8 @@ from typing import Any
 from edge.records import DriveEnd, Goal, Outcome, Refusals, StopCause
 from edge.runs.would_do import Stretch, would_do_lines
 
-NORMAL_SHARE = 0.1  # of the chunks may be set aside; measured drives that arrive stay under 0.01
+# A higher share of chunks set aside is felt. Measured drives stay under 0.01.
+NORMAL_SHARE = 0.1
 _WHY = {
     "malformed": "malformed",
     "future": "about a frame from the future",
@@ -91,9 +92,10 @@ class Summary:
         if self.robot:
             lines.append(self.robot)
         lines += would_do_lines(list(self.would_do or ()))
-        distance = (
-            f", {figures.distance_m:.2f} m" if self.would_do is None else ""
-        )  # a recording goes nowhere
+        if figures.seconds == 0:
+            return lines  # it never drove
+        # A recording goes nowhere.
+        distance = f", {figures.distance_m:.2f} m" if self.would_do is None else ""
         lines.append(
             f"{figures.seconds:.1f} s{distance}; {_count(figures.decisions, 'answer')} of the model"
             + (f", {figures.detections} with the target" if figures.detections else "")
@@ -120,10 +122,8 @@ def _set_aside_lines(figures: Figures, cause: StopCause) -> list[str]:
         return [line]  # the error tells why the base stopped
     if aside <= NORMAL_SHARE * chunks:
         return [line, "  that is normal: the base drove on by the chunk before"]
-    return [
-        line,
-        "  that is much: the base drove in jerks; close what else uses this machine, or take another bundle",
-    ]
+    hint = "close what else uses this machine, or take another bundle"
+    return [line, f"  that is much, and the base drove in jerks: {hint}"]
 
 
 def _count(number: int, noun: str) -> str:

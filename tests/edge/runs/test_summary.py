@@ -51,6 +51,8 @@ def test_people_read_what_matters():
     ]
     fault = replace(REACHED, end=replace(REACHED.end, outcome=Outcome.FAULT), robot="")
     assert fault.lines()[0].startswith("19.6 s"), "what went wrong is printed as an error"
+    idle = replace(fault, figures=replace(FIGURES, seconds=0.0, decisions=0), robot="a rover")
+    assert idle.lines() == ["a rover"], "a drive that never began has no figures"
     answered = replace(REACHED, end=replace(REACHED.end, answer="a red cup"), moves=False)
     assert answered.lines()[0] == "reached: a red cup"
 
