@@ -217,17 +217,17 @@ def _table(summary: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     p = ArgumentParser("eval", "success rates over simulated episodes, in lockstep")
-    p.add_argument("--suite", default="sim", choices=["sim"])
-    p.add_argument("--goal", default="find_object")
+    p.add_argument("--suite", default="sim", choices=["sim"], help="where to drive: simulated rooms")
+    p.add_argument("--goal", default="find_object", help="what is judged; only %(default)s has a rule")
     p.add_argument("--target", help="default: every kind in turn, half of them with a colour")
-    p.add_argument("--episodes", type=positive_int, default=100)
-    p.add_argument("--seed", type=non_negative_int, default=1000)
-    p.add_argument("--bundle", default="default", help="a name or a folder")
+    p.add_argument("--episodes", type=positive_int, default=100, help="rooms to drive in (%(default)s)")
+    p.add_argument("--seed", type=non_negative_int, default=1000, help="seed of the first room (%(default)s)")
+    p.add_argument("--bundle", default="default", help="a name or a folder (%(default)s)")
     p.add_argument(
         "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
     )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
-    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
+    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
     p.add_argument(
         "--max-seconds",
@@ -238,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--allow-unproved", action="store_true", help="also a bundle that failed its export's gate"
     )
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
     return p
 
 

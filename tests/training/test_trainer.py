@@ -17,7 +17,8 @@ from edge.errors import UsageError
 from tests.training.small_run import ACTIONS, config, curve, settings, write_dataset
 from training.pipeline.stream import move
 from training.policy import load_policy
-from training.train import main, run
+from training.running import run
+from training.train import main
 from training.trainer import Trainer
 
 
