@@ -33,7 +33,7 @@ class Command:
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
-    "eval": Command("benchmarks.success:main", "success rates over many simulated episodes"),
+    "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
     "bench latency": Command("benchmarks.latency:main", "compare bundles by milliseconds a step"),
     "bench precision": Command(
