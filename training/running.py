@@ -1,6 +1,5 @@
 """A training run from its first step to its last: curve, checkpoints, the best of them, Ctrl-C."""
 
-import json
 import resource
 import signal
 import sys
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from edge.commands.output import ProgressLine
 from edge.plugins import load_function
 from training.opening import count_dropped
 from training.processes import any_process
@@ -22,6 +20,7 @@ from training.schedule import learning_rate
 from training.trainer import Trainer
 
 Success = Callable[[Path], float]  # from a checkpoint's folder (see training.policy) to its success rate
+BOARD = "tensorboard"  # folder in `out`
 TIMED_STEPS = 3  # steps that a dry run times, after one that it does not
 
 
@@ -31,31 +30,31 @@ def find_success(target: str) -> Success:
 
 
 class TrainingLog:
-    """Writes the curve as JSON lines and for TensorBoard, and shows a progress bar on a terminal."""
+    """Writes the curve as JSON lines and for TensorBoard, and shows on standard error how far the run is."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._folder, self._steps = trainer.folder, trainer.config.steps
         self._folder.forget_after(trainer.step)
-        self._board = SummaryWriter(str(trainer.config.out / "tensorboard"), purge_step=trainer.step + 1)
-        console = Console(stderr=True)
-        columns = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._bar = Progress(
-            TextColumn("training"), *Progress.get_default_columns()[1:2], *columns,
-            TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("training", total=self._steps, completed=trainer.step, loss="")
+        self._board = SummaryWriter(str(trainer.config.out / BOARD), purge_step=trainer.step + 1)
+        self._progress = ProgressLine()
+        self._figures = ""
+        self.tick(trainer.step)
 
     def __enter__(self) -> "TrainingLog":
-        self._bar.start()
+        self._progress.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    def __exit__(self, *error: Any) -> None:
+        self._progress.__exit__(*error)
         self._board.close()
 
     def tick(self, step: int) -> None:
-        """Move the progress bar."""
-        self._bar.update(self._task, completed=step)
+        """Show the number of steps that are done."""
+        self._progress.show("steps", step, self._steps, self._figures)
+
+    def show(self, what: str) -> None:
+        """Show what goes on between two steps."""
+        self._progress.show(what)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         """Append a row of figures to the curve."""
@@ -63,12 +62,9 @@ class TrainingLog:
         for name, value in figures.items():
             self._board.add_scalar(name, value, step)
         if "loss" in figures:
-            waiting = f"waiting for data {figures['waiting_for_data']:.0%}"
-            self._bar.update(self._task, loss=f"loss {figures['loss']:.4g}  {waiting}")
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Read the curve so far."""
-        return [json.loads(line) for line in self._folder.curve.read_text().splitlines()]
+            self._figures = (
+                f"loss {figures['loss']:.4g}, waiting for data {figures['waiting_for_data']:.0%} of the time"
+            )
 
 
 def run(trainer: Trainer, success: Success | None = None) -> bool:
@@ -127,6 +123,8 @@ def _train(
             now = time.monotonic()
             row["seconds_per_step"] = (now - started) / (step - before)
             row["waiting_for_data"] = (trainer.waited_s - waited_s) / (now - since)  # since the last row
+            if checked and log is not None:
+                log.show("validating")
             row |= trainer.validate() if checked else {}
             if log is not None:
                 log.write(step, row)
@@ -143,16 +141,38 @@ def _train(
 
 def _keep_best(trainer: Trainer, log: TrainingLog, folder: Path, success: Success | None) -> None:
     """Judge the newest checkpoint, `folder`, unless the curve has its success already."""
-    step, rows = trainer.step, log.rows()
+    step, rows = trainer.step, trainer.folder.rows()
     if success is not None and not any(row["step"] == step and "success" in row for row in rows):
+        log.show(f"measuring the success of step {step}")
         log.write(step, {"success": success(folder)})
-        rows = log.rows()
-    name, sign = ("validation", -1) if success is None else ("success", 1)
-    # The first one of equals is kept.
-    best = max((r for r in rows if name in r), key=lambda r: (sign * r[name], -r["step"]), default=None)
+        rows = trainer.folder.rows()
+    best = _best_row(rows, "validation" if success is None else "success")
     if best is None or best["step"] == step:
         trainer.folder.set_best(folder)
     trainer.folder.prune()
+
+
+def _best_row(rows: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """Return the row of the lowest validation or the highest success, the first one of equals; None: none."""
+    sign = -1 if name == "validation" else 1
+    return max((r for r in rows if name in r), key=lambda r: (sign * r[name], -r["step"]), default=None)
+
+
+def outcome(trainer: Trainer) -> dict[str, Any]:
+    """Return what `vla-edge train --json` prints of a run: None for what it does not have."""
+    rows = trainer.folder.rows()
+    judged_by = "validation" if trainer.config.validation.success is None else "success"
+    best = _best_row(rows, judged_by)
+    checkpoints = {name: trainer.folder.checkpoint(name) for name in ("last", "best")}
+    return {
+        "out": str(trainer.config.out),
+        "steps": trainer.step,
+        **{name: None if folder is None else str(folder) for name, folder in checkpoints.items()},
+        "loss": next((row["loss"] for row in reversed(rows) if "loss" in row), None),
+        "judged_by": judged_by,
+        "best_step": None if best is None else best["step"],
+        "best_value": None if best is None else best[judged_by],
+    }
 
 
 def estimate(trainer: Trainer) -> dict[str, float]:

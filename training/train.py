@@ -6,11 +6,16 @@ torchrun --nproc-per-node 2 -m edge.cli train training/configs/tiny.yaml
 What needs torch is imported once the arguments are read: --help answers without it.
 """
 
-import json
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edge.commands.arguments import ArgumentParser
+from edge.commands.output import figure, print_json
+
+if TYPE_CHECKING:
+    from training.trainer import Trainer
 
 _INTERRUPTED = 130  # 128 + SIGINT
 
@@ -43,10 +48,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="estimate memory and time; nothing is written")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     a = parser.parse_args(argv)
+    if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes
+        print("loading torch, the data and the backbone", file=sys.stderr, flush=True)
     from training.config import load_config
     from training.opening import count_dropped
     from training.processes import leave_together
-    from training.running import estimate, find_success, run
+    from training.running import BOARD, estimate, find_success, outcome, run
     from training.trainer import Trainer
 
     config = load_config(a.config)
@@ -60,21 +67,46 @@ def main(argv: list[str] | None = None) -> int:
     if a.dry_run:
         found = estimate(trainer)
     else:
+        if first:
+            _print_start(trainer)
         whole = run(trainer, success)
-        found = {"out": str(config.out), "steps": trainer.step}
-        found |= {n: str(trainer.folder.checkpoint(n)) for n in ("last", "best")}
+        found = outcome(trainer)
     if first:
-        print(
-            json.dumps(found)
-            if a.json
-            else _table(found)
-            if a.dry_run
-            else f"{config.out}: {trainer.step} steps"
-        )
+        if a.json:
+            print_json(found)
+        else:
+            print(_table(found) if a.dry_run else _result(found, BOARD))
         if not whole:
             print(f"to go on: vla-edge train {a.config} --resume", file=sys.stderr)
     leave_together(trainer.accelerator)
     return 0 if whole else _INTERRUPTED
+
+
+def _print_start(trainer: "Trainer") -> None:
+    """Print to stderr what is about to be trained, and where to look at it."""
+    config = trainer.config
+    samples = ", ".join(f"{task.train} samples of {name}" for name, task in trainer.tasks.items())
+    learning = sum(p.numel() for p in trainer.policy.parameters() if p.requires_grad)
+    print(
+        f"training {learning / 1e6:.2f} M parameters on {samples}; a checkpoint every "
+        f"{config.validation.every} steps in {config.out}",
+        file=sys.stderr,
+    )
+
+
+def _result(found: dict[str, Any], board: str) -> str:
+    """Say how a run ended: loss, checkpoints, the curve, and what to do next."""
+    out = Path(found["out"])
+    lines = [f"{out}: {found['steps']} steps, loss {figure(found['loss'], 4)}"]
+    if found["best_step"] is not None:
+        judged = f"{found['judged_by']} {figure(found['best_value'], 4)}"
+        lines.append(f"best     {out / 'best'}, step {found['best_step']}: {judged}")
+    elif found["best"] is not None:
+        lines.append(f"best     {out / 'best'}, the last one: nothing was kept for validation")
+    lines.append(f"curve    tensorboard --logdir {out / board}")
+    if found["best"] is not None:
+        lines.append(f"next     vla-edge export {out / 'best'} --out BUNDLE")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
