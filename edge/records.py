@@ -21,6 +21,7 @@ class Frame:
     stamp_ns: int  # at exposure, or at the first byte
     seq: int  # counts up from 0, gaps are dropped frames
     camera: str = "front"
+    source: str = ""  # the name of the picture's file; empty for videos and live cameras
 
 
 @dataclass(frozen=True, slots=True)
