@@ -54,7 +54,7 @@ class _State:
     dropped: bool = False
     conditional: bool = False
     choice: bool = False
-    later: bool = False
+    later_at: int | None = None  # index of the first segment that speaks of later
 
 
 def read(text: str) -> Reading:
@@ -123,7 +123,7 @@ def _cues(segments: list[_Segment]) -> list[Cue]:
         _enter(state, segment.mark)
         _read_segment(state, segment, at)
     cues = [one.cue for one in _talked_about(state.found, segments)]
-    if state.later and not any(cue.step for cue in cues):
+    if state.later_at is not None and not _begins_before(state.found, state.later_at):
         cues = [replace(cue, doubt=cue.doubt or "speaks of later") for cue in cues]
     doubt = "only under a condition" if state.conditional else "offers a choice" if state.choice else ""
     if doubt:
@@ -131,6 +131,12 @@ def _cues(segments: list[_Segment]) -> list[Cue]:
     cues.sort(key=lambda cue: cue.step)
     # A purpose, as in "to reach the cup", is not an order by itself.
     return cues if any(not cue.purpose and not cue.mention for cue in cues) else _as_mentions(cues)
+
+
+def _begins_before(found: list[_Found], later_at: int) -> bool:
+    """Return whether something is to be done before what is later: "go straight, later turn left"."""
+    times = [one.at < later_at for one in found if not one.cue.mention]
+    return True in times and False in times
 
 
 def _as_mentions(cues: list[Cue]) -> list[Cue]:
@@ -182,9 +188,9 @@ def _enter(state: _State, mark: str) -> None:
 
 
 def _read_segment(state: _State, segment: _Segment, at: int) -> None:
-    if segment.later and not state.dropped:
-        state.step += bool(state.found) and not state.later
-        state.later = True
+    if segment.later and not state.dropped and state.later_at is None:
+        state.step += bool(state.found)
+        state.later_at = at
     if not segment.tokens or state.dropped:
         return
     tokens = segment.tokens

@@ -70,7 +70,8 @@ NEGATION = frozenset(
 )
 HEDGE = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|might|may|unsure|uncertain|unclear|seems?|guess|i think|i believe"
-    r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|know)|no idea|dunno|either)\b"
+    r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|confident|convinced|positive|know)"
+    r"|no idea|dunno|either)\b"
     r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
 )
 REPORTED = re.compile(
