@@ -14,17 +14,21 @@ _ANSWER_TAGS = re.compile(
 )
 _ELEMENT = re.compile(r"<([a-z][\w-]{0,30})\b[^<>]{0,200}>[^<>]*</\1>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][\w-]{0,30}\b[^<>\n]{0,200}>", re.IGNORECASE)
-_LINES = re.compile(r"^[ \t]*(?:>|\|).*$", re.MULTILINE)  # quoted lines and rows of a table
+_LINES = re.compile(
+    r"^[ \t]*(?:(?:>|\|).*|\([^()\n]*\)|\*[^*\n]*\*)$", re.MULTILINE
+)  # quoted lines, rows of a table, and lines that are an aside
 _LINK = re.compile(r"\b[a-z]{2,10}://\S+|\bwww\.\S+", re.IGNORECASE)
 _CALL = re.compile(
     r"\b\w{1,40}(?:\.\w{1,40}){1,4}\s?\([^()\n]{0,200}\)|\b\w{1,40}\((?:[\d'\"-][^()\n]{0,200})?\)|"
-    r"\b\w{1,20}_\w{1,40}\([^()\n]{0,200}\)"
+    r"\b\w{1,20}_\w{1,40}\([^()\n]{0,200}\)|\b\w{1,40}[ \t]*=[ \t]*(?:true|false|none|null)\b",
+    re.IGNORECASE,
 )
 _LABEL = re.compile(
     r"\b(?:label|caption|title|text|name|class|category|object|sign|poster|inscription|tag|question|prompt"
-    r"|user|instruction from the sign|scene|description|history|(?:previous|last|past) (?:action|move|step))"
+    r"|user|instruction from the sign|scene|description|history|before|after|earlier"
+    r"|(?:previous|last|past|earlier) (?:action|move|step|command|instruction|order)(?: (?:was|were))?)"
     r"s?(?:\b|_\w{1,20})[ \t]*[:=][^.;\n]*|"
-    r"(?:라벨|레이블|제목|이름|문구|글자|글씨|표지판|안내문|물체|객체|설명|질문|사용자|이전 행동|지난 행동)"
+    r"(?:라벨|레이블|제목|이름|문구|글자|글씨|표지판|안내문|물체|객체|설명|질문|사용자|기록|(?:이전|지난|직전|마지막)\s?(?:행동|명령|동작|지시|단계))"
     r"[ \t]*[:=][^.;\n]*",
     re.IGNORECASE,
 )

@@ -24,6 +24,7 @@ IDIOMS = tuple(
             "please",
         ),
         (r"right ahead", "ahead"),
+        (r"look(?:ing)? forward to|moving on to|going forward(?= we\b)", "switch"),
         (r"(?:drive|go|move|roll) in reverse", "reverse"),
         (r"(right|left)[ -]hand(?: side| direction)?", "side"),
         (r"(?:at |with |in )?(?:full|top|maximum|max|high|great) (?:speed|throttle|tilt)", "fast"),

@@ -73,6 +73,7 @@ HEDGE = re.compile(
     r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|confident|convinced|positive|know)"
     r"|no idea|dunno|either)\b"
     r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
+    r"|\b(?:in theory|theoretically|hypothetically)\b"
 )
 REPORTED = re.compile(
     r"\bsays\b|(?<!\bi )\b(?:said|told|asked|wrote|yelled|shouted|instructed|ordered|requested)\b"
@@ -101,6 +102,7 @@ LEAD = frozenset(
     " necessary required needed recommended suggested it order move turn yourself by for of in with robot's"
     ""
     " choose chose decide decided opt conclude therefore thus hence"
+    " safest safer optimal wisest smartest ideal wise course option choice thing makes sense"
     " directly do at once really also sir all we're more today finally instead said".split()
 )
 ADVERB = frozenset(

@@ -25,6 +25,8 @@ NOUN_TAIL = re.compile(
     r"(?:이|가|은|는|도|의|에|에서|선|선에|선에서|표지판\w*|신호\w*|버튼\w*|선을|체|물|대|율|중\w*|상태\w*|"
     r"거리\w*|속도\w*)$"
 )
+COPULA = re.compile(r"(?:입니다|이에요|예요|이다|이야|임)$")
+ANSWER = re.compile(r"(?:행동|동작|답|답변|정답|명령|결정|결론|선택|조치)(?:은|는)?$")
 OBJECT_TAIL = re.compile(r"[을를]$")
 
 CONDITION = re.compile(
