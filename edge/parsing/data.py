@@ -17,6 +17,10 @@ _TAG = re.compile(r"</?[a-z][\w-]{0,30}\b[^<>\n]{0,200}>", re.IGNORECASE)
 _LINES = re.compile(
     r"^[ \t]*(?:(?:>|\|).*|\([^()\n]*\)|\*[^*\n]*\*)$", re.MULTILINE
 )  # quoted lines, rows of a table, and lines that are an aside
+_PAIRED = r"[\w ]{1,30}[:=][ \t]*[\w.+-]{1,30}"
+_PAIRS_OF = re.compile(
+    rf"^(?=[^\n]*[:=][ \t]*[-+]?[0-9])[ \t]*{_PAIRED}(?:[ \t]*[,;]?[ \t]*{_PAIRED})+[ \t]*$", re.MULTILINE
+)  # "turn: left, speed: 0.3"
 _LINK = re.compile(r"\b[a-z]{2,10}://\S+|\bwww\.\S+", re.IGNORECASE)
 _CALL = re.compile(
     r"\b\w{1,40}(?:\.\w{1,40}){1,4}\s?\([^()\n]{0,200}\)|\b\w{1,40}\((?:[\d'\"-][^()\n]{0,200})?\)|"
@@ -75,7 +79,7 @@ def without_data(text: str) -> Said:
     text = _ANSWER_TAGS.sub(" ", _FENCE.sub("\n", text))
     for _ in range(4):  # elements in elements
         text = _ELEMENT.sub(" ; ", text)
-    text = _LINES.sub("", _TAG.sub(" ", text))
+    text = _PAIRS_OF.sub("", _LINES.sub("", _TAG.sub(" ", text)))
     text, rest = _without_brackets(_LINK.sub(" ", text))
     text = _LIST.sub("\n", _LABEL.sub(" ", _CALL.sub(" ", text)))
     quotations: list[str] = []

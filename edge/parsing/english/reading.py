@@ -7,12 +7,14 @@ from edge.parsing.amounts import Amounts, Marked, plain_mark
 from edge.parsing.cues import QUESTION, Cue, Reading
 from edge.parsing.english import words
 from edge.parsing.english.idioms import IDIOMS
-from edge.parsing.english.mood import LATER, with_later, would_happen
+from edge.parsing.english.mood import LATER, has_finite, with_later, would_happen
 from edge.parsing.english.verbs import SIDE_AFTER, base_of, is_noun, verb_of, ways_of
 from edge.records import ActionType
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,;:!?()\"\n\u2014]")
 _PLAIN_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+_DASH = re.compile(r"\s(?:-{1,2}|\u2013|->|=>|\u2192)\s")
+_HYPHEN = re.compile(r"(?<=[a-z])-(?=(?:left|right|forwards?|back|backwards?|ahead|straight)\b)")
 _LOCATED = re.compile(r"\b(?:is|are|on|at|'s) (?:on |to )?(?:the |your |my )(left|right)\b")
 _REQUEST = re.compile(r"\b(?:can|could|would|will|why don't) you\b|\bwould you mind\b|\bplease\b")
 _JOIN = frozenset({"and", "or", "nor", "but", "then", "while", "so", "by", "not"})
@@ -65,7 +67,7 @@ def read(text: str) -> Reading:
     question = plain.rstrip().endswith("?") and not _REQUEST.search(plain)
     hedge = words.HEDGE.search(plain)
     denial = words.DENIAL.search(plain)
-    marked = Marked(" ".join(plain.split()))
+    marked = Marked(_HYPHEN.sub(" ", _DASH.sub(" \u2014 ", " ".join(plain.split()))))
     rewritten = _rewritten(with_later(marked.text))
     speeds = [words.SPEED[token] for token in _TOKEN.findall(rewritten) if token in words.SPEED]
     segments = _segments(rewritten, marked)
@@ -101,7 +103,9 @@ def _segments(plain: str, marked: Marked) -> list[_Segment]:
         after = tokens[at + 1] if at + 1 < len(tokens) else ""
         token = "while" if token == "as" and after in ("you", "we", "it", "the", "i", "there") else token
         last_once = token == "once" and after in ("you", "the", "it", "there")
-        purpose = token == "to" and after in words.BASE and (not taken or _has_verb(taken))
+        purpose = (
+            token == "to" and after in words.BASE.keys() | words.PURPOSES and (not taken or _has_verb(taken))
+        )
         if not (last_once or purpose or token in _SPLITS):
             taken.append(token)
             continue
@@ -153,6 +157,7 @@ def _talked_about(found: list[_Found], segments: list[_Segment]) -> list[_Found]
         if one.gerund and (
             any(other.gerund and other.cue.mention for other in later)
             or (not later and any(would_happen(segment.tokens) for segment in rest))
+            or (rest and rest[0].mark in ("and", "or", "nor") and has_finite(rest[0].tokens))
         ):
             why = "talks about an action"
         at = next((i for i, segment in enumerate(rest) if segment.mark == "but"), None)
@@ -214,6 +219,8 @@ def _read_segment(state: _State, segment: _Segment, at: int) -> None:
         state.found.pop()  # "go and grab it", "come to get it"
         mark = ""
     state.bare = tokens[-1] in ("go", "come") and not cue.negated
+    if mark == "by" and not state.found and not cue.negated and cue.type is not ActionType.STOP:
+        cue = replace(cue, mention="says how, not what to do")  # "it can be reached by turning left"
     gerund = any(token in words.GERUND for token in tokens) and not any(
         token in words.BASE for token in tokens
     )

@@ -38,6 +38,11 @@ def _gerunds() -> dict[str, str]:
 
 GERUND = _gerunds()
 THIRD = {word + ("es" if word.endswith(("o", "ch", "ss")) else "s"): word for word in BASE}
+# After "to", these give a reason, as the verbs above do: "go back to give the child some space".
+PURPOSES = frozenset(
+    "give make let see create allow keep gain check clear center centre align prevent ensure help start begin"
+    " explore continue complete show leave free improve increase reduce save protect open close".split()
+)
 DEFAULT_WAYS = {
     "reverse": frozenset({"back"}),
     "retreat": frozenset({"back"}),

@@ -37,13 +37,13 @@ _TABLE = (
         ActionType.STOP,
         "",
         "noun",
-        r"정지|중지|중단|대기|멈춤|일시정지|급정거|정차",
+        r"정지|중지|중단|대기|멈춤|일시정지|급정거|급정지|급제동|정차",
     ),
     (
         ActionType.STOP,
         "",
         "",
-        rf"(?:서{_END_AFTER_A}|서{_END_AFTER_STEM}|섯|세워\w*|세우\w*|섰\w*)$",
+        rf"(?:서{_END_AFTER_A}|서{_END_AFTER_STEM}|섭니다|섭시다|설게요?|섯|세워\w*|세우\w*|섰\w*)$",
     ),
     (
         ActionType.GRAB,
