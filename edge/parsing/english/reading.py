@@ -149,23 +149,23 @@ def _as_mentions(cues: list[Cue]) -> list[Cue]:
 
 def _talked_about(found: list[_Found], segments: list[_Segment]) -> list[_Found]:
     """Withdraw the orders that the rest of the sentence explains away: "I would go, but it is closed"."""
+    if not found:
+        return []
+    last = found[-1].at
+    rest = segments[last + 1 :]
+    # Only a "but" behind the last verb argues against what was said.
+    but = next((at for at, segment in enumerate(rest) if segment.mark == "but"), None)
+    why = "" if but is None else _objection([token for segment in rest[but:] for token in segment.tokens])
+    subject = any(would_happen(segment.tokens) for segment in rest)
     kept: list[_Found] = []
-    for one in found:
-        rest = segments[one.at + 1 :]
-        later = [other for other in found if other.at > one.at]
-        why = ""
-        if one.gerund and (
-            any(other.gerund and other.cue.mention for other in later)
-            or (not later and any(would_happen(segment.tokens) for segment in rest))
-            or (rest and rest[0].mark in ("and", "or", "nor") and has_finite(rest[0].tokens))
-        ):
-            why = "talks about an action"
-        at = next((i for i, segment in enumerate(rest) if segment.mark == "but"), None)
-        if at is not None and not any(other.at > one.at + at for other in later):
-            why = why or _objection([token for segment in rest[at:] for token in segment.tokens])
+    for one in reversed(found):
+        after = segments[one.at + 1] if one.at + 1 < len(segments) else None
+        joined = after is not None and after.mark in ("and", "or", "nor") and has_finite(after.tokens)
+        against = why or ("talks about an action" if one.gerund and (subject or joined) else "")
         order = not one.cue.negated and one.cue.type is not ActionType.STOP
-        kept.append(replace(one, cue=replace(one.cue, mention=why)) if why and order else one)
-    return kept
+        kept.append(replace(one, cue=replace(one.cue, mention=against)) if against and order else one)
+        subject = one.gerund and (subject or bool(kept[-1].cue.mention))
+    return kept[::-1]
 
 
 def _objection(tokens: list[str]) -> str:
