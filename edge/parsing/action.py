@@ -1,10 +1,11 @@
 """The parser's functions: strict grounding is tried first, then JSON, then free text."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.parsing.boxes.approach import approach, stay
-from edge.parsing.freetext import action, parse_free_text
+from edge.parsing.freetext import MIN_CONFIDENCE, action, parse_free_text
 from edge.parsing.locations import ANY_LOCATION, Detections, grounding_format, read_locations
 from edge.parsing.strict import MAX_TEXT_BYTES, Rejected, looks_like_json, read_json, too_long
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
@@ -93,7 +94,12 @@ def _json_action(value: Any, text: str, base: BaseSpec) -> ParsedAction:
         read = parse_free_text(name, base)
         sure = min(read.confidence, confidence)
         velocity = Velocity(read.linear_x_m_s, read.linear_y_m_s, read.angular_z_rad_s)
-        return action(read.type, sure, read.reason, text, velocity, target or read.target, base)
+        named = action(read.type, sure, read.reason, text, velocity, target or read.target, base)
+        if sure < MIN_CONFIDENCE:
+            return named
+        return replace(
+            named, distance_m=read.distance_m, angle_rad=read.angle_rad, duration_s=read.duration_s
+        )
     kind = ActionType(name.lower())
     moving = kind not in (ActionType.STOP, ActionType.UNKNOWN)
     if not moving and any(speeds):

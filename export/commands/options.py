@@ -13,9 +13,7 @@ from edge.commands.arguments import (
     positive_int,
 )
 from edge.errors import UsageError
-from export.gate.drive import find_episodes
-from export.gate.plot import check_plot
-from export.measure.ranges import METHODS, Method
+from export.measure.methods import METHODS, Method
 from export.planner.boards import BOARDS
 from export.precision.options import BUDGETS_DB, PRECISIONS, Precision, PrecisionOptions
 from export.sources.find import ModelKind
@@ -87,8 +85,12 @@ class ExportOptions:
             self._refuse(("method", "budget_db"), "for precisions that are calibrated", "leave them out")
         self.for_precision().validate()
         if self.plot is not None:
+            from export.gate.plot import check_plot  # it needs onnx, which --help does not
+
             check_plot(self.plot)
         if self.episodes:
+            from export.gate.drive import find_episodes  # likewise
+
             find_episodes()
         if self.engine == "torch2trt" and kind is not None:
             self._validate_torch2trt(kind)
