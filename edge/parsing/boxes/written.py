@@ -157,8 +157,8 @@ def read_json_boxes(text: str, asked: Asked, units: Units) -> list[RawBox]:
     at = 0
     for start, end, objects in _json_objects(plain):
         beside.append(plain[at:start])
-        label = _name_before(beside[-1].strip(" ,[\n"), asked.target)  # of an object without a label
-        found += [_json_box(entry, label, units) for entry in objects]
+        name = _name_before(beside[-1].strip(" ,[\n"), asked.target)
+        found += [_json_box(entry, name, units) for entry in objects]
         at = end
     if not at:
         read_json(plain)  # raises what is wrong with it
