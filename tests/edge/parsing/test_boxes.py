@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from edge.goals.words import COLOURS, KINDS, KOREAN
 from edge.parsing import parse_action, parse_detections
 from edge.parsing.boxes.labels import Agreement, agreement
 from edge.records import Box, ParsedAction
@@ -52,6 +53,13 @@ def test_only_a_box_of_the_target_moves_a_robot() -> None:
         if moves(action) != right:
             wrong.append(row)
     assert wrong == []
+
+
+def test_the_words_of_goals_are_known_in_both_languages() -> None:
+    pairs = [(KOREAN[colour], KOREAN[kind], colour, kind) for colour in COLOURS for kind in KINDS]
+    wrong = [p for p in pairs if agreement(f"{p[0]} {p[1]}", f"{p[2]} {p[3]}") is not Agreement.FULL]
+    mixed = [p for p in pairs for kind in KINDS if kind != p[3] and agreement(f"{p[0]} {kind}", p[1])]
+    assert (wrong, mixed) == ([], [])
 
 
 def test_labels_name_the_target_or_another_thing() -> None:
