@@ -32,7 +32,7 @@ from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
 from edge.runtime.cameras import DEFAULT_CAMERA, CameraSet, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
-from edge.runtime.ending import ending_of
+from edge.runtime.ending import ending_of, judged
 from edge.runtime.loop import ThreadWorker
 from edge.runtime.robot import PlainRobot, Robot, RobotOptions, find_robot
 from edge.runtime.signals import Interrupts
@@ -164,6 +164,7 @@ class Run:
                 log.exception("bug")
                 raise
             finally:
+                end = judged(end, self._goal, self._truth)
                 self._write(end)
                 self._live.clear()  # last, because a terminal that takes nothing would hold up the summary
         return end
@@ -238,7 +239,9 @@ class Run:
         if tally.answered:
             self.folder.strip_png(tally.answered)
         if tally.path:
-            title = f"{self._goal.kind} {self._goal.target}: {end.outcome.value}"
+            false = end.outcome is Outcome.FALSE_ARRIVAL
+            how = end.reason.partition(" (")[0] if false else end.outcome.value  # limits don't fit
+            title = f"{self._goal.kind} {self._goal.target}: {how}"
             self.folder.path_png(tally.path, self._room, title)
 
 
