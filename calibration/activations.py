@@ -40,9 +40,9 @@ def main(argv: list[str]) -> int:
     p.add_argument(
         "--bundle", default="default", help="bundle whose family and vocabulary are used (%(default)s)"
     )
-    p.add_argument("--seed", type=non_negative_int, default=0)
+    p.add_argument("--seed", type=non_negative_int, default=0, help="seed of the choice (%(default)s)")
     p.add_argument("--out", type=Path, required=True, help="folder of the set; must not be there yet")
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
     if (a.source is None) == (a.robot is None):
         raise UsageError("give either --from FOLDER or --robot sim")

@@ -10,8 +10,19 @@
     ├── HardwareMissing      5  a camera, port, robot or renderer is not there
     └── BundleRefused        6  a bundle is missing, damaged or not made for this machine
 
-Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug.
+Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug, 130 an end by Ctrl-C.
 """
+
+_TORCH_EXTRAS = ("export", "train")
+_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def install_hint(extra: str = "") -> str:
+    """Return the command that installs vla-edge with an extra of setup.py; PyPI does not have it yet."""
+    command = f"in the folder of vla-edge's source: pip install '.{f'[{extra}]' if extra else ''}'"
+    if extra not in _TORCH_EXTRAS:
+        return command
+    return f"{command} --extra-index-url {_CPU_INDEX} (without that index: 6.4 GB, most of it CUDA)"
 
 
 class EdgeError(Exception):

@@ -54,6 +54,15 @@ class Camera(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class AwaitsAnswers(Protocol):
+    """A camera that shows each of its images until the policy has answered about it."""
+
+    def answered(self) -> None:
+        """Show the next image from now on."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """What an actuator reports about itself; None for what it does not measure."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UsageError, install_hint
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -90,7 +90,7 @@ class PluginGroup:
             if package in ("", "edge"):
                 raise
             needs = f"needs the Python package {package!r}, which is not installed"
-            raise UsageError(f"{self.noun} {name}{self.separator} {needs}", "pip install vla-edge") from error
+            raise UsageError(f"{self.noun} {name}{self.separator} {needs}", install_hint()) from error
 
     def _entries(self) -> list["EntryPoint"]:
         from importlib.metadata import entry_points  # takes longer than all other imports here

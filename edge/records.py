@@ -21,6 +21,7 @@ class Frame:
     stamp_ns: int  # at exposure, or at the first byte
     seq: int  # counts up from 0, gaps are dropped frames
     camera: str = "front"
+    source: str = ""  # the name of the picture's file; empty for videos and live cameras
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,3 +280,6 @@ class ParsedAction:
     reason: str  # why this reading, in plain words
     text: str  # the text that was read
     detections: tuple[Detection, ...] = field(default=())
+    distance_m: float | None = None  # how far, by how much and for how long; None if the text does not say
+    angle_rad: float | None = None  # its size; the sign of angular_z_rad_s tells the side
+    duration_s: float | None = None

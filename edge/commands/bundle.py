@@ -149,7 +149,7 @@ def keygen(argv: list[str]) -> int:
     parser = ArgumentParser(
         "bundle keygen", "make an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give"
     )
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="path and name of both files, without their endings")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.signing import make_keys
@@ -205,7 +205,7 @@ def pack(argv: list[str]) -> int:
     """Pack a bundle into one file."""
     parser = ArgumentParser("bundle pack", "verify a bundle and pack it with its signature, not compressed")
     parser.add_argument("bundle", help="a bundle's folder or name")
-    parser.add_argument("out", type=Path, metavar="OUT.zip")
+    parser.add_argument("out", type=Path, metavar="OUT.zip", help="file to write")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.archive import pack_bundle
@@ -218,8 +218,8 @@ def pack(argv: list[str]) -> int:
 def unpack(argv: list[str]) -> int:
     """Unpack one file into a bundle."""
     parser = ArgumentParser("bundle unpack", "verify a packed bundle and unpack it, whole or not at all")
-    parser.add_argument("file", type=Path, metavar="FILE.zip")
-    parser.add_argument("out", type=Path, metavar="FOLDER")
+    parser.add_argument("file", type=Path, metavar="FILE.zip", help="what `bundle pack` wrote")
+    parser.add_argument("out", type=Path, metavar="FOLDER", help="folder of the bundle")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.archive import unpack_bundle

@@ -5,10 +5,12 @@ import unicodedata
 from dataclasses import replace
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
-from edge.parsing import english as read_en
-from edge.parsing import korean as read_ko
-from edge.parsing.cues import APPROACH_SHARE, SPEED_SHARE, TURN_SHARE, Cue, Reading
-from edge.parsing.korean_words import POLITE_DO
+from edge.parsing.amounts import NO_AMOUNTS
+from edge.parsing.cues import APPROACH_SHARE, QUESTION, SPEED_SHARE, TURN_SHARE, Cue, Reading
+from edge.parsing.data import QUOTATION, without_data
+from edge.parsing.english import reading as read_en
+from edge.parsing.korean import reading as read_ko
+from edge.parsing.korean.words import POLITE_DO
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 MIN_CONFIDENCE = 0.3
@@ -19,12 +21,21 @@ _HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 _HANGUL_RUN = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]+")
 _LATIN = re.compile(r"[A-Za-z]")
 _SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)")
+_ANSWER = re.compile(
+    r"^\W*(?:(?:my|the|so|thus|final|best|next|correct|chosen|robot)\s+)*"
+    r"(?:answer|action|decision|command|output|conclusion|result)\W{0,3}(?:is\s*)?[:=]|"
+    r"^\W*(?:최종|로봇|다음)?\s*(?:답|답변|정답|행동|동작|결정|결론|명령|출력)\W{0,3}[:=]",
+    re.IGNORECASE,
+)
+_OBJECTION = re.compile(
+    r"^\W*(?:but|however|unfortunately|though)\b|^\W*(?:하지만|그러나|그런데|그렇지만)", re.IGNORECASE
+)
 
 
 def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
     """Return the action that a text in English or Korean asks a base for."""
-    composed = unicodedata.normalize("NFC", text)
-    readings = [_read(part) for part in _SENTENCE.split(composed) if part.strip()]
+    said = without_data(unicodedata.normalize("NFC", text))
+    readings = _stops(_readings(said.cut)) + _answer(_readings(said.text))
     sides = frozenset[str]().union(*(reading.sides for reading in readings))
     whole = Reading(
         cues=tuple(
@@ -36,7 +47,43 @@ def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
         denial=next((reading.denial for reading in readings if reading.denial), ""),
         blocked=any(reading.blocked for reading in readings),
     )
-    return _judge(whole, text, base)
+    found = _judge(whole, text, base)
+    quoted = next((i for i in range(len(said.quotations)) if f"{QUOTATION}{i}" in found.target), None)
+    if quoted is None:
+        return found
+    target = found.target.replace(f"{QUOTATION}{quoted}", said.quotations[quoted])
+    return replace(found, target=target[:64].rstrip())
+
+
+def _readings(text: str) -> list[tuple[str, Reading]]:
+    """Return each sentence with its reading."""
+    return [(part, _read(part)) for part in _SENTENCE.split(text) if part.strip()]
+
+
+def _stops(readings: list[tuple[str, Reading]]) -> list[Reading]:
+    """Return only the orders to stop."""
+    stops = [
+        [cue for cue in reading.cues if cue.type is ActionType.STOP and not cue.negated]
+        for _, reading in readings
+        if reading.doubt != QUESTION
+    ]
+    return [Reading(cues=tuple(cues)) for cues in stops if cues]
+
+
+def _answer(readings: list[tuple[str, Reading]]) -> list[Reading]:
+    """Return the readings that count: those after the last "Answer:", if there is one, and orders to stop."""
+    last = max((at for at, (part, _) in enumerate(readings) if _ANSWER.search(part)), default=0)
+    kept = [reading for _, reading in readings[last:]]
+    for at, (part, reading) in enumerate(readings[last:]):
+        if at and _OBJECTION.match(part) and not reading.cues:
+            kept[:at] = [_without_motion(earlier) for earlier in kept[:at]]
+    return _stops(readings[:last]) + kept
+
+
+def _without_motion(reading: Reading) -> Reading:
+    """Return the reading of a sentence that the next one objects to: "I would go. But it is closed."."""
+    cues = tuple(cue for cue in reading.cues if cue.negated or cue.type is ActionType.STOP)
+    return replace(reading, cues=cues, denial=reading.denial or "says what speaks against it")
 
 
 def _located(cue: Cue, sides: frozenset[str]) -> Cue:
@@ -86,8 +133,9 @@ def _clamp(value: float, limit: float) -> float:
 def _judge(reading: Reading, text: str, base: BaseSpec) -> ParsedAction:
     orders = [cue for cue in reading.cues if not cue.negated]
     if any(cue.type is ActionType.STOP for cue in orders):
-        doubt = reading.doubt
-        return action(ActionType.STOP, 0.2 if doubt else 0.95, doubt or "says to stop", text)
+        # "I think you should stop" is unsure, and to stop is right then too; a question asks for nothing.
+        asked = reading.doubt == QUESTION
+        return action(ActionType.STOP, 0.2 if asked else 0.95, QUESTION if asked else "says to stop", text)
     if not orders:
         return _no_order(reading, text)
     main = [cue for cue in orders if not cue.purpose] or orders
@@ -105,7 +153,13 @@ def _judge(reading: Reading, text: str, base: BaseSpec) -> ParsedAction:
         return action(ActionType.STOP, 0.2, "says to go forward and that the way is not free", text)
     more = " (first of several steps)" if main[-1].step > first.step else ""
     reason = f"says to {first.type.value}{more}"
-    return action(first.type, _confidence(first, target), reason, text, velocity, target, base)
+    found = action(first.type, _confidence(first, target), reason, text, velocity, target, base)
+    if found.confidence < MIN_CONFIDENCE:
+        return found
+    amounts = first.amounts
+    return replace(
+        found, distance_m=amounts.distance_m, angle_rad=amounts.angle_rad, duration_s=amounts.duration_s
+    )
 
 
 def _no_order(reading: Reading, text: str) -> ParsedAction:
@@ -126,8 +180,9 @@ def _together(main: list[Cue]) -> list[Cue]:
     step = main[0].step
     taken: list[Cue] = []
     for cue in main:
-        if cue.step != step or cue.type not in _STEERED:
-            break
+        apart = bool(taken) and (cue.amounts != NO_AMOUNTS or taken[0].amounts != NO_AMOUNTS)
+        if cue.step != step or cue.type not in _STEERED or apart:
+            break  # "2 meters forward and turn 30 degrees": one after the other
         taken.append(cue)
     return taken
 

@@ -81,10 +81,15 @@ class RobotOptions:
     """What a robot may use to open itself."""
 
     goal: Goal
-    folder: Path  # the run's folder, for the robot's logs
+    make_folder: Callable[[], Path]
     seed: int = 1  # seed of a simulated room
     absent: bool = False  # simulate a room without the target
     settings: Mapping[str, str] = field(default_factory=dict[str, str])  # the key=value pairs behind its name
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, for the robot's logs. Made when it is first used: check the settings before."""
+        return self.make_folder()
 
 
 @dataclass(frozen=True)

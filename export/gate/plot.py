@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from edge.errors import UsageError
+from edge.errors import UsageError, install_hint
 from export.gate.records import ActionAnswers, BoxAnswers, Parity
 
 _GOOD, _BAD, _LIMIT = "#4477aa", "#cc3311", "#222222"
@@ -20,9 +20,7 @@ def check_plot(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UsageError(
-            "--plot needs matplotlib, which is not installed", "pip install 'vla-edge[export]'"
-        ) from error
+        raise UsageError("--plot needs matplotlib, which is not installed", install_hint("export")) from error
 
 
 def plot_parity(path: Path, parity: Parity) -> None:

@@ -8,7 +8,7 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
@@ -17,9 +17,8 @@ from edge.errors import UsageError
 from edge.files import write_whole
 from export.graphs.graph import COMPUTE, Graph
 from export.measure.feeds import Feed
+from export.measure.methods import Method
 
-Method = Literal["minmax", "percentile", "entropy"]
-METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")
 Ranges = dict[str, tuple[float, float]]  # lowest and highest value by tensor
 PERCENTILE = 99.99
 _BATCH = 8  # feeds whose tensors are held in memory at once

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge.errors import BundleRefused, EngineFault, HardwareMissing, MotorFault, SafetyStop, StaleFrame
-from edge.interfaces import PolicyEnding, PolicyStatus
-from edge.records import DriveEnd, Goal, Outcome, StopCause
-from edge.runtime.ending import DriveStop, ending_at_limit, ending_by_policy, ending_of, judged
+from edge.interfaces import Inference, PolicyEnding, PolicyStatus
+from edge.records import ActionChunk, Box, Detection, DriveEnd, Frame, Goal, Outcome, StopCause
+from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_policy, ending_of, judged
 
 FIND, FOLLOW = Goal("find_object", "book"), Goal("follow_object", "book")
 ARRIVED = DriveEnd(Outcome.REACHED, "arrived: book", 0)
@@ -16,6 +17,12 @@ TRUTH: dict[str, Any] = {
     "arrived": False, "kept": False, "nearest": "red book", "distance_m": 1.138, "heading_error_deg": 4.0,
     "arrived_m": 0.7, "arrived_deg": 20, "faces": "an orange box",
 }  # fmt: skip
+
+FRAME = Frame(np.zeros((2, 2, 3), np.uint8), 0, 0)
+CHUNK = ActionChunk(np.zeros((1, 3), np.float32), 0.1, 0, 1, 1.0, 0)
+WORDS = Inference(FRAME, "none", 1.0, {})
+ACTIONS = Inference(FRAME, "0.10 m/s ahead", 1.0, {}, CHUNK)
+SEEN = PolicyStatus("approach", detection=Detection(Box(0, 0, 1, 1), "cup", 0.9))
 
 
 @pytest.mark.parametrize(
@@ -102,3 +109,32 @@ def test_who_followed_something_else_has_not_followed():
 )
 def test_the_truth_changes_no_end_that_claims_nothing_false(end: DriveEnd, goal: Goal, truth: dict[str, Any]):
     assert judged(end, goal, truth) is end
+
+
+def played(kind: str, policy: PolicyStatus, inference: Inference | None) -> DriveEnd:
+    recording = Played(Goal(kind, "cup"))
+    recording.update(policy, inference)
+    recording.update(PolicyStatus("search", answer=policy.answer), None)
+    return recording.end(Outcome.STOPPED, "it is over", StopCause.END_OF_FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy", "inference", "exit_code", "said"),
+    [
+        ("find_object", SEEN, WORDS, 0, "it is over; the target was seen"),
+        ("find_object", PolicyStatus("search"), WORDS, 3, "it is over; the target was not seen"),
+        ("follow_object", PolicyStatus("search"), WORDS, 3, "it is over; the target was not seen"),
+        ("find_object", PolicyStatus("drive"), ACTIONS, 0, "it is over"),
+        ("find_object", PolicyStatus("arrived", True), ACTIONS, 0, "the policy claimed to have arrived"),
+        ("find_object", PolicyStatus("drive"), None, 3, "the model had not answered yet"),
+        ("instruct", PolicyStatus("drive"), WORDS, 0, "it is over"),
+        ("describe_scene", PolicyStatus("said", True, "a cup"), WORDS, 0, "it is over"),
+        ("describe_scene", PolicyStatus("look"), None, 3, "the model had not answered yet"),
+    ],
+)
+def test_a_recording_misses_its_goal_only_if_the_target_was_not_seen_or_nothing_was_answered(
+    kind: str, policy: PolicyStatus, inference: Inference | None, exit_code: int, said: str
+):
+    end = played(kind, policy, inference)
+    assert (end.outcome, end.exit_code, end.cause) == (Outcome.STOPPED, exit_code, StopCause.END_OF_FRAMES)
+    assert end.reason.endswith(said) and end.answer == policy.answer

@@ -103,7 +103,7 @@ def running(runs_dir: Path, bundle: Path, *arguments: str, mode: str = "") -> It
 
 @pytest.fixture
 def robot(tmp_path: Path) -> Iterator[SimRobot]:
-    opened = open_robot(RobotOptions(CUP, tmp_path))
+    opened = open_robot(RobotOptions(CUP, lambda: tmp_path))
     yield opened
     opened.close()
     assert not any(alive(pid) for pid in opened.pids.values())
@@ -146,14 +146,14 @@ def test_robot_is_found_by_name_and_knows_where_its_camera_sits(robot: SimRobot)
 @pytest.mark.parametrize("settings", [{"speed": "1"}, {"width": "wide"}, {"width": "1"}, {"noise": "nan"}])
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, str], tmp_path: Path):
     with pytest.raises(UsageError, match="the simulated robot"):
-        open_robot(RobotOptions(CUP, tmp_path, settings=settings))
+        open_robot(RobotOptions(CUP, lambda: tmp_path, settings=settings))
     with pytest.raises(UsageError, match="not key=value"):
         find_robot("sim?noise")
 
 
 def test_camera_can_be_set(tmp_path: Path):
     settings = {"width": "160", "height": "120", "rate_hz": "15", "fov_rad": "0.8", "latency_ms": "60"}
-    robot = open_robot(RobotOptions(CUP, tmp_path, settings=settings))
+    robot = open_robot(RobotOptions(CUP, lambda: tmp_path, settings=settings))
     camera = open_camera(robot.camera_uris["front"], MonotonicClock())
     assert isinstance(camera, ShmCamera)
     time.sleep(0.3)
@@ -173,7 +173,7 @@ def test_process_that_died_is_noticed(robot: SimRobot):
 
 
 def test_truth_is_told_when_asked_and_the_end_is_quick(tmp_path: Path):
-    robot = open_robot(RobotOptions(CUP, tmp_path, seed=2))
+    robot = open_robot(RobotOptions(CUP, lambda: tmp_path, seed=2))
     truth = robot.finish()
     assert truth["nearest"] == "red cup" and truth["bumps"] == 0 and truth["path_m"] < 0.01
     assert truth["arrived"] is False and truth["distance_m"] > 0
@@ -187,7 +187,7 @@ def test_without_a_renderer_it_says_what_to_install(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("MUJOCO_GL", "egl")
     monkeypatch.setenv("__EGL_VENDOR_LIBRARY_FILENAMES", "/nowhere.json")
     with pytest.raises(HardwareMissing, match="no off-screen renderer") as caught:
-        open_robot(RobotOptions(CUP, tmp_path))
+        open_robot(RobotOptions(CUP, lambda: tmp_path))
     assert "apt-get install" in caught.value.hint
 
 

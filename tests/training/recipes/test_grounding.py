@@ -9,9 +9,11 @@ import torch
 
 from edge.errors import UsageError
 from training.recipes.batches import QuestionEncoder
-from training.recipes.grounding import Grounder, GrounderRecipe, GrounderTrainer, augment, main
+from training.recipes.grounding import Grounder, GrounderTrainer, augment
+from training.recipes.grounding_command import main
 from training.recipes.grounding_loss import DenseHead, answer_loss, presence_loss
 from training.recipes.questions import GroundingQuestion
+from training.recipes.recipe import GrounderRecipe
 from vla.backbones.paligemma import TinyConfig
 from vla.backbones.tokenizer import build_tokenizer
 
