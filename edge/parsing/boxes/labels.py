@@ -62,7 +62,7 @@ class _Thing:
 
 def unsure(text: str) -> bool:
     """Return whether a text, English or Korean, denies, doubts, supposes, asks or gives an example."""
-    return _UNSURE.search(_POLITE.sub("", text)) is not None
+    return _UNSURE.search(_POLITE.sub("", text.replace("_", " "))) is not None
 
 
 def agreement(label: str, target: str) -> Agreement:
@@ -83,8 +83,8 @@ def agreement(label: str, target: str) -> Agreement:
 
 
 def _plain(text: str) -> str:
-    composed = unicodedata.normalize("NFC", text).casefold().replace("_", " ").replace("-", " ")
-    return " ".join(composed.split()).strip(" .,:;!\"'`*#")
+    composed = unicodedata.normalize("NFC", text).casefold()
+    return " ".join(re.sub(r"[_-]", " ", composed).split()).strip(" .,:;!\"'`*#")
 
 
 def _thing_of(text: str) -> _Thing | None:

@@ -87,7 +87,7 @@ def without_thoughts(text: str) -> str:
 
 def words_beside(text: str) -> str:
     """Return the sentences of a text without those that have a box in them, or a part of one."""
-    plain = _FENCE.sub("\n", without_thoughts(text))
+    plain = without_thoughts(text)
     if _TOKEN.search(plain):  # answers in location tokens and tags are captions, not orders
         return ""
     try:
