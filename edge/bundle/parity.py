@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.errors import BundleRefused
+from edge.errors import BundleRefused, reason_of
 
 Row = tuple[str, str, str]  # what, measured, limit
 
@@ -25,7 +25,7 @@ def print_parity(content: bytes, console: Console | None = None) -> None:
         failures = [str(failure) for failure in parity["failures"]]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise BundleRefused(
-            f"parity.json does not hold what an export writes: {type(error).__name__} {error}",
+            f"parity.json does not hold what an export writes: {type(error).__name__} {reason_of(error)}",
             "export the bundle again",
         ) from error
     for table in tables:
