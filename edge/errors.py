@@ -8,7 +8,7 @@
     │   ├── MotorFault       4  the motor process or the actuator failed
     │   └── EngineFault      4  an engine failed
     ├── HardwareMissing      5  a camera, port, robot or renderer is not there
-    └── BundleRefused        6  a bundle is missing, damaged or not made for this
+    └── BundleRefused        6  a bundle is missing, damaged or not made for this machine
 
 Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug, 130 an end by Ctrl-C.
 """
@@ -67,7 +67,7 @@ class HardwareMissing(EdgeError):
 
 
 class BundleRefused(EdgeError):
-    """A bundle is missing, cut short, altered, or not made for this machine or goal."""
+    """A bundle is missing, cut short, altered, or not made for this machine."""
 
     exit_code = 6
 

@@ -33,7 +33,7 @@ from edge.runs.terminal import LiveLine
 from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
-from edge.runtime.ending import ending_of
+from edge.runtime.ending import ending_of, judged
 from edge.runtime.loop import ThreadWorker
 from edge.runtime.robot import PlainRobot, Robot, RobotOptions, find_robot
 from edge.runtime.signals import Interrupts
@@ -102,6 +102,7 @@ class Run:
                 log.exception("bug")
                 raise
             finally:
+                end = judged(end, self._goal, self._truth)
                 if self.folder is not None:
                     self._write(end, self.folder)
                 self._live.clear()  # last, because a terminal that takes nothing would hold up the summary
@@ -193,7 +194,9 @@ class Run:
         if tally.answered:
             folder.strip_png(tally.answered)
         if tally.path:
-            title = f"{self._goal.kind} {self._goal.target}: {end.outcome.value}"
+            false = end.outcome is Outcome.FALSE_ARRIVAL
+            how = end.reason.partition(" (")[0] if false else end.outcome.value  # limits don't fit
+            title = f"{self._goal.kind} {self._goal.target}: {how}"
             folder.path_png(tally.path, self._room, title)
 
 

@@ -12,7 +12,7 @@ import sim.realtime.robot
 from benchmarks.success import EpisodeSettings, Trial, summarize
 from benchmarks.success_command import failures, main, table
 from edge import cli
-from edge.commands.run import _arguments
+from edge.commands.run_arguments import run_arguments
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.runtime.robot import find_robot
@@ -82,7 +82,7 @@ def test_the_run_that_is_named_has_the_room_of_the_episode(
     monkeypatch.setattr(sim.realtime.robot, "make_scene", note)
     assert cli.main([*command[1:], "--runs-dir", str(tmp_path)]) == 2
     assert len(rooms) == 2 and rooms[0] == rooms[1]
-    options = _arguments().parse_args(command[2:])
+    options = run_arguments().parse_args(command[2:])
     assert base_of(find_robot(options.robot or "sim")[1]) == given.base
     assert (options.bundle, options.max_seconds) == (given.bundle, given.max_s)
 
