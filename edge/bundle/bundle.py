@@ -27,7 +27,7 @@ from edge.bundle.files import (
 )
 from edge.bundle.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.bundle.weights import ROLE, Weights
-from edge.errors import BundleRefused, UsageError
+from edge.errors import BundleRefused, UsageError, reason_of
 from edge.files import whole_file
 from edge.plugins import BUNDLES
 
@@ -240,7 +240,7 @@ def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
     try:
         document: object = json.loads(raw)
     except ValueError as error:
-        raise BundleRefused(f"{where} is not JSON: {error}", REEXPORT) from error
+        raise BundleRefused(f"{where} is not JSON: {reason_of(error)}", REEXPORT) from error
     version = cast("dict[str, Any]", document).get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
         raise BundleRefused(
