@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
             "give one TEXT, or --stdin-json and no TEXT", 'for example: vla-edge parse "turn left slowly"'
         )
     # Only now: --help answers without numpy and the parser's tables.
-    reader = Reader(options.family, options.target, options.image_size)
+    reader = TextReader(options.family, options.target, options.image_size)
     try:
         if options.stdin_json:
             for line in _lines(sys.stdin.buffer):
@@ -80,7 +80,7 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-class Reader:
+class TextReader:
     """The parser, with what the command line says of the model whose texts it reads."""
 
     def __init__(self, family: str, target: str, image_size: tuple[int, int] | None) -> None:
@@ -127,7 +127,7 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         yield line.rstrip(b"\r\n")
 
 
-def _parse_line(line: bytes, reader: Reader) -> Fields:
+def _parse_line(line: bytes, reader: TextReader) -> Fields:
     if len(line) > MAX_LINE_BYTES:
         return _refusal(f"line is longer than {MAX_LINE_BYTES} bytes")
     text = line.decode("utf-8", "replace").strip()

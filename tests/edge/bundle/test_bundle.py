@@ -204,8 +204,9 @@ def test_near_names_are_offered(tiny_bundle: Path):
 
 
 def test_goals_that_the_bundle_cannot_do_are_refused(tiny_bundle: Path):
-    with pytest.raises(BundleRefused, match="cannot do instruct"):
-        check_target(load_bundle(tiny_bundle), Goal("instruct", "cup"))
+    with pytest.raises(UsageError, match="cannot do instruct: it says where things are") as refusal:
+        check_target(load_bundle(tiny_bundle), Goal("instruct", "go to the door"))
+    assert "it can do: find_object" in refusal.value.hint and "llava" in refusal.value.hint
 
 
 def test_what_is_no_bundle_is_never_replaced(tiny_bundle: Path, tmp_path: Path):
