@@ -62,8 +62,12 @@ class _State:
 def read(text: str) -> Reading:
     """Return the cues of one sentence."""
     plain = text.lower().translate(_PLAIN_QUOTES)
-    if words.REPORTED.search(plain):
-        return Reading(denial="reports what something says")
+    reported = words.REPORTED.search(plain)
+    if reported:
+        conclusion = words.CONCLUSION.search(plain, reported.end())
+        if conclusion is None:
+            return Reading(denial="reports what something says")
+        plain = plain[conclusion.end() :]
     question = plain.rstrip().endswith("?") and not _REQUEST.search(plain)
     hedge = words.HEDGE.search(plain)
     denial = words.DENIAL.search(plain)
@@ -125,7 +129,7 @@ def _cues(segments: list[_Segment]) -> list[Cue]:
     state = _State()
     for at, segment in enumerate(segments):
         _enter(state, segment.mark)
-        _read_segment(state, segment, at)
+        _read_segment(state, segments, at)
     cues = [one.cue for one in _talked_about(state.found, segments)]
     if state.later_at is not None and not _begins_before(state.found, state.later_at):
         cues = [replace(cue, doubt=cue.doubt or "speaks of later") for cue in cues]
@@ -192,7 +196,8 @@ def _enter(state: _State, mark: str) -> None:
         state.negated = True
 
 
-def _read_segment(state: _State, segment: _Segment, at: int) -> None:
+def _read_segment(state: _State, segments: list[_Segment], at: int) -> None:
+    segment = segments[at]
     if segment.later and not state.dropped and state.later_at is None:
         state.step += bool(state.found)
         state.later_at = at
@@ -214,18 +219,37 @@ def _read_segment(state: _State, segment: _Segment, at: int) -> None:
         return
     state.negated = cue.negated
     state.choice = state.choice or (segment.mark == "or" and not cue.negated)
+    why = "" if cue.negated or cue.type is ActionType.STOP else _said_of_another(state, segments, at)
+    cue = replace(cue, mention=cue.mention or why)
     mark = segment.mark
     if state.bare and mark in ("and", "to"):
         state.found.pop()  # "go and grab it", "come to get it"
         mark = ""
     state.bare = tokens[-1] in ("go", "come") and not cue.negated
-    if mark == "by" and not state.found and not cue.negated and cue.type is not ActionType.STOP:
-        cue = replace(cue, mention="says how, not what to do")  # "it can be reached by turning left"
     gerund = any(token in words.GERUND for token in tokens) and not any(
         token in words.BASE for token in tokens
     )
     cue = replace(cue, step=state.step, purpose=mark == "to").with_amounts(amounts)
     state.found.append(_Found(cue, at, gerund))
+
+
+def _said_of_another(state: _State, segments: list[_Segment], at: int) -> str:
+    """Return why the first verb of a sentence that began without one is not an order; empty if it may be."""
+    mark, tokens = segments[at].mark, segments[at].tokens
+    before = segments[at - 1] if at else None
+    if state.found:
+        return ""
+    if mark == "by":
+        return "says how, not what to do"  # "it can be reached by turning left"
+    if mark == "while":
+        return "says what happens meanwhile"
+    if before is None or mark not in ("and", "or", "nor") or not before.tokens:
+        return ""
+    if _has_verb(before.tokens):
+        return "says what something else does"  # "robots drive forward and turn left"
+    promise = tokens[0] in ("i'll", "we'll") or (tokens[0] in ("i", "we") and "will" in tokens)
+    # "Say go and I will drive" is a condition, "the cup is here and I will drive" is not.
+    return "only under a condition" if promise and not has_finite(before.tokens) else ""
 
 
 def _only_ways(tokens: list[str]) -> bool:

@@ -135,7 +135,7 @@ def _best(tokens: list[str], at: int) -> bool:
 def has_subject(tokens: list[str], at: int, start: int) -> bool:
     """Return whether the verb has another subject than the robot, from `start` on."""
     for word in tokens[max(start, at - 5) : at]:
-        match = words.SUBJECT.match(word)
+        match = None if words.ANSWER.match(word) else words.SUBJECT.match(word)
         if match and match[1] not in words.SELF and word not in words.ADVERBS and side_of(word) is None:
             return True
     return False

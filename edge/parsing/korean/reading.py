@@ -19,8 +19,12 @@ _STEERS = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
 def read(text: str) -> Reading:
     """Return the cues of one sentence."""
     plain = _ASIDE.sub(" ", text.lower())
-    if words.REPORTED.search(plain):
-        return Reading(denial="reports what something says")
+    reported = words.REPORTED.search(plain)
+    if reported:
+        conclusion = words.CONCLUSION.search(plain, reported.end())
+        if conclusion is None:
+            return Reading(denial="reports what something says")
+        plain = plain[conclusion.end() :]
     for pattern, instead in (*words.CLOCK, *words.SPACING):
         plain = pattern.sub(instead, plain)
     request = words.REQUEST.search(plain)
