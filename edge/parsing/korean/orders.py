@@ -126,7 +126,8 @@ def _best(tokens: list[str], at: int) -> bool:
     after = "".join(tokens[at + 1 :])
     return (
         re.match(
-            r"(?:것|게|편|쪽)[이은]?(?:가장|더|제일)?(?:좋|낫|나을|안전|옳|맞|바람직|최선|입니다|이다)", after
+            r"때(?:인|입|이|다)|(?:것|게|편|쪽)[이은]?(?:가장|더|제일)?(?:좋|낫|나을|안전|옳|맞|바람직|최선|입니다|이다)",
+            after,
         )
         is not None
     )

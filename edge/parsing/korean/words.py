@@ -106,6 +106,10 @@ BLOCKED = re.compile(
     r"막혀|막힌|막혔|막았|막고|가로막|길이\s?없|(?:길|앞|통로|경로)[이가은는]?\s?(?:안전|"
     r"비어)[^.]{0,3}지\s?(?:않|못)|위험"
 )
+# What is blocked beside or behind the robot does not keep it from going forward.
+ASIDE_BLOCKED = re.compile(
+    r"(?:왼|오른|좌|우|뒤|양|옆)[쪽측]?[이가은는도]?\s?(?:길[이은]\s?)?(?:[가막]로?막|막[혔혀힌고]|위험)\S*"
+)
 QUESTION_END = re.compile(
     r"(?:까|까요|나요|는가|는가요|는지|을까|[아어해]도\s?돼요|되나|될까|할까|니)\s*\?*\s*$"
 )
@@ -118,8 +122,10 @@ CLOCK = (
     (re.compile(r"시계\s?방향"), "오른쪽"),
     (re.compile(r"제자리(?:에서)?"), ""),
 )
-# What is written in one word becomes several: "앞으로가세요", "컵쪽으로가".
+# What is written in one word becomes several ("앞으로가세요"), and "그만" ahead of another order usual.
 SPACING = (
+    (re.compile(r"그만\s+(\S{1,8}?)고(?=\s)"), r"\1지 말고"),  # "그만 돌고 앞으로 가"
+    (re.compile(r"그만\s?(?:하고|두고)(?=\s)"), "말고"),
     (re.compile(r"(?<![가-힣])(천천히|빨리|빠르게|조금|살짝|계속|다시)(?=[앞뒤왼오좌우전직후])"), r"\1 "),
     (
         re.compile(
