@@ -134,9 +134,7 @@ def _singular(name: str) -> str:
     if not name.isascii():
         return name.removesuffix("들")
     *before, last = name.split() or [""]
-    if name == "glasses":
-        single = name
-    elif last in _PLURALS:
+    if last in _PLURALS:
         single = _PLURALS[last]
     elif last.endswith(("ches", "shes", "xes", "sses")):
         single = last[:-2]
