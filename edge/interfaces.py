@@ -19,6 +19,7 @@ from edge.records import (
     MotorStatus,
     Observation,
     Odometry,
+    Outcome,
     Velocity,
 )
 
@@ -141,6 +142,14 @@ class Inference:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyEnding:
+    """How a policy ends a drive, and why."""
+
+    outcome: Outcome
+    reason: str  # for people
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyStatus:
     """What a policy is doing, for people and for the loop."""
 
@@ -148,6 +157,9 @@ class PolicyStatus:
     reached: bool = False  # the goal is done: the loop stops the robot and ends
     answer: str = ""  # for goals that end in words
     detection: Detection | None = None  # newest box, tracked to the newest frame
+    ending: PolicyEnding | None = None  # the drive ends so, though the goal is not reached; None: it goes on
+    at_limit: PolicyEnding | None = None  # how it would end if its time were over now; None: by a timeout
+    kept_fraction: float | None = None  # follow_object: share of the time that it kept its distance
 
 
 class Policy(Protocol):

@@ -230,7 +230,10 @@ class Outcome(Enum):
     """How a drive ended, in one word."""
 
     REACHED = "reached"  # the policy reached its goal
+    FOLLOWED = "followed"  # it did to the end what has no end of its own: followed a thing, or words
     TIMEOUT = "timeout"
+    NOTHING = "nothing"  # it looked, and had nothing to say or to do
+    FALSE_ARRIVAL = "false_arrival"  # the policy claimed to have reached it; who knows better denies it
     STOPPED = "stopped"  # by a person, or at the end of a recording
     FAULT = "fault"  # by a safety rule, missing hardware or a bug
 
@@ -246,6 +249,7 @@ class DriveEnd:
     hint: str = ""  # what a person can do about it
     answer: str = ""  # for goals that end in words
     seconds: float = 0.0  # since the drive's start
+    kept_fraction: float | None = None  # see PolicyStatus
 
 
 class ActionType(Enum):

@@ -33,7 +33,7 @@ from edge.runs.terminal import LiveLine
 from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
-from edge.runtime.ending import ending_of
+from edge.runtime.ending import ending_of, judged
 from edge.runtime.loop import ThreadWorker
 from edge.runtime.robot import PlainRobot, Robot, RobotOptions, find_robot
 from edge.runtime.signals import Interrupts
@@ -102,6 +102,7 @@ class Run:
                 log.exception("bug")
                 raise
             finally:
+                end = judged(end, self._goal, self._truth)
                 if self.folder is not None:
                     self._write(end, self.folder)
                 self._live.clear()  # last, because a terminal that takes nothing would hold up the summary
@@ -149,7 +150,7 @@ class Run:
             self._note_pids({})
             log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
             bundle = self._bundle
-            log.info("bundle", extra=fields(name=bundle.manifest.name, sha256=bundle.sha256))
+            log.info("bundle", extra=fields(**bundle.origin()))
         return self.folder.path
 
     def _note_pids(self, pids: Mapping[str, int]) -> None:
@@ -179,8 +180,7 @@ class Run:
             goal=self._goal,
             moves=GOALS[self._goal.kind].moves,
             figures=tally.figures(),
-            bundle=manifest.name,
-            bundle_sha256=self._bundle.sha256,
+            bundle=self._bundle.origin(),
             engine=manifest.target.engine,
             robot=self._about,
             truth=self._truth,
@@ -193,7 +193,9 @@ class Run:
         if tally.answered:
             folder.strip_png(tally.answered)
         if tally.path:
-            title = f"{self._goal.kind} {self._goal.target}: {end.outcome.value}"
+            false = end.outcome is Outcome.FALSE_ARRIVAL
+            how = end.reason.partition(" (")[0] if false else end.outcome.value  # limits don't fit
+            title = f"{self._goal.kind} {self._goal.target}: {how}"
             folder.path_png(tally.path, self._room, title)
 
 

@@ -54,8 +54,7 @@ class Summary:
     goal: Goal
     moves: bool  # the goal needs motion; the others end in an answer
     figures: Figures
-    bundle: str
-    bundle_sha256: str
+    bundle: Mapping[str, str]  # name, sha256, and why it was chosen if nobody named it
     engine: str
     robot: str  # for people; may be empty
     truth: Mapping[str, Any]  # what a simulated robot knows about the run; may be empty
@@ -71,11 +70,12 @@ class Summary:
             "cause": None if end.cause is StopCause.NONE else end.cause.value,
             **({"hint": end.hint} if end.hint else {}),
             **({} if self.moves else {"answer": end.answer}),
+            **({} if end.kept_fraction is None else {"kept_fraction": end.kept_fraction}),
             "exit_code": end.exit_code,
             "goal": self.goal.kind,
             "target": self.goal.target,
             **asdict(self.figures),
-            "bundle": {"name": self.bundle, "sha256": self.bundle_sha256},
+            "bundle": dict(self.bundle),
             "engine": self.engine,
             "robot": self.robot,
             "truth": dict(self.truth) or None,
@@ -83,12 +83,20 @@ class Summary:
             "folder": self.folder,
         }
 
+    @property
+    def headline(self) -> str:
+        """How it ended, on one line."""
+        end = self.end
+        if end.outcome is Outcome.FALSE_ARRIVAL:
+            return end.reason
+        return f"{end.outcome.value}: {(not self.moves and end.answer) or end.reason}"
+
     def lines(self) -> list[str]:
         """Return the summary for people; without what went wrong, which belongs on stderr."""
         end, figures = self.end, self.figures
         lines: list[str] = []
         if end.outcome is not Outcome.FAULT:
-            lines.append(f"{end.outcome.value}: {(not self.moves and end.answer) or end.reason}")
+            lines.append(self.headline)
         if self.robot:
             lines.append(self.robot)
         lines += would_do_lines(list(self.would_do or ()))

@@ -27,7 +27,7 @@ from edge.records import (
     StopCause,
 )
 from edge.runtime.cameras import CameraSet
-from edge.runtime.ending import DriveStop, Played, ending_of
+from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_policy, ending_of
 from edge.runtime.loop import Loop, ThreadWorker
 from edge.runtime.observers import Observers
 from edge.runtime.robot import Robot
@@ -159,15 +159,12 @@ class Drive:
             played.update(policy, step.inference)
             if step.inference is not None:
                 parts.cameras.answered()
-            if policy.reached and not parts.robot.recorded:
-                target = parts.goal.target
-                reason = f"{policy.state}: {target}" if target else policy.state
-                return DriveEnd(Outcome.REACHED, reason, 0, answer=policy.answer)
+            if not parts.robot.recorded and (end := ending_by_policy(parts.goal, policy)) is not None:
+                return end
             if now_ns >= end_ns and parts.robot.recorded:
                 return played.end(Outcome.TIMEOUT, f"watched for {max_seconds:g} s")
             if now_ns >= end_ns:
-                reason = f"not reached within {max_seconds:g} s"
-                return DriveEnd(Outcome.TIMEOUT, reason, 3, answer=policy.answer)
+                return ending_at_limit(policy, max_seconds)
 
     def _elapsed_s(self) -> float:
         return 0.0 if self._start_ns is None else (self._parts.clock.now_ns() - self._start_ns) / 1e9

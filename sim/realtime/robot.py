@@ -129,7 +129,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     Raises UsageError for a target that no simulated room can have and for settings that it does not have,
     HardwareMissing if nothing renders.
     """
-    target = options.goal.target
+    target = "" if options.goal.kind == "instruct" else options.goal.target  # an instruction names no thing
     base_settings = {name: text for name, text in options.settings.items() if name in BASE_SETTINGS}
     base = base_of(base_settings)
     settings = _camera_settings(

@@ -15,8 +15,9 @@ FIGURES = Figures(
 )  # fmt: skip
 REACHED = Summary(
     end=DriveEnd(Outcome.REACHED, "arrived: red cup", 0),
-    goal=Goal("find_object", "red cup"), moves=True, figures=FIGURES, bundle="default",
-    bundle_sha256="ab" * 32, engine="onnxruntime", robot="a rover", truth={}, folder="runs/x",
+    goal=Goal("find_object", "red cup"), moves=True, figures=FIGURES,
+    bundle={"name": "default", "sha256": "ab" * 32}, engine="onnxruntime",
+    robot="a rover", truth={}, folder="runs/x",
 )  # fmt: skip
 
 
@@ -51,10 +52,20 @@ def test_people_read_what_matters():
     ]
     fault = replace(REACHED, end=replace(REACHED.end, outcome=Outcome.FAULT), robot="")
     assert fault.lines()[0].startswith("19.6 s"), "what went wrong is printed as an error"
+    false = replace(REACHED.end, outcome=Outcome.FALSE_ARRIVAL, reason="false arrival, 1.14 m away")
+    assert replace(REACHED, end=false).lines()[0] == "false arrival, 1.14 m away"
     idle = replace(fault, figures=replace(FIGURES, seconds=0.0, decisions=0), robot="a rover")
     assert idle.lines() == ["a rover"], "a drive that never began has no figures"
     answered = replace(REACHED, end=replace(REACHED.end, answer="a red cup"), moves=False)
     assert answered.lines()[0] == "reached: a red cup"
+    nothing = replace(answered, end=replace(answered.end, outcome=Outcome.NOTHING, answer="no thing"))
+    assert nothing.lines()[0] == "nothing: no thing"
+
+
+def test_how_well_it_followed_is_a_number_of_follow_object_alone():
+    followed = DriveEnd(Outcome.FOLLOWED, "red cup, at 1 m", 0, kept_fraction=0.87)
+    assert replace(REACHED, end=followed).to_json()["kept_fraction"] == 0.87
+    assert "kept_fraction" not in REACHED.to_json()
 
 
 @pytest.mark.parametrize(

@@ -209,13 +209,16 @@ def test_a_run_turns_and_leaves_a_whole_folder(tmp_path: Path, tiny_bundle: Path
     assert not any(alive(pid) for pid in run.pids.values())
 
 
-def test_arriving_stops_the_base_and_exits_0(tmp_path: Path, tiny_bundle: Path):
+def test_an_arrival_that_the_room_denies_stops_the_base_and_exits_3(tmp_path: Path, tiny_bundle: Path):
+    """The policy claims to have arrived where it started, as one does that stands before something else."""
     with running(tmp_path / "runs", tiny_bundle, mode="reach") as run:
         run.child.communicate(timeout=60)
-    assert run.child.returncode == 0
     summary = run.summary()
-    assert (summary["outcome"], summary["reason"]) == ("reached", "arrived: red cup")
-    assert summary["truth"]["speed_m_s"] < 0.01
+    assert (run.child.returncode, summary["exit_code"]) == (3, 3)
+    truth = summary["truth"]
+    assert (summary["outcome"], truth["arrived"]) == ("false_arrival", False)
+    assert summary["reason"].startswith(f"false arrival, {truth['distance_m']:.2f} m away")
+    assert truth["speed_m_s"] < 0.01
 
 
 def test_goal_without_motion_answers_and_never_arms(tmp_path: Path, tiny_bundle: Path):
