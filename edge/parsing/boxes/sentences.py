@@ -61,7 +61,7 @@ def name_before(words: str, target: str) -> str:
     name = sentence
     for pattern in (_BEGINS, _KOREAN_ENDS, _ENDS):
         name = pattern.sub("", name, count=1)
-    name = name.strip()
+    name = name.strip(" .,:!")
     if _ONLY_LEADS.fullmatch(sentence) or not name:
         # "There is a chair. It is at […]": what was spoken of before has the box.
         told = [part.strip() for part in earlier if not _INTERJECTION.fullmatch(part.strip())]
