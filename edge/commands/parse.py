@@ -1,6 +1,7 @@
 """`vla-edge parse`: a model's text in, the action that the robot would make of it out."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> int:
             "give one TEXT, or --stdin-json and no TEXT", 'for example: vla-edge parse "turn left slowly"'
         )
     # Only now: --help answers without numpy and the parser's tables.
-    reader = Reader(options.family, options.target, options.image_size)
+    reader = TextReader(options.family, options.target, options.image_size)
     try:
         if options.stdin_json:
             for line in _lines(sys.stdin.buffer):
@@ -63,7 +64,12 @@ def _parser() -> ArgumentParser:
         metavar="WIDTHxHEIGHT",
         help="pixels of the image that the model saw, for families that write boxes in pixels",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object: m/s, rad/s, m, rad and s, with three decimals at most; "
+        "distance, angle and duration only where the text names them",
+    )
     parser.add_argument(
         "--stdin-json",
         action="store_true",
@@ -74,7 +80,7 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-class Reader:
+class TextReader:
     """The parser, with what the command line says of the model whose texts it reads."""
 
     def __init__(self, family: str, target: str, image_size: tuple[int, int] | None) -> None:
@@ -121,7 +127,7 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         yield line.rstrip(b"\r\n")
 
 
-def _parse_line(line: bytes, reader: Reader) -> Fields:
+def _parse_line(line: bytes, reader: TextReader) -> Fields:
     if len(line) > MAX_LINE_BYTES:
         return _refusal(f"line is longer than {MAX_LINE_BYTES} bytes")
     text = line.decode("utf-8", "replace").strip()
@@ -141,6 +147,8 @@ def _refusal(reason: str) -> Fields:
 
 
 def _fields(action: "ParsedAction") -> Fields:
+    """Return an action for JSON, in metres, radians and seconds; more than three decimals mean nothing."""
+    amounts = {"distance": action.distance_m, "angle": action.angle_rad, "duration": action.duration_s}
     return {
         "type": action.type.value,
         "linear_x": round(action.linear_x_m_s, 3),
@@ -150,6 +158,7 @@ def _fields(action: "ParsedAction") -> Fields:
         "confidence": round(action.confidence, 3),
         "reason": action.reason,
         "detections": [_box(detection) for detection in action.detections],
+        **{name: round(value, 3) for name, value in amounts.items() if value is not None},
     }
 
 
@@ -160,9 +169,18 @@ def _box(detection: "Detection") -> Fields:
 
 
 def _table(action: "ParsedAction") -> str:
-    units = {"linear_x": " m/s", "linear_y": " m/s", "angular_z": " rad/s"}
+    """Return an action for people: an angle in degrees."""
+    units = {
+        "linear_x": " m/s",
+        "linear_y": " m/s",
+        "angular_z": " rad/s",
+        "distance": " m",
+        "duration": " s",
+    }
     fields = _fields(action)
     boxes: list[Fields] = fields.pop("detections")
+    if action.angle_rad is not None:
+        fields["angle"], units["angle"] = f"{math.degrees(action.angle_rad):.4g}", " degrees"
     rows = [f"{name:<11}{value}{units.get(name, '')}" for name, value in fields.items()]
     for box in boxes:
         x, y = (f"{box[axis + '0']:.3f} to {box[axis + '1']:.3f}" for axis in "xy")

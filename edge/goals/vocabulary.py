@@ -1,6 +1,7 @@
 """A goal in the words that a bundle's model knows."""
 
 import difflib
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -9,10 +10,14 @@ from edge.bundle.manifest import Manifest, Vocabulary
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
 from edge.goals.prompts import may_move
+from edge.goals.words import KOREAN_COLOURS
 from edge.records import Goal
 
 _ARTICLES = ("a", "an", "the")
 _TALKERS = "llava, qwen2.5-vl, qwen3-vl, smolvlm and flamingo"  # these answer in words, and can be exported
+_HANGUL = re.compile(r"[\uac00-\ud7a3]")
+# What marks a Korean noun in its sentence: "컵을" is the cup as an object.
+_PARTICLE = re.compile(r"(?<=[\uac00-\ud7a3])(?:쪽으로|까지|에게|한테|으로|[을를이가은는의에로도])$")
 
 
 def check_target(bundle: Bundle, goal: Goal) -> Goal:
@@ -31,7 +36,7 @@ def check_target(bundle: Bundle, goal: Goal) -> Goal:
     if not words and goal.target:
         raise UsageError(f"the target '{goal.target}' names nothing")
     if words and manifest.vocabulary.kinds:
-        words = [_known_word(word, manifest.vocabulary) for word in words]
+        words = [known for word in words for known in _known_words(word, manifest.vocabulary)]
         _check_phrase(words, goal.target, manifest.vocabulary)
     return replace(goal, target=" ".join(words))
 
@@ -69,18 +74,31 @@ def _why_no_instruction(manifest: Manifest) -> str:
     return "it was exported before models drove by words"
 
 
-def _known_word(word: str, vocabulary: Vocabulary) -> str:
-    known = (*vocabulary.kinds, *vocabulary.colours)
-    # A plural such as "cups" and "boxes", or the Korean for "the colour red".
-    for candidate in (word, word.removesuffix("s"), word.removesuffix("es"), word.removesuffix("색")):
-        if candidate in known:
-            return candidate
-    near = difflib.get_close_matches(word, known, n=3)
+def _known_words(word: str, vocabulary: Vocabulary) -> list[str]:
+    """Return the known words in a word: "cups" is cup, "빨간컵을" is 빨간 and 컵."""
+    bare = _PARTICLE.sub("", word)
+    for candidate in (word, bare):
+        known = _known(candidate, vocabulary)
+        if known:
+            return [known]
+        for at in range(1, len(candidate)):  # Korean writes a colour and its thing in one word, too
+            colour, thing = _known(candidate[:at], vocabulary), _known(candidate[at:], vocabulary)
+            if _HANGUL.match(candidate) and colour in vocabulary.colours and thing in vocabulary.kinds:
+                return [colour, thing]
+    near = difflib.get_close_matches(word, (*vocabulary.kinds, *vocabulary.colours), n=3)
     names = f"did you mean {', '.join(near)}? " if near else ""
     raise UsageError(
         f"the model does not know '{word}'",
         f"{names}it knows {', '.join(vocabulary.kinds)}; colours {', '.join(vocabulary.colours)}",
     )
+
+
+def _known(word: str, vocabulary: Vocabulary) -> str:
+    """Return the form of a word that the vocabulary knows: of "cups", of "빨간색"; empty if none."""
+    known = (*vocabulary.kinds, *vocabulary.colours)
+    colour = word.removesuffix("색")
+    forms = (word, word.removesuffix("s"), word.removesuffix("es"), colour, KOREAN_COLOURS.get(colour, ""))
+    return next((form for form in forms if form and form in known), "")
 
 
 def _check_phrase(words: list[str], target: str, vocabulary: Vocabulary) -> None:

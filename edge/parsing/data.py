@@ -3,8 +3,6 @@
 import re
 from dataclasses import dataclass
 
-QUOTATION = "quotation"  # with a number, the noun that stands for something quoted
-
 _THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning|analysis|scratchpad)>", re.IGNORECASE)
 _OPEN_THOUGHT = re.compile(r"<(?:think|thinking|thought|reasoning|analysis|scratchpad)>", re.IGNORECASE)
 _FENCE = re.compile(r"```.*?(?:```|\Z)|~~~.*?(?:~~~|\Z)", re.DOTALL)
@@ -16,17 +14,25 @@ _ANSWER_TAGS = re.compile(
 )
 _ELEMENT = re.compile(r"<([a-z][\w-]{0,30})\b[^<>]{0,200}>[^<>]*</\1>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][\w-]{0,30}\b[^<>\n]{0,200}>", re.IGNORECASE)
-_LINES = re.compile(r"^[ \t]*(?:>|\|).*$", re.MULTILINE)  # quoted lines and rows of a table
+_LINES = re.compile(
+    r"^[ \t]*(?:(?:>|\|).*|\([^()\n]*\)|\*[^*\n]*\*)$", re.MULTILINE
+)  # quoted lines, rows of a table, and lines that are an aside
+_PAIRED = r"[\w ]{1,30}[:=][ \t]*[\w.+-]{1,30}"
+_PAIRS_OF = re.compile(
+    rf"^(?=[^\n]*[:=][ \t]*[-+]?[0-9])[ \t]*{_PAIRED}(?:[ \t]*[,;]?[ \t]*{_PAIRED})+[ \t]*$", re.MULTILINE
+)  # "turn: left, speed: 0.3"
 _LINK = re.compile(r"\b[a-z]{2,10}://\S+|\bwww\.\S+", re.IGNORECASE)
 _CALL = re.compile(
     r"\b\w{1,40}(?:\.\w{1,40}){1,4}\s?\([^()\n]{0,200}\)|\b\w{1,40}\((?:[\d'\"-][^()\n]{0,200})?\)|"
-    r"\b\w{1,20}_\w{1,40}\([^()\n]{0,200}\)"
+    r"\b\w{1,20}_\w{1,40}\([^()\n]{0,200}\)|\b\w{1,40}[ \t]*=[ \t]*(?:true|false|none|null)\b",
+    re.IGNORECASE,
 )
 _LABEL = re.compile(
     r"\b(?:label|caption|title|text|name|class|category|object|sign|poster|inscription|tag|question|prompt"
-    r"|user|instruction from the sign|scene|description|history|(?:previous|last|past) (?:action|move|step))"
+    r"|user|instruction from the sign|scene|description|history|before|after|earlier"
+    r"|(?:previous|last|past|earlier) (?:action|move|step|command|instruction|order)(?: (?:was|were))?)"
     r"s?(?:\b|_\w{1,20})[ \t]*[:=][^.;\n]*|"
-    r"(?:라벨|레이블|제목|이름|문구|글자|글씨|표지판|안내문|물체|객체|설명|질문|사용자|이전 행동|지난 행동)"
+    r"(?:라벨|레이블|제목|이름|문구|글자|글씨|표지판|안내문|물체|객체|설명|질문|사용자|기록|(?:이전|지난|직전|마지막)\s?(?:행동|명령|동작|지시|단계))"
     r"[ \t]*[:=][^.;\n]*",
     re.IGNORECASE,
 )
@@ -59,6 +65,11 @@ class Said:
     cut: str  # what follows data that never end: perhaps data, perhaps not
 
 
+def quotation_noun(at: int) -> str:
+    """Return the noun that stands for a quotation."""
+    return f"quotation{at}x"
+
+
 def without_data(text: str) -> Said:
     """Return what a text itself says."""
     thought = list(_THOUGHT.finditer(text))
@@ -68,14 +79,14 @@ def without_data(text: str) -> Said:
     text = _ANSWER_TAGS.sub(" ", _FENCE.sub("\n", text))
     for _ in range(4):  # elements in elements
         text = _ELEMENT.sub(" ; ", text)
-    text = _LINES.sub("", _TAG.sub(" ", text))
+    text = _PAIRS_OF.sub("", _LINES.sub("", _TAG.sub(" ", text)))
     text, rest = _without_brackets(_LINK.sub(" ", text))
     text = _LIST.sub("\n", _LABEL.sub(" ", _CALL.sub(" ", text)))
     quotations: list[str] = []
 
     def noun(match: re.Match[str]) -> str:
         quotations.append(next(part for part in match.groups() if part is not None).strip())
-        return f" {QUOTATION}{len(quotations) - 1}"
+        return f" {quotation_noun(len(quotations) - 1)}"
 
     return Said(_QUOTED.sub(noun, text), quotations, rest)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.parsing.amounts import NO_AMOUNTS
 from edge.parsing.cues import APPROACH_SHARE, QUESTION, SPEED_SHARE, TURN_SHARE, Cue, Reading
-from edge.parsing.data import QUOTATION, without_data
+from edge.parsing.data import quotation_noun, without_data
 from edge.parsing.english import reading as read_en
 from edge.parsing.korean import reading as read_ko
 from edge.parsing.korean.words import POLITE_DO
@@ -48,11 +48,11 @@ def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
         blocked=any(reading.blocked for reading in readings),
     )
     found = _judge(whole, text, base)
-    quoted = next((i for i in range(len(said.quotations)) if f"{QUOTATION}{i}" in found.target), None)
-    if quoted is None:
-        return found
-    target = found.target.replace(f"{QUOTATION}{quoted}", said.quotations[quoted])
-    return replace(found, target=target[:64].rstrip())
+    for at, quotation in enumerate(said.quotations):
+        if quotation_noun(at) in found.target:
+            target = found.target.replace(quotation_noun(at), quotation)
+            return replace(found, target=target[:64].rstrip())
+    return found
 
 
 def _readings(text: str) -> list[tuple[str, Reading]]:

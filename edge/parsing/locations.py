@@ -16,9 +16,7 @@ MAX_AREA = 0.9  # share of the image; models give larger boxes when they see not
 EDGE = 1 / 32  # a corner within one cell of the coarsest grid, Kosmos-2's, is at the edge
 
 ANY_LOCATION = re.compile(r"<(?:loc|patch_index)|<seg[0-9]|</?object>|</?poly>")
-_WRITTEN = re.compile(
-    r"bbox_2d|point_2d|[\"']label[\"']|<points?\b|<\|?box|<\|?(?:object_)?ref(?:_start\|)?>"
-)
+_WRITTEN = re.compile(r"bbox_2d|point_2d|[\"']label[\"']|<\|?box|<\|?(?:object_)?ref(?:_start\|)?>")
 _NONE = re.compile(r"\s*(?:none|\[\s*\]|no detections?)\.?\s*(?:<eos>|</s>)?\s*", re.IGNORECASE)
 _BEGINS = ("<s>", "<bos>", "</s>", "<pad>")
 _ENDS = ("<eos>", "</s>", "<pad>", "<|im_end|>", "<|endoftext|>", "<end_of_utterance>")

@@ -12,7 +12,7 @@ import sim.realtime.robot
 from benchmarks.success import EpisodeSettings, Trial, summarize
 from benchmarks.success_command import failures, main, table
 from edge import cli
-from edge.commands.run import _arguments
+from edge.commands.run_arguments import run_arguments
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.runtime.robot import find_robot
@@ -30,7 +30,9 @@ def settings(**changes: Any) -> EpisodeSettings:
 
 def summary(trials: list[Trial], absent: bool = False) -> dict[str, Any]:
     wrong = failures(trials, settings(absent=absent), "")
-    return summarize(trials, absent) | {"episodes": len(trials), "absent": absent, "failures": wrong}
+    bundle = {"name": "default-int8", "sha256": "0" * 64, "chosen": "int8: the processor has avx_vnni"}
+    about = {"episodes": len(trials), "absent": absent, "failures": wrong, "bundle": bundle}
+    return summarize(trials, absent) | about
 
 
 def test_what_went_wrong_is_told_apart_and_what_did_not_is_not_listed() -> None:
@@ -53,6 +55,7 @@ def test_what_went_wrong_is_told_apart_and_what_did_not_is_not_listed() -> None:
 def test_nobody_who_arrived_has_no_median_time() -> None:
     text = table(summary([trial(7, False, False)]))
     assert "None" not in text and "none arrived" in text
+    assert "default-int8 (int8: the processor has avx_vnni)" in text, "whose figures they are"
     assert "vla-edge run --goal find_object --target 'red cup' --seed 7 --bundle default" in text
 
 
@@ -82,7 +85,7 @@ def test_the_run_that_is_named_has_the_room_of_the_episode(
     monkeypatch.setattr(sim.realtime.robot, "make_scene", note)
     assert cli.main([*command[1:], "--runs-dir", str(tmp_path)]) == 2
     assert len(rooms) == 2 and rooms[0] == rooms[1]
-    options = _arguments().parse_args(command[2:])
+    options = run_arguments().parse_args(command[2:])
     assert base_of(find_robot(options.robot or "sim")[1]) == given.base
     assert (options.bundle, options.max_seconds) == (given.bundle, given.max_s)
 

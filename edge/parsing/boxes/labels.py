@@ -19,7 +19,8 @@ _UNSURE = re.compile(
 )
 # What chat models put behind an answer, which has no bearing on it.
 _POLITE = re.compile(
-    r"(?:please )?(?:let me know|feel free|would you like|do you need|is there anything|i hope)\b[^.!?\n]*[.!?]?",
+    r"(?:please )?(?:let me know|feel free|would you like|do you need|is there anything|i hope)\b"
+    r"[^.!?\n]*[.!?]?",
     re.IGNORECASE,
 )
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
@@ -38,6 +39,7 @@ _AFTER = frozenset(
 )
 _COLOUR = frozenset("color colour colored coloured 색 색상 색깔".split())
 _KOREAN_BEFORE = re.compile(r"(?:의|에|있는|놓인|든|멘|입은|쓴|탄|보이는|위|옆|앞|뒤|아래|안|속|근처)$")
+_KOREAN_PARTICLE = re.compile(r"(?<=.)(?:을|를|의|에)$")
 _KOREAN_COUNT = re.compile(r"하나|둘|셋|넷|한|두|세|네|[0-9]*(?:개|명|마리|권|대)?")
 
 
@@ -60,7 +62,7 @@ class _Thing:
 
 def unsure(text: str) -> bool:
     """Return whether a text, English or Korean, denies, doubts, supposes, asks or gives an example."""
-    return _UNSURE.search(_POLITE.sub("", text)) is not None
+    return _UNSURE.search(_POLITE.sub("", text.replace("_", " "))) is not None
 
 
 def agreement(label: str, target: str) -> Agreement:
@@ -81,8 +83,8 @@ def agreement(label: str, target: str) -> Agreement:
 
 
 def _plain(text: str) -> str:
-    composed = unicodedata.normalize("NFC", text).casefold().replace("_", " ").replace("-", " ")
-    return " ".join(composed.split()).strip(" .,:;!\"'`*#")
+    composed = unicodedata.normalize("NFC", text).casefold()
+    return " ".join(re.sub(r"[_-]", " ", composed).split()).strip(" .,:;!\"'`*#")
 
 
 def _thing_of(text: str) -> _Thing | None:
@@ -129,7 +131,8 @@ def _korean_parts(words: list[str]) -> tuple[list[str], list[str]]:
     """Return the words of the thing's name, the noun last, and those ahead of it that tell where it is."""
     words = [word for word in words if not _KOREAN_COUNT.fullmatch(word) or known(word)]
     last = max((i for i, word in enumerate(words[:-1]) if _KOREAN_BEFORE.search(word)), default=-1)
-    return words[last + 1 :], [word for word in words[: last + 1] if known(word)]
+    where = [_KOREAN_PARTICLE.sub("", word) for word in words[: last + 1]]
+    return words[last + 1 :], [word for word in where if known(word) or not _KOREAN_BEFORE.search(word)]
 
 
 def _same(word: str) -> str:

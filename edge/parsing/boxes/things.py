@@ -57,6 +57,7 @@ _THINGS = (
     "umbrella 우산",
     "shoe 신발",
     "hat 모자",
+    "eyeglasses glasses spectacles 안경",
     "toy 장난감",
     "doll 인형",
     "apple 사과",
@@ -88,7 +89,7 @@ _THINGS = (
 _PLURALS = {
     "people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse",
     "knives": "knife", "shelves": "shelf", "bookshelves": "bookshelf", "leaves": "leaf", "feet": "foot",
-    "geese": "goose", "stairs": "stairs", "glasses": "glasses", "scissors": "scissors",
+    "geese": "goose", "stairs": "stairs", "scissors": "scissors",
 }  # fmt: skip
 # A label may name a kind of what was asked for: a woman is a person, and a person may not be a woman.
 _KINDS = {
@@ -125,7 +126,9 @@ def _singular(name: str) -> str:
     if not name.isascii():
         return name.removesuffix("들")
     *before, last = name.split() or [""]
-    if last in _PLURALS:
+    if name == "glasses":
+        single = name
+    elif last in _PLURALS:
         single = _PLURALS[last]
     elif last.endswith(("ches", "shes", "xes", "sses")):
         single = last[:-2]

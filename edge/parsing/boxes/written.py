@@ -34,6 +34,8 @@ _TAG_CUT = re.compile(r"(?:<ref>[^<>]*(?:</ref>)?)?\s*(?:<box>[^<>]*)?(?:<[a-z|_
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+|;")
 _BEGINS = re.compile(
     r"[\s,.:)\]}\-*•]*(?:에\s?(?:있습니다|있어요|있고|있다)|입니다|이에요|예요|이고)?[\s,.:)\]\-*•]*"
+    r"(?:(?:in|from|based on|according to) (?:the|this) (?:image|picture|photo),?\s+)?"
+    r"(?:(?:이미지|사진|그림)\s?(?:에서|에는|속의|속)?\s+)?"
     r"(?:(?:and|yes|sure|ok|okay|그리고|네|과|와)\b[\s,:]*)*"
     r"(?:(?:there|here|it|this) (?:is|are)\s+|i (?:can )?(?:see|found)\s+|found\s+)?"
     r"(?:(?:the |its )?(?:bounding )?(?:box|coordinates?|location|position)(?: coordinates)? (?:of|for)\s+)?"
@@ -45,9 +47,10 @@ _ENDS = re.compile(
     r"(?:\s+(?:in|on|at|to|near) the (?:(?:far|very|upper|lower|left|right|top|bottom|cent(?:er|re)|middle"
     r"|foreground|background|front|back|side|corner|part|half|edge)[ -]?){1,3}"
     r"(?:of the (?:image|picture|photo|frame|scene))?,?)?"
-    r"(?:\s*\b(?:at|in|within|inside))?"
+    r"(?:\s+(?:approximately|roughly|about))?(?:\s*\b(?:at|in|within|inside))?"
     r"(?:\s+(?:the |its )?(?:bounding )?(?:box|coordinates?|location|position|region|area)(?: of)?)?"
-    r"|\s(?:있습니다|있어요|보입니다|보여요)|의\s?(?:위치|좌표|상자|박스)(?:는|은)?|은|는)\s*[:=\-]?\s*$",
+    r"|\s(?:있습니다|있어요|보입니다|보여요)|의\s?(?:위치|좌표|경계 상자|바운딩 박스)(?:는|은)?"
+    r"|(?:은|는)(?:\s(?:왼쪽|오른쪽|가운데|중앙|위쪽|아래쪽)[^\s,]*,?)?)\s*[:=\-]?\s*$",
     re.IGNORECASE,
 )
 _ONLY_LEADS = re.compile(
@@ -58,7 +61,8 @@ _ONLY_LEADS = re.compile(
 )
 _SUBJECT = re.compile(r"(?:이|가)$")
 _GOES_ON = re.compile(
-    r"[ .`)\]]*(?:(?:에\s?(?:있습니다|있어요)|입니다|이에요|예요)[\s.`]*)?(?:\Z|[,;\n]|(?:and|그리고|과|와)\b)"
+    r"[ .`)\]]*(?:(?:에\s?(?:있습니다|있어요)|입니다|이에요|예요)[\s.`]*)?"
+    r"(?:\Z|[,;\n]|(?:and|그리고|과|와)\b)"
 )
 _INTERJECTION = re.compile(
     r"(?:(?:sure|yes|ok|okay|certainly|of course|here you go|here it is|(?:i )?found it|got it"
@@ -83,7 +87,7 @@ def without_thoughts(text: str) -> str:
 
 def words_beside(text: str) -> str:
     """Return the sentences of a text without those that have a box in them, or a part of one."""
-    plain = _FENCE.sub("\n", without_thoughts(text))
+    plain = without_thoughts(text)
     if _TOKEN.search(plain):  # answers in location tokens and tags are captions, not orders
         return ""
     try:
@@ -153,8 +157,8 @@ def read_json_boxes(text: str, asked: Asked, units: Units) -> list[RawBox]:
     at = 0
     for start, end, objects in _json_objects(plain):
         beside.append(plain[at:start])
-        label = _name_before(beside[-1].strip(" ,[\n"), asked.target)  # of an object without a label
-        found += [_json_box(entry, label, units) for entry in objects]
+        name = _name_before(beside[-1].strip(" ,[\n"), asked.target)
+        found += [_json_box(entry, name, units) for entry in objects]
         at = end
     if not at:
         read_json(plain)  # raises what is wrong with it

@@ -15,15 +15,18 @@ IDIOMS = tuple(
     for pattern, instead in (
         (r"do not|(?<!why )don't you(?: dare)?|dont|do n't", "don't"),
         (r"(?:don't|never) (?:hesitate|forget|fail) to", "please"),
+        (r"go(?:ing)? (?:with|for)(?=[: ])", "choose"),
+        (r"would you mind", "please"),
         (
             r"why don't you|(?:can|could|would|will) you(?: please)?(?: kindly)?|(?:i|we) (?:want|need)"
             r" you to"
-            r"|i'd like you to|i would like you to|let's|let us|let me|would you mind|make sure (?:to"
+            r"|i'd like you to|i would like you to|let's|let us|let me|make sure (?:to"
             r"|that you|you)"
             r"|be sure to|go ahead and|feel free to|you (?:may|can) now",
             "please",
         ),
         (r"right ahead", "ahead"),
+        (r"look(?:ing)? forward to|moving on to|going forward(?= we\b)", "switch"),
         (r"(?:drive|go|move|roll) in reverse", "reverse"),
         (r"(right|left)[ -]hand(?: side| direction)?", "side"),
         (r"(?:at |with |in )?(?:full|top|maximum|max|high|great) (?:speed|throttle|tilt)", "fast"),
@@ -43,7 +46,7 @@ IDIOMS = tuple(
             r" (?:away|now|here|there|after|before|in front|behind|next|beside|on)|right away",
             "now",
         ),
-        (r"(?:all|that's|that is|you're|you are) right|alright|right\?", "ok"),
+        (r"(?:all|that's|that is|you're|you are) right|alright|(?<=[,.;] )right\?", "ok"),
         (r"bus stop", "bus-stop"),
         (r"stop sign", "stop-sign"),
         (r"stop (?:light|button|line|watch)", "stop-mark"),

@@ -31,6 +31,7 @@ _WHERE = (
 _LATER = re.compile(
     rf"\b(?:in|after|within)\s+(?:(?:about|around|roughly|approximately|another|just|exactly|the|next|only)\s+)*"
     rf"(?:half\s+)?{_SOME}|{_SOME}\s+(?:from\s+(?:now|here)|later|afterwards|further\s+on)"
+    r"|\b(?:in|after)\s+(?:\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|a\s+few|several)\s+[a-z]+"
     r"|\bin\s+(?:a|one|the|just\s+a|about\s+a|another)\s+(?:next\s+)?(?:few\s+|couple\s+of\s+|short\s+|little\s+)*"
     r"(?:moments?|seconds?|minutes?|while|bit|sec|hours?|steps?|meters?|metres?|feet|miles?)\b"
     r"|\b(?:a|one)\s+(?:moment|minute|while|bit|little)\s+later\b|\bat\s+some\s+point\b"
@@ -69,7 +70,7 @@ def not_an_order(tokens: list[str], at: int, mark: str, known: frozenset[str]) -
     gerund = tokens[at] in words.GERUND and not {"is", "are", "am", "be", "i'm", "we're"}.intersection(lead)
     if after in _FINITE:
         return "talks about an action"
-    if (gerund or mark == "to" or lead[-1:] == ["to"]) and _finite(rest):
+    if (gerund or mark == "to" or lead[-1:] == ["to"]) and has_finite(rest):
         return "talks about an action"
     moves = words.BASE.get(words.GERUND.get(tokens[at], ""), None) in words.MOTIONS
     if gerund and moves and after and after not in _PREPOSITIONS | words.ARTICLES:
@@ -77,7 +78,7 @@ def not_an_order(tokens: list[str], at: int, mark: str, known: frozenset[str]) -
     return ""
 
 
-def _finite(rest: list[str]) -> bool:
+def has_finite(rest: list[str]) -> bool:
     """Return whether a verb follows that is not in a clause of its own: "the cup that is red"."""
     return any(
         token in _FINITE and (at == 0 or rest[at - 1] not in _RELATIVE) for at, token in enumerate(rest)

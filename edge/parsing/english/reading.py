@@ -7,12 +7,14 @@ from edge.parsing.amounts import Amounts, Marked, plain_mark
 from edge.parsing.cues import QUESTION, Cue, Reading
 from edge.parsing.english import words
 from edge.parsing.english.idioms import IDIOMS
-from edge.parsing.english.mood import LATER, with_later, would_happen
+from edge.parsing.english.mood import LATER, has_finite, with_later, would_happen
 from edge.parsing.english.verbs import SIDE_AFTER, base_of, is_noun, verb_of, ways_of
 from edge.records import ActionType
 
 _TOKEN = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,;:!?()\"\n\u2014]")
 _PLAIN_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
+_DASH = re.compile(r"\s(?:-{1,2}|\u2013|->|=>|\u2192)\s")
+_HYPHEN = re.compile(r"(?<=[a-z])-(?=(?:left|right|forwards?|back|backwards?|ahead|straight)\b)")
 _LOCATED = re.compile(r"\b(?:is|are|on|at|'s) (?:on |to )?(?:the |your |my )(left|right)\b")
 _REQUEST = re.compile(r"\b(?:can|could|would|will|why don't) you\b|\bwould you mind\b|\bplease\b")
 _JOIN = frozenset({"and", "or", "nor", "but", "then", "while", "so", "by", "not"})
@@ -54,7 +56,7 @@ class _State:
     dropped: bool = False
     conditional: bool = False
     choice: bool = False
-    later: bool = False
+    later_at: int | None = None  # index of the first segment that speaks of later
 
 
 def read(text: str) -> Reading:
@@ -65,7 +67,7 @@ def read(text: str) -> Reading:
     question = plain.rstrip().endswith("?") and not _REQUEST.search(plain)
     hedge = words.HEDGE.search(plain)
     denial = words.DENIAL.search(plain)
-    marked = Marked(" ".join(plain.split()))
+    marked = Marked(_HYPHEN.sub(" ", _DASH.sub(" \u2014 ", " ".join(plain.split()))))
     rewritten = _rewritten(with_later(marked.text))
     speeds = [words.SPEED[token] for token in _TOKEN.findall(rewritten) if token in words.SPEED]
     segments = _segments(rewritten, marked)
@@ -101,7 +103,9 @@ def _segments(plain: str, marked: Marked) -> list[_Segment]:
         after = tokens[at + 1] if at + 1 < len(tokens) else ""
         token = "while" if token == "as" and after in ("you", "we", "it", "the", "i", "there") else token
         last_once = token == "once" and after in ("you", "the", "it", "there")
-        purpose = token == "to" and after in words.BASE and (not taken or _has_verb(taken))
+        purpose = (
+            token == "to" and after in words.BASE.keys() | words.PURPOSES and (not taken or _has_verb(taken))
+        )
         if not (last_once or purpose or token in _SPLITS):
             taken.append(token)
             continue
@@ -123,7 +127,7 @@ def _cues(segments: list[_Segment]) -> list[Cue]:
         _enter(state, segment.mark)
         _read_segment(state, segment, at)
     cues = [one.cue for one in _talked_about(state.found, segments)]
-    if state.later and not any(cue.step for cue in cues):
+    if state.later_at is not None and not _begins_before(state.found, state.later_at):
         cues = [replace(cue, doubt=cue.doubt or "speaks of later") for cue in cues]
     doubt = "only under a condition" if state.conditional else "offers a choice" if state.choice else ""
     if doubt:
@@ -131,6 +135,12 @@ def _cues(segments: list[_Segment]) -> list[Cue]:
     cues.sort(key=lambda cue: cue.step)
     # A purpose, as in "to reach the cup", is not an order by itself.
     return cues if any(not cue.purpose and not cue.mention for cue in cues) else _as_mentions(cues)
+
+
+def _begins_before(found: list[_Found], later_at: int) -> bool:
+    """Return whether something is to be done before what is later: "go straight, later turn left"."""
+    times = [one.at < later_at for one in found if not one.cue.mention]
+    return True in times and False in times
 
 
 def _as_mentions(cues: list[Cue]) -> list[Cue]:
@@ -147,6 +157,7 @@ def _talked_about(found: list[_Found], segments: list[_Segment]) -> list[_Found]
         if one.gerund and (
             any(other.gerund and other.cue.mention for other in later)
             or (not later and any(would_happen(segment.tokens) for segment in rest))
+            or (rest and rest[0].mark in ("and", "or", "nor") and has_finite(rest[0].tokens))
         ):
             why = "talks about an action"
         at = next((i for i, segment in enumerate(rest) if segment.mark == "but"), None)
@@ -182,9 +193,9 @@ def _enter(state: _State, mark: str) -> None:
 
 
 def _read_segment(state: _State, segment: _Segment, at: int) -> None:
-    if segment.later and not state.dropped:
-        state.step += bool(state.found) and not state.later
-        state.later = True
+    if segment.later and not state.dropped and state.later_at is None:
+        state.step += bool(state.found)
+        state.later_at = at
     if not segment.tokens or state.dropped:
         return
     tokens = segment.tokens
@@ -208,6 +219,8 @@ def _read_segment(state: _State, segment: _Segment, at: int) -> None:
         state.found.pop()  # "go and grab it", "come to get it"
         mark = ""
     state.bare = tokens[-1] in ("go", "come") and not cue.negated
+    if mark == "by" and not state.found and not cue.negated and cue.type is not ActionType.STOP:
+        cue = replace(cue, mention="says how, not what to do")  # "it can be reached by turning left"
     gerund = any(token in words.GERUND for token in tokens) and not any(
         token in words.BASE for token in tokens
     )

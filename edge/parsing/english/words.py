@@ -38,6 +38,11 @@ def _gerunds() -> dict[str, str]:
 
 GERUND = _gerunds()
 THIRD = {word + ("es" if word.endswith(("o", "ch", "ss")) else "s"): word for word in BASE}
+# After "to", these give a reason, as the verbs above do: "go back to give the child some space".
+PURPOSES = frozenset(
+    "give make let see create allow keep gain check clear center centre align prevent ensure help start begin"
+    " explore continue complete show leave free improve increase reduce save protect open close".split()
+)
 DEFAULT_WAYS = {
     "reverse": frozenset({"back"}),
     "retreat": frozenset({"back"}),
@@ -70,8 +75,10 @@ NEGATION = frozenset(
 )
 HEDGE = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|might|may|unsure|uncertain|unclear|seems?|guess|i think|i believe"
-    r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|know)|no idea|dunno|either)\b"
+    r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|confident|convinced|positive|know)"
+    r"|no idea|dunno|either)\b"
     r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
+    r"|\b(?:in theory|theoretically|hypothetically)\b"
 )
 REPORTED = re.compile(
     r"\bsays\b|(?<!\bi )\b(?:said|told|asked|wrote|yelled|shouted|instructed|ordered|requested)\b"
@@ -100,6 +107,7 @@ LEAD = frozenset(
     " necessary required needed recommended suggested it order move turn yourself by for of in with robot's"
     ""
     " choose chose decide decided opt conclude therefore thus hence"
+    " safest safer optimal wisest smartest ideal wise course option choice thing makes sense"
     " directly do at once really also sir all we're more today finally instead said".split()
 )
 ADVERB = frozenset(

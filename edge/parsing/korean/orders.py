@@ -101,6 +101,10 @@ def describes(tokens: list[str], at: int, verb: Verb, start: int) -> bool:
         words.NOUN_TAIL.fullmatch(rest) or (not rest and words.NOT_AFTER_NOUN.match(after))
     ):
         return True
+    if "noun" in verb.traits and verb.type is not ActionType.STOP and words.COPULA.match(rest):
+        return not any(
+            words.ANSWER.match(other) for other in tokens[:at]
+        )  # "좌회전입니다" tells what is there
     if "noun" in verb.traits and words.OBJECT_TAIL.fullmatch(rest):
         return not re.match(r"하|해|시작|합|부탁|계속", after)
     if words.ADNOMINAL.search(word) and (rest or verb.type is not ActionType.STOP or word[-1] in "춘린출릴"):

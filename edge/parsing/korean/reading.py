@@ -12,15 +12,16 @@ from edge.parsing.korean.orders import Clause, Verb, describes, order_of, tail_o
 from edge.records import ActionType
 
 _WORD = re.compile(r"[0-9A-Za-z\uac00-\ud7a3]+")
+_ASIDE = re.compile(r"(?<=\S)\s*\([^()\n]{0,200}\)")
 _STEERS = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
 
 
 def read(text: str) -> Reading:
     """Return the cues of one sentence."""
-    plain = text.lower()
+    plain = _ASIDE.sub(" ", text.lower())
     if words.REPORTED.search(plain):
         return Reading(denial="reports what something says")
-    for pattern, instead in words.CLOCK:
+    for pattern, instead in (*words.CLOCK, *words.SPACING):
         plain = pattern.sub(instead, plain)
     request = words.REQUEST.search(plain)
     ended = plain.rstrip(" .!\n")

@@ -165,6 +165,9 @@ def test_names_come_from_entry_points(monkeypatch: pytest.MonkeyPatch):
         ("boxes", "box"),
         ("a green bottles", "green bottle"),
         ("빨간색 컵", "빨간 컵"),
+        ("빨간컵", "빨간 컵"),
+        ("빨간색컵을", "빨간 컵"),
+        ("컵까지", "컵"),
         ("", ""),
     ],
 )
@@ -174,7 +177,19 @@ def test_targets_in_the_bundles_own_words(tiny_bundle: Path, asked: str, known: 
 
 
 @pytest.mark.parametrize(
-    "asked", ["unicorn", "cup red", "red", "red blue cup", "cup ball", "the", "red\ncup; main"]
+    "asked",
+    [
+        "unicorn",
+        "cup red",
+        "red",
+        "red blue cup",
+        "cup ball",
+        "the",
+        "red\ncup; main",
+        "컵빨간",
+        "빨간",
+        "을",
+    ],
 )
 def test_other_targets_are_bad_usage(tiny_bundle: Path, asked: str):
     with pytest.raises(UsageError) as refusal:

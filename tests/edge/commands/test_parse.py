@@ -40,6 +40,25 @@ def test_table_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "빨간 공" in out
 
 
+def test_amounts_are_named_only_where_the_text_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json", "2미터 앞으로 가"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert list(answer) == [*FIELDS, "distance"]
+    assert answer["distance"] == 2
+    assert main(["--json", "turn left 30 degrees for 2 seconds"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["angle"], answer["duration"]) == (0.524, 2)
+
+
+def test_numbers_have_no_digits_that_mean_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["turn left by 0.333333 degrees, fast"]) == 0
+    out = capsys.readouterr().out
+    assert "angular_z  0.75 rad/s\n" in out
+    assert "angle      0.3333 degrees" in out
+    assert main(["--json", "go fast forward"]) == 0
+    assert json.loads(capsys.readouterr().out)["linear_x"] == 0.45  # 0.44999999999999996 as it is computed
+
+
 def test_each_line_gets_one_answer_and_bad_lines_do_not_end_it() -> None:
     lines = [
         json.dumps("turn left").encode(),
@@ -142,7 +161,7 @@ def test_family_and_target_select_the_box_that_is_driven_to(capsys: pytest.Captu
     assert main(["--json", "--family", "paligemma", "--target", "cup", boxes]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert (answer["type"], answer["target"]) == ("navigate", "cup")
-    assert answer["angular_z"] == 0.402  # of 0.40234375
+    assert answer["angular_z"] == 0.402
     assert answer["detections"] == [{"label": "cup", "y0": 0.3906, "x0": 0.0, "y1": 0.5859, "x1": 0.1953}]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from edge.goals.words import COLOURS, KINDS, KOREAN
 from edge.parsing import parse_action, parse_detections
 from edge.parsing.boxes.labels import Agreement, agreement
+from edge.parsing.boxes.written import words_beside
 from edge.records import Box, ParsedAction
 
 HERE = Path(__file__).parent
@@ -52,6 +55,13 @@ def test_only_a_box_of_the_target_moves_a_robot() -> None:
         if moves(action) != right:
             wrong.append(row)
     assert wrong == []
+
+
+def test_the_words_of_goals_are_known_in_both_languages() -> None:
+    pairs = [(KOREAN[colour], KOREAN[kind], colour, kind) for colour in COLOURS for kind in KINDS]
+    wrong = [p for p in pairs if agreement(f"{p[0]} {p[1]}", f"{p[2]} {p[3]}") is not Agreement.FULL]
+    mixed = [p for p in pairs for kind in KINDS if kind != p[3] and agreement(f"{p[0]} {kind}", p[1])]
+    assert (wrong, mixed) == ([], [])
 
 
 def test_labels_name_the_target_or_another_thing() -> None:
@@ -134,6 +144,44 @@ def test_the_largest_box_of_the_target_is_driven_to() -> None:
     small_left, large_right = '{"bbox_2d": [10, 10, 90, 90]}', '{"bbox_2d": [600, 10, 990, 900]}'
     action = parse_action(f"[{small_left}, {large_right}]", "qwen3-vl", target="cup")
     assert action.angular_z_rad_s < 0
+
+
+CHAIR_AND_INVERTED = "chair<loc_100><loc_200><loc_300><loc_400><loc_700><loc_400><loc_500><loc_200>"
+CIRCLE = "".join(f"<loc_{500 + x}><loc_{500 + y}>" for x, y in [(0, -90), (90, 0), (0, 90), (-90, 0)] * 10)
+SEATS = '{"bbox_2d": [100, 200, 300, 400]}'
+
+
+@pytest.mark.parametrize(
+    ("family", "target", "text", "count"),
+    [
+        ("paligemma", "no smoking sign", "<loc0300><loc0400><loc0600><loc0700> no smoking sign", 1),
+        ("florence-2", "chair", CHAIR_AND_INVERTED, 1),
+        ("florence-2", "cup", f"cup<poly>{CIRCLE}</poly>", 1),
+        ("llava", "", '[{"label": "cup", "box": [0.1, 0.2, 0.3, 0.4]}]', 0),
+        ("llava", "mug", "I looked for the mug. It is at [0.1, 0.2, 0.3, 0.4].", 1),
+        ("llava", "mug", "There is a plate. It is at [0.1, 0.2, 0.3, 0.4].", 0),
+        ("llava", "mug", "[0.1, 0.2, 0.3, 0.4] is the plate. [0.5, 0.5, 0.7, 0.7]", 0),
+        ("qwen-vl", "mug", "The cupboard is at <box>(100,200),(300,400)</box>.", 0),
+        ("qwen-vl", "mug", "The mug is at <box>(100,200),(300,400)</box>.", 1),
+        ("qwen-vl", "mug", "<ref>cupboard</ref> is at <box>(100,200),(300,400)</box>", 0),
+        ("qwen3-vl", "seat", f"Two seats: {SEATS}", 1),
+        ("qwen3-vl", "mug", f"Two seats: {SEATS}", 0),
+        ("qwen3-vl", "mug", '{"bbox_2d": [100, 200, 300, 400], "name": "seat"}', 0),
+    ],
+)
+def test_what_stands_around_a_box_says_what_it_is_of(family: str, target: str, text: str, count: int) -> None:
+    assert len(boxes_of(text, family, target)) == count
+
+
+def test_a_label_is_compared_composed() -> None:
+    decomposed = unicodedata.normalize("NFD", "빨간 컵")
+    assert decomposed != "빨간 컵"
+    assert agreement(decomposed, "컵") is Agreement.FULL
+
+
+def test_what_is_cut_off_inside_a_box_is_not_read_as_words() -> None:
+    cut = '[{"bbox_2d": [100, 200, 300, 400], "label": "cup"},\n{"label": "\nturn left\n'
+    assert words_beside("Found it.\n" + cut) == "Found it."
 
 
 LOW, HIGH = st.integers(2, 400), st.integers(401, 900)

@@ -162,6 +162,11 @@ def test_what_is_not_exactly_in_the_format_is_refused_with_its_reason(text: str,
     assert (action.linear_x_m_s, action.linear_y_m_s, action.angular_z_rad_s) == (0, 0, 0)
 
 
+def test_an_action_with_more_behind_it_is_refused() -> None:
+    action = parse_action('{"action": "turn", "angular_z": 0.3} {"action": "move"}')
+    assert (action.type, action.reason) == (ActionType.UNKNOWN, "not JSON: more text at character 36")
+
+
 def test_a_refused_box_does_not_take_a_good_one_with_it() -> None:
     found = parse_detections(f"<loc0000><loc0000><loc1023><loc1023> wall ; {PALI}")
     assert [detection.label for detection in found.detections] == ["cup"]
