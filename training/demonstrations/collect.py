@@ -2,7 +2,8 @@
 
 A scripted expert drives, or with `--dagger` a bundle's policy does; then the expert labels every frame with
 what it would have done (DAgger, Ross et al. 2011). The recorded action is always the expert's. With `--noise`
-the base is pushed off the expert's way now and then, so that the data shows how to come back.
+the base is pushed off the expert's way now and then, so that the data shows how to come back; with `--decoys`
+it starts in front of something else now and then, so that the data shows what is not an arrival.
 
 Ctrl-C ends after the current episode and keeps the complete ones; a second one keeps nothing.
 """
@@ -41,6 +42,7 @@ from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene
 from sim.world import World
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
+from training.demonstrations.decoys import decoy_scene
 from training.demonstrations.demonstrator import STATE_NAMES, Demonstrator, Pushes
 
 ROBOT = "vla-edge-sim"
@@ -59,6 +61,7 @@ class CollectSettings:
     rate_hz: int
     height: int  # height of the images, pixels
     noise: float
+    decoys: float  # share of episodes that start in front of something else, [0, 1]
     dagger: str | None  # a bundle's name or folder
     max_s: float
 
@@ -78,8 +81,12 @@ class Player:
         target = job.target or _any_target(rng)
         goal = parse_goal("find_object", target)
         world = World(make_scene(seed, target), seed)
-        self._renderer.load(world.model, world.scene)
         expert = Expert(world, mount)
+        wants_decoy = job.decoys > 0 and rng.uniform() < job.decoys
+        if wants_decoy and (scene := decoy_scene(world.scene, expert, target, rng)):
+            world = World(scene, seed)
+            expert = Expert(world, mount)
+        self._renderer.load(world.model, world.scene)
         pushes = Pushes(job.noise, rng)
         if self._bundle is None:
             d = Demonstrator(expert, world, pushes, job.height, None)
@@ -129,7 +136,13 @@ def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int
                     if interrupted:
                         break
         figures = {"episodes": writer.episodes, "frames": writer.frames, "left_out": tried - writer.episodes}
-        about = {"noise": job.noise, "dagger": job.dagger, "target": job.target, "rate_hz": job.rate_hz}
+        about = {
+            "noise": job.noise,
+            "decoys": job.decoys,
+            "dagger": job.dagger,
+            "target": job.target,
+            "rate_hz": job.rate_hz,
+        }
         if writer.episodes:
             writer.finish(figures | about | {"seeds": seeds})
     return figures | about | {"out": str(out) if seeds else None, "interrupted": bool(interrupted)}
@@ -206,6 +219,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--noise", type=_share, default=0.0, help="strength of pushes, as a share of full speed, such as 0.3"
     )
+    p.add_argument(
+        "--decoys",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the episodes that start in front of something else than the target",
+    )
     p.add_argument("--dagger", metavar="BUNDLE", help="the bundle's policy drives, the expert labels")
     p.add_argument("--rate-hz", type=positive_int, default=10, help="frames and actions per second")
     p.add_argument(
@@ -241,7 +261,7 @@ def main(argv: list[str]) -> int:
     """`vla-edge collect`. Ctrl-C returns 130, with the whole episodes kept."""
     a = _parser().parse_args(argv)
     _check(a)
-    job = CollectSettings(a.target, a.rate_hz, a.height, a.noise, a.dagger, a.max_seconds)
+    job = CollectSettings(a.target, a.rate_hz, a.height, a.noise, a.decoys, a.dagger, a.max_seconds)
     figures = collect(job, a.episodes, a.seed, a.out, a.jobs)
     if a.json:
         print(json.dumps(figures, ensure_ascii=False))
