@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import edge
-from edge.errors import EdgeError, UsageError, install_hint
+from edge.errors import EdgeError, UsageError, install_hint, reason_of
 
 REPORT_TO = "please report it with the output of `VLA_EDGE_DEBUG=1 vla-edge ...`"
 OWN_PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "sim")
@@ -197,7 +197,7 @@ def _report_bug(error: Exception, arguments: list[str]) -> int:
         import traceback
 
         traceback.print_exception(type(error), error, error.__traceback__)
-    summary = " ".join(str(error).split())[:200]
+    summary = reason_of(error)
     return _report(
         f"unexpected {type(error).__name__}: {summary}", f"this is a bug; {REPORT_TO}", 1, arguments
     )

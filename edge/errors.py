@@ -70,3 +70,22 @@ class BundleRefused(EdgeError):
     """A bundle is missing, cut short, altered, or not made for this machine."""
 
     exit_code = 6
+
+
+MAX_REASON_CHARS = 240
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what another library's exception says, for a sentence of ours: one line that ends where it may.
+
+    Longer texts end after a sentence, or with "…" behind a word. Without a text it is the exception's name.
+    """
+    text = (isinstance(error, OSError) and error.strerror) or str(error)
+    text = " ".join(text.split()) or type(error).__name__
+    if isinstance(error, KeyError):
+        return f"{text} is missing"
+    if len(text) > MAX_REASON_CHARS:
+        head = text[:MAX_REASON_CHARS]
+        end = max(head.rfind(mark) for mark in (". ", "! ", "? "))
+        text = head[:end] if end > 0 else (head.rpartition(" ")[0] or head) + " …"
+    return text.rstrip(".:;, ")

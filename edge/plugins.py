@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import EdgeError, UsageError, install_hint
+from edge.errors import EdgeError, UsageError, install_hint, reason_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -116,7 +116,7 @@ class PluginGroup:
         except EdgeError:
             raise
         except (Exception, SystemExit) as error:
-            summary = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_ADDRESS_CHARS]
+            summary = f"{type(error).__name__}: {reason_of(error)}"
             raise UsageError(
                 f"{self.noun} {entry.name!r}: {_package(entry)} fails "
                 f"(entry point {entry.name} = {entry.value} of {self.entry_points}): {summary}",
@@ -147,7 +147,7 @@ ROBOTS = PluginGroup(
 BUNDLES = PluginGroup(
     "vla_edge.bundles",  # called with (), return a folder
     "bundle",
-    instead="or give the path of a bundle's folder",
+    instead="or give auto, or the path of a bundle's folder",
 )
 PICTURES = PluginGroup(
     "vla_edge.pictures",  # called with (seed), yield (image, names in sight)
@@ -166,7 +166,7 @@ def load_function(target: str, what: str) -> Callable[..., Any]:
     try:
         function = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{what}: {target!r} can't be found: {error}") from error
+        raise UsageError(f"{what}: {target!r} can't be found: {reason_of(error)}") from error
     if not callable(function):
         raise UsageError(f"{what}: {target!r} is not a function")
     return function

@@ -68,7 +68,9 @@ class Tally:
         answer = f"{inference.confidence:.2f}  {inference.words}"
         seconds = max(0.0, (frame.stamp_ns - self._start_ns) / 1e9)
         image = _small(frame.image)
-        self._answered.add(AnsweredFrame(image, seconds, self._prompt, answer, found.detections))
+        self._answered.add(
+            AnsweredFrame(image, seconds, self._prompt, answer, found.detections, frame.source)
+        )
 
     def on_chunk(self, chunk: ActionChunk) -> None:
         """Count it."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from edge.bundle.bundle import Bundle, bundle_names, load_bundle, make_bundle, write_bundle
+from edge.bundle.choice import AUTO
 from edge.bundle.manifest import Target
 from edge.commands.arguments import ArgumentParser
 from edge.commands.output import print_json
@@ -29,7 +30,8 @@ def main(argv: list[str]) -> int:
     )
     p.add_argument("--json", action="store_true", help="print figures as JSON")
     a = p.parse_args(argv)
-    if a.out is None and a.bundle in bundle_names() and not Path(a.bundle).is_dir():
+    installed = a.bundle in bundle_names() and not Path(a.bundle).is_dir()
+    if a.out is None and (installed or a.bundle == AUTO):
         raise UsageError(f"'{a.bundle}' is an installed bundle and stays as it is", "give --out FOLDER")
     bundle = load_bundle(a.bundle, whole=True)
     version = str(load_tensorrt().__version__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.bundle.published import NATIVE_FLORENCE, check_adapter, check_kind, is_microsofts
-from edge.errors import BundleRefused, UsageError
+from edge.errors import BundleRefused, UsageError, reason_of
 from edge.plugins import BUNDLES
 from export.planner.boards import BITS
 from export.planner.families import read_config
@@ -102,7 +102,7 @@ def _read_json(file: Path) -> dict[str, object]:
     try:
         config: object = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file} is not JSON: {error}") from error
+        raise UsageError(f"{file} is not JSON: {reason_of(error)}") from error
     if not isinstance(config, dict):
         raise UsageError(f"{file} is not a JSON object")
     return config

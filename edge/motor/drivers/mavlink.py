@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import serial
 
-from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
+from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError, reason_of
 from edge.interfaces import Closing, Feedback
 from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import Odometry, Velocity
@@ -186,7 +186,9 @@ class MavlinkMotors(Closing):
             raise self._gone(error) from error
 
     def _gone(self, error: Exception) -> HardwareMissing:
-        return HardwareMissing(f"motors {self._path}: the port is gone: {error}", "check the cable")
+        return HardwareMissing(
+            f"motors {self._path}: the port is gone: {reason_of(error)}", "check the cable"
+        )
 
 
 def open_address(address: str) -> MavlinkMotors:
@@ -234,7 +236,7 @@ def _opened(path: str, baud: int) -> serial.Serial:
                 f"find it with `fuser {path}`, then stop it",
             ) from error
         raise HardwareMissing(
-            f"motors: port {path} does not open: {error}", "is it a serial port?"
+            f"motors: port {path} does not open: {reason_of(error)}", "is it a serial port?"
         ) from error
     return port
 

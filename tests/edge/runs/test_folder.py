@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -146,6 +147,13 @@ def test_strip_draws_boxes_where_the_model_put_them():
     ys, xs = np.nonzero(changed)
     assert has_color(seen, GREEN)
     assert ys.min() >= 120 and xs.min() >= 160
+
+
+def test_a_picture_is_called_by_its_file():
+    named = replace(shot(), source="kitchen.png")
+    assert (draw_strip([named]) != draw_strip([shot()]))[248:].any()
+    long = replace(shot(), source="a-very-long-name-of-a-picture-" * 9 + ".png")
+    assert draw_strip([long]).shape == draw_strip([shot()]).shape
 
 
 def test_spread_keeps_first_and_last():
