@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.bundle import load_bundle
+from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.commands.output import ProgressLine, figure, print_json, share
 from edge.errors import UsageError
@@ -112,7 +113,7 @@ def measure(
         "ms_p50": _rounded(median(times_ms) if times_ms else None, 2),
         "scenes": scenes,
         "seed": seed,
-        "bundle": {"name": loaded.manifest.name, "sha256": loaded.sha256},
+        "bundle": loaded.origin(),
     }
 
 
@@ -123,7 +124,7 @@ def _rounded(value: float | None, digits: int = 4) -> float | None:
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench detection` and return the exit code."""
     p = ArgumentParser("bench detection", "how well a bundle finds named objects in fresh simulated rooms")
-    p.add_argument("--bundle", default="default", help="a name or a folder (%(default)s)")
+    p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
     p.add_argument("--scenes", type=positive_int, default=1000, help="rooms, a picture of each (%(default)s)")
     p.add_argument("--seed", type=non_negative_int, default=0, help="seed of the first room (%(default)s)")
     p.add_argument("--json", action="store_true", help="print one JSON object")

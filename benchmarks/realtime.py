@@ -22,6 +22,7 @@ from typing import Any
 import psutil
 
 from edge.bundle.bundle import load_bundle
+from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
 from edge.commands.output import ProgressLine, duration, figure, print_json
 from edge.errors import EdgeError, HardwareMissing
@@ -184,7 +185,7 @@ def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench realtime` and return the exit code."""
     p = ArgumentParser("bench realtime", "the runtime beside the simulator: rates, latency, memory, SIGKILL")
-    p.add_argument("--bundle", default="default", help="a name or a folder (%(default)s)")
+    p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
     p.add_argument(
         "--seconds",
         type=positive_float,

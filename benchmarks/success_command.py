@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.success import EpisodeSettings, Trial, evaluate, measured_latency_s, summarize, targets
 from edge.bundle.bundle import load_bundle
+from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import (
     ArgumentParser,
     non_negative_float,
@@ -67,7 +68,10 @@ def table(summary: dict[str, Any]) -> str:
     """Return the figures for people."""
     low, high = summary["wilson95"]
     seconds = summary["median_seconds"]
+    bundle = summary["bundle"]
+    chosen = f" ({bundle['chosen']})" if "chosen" in bundle else ""
     lines = [
+        f"bundle          {bundle['name']}{chosen}",
         f"success         {summary['success']:.3f}   "
         f"(95 %: {low:.3f} to {high:.3f}, {summary['episodes']} episodes)",
     ]
@@ -102,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--target", help="default: every kind in turn, half of them with a colour")
     p.add_argument("--episodes", type=positive_int, default=100, help="rooms to drive in (%(default)s)")
     p.add_argument("--seed", type=non_negative_int, default=1000, help="seed of the first room (%(default)s)")
-    p.add_argument("--bundle", default="default", help="a name or a folder (%(default)s)")
+    p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
     p.add_argument(
         "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
     )
@@ -149,7 +153,7 @@ def main(argv: list[str]) -> int:
         "max_seconds": a.max_seconds,
         **({"base": a.base} if a.base else {}),
         "failures": failures(trials, settings, a.base),
-        "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
+        "bundle": bundle.origin(),
     }
     print_json(summary) if a.json else print(table(summary))
     return 0

@@ -147,7 +147,7 @@ ROBOTS = PluginGroup(
 BUNDLES = PluginGroup(
     "vla_edge.bundles",  # called with (), return a folder
     "bundle",
-    instead="or give the path of a bundle's folder",
+    instead="or give auto, or the path of a bundle's folder",
 )
 PICTURES = PluginGroup(
     "vla_edge.pictures",  # called with (seed), yield (image, names in sight)

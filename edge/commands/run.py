@@ -153,7 +153,7 @@ class Run:
             self._note_pids({})
             log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
             bundle = self._bundle
-            log.info("bundle", extra=fields(name=bundle.manifest.name, sha256=bundle.sha256))
+            log.info("bundle", extra=fields(**bundle.origin()))
         return self.folder.path
 
     def _note_pids(self, pids: Mapping[str, int]) -> None:
@@ -183,8 +183,7 @@ class Run:
             goal=self._goal,
             moves=GOALS[self._goal.kind].moves,
             figures=tally.figures(),
-            bundle=manifest.name,
-            bundle_sha256=self._bundle.sha256,
+            bundle=self._bundle.origin(),
             engine=manifest.target.engine,
             robot=self._about,
             truth=self._truth,

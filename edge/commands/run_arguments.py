@@ -4,6 +4,7 @@ import argparse
 import re
 from pathlib import Path
 
+from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
@@ -34,7 +35,7 @@ def run_arguments() -> ArgumentParser:
     parser.add_argument(
         "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
     )
-    parser.add_argument("--bundle", default="default", help="the model: a name or a folder (%(default)s)")
+    parser.add_argument("--bundle", default=AUTO, help=f"the model: {AUTO_HELP}")
     parser.add_argument(
         "--max-seconds", type=positive_float, default=120.0, help="time limit of the drive (%(default)g)"
     )

@@ -54,8 +54,7 @@ class Summary:
     goal: Goal
     moves: bool  # the goal needs motion; the others end in an answer
     figures: Figures
-    bundle: str
-    bundle_sha256: str
+    bundle: Mapping[str, str]  # name, sha256, and why it was chosen if nobody named it
     engine: str
     robot: str  # for people; may be empty
     truth: Mapping[str, Any]  # what a simulated robot knows about the run; may be empty
@@ -76,7 +75,7 @@ class Summary:
             "goal": self.goal.kind,
             "target": self.goal.target,
             **asdict(self.figures),
-            "bundle": {"name": self.bundle, "sha256": self.bundle_sha256},
+            "bundle": dict(self.bundle),
             "engine": self.engine,
             "robot": self.robot,
             "truth": dict(self.truth) or None,

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
 
 def _export_fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> None:
     """Write the bundle of a checkpoint in fp32."""
-    with show_progress(options.json) as on_progress:
+    with show_progress() as on_progress:
         on_progress("reading and exporting in fp32", 0, 1)
         bundle = _with_plans(_fp32(options, folder, kind), options, folder)
     write_bundle(options.out, bundle)
@@ -57,7 +57,7 @@ def _export_in_precision(
     from export.precision.auto_report import print_choices
 
     other = load_bundle(options.against_seed) if options.against_seed else None
-    with _show_refusal(options), show_progress(options.json) as on_progress:
+    with _show_refusal(options), show_progress() as on_progress:
         on_progress("reading and exporting in fp32", 0, 1)
         base = _fp32(options, folder, kind)
         bundle, parity, choices = change_precision(
@@ -91,7 +91,7 @@ def _export_large(options: ExportOptions, folder: Path, calibration: Calibration
     )
     try:
         with (
-            show_progress(options.json) as on_progress,
+            show_progress() as on_progress,
             large_family_bundle(large, options.out, calibration, on_progress) as (bundle, judged),
         ):
             on_progress("writing the bundle", 0, 1)

@@ -30,7 +30,9 @@ def settings(**changes: Any) -> EpisodeSettings:
 
 def summary(trials: list[Trial], absent: bool = False) -> dict[str, Any]:
     wrong = failures(trials, settings(absent=absent), "")
-    return summarize(trials, absent) | {"episodes": len(trials), "absent": absent, "failures": wrong}
+    bundle = {"name": "default-int8", "sha256": "0" * 64, "chosen": "int8: the processor has avx_vnni"}
+    about = {"episodes": len(trials), "absent": absent, "failures": wrong, "bundle": bundle}
+    return summarize(trials, absent) | about
 
 
 def test_what_went_wrong_is_told_apart_and_what_did_not_is_not_listed() -> None:
@@ -53,6 +55,7 @@ def test_what_went_wrong_is_told_apart_and_what_did_not_is_not_listed() -> None:
 def test_nobody_who_arrived_has_no_median_time() -> None:
     text = table(summary([trial(7, False, False)]))
     assert "None" not in text and "none arrived" in text
+    assert "default-int8 (int8: the processor has avx_vnni)" in text, "whose figures they are"
     assert "vla-edge run --goal find_object --target 'red cup' --seed 7 --bundle default" in text
 
 

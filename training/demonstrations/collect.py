@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from edge.bundle.bundle import load_bundle
+from edge.commands.output import ProgressLine
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
@@ -97,9 +98,11 @@ def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int
     with (
         LeRobotWriter(out, ROBOT, job.rate_hz, CAMERA, size, STATE_NAMES, BASE_ACTION.names) as writer,
         _ctrl_c() as interrupted,
+        ProgressLine() as progress,
     ):
         seeds: list[int] = []
         tried = 0
+        progress.show("episodes", 0, episodes)
         with _players(job, min(jobs, episodes)) as play_all:
             while writer.episodes < episodes and not interrupted:
                 if tried >= TRIES * episodes:
@@ -114,7 +117,8 @@ def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int
                     if recording is not None:
                         writer.add(recording)
                         seeds.append(number)
-                    _show(writer, episodes, tried)
+                    shown = f"{writer.frames} frames, {tried} rooms tried"
+                    progress.show("episodes", writer.episodes, episodes, shown)
                     if interrupted:
                         break
         figures = {"episodes": writer.episodes, "frames": writer.frames, "left_out": tried - writer.episodes}
@@ -165,12 +169,6 @@ def _ctrl_c() -> Iterator[list[bool]]:
         yield interrupted
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _show(writer: LeRobotWriter, episodes: int, tried: int) -> None:
-    if sys.stderr.isatty():
-        line = f"\r{writer.episodes}/{episodes} episodes, {writer.frames} frames, {tried} rooms tried "
-        print(line, end="" if writer.episodes < episodes else "\n", file=sys.stderr, flush=True)
 
 
 def _any_target(rng: np.random.Generator) -> str:

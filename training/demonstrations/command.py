@@ -4,7 +4,6 @@ What needs pyarrow is imported once the arguments are read: --help answers witho
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from edge.commands.arguments import (
     positive_float,
     positive_int,
 )
+from edge.commands.output import print_json
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
@@ -88,8 +88,11 @@ def main(argv: list[str]) -> int:
     job = CollectSettings(a.target, a.rate_hz, a.height, a.noise, a.dagger, a.max_seconds)
     figures = collect(job, a.episodes, a.seed, a.out, a.jobs)
     if a.json:
-        print(json.dumps(figures, ensure_ascii=False))
+        print_json(figures)
+    elif figures["out"]:
+        left_out = f"{figures['left_out']} rooms left out, where the expert did not arrive"
+        print(f"{a.out}: {figures['episodes']} episodes, {figures['frames']} frames ({left_out})")
+        print("next: vla-edge train CONFIG.yaml, with this folder as a `path` in its `sources`")
     else:
-        kept = f"{figures['episodes']} episodes, {figures['frames']} frames ({figures['left_out']} left out)"
-        print(f"{kept} in {a.out}" if figures["out"] else "nothing was kept")
+        print("nothing was kept")
     return _INTERRUPTED if figures["interrupted"] else 0

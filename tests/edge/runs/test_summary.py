@@ -15,8 +15,9 @@ FIGURES = Figures(
 )  # fmt: skip
 REACHED = Summary(
     end=DriveEnd(Outcome.REACHED, "arrived: red cup", 0),
-    goal=Goal("find_object", "red cup"), moves=True, figures=FIGURES, bundle="default",
-    bundle_sha256="ab" * 32, engine="onnxruntime", robot="a rover", truth={}, folder="runs/x",
+    goal=Goal("find_object", "red cup"), moves=True, figures=FIGURES,
+    bundle={"name": "default", "sha256": "ab" * 32}, engine="onnxruntime",
+    robot="a rover", truth={}, folder="runs/x",
 )  # fmt: skip
 
 
