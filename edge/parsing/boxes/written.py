@@ -15,7 +15,10 @@ from edge.parsing.strict import Rejected, check_depth, json_at, number, read_jso
 
 _PLACE = "\ufffc"  # stands where a box was, in the words around it
 
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_THOUGHT = re.compile(  # a chat template may hold its begin, so that only its end is in the answer
+    r"\A.*</(?:think|thinking|reasoning)>|<(?:think|thinking|reasoning)>.*\Z|</?answer>",
+    re.DOTALL | re.IGNORECASE,
+)
 _FENCE = re.compile(r"```(?:json|JSON|python|text)?")
 _TOKEN = re.compile(r"<[a-z|/]")
 _BRACKET = re.compile(r"[{\[]")
