@@ -5,11 +5,11 @@ They stand in sentences, whose words may deny or doubt them, or say what they ar
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from edge.parsing.boxes.labels import unsure
-from edge.parsing.boxes.raw import Asked, RawBox, clean_label
+from edge.parsing.boxes.raw import UNNAMED, Asked, RawBox, clean_label
 from edge.parsing.boxes.sentences import SENTENCE_END, ends_or_goes_on, name_before
 from edge.parsing.strict import Rejected, check_depth, json_at, number, read_json
 
@@ -113,6 +113,8 @@ def read_json_boxes(text: str, asked: Asked, units: Units) -> list[RawBox]:
     beside.append(plain[at:].partition("{")[0])
     if unsure(" ".join(beside)):
         raise Rejected("the words around the boxes deny or doubt them")
+    if asked.target and any(box.label for box in found):
+        return [box if box.label else replace(box, doubt=UNNAMED) for box in found]
     return found
 
 
