@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UsageError, install_hint, reason_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -90,7 +90,7 @@ class PluginGroup:
             if package in ("", "edge"):
                 raise
             needs = f"needs the Python package {package!r}, which is not installed"
-            raise UsageError(f"{self.noun} {name}{self.separator} {needs}", "pip install vla-edge") from error
+            raise UsageError(f"{self.noun} {name}{self.separator} {needs}", install_hint()) from error
 
     def _entries(self) -> list["EntryPoint"]:
         from importlib.metadata import entry_points  # takes longer than all other imports here
@@ -116,7 +116,7 @@ class PluginGroup:
         except EdgeError:
             raise
         except (Exception, SystemExit) as error:
-            summary = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_ADDRESS_CHARS]
+            summary = f"{type(error).__name__}: {reason_of(error)}"
             raise UsageError(
                 f"{self.noun} {entry.name!r}: {_package(entry)} fails "
                 f"(entry point {entry.name} = {entry.value} of {self.entry_points}): {summary}",
@@ -166,7 +166,7 @@ def load_function(target: str, what: str) -> Callable[..., Any]:
     try:
         function = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{what}: {target!r} can't be found: {error}") from error
+        raise UsageError(f"{what}: {target!r} can't be found: {reason_of(error)}") from error
     if not callable(function):
         raise UsageError(f"{what}: {target!r} is not a function")
     return function

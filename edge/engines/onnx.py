@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime  # pyright: ignore[reportMissingTypeStubs]
 
 from edge.engines.outside import check_outside
-from edge.errors import BundleRefused, EngineFault
+from edge.errors import BundleRefused, EngineFault, reason_of
 from edge.interfaces import Tensor, TensorSpec
 
 _ort: Any = onnxruntime  # it has no types
@@ -62,7 +62,8 @@ class OnnxEngine:
             )
         except Exception as error:  # ONNX Runtime's exceptions have no other common base
             raise BundleRefused(
-                f"ONNX Runtime cannot load the graph: {error}", "export or download the bundle again"
+                f"ONNX Runtime cannot load the graph: {reason_of(error)}",
+                "export or download the bundle again",
             ) from error
         self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
         self.outputs = tuple(_spec(value) for value in self._session.get_outputs())
@@ -88,7 +89,7 @@ class OnnxEngine:
         try:
             self._session.run_with_iobinding(turn.binding)
         except Exception as error:  # has no other common base either
-            raise EngineFault(f"ONNX Runtime failed: {error}") from error
+            raise EngineFault(f"ONNX Runtime failed: {reason_of(error)}") from error
         for name, value in turn.arrays.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise EngineFault(f"the model computed NaN or infinity in '{name}'")

@@ -2,11 +2,19 @@
 
 from edge.bundle.bundle import Bundle
 from edge.goals.prompts import goal_prompt
-from edge.interfaces import Closing, Inference, PolicyStatus
+from edge.interfaces import Closing, Inference, PolicyEnding, PolicyStatus
 from edge.model.grounding import GroundingModel
-from edge.records import ActionChunk, Goal, Observation
+from edge.records import ActionChunk, Goal, Observation, Outcome
 
 CAPTION_TOKENS = 10
+
+
+def said(answer: str, empty: bool) -> PolicyStatus:
+    """Return the status of a policy that has its answer; one with nothing to say did not reach its goal."""
+    if empty:
+        nothing = "nothing that I know is in view"
+        return PolicyStatus("said", answer=nothing, ending=PolicyEnding(Outcome.NOTHING, nothing))
+    return PolicyStatus("said", reached=True, answer=answer)
 
 
 class Describer(Closing):
@@ -30,8 +38,7 @@ class Describer(Closing):
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         if inference is not None:
-            answer = "nothing that I know" if inference.text in ("", "none") else inference.words
-            self.status = PolicyStatus("said", reached=True, answer=answer)
+            self.status = said(inference.words, empty=inference.text.strip() in ("", "none"))
         return None
 
     def close(self) -> None:

@@ -1,12 +1,12 @@
 """`vla-edge build`: a bundle's ONNX graphs to TensorRT plans, on the device that they are for."""
 
-import json
 from pathlib import Path
 
 from edge.bundle.bundle import Bundle, bundle_names, load_bundle, make_bundle, write_bundle
 from edge.bundle.choice import AUTO
 from edge.bundle.manifest import Target
 from edge.commands.arguments import ArgumentParser
+from edge.commands.output import print_json
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
         figures = {
             stage: {"seconds": plan.seconds, "bytes": len(plan.content)} for stage, plan in plans.items()
         }
-        print(json.dumps({"out": str(a.out or a.bundle), "plans": figures, "parity": parity}))
+        print_json({"out": str(a.out or a.bundle), "plans": figures, "parity": parity})
     else:
         print(f"{a.out or a.bundle}: largest error of each plan's outputs against ONNX Runtime")
         print_figures(parity)

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from export.graphs.edit import Draft
 from export.graphs.fusion.fuse import fuse
 from export.graphs.graph import Graph
-from export.measure.ranges import Method, Ranges
+from export.measure.methods import Method
+from export.measure.ranges import Ranges
 from export.precision.calibrate import StageCalibration
 from export.precision.candidate import Candidate
 from export.precision.mixed import Mixed

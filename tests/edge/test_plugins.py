@@ -144,7 +144,7 @@ def test_a_built_in_driver_says_which_package_it_lacks(monkeypatch: pytest.Monke
     monkeypatch.delitem(sys.modules, "edge.motor.drivers.mavlink", raising=False)
     with pytest.raises(UsageError, match="motors mavlink:// needs the Python package 'serial'") as caught:
         MOTORS.open_address("mavlink:///dev/ttyACM0")
-    assert caught.value.hint == "pip install vla-edge"
+    assert caught.value.hint == "in the folder of vla-edge's source: pip install '.'"
 
 
 @pytest.mark.parametrize("target", ["", "os", "os:", "os:nothing", "nowhere:x", ":x", "os:sep"])

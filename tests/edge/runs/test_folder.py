@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import pytest
 from edge.errors import UsageError
 from edge.records import ZERO, Box, Detection, Odometry
 from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, latin, spread
-from edge.runs.folder import RunFolder
+from edge.runs.folder import RunFolder, check_runs_dir
 from edge.runs.room import RoomMap, RoomObject
 
 GREEN = (22, 150, 84)
@@ -52,10 +53,18 @@ def test_a_read_only_runs_folder_is_refused():
 
 
 def test_a_full_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=2**30, free=2**20))
     with pytest.raises(UsageError, match="1 MiB free, a run needs 16"):
         RunFolder.create(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_check_before_a_run_makes_nothing(tmp_path):
+    check_runs_dir(tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file is a file"):
+        check_runs_dir(tmp_path / "file" / "runs")
 
 
 def test_summary_and_pids_are_readable_json(tmp_path):
@@ -138,6 +147,13 @@ def test_strip_draws_boxes_where_the_model_put_them():
     ys, xs = np.nonzero(changed)
     assert has_color(seen, GREEN)
     assert ys.min() >= 120 and xs.min() >= 160
+
+
+def test_a_picture_is_called_by_its_file():
+    named = replace(shot(), source="kitchen.png")
+    assert (draw_strip([named]) != draw_strip([shot()]))[248:].any()
+    long = replace(shot(), source="a-very-long-name-of-a-picture-" * 9 + ".png")
+    assert draw_strip([long]).shape == draw_strip([shot()]).shape
 
 
 def test_spread_keeps_first_and_last():

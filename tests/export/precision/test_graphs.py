@@ -10,7 +10,8 @@ from onnx import TensorProto, numpy_helper
 from export.gate.stages import compare_stage, worst_layers
 from export.graphs.graph import Graph
 from export.measure import ranges as ranges_module
-from export.measure.ranges import METHODS, compute_ranges, kept_ranges
+from export.measure.methods import METHODS
+from export.measure.ranges import compute_ranges, kept_ranges
 from export.measure.sensitivity import sensitivities, to_keep
 from export.precision.half import Half, HalfKind
 from export.precision.int4 import Int4, awq_int4

@@ -37,7 +37,7 @@ from vla.backbones.backbone import Backbone
 from vla.backbones.loading import load_backbone
 from vla.backbones.tiny import CONFIGS
 
-PROMPT, ANSWER = 160, 40
+PROMPT, ANSWER = 240, 40
 _AGAIN = ("paligemma2", "qwen3_vl", "idefics3", "llava")  # with the language model of one that is tested
 _POLICIES = (("qwen2_5_vl", "fc"), ("florence2", "discrete"))  # each head once, on unlike families
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in _AGAIN)) for name in CONFIGS]
