@@ -76,7 +76,8 @@ def _rotary(tables: RotaryTables) -> Callable[[Wiring, Found, NodeProto], NodePr
         half = wiring.values(found["half"])
         if half is None or any(one is None or one.shape[-1] != 2 * half.item() for one in angles):
             return None
-        if any(not np.array_equal(*np.split(one, 2, axis=-1)) for one in angles if one is not None):
+        pairs = [np.split(one, 2, axis=-1) for one in angles if one is not None]
+        if any(not np.array_equal(first, second) for first, second in pairs):
             return None  # the halves turn by different angles, which the operator can't
         names: list[str] = []
         for word, values in zip(("cos", "sin"), angles, strict=True):

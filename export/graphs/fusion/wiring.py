@@ -55,10 +55,10 @@ class Wiring:
         if isinstance(pattern, str):
             return found if found.setdefault(pattern, name) == name else None
         if not isinstance(pattern, tuple):
-            values = self.values(name)
-            wanted = np.asarray(pattern)
-            same = values is not None and values.size == wanted.size
-            return found if same and np.allclose(np.ravel(values), wanted, rtol=_CLOSE, atol=0) else None
+            values, wanted = self.values(name), np.asarray(pattern)
+            if values is None or values.size != wanted.size:
+                return None
+            return found if np.allclose(values.ravel(), wanted, rtol=_CLOSE, atol=0) else None
         kind, *inputs = pattern
         node = self.makers.get(name)
         if node is None or node.op_type != kind or len(node.input) != len(inputs) or node.output[0] != name:
