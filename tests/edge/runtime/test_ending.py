@@ -130,6 +130,7 @@ def played(kind: str, policy: PolicyStatus, inference: Inference | None) -> Driv
         ("instruct", PolicyStatus("drive"), WORDS, 0, "it is over"),
         ("describe_scene", PolicyStatus("said", True, "a cup"), WORDS, 0, "it is over"),
         ("describe_scene", PolicyStatus("look"), None, 3, "the model had not answered yet"),
+        ("describe_scene", PolicyStatus("said", answer="nothing"), WORDS, 3, "had nothing to say"),
     ],
 )
 def test_a_recording_misses_its_goal_only_if_the_target_was_not_seen_or_nothing_was_answered(
