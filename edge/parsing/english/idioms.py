@@ -16,7 +16,8 @@ IDIOMS = tuple(
         (r"do not|(?<!why )don't you(?: dare)?|dont|do n't", "don't"),
         (r"(?:don't|never) (?:hesitate|forget|fail) to", "please"),
         (r"go(?:ing)? (?:with|for)(?=[: ])", "choose"),
-        (r"would you mind", "please"),
+        (r"would you mind|come on(?=,| [a-z]+ (?:forward|ahead|straight|left|right|back))", "please"),
+        (r"take your time", "slowly"),
         (
             r"why don't you|(?:can|could|would|will) you(?: please)?(?: kindly)?|(?:i|we) (?:want|need)"
             r" you to"

@@ -154,11 +154,12 @@ def _read_segment(state: _State, segments: list[Segment], at: int) -> None:
     if not state.found and len(tokens) > 1 and _only_ways(tokens):
         state.leading = segment
         return
-    amounts = segment.amounts
+    amounts, leading = segment.amounts, 0
     if state.leading is not None:
+        leading = len(state.leading.tokens)
         tokens, amounts = state.leading.tokens + tokens, amounts.or_else(state.leading.amounts)
         state.leading = None
-    cue = verb_of(tokens, state.negated or state.pending, segment.mark)
+    cue = verb_of(tokens, state.negated or state.pending, segment.mark, leading)
     state.pending = cue is None and (state.pending or tokens[-1] in ("don't", "not", "never"))
     if cue is None:
         _directions_only(state, segment.mark, tokens, at)

@@ -24,8 +24,11 @@ _HOW = words.ADVERB | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
 _LEADING = words.LEAD | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
 
 
-def verb_of(tokens: list[str], negated: bool, mark: str) -> Cue | None:
-    """Return the cue of a clause's first verb, after the `mark` ahead of it; None if it has no verb."""
+def verb_of(tokens: list[str], negated: bool, mark: str, leading: int) -> Cue | None:
+    """Return the cue of a clause's first verb, after the `mark` ahead of it; None if it has no verb.
+
+    The first `leading` words are a direction: "a little to the left, please turn".
+    """
     leads = True
     found: Cue | None = None
     for at, token in enumerate(tokens):
@@ -48,7 +51,7 @@ def verb_of(tokens: list[str], negated: bool, mark: str) -> Cue | None:
             if not why:
                 return _order(kind, base, tokens, at, negated)
             found = found or Cue(kind, mention=why)  # only a "stop" may still follow
-        leads = leads and token in _LEADING
+        leads = leads and (at < leading or token in _LEADING)
     return found
 
 
@@ -89,7 +92,7 @@ def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: boo
 
 
 def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], negated: bool) -> Cue:
-    handled = len(rest) > 1 and rest[0] in words.ARTICLES and rest[1] not in SIDE_AFTER | {"bit", "little"}
+    handled = len(rest) > 1 and rest[0] in words.ARTICLES and rest[1] not in SIDE_AFTER | words.SELF
     if handled or (rest and rest[0] in ("it", "them", "him", "her")):
         return Cue(kind, negated, doubt=f"says to {base} something, not the robot")
     place = next((i for i, token in enumerate(rest) if token in words.TOWARDS), None)

@@ -6,10 +6,10 @@ from edge.parsing.cues import CAREFUL, FAST, SLOW
 from edge.records import ActionType
 
 _VERBS: dict[ActionType, str] = {
-    ActionType.STOP: "stop halt freeze pause wait brake abort cease cancel whoa emergency stay standby",
+    ActionType.STOP: "stop halt freeze pause wait brake abort cease quit cancel whoa emergency stay standby",
     ActionType.MOVE: "go move drive proceed advance continue walk roll travel head run step come slide"
     " strafe shift"
-    " crawl creep inch cruise hurry rush dash return reverse retreat backup sidestep",
+    " crawl creep inch nudge scoot cruise hurry rush dash return reverse retreat backup sidestep",
     ActionType.TURN: "turn rotate spin pivot veer steer swing swivel curve turnaround",
     ActionType.GRAB: "grab grasp take pick get fetch bring lift collect catch seize hold grip clutch"
     " retrieve",

@@ -159,7 +159,7 @@ _TABLE = (
         ActionType.MOVE,
         "",
         "",
-        r"빠져|빠지|비켜서",
+        rf"나{_GO}$|빠져|빠지|비켜서|빼(?=$|줘|주|세|라|요|고|자)",
     ),
     (
         ActionType.MOVE,

@@ -125,6 +125,8 @@ CLOCK = (
 # What is written in one word becomes several ("앞으로가세요"), and "그만" ahead of another order usual.
 SPACING = (
     (re.compile(r"그만\s+(\S{1,8}?)고(?=\s)"), r"\1지 말고"),  # "그만 돌고 앞으로 가"
+    (re.compile(r"꼼짝도?\s?(?:하지\s?)?(?:마|말)\S*"), "멈춰"),
+    (re.compile(r"(?:마음|맘|눈|귀)에\s?들\S*"), "좋아"),
     (re.compile(r"그만\s?(?:하고|두고)(?=\s)"), "말고"),
     (re.compile(r"(?<![가-힣])(천천히|빨리|빠르게|조금|살짝|계속|다시)(?=[앞뒤왼오좌우전직후])"), r"\1 "),
     (
