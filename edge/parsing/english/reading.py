@@ -7,7 +7,7 @@ from edge.parsing.amounts import Amounts
 from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading
 from edge.parsing.english import words
 from edge.parsing.english.mood import has_finite, would_happen
-from edge.parsing.english.segments import CONDITION, DROPPED, PAUSE, Segment, has_verb, segments_of
+from edge.parsing.english.segments import CONDITION, DROPPED, PAUSE, Phrase, has_verb, segments_of
 from edge.parsing.english.verbs import SIDE_AFTER, base_of, verb_of, ways_of
 from edge.records import ActionType
 
@@ -34,7 +34,7 @@ class _State:
     bare: bool = False  # the last cue was "go" or "come" and nothing else
     negated: bool = False
     pending: bool = False  # "do not, under any circumstances, …": the negation waits for its verb
-    leading: Segment | None = None  # "to the left, please move"
+    leading: Phrase | None = None  # "to the left, please move"
     dropped: bool = False
     conditional: bool = False
     choice: bool = False
@@ -67,7 +67,7 @@ def read(text: str) -> Reading:
     )
 
 
-def _cues(segments: list[Segment]) -> list[Cue]:
+def _cues(segments: list[Phrase]) -> list[Cue]:
     state = _State()
     for at, segment in enumerate(segments):
         _enter(state, segment.mark)
@@ -93,7 +93,7 @@ def _as_mentions(cues: list[Cue]) -> list[Cue]:
     return [replace(cue, mention=cue.mention or "says what for, not what to do") for cue in cues]
 
 
-def _talked_about(found: list[_Found], segments: list[Segment]) -> list[_Found]:
+def _talked_about(found: list[_Found], segments: list[Phrase]) -> list[_Found]:
     """Withdraw the orders that the rest of the sentence explains away: "I would go, but it is closed"."""
     if not found:
         return []
@@ -143,7 +143,7 @@ def _enter(state: _State, mark: str) -> None:
         state.negated = True
 
 
-def _read_segment(state: _State, segments: list[Segment], at: int) -> None:
+def _read_segment(state: _State, segments: list[Phrase], at: int) -> None:
     segment = segments[at]
     if segment.later and not state.dropped and state.later_at is None:
         state.step += bool(state.found)
@@ -181,7 +181,7 @@ def _read_segment(state: _State, segments: list[Segment], at: int) -> None:
     state.found.append(_Found(cue, at, gerund))
 
 
-def _said_of_another(state: _State, segments: list[Segment], at: int) -> str:
+def _said_of_another(state: _State, segments: list[Phrase], at: int) -> str:
     """Return why the first verb of a sentence that began without one is not an order; empty if it may be."""
     mark, tokens = segments[at].mark, segments[at].tokens
     before = segments[at - 1] if at else None
@@ -205,7 +205,7 @@ def _only_ways(tokens: list[str]) -> bool:
     return directed and not any(base_of(tokens, at) for at in range(len(tokens)))
 
 
-def _verbless(segments: list[Segment], speed: bool) -> list[Cue]:
+def _verbless(segments: list[Phrase], speed: bool) -> list[Cue]:
     """Return the order of a sentence without a verb: "forward, slowly", "2 meters forward"."""
     tokens = [token for segment in segments for token in segment.tokens]
     amounts = Amounts()
