@@ -27,6 +27,11 @@ IDIOMS = tuple(
             "please",
         ),
         (r"right ahead", "ahead"),
+        (
+            r"^\s*(?:should|had|were)(?= (?:the|an?|any|there|it|he|she|they|some|nobody|anybody)\b)",
+            "if",
+        ),
+        (r"looks? (?:fine|good|ok|okay|clear|free|empty|safe|nice|bad|open|blocked)", "seems"),
         (r"look(?:ing)? forward to|moving on to|going forward(?= we\b)", "switch"),
         (r"(?:drive|go|move|roll) in reverse", "reverse"),
         (r"(right|left)[ -]hand(?: side| direction)?", "side"),

@@ -64,6 +64,8 @@ def not_an_order(tokens: list[str], at: int, mark: str, known: frozenset[str]) -
         return "says what is possible, not what to do"
     if _WISH.intersection(lead):
         return "a wish"
+    if "would" in lead and "it" in lead and "be" not in lead:
+        return "says what it would take"
     if ("had" in lead and "better" not in lead) or ("would" in lead and "have" in lead):
         return "says what would have been"
     after = next((token for token in rest if token not in known), "")

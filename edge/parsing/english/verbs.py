@@ -21,6 +21,7 @@ SIDE_AFTER = (
 )
 _NOT_A_SIDE_AFTER = frozenset("i you we i'm it is are has have had robot".split())
 _HOW = words.ADVERB | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
+_ANYHOW = _HOW | words.LEAD | frozenset("through past along".split())
 _LEADING = words.LEAD | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
 
 
@@ -69,7 +70,8 @@ def base_of(tokens: list[str], at: int) -> str:
 
 def is_noun(tokens: list[str], at: int) -> bool:
     """Return whether the verb is used as a noun: "the turn", "your hold", "your next move"."""
-    return at > 0 and tokens[at - 1] in words.ARTICLES | {"next", "best"}
+    described = at > 1 and tokens[at] in words.GERUND and tokens[at - 2] in words.ARTICLES
+    return described or (at > 0 and tokens[at - 1] in words.ARTICLES | {"next", "best"})
 
 
 def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: bool) -> Cue:
@@ -105,7 +107,7 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
         return Cue(kind, negated, ways, "" if target.split(" ")[0] in words.WAYS else target)
     if kind is ActionType.TURN:
         return Cue(kind, negated, target=target, doubt="" if negated else "no direction to turn to")
-    unknown = next((token for token in rest if token not in _HOW | words.LEAD), None)
+    unknown = next((token for token in rest if token not in _ANYHOW), None)
     if unknown is not None or base not in words.PLAIN_MOVE:
         return Cue(kind, negated, doubt="" if negated else f"unclear where to {base}")
     return Cue(kind, negated, frozenset({"forward"}))

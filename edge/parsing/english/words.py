@@ -9,7 +9,8 @@ _VERBS: dict[ActionType, str] = {
     ActionType.STOP: "stop halt freeze pause wait brake abort cease quit cancel whoa emergency stay standby",
     ActionType.MOVE: "go move drive proceed advance continue walk roll travel head run step come slide"
     " strafe shift"
-    " crawl creep inch nudge scoot cruise hurry rush dash return reverse retreat backup sidestep",
+    " crawl creep inch nudge scoot edge shuffle glide cruise hurry rush dash return reverse retreat backup"
+    " sidestep",
     ActionType.TURN: "turn rotate spin pivot veer steer swing swivel curve turnaround",
     ActionType.GRAB: "grab grasp take pick get fetch bring lift collect catch seize hold grip clutch"
     " retrieve",
