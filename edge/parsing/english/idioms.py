@@ -31,6 +31,10 @@ IDIOMS = tuple(
             r"^\s*(?:should|had|were)(?= (?:the|an?|any|there|it|he|she|they|some|nobody|anybody)\b)",
             "if",
         ),
+        (
+            r"(?:give|allow) (?:me|us) (?:an? |one |some )?(?:moment|minute|while|bit|time|someduration\d*)",
+            "wait",
+        ),
         (r"looks? (?:fine|good|ok|okay|clear|free|empty|safe|nice|bad|open|blocked)", "seems"),
         (r"look(?:ing)? forward to|moving on to|going forward(?= we\b)", "switch"),
         (r"(?:drive|go|move|roll) in reverse", "reverse"),

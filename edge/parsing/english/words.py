@@ -79,7 +79,8 @@ HEDGE = re.compile(
     r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|confident|convinced|positive|know)"
     r"|no idea|dunno|either)\b"
     r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
-    r"|\b(?:in theory|theoretically|hypothetically|or not|usually|often|typically|sometimes|generally)\b"
+    r"|\b(?:in theory|theoretically|hypothetically|or not|could (?:also )?be)\b"
+    r"|\b(?:usually|often|typically|sometimes|generally)\b"
 )
 REPORTED = re.compile(
     r"\bsays\b|(?<!\bi )\b(?:said|told|asked|wrote|yelled|shouted|instructed|ordered|requested)\b"
@@ -111,6 +112,7 @@ LEAD = frozenset(
     ""
     " choose chose decide decided opt conclude therefore thus hence"
     " safest safer optimal wisest smartest ideal wise course option choice thing makes sense"
+    " recommend suggest advise propose that ought rather"
     " directly do at once really also sir all we're more today finally instead said".split()
 )
 ADVERB = frozenset(

@@ -45,7 +45,7 @@ _STATE = re.compile(
     r"^(?:있|없|막혀|막히|열려|열리|닫혀|닫히|비어|보여|보이|위험해|위험하여|가까워|멀어|좁아|넓어|많아|안전해|"
     r"나타나|지나가|서있|놓여|깨끗해|어두워|미끄러워)(?:어|어서|서|여서|고|이|며)?$"
 )
-_SUBJECT = re.compile(r"[이가은는]$")
+_SUBJECT = re.compile(r".[이가은는]$")
 _LINK = re.compile(r"[아어여해혀려져겨와워서]$")
 _CALL = re.compile(r"^(?:로봇아|로봇|로봇님|야|친구야|자|네|예|응|지금|당장|빨리|please)$")
 _SOME = r"some(?:distance|duration)\d+"

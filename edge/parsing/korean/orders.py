@@ -115,8 +115,15 @@ def describes(tokens: list[str], at: int, verb: Verb, start: int) -> bool:
         if verb.type is ActionType.STOP and _best(tokens, at):
             return False
         return not re.match(r"것$|것이다|게$|게요$|겁니다|거야|거예요|채", after)
-    telling = words.DECLARATIVE.search(word) or (
-        word.endswith(("고", "아", "어", "여", "서", "춰", "해")) and after.startswith("있")
+    must = (
+        word.endswith("야")
+        and re.match(r"하|해|합|한|되|돼|됩|된", after)
+        and words.DECLARATIVE.search(after)
+    )
+    telling = (
+        must
+        or words.DECLARATIVE.search(word)
+        or (word.endswith(("고", "아", "어", "여", "서", "춰", "해")) and after.startswith("있"))
     )
     return bool(telling) and has_subject(tokens, at, start)
 
@@ -136,7 +143,7 @@ def _best(tokens: list[str], at: int) -> bool:
 def has_subject(tokens: list[str], at: int, start: int) -> bool:
     """Return whether the verb has another subject than the robot, from `start` on."""
     for word in tokens[max(start, at - 5) : at]:
-        match = None if words.ANSWER.match(word) else words.SUBJECT.match(word)
+        match = None if words.NO_SUBJECT.search(word) else words.SUBJECT.match(word)
         if match and match[1] not in words.SELF and word not in words.ADVERBS and side_of(word) is None:
             return True
     return False
