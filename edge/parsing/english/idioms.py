@@ -35,6 +35,10 @@ IDIOMS = tuple(
             r"(?:give|allow) (?:me|us) (?:an? |one |some )?(?:moment|minute|while|bit|time|someduration\d*)",
             "wait",
         ),
+        (
+            r"going by|judging by|find(?:ing)? out|put(?:ting)? it (?:this|that|another) way|get an idea",
+            "switch",
+        ),
         (r"looks? (?:fine|good|ok|okay|clear|free|empty|safe|nice|bad|open|blocked)", "seems"),
         (r"look(?:ing)? forward to|moving on to|going forward(?= we\b)", "switch"),
         (r"(?:drive|go|move|roll) in reverse", "reverse"),

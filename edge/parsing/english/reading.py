@@ -102,7 +102,9 @@ def _talked_about(found: list[_Found], segments: list[Phrase]) -> list[_Found]:
     # Only a "but" behind the last verb argues against what was said.
     but = next((at for at, segment in enumerate(rest) if segment.mark == "but"), None)
     why = "" if but is None else _objection([token for segment in rest[but:] for token in segment.tokens])
-    subject = any(would_happen(segment.tokens) for segment in rest)
+    subject = any(would_happen(segment.tokens) for segment in rest) or _goes_on(rest)
+    if not why and _asks_else(found[-1], segments):
+        why = "asks for something else"
     kept: list[_Found] = []
     for one in reversed(found):
         after = segments[one.at + 1] if one.at + 1 < len(segments) else None
@@ -112,6 +114,23 @@ def _talked_about(found: list[_Found], segments: list[Phrase]) -> list[_Found]:
         kept.append(replace(one, cue=replace(one.cue, mention=against)) if against and order else one)
         subject = one.gerund and (subject or bool(kept[-1].cue.mention))
     return kept[::-1]
+
+
+def _goes_on(rest: list[Phrase]) -> bool:
+    """Return whether a clause follows that a gerund belongs to: "turning left, the robot sees it"."""
+    return any(
+        phrase.mark == "," and any(token not in SIDE_AFTER for token in phrase.tokens) for phrase in rest
+    )
+
+
+def _asks_else(last: _Found, segments: list[Phrase]) -> bool:
+    """Return whether "go on" or "go ahead" only leads to another request: "go ahead, ask me"."""
+    tokens = segments[last.at].tokens
+    rest = segments[last.at + 1 :]
+    if last.cue.type is not ActionType.MOVE or words.WAYS.keys() & set(tokens) or not rest:
+        return False
+    first = rest[0].tokens[:1]
+    return rest[0].mark == "," and bool(first) and first[0] not in SIDE_AFTER | words.STARTS
 
 
 def _objection(tokens: list[str]) -> str:

@@ -48,12 +48,18 @@ def verb_of(tokens: list[str], negated: bool, mark: str, leading: int) -> Cue | 
                 negated = token not in words.GERUND  # "don't stop turning left" is to turn left
             if base in ("go", "come", "help") and at + 1 < len(tokens) and tokens[at + 1] in words.BASE:
                 continue  # "go grab the cup"
-            why = "" if negated else not_an_order(tokens, at, mark, _HOW)
+            cue = _order(kind, base, tokens, at, negated)
+            why = "" if negated else not_an_order(tokens, at, mark, _HOW) or _about(cue.target)
             if not why:
-                return _order(kind, base, tokens, at, negated)
+                return cue
             found = found or Cue(kind, mention=why)  # only a "stop" may still follow
         leads = leads and (at < leading or token in _LEADING)
     return found
+
+
+def _about(target: str) -> str:
+    """Return why a verb with such a target is thinking aloud; empty if the target may be in the room."""
+    return "is about the task, not about the room" if words.ABSTRACT.intersection(target.split()) else ""
 
 
 def base_of(tokens: list[str], at: int) -> str:

@@ -98,6 +98,8 @@ BLOCKED = re.compile(
     r"(?:blocked|obstructed|(?:not|n't|never) (?:be )?(?:clear|free|open|safe))\b|\b(?:is|are|was)n't clear\b"
 )
 
+# These begin a statement, as "nothing is in the way" does, not another request.
+STARTS = frozenset("there nothing nobody nothing's path corridor hallway everything all that's".split())
 # These words may stand before the verb of an order.
 LEAD = frozenset(
     "please just now ok okay so also kindly immediately robot i we you i'll you'll we'll will should"
@@ -144,4 +146,15 @@ NOUN_ENDS = (
         " here if when as because without not back forward fast using until first".split()
     )
     | NEGATION
+)
+# Models think aloud: nobody drives to a conclusion. What is about these is not about the room.
+ABSTRACT = frozenset(
+    "image images picture pictures photo scene frame video view question questions answer answers option"
+    " options choices reasoning reason reasons step steps instruction instructions problem conclusion"
+    " decision point points topic list item action actions direction directions solution plan example"
+    " examples overview idea details information process analysis task tasks rule rules prompt text"
+    " description collision collisions accident misunderstanding misunderstandings confusion damage"
+    " mistake mistakes errors summary explanation guidelines advice order orders following context"
+    " situation possibilities thought thoughts paragraph chart data section request requirement"
+    " requirements goal objective".split()
 )

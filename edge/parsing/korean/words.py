@@ -28,8 +28,13 @@ NOUN_TAIL = re.compile(
 NO_SUBJECT = re.compile(
     r"^(?:행동|동작|답|답변|정답|명령|결정|결론|선택|조치)[은는이가]?$|(?:에|에서|으로|로|까지|부터|서|고)[는은]$"
 )
+# Models think aloud: nobody drives to a conclusion. What is about these is not about the room.
+ABSTRACT = frozenset(
+    "이미지 사진 화면 그림 장면 영상 답 답변 정답 방법 해결책 이유 결론 단계 질문 문제 주제 과정 지시 설명"
+    " 규칙 순서 작업 분석 계획 예시 옵션 선택지 내용 상황 의견 정보 요약 결정 경로 길 대화 이야기 요청 목적"
+    " 생각 임무 과제".split()
+)
 COPULA = re.compile(r"(?:입니다|이에요|예요|이다|이야|임)$")
-ANSWER = re.compile(r"(?:행동|동작|답|답변|정답|명령|결정|결론|선택|조치)(?:은|는)?$")
 OBJECT_TAIL = re.compile(r"[을를]$")
 
 CONDITION = re.compile(
@@ -125,8 +130,15 @@ CLOCK = (
     (re.compile(r"시계\s?방향"), "오른쪽"),
     (re.compile(r"제자리(?:에서)?"), ""),
 )
+_OTHER = (
+    r"(?:두|세|네|여러|모든|다른|이런|그런|저런|빨간|파란|노란|초록|흰|하얀|검은|큰|작은|있는|옆의?|앞의|뒤의|"
+    r"번째|상대|남의)"
+)
 # What is written in one word becomes several ("앞으로가세요"), and "그만" ahead of another order usual.
 SPACING = (
+    # another robot than this one
+    (re.compile(rf"({_OTHER})\s*로봇들?(?=[은는이가도])"), r"\1 기계"),
+    (re.compile(rf"({_OTHER})\s*로봇들?\s+(?=모두|둘|각각|다\s)"), r"\1 기계가 "),
     # "by the picture", not a condition
     (re.compile(r"(?:으로|로|에서)\s?(?:보면|봐서는|판단하면)|[을를]\s?고려하면"), " "),
     (re.compile(r"그만\s+(\S{1,8}?)고(?=\s)"), r"\1지 말고"),  # "그만 돌고 앞으로 가"
