@@ -212,7 +212,7 @@ def _said_of_another(state: _State, segments: list[Phrase], at: int) -> str:
         return "says what happens meanwhile"
     if before is None or mark not in ("and", "or", "nor") or not before.tokens:
         return ""
-    if has_verb(before.tokens):
+    if has_verb(before.tokens) or words.THIRD.keys() & set(before.tokens):
         return "says what something else does"  # "robots drive forward and turn left"
     promise = tokens[0] in ("i'll", "we'll") or (tokens[0] in ("i", "we") and "will" in tokens)
     # "Say go and I will drive" is a condition, "the cup is here and I will drive" is not.

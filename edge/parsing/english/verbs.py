@@ -77,7 +77,7 @@ def base_of(tokens: list[str], at: int) -> str:
 def is_noun(tokens: list[str], at: int) -> bool:
     """Return whether the verb is used as a noun: "the turn", "your hold", "your next move"."""
     described = at > 1 and tokens[at] in words.GERUND and tokens[at - 2] in words.ARTICLES
-    return described or (at > 0 and tokens[at - 1] in words.ARTICLES | {"next", "best"})
+    return described or (at > 0 and tokens[at - 1] in words.ARTICLES | words.BEFORE_NOUN)
 
 
 def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: bool) -> Cue:

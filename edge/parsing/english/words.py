@@ -114,7 +114,7 @@ LEAD = frozenset(
     ""
     " choose chose decide decided opt conclude therefore thus hence"
     " safest safer optimal wisest smartest ideal wise course option choice thing makes sense"
-    " recommend suggest advise propose that ought rather"
+    " recommend suggest advise propose that ought rather here correct"
     " directly do at once really also sir all we're more today finally instead said".split()
 )
 ADVERB = frozenset(
@@ -130,6 +130,7 @@ ADVERB = frozenset(
     " quarter few couple small large big short long distance while then still then straightaway".split()
 )
 ARTICLES = frozenset("the a an this that these those your my his her its their our some any another".split())
+BEFORE_NOUN = frozenset("next best correct only safest wisest previous good wrong optimal smart safe".split())
 SELF = frozenset("robot yourself base body itself bot vehicle rover".split())
 TOWARDS = frozenset("to towards toward into through past onto near along down across up inside".split())
 SKIP_BEFORE_NOUN = (

@@ -184,6 +184,8 @@ def _order_of(tokens: list[str], at: int, verb: Verb, clause: Clause) -> Cue:
         handled = "carries" in verb.traits and target
         doubt = "" if ways else "no direction to turn to"
         doubt = "says to turn something, not the robot" if handled else doubt
+        if any(words.ELSEWHERE.match(word) for word in tokens[clause.reason : at]):
+            doubt = "speaks of a turn somewhere else"
         way = frozenset({"left"}) if ways == frozenset({"back"}) else ways
         return Cue(verb.type, negated, way, "" if ways else target, doubt="" if negated else doubt)
     if verb.type is ActionType.NAVIGATE:

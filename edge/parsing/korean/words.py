@@ -67,6 +67,10 @@ UNCLEAR_PLACE = re.compile(
     r"^(?:위|아래|옆|밖|안|동쪽|서쪽|남쪽|북쪽|위쪽|아래쪽|옆쪽|저쪽|그쪽|저리|그리|대각선|바깥|양쪽|"
     r"반대쪽|반대편|멀리)(?:으로|로)?$"
 )
+# A turn at another place than here.
+ELSEWHERE = re.compile(
+    r"^(?!(?:여기|거기|저기|제자리|자리|위치|이곳|화면|사진|이미지|상태|중|가운데|방향|입장|왼쪽|오른쪽)에서).+에서$"
+)
 NEARER = frozenset(
     "가까이 더가까이 이리 이리로 이쪽으로 여기로 나에게 내게 저에게 나한테 저한테 내쪽으로".split()
 )
@@ -136,6 +140,7 @@ _OTHER = (
 )
 # What is written in one word becomes several ("앞으로가세요"), and "그만" ahead of another order usual.
 SPACING = (
+    (re.compile(r"주(?:시|셨으|었으)?면\s?(?:합니다|해요|좋겠\S*|감사\S*|고맙\S*|됩니다|돼요)"), "주세요"),
     # another robot than this one
     (re.compile(rf"({_OTHER})\s*로봇들?(?=[은는이가도])"), r"\1 기계"),
     (re.compile(rf"({_OTHER})\s*로봇들?\s+(?=모두|둘|각각|다\s)"), r"\1 기계가 "),
