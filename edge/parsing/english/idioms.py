@@ -48,7 +48,7 @@ IDIOMS = tuple(
         (r"(?:at |with )?(?:slow|low|half|reduced|minimum|walking) (?:speed|pace)", "slowly"),
         (r"however|although|even though|though|and yet|except that|only that|nevertheless", ", but"),
         (r"(?:stop|quit|cease)((?: [a-z]+){1,6}?) and(?= [^.;!?]{0,60}\binstead\b)", r", not\1,"),
-        (r"enough(?=[\s.!]*$)", "stop"),
+        (r"^\W*enough(?=[\s.!]*$)", "stop"),
         (r"(?:move|go|drive|step) right (?:now|here|there)", "unclear"),  # to the right, or at once?
         (r"(?:get|move|step) out of (?:the|my|our) way|get (?:up|off|out|down|lost|ready|away)", "switch"),
         (r"get (?:moving|going)", "proceed"),

@@ -207,6 +207,8 @@ def _said_of_another(state: _State, segments: list[Phrase], at: int) -> str:
     if state.found:
         return ""
     if mark == "by":
+        if before is not None and before.tokens[:1] and before.tokens[0] in words.ADJUST:
+            return ""
         return "says how, not what to do"  # "it can be reached by turning left"
     if mark == "while":
         return "says what happens meanwhile"

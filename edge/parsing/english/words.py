@@ -79,10 +79,11 @@ HEDGE = re.compile(
     r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|confident|convinced|positive|know)"
     r"|no idea|dunno|either)\b"
     r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
-    r"|\b(?:in theory|theoretically|hypothetically|or not|could (?:also )?be)\b"
+    r"|\b(?:in theory|theoretically|hypothetically|or not|could (?:also )?be|(?:next|second) best)\b"
     r"|\b(?:usually|often|typically|sometimes|generally)\b"
 )
 REPORTED = re.compile(
+    r"\bfor (?:example|instance)\b|^\W*(?:examples?|e\.g\.)\W|\bsuch as\b|"
     r"\bsays\b|(?<!\bi )\b(?:said|told|asked|wrote|yelled|shouted|instructed|ordered|requested)\b"
     r"|\b(?:saying|tells|asks|writes|yells|shouts|orders|instructs|requests|wants (?:me|us|the robot))\b"
     r"|\b(?:signs|labels|posters|texts) (?:say|read)\b|\b(?:reads|written|labell?ed|printed)\b"
@@ -98,6 +99,10 @@ BLOCKED = re.compile(
     r"(?:blocked|obstructed|(?:not|n't|never) (?:be )?(?:clear|free|open|safe))\b|\b(?:is|are|was)n't clear\b"
 )
 
+# "adjust by turning left" says what to do, "it can be reached by turning left" does not.
+ADJUST = frozenset(
+    "adjust correct center centre align compensate respond react begin start continue fix".split()
+)
 # These begin a statement, as "nothing is in the way" does, not another request.
 STARTS = frozenset("there nothing nobody nothing's path corridor hallway everything all that's".split())
 # These words may stand before the verb of an order.

@@ -78,6 +78,8 @@ def not_an_order(tokens: list[str], at: int, stop: bool) -> str:
         return ""
     if stop:
         return _REPORTS[1] if after and _REPORTS[0].search(word) else ""
+    if word.endswith("도록") and not re.match(r"하|해|합|부탁", after):
+        return "says what for, not what to do"
     if word.endswith("고") and after.startswith("싶"):
         return "a wish"
     if word.endswith("기에") or (word.endswith("기") and re.match(r"전에|힘들|어렵|쉽|때문|위해", after)):
