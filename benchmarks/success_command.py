@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.success import EpisodeSettings, Trial, evaluate, measured_latency_s, summarize, targets
 from edge.bundle.bundle import load_bundle
-from edge.bundle.choice import AUTO, AUTO_HELP
+from edge.bundle.choice import AUTO, AUTO_HELP, choose_here
 from edge.commands.arguments import (
     ArgumentParser,
     non_negative_float,
@@ -135,7 +135,8 @@ def main(argv: list[str]) -> int:
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
-    settings = EpisodeSettings(a.bundle, latency_s, a.max_seconds, a.absent, a.allow_unproved, base)
+    name = choose_here().name if a.bundle == AUTO else a.bundle  # the same one on another machine
+    settings = EpisodeSettings(name, latency_s, a.max_seconds, a.absent, a.allow_unproved, base)
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
         trials = evaluate(

@@ -96,4 +96,5 @@ def test_one_short_episode_is_judged_and_listed(capsys: pytest.CaptureFixture[st
     captured = capsys.readouterr()
     figures = json.loads(captured.out)
     assert figures["median_seconds"] is None and figures["failures"][0]["seed"] == 1002
+    assert f"--bundle {figures['bundle']['name']} " in figures["failures"][0]["command"]
     assert captured.err.startswith("episodes, each answer 20 ms after its frame")
