@@ -81,23 +81,23 @@ def main(argv: list[str]) -> int:
     renderer = Renderer()
     with make_policy(load_bundle(options.bundle), GOAL, renderer.spec.mount, DEFAULT_BASE) as policy:
         assert isinstance(policy, Surveyor), "the bundle does not look round"
-        rooms = [
-            describe(policy, renderer, options.seed + room, options.latency_ms / 1000)
-            for room in range(options.rooms)
-        ]
-    if options.json:
-        print(json.dumps([asdict(room) for room in rooms], indent=2))
-        return 0
-    print("\n".join(lines(rooms)))
+        rooms: list[Description] = []
+        for seed in range(options.seed, options.seed + options.rooms):
+            rooms.append(describe(policy, renderer, seed, options.latency_ms / 1000))
+            if not options.json:
+                print(line(rooms[-1]), flush=True)
+    print(json.dumps([asdict(room) for room in rooms], indent=2) if options.json else "\n".join(sums(rooms)))
     return 0
 
 
-def lines(rooms: list[Description]) -> list[str]:
-    """Return what was said in each room, and how much of it was right."""
-    told: list[str] = []
-    for room in rooms:
-        wrong = f"; invented: {', '.join(room.invented)}" if room.invented else ""
-        told.append(f"{room.seed}: {', '.join(room.said) or 'nothing'}{wrong}")
+def line(room: Description) -> str:
+    """Return what was said in a room, and what of it was invented."""
+    wrong = f"; invented: {', '.join(room.invented)}" if room.invented else ""
+    return f"{room.seed}: {', '.join(room.said) or 'nothing'}{wrong}"
+
+
+def sums(rooms: list[Description]) -> list[str]:
+    """Return how much of what was said in all rooms was right."""
     said, invented = sum(len(room.said) for room in rooms), sum(len(room.invented) for room in rooms)
     low, high = wilson95(invented, said)
     hidden = sum(len(room.out_of_view) for room in rooms)
@@ -105,7 +105,6 @@ def lines(rooms: list[Description]) -> list[str]:
     in_view, bumps = sum(len(room.in_view) for room in rooms), sum(room.bumps for room in rooms)
     share = f"{invented / max(1, said):.3f}, 95 %: {low:.3f} to {high:.3f}"
     return [
-        *told,
         f"{said} names in {len(rooms)} rooms, {invented} invented ({share}), {hidden} not in view",
         f"{found} of {in_view} names in view were said; {bumps} bumps",
     ]

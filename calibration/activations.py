@@ -61,7 +61,8 @@ def main(argv: list[str]) -> int:
     if a.json:
         print_json({"out": str(a.out), "digest": digest, **counts})
     else:
-        print(f"{a.out}: {counts['calibrate']} pictures, {counts['held-out']} held out, {digest[:12]}")
+        print(f"{a.out}: {counts['calibrate']} pictures, {counts['held-out']} more to judge by")
+        print(f"next: vla-edge export MODEL --precision int8 --calibration {a.out} --out BUNDLE")
     return 0
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from edge.errors import EdgeError, EngineFault, HardwareMissing, MotorFault, SafetyStop, StaleFrame
-from edge.goals.goals import GOALS
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import DriveEnd, Goal, Outcome, StopCause
 from edge.runtime.signals import INTERRUPTED
@@ -37,30 +36,31 @@ class Played:
         self._answered = False
         self._predicts_actions = False  # such a policy never says what it sees
         self._seen = False
-        self._looks = not GOALS[goal.kind].moves
-        self._reached = False  # once, on some frame: an arrival, or something to say
+        self._arrived = False
+        self._nothing = False  # it had nothing to say, or to do
         self._answer = ""
 
     def update(self, policy: PolicyStatus, inference: Inference | None) -> None:
         """Take in the policy's state at a frame set, and the answer that came with it."""
         self._seen |= policy.detection is not None
-        self._reached |= policy.reached
+        self._arrived |= policy.reached
+        self._nothing |= policy.ending is not None and policy.ending.outcome is Outcome.NOTHING
         self._answer = policy.answer
         if inference is not None:
             self._answered = True
             self._predicts_actions |= inference.chunk is not None
 
     def end(self, outcome: Outcome, reason: str, cause: StopCause = StopCause.NONE) -> DriveEnd:
-        """Return how the drive ends: a target that was not seen is missed, and so is an answer."""
+        """Return how the drive ends: the goal is missed if its target was not seen, or nothing said."""
         missed = False
         if not self._answered:
             reason, missed = f"{reason}; the model had not answered yet", True
-        elif self._looks and not self._reached:
-            reason, missed = f"{reason}; the model had nothing to say", True
-        elif self._seeks and self._reached:
+        elif self._seeks and self._arrived:
             reason = f"{reason}; the policy claimed to have arrived"
         elif self._seeks and not self._predicts_actions:
             reason, missed = f"{reason}; the target was {'' if self._seen else 'not '}seen", not self._seen
+        elif self._nothing and not self._arrived:
+            reason, missed = f"{reason}; the model had nothing to say", True
         return DriveEnd(outcome, reason, 3 if missed else 0, cause, answer=self._answer)
 
 

@@ -40,7 +40,8 @@ def print_figures(figures: Mapping[str, float]) -> None:
     """Print figures one below the other."""
     width = max(map(len, figures), default=0)
     for name, value in figures.items():
-        print(f"  {name.replace('_', ' '):<{width}}  {value:.4g}")
+        shown = f"{value:.0%} of them" if name == "equal" else f"{value:.4g}"
+        print(f"  {name.replace('_', ' '):<{width}}  {shown}")
 
 
 def followed(manifest: Manifest) -> list[str]:

@@ -5,17 +5,20 @@ They stand in sentences, whose words may deny or doubt them, or say what they ar
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from edge.parsing.boxes.labels import unsure
-from edge.parsing.boxes.raw import Asked, RawBox, clean_label
+from edge.parsing.boxes.raw import UNNAMED, Asked, RawBox, clean_label
 from edge.parsing.boxes.sentences import SENTENCE_END, ends_or_goes_on, name_before
 from edge.parsing.strict import Rejected, check_depth, json_at, number, read_json
 
 _PLACE = "\ufffc"  # stands where a box was, in the words around it
 
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_THOUGHT = re.compile(  # a chat template may hold its begin, so that only its end is in the answer
+    r"\A.*</(?:think|thinking|reasoning)>|<(?:think|thinking|reasoning)>.*\Z|</?answer>",
+    re.DOTALL | re.IGNORECASE,
+)
 _FENCE = re.compile(r"```(?:json|JSON|python|text)?")
 _TOKEN = re.compile(r"<[a-z|/]")
 _BRACKET = re.compile(r"[{\[]")
@@ -110,6 +113,8 @@ def read_json_boxes(text: str, asked: Asked, units: Units) -> list[RawBox]:
     beside.append(plain[at:].partition("{")[0])
     if unsure(" ".join(beside)):
         raise Rejected("the words around the boxes deny or doubt them")
+    if asked.target and any(box.label for box in found):
+        return [box if box.label else replace(box, doubt=UNNAMED) for box in found]
     return found
 
 

@@ -168,6 +168,8 @@ SEATS = '{"bbox_2d": [100, 200, 300, 400]}'
         ("qwen-vl", "mug", "<ref>cupboard</ref> is at <box>(100,200),(300,400)</box>", 0),
         ("qwen3-vl", "seat", f"Two seats: {SEATS}", 1),
         ("qwen3-vl", "mug", f"Two seats: {SEATS}", 0),
+        ("qwen3-vl", "mug", f'[{SEATS}, {{"bbox_2d": [500, 500, 700, 700], "label": "mug"}}]', 1),
+        ("qwen3-vl", "mug", f"[{SEATS}, {SEATS}]", 2),
         ("qwen3-vl", "mug", '{"bbox_2d": [100, 200, 300, 400], "name": "seat"}', 0),
     ],
 )
