@@ -200,8 +200,11 @@ def main(argv: list[str]) -> int:
     )
     p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
-    parts = f"a run of {a.seconds:g} s, then {a.kills} runs that are killed at {AT_SPEED_M_S} m/s"
-    print(f"{parts}: about {duration(a.seconds + 3 + KILL_S * a.kills)}", file=sys.stderr)
+    kills = f", then a SIGKILL at {AT_SPEED_M_S} m/s in each of {a.kills} more" if a.kills else ""
+    print(
+        f"a run of {a.seconds:g} s{kills}: about {duration(a.seconds + 3 + KILL_S * a.kills)}",
+        file=sys.stderr,
+    )
     with ProgressLine() as progress:
         progress.show("measuring a run")
         figures = measure_run(a.bundle, a.seconds)
@@ -237,8 +240,8 @@ def _table(figures: dict[str, Any]) -> str:
     if kills := figures.get("kills"):
         count, slowest = kills["times"], figure(kills["zero_ms_max"], 0)
         lines += [
-            f"SIGKILL         at {AT_SPEED_M_S} m/s, {count} times: {kills['in_time']} stopped in time",
+            f"SIGKILL         at {AT_SPEED_M_S} m/s: {kills['in_time']} of {count} bases stopped in time",
             f"                (after {figure(kills['zero_ms_median'], 0)} ms, {slowest} ms at most);",
-            f"                all other processes ended by themselves {kills['all_gone']} times",
+            f"                {kills['all_gone']} times all other processes ended by themselves",
         ]
     return "\n".join(lines)

@@ -90,8 +90,10 @@ def main(argv: list[str]) -> int:
     if a.json:
         print_json(figures)
     elif figures["out"]:
-        left_out = f"{figures['left_out']} rooms left out, where the expert did not arrive"
-        print(f"{a.out}: {figures['episodes']} episodes, {figures['frames']} frames ({left_out})")
+        failed = f", without {figures['left_out']} rooms that the expert failed in" * bool(
+            figures["left_out"]
+        )
+        print(f"{a.out}: {figures['episodes']} episodes, {figures['frames']} frames{failed}")
         print("next: vla-edge train CONFIG.yaml, with this folder as a `path` in its `sources`")
     else:
         print("nothing was kept")
