@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from io import TextIOWrapper
 
 import edge
 from edge.errors import EdgeError, UsageError, install_hint, reason_of
@@ -71,6 +72,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code and never raises."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that can't show a character shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()  # here, so that a closed pipe is met inside this try
@@ -85,7 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in NO_SPACE:
             return _report_bug(error, arguments)
         where = error.filename or "a temporary file (in the folder TMPDIR)"
-        hint = "free some space, or write to another folder"
+        denied = error.errno in (errno.EACCES, errno.EROFS)
+        hint = "check its permissions" if denied else "free some space"
+        hint = f"{hint}, or name another folder"
         return _report(f"{where}: {error.strerror}", hint, UsageError.exit_code, arguments)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug is reported, in one line
         return _report_bug(error, arguments)

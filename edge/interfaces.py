@@ -134,6 +134,7 @@ class Inference:
     stages_ms: Mapping[str, float]
     chunk: ActionChunk | None = None  # policies that answer with actions
     cut: bool = False  # stopped at the token limit, before its end token
+    detections: tuple[Detection, ...] = ()  # policies that read the boxes themselves, each with its label
 
     @property
     def words(self) -> str:
@@ -192,6 +193,13 @@ class NamesCamera(Protocol):
     """A policy that sees with one camera of several. Others see with the only camera, or with "front"."""
 
     camera: str
+
+
+@runtime_checkable
+class LooksRound(Protocol):
+    """A policy that turns the base in place to look round, for a goal that needs no motion."""
+
+    looks_round: bool  # False on a base that can't
 
 
 class DriveObserver(Protocol):

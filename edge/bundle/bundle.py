@@ -36,6 +36,7 @@ _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_SIGNATURE_BYTES = 1_000
 _SUFFIXES = (".onnx", ".plan", ".json", ".safetensors", ".bin")  # files that engines read; never a pickle
 _TEXTS = (".md", ".txt")  # for people
+_CHECKPOINTS = ("config.json", "vla.json", "tiny.json")  # what the folder of a checkpoint holds
 _REMOVE = "remove it, or get the bundle from a source that you trust"
 
 
@@ -107,6 +108,7 @@ def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unprov
     its export.
     """
     folder = find_bundle(name_or_folder)
+    _check_is_bundle(folder)
     _check_suffixes(folder)
     raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     manifest = _parse_manifest(folder, raw)
@@ -131,6 +133,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
 
     Raises BundleRefused as `load_bundle` does.
     """
+    _check_is_bundle(folder)
     raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     return _parse_manifest(folder, raw), raw
 
@@ -225,6 +228,16 @@ def find_bundle(name_or_folder: str | Path) -> Path:
     if not folder.is_dir():
         raise BundleRefused(f"bundle '{name}' should be in {folder}, which is not there", REEXPORT)
     return folder
+
+
+def _check_is_bundle(folder: Path) -> None:
+    if (folder / MANIFEST).exists():
+        return
+    checkpoint = any((folder / name).is_file() for name in _CHECKPOINTS)
+    hint = f"it is a checkpoint: `vla-edge export {folder} --out BUNDLE` makes a bundle of it"
+    raise BundleRefused(
+        f"{folder} is not a bundle: it has no {MANIFEST}", hint if checkpoint else BUNDLES.hint("")
+    )
 
 
 def _check_suffixes(folder: Path) -> None:

@@ -152,7 +152,8 @@ def find_pictures(path: Path) -> list[Path]:
             raise HardwareMissing(f"camera: there is no {path}{_from_here(path)}", _near(path) or HINT)
         paths = list(path.iterdir()) if path.is_dir() else [path]
     except OSError as error:
-        raise HardwareMissing(f"camera: {path} can't be read: {error.strerror}", HINT) from error
+        hint = f"`ls -ld {path}` shows who may read it"
+        raise HardwareMissing(f"camera: {path} can't be read: {error.strerror}", hint) from error
     pictures = [each for each in paths if _is_picture(each)]
     if path.is_dir() and not pictures:
         suffixes = " ".join(PICTURE_SUFFIXES)

@@ -14,7 +14,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import check_hardware, run_arguments
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
@@ -51,12 +51,13 @@ def main(argv: list[str]) -> int:
     run = Run(options, goal, bundle)
     end = run.go()
     _print(run, end, options.json)
+    code = end.exit_code or (run.unwritten.exit_code if run.unwritten else 0)
     if not run.threads_ended:
         # An inference that hangs in native code would abort the interpreter's orderly end.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(end.exit_code)
-    return end.exit_code
+        os._exit(code)
+    return code
 
 
 class Run:
@@ -65,6 +66,7 @@ class Run:
     def __init__(self, options: argparse.Namespace, goal: Goal, bundle: Bundle) -> None:
         self.threads_ended = True
         self.summary: Summary | None = None
+        self.unwritten: UsageError | None = None  # why the run's folder lacks files
         self._options = options
         self._goal = goal
         self._bundle = bundle
@@ -99,7 +101,8 @@ class Run:
                 end = ending_of(error)
             except Exception as error:
                 end = ending_of(error)
-                log.exception("bug")
+                if self.log is not None:
+                    log.exception("bug")
                 raise
             finally:
                 end = judged(end, self._goal, self._truth)
@@ -189,7 +192,14 @@ class Run:
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
         log.info("run ended", extra=values)
-        folder.write_summary(self.summary.to_json())
+        try:
+            self._write_files(end, folder, self.summary)
+        except UsageError as error:  # the disk is full, or the folder has gone: what is known is printed
+            self.unwritten = error
+
+    def _write_files(self, end: DriveEnd, folder: RunFolder, summary: Summary) -> None:
+        tally = self._tally
+        folder.write_summary(summary.to_json())
         if tally.answered:
             folder.strip_png(tally.answered)
         if tally.path:
@@ -202,9 +212,9 @@ class Run:
 def _print(run: Run, end: DriveEnd, as_json: bool) -> None:
     assert run.summary is not None and run.folder is not None and run.log is not None  # `go` wrote them
     if end.outcome is Outcome.FAULT:
-        print(f"error: {end.reason}", file=sys.stderr)
-        if end.hint:
-            print(f"hint: {end.hint}", file=sys.stderr)
+        _print_error(end.reason, end.hint)
+    if run.unwritten is not None:
+        _print_error(run.unwritten.message, run.unwritten.hint)
     if run.log.lost:
         print(f"note: run.log lacks {run.log.lost} lines: {run.log.trouble}", file=sys.stderr)
     if as_json:
@@ -212,3 +222,9 @@ def _print(run: Run, end: DriveEnd, as_json: bool) -> None:
         return
     print("\n".join(run.summary.lines()))
     print(f"{run.folder.path}/ has {', '.join(run.folder.names())}")
+
+
+def _print_error(message: str, hint: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)

@@ -26,7 +26,7 @@ class GoalKind:
 GOALS: dict[str, GoalKind] = {
     "find_object": GoalKind("search by turning, approach, stop in front of it", True, True),
     "follow_object": GoalKind("keep it centred at a distance until stopped", True, True),
-    "describe_scene": GoalKind("describe the scene once, no motion", False, False),
+    "describe_scene": GoalKind("say what is there, where it can after a turn on the spot", False, False),
     "identify_main_object": GoalKind("name the main object, no motion", False, False),
     "instruct": GoalKind("do what a model of open words says to an instruction, bit by bit", True, True),
 }

@@ -9,11 +9,12 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Manifest, Vocabulary
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
-from edge.goals.prompts import FAMILIES, may_move
+from edge.goals.prompts import may_move
 from edge.goals.words import KOREAN_COLOURS
 from edge.records import Goal
 
 _ARTICLES = ("a", "an", "the")
+_TALKERS = "llava, qwen2.5-vl, qwen3-vl, smolvlm and flamingo"  # these answer in words, and can be exported
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 # What marks a Korean noun in its sentence: "컵을" is the cup as an object.
 _PARTICLE = re.compile(r"(?<=[\uac00-\ud7a3])(?:쪽으로|까지|에게|한테|으로|[을를이가은는의에로도])$")
@@ -53,8 +54,7 @@ def check_goal(bundle: Bundle, goal: Goal) -> None:
     why = ""
     if goal.kind == "instruct":
         why = f": {_why_no_instruction(manifest)}"
-        talkers = [family for family in FAMILIES if may_move(family, goal.kind)]
-        hint += f"; `vla-edge export` makes bundles that can of models of {', '.join(talkers)}"
+        hint += f"; {_TALKERS} models can: `vla-edge export --model FOLDER --out BUNDLE`"
     elif goal.kind in manifest.goals:
         why = f": a {manifest.family} does not say where things are"
     raise UsageError(f"bundle '{manifest.name}' cannot do {goal.kind}{why}", hint)

@@ -36,11 +36,14 @@ class Destination:
 class Pilot:
     """The way to one destination at a time. Positions are in the odometry frame."""
 
-    def __init__(self, base: BaseSpec, sees_floor: bool) -> None:
-        """Start with an empty map. Without `sees_floor` no obstacles are ever known."""
+    def __init__(self, base: BaseSpec, sees_floor: bool, floor: FloorMap | None = None) -> None:
+        """Start with an empty map, or with one that somebody else keeps up to date.
+
+        Without `sees_floor` no obstacles are ever known.
+        """
         self._base = base
         self._sees_floor = sees_floor
-        self._map = FloorMap(base.radius_m)
+        self._map = floor or FloorMap(base.radius_m)
         self._route: Route | None = None
         self._goal = (math.inf, math.inf)
         self._planned_ns = 0

@@ -10,22 +10,23 @@ import math
 import numpy as np
 
 from edge.base_spec import BaseSpec
-from edge.navigation.servo import CLEARANCE_M, free_length
+from edge.navigation.servo import free_length
 from edge.perception.floor_map import FloorMap
 from edge.perception.floor_scan import Scan
 from edge.perception.geometry import Floats, Pose
 
 REACTION_S = 0.12  # from an exposure to a slower base: 20 ms camera, 33 ms to the next frame, the guard
+MARGIN_M = 0.07  # kept between the hull and what is seen; the map knows it to half a cell, 0.04 m
 REACH_M = 1.6  # beyond it, even full speed needs no braking
 
 
 class Shield:
     """What the scans of an episode have shown, and the speeds that it allows. Odometry frame inside."""
 
-    def __init__(self, base: BaseSpec) -> None:
-        """Start with an empty map."""
+    def __init__(self, base: BaseSpec, floor: FloorMap) -> None:
+        """Start with the map that `see` keeps up to date."""
         self._base = base
-        self._map = FloorMap(base.radius_m)
+        self._map = floor
         self._points: Floats = np.zeros((0, 2))
 
     def see(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
@@ -49,7 +50,7 @@ def safe_velocity(x_m_s: float, y_m_s: float, points: Floats, base: BaseSpec) ->
     What touches the base already takes away only the part of the velocity toward it, so that the base can
     leave it and slide along it; one that can't go sideways stops instead of sliding.
     """
-    width_m = base.radius_m + CLEARANCE_M
+    width_m = base.radius_m + MARGIN_M
     distances = np.hypot(points[:, 0], points[:, 1])
     touching = distances < width_m
     near, far = points[touching], points[~touching]

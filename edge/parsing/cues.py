@@ -11,7 +11,9 @@ APPROACH_SHARE = 0.4
 TURN_SHARE = 0.5
 SLOW, CAREFUL, FAST = 0.5, 0.3, 1.5
 
-QUESTION = "a question"  # the doubt of a text that asks
+# Doubts that more than one reader finds.
+QUESTION = "a question"
+CONDITIONAL = "only under a condition"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Free text, English or Korean, to one action. Text that is not surely an order does not move the robot."""
 
-import re
 import unicodedata
 from dataclasses import replace
 
@@ -8,34 +7,19 @@ from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.parsing.amounts import NO_AMOUNTS
 from edge.parsing.cues import APPROACH_SHARE, QUESTION, SPEED_SHARE, TURN_SHARE, Cue, Reading
 from edge.parsing.data import quotation_noun, without_data
-from edge.parsing.english import reading as read_en
-from edge.parsing.korean import reading as read_ko
-from edge.parsing.korean.words import POLITE_DO
+from edge.parsing.sentences import readings_of
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 MIN_CONFIDENCE = 0.3
 _OPPOSITE = (("left", "right"), ("forward", "back"))
 _MOTION = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
 _STEERED = (ActionType.MOVE, ActionType.TURN, ActionType.AVOID)
-_HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
-_HANGUL_RUN = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]+")
-_LATIN = re.compile(r"[A-Za-z]")
-_SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)")
-_ANSWER = re.compile(
-    r"^\W*(?:(?:my|the|so|thus|final|best|next|correct|chosen|robot)\s+)*"
-    r"(?:answer|action|decision|command|output|conclusion|result)\W{0,3}(?:is\s*)?[:=]|"
-    r"^\W*(?:최종|로봇|다음)?\s*(?:답|답변|정답|행동|동작|결정|결론|명령|출력)\W{0,3}[:=]",
-    re.IGNORECASE,
-)
-_OBJECTION = re.compile(
-    r"^\W*(?:but|however|unfortunately|though)\b|^\W*(?:하지만|그러나|그런데|그렇지만)", re.IGNORECASE
-)
 
 
 def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
     """Return the action that a text in English or Korean asks a base for."""
     said = without_data(unicodedata.normalize("NFC", text))
-    readings = _stops(_readings(said.cut)) + _answer(_readings(said.text))
+    readings = readings_of(said.text, said.cut)
     sides = frozenset[str]().union(*(reading.sides for reading in readings))
     whole = Reading(
         cues=tuple(
@@ -55,52 +39,11 @@ def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
     return found
 
 
-def _readings(text: str) -> list[tuple[str, Reading]]:
-    """Return each sentence with its reading."""
-    return [(part, _read(part)) for part in _SENTENCE.split(text) if part.strip()]
-
-
-def _stops(readings: list[tuple[str, Reading]]) -> list[Reading]:
-    """Return only the orders to stop."""
-    stops = [
-        [cue for cue in reading.cues if cue.type is ActionType.STOP and not cue.negated]
-        for _, reading in readings
-        if reading.doubt != QUESTION
-    ]
-    return [Reading(cues=tuple(cues)) for cues in stops if cues]
-
-
-def _answer(readings: list[tuple[str, Reading]]) -> list[Reading]:
-    """Return the readings that count: those after the last "Answer:", if there is one, and orders to stop."""
-    last = max((at for at, (part, _) in enumerate(readings) if _ANSWER.search(part)), default=0)
-    kept = [reading for _, reading in readings[last:]]
-    for at, (part, reading) in enumerate(readings[last:]):
-        if at and _OBJECTION.match(part) and not reading.cues:
-            kept[:at] = [_without_motion(earlier) for earlier in kept[:at]]
-    return _stops(readings[:last]) + kept
-
-
-def _without_motion(reading: Reading) -> Reading:
-    """Return the reading of a sentence that the next one objects to: "I would go. But it is closed."."""
-    cues = tuple(cue for cue in reading.cues if cue.negated or cue.type is ActionType.STOP)
-    return replace(reading, cues=cues, denial=reading.denial or "says what speaks against it")
-
-
 def _located(cue: Cue, sides: frozenset[str]) -> Cue:
     """Give an avoided thing the side of an earlier sentence: "There is a wall on the left. Avoid it."."""
     if cue.type is ActionType.AVOID and not cue.ways and len(sides) == 1:
         return replace(cue, ways=sides)
     return cue
-
-
-def _read(part: str) -> Reading:
-    if not _HANGUL.search(part):
-        return read_en.read(part)
-    latin = _HANGUL_RUN.sub(" ", part)
-    korean = " ".join(_HANGUL_RUN.findall(part))
-    if _LATIN.search(latin) and POLITE_DO.fullmatch(korean):
-        return read_en.read(latin)
-    return read_ko.read(part)
 
 
 def action(

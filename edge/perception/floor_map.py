@@ -5,12 +5,14 @@ import math
 import numpy as np
 
 from edge.perception.floor_scan import Scan
-from edge.perception.geometry import Floats, Pose
+from edge.perception.geometry import Floats, Pose, wrap
 
 CELL_M = 0.08
 SIDE = 80  # cells: 6.4 m
 REACH_M = 2.8  # scans count up to here: positions of farther ends are too inexact
-FADE_S = 20.0  # time constant of forgetting: odometry drifts
+# Odometry drifts as the base moves, so what was seen is forgotten over this way and this turn, and only
+# slowly while the base stands: what stood beside it a minute ago, out of view, is still there.
+FADE_M, FADE_RAD, FADE_S = 9.0, 18.0, 120.0
 BLOCKED, FREE = 0.25, -0.1  # evidence above and below which a cell counts
 _SURE_M = 0.4  # range up to which a scan counts in full; beyond, its gain falls as 1 / range
 _GAIN = 0.3  # how far one scan moves the evidence towards -1 or 1
@@ -25,14 +27,14 @@ class FloorMap:
         self._radius_m = radius_m
         self.evidence = np.zeros((SIDE, SIDE), np.float32)  # [x, y]
         self._corner = (-SIDE // 2, -SIDE // 2)  # cell [0, 0], in cells from the odometry's origin
-        self._stamp_ns: int | None = None
+        self._added: tuple[Pose, int] | None = None  # pose and stamp of the newest scan
 
     def add(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
         """Add the evidence of a scan from `pose`, and fade what is older."""
         self._follow(pose)
-        if self._stamp_ns is not None:
-            self.evidence *= math.exp(-max(0, stamp_ns - self._stamp_ns) / 1e9 / FADE_S)
-        self._stamp_ns = stamp_ns
+        if self._added is not None:
+            self.evidence *= math.exp(-_aged(*self._added, pose, stamp_ns))
+        self._added = (pose, stamp_ns)
         x, y = self._cells_in_base(pose)
         ranges, bearings = np.hypot(x, y), np.arctan2(y, x)
         in_view = (bearings < scan.bearings[0]) & (bearings > scan.bearings[-1])
@@ -92,6 +94,13 @@ class FloorMap:
         moved[to_x, to_y] = self.evidence[from_x, from_y]
         self.evidence = moved
         self._corner = (self._corner[0] + shift[0], self._corner[1] + shift[1])
+
+
+def _aged(before: Pose, before_ns: int, pose: Pose, stamp_ns: int) -> float:
+    """Return by how much evidence ages from one scan to the next, in time constants."""
+    way_m = math.hypot(pose.x_m - before.x_m, pose.y_m - before.y_m)
+    turn_rad = abs(wrap(pose.yaw_rad - before.yaw_rad))
+    return way_m / FADE_M + turn_rad / FADE_RAD + max(0, stamp_ns - before_ns) / 1e9 / FADE_S
 
 
 def _overlap(shift: int) -> tuple[slice, slice]:

@@ -1,7 +1,8 @@
 """The policy of bundles whose model predicts the actions itself: kinds head and token.
 
 `infer` asks the model at the rate of its demonstrations and makes a chunk of its actions. `act` hands the
-chunk on, once; with a shield it looks at each frame whether the rest of it is still safe.
+chunk on, once; with a shield it looks at each frame whether the rest of it is still safe. A model that gets
+nowhere, because it has no memory of what it tried, is driven to another spot first (`edge.policies.detour`).
 """
 
 from collections import deque
@@ -17,10 +18,12 @@ from edge.bundle.manifest import ActionHead
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.actions import ActionPrediction
 from edge.motor.limits import MotorLimits
+from edge.navigation.pilot import Pilot
 from edge.navigation.servo import standing
 from edge.navigation.shield import Shield
+from edge.perception.floor_map import FloorMap
 from edge.perception.floor_scan import Scan
-from edge.perception.geometry import PoseHistory, View
+from edge.perception.geometry import Pose, PoseHistory, View
 from edge.policies.chunks import (
     VALID_NS,
     base_actions,
@@ -29,9 +32,11 @@ from edge.policies.chunks import (
     settled,
     slowed,
     still,
+    velocity_chunk,
     without_jumps,
 )
-from edge.records import ActionChunk, CameraMount, Goal, Image, Observation, Odometry
+from edge.policies.detour import Detour
+from edge.records import ActionChunk, CameraMount, Goal, Image, Observation, Odometry, Velocity
 
 STILL_ROWS = 3  # rows of a chunk that tell whether it moves: what lies farther ahead is the next answer's
 ARRIVED_NS = 800_000_000  # the expert stands for 1 s before it claims that it has arrived (sim/expert.py)
@@ -83,7 +88,10 @@ class ActionPolicy:
         self._model.reset()
         self._arrival = Arrival()
         self._poses = PoseHistory()
-        self._shield = Shield(self._base)
+        self._pose = Pose()
+        floor = FloorMap(self._base.radius_m)
+        self._shield = Shield(self._base, floor)
+        self._detour = Detour(self._base, Pilot(self._base, self._see_floor is not None, floor))
         self._chunk: ActionChunk | None = None  # the newest, as the model predicted it
         self._sent: ActionChunk | None = None  # the same, as it was handed on
         self._late_s: deque[float] = deque(maxlen=LATE_ANSWERS)  # from the frame of an answer to the answer
@@ -92,7 +100,8 @@ class ActionPolicy:
     @property
     def status(self) -> PolicyStatus:
         reached = self._arrival.arrived and self._goal.kind == "find_object"
-        return PolicyStatus("arrived" if reached else "drive", reached)
+        state = "arrived" if reached else "detour" if self._detour.under_way else "drive"
+        return PolicyStatus(state, reached)
 
     def infer(self, observation: Observation) -> Inference:
         frame = observation.frame
@@ -126,6 +135,11 @@ class ActionPolicy:
         self._look(observation)
         if self._chunk is None or observation.frame.stamp_ns >= self._chunk.valid_until_ns:
             return None
+        if self._goal.kind == "find_object" and observation.odometry is not None:
+            wants = bool(self._chunk.values[:STILL_ROWS].any())
+            velocity = self._detour.velocity(self._pose, wants, observation.frame.stamp_ns)
+            if velocity is not None:
+                return self._drive(velocity, observation.frame.stamp_ns)
         values = settled(self._chunk, self._before)
         if self._see_floor is not None:
             values = self._shield.limit(values)
@@ -137,6 +151,14 @@ class ActionPolicy:
             return None
         self._decision += 1
         self._sent = replace(self._chunk, values=values, decision=self._decision)
+        return self._sent
+
+    def _drive(self, velocity: Velocity, stamp_ns: int) -> ActionChunk:
+        """Return a chunk of the detour's velocity, without a jump from what was handed on before."""
+        self._decision += 1
+        chunk = velocity_chunk(velocity, stamp_ns, self._decision)
+        values = without_jumps(chunk, (self._before, self._sent)).astype(np.float32)
+        self._before, self._sent = self._sent or self._before, replace(chunk, values=values)
         return self._sent
 
     def _share(self) -> float:
@@ -153,8 +175,8 @@ class ActionPolicy:
         if self._view is None:
             height, width = frame.image.shape[:2]
             self._view = View(self._mount, width / height)
-        pose = self._poses.at(frame.stamp_ns)
-        self._shield.see(self._see_floor(frame.image, self._view), pose, frame.stamp_ns)
+        self._pose = self._poses.at(frame.stamp_ns)
+        self._shield.see(self._see_floor(frame.image, self._view), self._pose, frame.stamp_ns)
 
 
 class Arrival:

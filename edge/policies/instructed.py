@@ -36,7 +36,6 @@ from edge.records import (
     Observation,
     Odometry,
     Outcome,
-    ParsedAction,
     Velocity,
 )
 
@@ -64,9 +63,11 @@ class Order:
     """An answer as it is driven."""
 
     stamp_ns: int  # capture of the frame that it is about
-    velocity: Velocity  # zero for all that stops
-    confidence: float
     state: str  # for people
+    velocity: Velocity = ZERO  # zero for all that stops
+    confidence: float = 1.0
+    way_m: float = WAY_M  # driven at most, less if the answer says so
+    turn_rad: float = TURN_RAD
 
 
 def bounded_rows(velocity: Velocity, left: MotionLeft, base: BaseSpec) -> Floats:
@@ -98,20 +99,23 @@ def read_order(inference: Inference, base: BaseSpec) -> Order:
     said = parse_action(inference.text, base=base)
     stamp_ns, sure = inference.frame.stamp_ns, min(said.confidence, inference.confidence)
     if inference.cut or not (said.confidence >= SURE and inference.confidence >= SURE):  # NaN is not sure
-        return Order(stamp_ns, ZERO, 1.0, "unsure")
+        return Order(stamp_ns, "unsure")
     if said.type is ActionType.STOP:
-        return Order(stamp_ns, ZERO, 1.0, "stop")
-    velocity = _velocity(said, base)
-    if velocity == ZERO:
-        return Order(stamp_ns, ZERO, 1.0, "unclear")
-    return Order(stamp_ns, velocity, sure, said.type.value)
+        return Order(stamp_ns, "stop")
+    velocity = Velocity(said.linear_x_m_s, said.linear_y_m_s, said.angular_z_rad_s)
+    if said.type not in _MOTIONS or velocity == ZERO:  # a place, a thing or a box to go to has no direction
+        return Order(stamp_ns, "unclear")
+    speed_m_s = math.hypot(velocity.linear_x_m_s, velocity.linear_y_m_s)
+    for_m, for_rad = (
+        None if said.duration_s is None else said.duration_s * rate
+        for rate in (speed_m_s, abs(velocity.angular_z_rad_s))
+    )
+    way_m, turn_rad = _least(WAY_M, said.distance_m, for_m), _least(TURN_RAD, said.angle_rad, for_rad)
+    return Order(stamp_ns, said.type.value, velocity, sure, way_m, turn_rad)
 
 
-def _velocity(said: ParsedAction, base: BaseSpec) -> Velocity:
-    """Return the velocity of an answer in words; zero for a place, a thing or a box to go to."""
-    if said.type not in _MOTIONS:
-        return ZERO
-    return base.possible(Velocity(said.linear_x_m_s, said.linear_y_m_s, said.angular_z_rad_s))
+def _least(limit: float, *others: float | None) -> float:
+    return min([limit, *(each for each in others if each is not None)])
 
 
 class Driven:
@@ -211,7 +215,7 @@ class InstructedDriver:
         velocity, base = order.velocity, self._base
         speed_m_s = math.hypot(velocity.linear_x_m_s, velocity.linear_y_m_s)
         return MotionLeft(
-            WAY_M - way_m - speed_m_s**2 / (2 * base.linear_decel_m_s2),
-            TURN_RAD - turn_rad - velocity.angular_z_rad_s**2 / (2 * base.angular_decel_rad_s2),
+            order.way_m - way_m - speed_m_s**2 / (2 * base.linear_decel_m_s2),
+            order.turn_rad - turn_rad - velocity.angular_z_rad_s**2 / (2 * base.angular_decel_rad_s2),
             FRESH_S - (stamp_ns - order.stamp_ns) / 1e9,
         )

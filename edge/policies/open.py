@@ -1,5 +1,6 @@
 """A bundle and a goal become a policy: one that seeks, drives as its model predicts or says, or describes."""
 
+from collections import Counter
 from typing import TypeAlias
 
 from typing_extensions import Self
@@ -16,11 +17,12 @@ from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.perception.floor_scan import FloorScanner, Scan
 from edge.perception.geometry import View
-from edge.policies.describer import Describer
+from edge.policies.describer import CAPTION_TOKENS, Describer
 from edge.policies.driver import ActionPolicy
 from edge.policies.instructed import MOTION_TOKENS, InstructedDriver
 from edge.policies.seeker import Seeker, check_base
-from edge.records import CameraMount, Goal, Image, Observation
+from edge.policies.surveyor import SURE, Surveyor, names_in, sure_words
+from edge.records import CameraMount, Detection, Goal, Image, Observation
 
 
 class GroundingPolicy(Closing, Seeker):
@@ -90,7 +92,42 @@ class InstructedPolicy(Closing, InstructedDriver):
         self._model.close()
 
 
-BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | InstructedPolicy | Describer
+class SurveyPolicy(Closing, Surveyor):
+    """A `Surveyor` with its engines."""
+
+    def __init__(
+        self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1
+    ) -> None:
+        """Open the engines, each with `threads` threads, and warm them up."""
+        self._model = GroundingModel(bundle, threads)
+        self._manifest = bundle.manifest
+        self._prompt = goal_prompt(bundle.manifest, goal)
+        self._model.warm_up(self._prompt)
+        self._boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
+        super().__init__(self._see, mount, base)
+        self.reset(goal)
+
+    def _see(self, observation: Observation) -> Inference:
+        """Return what the model names in an image, with the boxes in which it finds that again."""
+        image, words = observation.frame.image, self._manifest.vocabulary
+        caption = self._model.caption(image, self._prompt, CAPTION_TOKENS)
+        stages_ms, detections = Counter(caption.stages_ms), list[Detection]()
+        for name in names_in(caption.text, words.kinds, words.colours):
+            found = self._model.ground(image, goal_prompt(self._manifest, Goal("find_object", name)), name)
+            stages_ms.update(found.stages_ms)
+            if found.confidence >= SURE:
+                detections += self._boxes.read(found.text, found.confidence, name, image).detections
+        boxes = tuple(detections)
+        return Inference(
+            observation.frame, sure_words(boxes), caption.confidence, dict(stages_ms), detections=boxes
+        )
+
+    def close(self) -> None:
+        """Free the engines."""
+        self._model.close()
+
+
+BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | InstructedPolicy | SurveyPolicy | Describer
 
 
 def make_policy(
@@ -110,6 +147,9 @@ def make_policy(
     if goal.kind == "instruct":
         return InstructedPolicy(bundle, goal, base, threads)
     if not seeks:
+        finds = bundle.manifest.answer is None and "find_object" in bundle.manifest.goals
+        if goal.kind == "describe_scene" and finds:
+            return SurveyPolicy(bundle, goal, mount, base, threads)
         return Describer(bundle, goal, threads)
     check_base(base)
     return GroundingPolicy(bundle, goal, mount, base, threads)

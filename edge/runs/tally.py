@@ -64,13 +64,12 @@ class Tally:
         frame = inference.frame
         found = self._boxes.read(inference.text, inference.confidence, self._goal.target, frame.image)
         self._detections += bool(found)
+        detections = inference.detections or found.detections
         self._cut_answers += inference.cut
         answer = f"{inference.confidence:.2f}  {inference.words}"
         seconds = max(0.0, (frame.stamp_ns - self._start_ns) / 1e9)
         image = _small(frame.image)
-        self._answered.add(
-            AnsweredFrame(image, seconds, self._prompt, answer, found.detections, frame.source)
-        )
+        self._answered.add(AnsweredFrame(image, seconds, self._prompt, answer, detections, frame.source))
 
     def on_chunk(self, chunk: ActionChunk) -> None:
         """Count it."""

@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+import unicodedata
 
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Goal, MotorStatus, Observation
@@ -24,13 +25,15 @@ class LiveLine:
     def write(self, text: str) -> None:
         """Write it at once, cut where the terminal ends: a line that wraps could not be written over."""
         if self._enabled:
-            width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r{text[:width]}\x1b[K")
+            sys.stderr.write(f"\r{fitted(text, shutil.get_terminal_size().columns - 1)}")
             sys.stderr.flush()
 
     def clear(self) -> None:
         """Leave an empty line, for what is printed next."""
-        self.write("")
+        if self._enabled:
+            self.write("")
+            sys.stderr.write("\r")
+            sys.stderr.flush()
 
     def on_start(self, stamp_ns: int) -> None:
         """Count seconds from here."""
@@ -73,3 +76,17 @@ class LiveLine:
         if self._frame_to_motor_ms >= 0:
             words.append(f"motor {self._frame_to_motor_ms:.0f} ms")
         return "  ".join(words)
+
+
+def fitted(text: str, columns: int) -> str:
+    """Return the text cut or filled with blanks to so many columns of a terminal; Hangul takes two each.
+
+    Blanks overwrite an older line on every terminal, and not every one knows how to clear its line.
+    """
+    left = columns
+    for index, character in enumerate(text):
+        width = 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if width > left:
+            return text[:index] + " " * left
+        left -= width
+    return text + " " * left

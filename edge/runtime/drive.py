@@ -11,7 +11,7 @@ from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
 from edge.errors import MotorFault, StaleFrame
 from edge.goals.goals import GOALS
-from edge.interfaces import DriveObserver, Policy
+from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
 from edge.records import (
@@ -61,6 +61,8 @@ class DriveParts:
 class Drive:
     """One drive. Goals without motion never arm the motors, nor do pictures that are shown one by one.
 
+    A policy that looks round for such a goal arms them, to turn in place.
+
     `observers` follow it from threads of their own and can neither delay nor end it. `inline` observers are
     parts of the run itself and called at once: see `edge.runtime.observers`.
     """
@@ -72,7 +74,9 @@ class Drive:
         self._parts = parts
         self._observers = Observers(inline, observers)
         # Cameras that wait for answers show no real time, so nothing that comes late could stop a base.
-        self._moves = GOALS[parts.goal.kind].moves and not parts.cameras.await_answers
+        looks_round = isinstance(parts.policy, LooksRound) and parts.policy.looks_round
+        needs_motion = GOALS[parts.goal.kind].moves or (looks_round and not parts.robot.recorded)
+        self._moves = needs_motion and not parts.cameras.await_answers
         self._loop = Loop(
             parts.policy, parts.worker, parts.goal, parts.cameras.pacing, parts.cameras.await_answers
         )

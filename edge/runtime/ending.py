@@ -37,19 +37,21 @@ class Played:
         self._predicts_actions = False  # such a policy never says what it sees
         self._seen = False
         self._arrived = False
+        self._nothing = False  # it had nothing to say, or to do
         self._answer = ""
 
     def update(self, policy: PolicyStatus, inference: Inference | None) -> None:
         """Take in the policy's state at a frame set, and the answer that came with it."""
         self._seen |= policy.detection is not None
         self._arrived |= policy.reached
+        self._nothing |= policy.ending is not None and policy.ending.outcome is Outcome.NOTHING
         self._answer = policy.answer
         if inference is not None:
             self._answered = True
             self._predicts_actions |= inference.chunk is not None
 
     def end(self, outcome: Outcome, reason: str, cause: StopCause = StopCause.NONE) -> DriveEnd:
-        """Return how the drive ends: the goal is missed if its target was not seen, or without an answer."""
+        """Return how the drive ends: the goal is missed if its target was not seen, or nothing said."""
         missed = False
         if not self._answered:
             reason, missed = f"{reason}; the model had not answered yet", True
@@ -57,6 +59,8 @@ class Played:
             reason = f"{reason}; the policy claimed to have arrived"
         elif self._seeks and not self._predicts_actions:
             reason, missed = f"{reason}; the target was {'' if self._seen else 'not '}seen", not self._seen
+        elif self._nothing and not self._arrived:
+            reason, missed = f"{reason}; the model had nothing to say", True
         return DriveEnd(outcome, reason, 3 if missed else 0, cause, answer=self._answer)
 
 

@@ -134,5 +134,8 @@ def find_robot(name: str) -> tuple[Callable[[RobotOptions], Robot], dict[str, st
     try:
         settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:
-        raise UsageError(f"robot {name}: {query[:80]!r} is not key=value&key=value") from error
+        raise UsageError(
+            f"robot {name}: {query[:80]!r} is not key=value&key=value",
+            f'such as --robot "{name}?noise=8&rate_hz=30"',
+        ) from error
     return open_robot, settings

@@ -177,7 +177,10 @@ def _camera_settings(settings: Mapping[str, str]) -> dict[str, float]:
         except ValueError:
             values[name] = math.nan
         if not low <= values[name] <= high:
-            raise UsageError(f"the simulated robot's {name} is not a number from {low:g} to {high:g}")
+            raise UsageError(
+                f"the simulated robot's {name} {text[:40]!r} is not a number from {low:g} to {high:g}",
+                f'such as --robot "sim?{name}={high:g}"',
+            )
     return values
 
 

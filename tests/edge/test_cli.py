@@ -203,6 +203,14 @@ def test_interrupt_ends_quietly(command, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_terminal_that_lacks_a_character_shows_its_number():
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.cli", "run", "--goal", "컵"],
+        capture_output=True, text=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert done.returncode == 2 and "unknown goal '\\ucef5'" in done.stderr
+
+
 def test_a_closed_pipe_is_quiet():
     read_end, write_end = os.pipe()
     os.close(read_end)

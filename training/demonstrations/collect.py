@@ -2,7 +2,8 @@
 
 A scripted expert drives, or with `--dagger` a bundle's policy does; then the expert labels every frame with
 what it would have done (DAgger, Ross et al. 2011). The recorded action is always the expert's. With `--noise`
-the base is pushed off the expert's way now and then, so that the data shows how to come back.
+the base is pushed off the expert's way now and then, so that the data shows how to come back; with `--decoys`
+it starts in front of something else now and then, so that the data shows what is not an arrival.
 
 Ctrl-C ends after the current episode and keeps the complete ones; a second one keeps nothing.
 """
@@ -32,6 +33,7 @@ from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene
 from sim.world import World
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
+from training.demonstrations.decoys import decoy_scene
 from training.demonstrations.demonstrator import STATE_NAMES, Demonstrator, Pushes
 
 ROBOT = "vla-edge-sim"
@@ -49,6 +51,7 @@ class CollectSettings:
     rate_hz: int
     height: int  # height of the images, pixels
     noise: float
+    decoys: float  # share of episodes that start in front of something else, [0, 1]
     dagger: str | None  # a bundle's name or folder
     max_s: float
 
@@ -68,8 +71,12 @@ class Player:
         target = job.target or _any_target(rng)
         goal = parse_goal("find_object", target)
         world = World(make_scene(seed, target), seed)
-        self._renderer.load(world.model, world.scene)
         expert = Expert(world, mount)
+        wants_decoy = job.decoys > 0 and rng.uniform() < job.decoys
+        if wants_decoy and (scene := decoy_scene(world.scene, expert, target, rng)):
+            world = World(scene, seed)
+            expert = Expert(world, mount)
+        self._renderer.load(world.model, world.scene)
         pushes = Pushes(job.noise, rng)
         if self._bundle is None:
             d = Demonstrator(expert, world, pushes, job.height, None)
@@ -122,7 +129,13 @@ def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int
                     if interrupted:
                         break
         figures = {"episodes": writer.episodes, "frames": writer.frames, "left_out": tried - writer.episodes}
-        about = {"noise": job.noise, "dagger": job.dagger, "target": job.target, "rate_hz": job.rate_hz}
+        about = {
+            "noise": job.noise,
+            "decoys": job.decoys,
+            "dagger": job.dagger,
+            "target": job.target,
+            "rate_hz": job.rate_hz,
+        }
         if writer.episodes:
             writer.finish(figures | about | {"seeds": seeds})
     return figures | about | {"out": str(out) if seeds else None, "interrupted": bool(interrupted)}

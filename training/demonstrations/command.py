@@ -42,6 +42,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--noise", type=_share, default=0.0, help="strength of pushes, as a share of full speed, such as 0.3"
     )
+    p.add_argument(
+        "--decoys",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the episodes that start in front of something else than the target (%(default)g)",
+    )
     p.add_argument("--dagger", metavar="BUNDLE", help="the bundle's policy drives, the expert labels")
     p.add_argument("--rate-hz", type=positive_int, default=10, help="frames a second (%(default)s)")
     p.add_argument(
@@ -85,7 +92,7 @@ def main(argv: list[str]) -> int:
     _check(a)
     from training.demonstrations.collect import CollectSettings, collect
 
-    job = CollectSettings(a.target, a.rate_hz, a.height, a.noise, a.dagger, a.max_seconds)
+    job = CollectSettings(a.target, a.rate_hz, a.height, a.noise, a.decoys, a.dagger, a.max_seconds)
     figures = collect(job, a.episodes, a.seed, a.out, a.jobs)
     if a.json:
         print_json(figures)

@@ -41,6 +41,8 @@ class Pushes:
 class Demonstrator:
     """Records the expert's velocity at every frame, while `driver` drives, or the expert itself, pushed.
 
+    Once the driver claims that it has arrived, the expert drives on to where that is true.
+
     The expert sees the world as it is when the frame arrives, CAMERA_LATENCY_NS of sim.lockstep after its
     exposure; at full speed the robot has moved 9 mm since.
     """
@@ -50,6 +52,7 @@ class Demonstrator:
     ) -> None:
         """Begin an episode; `height` is that of the images that are kept, in pixels."""
         self._expert, self._world, self._pushes, self._driver = expert, world, pushes, driver
+        self._driving = driver  # None: the expert drives
         self._height = height
         self._decision = 0
         self._images: list[bytes] = []
@@ -59,23 +62,28 @@ class Demonstrator:
 
     @property
     def status(self) -> PolicyStatus:
-        policies = (self._expert, self._driver) if self._driver is not None else (self._expert,)
-        stuck = self._expert.status.state == "stuck"
-        return PolicyStatus(self._expert.status.state, stuck or any(p.status.reached for p in policies))
+        status = self._expert.status
+        return PolicyStatus(status.state, status.state == "stuck" or status.reached)
 
     def reset(self, goal: Goal) -> None:
         self._expert.reset(goal)
+        self._driving = self._driver
         if self._driver is not None:
             self._driver.reset(goal)
 
     def infer(self, observation: Observation) -> Inference:
-        return (self._driver or self._expert).infer(observation)
+        return (self._driving or self._expert).infer(observation)
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         wanted = self._expert.velocity()
         self._record(observation, wanted)
-        if self._driver is not None:
-            return self._driver.act(observation, inference)
+        if self._driving is not None:
+            chunk = self._driving.act(observation, inference)
+            if chunk is not None:
+                self._decision = chunk.decision  # the guard wants them in order, whoever drives
+            if self._driving.status.reached:
+                self._driving = None
+            return chunk
         self._decision += 1
         pose = self._world.pose
         gap = float(self._expert.map.gap[self._expert.map.cell(pose.x_m, pose.y_m)])

@@ -5,7 +5,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
 
-from edge.parsing.boxes.things import COLOURS, KOREAN_COLOURS, is_kind_of, known, thing
+from edge.parsing.boxes.things import COLOURS, KOREAN_COLOURS, KOREAN_NOUNS, is_kind_of, known, thing
 
 _UNSURE = re.compile(
     r"\b(?:no|not|none|never|nothing|without|cannot|cant|unable|missing|absent|unknown|neither|nor"
@@ -40,6 +40,7 @@ _AFTER = frozenset(
 _COLOUR = frozenset("color colour colored coloured 색 색상 색깔".split())
 _KOREAN_BEFORE = re.compile(r"(?:의|에|있는|놓인|든|멘|입은|쓴|탄|보이는|위|옆|앞|뒤|아래|안|속|근처)$")
 _KOREAN_PARTICLE = re.compile(r"(?<=.)(?:을|를|의|에)$")
+_KOREAN_COUNTED = re.compile(r"(?:\b[한두세네]|다섯|여섯|[0-9]+) ?(?:개|명|마리|권|대)(?![가-힣])")
 _KOREAN_COUNT = re.compile(r"하나|둘|셋|넷|한|두|세|네|[0-9]*(?:개|명|마리|권|대)?")
 
 
@@ -93,6 +94,7 @@ def _thing_of(text: str) -> _Thing | None:
     main = _ASIDE.sub(" ", text)
     if _SEVERAL.search(main) or any(known(word) for word in asides):
         return None
+    main = _KOREAN_COUNTED.sub(" ", main)
     named, where = _korean_parts(_words(main)) if _HANGUL.search(main) else _english_parts(_words(main))
     if not named:
         return None
@@ -103,12 +105,14 @@ def _thing_of(text: str) -> _Thing | None:
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a phrase, a Korean colour as a word of its own: "빨간컵", "빨간색 컵"."""
+    """Return the words of a phrase; Korean compounds are taken apart: "빨간컵", "빨간색 컵", "나무의자"."""
     words: list[str] = []
     for word in _WORD.findall(text):
         colour = next((each for each in KOREAN_COLOURS if word.startswith(each) and not known(word)), "")
         rest = word.removeprefix(colour).removeprefix("색") if colour else word
-        words += [each for each in (colour, rest) if each and each not in _COLOUR]
+        noun = next((each for each in KOREAN_NOUNS if rest.endswith(each) and not known(rest)), "")
+        parts = (colour, rest.removesuffix(noun), noun)
+        words += [each for each in parts if each and each not in _COLOUR]
     return words
 
 

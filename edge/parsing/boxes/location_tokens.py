@@ -6,7 +6,7 @@ Only the last form of a text may be cut off, as it is at the token limit; it is 
 import re
 
 from edge.parsing.boxes.labels import unsure
-from edge.parsing.boxes.raw import Asked, RawBox, clean_label
+from edge.parsing.boxes.raw import UNNAMED, Asked, RawBox, clean_label
 from edge.parsing.strict import Rejected
 
 _PALI = re.compile(r"\s*((?:<loc[0-9]{4}>)+)\s*((?:<seg[0-9]{3}>)*)([^<>]*)")
@@ -24,7 +24,6 @@ _KOSMOS_CUT = re.compile(
 _DIGITS = re.compile(r"[0-9]+")
 _ARTICLE = re.compile(r"(?:the|an|a)\s+", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?;](?:\s|$)")
-_UNNAMED = "nothing says what it is of"
 
 Corners = tuple[float, float, float, float]  # y0, x0, y1, x1
 
@@ -91,7 +90,7 @@ def _regions(label: str, tokens: str, asked: Asked) -> list[RawBox]:
     if len(values) == 4 or (proper and len(boxes) > 1):
         # One box without a label is the answer to what was asked for; several are the proposals of a task
         # that asks for nothing.
-        doubt = _UNNAMED if len(boxes) > 1 and not label and asked.target else ""
+        doubt = UNNAMED if len(boxes) > 1 and not label and asked.target else ""
         return [RawBox(label, y0 / 1000, x0 / 1000, y1 / 1000, x1 / 1000, doubt) for x0, y0, x1, y1 in boxes]
     if label and len(values) == 8 and _is_quad(values):
         box = _around(label, tokens)
@@ -138,7 +137,7 @@ def read_kosmos(text: str, asked: Asked) -> list[RawBox]:
         label = clean_label(_ARTICLE.sub("", (match[1] or "").strip(), count=1))
         doubt = "the words before it deny or doubt it" if unsure(_SENTENCE_END.split(before)[-1]) else ""
         if not label and (end or before):  # only the first one goes on from the prompt's own phrase
-            doubt = _UNNAMED
+            doubt = UNNAMED
         for pair in match[2].split("</delimiter_of_multi_objects/>"):
             corners = _indices(pair, 1023)
             if len(corners) != 2:

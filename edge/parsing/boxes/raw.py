@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from edge.parsing.strict import Rejected
 
 MAX_LABEL_CHARS = 64
+UNNAMED = "nothing says what it is of"  # a doubt
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,12 +97,20 @@ _KINDS = {
     "baby": "person", "backpack": "bag", "handbag": "bag", "책가방": "bag", "손가방": "bag",
     "teacup": "cup", "찻잔": "cup", "커피잔": "cup", "물컵": "cup", "유리컵": "cup", "종이컵": "cup",
     "armchair": "chair", "basketball": "ball", "football": "ball", "volleyball": "ball",
-    "농구공": "ball", "축구공": "ball", "야구공": "ball", "탁구공": "ball", "종이상자": "box",
+    "농구공": "ball", "축구공": "ball", "야구공": "ball", "탁구공": "ball", "테니스공": "ball",
 }  # fmt: skip
 
 COLOURS = {name: group.split()[0] for group in _COLOURS for name in group.split()}
 _NAMES = {name.replace("-", " "): group.split()[0] for group in _THINGS for name in group.split()}
 KOREAN_COLOURS = tuple(sorted((name for name in COLOURS if not name.isascii()), key=len, reverse=True))
+# Nouns that compounds end with, longest first: not those of one syllable, nor 사람, as in 눈사람, a snowman.
+KOREAN_NOUNS = tuple(
+    sorted(
+        (name for name in _NAMES if not name.isascii() and len(name) > 1 and name != "사람"),
+        key=len,
+        reverse=True,
+    )
+)
 
 
 def thing(name: str) -> str:
@@ -126,9 +134,7 @@ def _singular(name: str) -> str:
     if not name.isascii():
         return name.removesuffix("들")
     *before, last = name.split() or [""]
-    if name == "glasses":
-        single = name
-    elif last in _PLURALS:
+    if last in _PLURALS:
         single = _PLURALS[last]
     elif last.endswith(("ches", "shes", "xes", "sses")):
         single = last[:-2]

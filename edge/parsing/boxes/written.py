@@ -5,16 +5,20 @@ They stand in sentences, whose words may deny or doubt them, or say what they ar
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from edge.parsing.boxes.labels import Agreement, agreement, unsure
-from edge.parsing.boxes.raw import Asked, RawBox, clean_label
+from edge.parsing.boxes.labels import unsure
+from edge.parsing.boxes.raw import UNNAMED, Asked, RawBox, clean_label
+from edge.parsing.boxes.sentences import SENTENCE_END, ends_or_goes_on, name_before
 from edge.parsing.strict import Rejected, check_depth, json_at, number, read_json
 
 _PLACE = "\ufffc"  # stands where a box was, in the words around it
 
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_THOUGHT = re.compile(  # a chat template may hold its begin, so that only its end is in the answer
+    r"\A.*</(?:think|thinking|reasoning)>|<(?:think|thinking|reasoning)>.*\Z|</?answer>",
+    re.DOTALL | re.IGNORECASE,
+)
 _FENCE = re.compile(r"```(?:json|JSON|python|text)?")
 _TOKEN = re.compile(r"<[a-z|/]")
 _BRACKET = re.compile(r"[{\[]")
@@ -30,45 +34,6 @@ _TAGGED = re.compile(r"(?:<ref>([^<>]*)</ref>)?((?:\s*<box>\([^<>()]*\), ?\([^<>
 _PAIRS = re.compile(r"\(([^<>()]*)\), ?\(([^<>()]*)\)")
 _REF = re.compile(r"<ref>([^<>]*)</ref>")
 _TAG_CUT = re.compile(r"(?:<ref>[^<>]*(?:</ref>)?)?\s*(?:<box>[^<>]*)?(?:<[a-z|_/]*)?$")
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+|;")
-_BEGINS = re.compile(
-    r"[\s,.:)\]}\-*•]*(?:에\s?(?:있습니다|있어요|있고|있다)|입니다|이에요|예요|이고)?[\s,.:)\]\-*•]*"
-    r"(?:(?:in|from|based on|according to) (?:the|this) (?:image|picture|photo),?\s+)?"
-    r"(?:(?:이미지|사진|그림)\s?(?:에서|에는|속의|속)?\s+)?"
-    r"(?:(?:and|yes|sure|ok|okay|그리고|네|과|와)\b[\s,:]*)*"
-    r"(?:(?:there|here|it|this) (?:is|are)\s+|i (?:can )?(?:see|found)\s+|found\s+)?"
-    r"(?:(?:the |its )?(?:bounding )?(?:box|coordinates?|location|position)(?: coordinates)? (?:of|for)\s+)?"
-    r"(?:(?:the|an|a)\s+)?",
-    re.IGNORECASE,
-)
-_ENDS = re.compile(
-    r"(?:(?:\s+(?:is|are|can be))?(?:\s+(?:located|found|visible|seen|positioned|shown))?"
-    r"(?:\s+(?:in|on|at|to|near) the (?:(?:far|very|upper|lower|left|right|top|bottom|cent(?:er|re)|middle"
-    r"|foreground|background|front|back|side|corner|part|half|edge)[ -]?){1,3}"
-    r"(?:of the (?:image|picture|photo|frame|scene))?,?)?"
-    r"(?:\s+(?:approximately|roughly|about))?(?:\s*\b(?:at|in|within|inside))?"
-    r"(?:\s+(?:the |its )?(?:bounding )?(?:box|coordinates?|location|position|region|area)(?: of)?)?"
-    r"|\s(?:있습니다|있어요|보입니다|보여요)|의\s?(?:위치|좌표|경계 상자|바운딩 박스)(?:는|은)?"
-    r"|(?:은|는)(?:\s(?:왼쪽|오른쪽|가운데|중앙|위쪽|아래쪽)[^\s,]*,?)?)\s*[:=\-]?\s*$",
-    re.IGNORECASE,
-)
-_ONLY_LEADS = re.compile(
-    r"(?:the )?(?:answer|output|result|bbox|bounding box|location|position"
-    r"|(?:bounding box )?coordinates?(?: of the region(?: (?:that )?this sentence describes)?)?"
-    r"|정답|답|결과|위치|좌표|경계 상자|바운딩 박스)(?: is| are|는|은)?\s*[:=\-]?",
-    re.IGNORECASE,
-)
-_SUBJECT = re.compile(r"(?:이|가)$")
-_GOES_ON = re.compile(
-    r"[ .`)\]]*(?:(?:에\s?(?:있습니다|있어요)|입니다|이에요|예요)[\s.`]*)?"
-    r"(?:\Z|[,;\n]|(?:and|그리고|과|와)\b)"
-)
-_INTERJECTION = re.compile(
-    r"(?:(?:sure|yes|ok|okay|certainly|of course|here you go|here it is|(?:i )?found it|got it"
-    r"|네|예|물론입니다|알겠습니다|좋아요|찾았습니다|여기 있습니다)[\s,.!:]*)*",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +62,7 @@ def words_beside(text: str) -> str:
     except Rejected:
         return ""
     plain = re.sub(r"[{\[].*\Z", _PLACE, _LIST.sub(_PLACE, plain), flags=re.DOTALL)
-    return " ".join(part for part in _SENTENCE_END.split(plain) if _PLACE not in part).strip()
+    return " ".join(part for part in SENTENCE_END.split(plain) if _PLACE not in part).strip()
 
 
 def has_numbers(text: str) -> bool:
@@ -114,30 +79,12 @@ def read_lists(text: str, asked: Asked, units: Units) -> list[RawBox]:
     found: list[RawBox] = []
     end = 0
     for match in matches:
-        label = _name_before(plain[end : match.start()], asked.target)
+        label = name_before(plain[end : match.start()], asked.target)
         end = match.end()
-        if not label and not _GOES_ON.match(plain, end):
+        if not label and not ends_or_goes_on(plain, end):
             raise Rejected("words behind a list that has none before it")
         found.append(_box(label, [number(part.strip()) for part in match[1].split(",")], units))
     return found
-
-
-def _name_before(words: str, target: str) -> str:
-    """Return what the words before a box say that it is of; empty if they only lead to it."""
-    *earlier, sentence = _SENTENCE_END.split(words.strip(" \n"))
-    sentence = sentence.strip(" [\n")
-    begin = _BEGINS.match(sentence)
-    name = _ENDS.sub("", sentence[begin.end() if begin else 0 :], count=1).strip()
-    if _ONLY_LEADS.fullmatch(sentence) or not name:
-        # "There is a chair. It is at […]": what was spoken of before has the box.
-        told = [part.strip() for part in earlier if not _INTERJECTION.fullmatch(part.strip())]
-        if not told or (target and target.casefold() in " ".join(told).casefold()):
-            return ""
-        name = told[-1]
-    subject = _SUBJECT.sub("", name)  # "고양이" has the particle's sound without having the particle
-    if subject != name and target and agreement(subject, target) is not Agreement.NONE:
-        name = subject
-    return clean_label(name)
 
 
 def read_json_boxes(text: str, asked: Asked, units: Units) -> list[RawBox]:
@@ -157,7 +104,7 @@ def read_json_boxes(text: str, asked: Asked, units: Units) -> list[RawBox]:
     at = 0
     for start, end, objects in _json_objects(plain):
         beside.append(plain[at:start])
-        name = _name_before(beside[-1].strip(" ,[\n"), asked.target)
+        name = name_before(beside[-1].strip(" ,[\n"), asked.target)
         found += [_json_box(entry, name, units) for entry in objects]
         at = end
     if not at:
@@ -166,6 +113,8 @@ def read_json_boxes(text: str, asked: Asked, units: Units) -> list[RawBox]:
     beside.append(plain[at:].partition("{")[0])
     if unsure(" ".join(beside)):
         raise Rejected("the words around the boxes deny or doubt them")
+    if asked.target and any(box.label for box in found):
+        return [box if box.label else replace(box, doubt=UNNAMED) for box in found]
     return found
 
 
@@ -217,7 +166,7 @@ def _read_tags(text: str, asked: Asked, units: Units) -> list[RawBox]:
     for match in _TAGGED.finditer(text):
         before = _REF.sub(r"\1", text[end : match.start()])
         end = match.end()
-        label = clean_label(match[1] or "") or _name_before(before, asked.target)
+        label = clean_label(match[1] or "") or name_before(before, asked.target)
         for first, second in _PAIRS.findall(match[2]):
             corners = [number(part.strip()) for part in f"{first},{second}".split(",")]
             found.append(_box(label, corners, units))

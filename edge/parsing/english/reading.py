@@ -3,35 +3,17 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from edge.parsing.amounts import Amounts, Marked, plain_mark
-from edge.parsing.cues import QUESTION, Cue, Reading
+from edge.parsing.amounts import Amounts
+from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading
 from edge.parsing.english import words
-from edge.parsing.english.idioms import IDIOMS
-from edge.parsing.english.mood import LATER, has_finite, with_later, would_happen
-from edge.parsing.english.verbs import SIDE_AFTER, base_of, is_noun, verb_of, ways_of
+from edge.parsing.english.mood import has_finite, would_happen
+from edge.parsing.english.segments import CONDITION, DROPPED, PAUSE, Segment, has_verb, segments_of
+from edge.parsing.english.verbs import SIDE_AFTER, base_of, verb_of, ways_of
 from edge.records import ActionType
 
-_TOKEN = re.compile(r"[a-z0-9]+(?:['-][a-z0-9]+)*|[.,;:!?()\"\n\u2014]")
 _PLAIN_QUOTES = str.maketrans("\u2018\u2019\u201c\u201d", "''\"\"")
-_DASH = re.compile(r"\s(?:-{1,2}|\u2013|->|=>|\u2192)\s")
-_HYPHEN = re.compile(r"(?<=[a-z])-(?=(?:left|right|forwards?|back|backwards?|ahead|straight)\b)")
 _LOCATED = re.compile(r"\b(?:is|are|on|at|'s) (?:on |to )?(?:the |your |my )(left|right)\b")
 _REQUEST = re.compile(r"\b(?:can|could|would|will|why don't) you\b|\bwould you mind\b|\bplease\b")
-_JOIN = frozenset({"and", "or", "nor", "but", "then", "while", "so", "by", "not"})
-_CONDITION = frozenset({"if", "when", "unless"})
-_DROPPED = frozenset({"until", "till", "because", "since", "before"})
-_PAUSE = frozenset('.,;:!?()"\n\u2014')
-_SPLITS = _PAUSE | _JOIN | _CONDITION | _DROPPED
-
-
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    """Words between two pauses or conjunctions, without the numbers of amounts."""
-
-    mark: str  # what stands ahead of it
-    tokens: list[str]
-    amounts: Amounts
-    later: bool  # it speaks of another time or place
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +34,7 @@ class _State:
     bare: bool = False  # the last cue was "go" or "come" and nothing else
     negated: bool = False
     pending: bool = False  # "do not, under any circumstances, …": the negation waits for its verb
-    leading: _Segment | None = None  # "to the left, please move"
+    leading: Segment | None = None  # "to the left, please move"
     dropped: bool = False
     conditional: bool = False
     choice: bool = False
@@ -62,15 +44,18 @@ class _State:
 def read(text: str) -> Reading:
     """Return the cues of one sentence."""
     plain = text.lower().translate(_PLAIN_QUOTES)
-    if words.REPORTED.search(plain):
-        return Reading(denial="reports what something says")
+    reported = words.REPORTED.search(plain)
+    if reported:
+        conclusion = words.CONCLUSION.search(plain, reported.end())
+        if conclusion is None:
+            return Reading(denial="reports what something says")
+        plain = plain[conclusion.end() :]
     question = plain.rstrip().endswith("?") and not _REQUEST.search(plain)
     hedge = words.HEDGE.search(plain)
     denial = words.DENIAL.search(plain)
-    marked = Marked(_HYPHEN.sub(" ", _DASH.sub(" \u2014 ", " ".join(plain.split()))))
-    rewritten = _rewritten(with_later(marked.text))
-    speeds = [words.SPEED[token] for token in _TOKEN.findall(rewritten) if token in words.SPEED]
-    segments = _segments(rewritten, marked)
+    segments = segments_of(plain)
+    tokens = [token for segment in segments for token in segment.tokens]
+    speeds = [words.SPEED[token] for token in tokens if token in words.SPEED]
     cues = _cues(segments) or _verbless(segments, bool(speeds))
     mention = next((cue.mention for cue in cues if cue.mention), "")
     return Reading(
@@ -82,54 +67,15 @@ def read(text: str) -> Reading:
     )
 
 
-def _rewritten(plain: str) -> str:
-    for pattern, instead in IDIOMS:
-        plain = pattern.sub(
-            lambda match, word=instead: (
-                match.expand(word) if "\\" in word else " ".join([word, *filter(None, match.groups())])
-            ),
-            plain,
-        )
-    return plain
-
-
-def _segments(plain: str, marked: Marked) -> list[_Segment]:
-    """Return the parts of a sentence between its pauses and conjunctions."""
-    segments: list[_Segment] = []
-    mark = ""
-    taken: list[str] = []
-    tokens = [*_TOKEN.findall(plain), "."]
-    for at, token in enumerate(tokens):
-        after = tokens[at + 1] if at + 1 < len(tokens) else ""
-        token = "while" if token == "as" and after in ("you", "we", "it", "the", "i", "there") else token
-        last_once = token == "once" and after in ("you", "the", "it", "there")
-        purpose = (
-            token == "to" and after in words.BASE.keys() | words.PURPOSES and (not taken or _has_verb(taken))
-        )
-        if not (last_once or purpose or token in _SPLITS):
-            taken.append(token)
-            continue
-        kept = [plain_mark(word) or word for word in taken if word != LATER]
-        segments.append(_Segment(mark, kept, marked.amounts(taken), LATER in taken))
-        taken = []
-        mark = "if" if last_once else token
-    return segments
-
-
-def _has_verb(tokens: list[str]) -> bool:
-    verbs = [at for at, token in enumerate(tokens) if token in words.BASE or token in words.GERUND]
-    return any(not is_noun(tokens, at) for at in verbs)
-
-
-def _cues(segments: list[_Segment]) -> list[Cue]:
+def _cues(segments: list[Segment]) -> list[Cue]:
     state = _State()
     for at, segment in enumerate(segments):
         _enter(state, segment.mark)
-        _read_segment(state, segment, at)
+        _read_segment(state, segments, at)
     cues = [one.cue for one in _talked_about(state.found, segments)]
     if state.later_at is not None and not _begins_before(state.found, state.later_at):
         cues = [replace(cue, doubt=cue.doubt or "speaks of later") for cue in cues]
-    doubt = "only under a condition" if state.conditional else "offers a choice" if state.choice else ""
+    doubt = CONDITIONAL if state.conditional else "offers a choice" if state.choice else ""
     if doubt:
         return [replace(cue, doubt=cue.doubt or doubt) for cue in cues]
     cues.sort(key=lambda cue: cue.step)
@@ -147,25 +93,25 @@ def _as_mentions(cues: list[Cue]) -> list[Cue]:
     return [replace(cue, mention=cue.mention or "says what for, not what to do") for cue in cues]
 
 
-def _talked_about(found: list[_Found], segments: list[_Segment]) -> list[_Found]:
+def _talked_about(found: list[_Found], segments: list[Segment]) -> list[_Found]:
     """Withdraw the orders that the rest of the sentence explains away: "I would go, but it is closed"."""
+    if not found:
+        return []
+    last = found[-1].at
+    rest = segments[last + 1 :]
+    # Only a "but" behind the last verb argues against what was said.
+    but = next((at for at, segment in enumerate(rest) if segment.mark == "but"), None)
+    why = "" if but is None else _objection([token for segment in rest[but:] for token in segment.tokens])
+    subject = any(would_happen(segment.tokens) for segment in rest)
     kept: list[_Found] = []
-    for one in found:
-        rest = segments[one.at + 1 :]
-        later = [other for other in found if other.at > one.at]
-        why = ""
-        if one.gerund and (
-            any(other.gerund and other.cue.mention for other in later)
-            or (not later and any(would_happen(segment.tokens) for segment in rest))
-            or (rest and rest[0].mark in ("and", "or", "nor") and has_finite(rest[0].tokens))
-        ):
-            why = "talks about an action"
-        at = next((i for i, segment in enumerate(rest) if segment.mark == "but"), None)
-        if at is not None and not any(other.at > one.at + at for other in later):
-            why = why or _objection([token for segment in rest[at:] for token in segment.tokens])
+    for one in reversed(found):
+        after = segments[one.at + 1] if one.at + 1 < len(segments) else None
+        joined = after is not None and after.mark in ("and", "or", "nor") and has_finite(after.tokens)
+        against = why or ("talks about an action" if one.gerund and (subject or joined) else "")
         order = not one.cue.negated and one.cue.type is not ActionType.STOP
-        kept.append(replace(one, cue=replace(one.cue, mention=why)) if why and order else one)
-    return kept
+        kept.append(replace(one, cue=replace(one.cue, mention=against)) if against and order else one)
+        subject = one.gerund and (subject or bool(kept[-1].cue.mention))
+    return kept[::-1]
 
 
 def _objection(tokens: list[str]) -> str:
@@ -178,21 +124,27 @@ def _objection(tokens: list[str]) -> str:
 
 def _enter(state: _State, mark: str) -> None:
     """Change the state at a conjunction or a pause."""
-    if mark in _PAUSE or mark in ("but", "then", "so", "by", "to"):
+    if mark in PAUSE or mark in ("but", "then", "so", "by", "to"):
         state.negated = False
-    if mark in _PAUSE or mark in ("then", "but"):
+    if mark in PAUSE or mark in ("then", "but"):
         state.dropped = False
     if mark == "then":
         state.step += 1
-    if mark in _CONDITION:
+    if mark == "so" and state.conditional:  # "if you go on you hit the wall, so go back"
+        state.conditional = state.dropped = False
+        state.found = [
+            replace(one, cue=replace(one.cue, doubt=one.cue.doubt or CONDITIONAL)) for one in state.found
+        ]
+    if mark in CONDITION:
         state.dropped = state.conditional = True
-    if mark in _DROPPED:
+    if mark in DROPPED:
         state.dropped = True
     if mark in ("not", "nor"):
         state.negated = True
 
 
-def _read_segment(state: _State, segment: _Segment, at: int) -> None:
+def _read_segment(state: _State, segments: list[Segment], at: int) -> None:
+    segment = segments[at]
     if segment.later and not state.dropped and state.later_at is None:
         state.step += bool(state.found)
         state.later_at = at
@@ -214,13 +166,13 @@ def _read_segment(state: _State, segment: _Segment, at: int) -> None:
         return
     state.negated = cue.negated
     state.choice = state.choice or (segment.mark == "or" and not cue.negated)
+    why = "" if cue.negated or cue.type is ActionType.STOP else _said_of_another(state, segments, at)
+    cue = replace(cue, mention=cue.mention or why)
     mark = segment.mark
     if state.bare and mark in ("and", "to"):
         state.found.pop()  # "go and grab it", "come to get it"
         mark = ""
     state.bare = tokens[-1] in ("go", "come") and not cue.negated
-    if mark == "by" and not state.found and not cue.negated and cue.type is not ActionType.STOP:
-        cue = replace(cue, mention="says how, not what to do")  # "it can be reached by turning left"
     gerund = any(token in words.GERUND for token in tokens) and not any(
         token in words.BASE for token in tokens
     )
@@ -228,12 +180,31 @@ def _read_segment(state: _State, segment: _Segment, at: int) -> None:
     state.found.append(_Found(cue, at, gerund))
 
 
+def _said_of_another(state: _State, segments: list[Segment], at: int) -> str:
+    """Return why the first verb of a sentence that began without one is not an order; empty if it may be."""
+    mark, tokens = segments[at].mark, segments[at].tokens
+    before = segments[at - 1] if at else None
+    if state.found:
+        return ""
+    if mark == "by":
+        return "says how, not what to do"  # "it can be reached by turning left"
+    if mark == "while":
+        return "says what happens meanwhile"
+    if before is None or mark not in ("and", "or", "nor") or not before.tokens:
+        return ""
+    if has_verb(before.tokens):
+        return "says what something else does"  # "robots drive forward and turn left"
+    promise = tokens[0] in ("i'll", "we'll") or (tokens[0] in ("i", "we") and "will" in tokens)
+    # "Say go and I will drive" is a condition, "the cup is here and I will drive" is not.
+    return CONDITIONAL if promise and not has_finite(before.tokens) else ""
+
+
 def _only_ways(tokens: list[str]) -> bool:
     directed = SIDE_AFTER.issuperset(tokens) and bool(ways_of(tokens, 0))
     return directed and not any(base_of(tokens, at) for at in range(len(tokens)))
 
 
-def _verbless(segments: list[_Segment], speed: bool) -> list[Cue]:
+def _verbless(segments: list[Segment], speed: bool) -> list[Cue]:
     """Return the order of a sentence without a verb: "forward, slowly", "2 meters forward"."""
     tokens = [token for segment in segments for token in segment.tokens]
     amounts = Amounts()
@@ -247,7 +218,7 @@ def _verbless(segments: list[_Segment], speed: bool) -> list[Cue]:
         or words.NEGATION.intersection(tokens)
         or not SIDE_AFTER.issuperset(tokens)
         or any(base_of(tokens, at) for at in range(len(tokens)))
-        or any(segment.later or segment.mark in _CONDITION | {"or"} for segment in segments)
+        or any(segment.later or segment.mark in CONDITION | {"or"} for segment in segments)
     ):
         return []
     return [Cue(ActionType.MOVE, ways=ways, amounts=amounts)]

@@ -78,7 +78,7 @@ HEDGE = re.compile(
     r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|confident|convinced|positive|know)"
     r"|no idea|dunno|either)\b"
     r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
-    r"|\b(?:in theory|theoretically|hypothetically)\b"
+    r"|\b(?:in theory|theoretically|hypothetically|or not|usually|often|typically|sometimes|generally)\b"
 )
 REPORTED = re.compile(
     r"\bsays\b|(?<!\bi )\b(?:said|told|asked|wrote|yelled|shouted|instructed|ordered|requested)\b"
@@ -86,6 +86,8 @@ REPORTED = re.compile(
     r"|\b(?:signs|labels|posters|texts) (?:say|read)\b|\b(?:reads|written|labell?ed|printed)\b"
     r"|\bshows the (?:word|text)\b|\bthe (?:words?|text)\b"
 )
+# What is reported ends where a conclusion begins: "the sign says so, so turn left".
+CONCLUSION = re.compile(r"[,;]\s*(?:and\s+)?(?:so|therefore|thus|hence)\b")
 DENIAL = re.compile(
     r"\b(?:no|not|never|none|nothing|nowhere|cannot|unable|without|fail(?:ed)? to|neither)\b|n't\b|\bcant\b"
 )

@@ -126,7 +126,8 @@ def _best(tokens: list[str], at: int) -> bool:
     after = "".join(tokens[at + 1 :])
     return (
         re.match(
-            r"(?:것|게|편|쪽)[이은]?(?:가장|더|제일)?(?:좋|낫|나을|안전|옳|맞|바람직|최선|입니다|이다)", after
+            r"때(?:인|입|이|다)|(?:것|게|편|쪽)[이은]?(?:가장|더|제일)?(?:좋|낫|나을|안전|옳|맞|바람직|최선|입니다|이다)",
+            after,
         )
         is not None
     )
@@ -135,7 +136,7 @@ def _best(tokens: list[str], at: int) -> bool:
 def has_subject(tokens: list[str], at: int, start: int) -> bool:
     """Return whether the verb has another subject than the robot, from `start` on."""
     for word in tokens[max(start, at - 5) : at]:
-        match = words.SUBJECT.match(word)
+        match = None if words.ANSWER.match(word) else words.SUBJECT.match(word)
         if match and match[1] not in words.SELF and word not in words.ADVERBS and side_of(word) is None:
             return True
     return False

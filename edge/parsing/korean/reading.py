@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from edge.parsing.amounts import Amounts, Marked, plain_mark
-from edge.parsing.cues import QUESTION, Cue, Reading
+from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading
 from edge.parsing.korean import words
 from edge.parsing.korean.mood import LATER, closes, gives_reason, goes_on, is_finite, not_an_order, with_later
 from edge.parsing.korean.nouns import side_of
@@ -19,8 +19,12 @@ _STEERS = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
 def read(text: str) -> Reading:
     """Return the cues of one sentence."""
     plain = _ASIDE.sub(" ", text.lower())
-    if words.REPORTED.search(plain):
-        return Reading(denial="reports what something says")
+    reported = words.REPORTED.search(plain)
+    if reported:
+        conclusion = words.CONCLUSION.search(plain, reported.end())
+        if conclusion is None:
+            return Reading(denial="reports what something says")
+        plain = plain[conclusion.end() :]
     for pattern, instead in (*words.CLOCK, *words.SPACING):
         plain = pattern.sub(instead, plain)
     request = words.REQUEST.search(plain)
@@ -33,7 +37,7 @@ def read(text: str) -> Reading:
     marked = Marked(plain)
     sentence = _Sentence(_WORD.findall(with_later(marked.text)), marked)
     cues = sentence.cues() or _verbless(sentence, factor != 1)
-    doubt = "only under a condition" if _conditional(sentence.tokens, plain) else ""
+    doubt = CONDITIONAL if _conditional(sentence.tokens, plain) else ""
     denial = words.DENIAL.search(plain)
     mention = next((cue.mention for cue in cues if cue.mention), "")
     return Reading(
@@ -41,7 +45,7 @@ def read(text: str) -> Reading:
         doubt=f"hedged: '{hedge[0]}'" if hedge else QUESTION if question else "",
         sides=frozenset(way for pattern, way in words.SIDES[:2] if re.search(pattern.pattern + "에", plain)),
         denial=mention or (f"denies something: '{denial[0]}'" if denial else ""),
-        blocked=words.BLOCKED.search(plain) is not None,
+        blocked=words.BLOCKED.search(words.ASIDE_BLOCKED.sub(" ", plain)) is not None,
     )
 
 

@@ -94,16 +94,21 @@ SPEED = (
 
 HEDGE = re.compile(
     r"아마|글쎄|것\s?같|[은는인한할을갈된]\s?듯|지도\s?모|모르겠|모릅니다|몰라|확실하지|확실치|확실하진|확실친|확실한\s?건\s?아니|나을지|나아\s?보|어쩌면|"
-    r"애매|까\s?싶|아닐까|가능성|수도\s?있|고민|헷갈"
+    r"애매|까\s?싶|아닐까|가능성|수도\s?있|고민|헷갈|보통(?!\s?속도)|대개|흔히|가끔|때때로|일반적으로"
 )
 REPORTED = re.compile(
     r"quotation\d+x\s?(?:이?라고|하고)|쓰여|적혀|써\s?있|씌어|쓰인|적힌|써진|라고\s?(?:말|했|한다|하는|합니다|되어)|(?:이)?라는\s?(?:글|"
     r"말|표지|문구|안내|단어)|문구"
 )
+CONCLUSION = re.compile(r"(?:으니|니까|므로|[어아여해]서|기\s?때문에)[\s,]+")
 DENIAL = re.compile(r"없|않|못|안\s?보|아니|아닙")
 BLOCKED = re.compile(
     r"막혀|막힌|막혔|막았|막고|가로막|길이\s?없|(?:길|앞|통로|경로)[이가은는]?\s?(?:안전|"
     r"비어)[^.]{0,3}지\s?(?:않|못)|위험"
+)
+# What is blocked beside or behind the robot does not keep it from going forward.
+ASIDE_BLOCKED = re.compile(
+    r"(?:왼|오른|좌|우|뒤|양|옆)[쪽측]?[이가은는도]?\s?(?:길[이은]\s?)?(?:[가막]로?막|막[혔혀힌고]|위험)\S*"
 )
 QUESTION_END = re.compile(
     r"(?:까|까요|나요|는가|는가요|는지|을까|[아어해]도\s?돼요|되나|될까|할까|니)\s*\?*\s*$"
@@ -117,8 +122,10 @@ CLOCK = (
     (re.compile(r"시계\s?방향"), "오른쪽"),
     (re.compile(r"제자리(?:에서)?"), ""),
 )
-# What is written in one word becomes several: "앞으로가세요", "컵쪽으로가".
+# What is written in one word becomes several ("앞으로가세요"), and "그만" ahead of another order usual.
 SPACING = (
+    (re.compile(r"그만\s+(\S{1,8}?)고(?=\s)"), r"\1지 말고"),  # "그만 돌고 앞으로 가"
+    (re.compile(r"그만\s?(?:하고|두고)(?=\s)"), "말고"),
     (re.compile(r"(?<![가-힣])(천천히|빨리|빠르게|조금|살짝|계속|다시)(?=[앞뒤왼오좌우전직후])"), r"\1 "),
     (
         re.compile(

@@ -65,10 +65,22 @@ def test_wrong_sizes_are_refused(folder: Path, change: Callable[[bytes], bytes],
         load_bundle(folder)
 
 
-@pytest.mark.parametrize("file", ["vision.onnx", "manifest.json"])
-def test_missing_files_are_refused(folder: Path, file: str):
+def test_a_folder_that_is_not_a_bundle_comes_with_what_to_do(tmp_path: Path):
+    with pytest.raises(BundleRefused, match="is not a bundle") as caught:
+        load_bundle(tmp_path)
+    assert "known: default" in caught.value.hint
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(BundleRefused, match="is not a bundle") as caught:
+        load_bundle(tmp_path)
+    assert f"vla-edge export {tmp_path}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("file", "said"), [("vision.onnx", "cannot read"), ("manifest.json", "it has no manifest.json")]
+)
+def test_missing_files_are_refused(folder: Path, file: str, said: str):
     (folder / file).unlink()
-    with pytest.raises(BundleRefused, match="cannot read"):
+    with pytest.raises(BundleRefused, match=said):
         load_bundle(folder)
 
 

@@ -1,5 +1,6 @@
 """`vla-edge run`: what it refuses before anything is started, and what it leaves behind."""
 
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from edge import cli
 from edge.bundle.bundle import write_bundle
 from edge.goals.prompts import family_prompt
 from edge.records import Goal
+from edge.runs import folder as folder_module
 from tests.edge.model.open_bundles import open_bundle
 
 pytestmark = pytest.mark.realtime
@@ -349,3 +351,36 @@ def test_a_terminal_stopped_by_ctrl_s_does_not_stop_the_robot(
         child.kill()
         child.wait()
         os.close(screen)
+
+
+def test_a_disk_that_fills_up_costs_the_files_and_not_the_outcome(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "summary.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.write_bytes(content)
+
+    monkeypatch.setattr(folder_module, "write_whole", full)
+    command = ["run", "--goal", "describe_scene", "--bundle", str(tiny_bundle), "--motors", "null://"]
+    code = cli.main([*command, "--camera", f"file://{pictures}", "--runs-dir", str(tmp_path / "runs")])
+    out, err = capsys.readouterr()
+    assert code == 2 and "summary.json: No space left on device" in err and "\nhint: " in err
+    assert out.startswith("stopped: ") and "3 answers of the model" in out
+
+
+def test_what_breaks_before_a_run_has_a_folder_is_one_line(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    def broken(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/usr/bin/python")
+
+    monkeypatch.setattr("edge.commands.run.open_camera", broken)
+    command = ["run", "--goal", "describe_scene", "--bundle", str(tiny_bundle), "--motors", "null://"]
+    code = cli.main([*command, "--camera", f"file://{pictures}", "--runs-dir", str(tmp_path / "runs")])
+    out, err = capsys.readouterr()
+    assert (code, out, (tmp_path / "runs").exists()) == (2, "", False)
+    assert err.splitlines() == [
+        "error: /usr/bin/python: Permission denied",
+        "hint: check its permissions, or name another folder",
+    ]

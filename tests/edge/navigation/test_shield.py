@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
-from edge.navigation.servo import CLEARANCE_M
-from edge.navigation.shield import Shield, safe_speed_m_s, safe_velocity
+from edge.navigation.shield import MARGIN_M, Shield, safe_speed_m_s, safe_velocity
+from edge.perception.floor_map import FloorMap
 from edge.perception.floor_scan import COLUMNS, Scan
 from edge.perception.geometry import Pose
 
@@ -61,7 +61,7 @@ def test_a_corner_that_touches_lets_nothing_into_it():
 def test_a_way_to_the_side_is_braked_for_what_stands_there_and_nowhere_else():
     post = np.array([[0.0, 0.5]])
     left = safe_velocity(0.0, 0.5, post, BASE)
-    free_m = 0.5 - RADIUS_M - CLEARANCE_M
+    free_m = 0.5 - RADIUS_M - MARGIN_M
     assert left == pytest.approx((0.0, safe_speed_m_s(free_m, 0.6)))
     assert safe_velocity(0.0, -0.5, post, BASE) == pytest.approx((0.0, -0.5))
     assert safe_velocity(0.5, 0.0, post, BASE) == pytest.approx((0.5, 0.0))
@@ -86,7 +86,7 @@ def test_what_touches_leaves_the_velocity_that_is_nearest_to_the_asked_one(x, y,
 
 
 def test_each_axis_keeps_its_place():
-    shield = Shield(BASE)
+    shield = Shield(BASE, FloorMap(RADIUS_M))
     rows = np.array([[0.3, -0.2, 0.9], [-0.1, 0.4, -0.7]])
     np.testing.assert_allclose(shield.limit(rows), rows)
     shield.see(wall_ahead(0.3), Pose(), 0)
@@ -107,7 +107,7 @@ def test_it_never_makes_a_velocity_faster():
 def test_a_base_that_is_driven_at_a_wall_stops_before_it_and_still_turns():
     """With the true delay from a scan to the wheels, and braking as hard as planned."""
     step_s, x_m, speed = 1 / 30, 0.0, 0.0
-    shield, allowed = Shield(BASE), [0.0] * 4  # 0.13 s old when it gets to the wheels
+    shield, allowed = Shield(BASE, FloorMap(RADIUS_M)), [0.0] * 4  # 0.13 s old when it gets to the wheels
     for step in range(300):
         pose = Pose(x_m, 0.0, 0.0)
         shield.see(wall_ahead(1.2 - x_m), pose, round(step * step_s * 1e9))
@@ -123,11 +123,11 @@ def test_a_base_that_is_driven_at_a_wall_stops_before_it_and_still_turns():
         x_m += speed * step_s
     gap_m = 1.2 - x_m - RADIUS_M
     assert 0.0 < gap_m < 0.15, "it gets near, and does not touch"
-    assert gap_m > CLEARANCE_M - 0.01
+    assert gap_m > MARGIN_M - 0.01
 
 
 def test_it_remembers_what_left_the_view():
-    shield = Shield(BASE)
+    shield = Shield(BASE, FloorMap(RADIUS_M))
     for step in range(5):
         shield.see(wall_ahead(0.35), Pose(), step * 33_000_000)
     shield.see(wall_ahead(5.0), Pose(0.0, 0.0, math.pi / 2), 200_000_000)  # the wall is on its right now
@@ -145,6 +145,6 @@ def test_a_base_that_can_not_go_sideways_stops_where_another_slides():
 
 def test_a_base_that_brakes_half_as_hard_is_slower_before_the_same_wall():
     soft = BaseSpec(linear_decel_m_s2=1.0)
-    wall = np.array([[0.4, 0.0]])
-    assert safe_velocity(0.5, 0.0, wall, BASE)[0] == pytest.approx(safe_speed_m_s(0.16, 0.6))
-    assert safe_velocity(0.5, 0.0, wall, soft)[0] == pytest.approx(safe_speed_m_s(0.16, 0.3))
+    wall, free_m = np.array([[0.4, 0.0]]), 0.4 - RADIUS_M - MARGIN_M
+    assert safe_velocity(0.5, 0.0, wall, BASE)[0] == pytest.approx(safe_speed_m_s(free_m, 0.6))
+    assert safe_velocity(0.5, 0.0, wall, soft)[0] == pytest.approx(safe_speed_m_s(free_m, 0.3))

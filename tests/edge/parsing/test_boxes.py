@@ -159,6 +159,8 @@ SEATS = '{"bbox_2d": [100, 200, 300, 400]}'
         ("florence-2", "cup", f"cup<poly>{CIRCLE}</poly>", 1),
         ("llava", "", '[{"label": "cup", "box": [0.1, 0.2, 0.3, 0.4]}]', 0),
         ("llava", "mug", "I looked for the mug. It is at [0.1, 0.2, 0.3, 0.4].", 1),
+        ("llava", "mug", "Sure! [0.1, 0.2, 0.3, 0.4]", 1),
+        ("llava", "mug", "Sure! It is at [0.1, 0.2, 0.3, 0.4].", 1),
         ("llava", "mug", "There is a plate. It is at [0.1, 0.2, 0.3, 0.4].", 0),
         ("llava", "mug", "[0.1, 0.2, 0.3, 0.4] is the plate. [0.5, 0.5, 0.7, 0.7]", 0),
         ("qwen-vl", "mug", "The cupboard is at <box>(100,200),(300,400)</box>.", 0),
@@ -166,6 +168,8 @@ SEATS = '{"bbox_2d": [100, 200, 300, 400]}'
         ("qwen-vl", "mug", "<ref>cupboard</ref> is at <box>(100,200),(300,400)</box>", 0),
         ("qwen3-vl", "seat", f"Two seats: {SEATS}", 1),
         ("qwen3-vl", "mug", f"Two seats: {SEATS}", 0),
+        ("qwen3-vl", "mug", f'[{SEATS}, {{"bbox_2d": [500, 500, 700, 700], "label": "mug"}}]', 1),
+        ("qwen3-vl", "mug", f"[{SEATS}, {SEATS}]", 2),
         ("qwen3-vl", "mug", '{"bbox_2d": [100, 200, 300, 400], "name": "seat"}', 0),
     ],
 )

@@ -35,11 +35,21 @@ ANSWERS = {
         In 40 meters, turn left.|30미터 앞에서 오른쪽으로 도세요.|잠시 후 왼쪽으로 도세요.
         Found it! [{"bbox_2d": [300, 200, 420, 640], "label": "reverse gear lever"}]
         [{"bbox_2d": [150, 80, 190, 140], "label": "red door"}]
+        I saw these: [turn left, go forward].|The robot can move forward.|I want to turn right.
+        I would go forward. But the gate is closed.|Turn left 50 meters ahead.|"Turn left," he said.
+        Going back and forth helps.|It can be reached by turning left.|Say "go" and I will drive forward.
+        이런 로봇은 보통 앞으로 갑니다.|답을 고르세요: [전진, 후진]|전방 50미터에서 좌회전입니다.
     """,
     "stop": """
         장애물이 있으므로 정지합니다.|앞에 사람이 있어 멈춥니다.|I think you should stop.
+        Go forward. {"a": 1. Stop.|답은 정지입니다.
     """,
-    "forward": "Stop turning left and drive straight instead.",
+    "forward": """
+        Stop turning left and drive straight instead.|go forward 2 m and turn left|그만 돌고 앞으로 가
+        The object might be a mug. Move forward.|왼쪽은 막혔으니 직진하세요.
+    """,
+    "turn_right": "Should I go forward? No. Turn right.|The sign says so; therefore turn right.",
+    "turn_left": "Not forward - turn left.|<think>Go back.</think><answer>turn left</answer>",
     "forward fast": "빨리 앞으로",
     "forward 2m": "2미터 앞으로 가|앞으로 2미터",
     "back": "직진하면 부딪히니까 뒤로 조금 물러나.",
@@ -118,7 +128,9 @@ def test_nearly_all_labelled_sentences_are_right_and_none_moves_without_an_order
         ("move forward at 2 m/s", None, None, None),
         ("The cup is 2 meters away. Go forward.", None, None, None),
         ("go forward 2 m and turn left 30 degrees", 2, None, None),
-        ("앞으로 오십 센티 가", 0.5, None, None),
+        ("move forward .5 m", None, None, None),
+        ("앞으로 .5미터 가", None, None, None),
+        ("앞으로 백이십 센티 가", 1.2, None, None),
         ("왼쪽으로 반 바퀴 돌아", None, math.pi, None),
         ("3초 동안 앞으로 가", None, None, 3),
         ("컵이 2미터 앞에 있으니 앞으로 가", None, None, None),

@@ -58,7 +58,7 @@ def test_what_has_gone_is_cleared_by_looking_again() -> None:
 
 def test_what_is_long_out_of_sight_is_forgotten() -> None:
     floor = seen(1.0)
-    floor.add(scan_to(1.0), Pose(0.0, 0.0, math.pi), 100_000_000_000)
+    floor.add(scan_to(1.0), Pose(0.0, 0.0, math.pi), 300_000_000_000)
     assert abs(evidence(floor, 0.8, 0.0)) < -FREE
 
 
@@ -104,3 +104,19 @@ def test_a_leap_of_the_odometry_leaves_an_empty_grid() -> None:
     assert floor.known(np.array([[1.0, 0.0]]), Pose(100.0, -50.0, 0.0))
     assert not floor.known(np.array([[-1.0, 0.0]]), Pose(100.0, -50.0, 0.0))
     assert not floor.known(np.array([[50.0, 0.0]]), Pose(100.0, -50.0, 0.0))
+
+
+def test_what_stands_beside_a_standing_base_is_remembered_and_only_driving_or_turning_forgets_it_soon() -> (
+    None
+):
+    away, a_minute_ns = Pose(0.0, 0.0, math.pi), 60_000_000_000
+    beside = 1.0 + MOUNT.forward_m
+    standing = seen(1.0)
+    standing.add(scan_to(1.0), away, 400_000_000)
+    standing.add(scan_to(1.0), away, a_minute_ns)
+    assert evidence(standing, beside, 0.0) > BLOCKED
+    driven, turned = seen(1.0), seen(1.0)
+    for step in range(1, 300):
+        driven.add(scan_to(2.0), Pose(-0.08 * (step % 2), 0.0, math.pi), step * 33_000_000)
+        turned.add(scan_to(2.0), Pose(0.0, 0.0, math.pi + 0.2 * (step % 2)), step * 33_000_000)
+    assert evidence(driven, beside, 0.0) < BLOCKED and evidence(turned, beside, 0.0) < BLOCKED

@@ -19,7 +19,18 @@ from edge.perception.floor_scan import COLUMNS, Scan
 from edge.perception.geometry import View
 from edge.policies.chunks import AGAIN, STEP_M_S, slowed, still
 from edge.policies.driver import ARRIVED_NS, ActionPolicy
-from edge.records import ZERO, CameraMount, Frame, Goal, Image, MotorState, Observation, Odometry, Velocity
+from edge.records import (
+    ZERO,
+    ActionChunk,
+    CameraMount,
+    Frame,
+    Goal,
+    Image,
+    MotorState,
+    Observation,
+    Odometry,
+    Velocity,
+)
 
 MOUNT = CameraMount(0.9, 0.3, 0.2, 0.1)
 GOAL = Goal("find_object", "red cup")
@@ -297,6 +308,32 @@ def test_with_a_view_of_the_floor_the_rest_of_a_chunk_is_slowed_when_a_wall_come
     assert slowed is not None and slowed.values[:, 0].max() < 0.35
     assert slowed.t0_ns == first.t0_ns and slowed.decision > first.decision, "the guard must take it"
     assert driver.act(observe(600 * MS), None) is None, "the chunk is over"
+
+
+def drives_elsewhere(goal: Goal, with_odometry: bool = True) -> list[ActionChunk]:
+    """Turn for 20 s before a wall; return the chunks of the way elsewhere. The guard takes them all."""
+    driver, guard = policy(model := Says(), lambda image, view: wall(2.0)), Guard(MotorLimits())
+    driver.reset(goal)
+    guard.arm(0)
+    model.actions = (0.0, 1.0)
+    found: list[ActionChunk] = []
+    for step in range(200):
+        seen = observe(step * STEP_NS, ZERO if with_odometry else None)
+        chunk = driver.act(seen, driver.infer(seen))
+        assert chunk is not None and guard.follow(chunk, step * STEP_NS), guard.reason
+        found += [chunk] if driver.status.state == "detour" else []
+    return found
+
+
+def test_a_policy_that_turns_for_ever_is_driven_elsewhere_without_a_jump():
+    found = drives_elsewhere(GOAL)
+    assert len(found) > 10 and all(chunk.values[0].any() for chunk in found[1:10])
+    assert found[0].t0_ns > 2 * np.pi / DEFAULT_BASE.cruise_rad_s * 1e9
+
+
+def test_what_follows_or_has_no_odometry_is_never_driven_elsewhere():
+    assert not drives_elsewhere(Goal("follow_object", "red cup"))
+    assert not drives_elsewhere(GOAL, with_odometry=False)
 
 
 @pytest.mark.parametrize(

@@ -72,19 +72,21 @@ class FakeMotor:
     """A motor process that arms at once, and stops by itself after `reports` reports."""
 
     def __init__(self, stop: MotorStatus, reports: int) -> None:
-        self._stop, self._left, self._armed, self.reason = stop, reports, False, ""
+        self._stop, self._left, self.armed, self.reason = stop, reports, False, ""
+        self.sent = 0
 
     def arm(self) -> None:
-        self._armed = True
+        self.armed = True
 
-    def send(self, chunk: ActionChunk) -> None: ...
+    def send(self, chunk: ActionChunk) -> None:
+        self.sent += 1
 
     def stop(self, reason: str) -> None:
         self.reason = reason
 
     def status(self) -> MotorStatus:
-        self._left -= self._armed
-        state = MotorState.HOLDING if self._armed else MotorState.DISARMED
+        self._left -= self.armed
+        state = MotorState.HOLDING if self.armed else MotorState.DISARMED
         status = self._stop if self._left < 0 or self.reason else MotorStatus(0, state, Velocity())
         return replace(status, stamp_ns=time.monotonic_ns())
 
@@ -117,6 +119,36 @@ def test_the_hint_follows_the_cause_of_a_stop_and_not_its_words(cause: StopCause
         Drive(parts(motor, policy, worker), [notes]).run(30.0)
     assert caught.value.cause is cause and hint in caught.value.hint and reason in caught.value.message
     assert notes.events[-1] == "fault" and motor.reason == caught.value.message
+
+
+class LookingRound(Turning):
+    """Has looked round after 5 frames."""
+
+    def __init__(self, looks_round: bool) -> None:
+        super().__init__()
+        self.looks_round = looks_round
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk:
+        chunk = super().act(observation, inference)
+        self.status = PolicyStatus("said", reached=self._decision >= 5, answer="a cup")
+        return chunk
+
+
+@pytest.mark.parametrize("looks_round", [True, False])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_only_who_looks_round_arms_the_base_for_a_goal_without_motion(looks_round: bool, recorded: bool):
+    motor, policy = (
+        FakeMotor(MotorStatus(0, MotorState.LATCHED, Velocity()), 10_000),
+        LookingRound(looks_round),
+    )
+    with ThreadWorker(policy) as worker:
+        made = replace(parts(motor, policy, worker), goal=Goal("describe_scene"))
+        if recorded:
+            made = replace(made, robot=PlainRobot({"front": "fake://"}, "null://"))
+        end = Drive(made).run(0.6)
+    assert motor.armed == (looks_round and not recorded) == bool(motor.sent)
+    assert end.answer == "a cup" and end.exit_code == 0
+    assert end.outcome is (Outcome.TIMEOUT if recorded else Outcome.REACHED)
 
 
 class Sleeper(Notes):

@@ -22,6 +22,7 @@ FRAME = Frame(np.zeros((2, 2, 3), np.uint8), 0, 0)
 CHUNK = ActionChunk(np.zeros((1, 3), np.float32), 0.1, 0, 1, 1.0, 0)
 WORDS = Inference(FRAME, "none", 1.0, {})
 ACTIONS = Inference(FRAME, "0.10 m/s ahead", 1.0, {}, CHUNK)
+NOTHING = PolicyStatus("said", ending=PolicyEnding(Outcome.NOTHING, "nothing"))
 SEEN = PolicyStatus("approach", detection=Detection(Box(0, 0, 1, 1), "cup", 0.9))
 
 
@@ -130,6 +131,7 @@ def played(kind: str, policy: PolicyStatus, inference: Inference | None) -> Driv
         ("instruct", PolicyStatus("drive"), WORDS, 0, "it is over"),
         ("describe_scene", PolicyStatus("said", True, "a cup"), WORDS, 0, "it is over"),
         ("describe_scene", PolicyStatus("look"), None, 3, "the model had not answered yet"),
+        ("describe_scene", NOTHING, WORDS, 3, "it is over; the model had nothing to say"),
     ],
 )
 def test_a_recording_misses_its_goal_only_if_the_target_was_not_seen_or_nothing_was_answered(
