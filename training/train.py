@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.commands.arguments import ArgumentParser
 from edge.commands.output import figure, print_json
+from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from training.trainer import Trainer
@@ -48,6 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--dry-run", action="store_true", help="estimate memory and time; nothing is written")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     a = parser.parse_args(argv)
+    if not a.config.is_file():  # before torch, which takes seconds
+        raise UsageError(f"{a.config} is not a file", "see training/configs for examples")
     if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes
         print("loading torch, the data and the backbone", file=sys.stderr, flush=True)
     from training.config import load_config
