@@ -25,7 +25,7 @@ from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
 from edge.commands.output import ProgressLine, duration, figure, print_json
-from edge.errors import EdgeError, HardwareMissing
+from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
 from edge.motor.limits import MotorLimits
 from edge.perception.geometry import Pose
 from sim.targets import make_scene, matching
@@ -77,12 +77,12 @@ def measure_run(bundle: str, seconds: float) -> dict[str, Any]:
     """Return the figures of one run of `seconds`."""
     with tempfile.TemporaryDirectory() as folder:
         command = _command(bundle, 1, seconds, Path(folder))
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         peak_mb = _peak_memory_mb(child, time.monotonic() + seconds + START_LIMIT_S)
         out, _ = child.communicate(timeout=START_LIMIT_S)
+    summary = json.loads(out or "{}")
     if child.returncode not in (0, 3):
-        raise EdgeError(f"the run that is measured ended with exit code {child.returncode}", "see above")
-    summary = json.loads(out)
+        raise _failure(child.returncode, summary)
     return {
         "decisions_per_s": round(summary["decisions"] / summary["seconds"], 2),
         "latency_ms": summary["latency_ms"],
@@ -91,6 +91,14 @@ def measure_run(bundle: str, seconds: float) -> dict[str, Any]:
         "runtime_memory_mb": round(peak_mb, 1),
         "seconds": summary["seconds"],
     }
+
+
+def _failure(exit_code: int, document: dict[str, Any]) -> EdgeError:
+    """Return an error with the exit code and the reason of a run that failed, by what it printed."""
+    errors = (UsageError, SafetyStop, HardwareMissing, BundleRefused)
+    kind = next((each for each in errors if each.exit_code == exit_code), EdgeError)
+    reason = document.get("error") or document.get("reason") or f"exit code {exit_code}"
+    return kind(f"the run that is measured failed: {reason}", document.get("hint", ""))
 
 
 def kill_once(bundle: str, seed: int) -> dict[str, Any] | None:

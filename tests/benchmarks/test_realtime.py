@@ -10,7 +10,7 @@ import pytest
 from benchmarks import realtime
 from benchmarks.realtime import AHEAD_M, TARGET, kill_many, main, open_rooms
 from edge.commands.output import ProgressLine
-from edge.errors import HardwareMissing
+from edge.errors import EdgeError, HardwareMissing, SafetyStop
 from sim.targets import make_scene, matching
 
 KILL = {"speed_m_s": 0.31, "zero_ms": 170.0, "limit_ms": 200.0, "in_time": True, "all_gone": True}
@@ -62,6 +62,22 @@ def test_people_get_words_machines_one_object_and_both_are_told_how_long_it_take
     )
     assert main(["--seconds", "5", "--kills", "0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == RUN
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "document", "kind"),
+    [
+        (4, {"reason": "newest frame is 252 ms old", "hint": "see the camera"}, SafetyStop),
+        (5, {"error": "no renderer", "hint": "install one", "exit_code": 5}, HardwareMissing),
+        (-9, {}, EdgeError),
+    ],
+)
+def test_a_measured_run_that_fails_gives_its_reason_and_its_exit_code(
+    exit_code: int, document: dict[str, Any], kind: type[EdgeError]
+) -> None:
+    error = realtime._failure(exit_code, document)
+    assert type(error) is kind and error.hint == document.get("hint", "")
+    assert (document.get("reason") or document.get("error") or "exit code -9") in error.message
 
 
 @pytest.mark.slow
