@@ -63,22 +63,23 @@ def _speed(s: dict[str, Any]) -> float:
     return (s["linear_x"] ** 2 + s["linear_y"] ** 2) ** 0.5
 
 
-def _peak_memory_mb(child: "subprocess.Popen[str]", until_s: float) -> float:
+def _peak_memory_mb(child: "subprocess.Popen[str]", seconds: float, progress: ProgressLine) -> float:
     """Return the largest resident size, MiB, of the runtime process while it lives."""
-    peak, process = 0.0, psutil.Process(child.pid)
-    while child.poll() is None and time.monotonic() < until_s:
+    peak, process, started_s = 0.0, psutil.Process(child.pid), time.monotonic()
+    while child.poll() is None and (run_s := time.monotonic() - started_s) < seconds + START_LIMIT_S:
+        progress.show("seconds of the run", round(min(run_s, seconds)), round(seconds))
         with contextlib.suppress(psutil.NoSuchProcess):
             peak = max(peak, process.memory_info().rss / 2**20)
         time.sleep(0.2)
     return peak
 
 
-def measure_run(bundle: str, seconds: float) -> dict[str, Any]:
-    """Return the figures of one run of `seconds`."""
+def measure_run(bundle: str, seconds: float, progress: ProgressLine) -> dict[str, Any]:
+    """Return the figures of one run of `seconds`. Raises what the run ended with, if it failed."""
     with tempfile.TemporaryDirectory() as folder:
         command = _command(bundle, 1, seconds, Path(folder))
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        peak_mb = _peak_memory_mb(child, time.monotonic() + seconds + START_LIMIT_S)
+        peak_mb = _peak_memory_mb(child, seconds, progress)
         out, _ = child.communicate(timeout=START_LIMIT_S)
     summary = json.loads(out or "{}")
     if child.returncode not in (0, 3):
@@ -214,8 +215,7 @@ def main(argv: list[str]) -> int:
         file=sys.stderr,
     )
     with ProgressLine() as progress:
-        progress.show("measuring a run")
-        figures = measure_run(a.bundle, a.seconds)
+        figures = measure_run(a.bundle, a.seconds, progress)
         if a.kills:
             figures["kills"] = _summary(kill_many(a.bundle, a.kills, progress))
     print_json(figures) if a.json else print(_table(figures))

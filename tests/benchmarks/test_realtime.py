@@ -51,7 +51,7 @@ def test_a_room_in_which_the_base_does_not_drive_is_replaced_but_not_without_end
 def test_people_get_words_machines_one_object_and_both_are_told_how_long_it_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(realtime, "measure_run", lambda bundle, seconds: dict(RUN))
+    monkeypatch.setattr(realtime, "measure_run", lambda bundle, seconds, progress: dict(RUN))
     monkeypatch.setattr(realtime, "kill_once", lambda bundle, seed: KILL)
     assert main(["--seconds", "5", "--kills", "2"]) == 0
     captured = capsys.readouterr()
