@@ -193,7 +193,7 @@ def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench realtime` and return the exit code."""
-    p = ArgumentParser("bench realtime", "the runtime beside the simulator: rates, latency, memory, SIGKILL")
+    p = ArgumentParser("bench realtime", "Measure the runtime beside the simulator, and kill it at speed.")
     p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
     p.add_argument(
         "--seconds",

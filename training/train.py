@@ -43,7 +43,7 @@ def _table(found: dict[str, float]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """`vla-edge train`. The first Ctrl-C returns 130, with a checkpoint."""
-    parser = ArgumentParser("train", "train a policy on demonstrations")
+    parser = ArgumentParser("train", "Train a policy on demonstrations.")
     parser.add_argument("config", type=Path, help="YAML file, see training/configs")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in `out`")
     parser.add_argument("--dry-run", action="store_true", help="estimate memory and time; nothing is written")

@@ -34,7 +34,7 @@ def _share(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = ArgumentParser("collect", "record demonstrations by a scripted expert as a LeRobotDataset")
+    p = ArgumentParser("collect", "Record demonstrations by a scripted expert as a LeRobotDataset.")
     p.add_argument("--episodes", type=positive_int, required=True, help="episodes to keep")
     p.add_argument("--out", type=Path, required=True, help="folder to make; it must not exist")
     p.add_argument("--seed", type=non_negative_int, default=0, help="seed of the first room (%(default)s)")
