@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
 from edge.interfaces import Inference
 from edge.perception.geometry import Pose, View
-from edge.policies.surveyor import HITS, SURE, SURE_AT_ONCE, Surveyor, names_in
+from edge.policies.describer import HITS, SURE, SURE_AT_ONCE, Surveyor, names_in
 from edge.records import Box, CameraMount, Detection, Frame, Goal, Observation, Odometry, Outcome, Velocity
 
 MOUNT = CameraMount(math.radians(55), 0.35, math.radians(12), 0.12)
