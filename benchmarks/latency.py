@@ -101,7 +101,7 @@ def _percentiles(values: list[float]) -> dict[str, float]:
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench latency` and return the exit code."""
-    p = ArgumentParser("bench latency", "milliseconds a step of bundles that take turns in one process")
+    p = ArgumentParser("bench latency", "Measure bundles that take turns, in milliseconds a step.")
     p.add_argument(
         "bundles", nargs="*", default=["default"], help="names or folders; ratios are to the first"
     )

@@ -19,7 +19,7 @@ from export.tensorrt.proof import add_plans, compare_plans
 
 def main(argv: list[str]) -> int:
     """Run the command, and return its exit code."""
-    p = ArgumentParser("build", "adds TensorRT plans to a bundle, on the device that will run them")
+    p = ArgumentParser("build", "Add TensorRT plans to a bundle, on the device that will run them.")
     p.add_argument("bundle", help="folder of the bundle; the name of an installed one needs --out")
     p.add_argument("--out", type=Path, help="folder of the bundle with plans; default: the same, replaced")
     p.add_argument(
