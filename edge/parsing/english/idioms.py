@@ -80,7 +80,7 @@ IDIOMS = tuple(
         (r"keep (?:going )?straight", "proceed straight"),
         (r"take (?:a|one|two|three|\d|a few|some|another)(?: small| big| large)? steps?", "step"),
         (r"no longer|no need to|no reason to|needn't|need not|not (?:necessary|needed|required) to", "not"),
-        (r"instead of|rather than|without|refrain from|keep from|avoid(?= [a-z]+ing\b)", ", not"),
+        (r"instead of|rather than|without|refrain from|keep from|avoid(?:ing)?(?= [a-z]+ing\b)", ", not"),
         (_STOPPED, "stop"),
         (
             r"(?:stay|keep|move|get|turn|steer|drive|go|walk|run|step|veer) (?:well |far )?"
