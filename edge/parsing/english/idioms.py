@@ -27,6 +27,8 @@ IDIOMS = tuple(
             "please",
         ),
         (r"right ahead", "ahead"),
+        (r"(?:pull|draw) (?:back|away)", "backup"),
+        (r"make (?:your|my|its|our|the) way(?= (?:to|towards?|into|through|back|along|down)\b)", "go"),
         (
             r"^\s*(?:should|had|were)(?= (?:the|an?|any|there|it|he|she|they|some|nobody|anybody)\b)",
             "if",

@@ -28,6 +28,7 @@ _NOT_AN_OBJECT = (
     | words.SELF
     | frozenset("not round away aside apart out off home clear".split())
 )
+_AFTER_SIDE = words.ADVERB | words.NOUN_ENDS | frozenset(MARKS) | {"of"}
 _ANYHOW = _HOW | words.LEAD | frozenset("through past along".split())
 _LEADING = words.LEAD | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
 
@@ -147,7 +148,7 @@ def ways_of(tokens: list[str], start: int) -> frozenset[str]:
             left_behind = before in _NOT_A_SIDE_AFTER and not (before == "robot" and start > 0)
             if before and (left_behind or before not in SIDE_AFTER):
                 continue
-            if before in words.ARTICLES and after and after not in words.ADVERB | words.NOUN_ENDS | {"of"}:
+            if before in words.ARTICLES and after and after not in _AFTER_SIDE:
                 continue
         if token == "back" and before == "the":
             continue

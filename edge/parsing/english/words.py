@@ -128,7 +128,7 @@ LEAD = frozenset(
 )
 ADVERB = frozenset(
     "now please immediately again slightly little bit a an the your its some gradually steadily"
-    " smoothly sharply hard"
+    " smoothly sharply hard sideways sideway"
     " sharp slight directly just further more about around approximately one two three four five ten"
     " degrees degree deg"
     " meter meters metre metres m cm centimeters feet foot steps step inches seconds second s robot"

@@ -140,6 +140,7 @@ _OTHER = (
 )
 # What is written in one word becomes several ("앞으로가세요"), and "그만" ahead of another order usual.
 SPACING = (
+    (re.compile(r"(?<![가-힣])따라서(?=[\s,])(?<![을를]\s따라서)"), "그래서"),  # therefore, not "following"
     (re.compile(r"주(?:시|셨으|었으)?면\s?(?:합니다|해요|좋겠\S*|감사\S*|고맙\S*|됩니다|돼요)"), "주세요"),
     # another robot than this one
     (re.compile(rf"({_OTHER})\s*로봇들?(?=[은는이가도])"), r"\1 기계"),

@@ -24,6 +24,7 @@ SIGNS = {
     "right": "0-0",
     "turn_left": "00+",
     "turn_right": "00-",
+    "forward_left": "+0+",  # in a curve
 }
 FULL = {ActionType.MOVE: 0.3, ActionType.NAVIGATE: 0.2, ActionType.TURN: 0.5}  # speeds without an adverb
 # Answers that once moved a robot, or did not stop it, and what is right.
@@ -107,10 +108,15 @@ def test_what_models_said_does_what_it_means(text: str, right: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_nearly_all_labelled_sentences_are_right_and_none_moves_without_an_order(language: str) -> None:
+def test_nearly_all_labelled_sentences_are_right_and_none_moves_the_wrong_way(language: str) -> None:
     rows = [row for row in labelled() if row["language"] == language]
     read = [(row, parse_action(row["text"].replace("\\n", "\n"))) for row in rows]
-    moved = [row["text"] for row, action in read if row["right"] == "none" and signs(action) != "000"]
+    # A motion where none is right, or another one than is right.
+    moved = [
+        row["text"]
+        for row, action in read
+        if signs(action) not in ("000", SIGNS.get(row["right"].split()[0], "000"))
+    ]
     wrong = [row["text"] for row, action in read if not is_right(row["right"], action)]
     assert sum(row["right"] != "none" for row in rows) >= 0.4 * len(rows) >= 68
     assert moved == []
