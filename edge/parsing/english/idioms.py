@@ -143,7 +143,11 @@ IDIOMS = tuple(
             "approach",
         ),
         (r"come (?:over )?(?:here|to me)|come closer|come on over|follow me|come with me", "approach me"),
+        (r"provided(?: that)?(?= (?:the|it|that|there|you|we|nobody|nothing|no|an?)\b)", "if"),
         (r"after that|afterwards?|and next|finally", "then"),
-        (r"as soon as|in case|provided that|assuming|whenever|every time", "if"),
+        (
+            r"as soon as|in case|assuming|whenever|every time",
+            "if",
+        ),
     )
 )

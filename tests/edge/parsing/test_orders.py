@@ -16,7 +16,7 @@ from edge.parsing import parse_action
 from edge.records import ActionType, ParsedAction
 
 SET = Path(__file__).with_name("orders.tsv")
-MIN_SHARE = 0.97
+MIN_SHARE = 0.99
 SIGNS = {
     "forward": "+00",
     "back": "-00",
