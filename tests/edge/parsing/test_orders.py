@@ -38,6 +38,7 @@ ANSWERS = {
         [{"bbox_2d": [150, 80, 190, 140], "label": "red door"}]
         I saw these: [turn left, go forward].|The robot can move forward.|I want to turn right.
         I would go forward. But the gate is closed.|Turn left 50 meters ahead.|"Turn left," he said.
+        Move rounding to the model.|To install it, simply run|Let me go through the options.
         Going back and forth helps.|It can be reached by turning left.|Say "go" and I will drive forward.
         이런 로봇은 보통 앞으로 갑니다.|답을 고르세요: [전진, 후진]|전방 50미터에서 좌회전입니다.
     """,
@@ -53,7 +54,7 @@ ANSWERS = {
     "turn_left": "Not forward - turn left.|<think>Go back.</think><answer>turn left</answer>",
     "forward fast": "빨리 앞으로",
     "forward 2m": "2미터 앞으로 가|앞으로 2미터",
-    "back": "직진하면 부딪히니까 뒤로 조금 물러나.",
+    "back": "직진하면 부딪히니까 뒤로 조금 물러나.|앞으로 가는 대신 뒤로 물러나세요.",
 }
 
 
