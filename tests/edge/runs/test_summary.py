@@ -62,6 +62,11 @@ def test_people_read_what_matters():
     assert nothing.lines()[0] == "nothing: no thing"
 
 
+def test_what_a_model_said_moves_no_cursor():
+    rude = replace(REACHED, end=replace(REACHED.end, answer="a\x1b[2J room\nstop"), moves=False)
+    assert rude.lines()[0] == "reached: a [2J room stop"
+
+
 def test_how_well_it_followed_is_a_number_of_follow_object_alone():
     followed = DriveEnd(Outcome.FOLLOWED, "red cup, at 1 m", 0, kept_fraction=0.87)
     assert replace(REACHED, end=followed).to_json()["kept_fraction"] == 0.87
