@@ -87,7 +87,7 @@ class Summary:
     def headline(self) -> str:
         """How it ended, on one line."""
         end = self.end
-        if end.outcome is Outcome.FALSE_ARRIVAL:
+        if end.outcome in (Outcome.FALSE_ARRIVAL, Outcome.FALSE_ANSWER):
             return end.reason
         answers = not self.moves and self.would_do is None  # those to a recording are listed
         return f"{end.outcome.value}: {(answers and end.answer) or end.reason}"
