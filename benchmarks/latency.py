@@ -40,7 +40,7 @@ def measure(
     `on_progress` gets the rounds that are over.
     """
     renderer = Renderer(CameraSpec())
-    images = _images(renderer)
+    images = target_images(renderer)
     mount = renderer.spec.mount
     renderer.close()
     times_ms: dict[str, list[float]] = defaultdict(list)
@@ -75,7 +75,7 @@ def measure(
     }
 
 
-def _images(renderer: Renderer) -> list[Image]:
+def target_images(renderer: Renderer) -> list[Image]:
     """Return images of fresh rooms that show the target."""
     found: list[Image] = []
     seed = 0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import EdgeError, UsageError, install_hint, reason_of
@@ -66,7 +67,8 @@ class PluginGroup:
         scheme, separator, _ = address.partition("://")
         shown = f"{self.noun} address {address[:MAX_ADDRESS_CHARS]!r}"
         if not separator or not scheme:
-            raise UsageError(f"{shown} is not of the form SCHEME://PLACE", self.hint(scheme))
+            hint = _as_file(address) if "file" in self.names() else ""
+            raise UsageError(f"{shown} is not of the form SCHEME://PLACE", hint or self.hint(scheme))
         if scheme not in self.names():
             raise UsageError(f"{shown}: nothing here opens {scheme[:MAX_NAME_CHARS]}://", self.hint(scheme))
         return self.open(scheme, address, *arguments)
@@ -170,6 +172,13 @@ def load_function(target: str, what: str) -> Callable[..., Any]:
     if not callable(function):
         raise UsageError(f"{what}: {target!r} is not a function")
     return function
+
+
+def _as_file(address: str) -> str:
+    """Return a hint for the bare path of a file or a folder that is there; empty for anything else."""
+    path = Path(address.removeprefix("file:"))
+    there = 0 < len(address) <= MAX_ADDRESS_CHARS and (path.is_file() or path.is_dir())
+    return f"did you mean file://{path}?" if there else ""
 
 
 def _package(entry: "EntryPoint") -> str:

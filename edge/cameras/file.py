@@ -25,6 +25,7 @@ SHOWN_AGAIN_NS = 33_333_333  # so often a picture that waits for its answer is d
 UNKNOWN_VIDEO_RATE_HZ = 30.0
 RATES_HZ = (0.01, 240.0)
 HINT = "--camera file://PATH takes a video, a picture or a folder of pictures"
+CONVERT = "is it cut short, or AV1? `ffmpeg -i IN -c:v libx264 OUT.mp4` writes one that can be read"
 _OPTIONS = re.compile(r"\?(\w+=[^/]*)\Z")
 
 Images = Generator[Image, None, None]
@@ -57,10 +58,7 @@ class FileCamera(Closing):
             raise UsageError(f"camera: the pictures of {path} have no rate of their own", "give one: ?rate=2")
         self._image = next(self._images, None)
         if self._image is None:
-            raise HardwareMissing(
-                f"camera: {path} holds no frame that OpenCV can read",
-                "is it cut short, or AV1? `ffmpeg -i IN -c:v libx264 OUT.mp4` writes one that can be read",
-            )
+            raise HardwareMissing(f"camera: {path} holds no frame that OpenCV can read", CONVERT)
         self._times_shown = math.ceil(SLOWEST_RATE_HZ / self.rate_hz)
         self._start_ns: int | None = None
         self._index = 0
@@ -156,8 +154,10 @@ def find_pictures(path: Path) -> list[Path]:
         raise HardwareMissing(f"camera: {path} can't be read: {error.strerror}", hint) from error
     pictures = [each for each in paths if _is_picture(each)]
     if path.is_dir() and not pictures:
-        suffixes = " ".join(PICTURE_SUFFIXES)
-        raise HardwareMissing(f"camera: no pictures in {path}", f"their names end in {suffixes}")
+        raise HardwareMissing(
+            f"camera: no pictures in {path}",
+            f"their names end in {' '.join(PICTURE_SUFFIXES)}; a video is named itself: file://{path}/NAME",
+        )
     for each in pictures or paths:
         if not os.access(each, os.R_OK):
             raise HardwareMissing(f"camera: no permission to read {each}", f"`chmod a+r {each}` gives it")
@@ -206,9 +206,7 @@ def _open_video(path: Path) -> tuple[float, Images]:
     """Return the rate and the images of a video."""
     capture = cv2.VideoCapture(str(path))
     if not capture.isOpened():
-        raise HardwareMissing(
-            f"camera: {path} is not a video that OpenCV can read", hint="an .mp4 with H.264 is"
-        )
+        raise HardwareMissing(f"camera: {path} is not a video that OpenCV can read", CONVERT)
     rate_hz = capture.get(cv2.CAP_PROP_FPS)
     return rate_hz if math.isfinite(rate_hz) and rate_hz > 0 else UNKNOWN_VIDEO_RATE_HZ, _video(capture)
 

@@ -105,5 +105,6 @@ def _check_phrase(words: list[str], target: str, vocabulary: Vocabulary) -> None
     *colours, kind = words
     if kind not in vocabulary.kinds or len(colours) > 1 or any(word in vocabulary.kinds for word in colours):
         raise UsageError(
-            f"the target '{target}' is not '[colour] kind'", f"for example '{vocabulary.kinds[0]}'"
+            f"the target '{target}' is not '[colour] kind'",
+            f"for example '{' '.join((*vocabulary.colours[:1], vocabulary.kinds[0]))}'",
         )

@@ -89,7 +89,8 @@ class Summary:
         end = self.end
         if end.outcome is Outcome.FALSE_ARRIVAL:
             return end.reason
-        return f"{end.outcome.value}: {(not self.moves and end.answer) or end.reason}"
+        answers = not self.moves and self.would_do is None  # those to a recording are listed
+        return f"{end.outcome.value}: {(answers and end.answer) or end.reason}"
 
     def lines(self) -> list[str]:
         """Return the summary for people; without what went wrong, which belongs on stderr."""

@@ -10,7 +10,7 @@ from export.gate.records import ActionAnswers, BoxAnswers, Parity
 
 _GOOD, _BAD, _LIMIT = "#4477aa", "#cc3311", "#222222"
 _NOISE = ("#bbbbbb", "#ddaa33")
-NAME_CHARS = 34  # of a layer's name; as many as leave half of the width to the bars
+NAME_CHARS = 34  # most characters of a layer's name: half of the width is for the bars
 LINE_CHARS = 110  # beside the legend
 
 

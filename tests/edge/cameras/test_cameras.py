@@ -165,6 +165,15 @@ def test_a_path_that_is_nearly_right_is_named(tmp_path, monkeypatch):
     assert caught.value.hint == "did you mean file://000.png?"
 
 
+def test_a_picture_that_may_not_be_read_is_found_before_the_first_is_shown(tmp_path, monkeypatch):
+    make_pictures(tmp_path, [10, 20, 30])
+    # The user who runs the tests may be allowed everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "001.png")
+    with pytest.raises(HardwareMissing, match=r"no permission to read .*001\.png") as caught:
+        open_camera(f"file://{tmp_path}", VirtualClock())
+    assert "chmod" in caught.value.hint
+
+
 def test_unusable_files_are_refused_by_name(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "bad.png").write_text("no picture")

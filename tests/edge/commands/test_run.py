@@ -217,7 +217,7 @@ def test_any_family_describes_a_scene(family: str, pictures: Path, tmp_path: Pat
     command = ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / "short")]
     place = ["--camera", f"file://{pictures}", "--motors", "null://", "--runs-dir", str(tmp_path / "more")]
     assert cli.main([*command, *place]) == 0
-    assert "answers cut off" in capsys.readouterr().out
+    assert "3 answers of the model, 3 cut off" in capsys.readouterr().out
 
 
 def test_pictures_without_the_target_end_in_goal_not_reached(

@@ -1,9 +1,11 @@
 """Run folders: made once, written whole, refused with a hint; and the pictures in them."""
 
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,8 +15,10 @@ import pytest
 
 from edge.errors import UsageError
 from edge.records import ZERO, Box, Detection, Odometry
+from edge.runs import drawing
 from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, latin, spread
 from edge.runs.folder import RunFolder, check_runs_dir
+from edge.runs.labels import label_spot
 from edge.runs.room import RoomMap, RoomObject
 
 GREEN = (22, 150, 84)
@@ -50,6 +54,12 @@ def test_a_runs_folder_that_can_not_be_made_is_refused(tmp_path, place):
 def test_a_read_only_runs_folder_is_refused():
     with pytest.raises(UsageError, match="not writable"):
         RunFolder.create(Path("/proc/runs"))
+
+
+def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UsageError, match=f"not writable: no permission to write into {tmp_path}$"):
+        check_runs_dir(tmp_path / "runs")
 
 
 def test_a_full_disk_is_refused(tmp_path, monkeypatch):
@@ -108,6 +118,23 @@ def test_plan_shows_room_target_and_way():
     room = RoomMap(-3, -2, 3, 2, places, start_x_m=-1.0)
     image = draw_path(straight_path(), room, "find_object: red cup")
     assert all(has_color(image, color) for color in ((200, 0, 0), (0, 0, 200), GREEN))
+
+
+def test_labels_of_things_that_touch_lie_apart(monkeypatch):
+    spots = []
+
+    def spot(*arguments):
+        spots.append(label_spot(*arguments))
+        return spots[-1]
+
+    monkeypatch.setattr(drawing, "label_spot", spot)
+    things = [RoomObject(f"yellow ball {i}", 0.1 * i, 0, 0.1, (200, 200, 0)) for i in range(4)]
+    image = draw_path(straight_path(), RoomMap(-3, -2, 3, 2, tuple(things), start_x_m=-1.0), "")
+    assert len(spots) == 5, "four balls and the start"
+    assert all(one.shared(other) == 0 for one, other in combinations(spots, 2))
+    for each in spots:
+        written = image[each.y0 // 2 : each.y1 // 2, each.x0 // 2 : each.x1 // 2]
+        assert written.min() < 140, "the words are there"
 
 
 def test_plan_places_the_path_in_the_room():

@@ -99,3 +99,6 @@ def test_a_recording_goes_no_distance_and_says_what_it_would_have_done():
     ]  # fmt: skip
     assert lines[4].startswith("19.6 s; 528 answers") and len(recorded.to_json()["would_do"]) == 1
     assert "would_do" not in REACHED.to_json()
+    end = replace(REACHED.end, answer="a cup")
+    assert replace(recorded, end=end, moves=False).headline == "reached: arrived: red cup"
+    assert replace(REACHED, end=end, moves=False).headline == "reached: a cup"

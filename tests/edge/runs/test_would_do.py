@@ -47,7 +47,7 @@ def test_only_what_hardly_moves_stands(velocity: tuple[float, float, float]):
     assert (motion_words(Velocity(*velocity)) == "stand") == slow
 
 
-def test_what_goes_on_in_the_same_way_is_one_moment():
+def test_what_goes_on_in_the_same_way_is_one_stretch():
     would_do = WouldDo(moves=True, by_picture=False)
     would_do.on_start(10 * S)
     for step in range(90):
@@ -64,13 +64,25 @@ def test_what_goes_on_in_the_same_way_is_one_moment():
 
 def test_a_chunk_that_is_used_up_moves_nothing():
     would_do = WouldDo(moves=True, by_picture=False)
-    would_do.on_chunk(chunk(0, 0.3, 0.0, 0.0))
-    would_do.on_frame(seen(2 * S), PolicyStatus("drive"))
+    would_do.on_chunk(replace(chunk(0, 0.3, 0.0, 0.0), valid_until_ns=S // 4))
+    would_do.on_frame(seen(S // 3), PolicyStatus("drive"))
     would_do.on_end(END)
     assert [each.does for each in would_do.stretches] == ["stand"]
 
 
-def test_each_picture_is_a_moment_with_what_was_seen_in_it():
+def test_a_stretch_has_the_mean_of_its_velocities():
+    would_do = WouldDo(moves=True, by_picture=False)
+    for step in range(60):
+        stamp_ns = step * S // 30
+        would_do.on_frame(seen(stamp_ns), PolicyStatus("drive"))
+        would_do.on_chunk(chunk(stamp_ns, 0.4 if step < 15 else 0.2, 0.0, 0.0))
+    would_do.on_end(replace(END, seconds=2.0))
+    (stretch,) = would_do.stretches
+    assert (stretch.from_s, stretch.to_s) == (0.0, 2.0)
+    assert stretch.velocity is not None and stretch.velocity.linear_x_m_s == pytest.approx(0.25)
+
+
+def test_each_picture_is_a_stretch_with_what_was_seen_in_it():
     would_do = WouldDo(moves=True, by_picture=True)
     cup = Detection(Box(0, 0, 0.5, 0.5), "cup", 0.87)
     for name, detection in (("a.png", cup), ("b.png", None)):
@@ -113,4 +125,5 @@ def test_many_stretches_are_thinned_and_their_middle_is_not_printed():
     stretches = [Stretch(i, i + 1, "", "search", Velocity()) for i in range(20)]
     lines = would_do_lines(stretches)
     assert len(lines) == 1 + 9 + 1 + 3 and lines[10] == "  ... 8 more, in summary.json"
+    assert not any("more" in line for line in would_do_lines(stretches[:13]))
     assert len(would_do_lines(stretches[:13])) == 14 and would_do_lines([]) == []
