@@ -14,8 +14,8 @@ from benchmarks.success import wilson95
 from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import load_bundle
 from edge.commands.arguments import non_negative_float, non_negative_int, positive_int
+from edge.policies.describer import Surveyor
 from edge.policies.open import make_policy
-from edge.policies.surveyor import Surveyor
 from edge.records import Goal
 from sim.lockstep import play
 from sim.render import Renderer

@@ -123,7 +123,7 @@ def _rounded(value: float | None, digits: int = 4) -> float | None:
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench detection` and return the exit code."""
-    p = ArgumentParser("bench detection", "how well a bundle finds named objects in fresh simulated rooms")
+    p = ArgumentParser("bench detection", "Measure how well a bundle finds objects in fresh rooms.")
     p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
     p.add_argument("--scenes", type=positive_int, default=1000, help="rooms, a picture of each (%(default)s)")
     p.add_argument("--seed", type=non_negative_int, default=0, help="seed of the first room (%(default)s)")

@@ -40,7 +40,7 @@ def measure(
     `on_progress` gets the rounds that are over.
     """
     renderer = Renderer(CameraSpec())
-    images = _images(renderer)
+    images = target_images(renderer)
     mount = renderer.spec.mount
     renderer.close()
     times_ms: dict[str, list[float]] = defaultdict(list)
@@ -75,7 +75,7 @@ def measure(
     }
 
 
-def _images(renderer: Renderer) -> list[Image]:
+def target_images(renderer: Renderer) -> list[Image]:
     """Return images of fresh rooms that show the target."""
     found: list[Image] = []
     seed = 0
@@ -101,7 +101,7 @@ def _percentiles(values: list[float]) -> dict[str, float]:
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench latency` and return the exit code."""
-    p = ArgumentParser("bench latency", "milliseconds a step of bundles that take turns in one process")
+    p = ArgumentParser("bench latency", "Measure bundles that take turns, in milliseconds a step.")
     p.add_argument(
         "bundles", nargs="*", default=["default"], help="names or folders; ratios are to the first"
     )

@@ -25,7 +25,7 @@ _CALLS = {"vision": 1, "prefill": 1, "decode": STEPS}  # in one answer with a bo
 
 def main(argv: list[str]) -> int:
     """Run it; returns the exit code."""
-    p = ArgumentParser("bench precision", "stages in another precision against fp32, call by call in turn")
+    p = ArgumentParser("bench precision", "Measure stages against their fp32 ones, call by call in turn.")
     p.add_argument("--bundle", default="default-int8", help="a name or a folder (%(default)s)")
     p.add_argument("--against", default="default", help="the fp32 bundle that it was made of (%(default)s)")
     p.add_argument("--rounds", type=positive_int, default=60, help="of each stage (%(default)s)")

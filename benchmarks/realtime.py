@@ -25,7 +25,7 @@ from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
 from edge.commands.output import ProgressLine, duration, figure, print_json
-from edge.errors import EdgeError, HardwareMissing
+from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
 from edge.motor.limits import MotorLimits
 from edge.perception.geometry import Pose
 from sim.targets import make_scene, matching
@@ -63,26 +63,27 @@ def _speed(s: dict[str, Any]) -> float:
     return (s["linear_x"] ** 2 + s["linear_y"] ** 2) ** 0.5
 
 
-def _peak_memory_mb(child: "subprocess.Popen[str]", until_s: float) -> float:
+def _peak_memory_mb(child: "subprocess.Popen[str]", seconds: float, progress: ProgressLine) -> float:
     """Return the largest resident size, MiB, of the runtime process while it lives."""
-    peak, process = 0.0, psutil.Process(child.pid)
-    while child.poll() is None and time.monotonic() < until_s:
+    peak, process, started_s = 0.0, psutil.Process(child.pid), time.monotonic()
+    while child.poll() is None and (run_s := time.monotonic() - started_s) < seconds + START_LIMIT_S:
+        progress.show("seconds of the run", round(min(run_s, seconds)), round(seconds))
         with contextlib.suppress(psutil.NoSuchProcess):
             peak = max(peak, process.memory_info().rss / 2**20)
         time.sleep(0.2)
     return peak
 
 
-def measure_run(bundle: str, seconds: float) -> dict[str, Any]:
-    """Return the figures of one run of `seconds`."""
+def measure_run(bundle: str, seconds: float, progress: ProgressLine) -> dict[str, Any]:
+    """Return the figures of one run of `seconds`. Raises what the run ended with, if it failed."""
     with tempfile.TemporaryDirectory() as folder:
         command = _command(bundle, 1, seconds, Path(folder))
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        peak_mb = _peak_memory_mb(child, time.monotonic() + seconds + START_LIMIT_S)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        peak_mb = _peak_memory_mb(child, seconds, progress)
         out, _ = child.communicate(timeout=START_LIMIT_S)
+    summary = json.loads(out or "{}")
     if child.returncode not in (0, 3):
-        raise EdgeError(f"the run that is measured ended with exit code {child.returncode}", "see above")
-    summary = json.loads(out)
+        raise _failure(child.returncode, summary)
     return {
         "decisions_per_s": round(summary["decisions"] / summary["seconds"], 2),
         "latency_ms": summary["latency_ms"],
@@ -91,6 +92,14 @@ def measure_run(bundle: str, seconds: float) -> dict[str, Any]:
         "runtime_memory_mb": round(peak_mb, 1),
         "seconds": summary["seconds"],
     }
+
+
+def _failure(exit_code: int, document: dict[str, Any]) -> EdgeError:
+    """Return an error with the exit code and the reason of a run that failed, by what it printed."""
+    errors = (UsageError, SafetyStop, HardwareMissing, BundleRefused)
+    kind = next((each for each in errors if each.exit_code == exit_code), EdgeError)
+    reason = document.get("error") or document.get("reason") or f"exit code {exit_code}"
+    return kind(f"the run that is measured failed: {reason}", document.get("hint", ""))
 
 
 def kill_once(bundle: str, seed: int) -> dict[str, Any] | None:
@@ -184,7 +193,7 @@ def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench realtime` and return the exit code."""
-    p = ArgumentParser("bench realtime", "the runtime beside the simulator: rates, latency, memory, SIGKILL")
+    p = ArgumentParser("bench realtime", "Measure the runtime beside the simulator, and kill it at speed.")
     p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
     p.add_argument(
         "--seconds",
@@ -200,11 +209,13 @@ def main(argv: list[str]) -> int:
     )
     p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
-    parts = f"a run of {a.seconds:g} s, then {a.kills} runs that are killed at {AT_SPEED_M_S} m/s"
-    print(f"{parts}: about {duration(a.seconds + 3 + KILL_S * a.kills)}", file=sys.stderr)
+    kills = f", then a SIGKILL at {AT_SPEED_M_S} m/s in each of {a.kills} more" if a.kills else ""
+    print(
+        f"a run of {a.seconds:g} s{kills}: about {duration(a.seconds + 3 + KILL_S * a.kills)}",
+        file=sys.stderr,
+    )
     with ProgressLine() as progress:
-        progress.show("measuring a run")
-        figures = measure_run(a.bundle, a.seconds)
+        figures = measure_run(a.bundle, a.seconds, progress)
         if a.kills:
             figures["kills"] = _summary(kill_many(a.bundle, a.kills, progress))
     print_json(figures) if a.json else print(_table(figures))
@@ -237,8 +248,8 @@ def _table(figures: dict[str, Any]) -> str:
     if kills := figures.get("kills"):
         count, slowest = kills["times"], figure(kills["zero_ms_max"], 0)
         lines += [
-            f"SIGKILL         at {AT_SPEED_M_S} m/s, {count} times: {kills['in_time']} stopped in time",
+            f"SIGKILL         at {AT_SPEED_M_S} m/s: {kills['in_time']} of {count} bases stopped in time",
             f"                (after {figure(kills['zero_ms_median'], 0)} ms, {slowest} ms at most);",
-            f"                all other processes ended by themselves {kills['all_gone']} times",
+            f"                {kills['all_gone']} times all other processes ended by themselves",
         ]
     return "\n".join(lines)

@@ -100,7 +100,7 @@ def table(summary: dict[str, Any]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = ArgumentParser("eval", "success rates over simulated episodes, in lockstep")
+    p = ArgumentParser("eval", "Measure success rates over simulated episodes, in lockstep.")
     p.add_argument("--suite", default="sim", choices=["sim"], help="where to drive: simulated rooms")
     p.add_argument("--goal", default="find_object", help="what is judged; only %(default)s has a rule")
     p.add_argument("--target", help="default: every kind in turn, half of them with a colour")

@@ -27,7 +27,7 @@ LabelledImage = tuple[Image, tuple[str, ...]]  # names of what is in sight, as f
 
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
-    p = ArgumentParser("calibrate activations", "choose diverse pictures and store them with prompts")
+    p = ArgumentParser("calibrate activations", "Choose diverse pictures and store them with prompts.")
     p.add_argument("--from", dest="source", help="a folder of pictures of the robot's camera")
     p.add_argument("--robot", help="instead: a robot whose package delivers pictures, such as sim")
     p.add_argument("--frames", type=positive_int, default=96, help="pictures for the ranges (%(default)s)")

@@ -19,10 +19,11 @@ _CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 def install_hint(extra: str = "") -> str:
     """Return the command that installs vla-edge with an extra of setup.py; PyPI does not have it yet."""
-    command = f"in the folder of vla-edge's source: pip install '.{f'[{extra}]' if extra else ''}'"
-    if extra not in _TORCH_EXTRAS:
-        return command
-    return f"{command} --extra-index-url {_CPU_INDEX} (without that index: 6.4 GB, most of it CUDA)"
+    where, command = "in the folder of vla-edge's source", f"pip install '.{f'[{extra}]' if extra else ''}'"
+    if extra in _TORCH_EXTRAS:
+        where += " (with an NVIDIA GPU leave the index out, it saves 5 GB of CUDA)"
+        command += f" --extra-index-url {_CPU_INDEX}"
+    return f"{where}: {command}"
 
 
 class EdgeError(Exception):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.commands.arguments import ArgumentParser
 from edge.commands.output import figure, print_json
+from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from training.trainer import Trainer
@@ -42,12 +43,14 @@ def _table(found: dict[str, float]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """`vla-edge train`. The first Ctrl-C returns 130, with a checkpoint."""
-    parser = ArgumentParser("train", "train a policy on demonstrations")
+    parser = ArgumentParser("train", "Train a policy on demonstrations.")
     parser.add_argument("config", type=Path, help="YAML file, see training/configs")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in `out`")
     parser.add_argument("--dry-run", action="store_true", help="estimate memory and time; nothing is written")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     a = parser.parse_args(argv)
+    if not a.config.is_file():  # before torch, which takes seconds
+        raise UsageError(f"{a.config} is not a file", "see training/configs for examples")
     if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes
         print("loading torch, the data and the backbone", file=sys.stderr, flush=True)
     from training.config import load_config

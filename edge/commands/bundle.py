@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def verify(argv: list[str]) -> int:
     """Check that every file is there and as the manifest has it, and nothing else; and who signed it."""
-    parser = ArgumentParser("bundle verify", "check schema, sizes, SHA-256, foreign files, signature")
+    parser = ArgumentParser("bundle verify", "Check schema, sizes, SHA-256, foreign files, signature.")
     parser.add_argument("bundle", help="a bundle's folder or name")
     parser.add_argument("--key", type=Path, help="PEM file of the public key that must have signed it")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -59,7 +59,7 @@ def verify(argv: list[str]) -> int:
 
 def show(argv: list[str]) -> int:
     """Show a bundle's manifest, or what the gate of its export measured."""
-    parser = ArgumentParser("bundle show", "show a bundle's manifest; its files are not verified")
+    parser = ArgumentParser("bundle show", "Show a bundle's manifest; its files are not verified.")
     parser.add_argument("bundle", help="a bundle's folder or name")
     parser.add_argument("--parity", action="store_true", help="show what its gate measured, verified")
     parser.add_argument("--json", action="store_true", help="print the whole manifest with its sha256")
@@ -147,7 +147,7 @@ def _tensors(graph: "GraphInfo") -> list[str]:
 def keygen(argv: list[str]) -> int:
     """Make a pair of keys."""
     parser = ArgumentParser(
-        "bundle keygen", "make an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give"
+        "bundle keygen", "Make an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give."
     )
     parser.add_argument("name", metavar="NAME", help="path and name of both files, without their endings")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -166,7 +166,7 @@ def keygen(argv: list[str]) -> int:
 def sign(argv: list[str]) -> int:
     """Sign a bundle, after it was verified."""
     parser = ArgumentParser(
-        "bundle sign", "verify a bundle, then sign its manifest, which has every file's SHA-256"
+        "bundle sign", "Verify a bundle, then sign its manifest, which has every file's SHA-256."
     )
     parser.add_argument("bundle", type=Path, help="a bundle's folder")
     parser.add_argument("--key", type=Path, required=True, help="PEM file of the private key")
@@ -203,7 +203,7 @@ def sign(argv: list[str]) -> int:
 
 def pack(argv: list[str]) -> int:
     """Pack a bundle into one file."""
-    parser = ArgumentParser("bundle pack", "verify a bundle and pack it with its signature, not compressed")
+    parser = ArgumentParser("bundle pack", "Verify a bundle and pack it with its signature, not compressed.")
     parser.add_argument("bundle", help="a bundle's folder or name")
     parser.add_argument("out", type=Path, metavar="OUT.zip", help="file to write")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -217,7 +217,7 @@ def pack(argv: list[str]) -> int:
 
 def unpack(argv: list[str]) -> int:
     """Unpack one file into a bundle."""
-    parser = ArgumentParser("bundle unpack", "verify a packed bundle and unpack it, whole or not at all")
+    parser = ArgumentParser("bundle unpack", "Verify a packed bundle and unpack it, whole or not at all.")
     parser.add_argument("file", type=Path, metavar="FILE.zip", help="what `bundle pack` wrote")
     parser.add_argument("out", type=Path, metavar="FOLDER", help="folder of the bundle")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

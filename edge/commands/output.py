@@ -56,7 +56,8 @@ class ProgressLine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._on_terminal and self._what is not None:
-            sys.stderr.write("\r\x1b[K")
+            self._write_over("")
+            sys.stderr.write("\r")
             sys.stderr.flush()
 
     def show(self, what: str, done: int = 0, total: int = 1, more: str = "") -> None:
@@ -71,11 +72,15 @@ class ProgressLine:
         counts = f" {done}/{total}" if total > 1 else ""
         text = ", ".join(filter(None, [f"{what}{counts}", more, self._left(done, total, now_s)]))
         if self._on_terminal:
-            # A line that wraps could not be written over.
-            sys.stderr.write(f"\r{text[: shutil.get_terminal_size().columns - 1]}\x1b[K")
+            self._write_over(text)
         else:
             sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
+
+    def _write_over(self, text: str) -> None:
+        """Write the line from its start to its end: one that wraps could not be written over."""
+        columns = shutil.get_terminal_size().columns - 1
+        sys.stderr.write(f"\r{text[:columns]:<{columns}}")
 
     def _pause_s(self, begins: bool) -> float:
         if self._on_terminal:

@@ -46,7 +46,7 @@ _NUMBER = (
 _UNIT = "|".join(f"(?P<u{i}>{pattern})" for i, (pattern, _, _) in enumerate(_UNITS))
 # "2 m/s" is not a distance. A particle may follow a Korean unit, and words as in "a 2-meter step".
 _AMOUNT = re.compile(
-    r"(?<![\w.,-])(?:(?:by|for|about|around|roughly|approximately|another|약|대략)\s)*"
+    r"(?<![\w.,-])(?:(?:by|for|about|around|roughly|approximately|another|약|대략)\s){0,3}"
     rf"(?P<number>{_NUMBER})(?:\s|-)?(?:{_UNIT})(?![a-z0-9]|\s?/|\sper\b)"
     r"(?:만큼|만|정도|쯤|가량|씩|를|을)?"
 )

@@ -28,14 +28,15 @@ _CALL = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"\b(?:label|caption|title|text|name|class|category|object|sign|poster|inscription|tag|question|prompt"
+    r"(?:^|(?<=[.;,(!?]))[ \t*#>\d.-]{0,12}(?:[a-z]{1,20} ){0,2}(?:label|caption|title|text|name|class"
+    r"|category|object|sign|poster|inscription|tag|question|prompt"
     r"|user|instruction from the sign|scene|description|history|before|after|earlier"
     r"|(?:previous|last|past|earlier) (?:action|move|step|command|instruction|order)(?: (?:was|were))?)"
     r"s?(?:\b|_\w{1,20})[ \t]*[:=][^.;\n]*|"
     r"\b(?:option|choice|alternative|candidate|possibility)\s+\w{1,3}[ \t]*[:=][^.;\n]*|"
     r"(?:라벨|레이블|제목|이름|문구|글자|글씨|표지판|안내문|물체|객체|설명|질문|사용자|기록|(?:이전|지난|직전|마지막)\s?(?:행동|명령|동작|지시|단계))"
     r"[ \t]*[:=][^.;\n]*",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 # What follows such a heading, up to an empty line, lists what could be done or was read somewhere.
 _LIST = re.compile(

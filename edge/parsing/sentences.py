@@ -12,7 +12,8 @@ from edge.records import ActionType
 _HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
 _HANGUL_RUN = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]+")
 _LATIN = re.compile(r"[A-Za-z]")
-_SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)")
+# "It opens in a minute; then go" is one sentence.
+_SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)(?!(?<=;)\s+(?:and\s+)?then\b)")
 _ANSWER = re.compile(
     r"^\W*(?:(?:my|the|so|thus|final|best|next|correct|chosen|robot)\s+)*"
     r"(?:answer|action|decision|command|output|conclusion|result)\W{0,3}(?:is\s*)?[:=]|"

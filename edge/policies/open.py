@@ -17,11 +17,10 @@ from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.perception.floor_scan import FloorScanner, Scan
 from edge.perception.geometry import View
-from edge.policies.describer import CAPTION_TOKENS, Describer
+from edge.policies.describer import CAPTION_TOKENS, SURE, Describer, Surveyor, names_in, sure_words
 from edge.policies.driver import ActionPolicy
 from edge.policies.instructed import MOTION_TOKENS, InstructedDriver
 from edge.policies.seeker import Seeker, check_base
-from edge.policies.surveyor import SURE, Surveyor, names_in, sure_words
 from edge.records import CameraMount, Detection, Goal, Image, Observation
 
 

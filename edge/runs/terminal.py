@@ -9,13 +9,15 @@ from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Goal, MotorStatus, Observation
 
 LIVE_PERIOD_NS = 100_000_000
+PLAIN_PERIOD_NS = 10_000_000_000  # without a terminal
 
 
 class LiveLine:
-    """An observer that writes one line over and over; silent without a terminal."""
+    """An observer that writes one line over and over; without a terminal a new one every 10 s."""
 
     def __init__(self, goal: Goal, enabled: bool) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
+        self._on_terminal = enabled and sys.stderr.isatty()
+        self._on_paper = enabled and not self._on_terminal
         self._target = goal.target
         self._start_ns = self._due_ns = 0
         self._inference: Inference | None = None
@@ -24,13 +26,13 @@ class LiveLine:
 
     def write(self, text: str) -> None:
         """Write it at once, cut where the terminal ends: a line that wraps could not be written over."""
-        if self._enabled:
+        if self._on_terminal:
             sys.stderr.write(f"\r{fitted(text, shutil.get_terminal_size().columns - 1)}")
             sys.stderr.flush()
 
     def clear(self) -> None:
         """Leave an empty line, for what is printed next."""
-        if self._enabled:
+        if self._on_terminal:
             self.write("")
             sys.stderr.write("\r")
             sys.stderr.flush()
@@ -38,13 +40,19 @@ class LiveLine:
     def on_start(self, stamp_ns: int) -> None:
         """Count seconds from here."""
         self._start_ns = stamp_ns
+        self._due_ns = stamp_ns + (PLAIN_PERIOD_NS if self._on_paper else 0)
 
     def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
         """Write the line anew, at most 10 times a second."""
         stamp_ns = observation.frame.stamp_ns
-        if self._enabled and stamp_ns >= self._due_ns:
-            self._due_ns = stamp_ns + LIVE_PERIOD_NS
-            self.write(self._line(policy, max(0, stamp_ns - self._start_ns) / 1e9))
+        if stamp_ns < self._due_ns or not (self._on_terminal or self._on_paper):
+            return
+        self._due_ns = stamp_ns + (PLAIN_PERIOD_NS if self._on_paper else LIVE_PERIOD_NS)
+        line = self._line(policy, max(0, stamp_ns - self._start_ns) / 1e9)
+        if self._on_paper:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self.write(line)
 
     def on_inference(self, inference: Inference) -> None:
         """Keep it for the line."""

@@ -19,7 +19,7 @@ from export.tensorrt.proof import add_plans, compare_plans
 
 def main(argv: list[str]) -> int:
     """Run the command, and return its exit code."""
-    p = ArgumentParser("build", "adds TensorRT plans to a bundle, on the device that will run them")
+    p = ArgumentParser("build", "Add TensorRT plans to a bundle, on the device that will run them.")
     p.add_argument("bundle", help="folder of the bundle; the name of an installed one needs --out")
     p.add_argument("--out", type=Path, help="folder of the bundle with plans; default: the same, replaced")
     p.add_argument(
@@ -34,6 +34,7 @@ def main(argv: list[str]) -> int:
     if a.out is None and (installed or a.bundle == AUTO):
         raise UsageError(f"'{a.bundle}' is an installed bundle and stays as it is", "give --out FOLDER")
     bundle = load_bundle(a.bundle, whole=True)
+    check_profile(bundle)
     version = str(load_tensorrt().__version__)
     machine = this_machine()
     check_machine(bundle, machine.sm)
@@ -64,6 +65,17 @@ def main(argv: list[str]) -> int:
         print(f"{a.out or a.bundle}: largest error of each plan's outputs against ONNX Runtime")
         print_figures(parity)
     return 0
+
+
+def check_profile(bundle: Bundle) -> None:
+    """Check that the graphs are not written for ONNX Runtime alone. Raises BundleRefused if they are."""
+    low = [stage for stage, info in bundle.manifest.graphs.items() if info.precision in ("int8", "int4")]
+    if low and bundle.manifest.target.engine == "onnxruntime":
+        raise BundleRefused(
+            f"{', '.join(low)} of '{bundle.manifest.name}' are {bundle.manifest.graphs[low[0]].precision} "
+            "for ONNX Runtime, by operators that TensorRT lacks",
+            "build the fp32 bundle, or export it with --engine tensorrt --precision int8",
+        )
 
 
 def check_machine(bundle: Bundle, sm: str) -> None:

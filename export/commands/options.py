@@ -132,7 +132,7 @@ def parse_options(argv: list[str]) -> ExportOptions:
 
 
 def _parser() -> ArgumentParser:
-    p = ArgumentParser("export", "makes a bundle of a checkpoint or another bundle, and compares both")
+    p = ArgumentParser("export", "Make a bundle of a checkpoint or another bundle, and compare both.")
     p.add_argument(
         "given", nargs="?", metavar="MODEL", help="a checkpoint's folder, ORG/NAME on the hub, an fp32 bundle"
     )

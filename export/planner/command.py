@@ -17,7 +17,7 @@ from export.planner.sources import find_model
 
 def main(argv: list[str]) -> int:
     """Run the command, and return its exit code."""
-    p = ArgumentParser("plan", "says if a model fits a board, and how fast it could be; downloads nothing")
+    p = ArgumentParser("plan", "Say if a model fits a board, and how fast it could be. Downloads nothing.")
     p.add_argument(
         "--model",
         required=True,

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import realtime
 from benchmarks.realtime import AHEAD_M, TARGET, kill_many, main, open_rooms
 from edge.commands.output import ProgressLine
-from edge.errors import HardwareMissing
+from edge.errors import EdgeError, HardwareMissing, SafetyStop
 from sim.targets import make_scene, matching
 
 KILL = {"speed_m_s": 0.31, "zero_ms": 170.0, "limit_ms": 200.0, "in_time": True, "all_gone": True}
@@ -51,15 +51,33 @@ def test_a_room_in_which_the_base_does_not_drive_is_replaced_but_not_without_end
 def test_people_get_words_machines_one_object_and_both_are_told_how_long_it_takes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(realtime, "measure_run", lambda bundle, seconds: dict(RUN))
+    monkeypatch.setattr(realtime, "measure_run", lambda bundle, seconds, progress: dict(RUN))
     monkeypatch.setattr(realtime, "kill_once", lambda bundle, seed: KILL)
     assert main(["--seconds", "5", "--kills", "2"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("a run of 5 s, then 2 runs that are killed at 0.3 m/s: about 28 s\n")
+    assert captured.err.startswith("a run of 5 s, then a SIGKILL at 0.3 m/s in each of 2 more: about 28 s\n")
     assert "{" not in captured.out and "None" not in captured.out
-    assert "model           9.0 ms, p99 - ms" in captured.out and "2 stopped in time" in captured.out
+    assert (
+        "model           9.0 ms, p99 - ms" in captured.out and "2 of 2 bases stopped in time" in captured.out
+    )
     assert main(["--seconds", "5", "--kills", "0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == RUN
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "document", "kind"),
+    [
+        (4, {"reason": "newest frame is 252 ms old", "hint": "see the camera"}, SafetyStop),
+        (5, {"error": "no renderer", "hint": "install one", "exit_code": 5}, HardwareMissing),
+        (-9, {}, EdgeError),
+    ],
+)
+def test_a_measured_run_that_fails_gives_its_reason_and_its_exit_code(
+    exit_code: int, document: dict[str, Any], kind: type[EdgeError]
+) -> None:
+    error = realtime._failure(exit_code, document)
+    assert type(error) is kind and error.hint == document.get("hint", "")
+    assert (document.get("reason") or document.get("error") or "exit code -9") in error.message
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def _share(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = ArgumentParser("collect", "record demonstrations by a scripted expert as a LeRobotDataset")
+    p = ArgumentParser("collect", "Record demonstrations by a scripted expert as a LeRobotDataset.")
     p.add_argument("--episodes", type=positive_int, required=True, help="episodes to keep")
     p.add_argument("--out", type=Path, required=True, help="folder to make; it must not exist")
     p.add_argument("--seed", type=non_negative_int, default=0, help="seed of the first room (%(default)s)")
@@ -97,8 +97,10 @@ def main(argv: list[str]) -> int:
     if a.json:
         print_json(figures)
     elif figures["out"]:
-        left_out = f"{figures['left_out']} rooms left out, where the expert did not arrive"
-        print(f"{a.out}: {figures['episodes']} episodes, {figures['frames']} frames ({left_out})")
+        failed = f", without {figures['left_out']} rooms that the expert failed in" * bool(
+            figures["left_out"]
+        )
+        print(f"{a.out}: {figures['episodes']} episodes, {figures['frames']} frames{failed}")
         print("next: vla-edge train CONFIG.yaml, with this folder as a `path` in its `sources`")
     else:
         print("nothing was kept")

@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> ArgumentParser:
     default = GrounderRecipe()
-    p = ArgumentParser("train-grounding", "train the default grounding model")
+    p = ArgumentParser("train-grounding", "Train the default grounding model.")
     p.add_argument("--data", type=Path, required=True, help="folder of `python -m sim.dataset` to learn from")
     p.add_argument("--val", type=Path, required=True, help="another such folder, to judge by")
     p.add_argument("--out", type=Path, required=True, help="folder of checkpoint and curve")

@@ -16,7 +16,8 @@ IDIOMS = tuple(
         (r"do not|(?<!why )don't you(?: dare)?|dont|do n't", "don't"),
         (r"(?:don't|never) (?:hesitate|forget|fail) to", "please"),
         (r"go(?:ing)? (?:with|for)(?=[: ])", "choose"),
-        (r"would you mind", "please"),
+        (r"would you mind|come on(?=,| [a-z]+ (?:forward|ahead|straight|left|right|back))", "please"),
+        (r"take your time", "slowly"),
         (
             r"why don't you|(?:can|could|would|will) you(?: please)?(?: kindly)?|(?:i|we) (?:want|need)"
             r" you to"
@@ -26,6 +27,19 @@ IDIOMS = tuple(
             "please",
         ),
         (r"right ahead", "ahead"),
+        (
+            r"^\s*(?:should|had|were)(?= (?:the|an?|any|there|it|he|she|they|some|nobody|anybody)\b)",
+            "if",
+        ),
+        (
+            r"(?:give|allow) (?:me|us) (?:an? |one |some )?(?:moment|minute|while|bit|time|someduration\d*)",
+            "wait",
+        ),
+        (
+            r"going by|judging by|find(?:ing)? out|put(?:ting)? it (?:this|that|another) way|get an idea",
+            "switch",
+        ),
+        (r"looks? (?:fine|good|ok|okay|clear|free|empty|safe|nice|bad|open|blocked)", "seems"),
         (r"look(?:ing)? forward to|moving on to|going forward(?= we\b)", "switch"),
         (r"(?:drive|go|move|roll) in reverse", "reverse"),
         (r"(right|left)[ -]hand(?: side| direction)?", "side"),
@@ -34,7 +48,7 @@ IDIOMS = tuple(
         (r"(?:at |with )?(?:slow|low|half|reduced|minimum|walking) (?:speed|pace)", "slowly"),
         (r"however|although|even though|though|and yet|except that|only that|nevertheless", ", but"),
         (r"(?:stop|quit|cease)((?: [a-z]+){1,6}?) and(?= [^.;!?]{0,60}\binstead\b)", r", not\1,"),
-        (r"enough(?=[\s.!]*$)", "stop"),
+        (r"^\W*enough(?=[\s.!]*$)", "stop"),
         (r"(?:move|go|drive|step) right (?:now|here|there)", "unclear"),  # to the right, or at once?
         (r"(?:get|move|step) out of (?:the|my|our) way|get (?:up|off|out|down|lost|ready|away)", "switch"),
         (r"get (?:moving|going)", "proceed"),

@@ -32,6 +32,10 @@ _LATER = re.compile(
     rf"\b(?:in|after|within)\s+(?:(?:about|around|roughly|approximately|another|just|exactly|the|next|only)\s+)*"
     rf"(?:half\s+)?{_SOME}|{_SOME}\s+(?:from\s+(?:now|here)|later|afterwards|further\s+on)"
     r"|\b(?:in|after)\s+(?:\d{1,4}|two|three|four|five|six|seven|eight|nine|ten|a\s+few|several)\s+[a-z]+"
+    r"|^\s*(?:just\s+|right\s+|only\s+)?(?:at\s+(?!this|once|last|least|the\s+moment|present|all)|past\s|upon\s"
+    r"|before\s+(?!\w+ing\b)|beyond\s|near\s|behind\s|beside\s|opposite\s)[^,.;]{1,40}(?=,)"
+    r"|\b(?:doors?|blocks?|rooms?|chairs?|streets?|houses?)\s+(?:down|further|later|away|on)(?=,)"
+    r"|\b(?:turn\s+(?:left|right)|(?:left|right)\s+turn)\s+(?:up\s+)?ahead\b|\bup\s+ahead\b"
     r"|\bin\s+(?:a|one|the|just\s+a|about\s+a|another)\s+(?:next\s+)?(?:few\s+|couple\s+of\s+|short\s+|little\s+)*"
     r"(?:moments?|seconds?|minutes?|while|bit|sec|hours?|steps?|meters?|metres?|feet|miles?)\b"
     r"|\b(?:a|one)\s+(?:moment|minute|while|bit|little)\s+later\b|\bat\s+some\s+point\b"
@@ -64,6 +68,10 @@ def not_an_order(tokens: list[str], at: int, mark: str, known: frozenset[str]) -
         return "says what is possible, not what to do"
     if _WISH.intersection(lead):
         return "a wish"
+    if lead[-1:] == ["you"] or ("it" in lead and "will" in lead):
+        return "says what somebody does"
+    if "would" in lead and "it" in lead and "be" not in lead:
+        return "says what it would take"
     if ("had" in lead and "better" not in lead) or ("would" in lead and "have" in lead):
         return "says what would have been"
     after = next((token for token in rest if token not in known), "")

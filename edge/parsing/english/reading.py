@@ -7,7 +7,7 @@ from edge.parsing.amounts import Amounts
 from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading
 from edge.parsing.english import words
 from edge.parsing.english.mood import has_finite, would_happen
-from edge.parsing.english.segments import CONDITION, DROPPED, PAUSE, Segment, has_verb, segments_of
+from edge.parsing.english.segments import CONDITION, DROPPED, PAUSE, Phrase, has_verb, segments_of
 from edge.parsing.english.verbs import SIDE_AFTER, base_of, verb_of, ways_of
 from edge.records import ActionType
 
@@ -34,7 +34,7 @@ class _State:
     bare: bool = False  # the last cue was "go" or "come" and nothing else
     negated: bool = False
     pending: bool = False  # "do not, under any circumstances, …": the negation waits for its verb
-    leading: Segment | None = None  # "to the left, please move"
+    leading: Phrase | None = None  # "to the left, please move"
     dropped: bool = False
     conditional: bool = False
     choice: bool = False
@@ -67,7 +67,7 @@ def read(text: str) -> Reading:
     )
 
 
-def _cues(segments: list[Segment]) -> list[Cue]:
+def _cues(segments: list[Phrase]) -> list[Cue]:
     state = _State()
     for at, segment in enumerate(segments):
         _enter(state, segment.mark)
@@ -93,7 +93,7 @@ def _as_mentions(cues: list[Cue]) -> list[Cue]:
     return [replace(cue, mention=cue.mention or "says what for, not what to do") for cue in cues]
 
 
-def _talked_about(found: list[_Found], segments: list[Segment]) -> list[_Found]:
+def _talked_about(found: list[_Found], segments: list[Phrase]) -> list[_Found]:
     """Withdraw the orders that the rest of the sentence explains away: "I would go, but it is closed"."""
     if not found:
         return []
@@ -102,7 +102,9 @@ def _talked_about(found: list[_Found], segments: list[Segment]) -> list[_Found]:
     # Only a "but" behind the last verb argues against what was said.
     but = next((at for at, segment in enumerate(rest) if segment.mark == "but"), None)
     why = "" if but is None else _objection([token for segment in rest[but:] for token in segment.tokens])
-    subject = any(would_happen(segment.tokens) for segment in rest)
+    subject = any(would_happen(segment.tokens) for segment in rest) or _goes_on(rest)
+    if not why and _asks_else(found[-1], segments):
+        why = "asks for something else"
     kept: list[_Found] = []
     for one in reversed(found):
         after = segments[one.at + 1] if one.at + 1 < len(segments) else None
@@ -112,6 +114,23 @@ def _talked_about(found: list[_Found], segments: list[Segment]) -> list[_Found]:
         kept.append(replace(one, cue=replace(one.cue, mention=against)) if against and order else one)
         subject = one.gerund and (subject or bool(kept[-1].cue.mention))
     return kept[::-1]
+
+
+def _goes_on(rest: list[Phrase]) -> bool:
+    """Return whether a clause follows that a gerund belongs to: "turning left, the robot sees it"."""
+    return any(
+        phrase.mark == "," and any(token not in SIDE_AFTER for token in phrase.tokens) for phrase in rest
+    )
+
+
+def _asks_else(last: _Found, segments: list[Phrase]) -> bool:
+    """Return whether "go on" or "go ahead" only leads to another request: "go ahead, ask me"."""
+    tokens = segments[last.at].tokens
+    rest = segments[last.at + 1 :]
+    if last.cue.type is not ActionType.MOVE or words.WAYS.keys() & set(tokens) or not rest:
+        return False
+    first = rest[0].tokens[:1]
+    return rest[0].mark == "," and bool(first) and first[0] not in SIDE_AFTER | words.STARTS
 
 
 def _objection(tokens: list[str]) -> str:
@@ -143,7 +162,7 @@ def _enter(state: _State, mark: str) -> None:
         state.negated = True
 
 
-def _read_segment(state: _State, segments: list[Segment], at: int) -> None:
+def _read_segment(state: _State, segments: list[Phrase], at: int) -> None:
     segment = segments[at]
     if segment.later and not state.dropped and state.later_at is None:
         state.step += bool(state.found)
@@ -154,11 +173,12 @@ def _read_segment(state: _State, segments: list[Segment], at: int) -> None:
     if not state.found and len(tokens) > 1 and _only_ways(tokens):
         state.leading = segment
         return
-    amounts = segment.amounts
+    amounts, leading = segment.amounts, 0
     if state.leading is not None:
+        leading = len(state.leading.tokens)
         tokens, amounts = state.leading.tokens + tokens, amounts.or_else(state.leading.amounts)
         state.leading = None
-    cue = verb_of(tokens, state.negated or state.pending, segment.mark)
+    cue = verb_of(tokens, state.negated or state.pending, segment.mark, leading)
     state.pending = cue is None and (state.pending or tokens[-1] in ("don't", "not", "never"))
     if cue is None:
         _directions_only(state, segment.mark, tokens, at)
@@ -180,19 +200,21 @@ def _read_segment(state: _State, segments: list[Segment], at: int) -> None:
     state.found.append(_Found(cue, at, gerund))
 
 
-def _said_of_another(state: _State, segments: list[Segment], at: int) -> str:
+def _said_of_another(state: _State, segments: list[Phrase], at: int) -> str:
     """Return why the first verb of a sentence that began without one is not an order; empty if it may be."""
     mark, tokens = segments[at].mark, segments[at].tokens
     before = segments[at - 1] if at else None
     if state.found:
         return ""
     if mark == "by":
+        if before is not None and before.tokens[:1] and before.tokens[0] in words.ADJUST:
+            return ""
         return "says how, not what to do"  # "it can be reached by turning left"
     if mark == "while":
         return "says what happens meanwhile"
     if before is None or mark not in ("and", "or", "nor") or not before.tokens:
         return ""
-    if has_verb(before.tokens):
+    if has_verb(before.tokens) or words.THIRD.keys() & set(before.tokens):
         return "says what something else does"  # "robots drive forward and turn left"
     promise = tokens[0] in ("i'll", "we'll") or (tokens[0] in ("i", "we") and "will" in tokens)
     # "Say go and I will drive" is a condition, "the cup is here and I will drive" is not.
@@ -204,7 +226,7 @@ def _only_ways(tokens: list[str]) -> bool:
     return directed and not any(base_of(tokens, at) for at in range(len(tokens)))
 
 
-def _verbless(segments: list[Segment], speed: bool) -> list[Cue]:
+def _verbless(segments: list[Phrase], speed: bool) -> list[Cue]:
     """Return the order of a sentence without a verb: "forward, slowly", "2 meters forward"."""
     tokens = [token for segment in segments for token in segment.tokens]
     amounts = Amounts()

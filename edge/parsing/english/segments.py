@@ -21,7 +21,7 @@ _SPLITS = PAUSE | JOIN | CONDITION | DROPPED
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class Phrase:
     """Words between two pauses or conjunctions, without the numbers of amounts."""
 
     mark: str  # what stands ahead of it
@@ -41,10 +41,10 @@ def _rewritten(plain: str) -> str:
     return plain
 
 
-def segments_of(plain: str) -> list[Segment]:
+def segments_of(plain: str) -> list[Phrase]:
     """Return the parts of a lowercase sentence between its pauses and conjunctions."""
     marked = Marked(_HYPHEN.sub(" ", _DASH.sub(" \u2014 ", " ".join(plain.split()))))
-    segments: list[Segment] = []
+    segments: list[Phrase] = []
     mark = ""
     taken: list[str] = []
     tokens = [*_TOKEN.findall(_rewritten(with_later(marked.text))), "."]
@@ -57,7 +57,7 @@ def segments_of(plain: str) -> list[Segment]:
             taken.append(token)
             continue
         kept = [plain_mark(word) or word for word in taken if word != LATER]
-        segments.append(Segment(mark, kept, marked.amounts(taken), LATER in taken))
+        segments.append(Phrase(mark, kept, marked.amounts(taken), LATER in taken))
         taken = []
         mark = "if" if last_once else token
     return segments

@@ -21,11 +21,15 @@ SIDE_AFTER = (
 )
 _NOT_A_SIDE_AFTER = frozenset("i you we i'm it is are has have had robot".split())
 _HOW = words.ADVERB | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
+_ANYHOW = _HOW | words.LEAD | frozenset("through past along".split())
 _LEADING = words.LEAD | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
 
 
-def verb_of(tokens: list[str], negated: bool, mark: str) -> Cue | None:
-    """Return the cue of a clause's first verb, after the `mark` ahead of it; None if it has no verb."""
+def verb_of(tokens: list[str], negated: bool, mark: str, leading: int) -> Cue | None:
+    """Return the cue of a clause's first verb, after the `mark` ahead of it; None if it has no verb.
+
+    The first `leading` words are a direction: "a little to the left, please turn".
+    """
     leads = True
     found: Cue | None = None
     for at, token in enumerate(tokens):
@@ -44,12 +48,18 @@ def verb_of(tokens: list[str], negated: bool, mark: str) -> Cue | None:
                 negated = token not in words.GERUND  # "don't stop turning left" is to turn left
             if base in ("go", "come", "help") and at + 1 < len(tokens) and tokens[at + 1] in words.BASE:
                 continue  # "go grab the cup"
-            why = "" if negated else not_an_order(tokens, at, mark, _HOW)
+            cue = _order(kind, base, tokens, at, negated)
+            why = "" if negated else not_an_order(tokens, at, mark, _HOW) or _about(cue.target)
             if not why:
-                return _order(kind, base, tokens, at, negated)
+                return cue
             found = found or Cue(kind, mention=why)  # only a "stop" may still follow
-        leads = leads and token in _LEADING
+        leads = leads and (at < leading or token in _LEADING)
     return found
+
+
+def _about(target: str) -> str:
+    """Return why a verb with such a target is thinking aloud; empty if the target may be in the room."""
+    return "is about the task, not about the room" if words.ABSTRACT.intersection(target.split()) else ""
 
 
 def base_of(tokens: list[str], at: int) -> str:
@@ -66,7 +76,8 @@ def base_of(tokens: list[str], at: int) -> str:
 
 def is_noun(tokens: list[str], at: int) -> bool:
     """Return whether the verb is used as a noun: "the turn", "your hold", "your next move"."""
-    return at > 0 and tokens[at - 1] in words.ARTICLES | {"next", "best"}
+    described = at > 1 and tokens[at] in words.GERUND and tokens[at - 2] in words.ARTICLES
+    return described or (at > 0 and tokens[at - 1] in words.ARTICLES | words.BEFORE_NOUN)
 
 
 def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: bool) -> Cue:
@@ -89,7 +100,7 @@ def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: boo
 
 
 def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], negated: bool) -> Cue:
-    handled = len(rest) > 1 and rest[0] in words.ARTICLES and rest[1] not in SIDE_AFTER | {"bit", "little"}
+    handled = len(rest) > 1 and rest[0] in words.ARTICLES and rest[1] not in SIDE_AFTER | words.SELF
     if handled or (rest and rest[0] in ("it", "them", "him", "her")):
         return Cue(kind, negated, doubt=f"says to {base} something, not the robot")
     place = next((i for i, token in enumerate(rest) if token in words.TOWARDS), None)
@@ -102,7 +113,7 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
         return Cue(kind, negated, ways, "" if target.split(" ")[0] in words.WAYS else target)
     if kind is ActionType.TURN:
         return Cue(kind, negated, target=target, doubt="" if negated else "no direction to turn to")
-    unknown = next((token for token in rest if token not in _HOW | words.LEAD), None)
+    unknown = next((token for token in rest if token not in _ANYHOW), None)
     if unknown is not None or base not in words.PLAIN_MOVE:
         return Cue(kind, negated, doubt="" if negated else f"unclear where to {base}")
     return Cue(kind, negated, frozenset({"forward"}))

@@ -6,10 +6,11 @@ from edge.parsing.cues import CAREFUL, FAST, SLOW
 from edge.records import ActionType
 
 _VERBS: dict[ActionType, str] = {
-    ActionType.STOP: "stop halt freeze pause wait brake abort cease cancel whoa emergency stay standby",
+    ActionType.STOP: "stop halt freeze pause wait brake abort cease quit cancel whoa emergency stay standby",
     ActionType.MOVE: "go move drive proceed advance continue walk roll travel head run step come slide"
     " strafe shift"
-    " crawl creep inch cruise hurry rush dash return reverse retreat backup sidestep",
+    " crawl creep inch nudge scoot edge shuffle glide cruise hurry rush dash return reverse retreat backup"
+    " sidestep",
     ActionType.TURN: "turn rotate spin pivot veer steer swing swivel curve turnaround",
     ActionType.GRAB: "grab grasp take pick get fetch bring lift collect catch seize hold grip clutch"
     " retrieve",
@@ -78,9 +79,11 @@ HEDGE = re.compile(
     r"|(?:not|n't) (?:so |very |quite |entirely |really )?(?:sure|certain|confident|convinced|positive|know)"
     r"|no idea|dunno|either)\b"
     r"|\bn't know\b|n't (?:know|decide)\b|\bi suppose\b|\bconfused\b"
-    r"|\b(?:in theory|theoretically|hypothetically|or not|usually|often|typically|sometimes|generally)\b"
+    r"|\b(?:in theory|theoretically|hypothetically|or not|could (?:also )?be|(?:next|second) best)\b"
+    r"|\b(?:usually|often|typically|sometimes|generally)\b"
 )
 REPORTED = re.compile(
+    r"\bfor (?:example|instance)\b|^\W*(?:examples?|e\.g\.)\W|\bsuch as\b|"
     r"\bsays\b|(?<!\bi )\b(?:said|told|asked|wrote|yelled|shouted|instructed|ordered|requested)\b"
     r"|\b(?:saying|tells|asks|writes|yells|shouts|orders|instructs|requests|wants (?:me|us|the robot))\b"
     r"|\b(?:signs|labels|posters|texts) (?:say|read)\b|\b(?:reads|written|labell?ed|printed)\b"
@@ -96,6 +99,12 @@ BLOCKED = re.compile(
     r"(?:blocked|obstructed|(?:not|n't|never) (?:be )?(?:clear|free|open|safe))\b|\b(?:is|are|was)n't clear\b"
 )
 
+# "adjust by turning left" says what to do, "it can be reached by turning left" does not.
+ADJUST = frozenset(
+    "adjust correct center centre align compensate respond react begin start continue fix".split()
+)
+# These begin a statement, as "nothing is in the way" does, not another request.
+STARTS = frozenset("there nothing nobody nothing's path corridor hallway everything all that's".split())
 # These words may stand before the verb of an order.
 LEAD = frozenset(
     "please just now ok okay so also kindly immediately robot i we you i'll you'll we'll will should"
@@ -110,6 +119,7 @@ LEAD = frozenset(
     ""
     " choose chose decide decided opt conclude therefore thus hence"
     " safest safer optimal wisest smartest ideal wise course option choice thing makes sense"
+    " recommend suggest advise propose that ought rather here correct"
     " directly do at once really also sir all we're more today finally instead said".split()
 )
 ADVERB = frozenset(
@@ -125,6 +135,7 @@ ADVERB = frozenset(
     " quarter few couple small large big short long distance while then still then straightaway".split()
 )
 ARTICLES = frozenset("the a an this that these those your my his her its their our some any another".split())
+BEFORE_NOUN = frozenset("next best correct only safest wisest previous good wrong optimal smart safe".split())
 SELF = frozenset("robot yourself base body itself bot vehicle rover".split())
 TOWARDS = frozenset("to towards toward into through past onto near along down across up inside".split())
 SKIP_BEFORE_NOUN = (
@@ -141,4 +152,15 @@ NOUN_ENDS = (
         " here if when as because without not back forward fast using until first".split()
     )
     | NEGATION
+)
+# Models think aloud: nobody drives to a conclusion. What is about these is not about the room.
+ABSTRACT = frozenset(
+    "image images picture pictures photo scene frame video view question questions answer answers option"
+    " options choices reasoning reason reasons step steps instruction instructions problem conclusion"
+    " decision point points topic list item action actions direction directions solution plan example"
+    " examples overview idea details information process analysis task tasks rule rules prompt text"
+    " description collision collisions accident misunderstanding misunderstandings confusion damage"
+    " mistake mistakes errors summary explanation guidelines advice order orders following context"
+    " situation possibilities thought thoughts paragraph chart data section request requirement"
+    " requirements goal objective".split()
 )

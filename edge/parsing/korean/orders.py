@@ -1,7 +1,7 @@
 """The verb of a Korean clause: what it asks for, whether it is negated, and what it is about."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge.parsing.cues import Cue
 from edge.parsing.korean import words
@@ -96,15 +96,12 @@ def describes(tokens: list[str], at: int, verb: Verb, start: int) -> bool:
         return True  # "가지" is an order only with "마" after it
     if after.startswith(("있는", "있던")):
         return True
-    rest = word[verb.length :]
-    if "noun" in verb.traits and (
-        words.NOUN_TAIL.fullmatch(rest) or (not rest and words.NOT_AFTER_NOUN.match(after))
-    ):
+    if "noun" in verb.traits and _is_noun(tokens, at, verb):
         return True
-    if "noun" in verb.traits and verb.type is not ActionType.STOP and words.COPULA.match(rest):
-        return not any(
-            words.ANSWER.match(other) for other in tokens[:at]
-        )  # "좌회전입니다" tells what is there
+    still = not word.endswith("고") and verb.type in (ActionType.MOVE, ActionType.TURN)
+    if after.startswith("있") and still:
+        return True  # "돌아가 있습니다" says how it is
+    rest = word[verb.length :]
     if "noun" in verb.traits and words.OBJECT_TAIL.fullmatch(rest):
         return not re.match(r"하|해|시작|합|부탁|계속", after)
     if words.ADNOMINAL.search(word) and (rest or verb.type is not ActionType.STOP or word[-1] in "춘린출릴"):
@@ -115,10 +112,26 @@ def describes(tokens: list[str], at: int, verb: Verb, start: int) -> bool:
         if verb.type is ActionType.STOP and _best(tokens, at):
             return False
         return not re.match(r"것$|것이다|게$|게요$|겁니다|거야|거예요|채", after)
-    telling = words.DECLARATIVE.search(word) or (
-        word.endswith(("고", "아", "어", "여", "서", "춰", "해")) and after.startswith("있")
-    )
-    return bool(telling) and has_subject(tokens, at, start)
+    return _tells(word, after) and has_subject(tokens, at, start)
+
+
+def _is_noun(tokens: list[str], at: int, verb: Verb) -> bool:
+    """Return whether a verb that is a noun, too, stands as one: "좌회전은", "좌회전 신호", "좌회전입니다"."""
+    after = tokens[at + 1] if at + 1 < len(tokens) else ""
+    rest = tokens[at][verb.length :]
+    if words.NOUN_TAIL.fullmatch(rest) or (not rest and words.NOT_AFTER_NOUN.match(after)):
+        return True
+    if verb.type is not ActionType.STOP and words.COPULA.match(rest):
+        return not any(words.NO_SUBJECT.match(other) for other in tokens[:at])  # "답은 좌회전입니다"
+    return False
+
+
+def _tells(word: str, after: str) -> bool:
+    """Return whether a verb tells what its subject does, must do or is made to do."""
+    if word.endswith(("야", "게")) and re.match(r"하|해|합|한|되|돼|됩|된", after):
+        return words.DECLARATIVE.search(after) is not None
+    going_on = word.endswith(("고", "아", "어", "여", "서", "춰", "해")) and after.startswith("있")
+    return going_on or words.DECLARATIVE.search(word) is not None
 
 
 def _best(tokens: list[str], at: int) -> bool:
@@ -136,13 +149,22 @@ def _best(tokens: list[str], at: int) -> bool:
 def has_subject(tokens: list[str], at: int, start: int) -> bool:
     """Return whether the verb has another subject than the robot, from `start` on."""
     for word in tokens[max(start, at - 5) : at]:
-        match = None if words.ANSWER.match(word) else words.SUBJECT.match(word)
+        match = None if words.NO_SUBJECT.search(word) else words.SUBJECT.match(word)
         if match and match[1] not in words.SELF and word not in words.ADVERBS and side_of(word) is None:
             return True
     return False
 
 
 def order_of(tokens: list[str], at: int, verb: Verb, clause: Clause) -> Cue:
+    """Return the cue of a verb; one about the task instead of the room is only a mention."""
+    cue = _order_of(tokens, at, verb, clause)
+    about = (object_of(tokens, clause.start, at), destination_of(tokens, clause.start, at), cue.target)
+    if cue.type is ActionType.STOP or not any(noun.split(" ")[-1] in words.ABSTRACT for noun in about):
+        return cue
+    return replace(cue, mention="is about the task, not about the room")
+
+
+def _order_of(tokens: list[str], at: int, verb: Verb, clause: Clause) -> Cue:
     ways = frozenset(clause.ways | ({verb.way} if verb.way else set()))
     sideways = ways & {"left", "right"} or frozenset(clause.sides & {"left", "right"})
     negated = verb.negated_words > 0
@@ -162,6 +184,8 @@ def order_of(tokens: list[str], at: int, verb: Verb, clause: Clause) -> Cue:
         handled = "carries" in verb.traits and target
         doubt = "" if ways else "no direction to turn to"
         doubt = "says to turn something, not the robot" if handled else doubt
+        if any(words.ELSEWHERE.match(word) for word in tokens[clause.reason : at]):
+            doubt = "speaks of a turn somewhere else"
         way = frozenset({"left"}) if ways == frozenset({"back"}) else ways
         return Cue(verb.type, negated, way, "" if ways else target, doubt="" if negated else doubt)
     if verb.type is ActionType.NAVIGATE:

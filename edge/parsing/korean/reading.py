@@ -143,7 +143,7 @@ class _Sentence:
         if not helps:
             amounts = self.amounts(max(self._clause.start, self._clause.reason), at)
             cue = order_of(tokens, at, verb, self._clause).with_amounts(amounts)
-            self._cues.append(replace(cue, step=self._step, mention=why))
+            self._cues.append(replace(cue, step=self._step, mention=why or cue.mention))
             self._words.append(word)
         elif why:
             self._cues[-1] = replace(self._cues[-1], mention=why)

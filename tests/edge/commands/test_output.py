@@ -82,9 +82,9 @@ def test_a_terminal_has_one_line_that_fits_and_is_gone_at_the_end(
             progress.show("episodes", done, 3, "a text that is longer than the terminal")
             clock[0] += 0.5
     written = stream.getvalue()
-    assert "\n" not in written and written.endswith("\r\x1b[K")
-    lines = [line.removesuffix("\x1b[K") for line in written.split("\r")[1:]]
-    assert len(lines) == 4 and max(map(len, lines)) == 29
+    assert "\n" not in written and written.endswith("\r" + " " * 29 + "\r")
+    lines = written.split("\r")[1:-1]
+    assert [len(line) for line in lines] == [29] * 4 and lines[0].startswith("episodes 0/3, a text")
 
 
 def test_nothing_that_was_shown_leaves_nothing_to_clear(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
 def test_it_drives_as_the_words_of_its_answer_say(
     name: str, said: str, velocity: tuple[float, float, float]
 ) -> None:
-    instruction = Goal("instruct", "go to the door")
+    instruction = Goal("instruct", "Go to the door")
     own = {"prompts": {"instruct": "{target}"}, "goals": ("describe_scene", "instruct")}
     bundle, _, _ = open_bundle(name, said, instruction.target, **own)
     assert check_target(bundle, instruction) == instruction

@@ -76,6 +76,17 @@ def test_a_fitted_line_never_wraps(text: str, columns: int):
     assert sum(wide) == columns
 
 
+def test_a_log_gets_a_line_every_ten_seconds(screen: Terminal, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(screen, "isatty", lambda: False)
+    line, silent = LiveLine(GOAL, enabled=True), LiveLine(GOAL, enabled=False)
+    for each in (line, silent):
+        each.on_start(1_000_000_000)
+        for stamp_ms in range(1000, 26_000, 500):
+            each.on_frame(seen(stamp_ms), PolicyStatus("search"))
+        each.on_end(DriveEnd(Outcome.REACHED, "arrived", 0))
+    assert screen.getvalue().splitlines() == [" 10.0 s  search   red cup", " 20.0 s  search   red cup"]
+
+
 def test_it_is_silent_where_nobody_reads_lines(screen: Terminal, monkeypatch: pytest.MonkeyPatch):
     LiveLine(GOAL, enabled=False).write("text")
     monkeypatch.setattr(screen, "isatty", lambda: False)

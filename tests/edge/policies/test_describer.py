@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
+from edge.bundle.bundle import load_bundle
 from edge.interfaces import Inference
 from edge.perception.geometry import Pose, View
-from edge.policies.surveyor import HITS, SURE, SURE_AT_ONCE, Surveyor, names_in
+from edge.policies.describer import HITS, SURE, SURE_AT_ONCE, Surveyor, names_in
+from edge.policies.open import make_policy
 from edge.records import Box, CameraMount, Detection, Frame, Goal, Observation, Odometry, Outcome, Velocity
 
 MOUNT = CameraMount(math.radians(55), 0.35, math.radians(12), 0.12)
@@ -150,6 +152,17 @@ def test_where_nothing_turns_one_image_has_to_do(room: Room):
 def test_one_image_has_to_be_surer(confidence: float, reached: bool):
     surveyor, _ = Room(lambda _: [(*CUP[:3], confidence)], odometry=False).look_round(0.3)
     assert surveyor.status.reached == reached
+
+
+def test_the_default_bundle_looks_round_and_is_sure_of_nothing_in_an_empty_image():
+    with make_policy(load_bundle("default"), GOAL, MOUNT, DEFAULT_BASE) as policy:
+        frame = Frame(np.full((240, 320, 3), 128, np.uint8), 1, 0)
+        seen = Observation({"front": frame}, GOAL, Odometry(1, 0.0, 0.0, 0.0, Velocity()))
+        inference = policy.infer(seen)
+        chunk = policy.act(seen, inference)
+    assert (inference.text, inference.detections) == ("none", ())
+    assert inference.stages_ms["vision"] > 0
+    assert isinstance(policy, Surveyor) and chunk is not None and chunk.values[0, 2] > 0
 
 
 KINDS, COLOURS = ("cup", "box"), ("red", "blue")
