@@ -1,7 +1,6 @@
 """How often a policy reaches its goal in simulated rooms, judged by the truth."""
 
 import math
-import multiprocessing
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from sim.lockstep import EpisodeResult, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
+from sim.workers import worker_pool
 from sim.world import World, surface_distance_m
 
 ARRIVAL_M = 0.7
@@ -141,7 +141,7 @@ def evaluate(
     """
     numbered = [(seed + i, goal) for i, goal in enumerate(goals)]
     trials: list[Trial] = []
-    with multiprocessing.get_context("spawn").Pool(jobs, _start, (settings,)) as pool:
+    with worker_pool(jobs, _start, (settings,)) as pool:
         for trial in pool.imap(_play, numbered):
             trials.append(trial)
             on_progress(trials)

@@ -234,6 +234,7 @@ class Outcome(Enum):
     TIMEOUT = "timeout"
     NOTHING = "nothing"  # it looked, and had nothing to say or to do
     FALSE_ARRIVAL = "false_arrival"  # the policy claimed to have reached it; who knows better denies it
+    FALSE_ANSWER = "false_answer"  # it named a thing that, as who knows better says, is not there
     STOPPED = "stopped"  # by a person, or at the end of a recording
     FAULT = "fault"  # by a safety rule, missing hardware or a bug
 

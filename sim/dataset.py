@@ -9,7 +9,6 @@ object), `floor.npy` (N, COLUMNS) float32, the image row at which the floor ends
 import argparse
 import json
 import math
-import multiprocessing
 from pathlib import Path
 
 import cv2
@@ -23,6 +22,7 @@ from edge.records import Image
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer, Visible, degrade
 from sim.scene import Scene, sample_scene, scene_mjcf
+from sim.workers import worker_pool
 
 MODEL_SIZE = (144, 192)  # height, width
 MAX_OBJECTS = 10
@@ -125,7 +125,7 @@ def generate(folder: Path, pictures: int, seed: int, jobs: int = 2) -> None:
     step = 100
     work = [(str(folder), seed, i, min(scenes, i + step)) for i in range(0, scenes, step)]
     done = 0
-    with ProgressLine() as progress, multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with ProgressLine() as progress, worker_pool(jobs) as pool:
         progress.show("rooms", 0, scenes)
         for count in pool.imap_unordered(_worker, work):
             done += count

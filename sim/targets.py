@@ -81,6 +81,7 @@ def truth(world: World, target: str) -> dict[str, Any]:
         "kept": any(has_arrived(pose, each, KEPT_M) for each in wanted),
         **found,
         "faces": _faced(world.scene, pose),
+        **({} if target else {"in_room": sorted({each.name for each in world.scene.objects})}),
         "bumps": world.bumps,
         "path_m": round(world.path_m, 3),
         "speed_m_s": round(world.speed_m_s, 3),

@@ -1,8 +1,10 @@
 """The camera `file://PATH`: a video, played as if a camera had seen it, or pictures, shown one by one.
 
-`file://PATH?rate=2` plays either at so many images a second.
+`file://PATH?rate=2` plays either at so many images a second; `file://PATH?every=15` shows one image in 15,
+one by one, of a video too.
 """
 
+import contextlib
 import difflib
 import math
 import os
@@ -24,11 +26,13 @@ SLOWEST_RATE_HZ = 10.0  # an image that stays longer is delivered again with a n
 SHOWN_AGAIN_NS = 33_333_333  # so often a picture that waits for its answer is delivered
 UNKNOWN_VIDEO_RATE_HZ = 30.0
 RATES_HZ = (0.01, 240.0)
+MOST_EVERY = 100_000
 HINT = "--camera file://PATH takes a video, a picture or a folder of pictures"
 CONVERT = "is it cut short, or AV1? `ffmpeg -i IN -c:v libx264 OUT.mp4` writes one that can be read"
 _OPTIONS = re.compile(r"\?(\w+=[^/]*)\Z")
 
 Images = Generator[Image, None, None]
+Shown = Generator[tuple[str, Image], None, None]  # what people may call an image, and the image
 
 
 class EndOfFrames(EdgeError):
@@ -85,58 +89,68 @@ class FileCamera(Closing):
 
 
 class PictureCamera(Closing):
-    """Shows each picture until the policy has answered about it, however long that takes.
+    """Shows each image until the policy has answered about it, however long that takes.
 
-    Meanwhile it delivers the picture again and again, each time as if it had just been taken.
+    Meanwhile it delivers the image again and again, each time as if it had just been taken.
     """
 
-    def __init__(self, pictures: list[Path], clock: Clock, name: str = "front") -> None:
-        """Show the first picture. Raises HardwareMissing if it can't be read."""
+    def __init__(self, shown: Shown, clock: Clock, name: str = "front") -> None:
+        """Show the first image. Raises HardwareMissing if it can't be read, or if there is none."""
         self.name = name
         self._clock = clock
-        self._pictures = iter(pictures)
-        self._count = len(pictures)
+        self._shown = shown
+        self._count = 0
         self._seq = -1
         self.answered()
+        if self._now is None:
+            raise HardwareMissing("camera: no frame that OpenCV can read", CONVERT)
 
     def answered(self) -> None:
-        """Show the next picture from now on. Raises HardwareMissing if it can't be read."""
-        path = next(self._pictures, None)
-        self._source = "" if path is None else path.name
-        self._image = None if path is None else _read(path)
+        """Show the next image from now on. Raises HardwareMissing if it can't be read."""
+        self._now = next(self._shown, None)
+        self._count += self._now is not None
         self._frame: Frame | None = None
 
     def latest(self, max_age_s: float) -> Frame:
-        """Return the picture, taken just now. Raises EndOfFrames after the last one."""
-        if self._image is None:
+        """Return the image, taken just now. Raises EndOfFrames after the last one."""
+        if self._now is None:
             raise EndOfFrames(f"every picture has been shown ({self._count})")
         now_ns = self._clock.now_ns()
         if self._frame is None or now_ns - self._frame.stamp_ns >= SHOWN_AGAIN_NS:
             self._seq += 1
-            self._frame = Frame(self._image, now_ns, self._seq, self.name, self._source)
+            source, image = self._now
+            self._frame = Frame(image, now_ns, self._seq, self.name, source)
         return require_fresh(self._frame, now_ns, max_age_s)
 
     def close(self) -> None:
-        """Do nothing: no file stays open."""
+        """Close the file."""
+        self._shown.close()
 
 
 def open_address(address: str, clock: Clock, name: str = "front") -> FileCamera | PictureCamera:
-    """Open `file://PATH` or `file://PATH?rate=HZ`.
+    """Open `file://PATH`, `file://PATH?rate=HZ` or `file://PATH?every=N`.
 
     Raises UsageError for an address without a path and for other options, HardwareMissing if nothing there
     can be read.
     """
     text = address.removeprefix("file://")
     options = _OPTIONS.search(text)
-    rate_hz = None if options is None else _rate(address, options[1])
+    rate_hz, every = (None, None) if options is None else _option(address, options[1])
     text = text if options is None else text[: options.start()]
     if not text:
         raise UsageError(f"camera address {address!r} lacks a path", HINT)
     path = Path(text).expanduser()
     pictures = find_pictures(path)
-    if pictures and rate_hz is None:
-        return PictureCamera(pictures, clock, name)
+    if rate_hz is None and (pictures or every):
+        shown = one_by_one(pictures[:: every or 1]) if pictures else _one_in(every or 1, *_open_video(path))
+        return PictureCamera(shown, clock, name)
     return FileCamera(path, clock, rate_hz, name)
+
+
+def one_by_one(pictures: list[Path]) -> Shown:
+    """Yield the pictures, each with the name of its file. Raises HardwareMissing if one can't be read."""
+    for path in pictures:
+        yield path.name, _read(path)
 
 
 def find_pictures(path: Path) -> list[Path]:
@@ -187,11 +201,17 @@ def _near(path: Path) -> str:
     return f"did you mean file://{path.parent / near[0]}?" if near else ""
 
 
-def _rate(address: str, options: str) -> float:
-    key, _, value = options.partition("=")
-    shown, hint = f"camera address {address[:200]!r}", "such as file://PATH?rate=2, in images a second"
+def _option(address: str, option: str) -> tuple[float | None, int | None]:
+    """Return the rate in Hz and the step between images, of which one is given. Raises UsageError."""
+    key, _, value = option.partition("=")
+    shown = f"camera address {address[:200]!r}"
+    hint = "such as file://PATH?rate=2, in images a second, or file://PATH?every=15, one in 15 of them"
+    if key == "every":
+        if not (value.isascii() and value.isdigit() and len(value) < 9 and 0 < int(value) <= MOST_EVERY):
+            raise UsageError(f"{shown}: every {value!r} is not a whole number from 1 to {MOST_EVERY}", hint)
+        return None, int(value)
     if key != "rate":
-        raise UsageError(f"{shown}: there is no option {key!r}, only rate", hint)
+        raise UsageError(f"{shown}: there is no option {key!r}, only rate and every", hint)
     try:
         rate_hz = float(value)
     except ValueError:
@@ -199,7 +219,15 @@ def _rate(address: str, options: str) -> float:
     low, high = RATES_HZ
     if not low <= rate_hz <= high:
         raise UsageError(f"{shown}: rate {value!r} is not a number from {low:g} to {high:g}", hint)
-    return rate_hz
+    return rate_hz, None
+
+
+def _one_in(every: int, rate_hz: float, images: Images) -> Shown:
+    """Yield one image of a video in `every`, each with its time in the video."""
+    with contextlib.closing(images):
+        for index, image in enumerate(images):
+            if index % every == 0:
+                yield f"{index / rate_hz:.1f} s", image
 
 
 def _open_video(path: Path) -> tuple[float, Images]:

@@ -27,7 +27,8 @@ def run_arguments() -> ArgumentParser:
         type=_camera,
         metavar="[NAME=]URI",
         help="address of a camera, instead of a robot: file://PATH (a video, or pictures "
-        "that are shown one by one, each until it is answered; file://PATH?rate=HZ: at that rate), "
+        "that are shown one by one, each until it is answered; file://PATH?rate=HZ: at that rate; "
+        "file://PATH?every=N: one image in N, one by one), "
         "shm://NAME. Repeat it for several cameras, each with its name; the model sees with the only one, "
         "or with "
         f"{DEFAULT_CAMERA!r}",

@@ -16,6 +16,7 @@ from edge.records import ZERO, Velocity
 
 PLAN_NS = 200_000_000
 SIDESTEP_RAD = math.radians(35)  # a way that leads off by more is faced, else the goal is
+BEYOND_M = (0.9, 1.3, 1.7)  # from here to behind something that stands in the way
 SIDES_RAD = (math.radians(60), math.radians(-60))  # from one side of a thing to another
 _NEAR_M = 1.6  # obstacles farther away do not count for the next step
 _TOUCHING_M = 0.08  # so near to the hull, what belongs to the goal counts too
@@ -68,6 +69,16 @@ class Pilot:
             if route is not None and route.length_m < best_m:
                 best, best_m = side, route.length_m
         return best
+
+    def beyond(self, pose: Pose, bearing_rad: float) -> tuple[float, float] | None:
+        """Return the nearest position at BEYOND_M in a direction of the base that can be got at, if any."""
+        if not self._sees_floor:
+            return None
+        for at_m in BEYOND_M:
+            there = pose.to_world(at_m * math.cos(bearing_rad), at_m * math.sin(bearing_rad))
+            if find_route(self._map, pose, *there, CELL_M, self._base.radius_m) is not None:
+                return there
+        return None
 
     def drive(self, pose: Pose, to: Destination, now_ns: int) -> Steering:
         """Return the velocity at `pose` toward a destination."""

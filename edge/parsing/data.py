@@ -14,16 +14,16 @@ _ANSWER_TAGS = re.compile(
 )
 _ELEMENT = re.compile(r"<([a-z][\w-]{0,30})\b[^<>]{0,200}>[^<>]*</\1>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-z][\w-]{0,30}\b[^<>\n]{0,200}>", re.IGNORECASE)
-_LINES = re.compile(
-    r"^[ \t]*(?:(?:>|\|).*|\([^()\n]*\)|\*[^*\n]*\*)$", re.MULTILINE
-)  # quoted lines, rows of a table, and lines that are an aside
+# Quoted lines, rows of a table, commands of a shell, and lines that are an aside.
+_LINES = re.compile(r"^[ \t]*(?:(?:>|\||\$ ).*|\([^()\n]*\)|\*[^*\n]*\*)$", re.MULTILINE)
+# Pairs of a name and a value, one of them a number: "turn: left, speed: 0.3".
 _PAIRED = r"[\w ]{1,30}[:=][ \t]*[\w.+-]{1,30}"
 _PAIRS_OF = re.compile(
     rf"^(?=[^\n]*[:=][ \t]*[-+]?[0-9])[ \t]*{_PAIRED}(?:[ \t]*[,;]?[ \t]*{_PAIRED})+[ \t]*$", re.MULTILINE
-)  # "turn: left, speed: 0.3"
+)
 _LINK = re.compile(r"\b[a-z]{2,10}://\S+|\bwww\.\S+", re.IGNORECASE)
 _CALL = re.compile(
-    r"\b\w{1,40}(?:\.\w{1,40}){1,4}\s?\([^()\n]{0,200}\)|\b\w{1,40}\((?:[\d'\"-][^()\n]{0,200})?\)|"
+    r"\b\w{1,40}(?:\.\w{1,40}){1,4}\((?:[^()\n]|\([^()\n]{0,80}\)){0,200}\)|\b\w{1,40}\((?:[\d'\"-][^()\n]{0,200})?\)|"
     r"\b\w{1,20}_\w{1,40}\([^()\n]{0,200}\)|\b\w{1,40}[ \t]*=[ \t]*(?:true|false|none|null)\b",
     re.IGNORECASE,
 )

@@ -12,7 +12,7 @@ SIDE = 80  # cells: 6.4 m
 REACH_M = 2.8  # scans count up to here: positions of farther ends are too inexact
 # Odometry drifts as the base moves, so what was seen is forgotten over this way and this turn, and only
 # slowly while the base stands: what stood beside it a minute ago, out of view, is still there.
-FADE_M, FADE_RAD, FADE_S = 9.0, 18.0, 120.0
+FADE_M, FADE_RAD, FADE_S = 9.0, 36.0, 120.0
 BLOCKED, FREE = 0.25, -0.1  # evidence above and below which a cell counts
 _SURE_M = 0.4  # range up to which a scan counts in full; beyond, its gain falls as 1 / range
 _GAIN = 0.3  # how far one scan moves the evidence towards -1 or 1

@@ -1,20 +1,25 @@
 """A way out for a policy that gets nowhere: the base drives to another spot, and the policy goes on there.
 
-A policy without memory does the same again where it sees the same: it turns for ever where its target can't
-be seen, or drives for ever at what the shield keeps it off. This is the only place where something else than
-the model steers, and it hands back as soon as it has got somewhere else.
+A policy without memory does the same again where it sees the same. It drives for ever at what the shield
+keeps it off, which the pilot drives around instead, or it turns or stands for ever where its target can't be
+seen, and looks from elsewhere then. This is the only place where something else than the model steers.
 """
 
 import math
 
+import numpy as np
+
 from edge.base_spec import BaseSpec
 from edge.navigation.pilot import Destination, Pilot
-from edge.perception.geometry import Pose
+from edge.perception.geometry import Floats, Pose
 from edge.policies.search import FULL_TURN_RAD
 from edge.records import Velocity
 
 AROUND_M = 0.3  # a base that stays within this of one position gets nowhere
-SPARE_S = 3.0  # beyond the time of a full turn, which is worth its time
+SPARE_S = 1.5  # beyond the time of a full turn, which is worth its time
+SEEN_NS = 300_000_000  # a policy that searched and drives for longer now has seen something
+STOPPED_NS = 1_500_000_000  # a way that is shut for longer is driven around
+STOPPED_M_S, STOPPED_SHARE = 0.05, 0.3  # speed, and share of the asked one, below which a way is shut
 THERE_M, LEG_M_S = 0.2, 0.35
 LEG_NS = 15_000_000_000  # a leg takes at most this long
 BLOCKED_FRAMES = 15  # a leg that is blocked for longer is over
@@ -30,39 +35,67 @@ class Detour:
         self._pilot = pilot
         self._visited: list[tuple[float, float]] = []
         self._waypoint: tuple[float, float] | None = None
-        self._anchor: Pose | None = None
-        self._since_ns = 0  # when the base came to the anchor, or set out for the waypoint
+        self._set_out_ns = 0  # for the waypoint
         self._blocked_frames = 0
+        self._anchor: Pose | None = None
+        self._around_since_ns = 0  # at the anchor
+        self._open_ns: int | None = None  # when the asked way was open last
+        self._searches = False  # the policy only turned, or stood, as the base set out
+        self._still_ns = 0  # when it did so last
 
     @property
     def under_way(self) -> bool:
         """True while the base is driven to another spot."""
         return self._waypoint is not None
 
-    def velocity(self, pose: Pose, wants_motion: bool, now_ns: int) -> Velocity | None:
+    def velocity(self, pose: Pose, asked: Floats, safe: Floats, now_ns: int) -> Velocity | None:
         """Return the velocity to another spot; None: the policy drives. Call it at every frame.
 
-        `wants_motion` tells whether the policy does: one that stands is not stuck.
+        `asked` is what the policy asks for, and `safe` what the shield leaves of it, (3,) each.
         """
-        if self._waypoint is None and not self._gets_nowhere(pose, wants_motion, now_ns):
-            return None
         if self._waypoint is None:
-            self._visited.append((pose.x_m, pose.y_m))
-            self._waypoint = self._pilot.vantage(pose, self._visited)
-            self._since_ns, self._blocked_frames, self._anchor = now_ns, 0, None
+            self._waypoint = self._next(pose, asked, safe, now_ns)
+            self._set_out_ns, self._blocked_frames = now_ns, 0
+            self._searches = not asked[:2].any()
         if self._waypoint is None:
             return None
+        if not asked[:2].any():
+            self._still_ns = now_ns
+        has_seen = self._searches and now_ns - self._still_ns > SEEN_NS
         steering = self._pilot.drive(pose, Destination(*self._waypoint, THERE_M / 2, LEG_M_S), now_ns)
         self._blocked_frames = self._blocked_frames + 1 if steering.blocked else 0
         there = math.dist(self._waypoint, (pose.x_m, pose.y_m)) < THERE_M
-        if there or self._blocked_frames > BLOCKED_FRAMES or now_ns - self._since_ns > LEG_NS:
-            self._waypoint = None
+        late = self._blocked_frames > BLOCKED_FRAMES or now_ns - self._set_out_ns > LEG_NS
+        if there or late or has_seen:
+            self._waypoint, self._open_ns, self._anchor = None, None, None
             return None
         return steering.velocity
 
-    def _gets_nowhere(self, pose: Pose, wants_motion: bool, now_ns: int) -> bool:
+    def _next(self, pose: Pose, asked: Floats, safe: Floats, now_ns: int) -> tuple[float, float] | None:
+        """Return where to drive if the policy gets nowhere, else None."""
+        if not self._possible:
+            return None
+        stays, shut = self._stays(pose, now_ns), self._is_shut(asked, safe, now_ns)
+        if not stays and not shut:
+            return None
+        self._anchor, self._open_ns = None, None
+        beyond = self._pilot.beyond(pose, math.atan2(asked[1], asked[0])) if shut else None
+        if beyond is None:
+            self._visited.append((pose.x_m, pose.y_m))
+        return beyond or self._pilot.vantage(pose, self._visited)
+
+    def _is_shut(self, asked: Floats, safe: Floats, now_ns: int) -> bool:
+        """Return True if the shield has kept the base from where the policy drives, for a while."""
+        wanted_m_s, left_m_s = np.hypot(*asked[:2]), np.hypot(*safe[:2])
+        stopped = left_m_s < min(STOPPED_M_S, STOPPED_SHARE * wanted_m_s)
+        if not stopped or self._open_ns is None:
+            self._open_ns = now_ns
+        return now_ns - self._open_ns > STOPPED_NS
+
+    def _stays(self, pose: Pose, now_ns: int) -> bool:
+        """Return True if the base stayed around one position for too long."""
         anchor = self._anchor
         apart_m = math.inf if anchor is None else math.dist((anchor.x_m, anchor.y_m), (pose.x_m, pose.y_m))
-        if apart_m > AROUND_M or not wants_motion:
-            self._anchor, self._since_ns = pose, now_ns
-        return self._possible and now_ns - self._since_ns > self._patience_ns
+        if apart_m > AROUND_M:
+            self._anchor, self._around_since_ns = pose, now_ns
+        return now_ns - self._around_since_ns > self._patience_ns

@@ -5,6 +5,7 @@ chunk on, once; with a shield it looks at each frame whether the rest of it is s
 nowhere, because it has no memory of what it tried, is driven to another spot first (`edge.policies.detour`).
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,8 +20,9 @@ from edge.interfaces import Inference, PolicyStatus
 from edge.model.actions import ActionPrediction
 from edge.motor.limits import MotorLimits
 from edge.navigation.pilot import Pilot
+from edge.navigation.route import HARD_M
 from edge.navigation.servo import standing
-from edge.navigation.shield import Shield
+from edge.navigation.shield import MARGIN_M, Shield
 from edge.perception.floor_map import FloorMap
 from edge.perception.floor_scan import Scan
 from edge.perception.geometry import Pose, PoseHistory, View
@@ -40,6 +42,9 @@ from edge.records import ActionChunk, CameraMount, Goal, Image, Observation, Odo
 
 STILL_ROWS = 3  # rows of a chunk that tell whether it moves: what lies farther ahead is the next answer's
 ARRIVED_NS = 800_000_000  # the expert stands for 1 s before it claims that it has arrived (sim/expert.py)
+# It has come to nothing if the floor goes on before it. Where it ends is up to 0.2 m behind the surface of a
+# thing that hangs over, and an approach ends within 0.7 m of that.
+BEFORE_M, BEFORE_RAD = 0.9, math.radians(20)
 HOLD_S = 0.3  # a shorter horizon is held so long by its last row: until the next answer is there
 # Time from a frame to the motors' next tick, beyond the model's own: camera, tick, and a busy machine.
 ON_THE_WAY_S = 0.07
@@ -89,9 +94,11 @@ class ActionPolicy:
         self._arrival = Arrival()
         self._poses = PoseHistory()
         self._pose = Pose()
+        self._scan: Scan | None = None  # the newest
         floor = FloorMap(self._base.radius_m)
         self._shield = Shield(self._base, floor)
-        self._detour = Detour(self._base, Pilot(self._base, self._see_floor is not None, floor))
+        wide = replace(self._base, radius_m=self._base.radius_m + MARGIN_M - HARD_M)
+        self._detour = Detour(self._base, Pilot(wide, self._see_floor is not None, floor))
         self._chunk: ActionChunk | None = None  # the newest, as the model predicted it
         self._sent: ActionChunk | None = None  # the same, as it was handed on
         self._late_s: deque[float] = deque(maxlen=LATE_ANSWERS)  # from the frame of an answer to the answer
@@ -131,18 +138,19 @@ class ActionPolicy:
             self._before = self._sent or self._before
             self._chunk, self._sent = inference.chunk, None
             self._late_s.append((observation.frame.stamp_ns - inference.frame.stamp_ns) / 1e9)
-            self._arrival.update(inference.chunk, observation.odometry)
         self._look(observation)
+        if inference is not None and inference.chunk is not None:
+            before = self._scan is None or stands_before(self._scan)
+            self._arrival.update(inference.chunk, observation.odometry, before)
         if self._chunk is None or observation.frame.stamp_ns >= self._chunk.valid_until_ns:
             return None
+        values = asked = settled(self._chunk, self._before)
+        if self._see_floor is not None:
+            values = self._shield.limit(asked)
         if self._goal.kind == "find_object" and observation.odometry is not None:
-            wants = bool(self._chunk.values[:STILL_ROWS].any())
-            velocity = self._detour.velocity(self._pose, wants, observation.frame.stamp_ns)
+            velocity = self._detour.velocity(self._pose, asked[0], values[0], observation.frame.stamp_ns)
             if velocity is not None:
                 return self._drive(velocity, observation.frame.stamp_ns)
-        values = settled(self._chunk, self._before)
-        if self._see_floor is not None:
-            values = self._shield.limit(values)
         values = slowed(values, self._share(), self._base)
         values = without_jumps(replace(self._chunk, values=values), (self._before, self._sent))
         # A row that lost speed on the way must not turn tighter than the wheels can.
@@ -176,14 +184,21 @@ class ActionPolicy:
             height, width = frame.image.shape[:2]
             self._view = View(self._mount, width / height)
         self._pose = self._poses.at(frame.stamp_ns)
-        self._shield.see(self._see_floor(frame.image, self._view), self._pose, frame.stamp_ns)
+        self._scan = self._see_floor(frame.image, self._view)
+        self._shield.see(self._scan, self._pose, frame.stamp_ns)
+
+
+def stands_before(scan: Scan) -> bool:
+    """Return True if the floor ends ahead, within BEFORE_M or where the camera begins to see it."""
+    ahead = np.abs(scan.bearings) < BEFORE_RAD
+    return bool((scan.ranges[ahead] < np.maximum(BEFORE_M, 1.05 * scan.nearest[ahead])).any())
 
 
 class Arrival:
     """Tells when the policy has come to its goal, which it shows by standing there.
 
-    Arrived: for ARRIVED_NS, all answers ask for no motion, and the base stands; it must have moved before,
-    so that a policy that never starts has not arrived.
+    Arrived: for ARRIVED_NS, all answers ask for no motion, the base stands, and something stands before it;
+    it must have moved before, so that a policy that never starts has not arrived.
     """
 
     def __init__(self) -> None:
@@ -191,12 +206,15 @@ class Arrival:
         self._moved = False
         self._still_since_ns: int | None = None
 
-    def update(self, chunk: ActionChunk, odometry: Odometry | None) -> None:
-        """Take in an answer, and how the base moves now. Without odometry, what is planned counts."""
+    def update(self, chunk: ActionChunk, odometry: Odometry | None, before: bool) -> None:
+        """Take in an answer, how the base moves now, and whether something stands before it.
+
+        Without odometry, what is planned counts.
+        """
         plans_motion = bool(chunk.values[:STILL_ROWS].any())
         moves = plans_motion if odometry is None else not standing(odometry)
         self._moved |= moves
-        if plans_motion or moves or not self._moved:
+        if plans_motion or moves or not self._moved or not before:
             self._still_since_ns = None
         elif self._still_since_ns is None:
             self._still_since_ns = chunk.t0_ns

@@ -7,6 +7,7 @@ off. It has no map and knows no obstacles: the model's words are all that steers
 """
 
 import math
+import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
@@ -36,6 +37,7 @@ from edge.records import (
     Observation,
     Odometry,
     Outcome,
+    ParsedAction,
     Velocity,
 )
 
@@ -45,6 +47,13 @@ SURE = 0.3  # least confidence of the words, and of the model in them
 STOPS, STOPS_NS = 3, 3_000_000_000  # so many answers in a row say to stop, over so long: it is done
 MOTION_TOKENS = 32  # a sentence; a longer answer is cut off and stops
 _MOTIONS = (ActionType.MOVE, ActionType.TURN, ActionType.AVOID, ActionType.LOOK)  # these have a direction
+# An answer that stands in quotes as a whole: the prompt's examples do.
+_QUOTED = re.compile(r"""["'`“‘]([^"'`“”‘’]*)["'`”’]""")
+# The place behind a direction: "ahead to the door", "문을 향해 앞으로".
+_PLACE = re.compile(
+    r"\b((?:forwards?|ahead|straight)(?: \w+ly)?) (?:to|towards?|into)\b.*", re.IGNORECASE | re.DOTALL
+)
+_BEHIND_PLACE = re.compile(r"\S+[을를] 향해서? (?=앞으로|직진|전진)")
 _STARTS_S = np.arange(ROWS) * ROW_S
 _FRAMES = 512  # remembered: more than come in FRESH_S
 
@@ -96,7 +105,7 @@ def _shares_until(time_s: float) -> Floats:
 
 def read_order(inference: Inference, base: BaseSpec) -> Order:
     """Return what of an answer is driven; zero velocity for all that is not surely a motion."""
-    said = parse_action(inference.text, base=base)
+    said = _read(inference.text, base)
     stamp_ns, sure = inference.frame.stamp_ns, min(said.confidence, inference.confidence)
     if inference.cut or not (said.confidence >= SURE and inference.confidence >= SURE):  # NaN is not sure
         return Order(stamp_ns, "unsure")
@@ -112,6 +121,21 @@ def read_order(inference: Inference, base: BaseSpec) -> Order:
     )
     way_m, turn_rad = _least(WAY_M, said.distance_m, for_m), _least(TURN_RAD, said.angle_rad, for_rad)
     return Order(stamp_ns, said.type.value, velocity, sure, way_m, turn_rad)
+
+
+def _read(text: str, base: BaseSpec) -> ParsedAction:
+    """Return the action of an answer; to go to a place is a motion ahead only if it says so.
+
+    "Go straight ahead to the door" has a direction, "go to the door" has none.
+    """
+    whole = _QUOTED.fullmatch(text.strip())
+    text = whole[1] if whole else text
+    said = parse_action(text, base=base)
+    if said.type is ActionType.NAVIGATE and said.linear_x_m_s > 0:
+        ahead = parse_action(_BEHIND_PLACE.sub("", _PLACE.sub(r"\1.", text)), base=base)
+        if ahead.type is ActionType.MOVE and ahead.linear_x_m_s > 0:
+            return replace(said, type=ActionType.MOVE)
+    return said
 
 
 def _least(limit: float, *others: float | None) -> float:

@@ -87,13 +87,19 @@ class Summary:
     def headline(self) -> str:
         """How it ended, on one line."""
         end = self.end
-        if end.outcome is Outcome.FALSE_ARRIVAL:
+        if end.outcome in (Outcome.FALSE_ARRIVAL, Outcome.FALSE_ANSWER):
             return end.reason
         answers = not self.moves and self.would_do is None  # those to a recording are listed
         return f"{end.outcome.value}: {(answers and end.answer) or end.reason}"
 
     def lines(self) -> list[str]:
-        """Return the summary for people; without what went wrong, which belongs on stderr."""
+        """Return the summary for people; without what went wrong, which belongs on stderr.
+
+        What a model said may hold characters that would move a terminal's cursor: they become blanks.
+        """
+        return [printable(line) for line in self._lines()]
+
+    def _lines(self) -> list[str]:
         end, figures = self.end, self.figures
         lines: list[str] = []
         if end.outcome is not Outcome.FAULT:
@@ -114,6 +120,11 @@ class Summary:
             missed = f"{figures.missed_ticks} of {figures.ticks} motor ticks missed"
             lines.append(f"from frame to motors in {p99_ms:.0f} ms (99 %), {missed}")
         return lines + _set_aside_lines(figures, end.cause)
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, without characters that a terminal would act on."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _set_aside_lines(figures: Figures, cause: StopCause) -> list[str]:

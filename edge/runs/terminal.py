@@ -7,6 +7,7 @@ import unicodedata
 
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Goal, MotorStatus, Observation
+from edge.runs.summary import printable
 
 LIVE_PERIOD_NS = 100_000_000
 PLAIN_PERIOD_NS = 10_000_000_000  # without a terminal
@@ -19,6 +20,7 @@ class LiveLine:
         self._on_terminal = enabled and sys.stderr.isatty()
         self._on_paper = enabled and not self._on_terminal
         self._target = goal.target
+        self._by_words = goal.kind == "instruct"  # what the model says is more to see than its instruction
         self._start_ns = self._due_ns = 0
         self._inference: Inference | None = None
         self._status: MotorStatus | None = None
@@ -74,7 +76,8 @@ class LiveLine:
     def _line(self, policy: PolicyStatus, seconds: float) -> str:
         inference = self._inference
         confidence = f" {inference.confidence:.2f}" if inference is not None else ""
-        words = [f"{seconds:5.1f} s", f"{policy.state:<8} {self._target}{confidence}"]
+        about = printable(f'"{policy.answer}"') if self._by_words else self._target
+        words = [f"{seconds:5.1f} s", f"{policy.state:<8} {about}{confidence}"]
         if self._status is not None:
             sent = self._status.sent
             speed_m_s = math.hypot(sent.linear_x_m_s, sent.linear_y_m_s)

@@ -218,8 +218,14 @@ class Drive:
         """Return what a person can do about a stop by the motor process."""
         if status.cause is not StopCause.STALE_CHUNK:
             return "mend that, then run it again"
+        if self._parts.robot.recorded:
+            return (
+                "the model answers too late: close what else uses this machine, or take a faster bundle; a "
+                "recording can be shown one image in 10, each until it is answered: `file://PATH?every=10`"
+            )
         follow_age_ns = MotorLimits.of(self._parts.robot.base).follow_age_s * 1e9
-        if status.stamp_ns - self._chunk_ns > follow_age_ns:  # no newer chunk was on its way either
+        # Either no newer chunk was on its way, or it came too late to be followed.
+        if status.stamp_ns - self._chunk_ns > follow_age_ns or status.refused.old:
             return (
                 "the model answers too late: close what else uses this machine, give it `--threads 2`, or "
                 "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"

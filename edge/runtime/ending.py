@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from edge.errors import EdgeError, EngineFault, HardwareMissing, MotorFault, SafetyStop, StaleFrame
+from edge.goals.words import COLOURS, KINDS
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import DriveEnd, Goal, Outcome, StopCause
 from edge.runtime.signals import INTERRUPTED
@@ -113,6 +114,9 @@ def judged(end: DriveEnd, goal: Goal, truth: Mapping[str, Any]) -> DriveEnd:
             reason=f"false arrival, {_from_target(goal, truth)}",
             exit_code=_NOT_REACHED,
         )
+    if end.outcome is Outcome.REACHED and (invented := _invented(end.answer, truth)):
+        reason = f"false answer, there is no {' and no '.join(invented)} in the room: {end.answer}"
+        return replace(end, outcome=Outcome.FALSE_ANSWER, reason=reason, exit_code=_NOT_REACHED)
     if end.outcome is Outcome.FOLLOWED and goal.kind == "follow_object" and truth.get("kept") is False:
         reason = f"it followed something else, {_from_target(goal, truth)}"
         return replace(end, outcome=Outcome.TIMEOUT, reason=reason, exit_code=_NOT_REACHED)
@@ -129,3 +133,14 @@ def _from_target(goal: Goal, truth: Mapping[str, Any]) -> str:
     far = f" (limit {most_m:.2f} m)" if distance_m > most_m else ""
     aside = f" and turned {off_deg:.0f} degrees aside (limit {most_deg:.0f})" if off_deg > most_deg else ""
     return f"{distance_m:.2f} m away{far}{aside} from the {truth.get('nearest', goal.target)}{before}"
+
+
+def _invented(answer: str, truth: Mapping[str, Any]) -> list[str]:
+    """Return the names in an answer such as "red cup; ball" that nothing in the room has.
+
+    Only names of kinds that rooms are made of count: what else a model says is not judged.
+    """
+    in_room = [name.split() for name in truth.get("in_room", ())]
+    named = [part.split() for part in answer.split("; ")] if in_room else []
+    names = [words for words in named if words and words[-1] in KINDS and set(words[:-1]) <= set(COLOURS)]
+    return [" ".join(words) for words in names if not any(set(words) <= set(there) for there in in_room)]

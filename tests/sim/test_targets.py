@@ -80,5 +80,12 @@ def test_the_truth_tells_a_robot_before_its_target_from_one_before_something_els
     assert before["faces"].endswith(other.name)
 
 
+def test_the_truth_about_a_goal_without_a_target_names_what_is_in_the_room():
+    scene = make_scene(1, "")
+    known = truth(World(scene), "")
+    assert known["in_room"] == sorted({each.name for each in scene.objects}) and not known["arrived"]
+    assert "in_room" not in truth(World(scene), "cup")
+
+
 def far(one: SceneObject, other: SceneObject) -> bool:
     return math.hypot(one.x_m - other.x_m, one.y_m - other.y_m) > 2.5

@@ -8,7 +8,6 @@ it starts in front of something else now and then, so that the data shows what i
 Ctrl-C ends after the current episode and keeps the complete ones; a second one keeps nothing.
 """
 
-import multiprocessing
 import signal
 import sys
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from sim.lockstep import play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene
+from sim.workers import worker_pool
 from sim.world import World
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrations.decoys import decoy_scene
@@ -146,7 +146,6 @@ _player: Player | None = None
 
 def _start(job: CollectSettings) -> None:
     global _player
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the process that writes handles Ctrl-C
     _player = Player(job)
 
 
@@ -162,7 +161,7 @@ def _players(job: CollectSettings, jobs: int) -> Iterator[Any]:
         player = Player(job)
         yield lambda seeds: map(player.play, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs, _start, (job,)) as pool:
+    with worker_pool(jobs, _start, (job,)) as pool:
         yield lambda seeds: pool.imap(_play, seeds)
 
 

@@ -10,6 +10,9 @@ from edge.commands.output import ProgressLine, figure, print_json
 from edge.errors import UsageError
 from training.recipes.recipe import GrounderRecipe
 
+# What `training.recipes.grounder.validate` returns, for people.
+_SCORES = {"found": "found", "found_10px": "found of 10 px and more", "false": "false positives"}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run `vla-edge train-grounding` and return the exit code."""
@@ -37,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     if a.json:
         print_json({"out": str(a.out), "steps": trainer.step, "validation": scores or None})
         return 0
-    shown = ", ".join(f"{name.replace('_', ' ')} {figure(value)}" for name, value in scores.items())
+    shown = ", ".join(f"{_SCORES[name]} {figure(value)}" for name, value in scores.items())
     print(f"{a.out}: {trainer.step} steps" + (f"; in held-out rooms: {shown}" if shown else ""))
     print(f"the curve is in {a.out / 'curve.jsonl'}")
     print(f"next: vla-edge export {a.out} --out BUNDLE")

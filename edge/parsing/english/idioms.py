@@ -27,6 +27,8 @@ IDIOMS = tuple(
             "please",
         ),
         (r"right ahead", "ahead"),
+        (r"(?:pull|draw) (?:back|away)", "backup"),
+        (r"make (?:your|my|its|our|the) way(?= (?:to|towards?|into|through|back|along|down)\b)", "go"),
         (
             r"^\s*(?:should|had|were)(?= (?:the|an?|any|there|it|he|she|they|some|nobody|anybody)\b)",
             "if",
@@ -80,7 +82,7 @@ IDIOMS = tuple(
         (r"keep (?:going )?straight", "proceed straight"),
         (r"take (?:a|one|two|three|\d|a few|some|another)(?: small| big| large)? steps?", "step"),
         (r"no longer|no need to|no reason to|needn't|need not|not (?:necessary|needed|required) to", "not"),
-        (r"instead of|rather than|without|refrain from|keep from|avoid(?= [a-z]+ing\b)", ", not"),
+        (r"instead of|rather than|without|refrain from|keep from|avoid(?:ing)?(?= [a-z]+ing\b)", ", not"),
         (_STOPPED, "stop"),
         (
             r"(?:stay|keep|move|get|turn|steer|drive|go|walk|run|step|veer) (?:well |far )?"
@@ -141,7 +143,11 @@ IDIOMS = tuple(
             "approach",
         ),
         (r"come (?:over )?(?:here|to me)|come closer|come on over|follow me|come with me", "approach me"),
+        (r"provided(?: that)?(?= (?:the|it|that|there|you|we|nobody|nothing|no|an?)\b)", "if"),
         (r"after that|afterwards?|and next|finally", "then"),
-        (r"as soon as|in case|provided that|assuming|whenever|every time", "if"),
+        (
+            r"as soon as|in case|assuming|whenever|every time",
+            "if",
+        ),
     )
 )

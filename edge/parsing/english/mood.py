@@ -18,7 +18,7 @@ _FINITE = frozenset(
     " carries poses creates counts sounds feels worked works failed fails".split()
 )
 _RELATIVE = frozenset("that which who whose what where there it you he she they".split())
-_PREPOSITIONS = words.TOWARDS | frozenset(
+PREPOSITIONS = words.TOWARDS | frozenset(
     "at on in from past around until for with by over off about under between along behind beside near"
     " alongside within as per because since before after out".split()
 )
@@ -70,6 +70,8 @@ def not_an_order(tokens: list[str], at: int, mark: str, known: frozenset[str]) -
         return "a wish"
     if lead[-1:] == ["you"] or ("it" in lead and "will" in lead):
         return "says what somebody does"
+    if lead[-1:] in (["be"], ["been"]) and tokens[at] not in words.GERUND:
+        return "talks about an action"  # "the code can be run"
     if "would" in lead and "it" in lead and "be" not in lead:
         return "says what it would take"
     if ("had" in lead and "better" not in lead) or ("would" in lead and "have" in lead):
@@ -81,7 +83,7 @@ def not_an_order(tokens: list[str], at: int, mark: str, known: frozenset[str]) -
     if (gerund or mark == "to" or lead[-1:] == ["to"]) and has_finite(rest):
         return "talks about an action"
     moves = words.BASE.get(words.GERUND.get(tokens[at], ""), None) in words.MOTIONS
-    if gerund and moves and after and after not in _PREPOSITIONS | words.ARTICLES:
+    if gerund and moves and after and after not in PREPOSITIONS | words.ARTICLES:
         return "talks about an action"
     return ""
 

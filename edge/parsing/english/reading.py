@@ -109,6 +109,7 @@ def _talked_about(found: list[_Found], segments: list[Phrase]) -> list[_Found]:
     for one in reversed(found):
         after = segments[one.at + 1] if one.at + 1 < len(segments) else None
         joined = after is not None and after.mark in ("and", "or", "nor") and has_finite(after.tokens)
+        joined = joined or (after is not None and after.mark == "by")  # "driving by words"
         against = why or ("talks about an action" if one.gerund and (subject or joined) else "")
         order = not one.cue.negated and one.cue.type is not ActionType.STOP
         kept.append(replace(one, cue=replace(one.cue, mention=against)) if against and order else one)

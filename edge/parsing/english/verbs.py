@@ -3,7 +3,7 @@
 from edge.parsing.amounts import MARKS
 from edge.parsing.cues import Cue
 from edge.parsing.english import words
-from edge.parsing.english.mood import not_an_order
+from edge.parsing.english.mood import PREPOSITIONS, not_an_order
 from edge.records import ActionType
 
 # These words may stand around a direction.
@@ -21,6 +21,14 @@ SIDE_AFTER = (
 )
 _NOT_A_SIDE_AFTER = frozenset("i you we i'm it is are has have had robot".split())
 _HOW = words.ADVERB | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
+_NOT_AN_OBJECT = (
+    SIDE_AFTER
+    | words.TOWARDS
+    | PREPOSITIONS
+    | words.SELF
+    | frozenset("not round away aside apart out off home clear".split())
+)
+_AFTER_SIDE = words.ADVERB | words.NOUN_ENDS | frozenset(MARKS) | {"of"}
 _ANYHOW = _HOW | words.LEAD | frozenset("through past along".split())
 _LEADING = words.LEAD | words.SPEED.keys() | words.WAYS.keys() | frozenset(MARKS)
 
@@ -94,6 +102,10 @@ def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: boo
     if kind in (ActionType.MOVE, ActionType.TURN):
         return _motion(kind, base, rest, ways, negated)
     target = _noun(rest)
+    if target and not any(char.isalpha() for char in target):
+        return Cue(kind, negated, doubt=f"unclear what to {base}")
+    if kind is ActionType.NAVIGATE and "back" in ways:
+        return _back_to(base, rest, ways, negated)
     if kind is ActionType.LOOK and (target or base == "find"):
         ways = frozenset({"left"}) if base == "find" and not negated else frozenset[str]()
     return Cue(kind, negated, ways, target)
@@ -101,10 +113,16 @@ def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: boo
 
 def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], negated: bool) -> Cue:
     handled = len(rest) > 1 and rest[0] in words.ARTICLES and rest[1] not in SIDE_AFTER | words.SELF
-    if handled or (rest and rest[0] in ("it", "them", "him", "her")):
+    bare = bool(rest) and base in words.TRANSITIVE and not rest[0].endswith("ly")
+    bare = bare and rest[0] not in _NOT_AN_OBJECT
+    if handled or bare or (rest and rest[0] in ("it", "them", "him", "her")):
         return Cue(kind, negated, doubt=f"says to {base} something, not the robot")
     place = next((i for i, token in enumerate(rest) if token in words.TOWARDS), None)
     target = _noun(rest[place:]) if place is not None else ""
+    if target and not any(char.isalpha() for char in target):
+        return Cue(kind, negated, doubt=f"unclear where to {base}")
+    if kind is ActionType.MOVE and target and ("back" in ways or base == "return"):
+        return _back_to(base, rest, ways, negated)
     if kind is ActionType.MOVE and target and target.split()[0] not in words.WAYS:
         return Cue(ActionType.NAVIGATE, negated, ways & {"left", "right"}, target)
     if kind is ActionType.MOVE and ways <= {"forward", "back"} and target:
@@ -117,6 +135,13 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
     if unknown is not None or base not in words.PLAIN_MOVE:
         return Cue(kind, negated, doubt="" if negated else f"unclear where to {base}")
     return Cue(kind, negated, frozenset({"forward"}))
+
+
+def _back_to(base: str, rest: list[str], ways: frozenset[str], negated: bool) -> Cue:
+    """Return what "drive backwards to the wall" asks for; "go back to the wall" says no direction."""
+    if base in words.DEFAULT_WAYS or not words.BACKWARDS.isdisjoint(rest):
+        return Cue(ActionType.MOVE, negated, ways)
+    return Cue(ActionType.MOVE, negated, doubt="" if negated else "the way back is not known")
 
 
 def ways_of(tokens: list[str], start: int) -> frozenset[str]:
@@ -134,7 +159,7 @@ def ways_of(tokens: list[str], start: int) -> frozenset[str]:
             left_behind = before in _NOT_A_SIDE_AFTER and not (before == "robot" and start > 0)
             if before and (left_behind or before not in SIDE_AFTER):
                 continue
-            if before in words.ARTICLES and after and after not in words.ADVERB | words.NOUN_ENDS | {"of"}:
+            if before in words.ARTICLES and after and after not in _AFTER_SIDE:
                 continue
         if token == "back" and before == "the":
             continue

@@ -51,8 +51,13 @@ DEFAULT_WAYS = {
     "turnaround": frozenset({"left"}),
 }
 # These verbs mean "forward" without a direction.
-PLAIN_MOVE = frozenset("go move drive proceed advance continue walk roll travel run head".split())
+PLAIN_MOVE = frozenset("go move drive proceed advance continue walk roll travel".split())
+# These may move something else: "move rounding to the model".
+TRANSITIVE = frozenset(
+    "move drive walk roll run slide shift turn rotate spin swing steer reverse return".split()
+)
 # Without a verb, "forward" is an order only with a speed or a distance; "ahead" may be where something is.
+BACKWARDS = frozenset("backward backwards rearward reverse".split())
 TRAVEL_WAYS = frozenset("forward forwards onward onwards backward backwards".split())
 
 WAYS = {
@@ -124,7 +129,7 @@ LEAD = frozenset(
 )
 ADVERB = frozenset(
     "now please immediately again slightly little bit a an the your its some gradually steadily"
-    " smoothly sharply hard"
+    " smoothly sharply hard sideways sideway"
     " sharp slight directly just further more about around approximately one two three four five ten"
     " degrees degree deg"
     " meter meters metre metres m cm centimeters feet foot steps step inches seconds second s robot"

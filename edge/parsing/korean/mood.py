@@ -36,9 +36,10 @@ _HELPER = re.compile(
     r"가|가요|가자|가라|가세요|가십시오|갑니다|갑시다|간다|가고|가서|와|와요|오세요|오라|옵니다)$"
 )
 _FINITE = re.compile(r"(?:세요|셔요|시오|십시오|라|줘|줘요|자|니다|[간돈온한선춘]다|요|죠|시다|겠다|할게)$")
+_DECIDED = re.compile(r"(?:했습니다|했어요?|했다|합니다|해요|하겠\w*|하자|합시다|결정\w*)$")
 _CLOSES = re.compile(
     r"(?:므로|으니|니까|기에|길래|더니|지만|는데|은데|인데)$|^(?:때문에|이유로|따라서|그래서|그러므로|그러니|탓에)$|"
-    r"[하우리이기가오]니$"
+    r"(?<![머아])니$"
 )
 # A predicate of a thing, which gives the reason for the order after it: "사람이 있어", "길이 막혀서".
 _STATE = re.compile(
@@ -112,6 +113,8 @@ def is_finite(word: str) -> bool:
 def goes_on(tokens: list[str], at: int) -> bool:
     """Return whether a verb is only the start of what is said, by the words from `at`, which follow it."""
     if is_finite(tokens[at - 1]):
+        return False
+    if tokens[at - 1].endswith("기로") and len(tokens) == at + 1 and _DECIDED.match(tokens[at]):
         return False
     return not all(
         word in words.ADVERBS or side_of(word) is not None or _HELPER.match(word) or _CALL.match(word)

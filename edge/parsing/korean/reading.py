@@ -133,6 +133,8 @@ class _Sentence:
             if word.startswith("하지") and tail_of(tokens, at)[2:3] in ("마", "말") and not self._cues:
                 self._cues.append(Cue(ActionType.STOP))
                 self._words.append(word)
+            if verb is not None:
+                self._clause.ways.clear()  # "앞으로 가는 대신 뒤로 가" is not forward
             if closes(tokens, at, verb is not None):
                 self._clause.reason = at + 1
             return at + 1

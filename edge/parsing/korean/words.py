@@ -78,7 +78,7 @@ PLACE = re.compile(r"^(.+?)(?:쪽으로|방향으로|에게로|에게|한테|까
 OBJECT = re.compile(r"^(.+?)[을를]$")
 SUBJECT = re.compile(r"^(.+?)(?:이|가|은|는|께서|들이|들은)$")
 SELF = frozenset(
-    "로봇 너 네 나 내 저 제 우리 너희 지금 이제 몸 몸체 차체 방향 머리 고개 핸들 본체 기체 진로 일단"
+    "로봇 너 네 나 내 저 제 우리 너희 지금 이제 몸 몸통 몸체 차체 방향 머리 고개 핸들 본체 기체 진로 일단"
     " 우선 먼저 다음".split()
 )
 CONNECTED = re.compile(
@@ -140,6 +140,7 @@ _OTHER = (
 )
 # What is written in one word becomes several ("앞으로가세요"), and "그만" ahead of another order usual.
 SPACING = (
+    (re.compile(r"(?<![가-힣])따라서(?=[\s,])(?<![을를]\s따라서)"), "그래서"),  # therefore, not "following"
     (re.compile(r"주(?:시|셨으|었으)?면\s?(?:합니다|해요|좋겠\S*|감사\S*|고맙\S*|됩니다|돼요)"), "주세요"),
     # another robot than this one
     (re.compile(rf"({_OTHER})\s*로봇들?(?=[은는이가도])"), r"\1 기계"),

@@ -1,5 +1,6 @@
 """Cameras: the slot, files, and frames through shared memory."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -146,7 +147,7 @@ def test_pictures_are_shown_until_they_are_answered_each_in_the_order_of_its_num
 def test_a_rate_plays_videos_and_pictures_and_anything_else_is_refused(tmp_path):
     make_pictures(tmp_path, [10])
     assert open_camera(f"file://{tmp_path}?rate=0.5", VirtualClock()).rate_hz == 0.5
-    for options in ("rate=0", "rate=nan", "rate=1e9", "rate=", "rate=2&x=1", "rat=2"):
+    for options in ("rate=0", "rate=nan", "rate=1e9", "rate=", "rate=2&x=1", "rat=2", "every=0", "every=1.5"):
         with pytest.raises(UsageError, match="camera address") as caught:
             open_camera(f"file://{tmp_path}?{options}", VirtualClock())
         assert "?rate=2" in caught.value.hint
@@ -155,6 +156,27 @@ def test_a_rate_plays_videos_and_pictures_and_anything_else_is_refused(tmp_path)
     odd = tmp_path / "what?.png"
     cv2.imwrite(str(odd), plain(5))
     assert open_camera(f"file://{odd}", VirtualClock()).latest(1).source == "what?.png"
+
+
+def test_one_in_so_many_images_is_shown_one_by_one_of_a_video_too(tmp_path):
+    make_pictures(tmp_path, [10, 20, 30, 40, 50])
+    path = tmp_path / "video.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20.0, (WIDTH, HEIGHT))
+    for index in range(10):
+        writer.write(plain(index * 20))
+    writer.release()
+
+    def shown(address: str) -> list[tuple[str, int]]:
+        found = []
+        with open_camera(address, VirtualClock()) as camera, contextlib.suppress(EndOfFrames):
+            while True:
+                frame = camera.latest(0.25)
+                found.append((frame.source, round(frame.image.mean() / 10)))
+                camera.answered()
+        return found
+
+    assert shown(f"file://{path}?every=4") == [("0.0 s", 0), ("0.2 s", 8), ("0.4 s", 16)]
+    assert shown(f"file://{tmp_path}?every=2") == [("000.png", 1), ("002.png", 3), ("004.png", 5)]
 
 
 def test_a_path_that_is_nearly_right_is_named(tmp_path, monkeypatch):

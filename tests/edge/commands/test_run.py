@@ -354,15 +354,17 @@ def test_a_terminal_stopped_by_ctrl_s_does_not_stop_the_robot(
 
 
 def test_a_disk_that_fills_up_costs_the_files_and_not_the_outcome(
-    pictures: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ):
     def full(path: Path, content: bytes) -> None:
         if path.name == "summary.json":
             raise OSError(errno.ENOSPC, "No space left on device")
         path.write_bytes(content)
 
+    words = family_prompt("smolvlm", Goal("describe_scene"))
+    write_bundle(tmp_path / "talks", open_bundle("smolvlm", "the red cup", words, max_tokens=60)[0])
+    command = ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / "talks"), "--motors", "null://"]
     monkeypatch.setattr(folder_module, "write_whole", full)
-    command = ["run", "--goal", "describe_scene", "--bundle", str(tiny_bundle), "--motors", "null://"]
     code = cli.main([*command, "--camera", f"file://{pictures}", "--runs-dir", str(tmp_path / "runs")])
     out, err = capsys.readouterr()
     assert code == 2 and "summary.json: No space left on device" in err and "\nhint: " in err

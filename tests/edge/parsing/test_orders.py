@@ -16,7 +16,7 @@ from edge.parsing import parse_action
 from edge.records import ActionType, ParsedAction
 
 SET = Path(__file__).with_name("orders.tsv")
-MIN_SHARE = 0.97
+MIN_SHARE = 0.99
 SIGNS = {
     "forward": "+00",
     "back": "-00",
@@ -24,6 +24,7 @@ SIGNS = {
     "right": "0-0",
     "turn_left": "00+",
     "turn_right": "00-",
+    "forward_left": "+0+",  # in a curve
 }
 FULL = {ActionType.MOVE: 0.3, ActionType.NAVIGATE: 0.2, ActionType.TURN: 0.5}  # speeds without an adverb
 # Answers that once moved a robot, or did not stop it, and what is right.
@@ -37,6 +38,7 @@ ANSWERS = {
         [{"bbox_2d": [150, 80, 190, 140], "label": "red door"}]
         I saw these: [turn left, go forward].|The robot can move forward.|I want to turn right.
         I would go forward. But the gate is closed.|Turn left 50 meters ahead.|"Turn left," he said.
+        Move rounding to the model.|To install it, simply run|Let me go through the options.
         Going back and forth helps.|It can be reached by turning left.|Say "go" and I will drive forward.
         이런 로봇은 보통 앞으로 갑니다.|답을 고르세요: [전진, 후진]|전방 50미터에서 좌회전입니다.
     """,
@@ -52,7 +54,7 @@ ANSWERS = {
     "turn_left": "Not forward - turn left.|<think>Go back.</think><answer>turn left</answer>",
     "forward fast": "빨리 앞으로",
     "forward 2m": "2미터 앞으로 가|앞으로 2미터",
-    "back": "직진하면 부딪히니까 뒤로 조금 물러나.",
+    "back": "직진하면 부딪히니까 뒤로 조금 물러나.|앞으로 가는 대신 뒤로 물러나세요.",
 }
 
 
@@ -107,10 +109,15 @@ def test_what_models_said_does_what_it_means(text: str, right: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_nearly_all_labelled_sentences_are_right_and_none_moves_without_an_order(language: str) -> None:
+def test_nearly_all_labelled_sentences_are_right_and_none_moves_the_wrong_way(language: str) -> None:
     rows = [row for row in labelled() if row["language"] == language]
     read = [(row, parse_action(row["text"].replace("\\n", "\n"))) for row in rows]
-    moved = [row["text"] for row, action in read if row["right"] == "none" and signs(action) != "000"]
+    # A motion where none is right, or another one than is right.
+    moved = [
+        row["text"]
+        for row, action in read
+        if signs(action) not in ("000", SIGNS.get(row["right"].split()[0], "000"))
+    ]
     wrong = [row["text"] for row, action in read if not is_right(row["right"], action)]
     assert sum(row["right"] != "none" for row in rows) >= 0.4 * len(rows) >= 68
     assert moved == []

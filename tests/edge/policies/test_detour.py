@@ -1,47 +1,38 @@
-"""The way out of a policy that gets nowhere, in a room that was seen all round."""
+"""The way out of a policy that gets nowhere, on floor that was seen all round."""
 
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
 from edge.navigation.pilot import Pilot
-from edge.perception.floor_map import FREE, SIDE, FloorMap
+from edge.perception.floor_map import SIDE, FloorMap
 from edge.perception.geometry import Pose
-from edge.policies.detour import AROUND_M, LEG_NS, Detour
+from edge.policies.detour import AROUND_M, LEG_NS, SEEN_NS, STOPPED_NS, Detour
 from edge.records import Velocity
 
 FRAME_NS = 100_000_000
 FULL_TURN_NS = round(2 * math.pi / DEFAULT_BASE.cruise_rad_s * 1e9)
+STAND, TURN, AHEAD = np.zeros(3), np.array([0.0, 0.0, 0.9]), np.array([0.4, 0.0, 0.0])
 
 
-def detour(base: BaseSpec = DEFAULT_BASE) -> Detour:
-    """Begin with 1.6 m of free floor on all sides, and nothing known beyond."""
+def detour(base: BaseSpec = DEFAULT_BASE, post_m: float = math.nan) -> Detour:
+    """Begin with 1.6 m of free floor on all sides, nothing known beyond, and maybe a post ahead."""
     floor = FloorMap(base.radius_m)
     free = slice(SIDE // 2 - 20, SIDE // 2 + 20)
     floor.evidence[free, free] = -1.0
-    assert (floor.evidence < FREE).any()
+    if not math.isnan(post_m):
+        floor.evidence[floor.cell(post_m, 0.0)] = 1.0
     return Detour(base, Pilot(base, sees_floor=True, floor=floor))
 
 
-def frames_until_it_drives(each: Detour, seconds: float, wants_motion: bool = True) -> int | None:
+def frames_until_it_drives(each: Detour, seconds: float, asked: np.ndarray = TURN) -> int | None:
     for frame in range(round(seconds * 10)):
-        if each.velocity(Pose(0.0, 0.0, 0.1 * frame), wants_motion, frame * FRAME_NS) is not None:
+        if each.velocity(Pose(0.0, 0.0, 0.1 * frame), asked, asked, frame * FRAME_NS) is not None:
             return frame
     return None
-
-
-def test_a_policy_that_turns_for_ever_is_driven_to_another_spot_after_a_full_turn() -> None:
-    each = detour()
-    first = frames_until_it_drives(each, 20.0)
-    assert first is not None and FULL_TURN_NS < first * FRAME_NS < FULL_TURN_NS + 5e9
-    assert each.under_way
-    pose, frame = Pose(), first
-    while (velocity := each.velocity(pose, True, frame * FRAME_NS)) is not None:
-        pose, frame = moved(pose, velocity), frame + 1
-    assert math.hypot(pose.x_m, pose.y_m) > 0.5 and not each.under_way, "the policy goes on elsewhere"
-    assert each.velocity(pose, True, (frame + 1) * FRAME_NS) is None, "and has time there"
 
 
 def moved(pose: Pose, v: Velocity) -> Pose:
@@ -49,12 +40,54 @@ def moved(pose: Pose, v: Velocity) -> Pose:
     return Pose(x, y, pose.yaw_rad + 0.1 * v.angular_z_rad_s)
 
 
-def test_a_policy_that_stands_or_gets_on_is_left_alone() -> None:
-    assert frames_until_it_drives(detour(), 60.0, wants_motion=False) is None
+def follow(each: Detour, frame: int, asked: np.ndarray) -> tuple[Pose, int]:
+    """Drive from the origin as it says, until it hands back."""
+    pose = Pose()
+    while (velocity := each.velocity(pose, asked, asked, frame * FRAME_NS)) is not None:
+        pose, frame = moved(pose, velocity), frame + 1
+    return pose, frame
+
+
+@pytest.mark.parametrize("asked", [TURN, STAND])
+def test_a_policy_that_stays_is_driven_to_another_spot_after_the_time_of_a_full_turn(asked) -> None:
+    each = detour()
+    first = frames_until_it_drives(each, 20.0, asked)
+    assert first is not None and FULL_TURN_NS < first * FRAME_NS < FULL_TURN_NS + 3e9
+    assert each.under_way
+    pose, frame = follow(each, first, asked)
+    assert math.hypot(pose.x_m, pose.y_m) > 0.5 and not each.under_way, "the policy goes on elsewhere"
+    assert each.velocity(pose, asked, asked, (frame + 1) * FRAME_NS) is None, "and has time there"
+
+
+def test_a_policy_that_gets_on_is_left_alone() -> None:
     each = detour()
     for frame in range(600):
         step_m = 1.1 * AROUND_M * (frame // 50)  # a step every 5 s
-        assert each.velocity(Pose(step_m), True, frame * FRAME_NS) is None
+        assert each.velocity(Pose(step_m), AHEAD, AHEAD, frame * FRAME_NS) is None
+
+
+def test_what_shuts_the_way_is_driven_around() -> None:
+    each, frame = detour(post_m=0.4), 0
+    while each.velocity(Pose(), AHEAD, STAND, frame * FRAME_NS) is None:
+        frame += 1
+    assert STOPPED_NS < frame * FRAME_NS < 2 * STOPPED_NS
+    pose, _ = follow(each, frame, AHEAD)
+    assert pose.x_m > 0.6 and abs(pose.y_m) < 0.3, "behind the post, whatever the policy asks for meanwhile"
+
+
+@pytest.mark.parametrize("safe", [0.5 * AHEAD, 0.2 * AHEAD])
+def test_a_way_that_is_only_slow_is_not_shut(safe: np.ndarray) -> None:
+    each = detour()
+    for frame in range(round(FULL_TURN_NS / FRAME_NS)):
+        assert each.velocity(Pose(), AHEAD, safe, frame * FRAME_NS) is None
+
+
+def test_a_search_ends_as_soon_as_the_policy_drives_again() -> None:
+    each = detour()
+    first = frames_until_it_drives(each, 20.0)
+    assert first is not None
+    left = [each.velocity(Pose(), AHEAD, AHEAD, (first + i) * FRAME_NS) is not None for i in range(10)]
+    assert left.index(False) == SEEN_NS // FRAME_NS + 1 and not each.under_way
 
 
 def test_a_leg_that_takes_too_long_is_over() -> None:
@@ -62,8 +95,8 @@ def test_a_leg_that_takes_too_long_is_over() -> None:
     first = frames_until_it_drives(each, 20.0)
     assert first is not None
     late_ns = first * FRAME_NS + LEG_NS
-    assert each.velocity(Pose(), True, late_ns) is not None
-    assert each.velocity(Pose(), True, late_ns + FRAME_NS) is None and not each.under_way
+    assert each.velocity(Pose(), TURN, TURN, late_ns) is not None
+    assert each.velocity(Pose(), TURN, TURN, late_ns + FRAME_NS) is None and not each.under_way
 
 
 def test_where_nothing_is_known_of_the_floor_the_policy_goes_on() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from edge.motor.limits import MotorLimits
 from edge.perception.floor_scan import COLUMNS, Scan
 from edge.perception.geometry import View
 from edge.policies.chunks import AGAIN, STEP_M_S, slowed, still
-from edge.policies.driver import ARRIVED_NS, ActionPolicy
+from edge.policies.driver import ARRIVED_NS, BEFORE_RAD, ActionPolicy, stands_before
 from edge.records import (
     ZERO,
     ActionChunk,
@@ -281,6 +282,24 @@ def test_standing_where_it_drove_to_is_arriving():
     driver.reset(GOAL)
     assert not driver.status.reached and model.resets == 3
     assert answers(3.0, (0.0, 0.0), ZERO) == "drive"
+
+
+@pytest.mark.parametrize("distance_m, arrives", [(0.6, True), (0.85, True), (0.95, False), (3.0, False)])
+def test_where_the_floor_goes_on_ahead_it_has_not_arrived(distance_m: float, arrives: bool):
+    driver = policy(model := Says(), lambda image, view: wall(distance_m))
+    for step in range(20):
+        model.actions = (0.5, 0.0) if step < 5 else (0.0, 0.0)
+        seen = observe(step * STEP_NS, Velocity(0.25) if step < 5 else ZERO)
+        driver.act(seen, driver.infer(seen))
+    assert driver.status.reached == arrives
+
+
+def test_what_hides_the_floor_from_where_the_camera_begins_to_see_it_stands_before_the_base():
+    hidden = replace(wall(1.2), nearest=np.full(COLUMNS, 1.2))
+    assert stands_before(hidden) and not stands_before(wall(1.2))
+    aside = wall(0.5)
+    aside.ranges[np.abs(aside.bearings) < BEFORE_RAD] = 3.0
+    assert not stands_before(aside)
 
 
 def test_what_is_followed_never_counts_as_reached():

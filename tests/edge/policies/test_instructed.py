@@ -193,6 +193,10 @@ def test_an_answer_about_a_frame_that_is_too_old_moves_nothing():
         "Should I turn left?",
         "Go to the door.",
         "Grab the cup.",
+        "문으로 가세요.",
+        "Don't drive straight to the door, go to the cup.",
+        "Do not move forward towards the door.",
+        "'Go forward.' is what the sign says.",
         "I am not sure which way to go.",
         "Moving forward would cause a collision.",
         "In 40 meters, turn left.",
@@ -205,6 +209,21 @@ def test_an_answer_about_a_frame_that_is_too_old_moves_nothing():
 def test_what_is_not_surely_a_motion_in_a_direction_moves_nothing(text: str):
     driven = bench(text).run(1.5)
     assert (driven.way_m, driven.turn_rad) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Move forward towards the door.",
+        "Go straight ahead slowly to the red cup.",
+        "문을 향해 앞으로 가세요.",
+        "'Go forward.'",
+        "“Go forward slowly.”",
+    ],
+)
+def test_a_direction_to_a_place_and_an_answer_in_quotes_are_driven(text: str):
+    driven = bench(text).run(1.0)
+    assert driven.x_m > 0.02 and abs(driven.y_m) < 0.01 and driven.turn_rad == 0.0
 
 
 def test_doubt_after_a_motion_stops_it():

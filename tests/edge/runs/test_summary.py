@@ -54,12 +54,19 @@ def test_people_read_what_matters():
     assert fault.lines()[0].startswith("19.6 s"), "what went wrong is printed as an error"
     false = replace(REACHED.end, outcome=Outcome.FALSE_ARRIVAL, reason="false arrival, 1.14 m away")
     assert replace(REACHED, end=false).lines()[0] == "false arrival, 1.14 m away"
+    false = replace(false, outcome=Outcome.FALSE_ANSWER, reason="false answer, no cup", answer="cup")
+    assert replace(REACHED, end=false, moves=False).lines()[0] == "false answer, no cup"
     idle = replace(fault, figures=replace(FIGURES, seconds=0.0, decisions=0), robot="a rover")
     assert idle.lines() == ["a rover"], "a drive that never began has no figures"
     answered = replace(REACHED, end=replace(REACHED.end, answer="a red cup"), moves=False)
     assert answered.lines()[0] == "reached: a red cup"
     nothing = replace(answered, end=replace(answered.end, outcome=Outcome.NOTHING, answer="no thing"))
     assert nothing.lines()[0] == "nothing: no thing"
+
+
+def test_what_a_model_said_moves_no_cursor():
+    rude = replace(REACHED, end=replace(REACHED.end, answer="a\x1b[2J room\nstop"), moves=False)
+    assert rude.lines()[0] == "reached: a [2J room stop"
 
 
 def test_how_well_it_followed_is_a_number_of_follow_object_alone():

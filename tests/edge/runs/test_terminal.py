@@ -51,6 +51,13 @@ def test_the_line_shows_the_drive_ten_times_a_second_and_goes(screen: Terminal):
     assert shown[0] == "  0.0 s  search   red cup 0.87  0.50 m/s -0.20 rad/s  model 31 ms  motor 41 ms "
 
 
+def test_a_robot_that_is_driven_by_words_shows_them_and_they_move_no_cursor(screen: Terminal):
+    line = LiveLine(Goal("instruct", "go to the door"), enabled=True)
+    line.on_start(0)
+    line.on_frame(seen(0), PolicyStatus("turn", answer="Turn left.\x1b[2J\n"))
+    assert screen.getvalue().startswith('\r  0.0 s  turn     "Turn left. [2J "')
+
+
 def test_a_long_line_is_cut_before_it_wraps(screen: Terminal):
     LiveLine(GOAL, enabled=True).write("x" * 200)
     assert screen.getvalue() == "\r" + "x" * 79

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.file import EndOfFrames, FileCamera, PictureCamera, find_pictures
+from edge.cameras.file import EndOfFrames, FileCamera, PictureCamera, find_pictures, one_by_one
 from edge.cameras.slot import require_fresh
 from edge.clock import VirtualClock
 from edge.errors import StaleFrame, UsageError
@@ -178,7 +178,7 @@ def test_two_recordings_drive_a_guard_in_lockstep(tmp_path: Path):
 def test_cameras_that_wait_for_answers_go_on_together(tmp_path: Path):
     clock = VirtualClock()
     front, wrist = (
-        PictureCamera(find_pictures(pictures(tmp_path / name, 2, level)), clock, name)
+        PictureCamera(one_by_one(find_pictures(pictures(tmp_path / name, 2, level))), clock, name)
         for name, level in (("front", 100), ("wrist", 200))
     )
     cameras = CameraSet({"front": front, "wrist": wrist}, "front", 0.25)

@@ -19,6 +19,7 @@ from edge.records import (
     MotorStatus,
     Observation,
     Outcome,
+    Refusals,
     StopCause,
     Velocity,
 )
@@ -95,8 +96,8 @@ class Robot(PlainRobot):
     recorded = False
 
 
-def parts(motor, policy: Turning, worker: ThreadWorker) -> DriveParts:
-    robot = Robot({"front": "fake://"}, "null://")
+def parts(motor, policy: Turning, worker: ThreadWorker, kind: type[PlainRobot] = Robot) -> DriveParts:
+    robot = kind({"front": "fake://"}, "null://")
     cameras = CameraSet({"front": Camera()}, "front", 0.25)
     return DriveParts(GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts())
 
@@ -119,6 +120,25 @@ def test_the_hint_follows_the_cause_of_a_stop_and_not_its_words(cause: StopCause
         Drive(parts(motor, policy, worker), [notes]).run(30.0)
     assert caught.value.cause is cause and hint in caught.value.hint and reason in caught.value.message
     assert notes.events[-1] == "fault" and motor.reason == caught.value.message
+
+
+def test_chunks_that_came_too_late_are_the_models_lateness():
+    stop = MotorStatus(
+        0, MotorState.LATCHED, Velocity(), "newest frame is 300 ms old", StopCause.STALE_CHUNK,
+        refused=Refusals(old=1),
+    )  # fmt: skip
+    policy = Turning()
+    with ThreadWorker(policy) as worker, pytest.raises(DriveStop) as caught:
+        Drive(parts(FakeMotor(stop, 20), policy, worker)).run(30.0)
+    assert "answers too late" in caught.value.hint and "another bundle" not in caught.value.hint
+
+
+def test_a_recording_that_is_too_fast_for_the_model_can_be_shown_image_by_image():
+    stop = MotorStatus(0, MotorState.LATCHED, Velocity(), "newest frame is 300 ms old", StopCause.STALE_CHUNK)
+    policy = Turning()
+    with ThreadWorker(policy) as worker, pytest.raises(DriveStop) as caught:
+        Drive(parts(FakeMotor(stop, 20), policy, worker, PlainRobot)).run(30.0)
+    assert "?every=10" in caught.value.hint
 
 
 class LookingRound(Turning):

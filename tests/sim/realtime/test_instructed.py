@@ -1,4 +1,7 @@
-"""Words that drive, in real time: a real bundle, the real runtime and motor process, read at the firmware."""
+"""Words that drive, in real time: a real bundle, the real runtime and motor process, read at the firmware.
+
+A run that a stall of the machine ended by another safety rule is tried again, three times at most.
+"""
 
 import json
 import os
@@ -26,6 +29,7 @@ def driven(tmp_path: Path, said: str, module: str, *more: str) -> tuple[dict[str
     The way, in metres, and the turn, in radians, are the sums of the setpoints that the firmware applied.
     """
     own = {"prompts": {"instruct": "{target}"}, "goals": ("instruct",)}
+    tmp_path.mkdir(exist_ok=True)
     write_bundle(tmp_path / "talker", open_bundle("smolvlm", said, INSTRUCTION, **own)[0])
     command = [sys.executable, "-m", module, *more, "--goal", "instruct", "--target", INSTRUCTION]
     command += ["--bundle", str(tmp_path / "talker"), "--runs-dir", str(tmp_path / "runs"), "--json"]
@@ -48,9 +52,12 @@ def driven(tmp_path: Path, said: str, module: str, *more: str) -> tuple[dict[str
 )
 def test_when_the_model_hangs_its_last_answer_moves_the_base_no_farther(tmp_path: Path, said: str, axis: int):
     """One answer came; the run ends by the model's silence, long after the base stands."""
-    summary, way_m, turn_rad = driven(tmp_path, said, "tests.edge.commands.instructed_run")
+    for attempt in range(3):
+        summary, way_m, turn_rad = driven(tmp_path / str(attempt), said, "tests.edge.commands.instructed_run")
+        assert way_m <= WAY_M and turn_rad <= TURN_RAD
+        if summary["cause"] not in ("stale_frame", "stale_chunk"):
+            break
     assert (summary["outcome"], summary["cause"], summary["exit_code"]) == ("fault", "model_silent", 4)
-    assert way_m <= WAY_M and turn_rad <= TURN_RAD
     assert (way_m / WAY_M, turn_rad / TURN_RAD)[axis] > 0.5
 
 

@@ -1,6 +1,7 @@
 """Starts before the wrong thing, and drives that end there: the data shows the way from it to the target."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -41,9 +42,7 @@ def test_a_decoy_stands_before_the_base_with_room_around_it_and_is_not_the_targe
 
 def test_a_room_with_nothing_else_in_it_has_no_decoy() -> None:
     scene = make_scene(0, "cup")
-    alone = type(scene)(
-        *[scene.objects[:1] if k == "objects" else getattr(scene, k) for k in scene.__slots__]
-    )
+    alone = replace(scene, objects=scene.objects[:1])
     world = World(alone, 0)
     expert = Expert(world, CAMERA.spec.mount)
     assert decoy_scene(alone, expert, alone.objects[0].kind, np.random.default_rng(0)) is None
