@@ -1,4 +1,5 @@
-# `make run` and `make test` do all their own set-up in .venv; a second call starts at once.
+# `make run` and `make test` do all their own set-up in .venv, and say first what they install; a second call
+# starts at once.
 # PYTHON=python3.12 picks another interpreter; PIP_FLAGS="..." is handed to pip for torch.
 export PYTHON PIP_FLAGS
 

@@ -1,15 +1,19 @@
 """`vla-edge bench detection`: how well a bundle finds named objects, by the renderer's truth."""
 
-import json
 import time
 from collections import defaultdict
+from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.bundle import load_bundle
+from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
+from edge.commands.output import ProgressLine, figure, print_json, share
+from edge.errors import UsageError
 from edge.goals.prompts import goal_prompt
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
@@ -52,19 +56,27 @@ def questions(rows: NDArray[np.float32], rng: np.random.Generator) -> list[Groun
     return present + [pool[int(rng.integers(len(pool)))] for pool in (wrong_colour, absent) if pool]
 
 
-def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
-    """Return the figures of `--json`."""
+def measure(
+    bundle: str, scenes: int, seed: int, on_progress: Callable[[int], None] = lambda done: None
+) -> dict[str, Any]:
+    """Return the figures of `--json`: None for the share of nothing. `on_progress` gets the rooms seen."""
     renderer = Renderer(CameraSpec())
     found: dict[str, list[bool]] = defaultdict(list)
     large: list[bool] = []
     false: dict[str, list[bool]] = {"wrong colour": [], "absent": []}
     times_ms: list[float] = []
     loaded = load_bundle(bundle)
+    if loaded.manifest.head is not None:
+        raise UsageError(
+            f"bundle '{loaded.manifest.name}' is a {loaded.manifest.policy} policy and predicts no boxes",
+            f"`vla-edge eval --bundle {bundle}` measures how it drives",
+        )
     reader = BoxReader(loaded.manifest.family, loaded.manifest.image)
     size = loaded.manifest.image
     with GroundingModel(loaded) as model:
         model.warm_up()
         for i in range(scenes):
+            on_progress(i)
             image, rows = picture(seed + i, renderer)
             for q in questions(rows, np.random.default_rng((seed + i, 3))):
                 thing = q.prompt.removeprefix("detect ")  # the answer's words are "none" if it is absent
@@ -90,37 +102,49 @@ def measure(bundle: str, scenes: int, seed: int) -> dict[str, Any]:
     renderer.close()
     negatives = false["wrong colour"] + false["absent"]
     return {
-        "found": round(float(np.mean(large)), 4),
+        "found": _rounded(share(large)),
         "objects": len(large),
-        "false_positives": round(float(np.mean(negatives)), 4),
+        "false_positives": _rounded(share(negatives)),
         "negatives": len(negatives),
-        "false_by": {k: round(float(np.mean(v)), 4) for k, v in false.items()},
+        "false_by": {k: _rounded(share(v)) for k, v in false.items()},
         "found_by": {
-            k: {"found": round(float(np.mean(v)), 3), "objects": len(v)} for k, v in sorted(found.items())
+            k: {"found": _rounded(share(v), 3), "objects": len(v)} for k, v in sorted(found.items())
         },
-        "ms_p50": round(float(np.median(times_ms)), 2),
+        "ms_p50": _rounded(median(times_ms) if times_ms else None, 2),
         "scenes": scenes,
         "seed": seed,
-        "bundle": {"name": loaded.manifest.name, "sha256": loaded.sha256},
+        "bundle": loaded.origin(),
     }
+
+
+def _rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench detection` and return the exit code."""
-    p = ArgumentParser("bench detection", "how well a bundle finds named objects in fresh simulated rooms")
-    p.add_argument("--bundle", default="default", help="a name or a folder")
-    p.add_argument("--scenes", type=positive_int, default=1000)
-    p.add_argument("--seed", type=non_negative_int, default=0)
-    p.add_argument("--json", action="store_true")
+    p = ArgumentParser("bench detection", "Measure how well a bundle finds objects in fresh rooms.")
+    p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
+    p.add_argument("--scenes", type=positive_int, default=1000, help="rooms, a picture of each (%(default)s)")
+    p.add_argument("--seed", type=non_negative_int, default=0, help="seed of the first room (%(default)s)")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
-    figures = measure(a.bundle, a.scenes, a.seed)
-    if a.json:
-        print(json.dumps(figures))
-        return 0
-    large = f"{figures['objects']} objects >= {LARGE_PX:g} px (IoU > {GOOD_IOU})"
-    absent = f"{figures['negatives']} absent or wrong-colour targets"
-    print(f"found        {figures['found']:.3f}  of {large}")
-    print(f"false        {figures['false_positives']:.3f}  of {absent}")
-    for name, row in figures["found_by"].items():
-        print(f"  {name:<10} {row['found']:.3f}  of {row['objects']}")
+    with ProgressLine() as progress:
+        figures = measure(
+            a.bundle, a.scenes, a.seed, lambda done: progress.show("rooms looked at", done, a.scenes)
+        )
+    print_json(figures) if a.json else print(_table(figures))
     return 0
+
+
+def _table(figures: dict[str, Any]) -> str:
+    large = f"{figures['objects']} objects, short side >= {LARGE_PX:g} px (IoU > {GOOD_IOU})"
+    absent = f"{figures['negatives']} targets that are not there or have another colour"
+    lines = [f"found          {figure(figures['found'])}  of {large}"]
+    for name, row in figures["found_by"].items():
+        lines.append(f"  {name:<12} {figure(row['found'])}  of {row['objects']}")
+    lines.append(f"false          {figure(figures['false_positives'])}  of {absent}")
+    for name, value in figures["false_by"].items():
+        lines.append(f"  {name:<12} {figure(value)}")
+    lines.append(f"answer         {figure(figures['ms_p50'], 1)} ms (median)")
+    return "\n".join(lines)

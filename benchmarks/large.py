@@ -1,7 +1,8 @@
 """A model of PaliGemma-3B's shape with random weights to a bundle, where it does not fit into memory twice.
 
 `python -m benchmarks.large --precision int8 --out DIR` prints seconds, the peak of memory, and how far each
-stage is from fp32. Random weights answer nothing that means anything: stages can be compared, answers not.
+stage is from fp32, with `--json` for machines. Random weights answer nothing that means anything: stages can
+be compared, answers not.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGe
 
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
+from edge.commands.output import print_json
 from edge.engines.open import open_engine
 from edge.records import BASE_ACTION
 from export.graphs.family import paligemma_sources
@@ -127,8 +129,9 @@ def main(argv: list[str]) -> int:
     p.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced if there")
     p.add_argument("--questions", type=int, default=2, help="to calibrate on, and as many to judge by")
     p.add_argument("--steps", type=int, default=2, help="calls of decode for each")
-    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--threads", type=int, default=2, help="threads of the engines (%(default)s)")
     p.add_argument("--small", action="store_true", help="a small model, to try the way")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
     config = small() if a.small else paligemma_3b()
     started_s = time.perf_counter()
@@ -144,8 +147,22 @@ def main(argv: list[str]) -> int:
     on_progress("reading the bundle, and answering")
     answers = _answer(a.out, config, a.steps)
     seconds = time.perf_counter() - started_s
-    print(json.dumps({**figures, "answers": answers, "seconds": seconds, "peak_bytes": _peak_bytes()}))
+    figures = {**figures, "answers": answers, "seconds": seconds, "peak_bytes": _peak_bytes()}
+    print_json(figures) if a.json else print(_table(figures))
     return 0
+
+
+def _table(figures: dict[str, Any]) -> str:
+    width = max(map(len, figures))
+    return "\n".join(f"{name.replace('_', ' '):<{width}}  {_shown(figures[name])}" for name in figures)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return (
+        f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
+    )
 
 
 def _export(config: PaliGemmaConfig, a: argparse.Namespace, work: Path, on_progress: Any) -> dict[str, Any]:

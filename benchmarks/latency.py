@@ -4,9 +4,9 @@ Machines are noisy: compare the ratios of one run, not the milliseconds of two.
 """
 
 import contextlib
-import json
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from benchmarks.detection import picture, questions
 from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import ArgumentParser, positive_int
+from edge.commands.output import ProgressLine, print_json
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
 from edge.policies.open import make_policy
@@ -28,10 +29,18 @@ PICTURES = 8  # the target is in view in each, so that every answer has its full
 WARM_UP = 3  # rounds that don't count
 
 
-def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, dict[str, Any]]:
-    """Measure milliseconds a step for each bundle, and the ratio of its median to the first one's."""
+def measure(
+    bundles: dict[str, Bundle],
+    rounds: int,
+    threads: int,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, dict[str, Any]]:
+    """Measure milliseconds a step for each bundle, and the ratio of its median to the first one's.
+
+    `on_progress` gets the rounds that are over.
+    """
     renderer = Renderer(CameraSpec())
-    images = _images(renderer)
+    images = target_images(renderer)
     mount = renderer.spec.mount
     renderer.close()
     times_ms: dict[str, list[float]] = defaultdict(list)
@@ -43,6 +52,7 @@ def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, 
             policies[name] = stack.enter_context(make_policy(bundle, goal, mount, DEFAULT_BASE, threads))
             policies[name].reset(goal)
         for number in range(WARM_UP + rounds):
+            on_progress(max(0, number - WARM_UP))
             seen = _observation(images[number % PICTURES], number)
             for name, policy in policies.items():
                 start_s = time.perf_counter()
@@ -65,7 +75,7 @@ def measure(bundles: dict[str, Bundle], rounds: int, threads: int) -> dict[str, 
     }
 
 
-def _images(renderer: Renderer) -> list[Image]:
+def target_images(renderer: Renderer) -> list[Image]:
     """Return images of fresh rooms that show the target."""
     found: list[Image] = []
     seed = 0
@@ -91,17 +101,19 @@ def _percentiles(values: list[float]) -> dict[str, float]:
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge bench latency` and return the exit code."""
-    p = ArgumentParser("bench latency", "milliseconds a step of bundles that take turns in one process")
+    p = ArgumentParser("bench latency", "Measure bundles that take turns, in milliseconds a step.")
     p.add_argument(
         "bundles", nargs="*", default=["default"], help="names or folders; ratios are to the first"
     )
-    p.add_argument("--rounds", type=positive_int, default=100)
-    p.add_argument("--threads", type=positive_int, default=1)
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--rounds", type=positive_int, default=100, help="answers of each bundle (%(default)s)")
+    p.add_argument("--threads", type=positive_int, default=1, help="threads of the engine (%(default)s)")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
-    figures = measure({name: load_bundle(name) for name in a.bundles}, a.rounds, a.threads)
+    bundles = {name: load_bundle(name) for name in a.bundles}
+    with ProgressLine() as progress:
+        figures = measure(bundles, a.rounds, a.threads, lambda done: progress.show("rounds", done, a.rounds))
     if a.json:
-        print(json.dumps({"bundles": figures, "rounds": a.rounds, "threads": a.threads}))
+        print_json({"bundles": figures, "rounds": a.rounds, "threads": a.threads})
         return 0
     table = Table("bundle", "ms p50", "p99", "ratio", "stages, ms p50", "MB")
     for name, row in figures.items():

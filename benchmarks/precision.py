@@ -1,8 +1,7 @@
 """`vla-edge bench precision`: a bundle's stages in another precision against its fp32 ones, in one run."""
 
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from rich.table import Table
 from calibration.sample_set import Question, Sample
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import ArgumentParser, positive_int
+from edge.commands.output import ProgressLine, print_json
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from edge.goals.prompts import goal_prompt
@@ -25,7 +25,7 @@ _CALLS = {"vision": 1, "prefill": 1, "decode": STEPS}  # in one answer with a bo
 
 def main(argv: list[str]) -> int:
     """Run it; returns the exit code."""
-    p = ArgumentParser("bench precision", "stages in another precision against fp32, call by call in turn")
+    p = ArgumentParser("bench precision", "Measure stages against their fp32 ones, call by call in turn.")
     p.add_argument("--bundle", default="default-int8", help="a name or a folder (%(default)s)")
     p.add_argument("--against", default="default", help="the fp32 bundle that it was made of (%(default)s)")
     p.add_argument("--rounds", type=positive_int, default=60, help="of each stage (%(default)s)")
@@ -34,12 +34,15 @@ def main(argv: list[str]) -> int:
         action="store_true",
         help="instead: a SigLIP encoder of 11 M random weights at 224 px, fp32 and int8",
     )
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
     pairs = siglip() if a.siglip else of_bundles(load_bundle(a.against), load_bundle(a.bundle))
-    figures = measure(pairs, a.rounds)
+    with ProgressLine() as progress:
+        figures = measure(
+            pairs, a.rounds, lambda stage, done: progress.show(f"rounds of {stage}", done, a.rounds)
+        )
     if a.json:
-        print(json.dumps(figures))
+        print_json(figures)
         return 0
     table = Table(
         "", "fp32 ms", "other ms", "faster", "fp32 MB", "other MB", title="processor time, 1 thread"
@@ -55,7 +58,11 @@ Pair = tuple[bytes, bytes, Sequence[Feed]]  # an fp32 graph, the other one, inpu
 
 
 def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
-    """Return the stages that both have and that differ. Raises UsageError if there are none."""
+    """Return the stages that both have and that differ.
+
+    Raises UsageError if there are none, if `base` is not fp32, and for bundles of two kinds.
+    """
+    _check_kinds(base, other)
     size = base.manifest.image
     words = base.manifest.vocabulary.kinds or ("cup",)
     goals = [Goal("find_object", word) for word in words[:_PICTURES]]
@@ -65,20 +72,46 @@ def of_bundles(base: Bundle, other: Bundle) -> dict[str, Pair]:
     feeds = collect_feeds(base, samples)
     changed = [r for r in feeds if other.contents.get(r, base.contents[r]) != base.contents[r]]
     if not changed:
-        raise UsageError(f"'{other.manifest.name}' has the graphs of '{base.manifest.name}'", "--bundle NAME")
+        raise UsageError(
+            f"'{other.manifest.name}' has the graphs of '{base.manifest.name}'", "give another --bundle"
+        )
     return {role: (base.read(role), other.read(role), feeds[role]) for role in changed}
 
 
-def measure(pairs: Mapping[str, Pair], rounds: int) -> dict[str, dict[str, Any]]:
+def _check_kinds(base: Bundle, other: Bundle) -> None:
+    """Check that one may be the other in fp32. Raises UsageError if not: a ratio would mean nothing."""
+    kinds = [(b.manifest.policy, b.manifest.family, b.manifest.image) for b in (base, other)]
+    if kinds[0] != kinds[1] or base.manifest.graphs.keys() != other.manifest.graphs.keys():
+        stages = [f"'{b.manifest.name}' has {', '.join(b.manifest.graphs)}" for b in (base, other)]
+        raise UsageError(
+            f"bundles of two kinds can't be compared stage by stage: {kinds[0][0]} and {kinds[1][0]} policy; "
+            + "; ".join(stages),
+            "--against takes the fp32 bundle that --bundle was made of; `vla-edge bench latency` takes any",
+        )
+    wide = {stage: graph.precision for stage, graph in base.manifest.graphs.items()}
+    if set(wide.values()) != {"fp32"}:
+        raise UsageError(
+            f"'{base.manifest.name}' is not fp32: {', '.join(f'{k} {v}' for k, v in wide.items())}",
+            "--against takes the fp32 bundle that --bundle was made of",
+        )
+
+
+def measure(
+    pairs: Mapping[str, Pair], rounds: int, on_progress: Callable[[str, int], None] = lambda stage, done: None
+) -> dict[str, dict[str, Any]]:
     """Measure median milliseconds of both by stage and for a whole answer, and the median ratio.
 
     The ratio is that of calls made one after the other. The time is processor time, so that other work of
-    the machine counts little.
+    the machine counts little. `on_progress` gets the stage, and its rounds that are over.
     """
     figures: dict[str, dict[str, Any]] = {}
     for name, (base, other, feeds) in pairs.items():
         engines = OnnxEngine(base), OnnxEngine(other)
-        times = np.array([_turn(engines, feeds[i % len(feeds)], i) for i in range(rounds + _WARM_UP)])
+        turns: list[list[float]] = []
+        for i in range(rounds + _WARM_UP):
+            on_progress(name, max(0, i - _WARM_UP))
+            turns.append(_turn(engines, feeds[i % len(feeds)], i))
+        times = np.array(turns)
         for engine in engines:
             engine.close()
         figures[name] = _row(times[_WARM_UP:], len(base), len(other))

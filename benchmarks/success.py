@@ -1,11 +1,6 @@
-"""`vla-edge eval`: how often a policy reaches its goal in simulated rooms, judged by the truth."""
+"""How often a policy reaches its goal in simulated rooms, judged by the truth."""
 
-import argparse
-import json
 import math
-import multiprocessing
-import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,24 +12,14 @@ import numpy as np
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.bundle.bundle import Bundle, load_bundle
-from edge.commands.arguments import (
-    ArgumentParser,
-    non_negative_float,
-    non_negative_int,
-    positive_float,
-    positive_int,
-)
-from edge.errors import UsageError
-from edge.goals.goals import parse_goal
-from edge.goals.vocabulary import check_target
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
-from sim.bases import parse_base
 from sim.lockstep import EpisodeResult, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
+from sim.workers import worker_pool
 from sim.world import World, surface_distance_m
 
 ARRIVAL_M = 0.7
@@ -156,26 +141,11 @@ def evaluate(
     """
     numbered = [(seed + i, goal) for i, goal in enumerate(goals)]
     trials: list[Trial] = []
-    with multiprocessing.get_context("spawn").Pool(jobs, _start, (settings,)) as pool:
+    with worker_pool(jobs, _start, (settings,)) as pool:
         for trial in pool.imap(_play, numbered):
             trials.append(trial)
             on_progress(trials)
     return trials
-
-
-class _ProgressLine:
-    """A line on a terminal with the number of episodes that are over."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._started = total, time.monotonic()
-
-    def __call__(self, trials: list[Trial]) -> None:
-        if not sys.stderr.isatty():
-            return
-        good = sum(t.episode.success for t in trials)
-        rate = len(trials) / (time.monotonic() - self._started)
-        line = f"\r{len(trials)}/{self._total} episodes, {good} reached, {rate * 60:.0f} a minute "
-        print(line, end="" if len(trials) < self._total else "\n", file=sys.stderr, flush=True)
 
 
 def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
@@ -201,66 +171,3 @@ def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
         "failed_seeds": [t.seed for t, g in zip(trials, good, strict=True) if not g],
         "collided_seeds": [t.seed for t in trials if t.episode.bumps],
     }
-
-
-def _table(summary: dict[str, Any]) -> str:
-    low, high = summary["wilson95"]
-    sure = f"95 %: {low:.3f} to {high:.3f}, {summary['episodes']} episodes"
-    lines = [
-        f"success      {summary['success']:.3f}   ({sure})",
-        f"collisions   {summary['collisions']:.3f}",
-        f"median time  {summary['median_seconds']} s      spl {summary['spl']}",
-    ]
-    lines += [f"  {k:<10} {v['success']:.2f}  of {v['episodes']}" for k, v in summary["per_target"].items()]
-    return "\n".join(lines)
-
-
-def _parser() -> argparse.ArgumentParser:
-    p = ArgumentParser("eval", "success rates over simulated episodes, in lockstep")
-    p.add_argument("--suite", default="sim", choices=["sim"])
-    p.add_argument("--goal", default="find_object")
-    p.add_argument("--target", help="default: every kind in turn, half of them with a colour")
-    p.add_argument("--episodes", type=positive_int, default=100)
-    p.add_argument("--seed", type=non_negative_int, default=1000)
-    p.add_argument("--bundle", default="default", help="a name or a folder")
-    p.add_argument(
-        "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
-    )
-    p.add_argument("--absent", action="store_true", help="the named object is not in the room")
-    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
-    p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
-    p.add_argument(
-        "--max-seconds",
-        type=positive_float,
-        default=60.0,
-        help="simulated seconds of an episode (%(default)g)",
-    )
-    p.add_argument(
-        "--allow-unproved", action="store_true", help="also a bundle that failed its export's gate"
-    )
-    p.add_argument("--json", action="store_true")
-    return p
-
-
-def main(argv: list[str]) -> int:
-    """Run `vla-edge eval` and return the exit code."""
-    a = _parser().parse_args(argv)
-    if a.goal != "find_object":
-        raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
-    base = parse_base(a.base)
-    bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
-    goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
-    latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
-    settings = EpisodeSettings(a.bundle, latency_s, a.max_seconds, a.absent, a.allow_unproved, base)
-    trials = evaluate(settings, goals, a.seed, min(a.jobs, a.episodes), _ProgressLine(len(goals)))
-    summary = summarize(trials, a.absent) | {
-        "episodes": len(trials),
-        "seed": a.seed,
-        "absent": a.absent,
-        "latency_ms": round(latency_s * 1e3, 1),
-        "max_seconds": a.max_seconds,
-        **({"base": a.base} if a.base else {}),
-        "bundle": {"name": bundle.manifest.name, "sha256": bundle.sha256},
-    }
-    print(json.dumps(summary, ensure_ascii=False) if a.json else _table(summary))
-    return 0

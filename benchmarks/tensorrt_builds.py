@@ -6,7 +6,6 @@ Weights are random and small, so that seconds and sizes compare precisions and n
 """
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from typing import Literal, get_args
 
 import torch
 
+from edge.commands.output import print_json
 from export.graphs.family import family_sources
 from export.graphs.graph import Graph
 from export.measure.feeds import Feed
@@ -57,11 +57,13 @@ def main(argv: list[str]) -> int:
         "--family", choices=tuple(CONFIGS), action="append", help="default: all, one after another"
     )
     p.add_argument("--precision", choices=PRECISIONS, action="append", help="default: all")
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--json", action="store_true", help="print one JSON object for each plan")
     a = p.parse_args(argv)
+    if not a.json:
+        print(_HEADING, flush=True)
     for name in a.family or CONFIGS:
         for build in builds(name, a.precision or PRECISIONS):
-            print(json.dumps(asdict(build)) if a.json else _row(build), flush=True)
+            print_json(asdict(build)) if a.json else print(_row(build), flush=True)
     return 0
 
 
@@ -115,6 +117,10 @@ def _random(inputs: dict[str, torch.Tensor]) -> Feed:
         name: (torch.randn_like(value) if value.is_floating_point() else value).numpy()
         for name, value in inputs.items()
     }
+
+
+_HEADING = """| family | graph | precision | target | products by input | seconds | ONNX MB | plan MB |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
 def _row(build: Build) -> str:

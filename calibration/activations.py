@@ -1,8 +1,6 @@
 """`vla-edge calibrate activations`: pictures and prompts that activation ranges are computed from."""
 
 import itertools
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from calibration.sample_set import Part, Question, write_set
 from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
+from edge.commands.output import ProgressLine, print_json
 from edge.errors import UsageError
 from edge.goals.prompts import goal_prompt
 from edge.plugins import PICTURES
@@ -28,7 +27,7 @@ LabelledImage = tuple[Image, tuple[str, ...]]  # names of what is in sight, as f
 
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
-    p = ArgumentParser("calibrate activations", "choose diverse pictures and store them with prompts")
+    p = ArgumentParser("calibrate activations", "Choose diverse pictures and store them with prompts.")
     p.add_argument("--from", dest="source", help="a folder of pictures of the robot's camera")
     p.add_argument("--robot", help="instead: a robot whose package delivers pictures, such as sim")
     p.add_argument("--frames", type=positive_int, default=96, help="pictures for the ranges (%(default)s)")
@@ -40,9 +39,9 @@ def main(argv: list[str]) -> int:
     p.add_argument(
         "--bundle", default="default", help="bundle whose family and vocabulary are used (%(default)s)"
     )
-    p.add_argument("--seed", type=non_negative_int, default=0)
+    p.add_argument("--seed", type=non_negative_int, default=0, help="seed of the choice (%(default)s)")
     p.add_argument("--out", type=Path, required=True, help="folder of the set; must not be there yet")
-    p.add_argument("--json", action="store_true")
+    p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
     if (a.source is None) == (a.robot is None):
         raise UsageError("give either --from FOLDER or --robot sim")
@@ -60,9 +59,10 @@ def main(argv: list[str]) -> int:
     digest = write_set(a.out, manifest.family, source, pictures)
     counts = {part: sum(p == part for p, _ in chosen) for part in ("calibrate", "held-out")}
     if a.json:
-        print(json.dumps({"out": str(a.out), "digest": digest, **counts}))
+        print_json({"out": str(a.out), "digest": digest, **counts})
     else:
-        print(f"{a.out}: {counts['calibrate']} pictures, {counts['held-out']} held out, {digest[:12]}")
+        print(f"{a.out}: {counts['calibrate']} pictures, {counts['held-out']} more to judge by")
+        print(f"next: vla-edge export MODEL --precision int8 --calibration {a.out} --out BUNDLE")
     return 0
 
 
@@ -99,12 +99,11 @@ def choose(images: Iterator[LabelledImage], frames: int, held_out: int) -> list[
     """
     wanted = frames + held_out
     found: list[LabelledImage] = []
-    for one in itertools.islice(images, wanted * CANDIDATES if frames else wanted):
-        found.append(one)
-        if sys.stderr.isatty() and len(found) % 10 == 0:
-            print(f"\r{len(found)} pictures looked at ", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    most = wanted * CANDIDATES if frames else wanted
+    with ProgressLine() as progress:
+        for one in itertools.islice(images, most):
+            found.append(one)
+            progress.show("pictures looked at", len(found), most)
     points = np.stack([thumbnail(image) for image, _ in found])
     kept = most_different(points, frames)
     others: list[int] = []

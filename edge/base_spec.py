@@ -52,7 +52,8 @@ class BaseSpec:
                 continue
             # `type` and not isinstance: True is not a speed.
             if type(value) not in (int, float) or not 0 < value < math.inf:
-                raise UsageError(f"base: {field.name} {value!r} is not a number above zero")
+                hint = "steered wheels need a wheel_base_m" if field.name == "wheel_base_m" else ""
+                raise UsageError(f"base: {field.name} {value!r} is not a number above zero", hint)
         if self.wheel_base_m and not ackermann:
             raise UsageError(
                 f"base: wheel_base_m {self.wheel_base_m:g} does not go with drive {self.drive.value}",

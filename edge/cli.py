@@ -6,16 +6,18 @@ Nothing heavy may be imported here; `vla-edge --help` answers in under 0.2 s.
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from io import TextIOWrapper
 
 import edge
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UsageError, install_hint, reason_of
 
 REPORT_TO = "please report it with the output of `VLA_EDGE_DEBUG=1 vla-edge ...`"
 OWN_PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "sim")
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)  # not bugs of ours
+HELP = ("-h", "--help")
 INTERRUPTED = 130  # 128 + SIGINT
 PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -32,19 +34,13 @@ class Command:
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
-    "eval": Command("benchmarks.success:main", "measure success rates over many simulated episodes"),
-    "bench detection": Command(
-        "benchmarks.detection:main", "measure how well a bundle detects in fresh scenes"
-    ),
+    "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
+    "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
     "bench latency": Command("benchmarks.latency:main", "compare bundles by milliseconds a step"),
     "bench precision": Command(
-        "benchmarks.precision:main",
-        "compare a bundle's stages with their fp32 ones, in one run",
-        extra="export",
+        "benchmarks.precision:main", "compare a bundle's stages with its fp32 ones", extra="export"
     ),
-    "bench realtime": Command(
-        "benchmarks.realtime:main", "measure rates, latency, memory and a SIGKILL in real time"
-    ),
+    "bench realtime": Command("benchmarks.realtime:main", "rates, latency, memory, and a SIGKILL at speed"),
     "bundle verify": Command(
         "edge.commands.bundle:verify", "check that a bundle is whole, and who signed it", extra="sign"
     ),
@@ -55,33 +51,30 @@ COMMANDS = {
     "bundle sign": Command("edge.commands.bundle:sign", "sign a bundle", extra="sign"),
     "bundle pack": Command("edge.commands.bundle:pack", "pack a bundle into one file to carry"),
     "bundle unpack": Command("edge.commands.bundle:unpack", "unpack such a file into a bundle"),
-    "plan": Command(
-        "export.planner.command:main", "estimate whether a model fits a board, and how fast it could be"
-    ),
+    "plan": Command("export.planner.command:main", "does a model fit a board, and how fast could it be"),
     "collect": Command(
-        "training.demonstrations.collect:main",
-        "collect demonstrations of a scripted expert, as a LeRobotDataset",
-        extra="train",
+        "training.demonstrations.command:main", "collect demonstrations of a scripted expert", extra="train"
     ),
     "train": Command("training.train:main", "train a policy: CONFIG.yaml", extra="train"),
-    "train-grounding": Command("training.recipes.grounding:main", "train the default model", extra="train"),
+    "train-grounding": Command(
+        "training.recipes.grounding_command:main", "train the default model", extra="train"
+    ),
     "calibrate activations": Command(
-        "calibration.activations:main", "choose pictures and prompts that activation ranges are computed from"
+        "calibration.activations:main", "choose the pictures that --precision needs"
     ),
     "export": Command(
-        "export.commands.export:main",
-        "turn what training wrote into a bundle, in any precision",
-        extra="export",
+        "export.commands.export:main", "make a bundle of a model, in any precision", extra="export"
     ),
-    "build": Command(
-        "export.commands.build:main", "build TensorRT plans for a bundle, on the Jetson that runs it"
-    ),
+    "build": Command("export.commands.build:main", "TensorRT plans for a bundle, on the Jetson that runs it"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code and never raises."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that can't show a character shows its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()  # here, so that a closed pipe is met inside this try
@@ -96,18 +89,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in NO_SPACE:
             return _report_bug(error, arguments)
         where = error.filename or "a temporary file (in the folder TMPDIR)"
-        hint = "free some space, or write to another folder"
+        denied = error.errno in (errno.EACCES, errno.EROFS)
+        hint = "check its permissions" if denied else "free some space"
+        hint = f"{hint}, or name another folder"
         return _report(f"{where}: {error.strerror}", hint, UsageError.exit_code, arguments)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a bug is reported, in one line
         return _report_bug(error, arguments)
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help"):
+    arguments = _without_help_command(arguments)
+    if not arguments or arguments[0] in HELP:
         print(_help())
         return 0
     if arguments[0] == "--version":
         print(f"vla-edge {edge.__version__}")
+        return 0
+    if len(arguments) == 2 and arguments[1] in HELP and _family(arguments[0]):
+        print(_family_help(arguments[0]))
         return 0
     name, rest = _split(arguments)
     command = COMMANDS[name]
@@ -117,13 +116,19 @@ def _dispatch(arguments: list[str]) -> int:
         package = (error.name or "").partition(".")[0]
         if not package or package in OWN_PACKAGES:
             raise
-        wanted = f"'vla-edge[{command.extra}]'" if command.extra else "vla-edge"
         raise UsageError(
             f"`vla-edge {name}` needs the Python package {package!r}, which is not installed",
-            hint=f"pip install {wanted}",
+            install_hint(command.extra),
         ) from error
     except SystemExit as stop:  # argparse's --help
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+
+
+def _without_help_command(arguments: list[str]) -> list[str]:
+    """Turn `help`, `help run` and `help bench latency` into what ends with --help."""
+    if arguments[:1] != ["help"]:
+        return arguments
+    return [*(word for word in arguments[1:] if word not in ("help", *HELP)), "--help"]
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:
@@ -132,20 +137,32 @@ def _split(arguments: list[str]) -> tuple[str, list[str]]:
         name = " ".join(arguments[:words])
         if name in COMMANDS:
             return name, arguments[words:]
-    raise _unknown(arguments[0][:40])
+    raise _unknown([word[:40] for word in arguments])
 
 
-def _unknown(word: str) -> UsageError:
+def _unknown(words: list[str]) -> UsageError:
     from difflib import get_close_matches
 
-    if word.startswith("-"):
-        return UsageError(f"unknown option {word!r}", hint="options follow a command: `vla-edge --help`")
-    family = [f"`vla-edge {name}`" for name in COMMANDS if name.startswith(f"{word} ")]
-    if family:
-        return UsageError(f"{word!r} needs a second word", hint=f"there is {', '.join(family)}")
-    near = get_close_matches(word, COMMANDS, n=1, cutoff=0.5)
-    hint = f"did you mean `vla-edge {near[0]}`?" if near else "`vla-edge --help` lists the commands"
-    return UsageError(f"unknown command {word!r}", hint=hint)
+    first = words[0]
+    if first.startswith("-"):
+        return UsageError(f"unknown option {first!r}", hint="options follow a command: `vla-edge --help`")
+    family = _family(first)
+    if family and (len(words) == 1 or words[1].startswith("-")):
+        known = ", ".join(f"`vla-edge {name}`" for name in family)
+        return UsageError(f"{first!r} needs a second word", hint=f"there is {known}")
+    parent = f"{first} " if family else ""
+    wrong = words[1] if family else first
+    near = get_close_matches(
+        wrong, [name.removeprefix(parent) for name in family or COMMANDS], n=1, cutoff=0.5
+    )
+    lists = f"`vla-edge {parent}--help` lists the commands"
+    hint = f"did you mean `vla-edge {parent}{near[0]}`?" if near else lists
+    return UsageError(f"unknown command '{parent}{wrong}'", hint=hint)
+
+
+def _family(word: str) -> list[str]:
+    """Return the commands whose first of two words this is."""
+    return [name for name in COMMANDS if name.startswith(f"{word} ")]
 
 
 def _load(target: str) -> Callable[[list[str]], int]:
@@ -154,20 +171,31 @@ def _load(target: str) -> Callable[[list[str]], int]:
 
 
 def _help() -> str:
-    width = max(map(len, COMMANDS))
-    rows = [f"  {name:<{width}}  {command.help}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
             "vla-edge drives a robot from a camera with a vision-language model.",
             "",
-            "usage: vla-edge COMMAND [options]     vla-edge COMMAND --help     vla-edge --version",
+            "usage: vla-edge COMMAND [options]",
+            "       vla-edge COMMAND --help, vla-edge help COMMAND, vla-edge --version",
             "",
-            *rows,
+            *_rows(COMMANDS),
             "",
-            "exit codes: 0 done, 1 bug, 2 bad usage, 3 goal not reached, 4 stopped by safety,",
-            "            5 hardware not there, 6 bundle refused",
+            "--json prints one JSON object instead of words.",
+            "exit codes: 0 done, 1 bug, 2 bad usage, 3 goal not reached,",
+            "            4 stopped by safety, 5 hardware not there, 6 bundle refused,",
+            "            130 ended by Ctrl-C, 141 nobody reads the output",
         ]
     )
+
+
+def _family_help(word: str) -> str:
+    usage = [f"usage: vla-edge {word} COMMAND [options]", f"       vla-edge {word} COMMAND --help"]
+    return "\n".join([*usage, "", *_rows(_family(word))])
+
+
+def _rows(names: Iterable[str]) -> list[str]:
+    width = max(map(len, COMMANDS))
+    return [f"  {name:<{width}}  {COMMANDS[name].help}" for name in names]
 
 
 def _report_bug(error: Exception, arguments: list[str]) -> int:
@@ -175,7 +203,7 @@ def _report_bug(error: Exception, arguments: list[str]) -> int:
         import traceback
 
         traceback.print_exception(type(error), error, error.__traceback__)
-    summary = " ".join(str(error).split())[:200]
+    summary = reason_of(error)
     return _report(
         f"unexpected {type(error).__name__}: {summary}", f"this is a bug; {REPORT_TO}", 1, arguments
     )

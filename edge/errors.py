@@ -8,10 +8,22 @@
     │   ├── MotorFault       4  the motor process or the actuator failed
     │   └── EngineFault      4  an engine failed
     ├── HardwareMissing      5  a camera, port, robot or renderer is not there
-    └── BundleRefused        6  a bundle is missing, damaged or not made for this
+    └── BundleRefused        6  a bundle is missing, damaged or not made for this machine
 
-Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug.
+Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug, 130 an end by Ctrl-C.
 """
+
+_TORCH_EXTRAS = ("export", "train")
+_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def install_hint(extra: str = "") -> str:
+    """Return the command that installs vla-edge with an extra of setup.py; PyPI does not have it yet."""
+    where, command = "in the folder of vla-edge's source", f"pip install '.{f'[{extra}]' if extra else ''}'"
+    if extra in _TORCH_EXTRAS:
+        where += " (with an NVIDIA GPU leave the index out, it saves 5 GB of CUDA)"
+        command += f" --extra-index-url {_CPU_INDEX}"
+    return f"{where}: {command}"
 
 
 class EdgeError(Exception):
@@ -56,6 +68,25 @@ class HardwareMissing(EdgeError):
 
 
 class BundleRefused(EdgeError):
-    """A bundle is missing, cut short, altered, or not made for this machine or goal."""
+    """A bundle is missing, cut short, altered, or not made for this machine."""
 
     exit_code = 6
+
+
+MAX_REASON_CHARS = 240
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what another library's exception says, for a sentence of ours: one line that ends where it may.
+
+    Longer texts end after a sentence, or with "…" behind a word. Without a text it is the exception's name.
+    """
+    text = (isinstance(error, OSError) and error.strerror) or str(error)
+    text = " ".join(text.split()) or type(error).__name__
+    if isinstance(error, KeyError):
+        return f"{text} is missing"
+    if len(text) > MAX_REASON_CHARS:
+        head = text[:MAX_REASON_CHARS]
+        end = max(head.rfind(mark) for mark in (". ", "! ", "? "))
+        text = head[:end] if end > 0 else (head.rpartition(" ")[0] or head) + " …"
+    return text.rstrip(".:;, ")

@@ -19,6 +19,7 @@ from edge.records import (
     MotorStatus,
     Observation,
     Odometry,
+    Outcome,
     Velocity,
 )
 
@@ -51,6 +52,15 @@ class Camera(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class AwaitsAnswers(Protocol):
+    """A camera that shows each of its images until the policy has answered about it."""
+
+    def answered(self) -> None:
+        """Show the next image from now on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +134,20 @@ class Inference:
     stages_ms: Mapping[str, float]
     chunk: ActionChunk | None = None  # policies that answer with actions
     cut: bool = False  # stopped at the token limit, before its end token
+    detections: tuple[Detection, ...] = ()  # policies that read the boxes themselves, each with its label
 
     @property
     def words(self) -> str:
         """Return the text for people, marked if it was cut off."""
         return f"{self.text} … (cut off)" if self.cut else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEnding:
+    """How a policy ends a drive, and why."""
+
+    outcome: Outcome
+    reason: str  # for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +158,9 @@ class PolicyStatus:
     reached: bool = False  # the goal is done: the loop stops the robot and ends
     answer: str = ""  # for goals that end in words
     detection: Detection | None = None  # newest box, tracked to the newest frame
+    ending: PolicyEnding | None = None  # the drive ends so, though the goal is not reached; None: it goes on
+    at_limit: PolicyEnding | None = None  # how it would end if its time were over now; None: by a timeout
+    kept_fraction: float | None = None  # follow_object: share of the time that it kept its distance
 
 
 class Policy(Protocol):
@@ -171,6 +193,13 @@ class NamesCamera(Protocol):
     """A policy that sees with one camera of several. Others see with the only camera, or with "front"."""
 
     camera: str
+
+
+@runtime_checkable
+class LooksRound(Protocol):
+    """A policy that turns the base in place to look round, for a goal that needs no motion."""
+
+    looks_round: bool  # False on a base that can't
 
 
 class DriveObserver(Protocol):

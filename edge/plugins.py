@@ -11,9 +11,10 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UsageError, install_hint, reason_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -66,7 +67,8 @@ class PluginGroup:
         scheme, separator, _ = address.partition("://")
         shown = f"{self.noun} address {address[:MAX_ADDRESS_CHARS]!r}"
         if not separator or not scheme:
-            raise UsageError(f"{shown} is not of the form SCHEME://PLACE", self.hint(scheme))
+            hint = _as_file(address) if "file" in self.names() else ""
+            raise UsageError(f"{shown} is not of the form SCHEME://PLACE", hint or self.hint(scheme))
         if scheme not in self.names():
             raise UsageError(f"{shown}: nothing here opens {scheme[:MAX_NAME_CHARS]}://", self.hint(scheme))
         return self.open(scheme, address, *arguments)
@@ -90,7 +92,7 @@ class PluginGroup:
             if package in ("", "edge"):
                 raise
             needs = f"needs the Python package {package!r}, which is not installed"
-            raise UsageError(f"{self.noun} {name}{self.separator} {needs}", "pip install vla-edge") from error
+            raise UsageError(f"{self.noun} {name}{self.separator} {needs}", install_hint()) from error
 
     def _entries(self) -> list["EntryPoint"]:
         from importlib.metadata import entry_points  # takes longer than all other imports here
@@ -116,7 +118,7 @@ class PluginGroup:
         except EdgeError:
             raise
         except (Exception, SystemExit) as error:
-            summary = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_ADDRESS_CHARS]
+            summary = f"{type(error).__name__}: {reason_of(error)}"
             raise UsageError(
                 f"{self.noun} {entry.name!r}: {_package(entry)} fails "
                 f"(entry point {entry.name} = {entry.value} of {self.entry_points}): {summary}",
@@ -147,7 +149,7 @@ ROBOTS = PluginGroup(
 BUNDLES = PluginGroup(
     "vla_edge.bundles",  # called with (), return a folder
     "bundle",
-    instead="or give the path of a bundle's folder",
+    instead="or give auto, or the path of a bundle's folder",
 )
 PICTURES = PluginGroup(
     "vla_edge.pictures",  # called with (seed), yield (image, names in sight)
@@ -166,10 +168,17 @@ def load_function(target: str, what: str) -> Callable[..., Any]:
     try:
         function = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"{what}: {target!r} can't be found: {error}") from error
+        raise UsageError(f"{what}: {target!r} can't be found: {reason_of(error)}") from error
     if not callable(function):
         raise UsageError(f"{what}: {target!r} is not a function")
     return function
+
+
+def _as_file(address: str) -> str:
+    """Return a hint for the bare path of a file or a folder that is there; empty for anything else."""
+    path = Path(address.removeprefix("file:"))
+    there = 0 < len(address) <= MAX_ADDRESS_CHARS and (path.is_file() or path.is_dir())
+    return f"did you mean file://{path}?" if there else ""
 
 
 def _package(entry: "EntryPoint") -> str:

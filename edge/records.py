@@ -21,6 +21,7 @@ class Frame:
     stamp_ns: int  # at exposure, or at the first byte
     seq: int  # counts up from 0, gaps are dropped frames
     camera: str = "front"
+    source: str = ""  # the name of the picture's file; empty for videos and live cameras
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,11 @@ class Outcome(Enum):
     """How a drive ended, in one word."""
 
     REACHED = "reached"  # the policy reached its goal
+    FOLLOWED = "followed"  # it did to the end what has no end of its own: followed a thing, or words
     TIMEOUT = "timeout"
+    NOTHING = "nothing"  # it looked, and had nothing to say or to do
+    FALSE_ARRIVAL = "false_arrival"  # the policy claimed to have reached it; who knows better denies it
+    FALSE_ANSWER = "false_answer"  # it named a thing that, as who knows better says, is not there
     STOPPED = "stopped"  # by a person, or at the end of a recording
     FAULT = "fault"  # by a safety rule, missing hardware or a bug
 
@@ -245,6 +250,7 @@ class DriveEnd:
     hint: str = ""  # what a person can do about it
     answer: str = ""  # for goals that end in words
     seconds: float = 0.0  # since the drive's start
+    kept_fraction: float | None = None  # see PolicyStatus
 
 
 class ActionType(Enum):
@@ -275,3 +281,6 @@ class ParsedAction:
     reason: str  # why this reading, in plain words
     text: str  # the text that was read
     detections: tuple[Detection, ...] = field(default=())
+    distance_m: float | None = None  # how far, by how much and for how long; None if the text does not say
+    angle_rad: float | None = None  # its size; the sign of angular_z_rad_s tells the side
+    duration_s: float | None = None

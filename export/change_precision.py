@@ -100,7 +100,7 @@ def _judge(
 
 def _computed(search: PrecisionSearch, candidates: Mapping[str, Candidate]) -> Bundle:
     """Return the bundle that this machine can compute in place of the candidates'."""
-    return _with_graphs(search.reference, {stage: one.computed for stage, one in candidates.items()})
+    return with_graphs(search.reference, {stage: one.computed for stage, one in candidates.items()})
 
 
 def _bf16_twin(search: PrecisionSearch, options: PrecisionOptions) -> Bundle | None:
@@ -108,10 +108,10 @@ def _bf16_twin(search: PrecisionSearch, options: PrecisionOptions) -> Bundle | N
     if options.precision == "bf16":
         return None
     half = Half("bf16").twin
-    return _with_graphs(search.reference, {stage: half.apply(g) for stage, g in search.graphs.items()})
+    return with_graphs(search.reference, {stage: half.apply(g) for stage, g in search.graphs.items()})
 
 
-def _with_graphs(bundle: Bundle, graphs: Mapping[str, Graph]) -> Bundle:
+def with_graphs(bundle: Bundle, graphs: Mapping[str, Graph]) -> Bundle:
     """Return the bundle with other graphs that have the same inputs and outputs."""
     contents = {stage: graph.content for stage, graph in graphs.items()}
     infos = {
@@ -131,7 +131,7 @@ def _bundle(
     calibration: CalibrationSet,
     parity: Parity,
 ) -> Bundle:
-    changed = _with_graphs(reference, {stage: one.graph for stage, one in candidates.items()})
+    changed = with_graphs(reference, {stage: one.graph for stage, one in candidates.items()})
     graphs = {
         stage: info.model_copy(update={"precision": candidates[stage].precision})
         if stage in candidates

@@ -58,6 +58,7 @@ def _number(name: str, text: str) -> float:
         value = math.nan
     if not low <= value <= high:
         raise UsageError(
-            f"the simulated robot's {name} {text[:40]!r} is not a number from {low:g} to {high:g}"
+            f"the simulated robot's {name} {text[:40]!r} is not a number from {low:g} to {high:g}",
+            f'such as --robot "sim?{name}={high:g}"',
         )
     return value

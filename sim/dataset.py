@@ -9,7 +9,6 @@ object), `floor.npy` (N, COLUMNS) float32, the image row at which the floor ends
 import argparse
 import json
 import math
-import multiprocessing
 from pathlib import Path
 
 import cv2
@@ -17,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.base_spec import DEFAULT_BASE
+from edge.commands.output import ProgressLine
 from edge.perception.floor_scan import COLUMNS
 from edge.records import Image
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer, Visible, degrade
 from sim.scene import Scene, sample_scene, scene_mjcf
+from sim.workers import worker_pool
 
 MODEL_SIZE = (144, 192)  # height, width
 MAX_OBJECTS = 10
@@ -124,11 +125,11 @@ def generate(folder: Path, pictures: int, seed: int, jobs: int = 2) -> None:
     step = 100
     work = [(str(folder), seed, i, min(scenes, i + step)) for i in range(0, scenes, step)]
     done = 0
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    with ProgressLine() as progress, worker_pool(jobs) as pool:
+        progress.show("rooms", 0, scenes)
         for count in pool.imap_unordered(_worker, work):
             done += count
-            print(f"\r{done}/{scenes} rooms", end="", flush=True)
-    print()
+            progress.show("rooms", done, scenes)
     about = {"pictures": n, "seed": seed, "kinds": KIND_NAMES, "colours": COLOUR_NAMES, "size": MODEL_SIZE}
     (folder / "dataset.json").write_text(json.dumps(about, indent=1))
 

@@ -10,7 +10,9 @@ from edge.perception.geometry import Pose
 from edge.runs.room import RoomMap, RoomObject
 from sim.objects import COLOURS, KINDS
 from sim.scene import Scene, SceneObject, sample_scene
-from sim.world import World, has_arrived, heading_error_rad, surface_distance_m
+from sim.world import ARRIVED_M, ARRIVED_RAD, World, has_arrived, heading_error_rad, surface_distance_m
+
+KEPT_M = 1.4  # a robot that follows at 1 m stands no farther from the target's surface
 
 Target = tuple[str, str]  # kind and colour; no colour means any
 
@@ -71,12 +73,28 @@ def truth(world: World, target: str) -> dict[str, Any]:
             "nearest": nearest.name,
             "distance_m": round(surface_distance_m(pose, nearest), 3),
             "heading_error_deg": round(math.degrees(heading_error_rad(pose, nearest)), 1),
+            "arrived_m": ARRIVED_M,
+            "arrived_deg": round(math.degrees(ARRIVED_RAD)),
         }
     return {
         "arrived": any(has_arrived(pose, each) for each in wanted),
+        "kept": any(has_arrived(pose, each, KEPT_M) for each in wanted),
         **found,
+        "faces": _faced(world.scene, pose),
+        **({} if target else {"in_room": sorted({each.name for each in world.scene.objects})}),
         "bumps": world.bumps,
         "path_m": round(world.path_m, 3),
         "speed_m_s": round(world.speed_m_s, 3),
         "pose": {"x_m": round(pose.x_m, 3), "y_m": round(pose.y_m, 3), "yaw_rad": round(pose.yaw_rad, 3)},
     }
+
+
+def _faced(scene: Scene, pose: Pose) -> str:
+    """Return what the robot stands before, such as "a red box"; empty if nothing is near ahead of it."""
+    things = [each for each in (*scene.objects, *scene.clutter) if has_arrived(pose, each, KEPT_M)]
+    if not things:
+        return ""
+    nearest = min(things, key=lambda each: surface_distance_m(pose, each))
+    if not nearest.colour:
+        return "something without a name"
+    return f"{'an' if nearest.name[0] in 'aeiou' else 'a'} {nearest.name}"

@@ -14,6 +14,7 @@ TIMESTEP_NS = 4_000_000
 MASS_KG = 8.0
 MOTOR_LAG_S = 0.06  # time constant of the wheels behind their setpoint
 GRIP_S = 0.03  # time constant of the body behind the wheels while they grip
+ARRIVED_M, ARRIVED_RAD = 0.7, math.radians(20)  # at most, from a target's surface and off its centre
 TRACTION_M_S2 = 0.35 * 9.81  # beyond this the wheels slip
 _HEIGHT_M = 0.36
 
@@ -164,6 +165,6 @@ def heading_error_rad(pose: Pose, o: SceneObject) -> float:
     return abs(math.remainder(bearing - pose.yaw_rad, 2 * math.pi))
 
 
-def has_arrived(pose: Pose, o: SceneObject) -> bool:
+def has_arrived(pose: Pose, o: SceneObject, within_m: float = ARRIVED_M) -> bool:
     """Return True for success: within 0.7 m of the object's surface, heading within 20 degrees of it."""
-    return surface_distance_m(pose, o) <= 0.7 and heading_error_rad(pose, o) <= math.radians(20)
+    return surface_distance_m(pose, o) <= within_m and heading_error_rad(pose, o) <= ARRIVED_RAD

@@ -100,6 +100,10 @@ class TrainingFolder:
         with self.curve.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Read the curve so far."""
+        return [json.loads(line) for line in self.curve.read_text().splitlines()]
+
     def forget_after(self, step: int) -> None:
         """Cut the curve after a step: a run that was killed had gone further than its last checkpoint."""
         lines = self.curve.read_text().splitlines() if self.curve.exists() else []

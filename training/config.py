@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from typing_extensions import Self
 
 from edge.bundle.manifest import ImageSpec
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from training.config_data import (
     Count,
     Fraction,
@@ -221,7 +221,7 @@ def load_config(path: Path) -> Config:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path} is not YAML: {' '.join(str(error).split())}", "see training/configs for examples"
+            f"{path} is not YAML: {reason_of(error)}", "see training/configs for examples"
         ) from error
     return parse_config(found, str(path))
 
@@ -232,7 +232,9 @@ def parse_config(found: Any, name: str) -> Config:
         # Strict checking of JSON, unlike that of objects, takes text for a path and a list for a tuple.
         return Config.model_validate_json(json.dumps(found))
     except TypeError as error:
-        raise UsageError(f"{name}: {error}", "quote it: YAML takes it for a date or the like") from error
+        raise UsageError(
+            f"{name}: {reason_of(error)}", "quote it: YAML takes it for a date or the like"
+        ) from error
     except ValidationError as error:
         # An unknown key comes first: a misspelled one is why another is missing.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from training.config import BackboneSettings, Config, load_config
 from training.datasets.statistics import stored_statistics
 from training.pipeline.processing import Processing
@@ -82,7 +82,7 @@ def _started(policy: VLA, folder: Path) -> VLA:
         found = load_file(str(file))
     except (OSError, SafetensorError) as error:
         raise UsageError(
-            f"start: cannot read {file}: {error}",
+            f"start: cannot read {file}: {reason_of(error)}",
             "set start to a folder that training wrote, such as OUT/best",
         ) from error
     own = policy.state_dict()

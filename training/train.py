@@ -2,202 +2,23 @@
 
 vla-edge train training/configs/tiny.yaml --dry-run
 torchrun --nproc-per-node 2 -m edge.cli train training/configs/tiny.yaml
+
+What needs torch is imported once the arguments are read: --help answers without it.
 """
 
-import json
-import resource
-import signal
+import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import torch
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
+from typing import TYPE_CHECKING, Any
 
 from edge.commands.arguments import ArgumentParser
-from edge.plugins import load_function
-from training.config import load_config
-from training.opening import count_dropped
-from training.processes import any_process, leave_together
-from training.schedule import learning_rate
-from training.trainer import Trainer
+from edge.commands.output import figure, print_json
+from edge.errors import UsageError
 
-Success = Callable[[Path], float]  # from a checkpoint's folder (see training.policy) to its success rate
+if TYPE_CHECKING:
+    from training.trainer import Trainer
+
 _INTERRUPTED = 130  # 128 + SIGINT
-TIMED_STEPS = 3  # steps that a dry run times, after one that it does not
-
-
-def find_success(target: str) -> Success:
-    """Import the function that "module:function" names. Raises UsageError if there is none."""
-    return load_function(target, "validation.success")
-
-
-class TrainingLog:
-    """Writes the curve as JSON lines and for TensorBoard, and shows a progress bar on a terminal."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self._folder, self._steps = trainer.folder, trainer.config.steps
-        self._folder.forget_after(trainer.step)
-        self._board = SummaryWriter(str(trainer.config.out / "tensorboard"), purge_step=trainer.step + 1)
-        console = Console(stderr=True)
-        columns = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        self._bar = Progress(
-            TextColumn("training"), *Progress.get_default_columns()[1:2], *columns,
-            TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("training", total=self._steps, completed=trainer.step, loss="")
-
-    def __enter__(self) -> "TrainingLog":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-        self._board.close()
-
-    def tick(self, step: int) -> None:
-        """Move the progress bar."""
-        self._bar.update(self._task, completed=step)
-
-    def write(self, step: int, figures: dict[str, float]) -> None:
-        """Append a row of figures to the curve."""
-        self._folder.log({"step": step, **figures})
-        for name, value in figures.items():
-            self._board.add_scalar(name, value, step)
-        if "loss" in figures:
-            waiting = f"waiting for data {figures['waiting_for_data']:.0%}"
-            self._bar.update(self._task, loss=f"loss {figures['loss']:.4g}  {waiting}")
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Read the curve so far."""
-        return [json.loads(line) for line in self._folder.curve.read_text().splitlines()]
-
-
-def run(trainer: Trainer, success: Success | None = None) -> bool:
-    """Train to the last step. Returns False if Ctrl-C ended it earlier, with a checkpoint of that step.
-
-    The best checkpoint is the one of the highest success, or else the lowest validation. success: the first
-    process alone calls it with each checkpoint's folder, but not after Ctrl-C.
-    """
-    with _ctrl_c(trainer.accelerator.is_main_process) as interrupted:
-        if not trainer.accelerator.is_main_process:
-            return _train(trainer, None, None, interrupted)
-        with TrainingLog(trainer) as log:
-            last = trainer.folder.checkpoint("last")
-            if last is not None and _is_checked(trainer):  # the run may have ended before it judged this one
-                _keep_best(trainer, log, last, success)
-            return _train(trainer, log, success, interrupted)
-
-
-@contextmanager
-def _ctrl_c(prints: bool) -> Iterator[list[bool]]:
-    """Catch Ctrl-C: the first one fills the list, the second one is a KeyboardInterrupt."""
-    interrupted: list[bool] = []
-
-    def handle(number: int, frame: object) -> None:
-        if interrupted:
-            raise KeyboardInterrupt
-        interrupted.append(True)
-        if prints:
-            text = "\nsaving after this step; Ctrl-C again ends at once, with the last checkpoint kept"
-            print(text, file=sys.stderr, flush=True)
-
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-def _is_checked(trainer: Trainer) -> bool:
-    """Whether this step has validation and a checkpoint that is judged."""
-    return trainer.step == trainer.config.steps or trainer.step % trainer.config.validation.every == 0
-
-
-def _train(
-    trainer: Trainer, log: TrainingLog | None, success: Success | None, interrupted: list[bool]
-) -> bool:
-    config, started, before = trainer.config, time.monotonic(), trainer.step
-    since, waited_s = started, trainer.waited_s
-    for parts in trainer.batches():
-        figures = trainer.update(parts)
-        step, checked = trainer.step, _is_checked(trainer)
-        ends = any_process(trainer.accelerator, bool(interrupted)) and step < config.steps
-        if checked or step % config.log_every == 0:
-            row = trainer.mean_figures(figures)
-            row["learning_rate"] = learning_rate(step - 1, config.steps, config.optimiser)
-            now = time.monotonic()
-            row["seconds_per_step"] = (now - started) / (step - before)
-            row["waiting_for_data"] = (trainer.waited_s - waited_s) / (now - since)  # since the last row
-            row |= trainer.validate() if checked else {}
-            if log is not None:
-                log.write(step, row)
-            since, waited_s = time.monotonic(), trainer.waited_s
-        folder = trainer.save() if checked or ends else None
-        if log is not None and folder is not None and checked:
-            _keep_best(trainer, log, folder, success)
-        if log is not None:
-            log.tick(step)
-        if ends:
-            return False
-    return True
-
-
-def _keep_best(trainer: Trainer, log: TrainingLog, folder: Path, success: Success | None) -> None:
-    """Judge the newest checkpoint, `folder`, unless the curve has its success already."""
-    step, rows = trainer.step, log.rows()
-    if success is not None and not any(row["step"] == step and "success" in row for row in rows):
-        log.write(step, {"success": success(folder)})
-        rows = log.rows()
-    name, sign = ("validation", -1) if success is None else ("success", 1)
-    # The first one of equals is kept.
-    best = max((r for r in rows if name in r), key=lambda r: (sign * r[name], -r["step"]), default=None)
-    if best is None or best["step"] == step:
-        trainer.folder.set_best(folder)
-    trainer.folder.prune()
-
-
-def estimate(trainer: Trainer) -> dict[str, float]:
-    """Estimate memory and time of a run from a few steps that are thrown away."""
-    config, accelerator = trainer.config, trainer.accelerator
-    parameters = list(trainer.policy.parameters())
-    learning = sum(p.numel() for p in parameters if p.requires_grad)
-    seconds: list[float] = []
-    data_s = trainer.time_batch()
-    for parts, _ in zip(trainer.batches(), range(1 + TIMED_STEPS), strict=False):
-        started = time.monotonic()
-        trainer.mean_figures(trainer.update(parts))
-        seconds.append(time.monotonic() - started)
-    update_s = sum(seconds[1:] or seconds) / len(seconds[1:] or seconds)
-    step_s = max(update_s, data_s / trainer.workers) if trainer.workers else update_s + data_s
-    samples, dropped = {n: t.train for n, t in trainer.tasks.items()}, count_dropped(trainer.tasks)
-    each = config.optimiser.accumulation * accelerator.num_processes
-    on_gpu = accelerator.device.type == "cuda"
-    peak = torch.cuda.max_memory_allocated() if on_gpu else _peak_rss_bytes()
-    found = {
-        "parameters": sum(p.numel() for p in parameters),
-        "learning": learning,
-        "weights_bytes": sum(p.numel() * p.element_size() for p in parameters),
-        "peak_memory_bytes": peak,  # the GPU's, or this process's
-        "processes": accelerator.num_processes,
-        "steps": config.steps,
-        "workers": trainer.workers,
-        "seconds_per_step": step_s,
-        "waiting_for_data": 1 - update_s / step_s,  # share of the time
-        "hours": step_s * config.steps / 3600,  # without validation
-        "encoding_hours": trainer.encoding_s / 3600,  # once, before training
-    }
-    for name, count in samples.items():
-        found[f"{name}_samples"] = count
-        if name in dropped:
-            found[f"{name}_dropped"] = dropped[name]["dropped"]
-        found[f"{name}_epochs"] = config.steps * each * config.sources[name].batch_size / count
-    return found
 
 
 def _print_dropped(dropped: dict[str, dict[str, int]]) -> None:
@@ -207,10 +28,6 @@ def _print_dropped(dropped: dict[str, dict[str, int]]) -> None:
             every = lost["samples"] + lost["dropped"]
             why = f"{lost['late_frames']} frames off their time, {lost['missing_frames']} missing"
             print(f"{name}: {lost['dropped']} of {every} samples dropped: {why}", file=sys.stderr)
-
-
-def _peak_rss_bytes() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _table(found: dict[str, float]) -> str:
@@ -226,12 +43,22 @@ def _table(found: dict[str, float]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """`vla-edge train`. The first Ctrl-C returns 130, with a checkpoint."""
-    parser = ArgumentParser("train", "train a policy on demonstrations")
+    parser = ArgumentParser("train", "Train a policy on demonstrations.")
     parser.add_argument("config", type=Path, help="YAML file, see training/configs")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in `out`")
     parser.add_argument("--dry-run", action="store_true", help="estimate memory and time; nothing is written")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     a = parser.parse_args(argv)
+    if not a.config.is_file():  # before torch, which takes seconds
+        raise UsageError(f"{a.config} is not a file", "see training/configs for examples")
+    if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes
+        print("loading torch, the data and the backbone", file=sys.stderr, flush=True)
+    from training.config import load_config
+    from training.opening import count_dropped
+    from training.processes import leave_together
+    from training.running import BOARD, estimate, find_success, outcome, run
+    from training.trainer import Trainer
+
     config = load_config(a.config)
     target = config.validation.success
     success = None if target is None else find_success(target)
@@ -243,21 +70,46 @@ def main(argv: list[str] | None = None) -> int:
     if a.dry_run:
         found = estimate(trainer)
     else:
+        if first:
+            _print_start(trainer)
         whole = run(trainer, success)
-        found = {"out": str(config.out), "steps": trainer.step}
-        found |= {n: str(trainer.folder.checkpoint(n)) for n in ("last", "best")}
+        found = outcome(trainer)
     if first:
-        print(
-            json.dumps(found)
-            if a.json
-            else _table(found)
-            if a.dry_run
-            else f"{config.out}: {trainer.step} steps"
-        )
+        if a.json:
+            print_json(found)
+        else:
+            print(_table(found) if a.dry_run else _result(found, BOARD))
         if not whole:
             print(f"to go on: vla-edge train {a.config} --resume", file=sys.stderr)
     leave_together(trainer.accelerator)
     return 0 if whole else _INTERRUPTED
+
+
+def _print_start(trainer: "Trainer") -> None:
+    """Print to stderr what is about to be trained, and where to look at it."""
+    config = trainer.config
+    samples = ", ".join(f"{task.train} samples of {name}" for name, task in trainer.tasks.items())
+    learning = sum(p.numel() for p in trainer.policy.parameters() if p.requires_grad)
+    print(
+        f"training {learning / 1e6:.2f} M parameters on {samples}; a checkpoint every "
+        f"{config.validation.every} steps in {config.out}",
+        file=sys.stderr,
+    )
+
+
+def _result(found: dict[str, Any], board: str) -> str:
+    """Say how a run ended: loss, checkpoints, the curve, and what to do next."""
+    out = Path(found["out"])
+    lines = [f"{out}: {found['steps']} steps, loss {figure(found['loss'], 4)}"]
+    if found["best_step"] is not None:
+        judged = f"{found['judged_by']} {figure(found['best_value'], 4)}"
+        lines.append(f"best     {out / 'best'}, step {found['best_step']}: {judged}")
+    elif found["best"] is not None:
+        lines.append(f"best     {out / 'best'}, the last one: nothing was kept for validation")
+    lines.append(f"curve    tensorboard --logdir {out / board}")
+    if found["best"] is not None:
+        lines.append(f"next     vla-edge export {out / 'best'} --out BUNDLE")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from edge.bundle.bundle import (
 )
 from edge.bundle.files import Content, write_files
 from edge.bundle.weights import Weights
-from edge.errors import BundleRefused, UsageError
+from edge.errors import BundleRefused, UsageError, reason_of
 from edge.files import whole_file
 
 _WEIGHTS = ".bin"  # the one file of a bundle that may be large
@@ -101,10 +101,10 @@ def _read_zip(file: Path) -> dict[str, Content]:
             return {info.filename: _content(archive, info) for info in infos}
     except _NO_ZIP as error:
         raise BundleRefused(
-            f"{file} is not a zip file, or is cut short or damaged: {error}", _UNZIPPED
+            f"{file} is not a zip file, or is cut short or damaged: {reason_of(error)}", _UNZIPPED
         ) from error
     except OSError as error:  # also if it seeks to before the file
-        raise BundleRefused(f"cannot read {file}: {error.strerror or error}", _UNZIPPED) from error
+        raise BundleRefused(f"cannot read {file}: {reason_of(error)}", _UNZIPPED) from error
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Content:

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from edge.bundle.choice import AUTO, choose_here
 from edge.bundle.files import (
     MANIFEST,
     REEXPORT,
@@ -26,7 +27,7 @@ from edge.bundle.files import (
 )
 from edge.bundle.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.bundle.weights import ROLE, Weights
-from edge.errors import BundleRefused, UsageError
+from edge.errors import BundleRefused, UsageError, reason_of
 from edge.files import whole_file
 from edge.plugins import BUNDLES
 
@@ -35,6 +36,7 @@ _MAX_MANIFEST_BYTES = 1_000_000
 _MAX_SIGNATURE_BYTES = 1_000
 _SUFFIXES = (".onnx", ".plan", ".json", ".safetensors", ".bin")  # files that engines read; never a pickle
 _TEXTS = (".md", ".txt")  # for people
+_CHECKPOINTS = ("config.json", "vla.json", "tiny.json")  # what the folder of a checkpoint holds
 _REMOVE = "remove it, or get the bundle from a source that you trust"
 
 
@@ -45,6 +47,7 @@ class Bundle:
     manifest: Manifest
     contents: Mapping[str, Content]  # by role; a stage's plan is STAGE.plan; only "weights" are Weights
     sha256: str  # the manifest's, which covers every file
+    chosen: str = ""  # why `auto` took this bundle; empty if the user named it
 
     def read(self, role: str) -> bytes:
         """Return the verified bytes of a stage or file. Raises BundleRefused if there is no such role."""
@@ -54,6 +57,11 @@ class Bundle:
         if isinstance(content, Weights):
             raise TypeError("weights are not held as bytes: engines map their file")
         return content
+
+    def origin(self) -> dict[str, str]:
+        """Return its name and sha256, and why it was chosen if nobody named it, for logs and summaries."""
+        chosen = {"chosen": self.chosen} if self.chosen else {}
+        return {"name": self.manifest.name, "sha256": self.sha256, **chosen}
 
     @property
     def weights(self) -> Weights | None:
@@ -92,7 +100,7 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
 
 
 def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unproved: bool = False) -> Bundle:
-    """Find, read and verify a bundle: a folder, or a name from the entry points `vla_edge.bundles`.
+    """Find, read and verify a bundle: a folder, a name from the entry points `vla_edge.bundles`, or `auto`.
 
     If the bundle has plans, its ONNX graphs are read only with `whole`: twice the model may not fit into a
     Jetson's memory. Raises BundleRefused if the bundle is missing, cut short, altered, of an unknown version,
@@ -100,6 +108,7 @@ def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unprov
     its export.
     """
     folder = find_bundle(name_or_folder)
+    _check_is_bundle(folder)
     _check_suffixes(folder)
     raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     manifest = _parse_manifest(folder, raw)
@@ -115,7 +124,8 @@ def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unprov
             read = read_weights if role == ROLE else read_file
             contents[role] = read(folder / info.file, info.bytes)
             _check_content(info, contents[role])
-    return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest())
+    chosen = choose_here().reason if str(name_or_folder) == AUTO else ""
+    return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest(), chosen)
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
@@ -123,6 +133,7 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
 
     Raises BundleRefused as `load_bundle` does.
     """
+    _check_is_bundle(folder)
     raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
     return _parse_manifest(folder, raw), raw
 
@@ -200,22 +211,33 @@ def _check_names(where: Path, manifest: Manifest, names: Collection[str]) -> Non
 
 
 def bundle_names() -> list[str]:
-    """Return the names of the installed bundles."""
-    return BUNDLES.names()
+    """Return the names of the installed bundles, and `auto`."""
+    return sorted([AUTO, *BUNDLES.names()])
 
 
 def find_bundle(name_or_folder: str | Path) -> Path:
-    """Return the folder of a bundle. Raises BundleRefused if there is none."""
-    folder = Path(name_or_folder)
-    if folder.is_dir():
+    """Return the folder of a bundle; `auto` is an installed one. Raises BundleRefused if there is none."""
+    folder, name = Path(name_or_folder), str(name_or_folder)
+    if name == AUTO:
+        name = choose_here().name  # what is measured here as the default must not be a folder that lies about
+    elif folder.is_dir():
         return folder
-    name = str(name_or_folder)
     if name not in BUNDLES.names():
         raise BundleRefused(f"no bundle '{name}': neither a folder nor a known name", BUNDLES.hint(name))
     folder = Path(BUNDLES.open(name))
     if not folder.is_dir():
-        raise BundleRefused(f"bundle '{name_or_folder}' should be in {folder}, which is not there", REEXPORT)
+        raise BundleRefused(f"bundle '{name}' should be in {folder}, which is not there", REEXPORT)
     return folder
+
+
+def _check_is_bundle(folder: Path) -> None:
+    if (folder / MANIFEST).exists():
+        return
+    checkpoint = any((folder / name).is_file() for name in _CHECKPOINTS)
+    hint = f"it is a checkpoint: `vla-edge export {folder} --out BUNDLE` makes a bundle of it"
+    raise BundleRefused(
+        f"{folder} is not a bundle: it has no {MANIFEST}", hint if checkpoint else BUNDLES.hint("")
+    )
 
 
 def _check_suffixes(folder: Path) -> None:
@@ -231,7 +253,7 @@ def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
     try:
         document: object = json.loads(raw)
     except ValueError as error:
-        raise BundleRefused(f"{where} is not JSON: {error}", REEXPORT) from error
+        raise BundleRefused(f"{where} is not JSON: {reason_of(error)}", REEXPORT) from error
     version = cast("dict[str, Any]", document).get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
         raise BundleRefused(

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edge.errors import BundleRefused
+from edge.errors import BundleRefused, reason_of
 
 Row = tuple[str, str, str]  # what, measured, limit
 
@@ -25,7 +25,7 @@ def print_parity(content: bytes, console: Console | None = None) -> None:
         failures = [str(failure) for failure in parity["failures"]]
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise BundleRefused(
-            f"parity.json does not hold what an export writes: {type(error).__name__} {error}",
+            f"parity.json does not hold what an export writes: {type(error).__name__} {reason_of(error)}",
             "export the bundle again",
         ) from error
     for table in tables:
@@ -46,7 +46,8 @@ def _stages(parity: Mapping[str, Any]) -> Table:
         f"{parity['precision']} against fp32, {parity['samples']} held-out questions ({parity['computed']})"
     )
     noises = parity.get("noise", [])
-    table = Table("stage", "cosine (lowest)", "SQNR (median)", "max error", "adds most error", title=title)
+    table = Table("stage", "cosine (lowest)", "SQNR (median)", "max error", title=title)
+    table.add_column("adds most error", overflow="fold")  # long names go on in the next line
     for noise in noises:
         table.add_column(f"{noise['of']} alone" if noise["of"] == "bf16" else noise["of"])
     for role, stage in parity["stages"].items():
@@ -72,7 +73,9 @@ def _stage(stage: Mapping[str, Any] | None) -> str:
 def _kept(parity: Mapping[str, Any]) -> list[Table]:
     if not parity["kept"]:
         return []
-    table = Table("stays wider", "its noise", title="layers that would harm most, each alone")
+    table = Table(title="layers that would harm most, each alone")
+    table.add_column("stays wider", overflow="fold")
+    table.add_column("its noise")
     for role, layers in parity["kept"].items():
         for layer in layers:
             table.add_row(escape(f"{role}: {layer['layer']}"), f"{layer['noise']:.3%}")

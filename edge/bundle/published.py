@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 
 CONFIG = "config.json"
 NATIVE_FLORENCE = "florence-community/Florence-2-base, -base-ft, -large or -large-ft"
@@ -56,7 +56,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{file} can't be read: {error}", _AGAIN) from error
+        raise UsageError(f"{file} can't be read: {reason_of(error)}", _AGAIN) from error
     if not isinstance(found, dict):
         raise UsageError(f"{file} holds no keys", _AGAIN)
     return cast("dict[str, Any]", found)

@@ -1,1 +1,1 @@
-"""Commands: one file a command of the command line."""
+"""Commands: one file a command, their arguments, and what they print besides words."""

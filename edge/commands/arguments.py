@@ -48,6 +48,18 @@ def non_negative_int(text: str) -> int:
     return int(text)
 
 
+def image_size(text: str) -> tuple[int, int]:
+    """Return height and width of "640x480", in pixels."""
+    width, cross, height = text.partition("x")
+    if not (cross and all(_is_pixels(edge) for edge in (width, height))):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a size such as 640x480")
+    return int(height), int(width)
+
+
+def _is_pixels(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < len(text) <= 5 and int(text) > 0
+
+
 def _number(text: str) -> float:
     try:
         return float(text)

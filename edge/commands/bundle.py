@@ -1,10 +1,10 @@
 """`vla-edge bundle ...`: verify, show, sign and carry bundles."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands.arguments import ArgumentParser
+from edge.commands.output import print_json
 from edge.errors import BundleRefused, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def verify(argv: list[str]) -> int:
     """Check that every file is there and as the manifest has it, and nothing else; and who signed it."""
-    parser = ArgumentParser("bundle verify", "check schema, sizes, SHA-256, foreign files, signature")
+    parser = ArgumentParser("bundle verify", "Check schema, sizes, SHA-256, foreign files, signature.")
     parser.add_argument("bundle", help="a bundle's folder or name")
     parser.add_argument("--key", type=Path, help="PEM file of the public key that must have signed it")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -45,7 +45,7 @@ def verify(argv: list[str]) -> int:
             "signed_by": key,
             "key_demanded": args.key is not None,
         }
-        print(json.dumps(document, ensure_ascii=False))
+        print_json(document)
         return 0
     print(f"{folder}: whole; {len(bundle.contents)} files, {size / 1e6:.1f} MB, sha256 {bundle.sha256}")
     if key is None:
@@ -59,7 +59,7 @@ def verify(argv: list[str]) -> int:
 
 def show(argv: list[str]) -> int:
     """Show a bundle's manifest, or what the gate of its export measured."""
-    parser = ArgumentParser("bundle show", "show a bundle's manifest; its files are not verified")
+    parser = ArgumentParser("bundle show", "Show a bundle's manifest; its files are not verified.")
     parser.add_argument("bundle", help="a bundle's folder or name")
     parser.add_argument("--parity", action="store_true", help="show what its gate measured, verified")
     parser.add_argument("--json", action="store_true", help="print the whole manifest with its sha256")
@@ -76,7 +76,7 @@ def show(argv: list[str]) -> int:
     if args.json:
         document = manifest.model_dump(mode="json")
         document = {**document, "sha256": digest, "folder": str(folder), "signed": signature is not None}
-        print(json.dumps(document, ensure_ascii=False))
+        print_json(document)
         return 0
     _print_manifest(manifest)
     print(f"sha256      {digest}")
@@ -147,9 +147,9 @@ def _tensors(graph: "GraphInfo") -> list[str]:
 def keygen(argv: list[str]) -> int:
     """Make a pair of keys."""
     parser = ArgumentParser(
-        "bundle keygen", "make an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give"
+        "bundle keygen", "Make an ed25519 pair: NAME.private.pem to sign with, NAME.public.pem to give."
     )
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="path and name of both files, without their endings")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.signing import make_keys
@@ -157,7 +157,7 @@ def keygen(argv: list[str]) -> int:
     private, public = Path(f"{args.name}.private.pem"), Path(f"{args.name}.public.pem")
     key = make_keys(private, public)
     if args.json:
-        print(json.dumps({"private": str(private), "public": str(public), "key": key}))
+        print_json({"private": str(private), "public": str(public), "key": key})
     else:
         print(f"{private}: keep it secret; whoever has it can sign\n{public}: ed25519 {key}")
     return 0
@@ -166,7 +166,7 @@ def keygen(argv: list[str]) -> int:
 def sign(argv: list[str]) -> int:
     """Sign a bundle, after it was verified."""
     parser = ArgumentParser(
-        "bundle sign", "verify a bundle, then sign its manifest, which has every file's SHA-256"
+        "bundle sign", "Verify a bundle, then sign its manifest, which has every file's SHA-256."
     )
     parser.add_argument("bundle", type=Path, help="a bundle's folder")
     parser.add_argument("--key", type=Path, required=True, help="PEM file of the private key")
@@ -197,15 +197,15 @@ def sign(argv: list[str]) -> int:
     file = write_signature(args.bundle, signature)
     key = check_signature(raw, signature, None)
     document = {"signature": str(file), "sha256": bundle.sha256, "key": key}
-    print(json.dumps(document, ensure_ascii=False) if args.json else f"{file}: signed by ed25519 {key}")
+    print_json(document) if args.json else print(f"{file}: signed by ed25519 {key}")
     return 0
 
 
 def pack(argv: list[str]) -> int:
     """Pack a bundle into one file."""
-    parser = ArgumentParser("bundle pack", "verify a bundle and pack it with its signature, not compressed")
+    parser = ArgumentParser("bundle pack", "Verify a bundle and pack it with its signature, not compressed.")
     parser.add_argument("bundle", help="a bundle's folder or name")
-    parser.add_argument("out", type=Path, metavar="OUT.zip")
+    parser.add_argument("out", type=Path, metavar="OUT.zip", help="file to write")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.archive import pack_bundle
@@ -217,9 +217,9 @@ def pack(argv: list[str]) -> int:
 
 def unpack(argv: list[str]) -> int:
     """Unpack one file into a bundle."""
-    parser = ArgumentParser("bundle unpack", "verify a packed bundle and unpack it, whole or not at all")
-    parser.add_argument("file", type=Path, metavar="FILE.zip")
-    parser.add_argument("out", type=Path, metavar="FOLDER")
+    parser = ArgumentParser("bundle unpack", "Verify a packed bundle and unpack it, whole or not at all.")
+    parser.add_argument("file", type=Path, metavar="FILE.zip", help="what `bundle pack` wrote")
+    parser.add_argument("out", type=Path, metavar="FOLDER", help="folder of the bundle")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
     from edge.bundle.archive import unpack_bundle
@@ -230,7 +230,7 @@ def unpack(argv: list[str]) -> int:
 
 def _print_packed(out: Path, sha256: str, size_bytes: int, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"out": str(out), "bytes": size_bytes, "sha256": sha256}, ensure_ascii=False))
+        print_json({"out": str(out), "bytes": size_bytes, "sha256": sha256})
     else:
         print(f"{out}: {size_bytes / 1e6:.1f} MB, sha256 {sha256}")
     return 0

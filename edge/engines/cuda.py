@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import EngineFault, HardwareMissing
+from edge.errors import EngineFault, HardwareMissing, install_hint, reason_of
 from edge.interfaces import Tensor, TensorSpec
 
 _MODEL = Path("/proc/device-tree/model")  # boards such as Jetsons have it
@@ -41,7 +41,7 @@ def driver() -> Any:
         status, *_ = api.cuInit(0)
     except RuntimeError as error:  # cuda-python finds no libcuda
         raise HardwareMissing(
-            f"there is no NVIDIA driver: {error}", "bundles without plans need none"
+            f"there is no NVIDIA driver: {reason_of(error)}", "bundles without plans need none"
         ) from error
     if int(status) != 0:
         raise HardwareMissing(
@@ -172,5 +172,5 @@ def _cuda_python(module: str) -> Any:
     except ModuleNotFoundError as error:
         raise HardwareMissing(
             "plans need the Python package cuda-python, which is not installed",
-            "pip install 'vla-edge[jetson]'",
+            install_hint("jetson"),
         ) from error

@@ -7,6 +7,7 @@ also `../../`. https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 from collections.abc import Iterator
 from pathlib import Path
 
+from edge.engines.protobuf import parts
 from edge.errors import BundleRefused
 
 # Message -> number of a field -> message in it; all fields that lead to a tensor.
@@ -20,7 +21,6 @@ FIELDS: dict[str, dict[int, str]] = {
     "SparseTensor": {1: "Tensor", 2: "Tensor"},
     "Tensor": {13: "StringStringEntry"},
 }
-_VARINT, _FIXED64, _BYTES, _GROUP, _GROUP_END, _FIXED32 = range(6)
 _MOST_LEVELS = 100  # protobuf's own limit
 
 
@@ -51,47 +51,12 @@ def _locations(message: memoryview, kind: str, level: int) -> Iterator[str]:
     if level > _MOST_LEVELS:
         raise RecursionError
     if kind == "StringStringEntry":
-        entry = list(_parts(message))
+        entry = list(parts(message))
         # protobuf takes the last entry of each; the others are not trusted either.
         if any(number == 1 and bytes(value) == b"location" for number, value in entry):
             yield from (bytes(value).decode(errors="replace") for number, value in entry if number == 2)
         return
     inner = FIELDS[kind]
-    for number, value in _parts(message):
+    for number, value in parts(message):
         if number in inner:
             yield from _locations(value, inner[number], level + 1)
-
-
-def _parts(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Yield the fields that hold bytes, by number. Raises IndexError if the message ends within one."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        kind = tag & 7
-        if kind == _BYTES:
-            length, at = _varint(message, at)
-            if at + length > len(message):
-                raise IndexError
-            yield tag >> 3, message[at : at + length]
-            at += length
-        elif kind == _VARINT:
-            _, at = _varint(message, at)
-        elif kind in (_FIXED64, _FIXED32):
-            at += 8 if kind == _FIXED64 else 4
-        elif kind not in (
-            _GROUP,
-            _GROUP_END,
-        ):  # a group's content is read as if it stood outside of the group
-            raise IndexError
-
-
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """Return the number that starts at `at`, and where the next field starts."""
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise IndexError

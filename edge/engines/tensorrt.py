@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from edge.engines.cuda import Cuda, cuda
-from edge.errors import BundleRefused, EngineFault, HardwareMissing
+from edge.errors import BundleRefused, EngineFault, HardwareMissing, reason_of
 from edge.interfaces import Tensor, TensorSpec
 
 _REBUILD = "`vla-edge build FOLDER_OF_THE_BUNDLE` builds its plans again"
@@ -23,7 +23,7 @@ def load_tensorrt(edition: str = "tensorrt") -> Any:
         return import_module(edition)
     except ImportError as error:
         raise HardwareMissing(
-            f"the Python module {edition} does not load: {error}",
+            f"the Python module {edition} does not load: {reason_of(error)}",
             "on a Jetson it comes with JetPack: apt install python3-libnvinfer, in a virtual environment "
             "made with --system-site-packages",
         ) from error

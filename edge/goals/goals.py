@@ -26,9 +26,9 @@ class GoalKind:
 GOALS: dict[str, GoalKind] = {
     "find_object": GoalKind("search by turning, approach, stop in front of it", True, True),
     "follow_object": GoalKind("keep it centred at a distance until stopped", True, True),
-    "describe_scene": GoalKind("describe the scene once, no motion", False, False),
+    "describe_scene": GoalKind("say what is there, where it can after a turn on the spot", False, False),
     "identify_main_object": GoalKind("name the main object, no motion", False, False),
-    "instruct": GoalKind("hand a free instruction to a head or token policy", True, True),
+    "instruct": GoalKind("do what a model of open words says to an instruction, bit by bit", True, True),
 }
 
 
@@ -44,7 +44,8 @@ def parse_goal(kind: str, target: str | None = None) -> Goal:
             raise UsageError(f"goal '{kind}' takes no target, got {_shown(target)}", "leave --target out")
         return Goal(kind)
     if target is None:
-        raise UsageError(f"goal '{kind}' needs a target", f'add one: --goal {kind} --target "red cup"')
+        example = "go to the door" if kind == "instruct" else "red cup"
+        raise UsageError(f"goal '{kind}' needs a target", f'add one: --goal {kind} --target "{example}"')
     return Goal(kind, check_target(target))
 
 

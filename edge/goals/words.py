@@ -23,3 +23,16 @@ KOREAN = {
     "white": "흰",
     "black": "검은",
 }
+# Other forms of the Korean colours, which people write as well.
+KOREAN_COLOURS = {
+    "빨강": "빨간",
+    "붉은": "빨간",
+    "노랑": "노란",
+    "녹": "초록",
+    "파랑": "파란",
+    "푸른": "파란",
+    "하얀": "흰",
+    "하양": "흰",
+    "검정": "검은",
+    "까만": "검은",
+}

@@ -17,7 +17,7 @@ class BoxReader:
     image: ImageSpec | None = None  # the model's input; None: the whole image, of unknown size
 
     def read(self, text: str, confidence: float, target: str, image: Image) -> Detections:
-        """Return the detections in a model's text about an image; `target` labels boxes without a label.
+        """Return the detections in a model's text about an image: those of `target`, or all if it is empty.
 
         Never raises: text that can't be read gives no detection.
         """

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from edge.bundle.manifest import AnswerSpec, ChatTemplate, Manifest, PromptSpec
-from edge.errors import BundleRefused, UsageError
+from edge.errors import BundleRefused, UsageError, reason_of
 from edge.model.prompt_ids import ids_after_image, prompt_ids, tokens_of_image
 
 LOC_COUNT = 1024
@@ -148,7 +148,7 @@ def _read(tokenizer_json: bytes) -> Tokenizer:
     try:
         return Tokenizer.from_str(tokenizer_json.decode())
     except Exception as error:  # tokenizers raises plain Exception
-        raise BundleRefused(f"the bundle's tokenizer cannot be read: {error}") from error
+        raise BundleRefused(f"the bundle's tokenizer cannot be read: {reason_of(error)}") from error
 
 
 def _last_words(tokenizer: Tokenizer, prompt: str, count: int) -> str:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec, allowed_motion
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 
 # The safety ceilings: values of any base, of any configuration, are at or below them.
 CEILINGS = MappingProxyType(
@@ -135,7 +135,7 @@ class MotorLimits:
         try:
             parsed: object = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UsageError(f"motor limits are not JSON: {error}") from error
+            raise UsageError(f"motor limits are not JSON: {reason_of(error)}") from error
         if not isinstance(parsed, dict):
             raise UsageError(f"motor limits are not a JSON object: {text[:80]}")
         values = cast("dict[str, Any]", parsed)

@@ -4,13 +4,12 @@ from dataclasses import replace
 from typing import Any, cast
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
-from edge.parsing.cues import APPROACH_SHARE, TURN_SHARE
-from edge.parsing.freetext import action, parse_free_text
+from edge.parsing.boxes.approach import approach, stay
+from edge.parsing.freetext import MIN_CONFIDENCE, action, parse_free_text
 from edge.parsing.locations import ANY_LOCATION, Detections, grounding_format, read_locations
 from edge.parsing.strict import MAX_TEXT_BYTES, Rejected, looks_like_json, read_json, too_long
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
-CENTRED = 0.05  # a box within this share of the width from the middle is straight ahead
 _VELOCITY_KEYS = ("linear_x", "linear_y", "angular_z")
 _KEYS = frozenset({"action", "type", "target", "confidence", *_VELOCITY_KEYS})
 
@@ -25,23 +24,33 @@ def parse_detections(
 ) -> Detections:
     """Return the boxes in a model's answer; the text's own marks tell the family if `family` is empty.
 
-    `target` labels boxes without a label; `image_size` is (height, width) in pixels of the model's input, for
+    With a `target` only its boxes count: those that the text labels so, in English or Korean, and those
+    without a label in an answer about it. `image_size` is (height, width) in pixels of the model's input, for
     families that answer in pixels. Never raises: text that is not exactly in the format gives a reason.
     """
     return read_locations(_decoded(text), family, target, image_size, confidence)
 
 
-def parse_action(text: str | bytes, family: str = "", base: BaseSpec = DEFAULT_BASE) -> ParsedAction:
+def parse_action(
+    text: str | bytes,
+    family: str = "",
+    base: BaseSpec = DEFAULT_BASE,
+    *,
+    target: str = "",
+    image_size: tuple[int, int] | None = None,
+) -> ParsedAction:
     """Return the action that a model's text asks a robot on this base for.
 
-    Never raises; text that can't be read moves nothing.
+    Boxes move it only towards `target`, and only as `family` writes them; `image_size` is as for
+    `parse_detections`. Never raises; text that can't be read moves nothing.
     """
     decoded = _decoded(text)
     excess = too_long(decoded)
     if excess:
         return action(ActionType.UNKNOWN, 0.0, excess, decoded[:MAX_TEXT_BYTES])
     if grounding_format(decoded) or ANY_LOCATION.search(decoded):
-        return _grounded(read_locations(decoded, family, "", None, 1.0), decoded, base)
+        found = read_locations(decoded, family, target, image_size, 1.0)
+        return _grounded(found, decoded, family, target, base)
     if looks_like_json(decoded):
         return _from_json(decoded, base)
     return parse_free_text(decoded, base)
@@ -51,21 +60,12 @@ def _decoded(text: str | bytes) -> str:
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else text
 
 
-def _grounded(found: Detections, text: str, base: BaseSpec) -> ParsedAction:
-    """Return the action towards the first box: turn while it is off centre, else approach."""
-    if not found:
-        return action(ActionType.UNKNOWN, 0.0, found.reason, text)
-    detection = found.detections[0]
-    error = detection.box.center_x - 0.5
-    velocity = (
-        Velocity(angular_z_rad_s=-2 * TURN_SHARE * base.angular_rad_s * error)
-        if abs(error) > CENTRED
-        else Velocity(linear_x_m_s=APPROACH_SHARE * base.linear_m_s)
-    )
-    parsed = action(
-        ActionType.NAVIGATE, 0.8, "grounded " + detection.label, text, velocity, detection.label, base
-    )
-    return replace(parsed, detections=found.detections)
+def _grounded(found: Detections, text: str, family: str, target: str, base: BaseSpec) -> ParsedAction:
+    """Return the action towards the target; without a family and a target no box moves anything."""
+    if found and family and target:
+        return approach(found.detections, text, base)
+    reason = f"a box moves nothing without a {'target' if family else 'family'}" if found else found.reason
+    return stay(found.detections, reason, text, base)
 
 
 def _from_json(text: str, base: BaseSpec) -> ParsedAction:
@@ -94,7 +94,12 @@ def _json_action(value: Any, text: str, base: BaseSpec) -> ParsedAction:
         read = parse_free_text(name, base)
         sure = min(read.confidence, confidence)
         velocity = Velocity(read.linear_x_m_s, read.linear_y_m_s, read.angular_z_rad_s)
-        return action(read.type, sure, read.reason, text, velocity, target or read.target, base)
+        named = action(read.type, sure, read.reason, text, velocity, target or read.target, base)
+        if sure < MIN_CONFIDENCE:
+            return named
+        return replace(
+            named, distance_m=read.distance_m, angle_rad=read.angle_rad, duration_s=read.duration_s
+        )
     kind = ActionType(name.lower())
     moving = kind not in (ActionType.STOP, ActionType.UNKNOWN)
     if not moving and any(speeds):

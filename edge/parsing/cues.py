@@ -1,7 +1,8 @@
 """The cues that the reader of each language finds, for the judge in freetext.py."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from edge.parsing.amounts import NO_AMOUNTS, Amounts
 from edge.records import ActionType
 
 # Shares of the base's full speed and turn rate.
@@ -9,6 +10,10 @@ SPEED_SHARE = 0.6
 APPROACH_SHARE = 0.4
 TURN_SHARE = 0.5
 SLOW, CAREFUL, FAST = 0.5, 0.3, 1.5
+
+# Doubts that more than one reader finds.
+QUESTION = "a question"
+CONDITIONAL = "only under a condition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,18 @@ class Cue:
     step: int = 0  # order in time: 1 comes after "then"
     purpose: bool = False  # "to reach the cup" gives the reason, not the action
     doubt: str = ""  # why this verb alone is not an order; empty if it is
+    mention: str = ""  # why the text only talks about this verb; such a cue neither moves nor stops
     factor: float = 1.0  # scale of the speed
+    amounts: Amounts = NO_AMOUNTS
+
+    def with_amounts(self, amounts: Amounts) -> "Cue":
+        """Return the cue with how far or by how much; "move 30 degrees to the left" is a turn."""
+        kind, doubt = self.type, self.doubt
+        if kind is ActionType.MOVE and amounts.angle_rad is not None and self.ways & {"left", "right"}:
+            kind = ActionType.TURN
+        if kind is ActionType.TURN and amounts.distance_m is not None and not self.negated:
+            doubt = doubt or "speaks of a turn somewhere else"
+        return replace(self, type=kind, doubt=doubt, amounts=amounts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,25 @@
 """Free text, English or Korean, to one action. Text that is not surely an order does not move the robot."""
 
-import re
 import unicodedata
 from dataclasses import replace
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
-from edge.parsing import english as read_en
-from edge.parsing import korean as read_ko
-from edge.parsing.cues import APPROACH_SHARE, SPEED_SHARE, TURN_SHARE, Cue, Reading
-from edge.parsing.korean_words import POLITE_DO
+from edge.parsing.amounts import NO_AMOUNTS
+from edge.parsing.cues import APPROACH_SHARE, QUESTION, SPEED_SHARE, TURN_SHARE, Cue, Reading
+from edge.parsing.data import quotation_noun, without_data
+from edge.parsing.sentences import readings_of
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 MIN_CONFIDENCE = 0.3
 _OPPOSITE = (("left", "right"), ("forward", "back"))
 _MOTION = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
 _STEERED = (ActionType.MOVE, ActionType.TURN, ActionType.AVOID)
-_HANGUL = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]")
-_HANGUL_RUN = re.compile(r"[\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3]+")
-_LATIN = re.compile(r"[A-Za-z]")
-_SENTENCE = re.compile(r"(?<=[.!?;\n])(?=\s|$)")
 
 
 def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
     """Return the action that a text in English or Korean asks a base for."""
-    composed = unicodedata.normalize("NFC", text)
-    readings = [_read(part) for part in _SENTENCE.split(composed) if part.strip()]
+    said = without_data(unicodedata.normalize("NFC", text))
+    readings = readings_of(said.text, said.cut)
     sides = frozenset[str]().union(*(reading.sides for reading in readings))
     whole = Reading(
         cues=tuple(
@@ -36,7 +31,12 @@ def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
         denial=next((reading.denial for reading in readings if reading.denial), ""),
         blocked=any(reading.blocked for reading in readings),
     )
-    return _judge(whole, text, base)
+    found = _judge(whole, text, base)
+    for at, quotation in enumerate(said.quotations):
+        if quotation_noun(at) in found.target:
+            target = found.target.replace(quotation_noun(at), quotation)
+            return replace(found, target=target[:64].rstrip())
+    return found
 
 
 def _located(cue: Cue, sides: frozenset[str]) -> Cue:
@@ -44,16 +44,6 @@ def _located(cue: Cue, sides: frozenset[str]) -> Cue:
     if cue.type is ActionType.AVOID and not cue.ways and len(sides) == 1:
         return replace(cue, ways=sides)
     return cue
-
-
-def _read(part: str) -> Reading:
-    if not _HANGUL.search(part):
-        return read_en.read(part)
-    latin = _HANGUL_RUN.sub(" ", part)
-    korean = " ".join(_HANGUL_RUN.findall(part))
-    if _LATIN.search(latin) and POLITE_DO.fullmatch(korean):
-        return read_en.read(latin)
-    return read_ko.read(part)
 
 
 def action(
@@ -86,8 +76,9 @@ def _clamp(value: float, limit: float) -> float:
 def _judge(reading: Reading, text: str, base: BaseSpec) -> ParsedAction:
     orders = [cue for cue in reading.cues if not cue.negated]
     if any(cue.type is ActionType.STOP for cue in orders):
-        doubt = reading.doubt
-        return action(ActionType.STOP, 0.2 if doubt else 0.95, doubt or "says to stop", text)
+        # "I think you should stop" is unsure, and to stop is right then too; a question asks for nothing.
+        asked = reading.doubt == QUESTION
+        return action(ActionType.STOP, 0.2 if asked else 0.95, QUESTION if asked else "says to stop", text)
     if not orders:
         return _no_order(reading, text)
     main = [cue for cue in orders if not cue.purpose] or orders
@@ -105,7 +96,13 @@ def _judge(reading: Reading, text: str, base: BaseSpec) -> ParsedAction:
         return action(ActionType.STOP, 0.2, "says to go forward and that the way is not free", text)
     more = " (first of several steps)" if main[-1].step > first.step else ""
     reason = f"says to {first.type.value}{more}"
-    return action(first.type, _confidence(first, target), reason, text, velocity, target, base)
+    found = action(first.type, _confidence(first, target), reason, text, velocity, target, base)
+    if found.confidence < MIN_CONFIDENCE:
+        return found
+    amounts = first.amounts
+    return replace(
+        found, distance_m=amounts.distance_m, angle_rad=amounts.angle_rad, duration_s=amounts.duration_s
+    )
 
 
 def _no_order(reading: Reading, text: str) -> ParsedAction:
@@ -126,8 +123,9 @@ def _together(main: list[Cue]) -> list[Cue]:
     step = main[0].step
     taken: list[Cue] = []
     for cue in main:
-        if cue.step != step or cue.type not in _STEERED:
-            break
+        apart = bool(taken) and (cue.amounts != NO_AMOUNTS or taken[0].amounts != NO_AMOUNTS)
+        if cue.step != step or cue.type not in _STEERED or apart:
+            break  # "2 meters forward and turn 30 degrees": one after the other
         taken.append(cue)
     return taken
 

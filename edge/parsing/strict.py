@@ -66,11 +66,33 @@ def unfenced(text: str) -> str:
 def read_json(text: str) -> Any:
     """Return the JSON value of the text. Raises Rejected if it is anything else."""
     inner = unfenced(text)
-    if _depth(inner) > MAX_JSON_DEPTH:
-        raise Rejected(f"JSON is nested deeper than {MAX_JSON_DEPTH}")
+    check_depth(inner)
     try:
-        return json.loads(
-            inner, parse_float=number, parse_int=number, parse_constant=_constant, object_pairs_hook=_object
-        )
+        value, end = _DECODER.raw_decode(inner.strip())
     except json.JSONDecodeError as error:
         raise Rejected(f"not JSON: {error.msg} at character {error.pos}") from error
+    if end < len(inner.strip()):
+        raise Rejected(f"not JSON: more text at character {end}")
+    return value
+
+
+def json_at(text: str, start: int) -> tuple[Any, int] | None:
+    """Return the JSON value that begins there and its end; None if none does.
+
+    Raises Rejected at a number or an object that is not allowed. Call `check_depth` before.
+    """
+    try:
+        return _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError:
+        return None
+
+
+def check_depth(text: str) -> None:
+    """Raise Rejected if brackets are nested too deep to be read."""
+    if _depth(text) > MAX_JSON_DEPTH:
+        raise Rejected(f"JSON is nested deeper than {MAX_JSON_DEPTH}")
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=number, parse_int=number, parse_constant=_constant, object_pairs_hook=_object
+)

@@ -2,7 +2,7 @@
 
 `infer` asks the model at the rate of its demonstrations and makes a chunk of its actions. `act` hands the
 chunk on, once; with a shield it looks at each frame whether the rest of it is still safe. A model that gets
-nowhere, because it has no memory of what it tried, is driven to another spot first (`edge.policies.detour`).
+nowhere, because it has no memory of what it tried, is driven to another spot first (`edge.navigation.detour`).
 """
 
 import math
@@ -19,6 +19,7 @@ from edge.bundle.manifest import ActionHead
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.actions import ActionPrediction
 from edge.motor.limits import MotorLimits
+from edge.navigation.detour import Detour
 from edge.navigation.pilot import Pilot
 from edge.navigation.route import HARD_M
 from edge.navigation.servo import standing
@@ -37,7 +38,6 @@ from edge.policies.chunks import (
     velocity_chunk,
     without_jumps,
 )
-from edge.policies.detour import Detour
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation, Odometry, Velocity
 
 STILL_ROWS = 3  # rows of a chunk that tell whether it moves: what lies farther ahead is the next answer's

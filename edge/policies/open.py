@@ -1,5 +1,6 @@
-"""A bundle and a goal become a policy: one that seeks, drives as its model predicts, or describes."""
+"""A bundle and a goal become a policy: one that seeks, drives as its model predicts or says, or describes."""
 
+from collections import Counter
 from typing import TypeAlias
 
 from typing_extensions import Self
@@ -7,7 +8,7 @@ from typing_extensions import Self
 from edge.base_spec import BaseSpec
 from edge.bundle.bundle import Bundle
 from edge.engines.open import open_engine
-from edge.errors import BundleRefused
+from edge.errors import UsageError
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_goal
 from edge.interfaces import Closing, Engine, Inference
@@ -16,10 +17,11 @@ from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
 from edge.perception.floor_scan import FloorScanner, Scan
 from edge.perception.geometry import View
-from edge.policies.describer import Describer
+from edge.policies.describer import CAPTION_TOKENS, SURE, Describer, Surveyor, names_in, sure_words
 from edge.policies.driver import ActionPolicy
+from edge.policies.instructed import MOTION_TOKENS, InstructedDriver
 from edge.policies.seeker import Seeker, check_base
-from edge.records import CameraMount, Goal, Image, Observation
+from edge.records import CameraMount, Detection, Goal, Image, Observation
 
 
 class GroundingPolicy(Closing, Seeker):
@@ -69,7 +71,62 @@ class DrivingPolicy(Closing, ActionPolicy):
             self._floor.engine.close()
 
 
-BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | Describer
+class InstructedPolicy(Closing, InstructedDriver):
+    """An `InstructedDriver` with its engines."""
+
+    def __init__(self, bundle: Bundle, goal: Goal, base: BaseSpec, threads: int = 1) -> None:
+        """Open the engines, each with `threads` threads, and warm them up."""
+        self._model = GroundingModel(bundle, threads)
+        self._prompt = goal_prompt(bundle.manifest, goal)
+        self._model.warm_up(self._prompt)
+        super().__init__(self._say, base)
+        self.reset(goal)
+
+    def _say(self, observation: Observation) -> Inference:
+        said = self._model.caption(observation.frame.image, self._prompt, MOTION_TOKENS)
+        return Inference(observation.frame, said.text, said.confidence, said.stages_ms, cut=said.cut)
+
+    def close(self) -> None:
+        """Free the engines."""
+        self._model.close()
+
+
+class SurveyPolicy(Closing, Surveyor):
+    """A `Surveyor` with its engines."""
+
+    def __init__(
+        self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1
+    ) -> None:
+        """Open the engines, each with `threads` threads, and warm them up."""
+        self._model = GroundingModel(bundle, threads)
+        self._manifest = bundle.manifest
+        self._prompt = goal_prompt(bundle.manifest, goal)
+        self._model.warm_up(self._prompt)
+        self._boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
+        super().__init__(self._see, mount, base)
+        self.reset(goal)
+
+    def _see(self, observation: Observation) -> Inference:
+        """Return what the model names in an image, with the boxes in which it finds that again."""
+        image, words = observation.frame.image, self._manifest.vocabulary
+        caption = self._model.caption(image, self._prompt, CAPTION_TOKENS)
+        stages_ms, detections = Counter(caption.stages_ms), list[Detection]()
+        for name in names_in(caption.text, words.kinds, words.colours):
+            found = self._model.ground(image, goal_prompt(self._manifest, Goal("find_object", name)), name)
+            stages_ms.update(found.stages_ms)
+            if found.confidence >= SURE:
+                detections += self._boxes.read(found.text, found.confidence, name, image).detections
+        boxes = tuple(detections)
+        return Inference(
+            observation.frame, sure_words(boxes), caption.confidence, dict(stages_ms), detections=boxes
+        )
+
+    def close(self) -> None:
+        """Free the engines."""
+        self._model.close()
+
+
+BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | InstructedPolicy | SurveyPolicy | Describer
 
 
 def make_policy(
@@ -77,19 +134,24 @@ def make_policy(
 ) -> BundlePolicy:
     """Return the bundle's policy for a goal that `edge.goals.vocabulary.check_target` has passed.
 
-    Raises BundleRefused for a goal that such a policy can't have, and UsageError for a base that it can't
-    drive.
+    Raises UsageError for a goal that such a policy can't have, and for a base that it can't drive.
     """
-    moves = goal.kind in ("find_object", "follow_object")
-    if bundle.manifest.policy == "grounding":
-        check_goal(bundle, goal)
-        if not moves:
-            return Describer(bundle, goal, threads)
-        check_base(base)
-        return GroundingPolicy(bundle, goal, mount, base, threads)
-    if not moves:
-        raise BundleRefused(f"bundle '{bundle.manifest.name}' only drives, it can't do {goal.kind}")
-    return DrivingPolicy(bundle, goal, mount, base, threads)
+    check_goal(bundle, goal)
+    seeks = goal.kind in ("find_object", "follow_object")
+    if bundle.manifest.policy != "grounding":
+        if not seeks:
+            name = bundle.manifest.name
+            raise UsageError(f"bundle '{name}' only drives to things, it can't do {goal.kind}")
+        return DrivingPolicy(bundle, goal, mount, base, threads)
+    if goal.kind == "instruct":
+        return InstructedPolicy(bundle, goal, base, threads)
+    if not seeks:
+        finds = bundle.manifest.answer is None and "find_object" in bundle.manifest.goals
+        if goal.kind == "describe_scene" and finds:
+            return SurveyPolicy(bundle, goal, mount, base, threads)
+        return Describer(bundle, goal, threads)
+    check_base(base)
+    return GroundingPolicy(bundle, goal, mount, base, threads)
 
 
 class _LazyFloorScanner:

@@ -23,17 +23,9 @@ from edge.perception.geometry import Pose, View
 from edge.policies.answer_age import AnswerAge
 from edge.policies.chunks import velocity_chunk
 from edge.policies.search import RecentPositions, Search
-from edge.policies.seeker_states import Moment, SeekerParams, SeekerState
+from edge.policies.seeker_states import KeptDistance, Moment, SeekerParams, SeekerState
 from edge.policies.sight import Sight
-from edge.records import (
-    ZERO,
-    ActionChunk,
-    CameraMount,
-    Goal,
-    Image,
-    Observation,
-    Velocity,
-)
+from edge.records import ZERO, ActionChunk, CameraMount, Goal, Image, Observation, Velocity
 
 Ask = Callable[[Observation], Inference]
 SeeFloor = Callable[[Image, View], Scan]
@@ -97,6 +89,7 @@ class Seeker:
         self._search = Search()
         self._blocked_frames = 0
         self._side: tuple[float, float] | None = None  # where it goes to see a doubtful target from
+        self._kept = KeptDistance(self._params)
         self._chased = False  # it went after the lost target since it was seen last
         forget_ns = self._params.forget_ns(self._base)
         self._rejected = RecentPositions(forget_ns)  # looked at in vain: the search would turn back there
@@ -104,8 +97,14 @@ class Seeker:
 
     @property
     def status(self) -> PolicyStatus:
+        arrived, follows = self._state is SeekerState.ARRIVED, self._goal.kind == "follow_object"
         return PolicyStatus(
-            self._state.value, self._state is SeekerState.ARRIVED, self._sight.answer, self._sight.detection
+            self._state.value,
+            arrived,
+            self._sight.answer,
+            self._sight.detection,
+            at_limit=self._kept.ending(self._goal.target) if follows else None,
+            kept_fraction=self._kept.fraction if follows else None,
         )
 
     def infer(self, observation: Observation) -> Inference:
@@ -120,6 +119,8 @@ class Seeker:
             view = self._sight.view(frame.image)
             self._pilot.see(self._see_floor(frame.image, view), pose, frame.stamp_ns)
         moment = Moment(frame, pose, observation.odometry, inference)
+        believed = self._state is SeekerState.APPROACH and self._sight.target.belief > self._params.believed
+        self._kept.update(moment.now_ns, self._to_target(pose) if believed else None)
         velocity = self._age.limit(self._steps[self._state](moment), frame.stamp_ns)
         self._decision += 1
         certain = velocity == ZERO or self._state is SeekerState.SEARCH

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from edge.base_spec import BaseSpec
-from edge.interfaces import Inference
+from edge.interfaces import Inference, PolicyEnding
 from edge.perception.geometry import Pose
-from edge.records import Frame, Odometry
+from edge.records import Frame, Odometry, Outcome
 
 
 class SeekerState(Enum):
@@ -57,6 +57,8 @@ class SeekerParams:
     left_m: float = 0.12  # farther than that beyond stop_at_m it must drive again
     arrived_bearing_rad: float = math.radians(9)
     follow_at_m: float = 1.0
+    kept_m: float = 0.25  # so far from follow_at_m, and so far aside, it still counts as followed
+    kept_bearing_rad: float = math.radians(15)
     side_m: float = 0.95  # distance to the target when it is looked at from another side
     same_m: float = 0.4  # so near to it, plus a share of the distance, it is the same thing
     same_share: float = 0.25
@@ -87,3 +89,43 @@ class SeekerParams:
     def forget_ns(self, base: BaseSpec) -> int:
         """Return the time during which a base leaves what was rejected alone."""
         return round(self.forget_rad / base.cruise_rad_s * 1e9)
+
+
+class KeptDistance:
+    """How well a target is followed: the share of the time in which the base kept its distance from it."""
+
+    def __init__(self, params: SeekerParams) -> None:
+        self._params = params
+        self._time_ns = self._kept_ns = 0
+        self._before_ns: int | None = None
+        self._follows = False  # at the newest frame
+        self._kept = False
+        self._ever = False
+
+    def update(self, stamp_ns: int, target: tuple[float, float] | None) -> None:
+        """Take in a frame: the target's distance, metres, and bearing, radians; None while it is not seen."""
+        elapsed_ns = 0 if self._before_ns is None else max(0, stamp_ns - self._before_ns)
+        self._before_ns = stamp_ns
+        self._time_ns += elapsed_ns
+        self._kept_ns += elapsed_ns if self._kept else 0
+        params, self._follows = self._params, target is not None
+        self._ever |= self._follows
+        self._kept = target is not None and (
+            abs(target[0] - params.follow_at_m) <= params.kept_m and abs(target[1]) <= params.kept_bearing_rad
+        )
+
+    @property
+    def fraction(self) -> float:
+        """The share of the time since the first frame, [0, 1]."""
+        return round(self._kept_ns / self._time_ns, 3) if self._time_ns else 0.0
+
+    def ending(self, target: str) -> PolicyEnding:
+        """Return how a drive would end at the newest frame: only who follows to its end has followed."""
+        params, percent = self._params, 100 * self.fraction
+        kept = f"{params.follow_at_m:g} m (give or take {params.kept_m:g}) for {percent:.0f} % of the time"
+        if self._follows and self._kept_ns:
+            return PolicyEnding(Outcome.FOLLOWED, f"{target}, at {kept}")
+        if self._ever:
+            state = "is still on the way to it" if self._follows else "has lost it"
+            return PolicyEnding(Outcome.TIMEOUT, f"{target} was seen, and the robot {state}; at {kept}")
+        return PolicyEnding(Outcome.TIMEOUT, f"{target} was not found")

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from edge.records import Detection, Image, Odometry
+from edge.runs.labels import Rect, label_spot
 from edge.runs.room import Color, RoomMap, RoomObject
 
 Point = tuple[float, float]
@@ -30,6 +31,7 @@ TITLE_PX = 56
 TILE_WIDTH_PX = 320
 TILES_PER_ROW = 4
 CAPTION_PX = 62
+LABEL_PX = 12  # height of a label
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class AnsweredFrame:
     prompt: str
     answer: str
     detections: tuple[Detection, ...] = ()
+    source: str = ""  # the picture's file; then the time says nothing
 
 
 def draw_path(path: Sequence[Odometry], room: RoomMap | None, title: str) -> Image:
@@ -52,6 +55,7 @@ def draw_path(path: Sequence[Odometry], room: RoomMap | None, title: str) -> Ima
     for thing in room.objects if room else ():
         sheet.object(thing)
     _draw_path(sheet, points, path, room.start_yaw_rad if room else 0.0)
+    sheet.labels()
     length_m = sum(math.dist(a, b) for a, b in pairwise(points))
     seconds = (path[-1].stamp_ns - path[0].stamp_ns) / 1e9 if path else 0.0
     sheet.captions(title, f"{length_m:.1f} m in {seconds:.1f} s", seconds)
@@ -115,6 +119,8 @@ class _Sheet:
         width = self._width_px + 2 * MARGIN_PX
         height = self._height_px + 2 * TITLE_PX + MARGIN_PX
         self._sheet = _blank(height * OVERSAMPLING, width * OVERSAMPLING)
+        self._taken: list[Rect] = []  # what no label should cover
+        self._labels: list[tuple[tuple[int, int], int, str, Color]] = []  # center, gap, words
 
     def at(self, point: Point) -> tuple[int, int]:
         """Return the pixel at a position in metres; x to the right, y up."""
@@ -142,17 +148,20 @@ class _Sheet:
             cv2.circle(self._sheet, center, radius + 7 * OVERSAMPLING, ACCENT, 3 * OVERSAMPLING, cv2.LINE_AA)
         color = ACCENT if thing.is_target else FAINT
         gap = 12 if thing.is_target else 5
-        self._label(center, radius + gap * OVERSAMPLING, thing.label, color)
+        self._taken.append(Rect.around(center, radius))
+        self._labels.append((center, radius + gap * OVERSAMPLING, thing.label, color))
 
-    def line(self, points: Sequence[Point], color: Color, width_px: int, closed: bool = False) -> None:
+    def line(self, points: Sequence[Point], color: Color, width_px: int) -> None:
         corners = np.array([self.at(point) for point in points], np.int32)
-        cv2.polylines(self._sheet, [corners], closed, color, width_px * OVERSAMPLING, cv2.LINE_AA)
+        cv2.polylines(self._sheet, [corners], False, color, width_px * OVERSAMPLING, cv2.LINE_AA)
+        self._taken += [Rect.around((int(x), int(y)), width_px) for x, y in corners]
 
     def start(self, point: Point) -> None:
         center = self.at(point)
         cv2.circle(self._sheet, center, 8 * OVERSAMPLING, FLOOR, -1, cv2.LINE_AA)
         cv2.circle(self._sheet, center, 8 * OVERSAMPLING, INK, 3 * OVERSAMPLING, cv2.LINE_AA)
-        self._label(center, 12 * OVERSAMPLING, "start", INK)
+        self._taken.append(Rect.around(center, 8 * OVERSAMPLING))
+        self._labels.insert(0, (center, 12 * OVERSAMPLING, "start", INK))
 
     def end(self, point: Point, yaw_rad: float) -> None:
         """Draw an arrowhead that points where the robot looks."""
@@ -167,6 +176,7 @@ class _Sheet:
             for ahead, left in tips
         ]
         cv2.fillPoly(self._sheet, [np.array(corners, np.int32)], INK, cv2.LINE_AA)
+        self._taken.append(Rect.around((x, y), 14 * OVERSAMPLING))
 
     def captions(self, title: str, measure: str, seconds: float) -> None:
         left, right = MARGIN_PX, MARGIN_PX + self._width_px
@@ -187,13 +197,15 @@ class _Sheet:
         small = (width // OVERSAMPLING, height // OVERSAMPLING)
         return np.asarray(cv2.resize(self._sheet, small, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _label(self, center: tuple[int, int], offset: int, words: str, color: Color) -> None:
-        """Write to the right of `center`, or to its left if the sheet ends there."""
-        x, y = center[0] + offset, center[1] + 4 * OVERSAMPLING
-        width = _text_width(words, 0.42) * OVERSAMPLING
-        if x + width > (MARGIN_PX + self._width_px) * OVERSAMPLING:
-            x = center[0] - offset - width
-        _text(self._sheet, words, (x // OVERSAMPLING, y // OVERSAMPLING), 0.42, color, 999, OVERSAMPLING)
+    def labels(self) -> None:
+        """Write the labels, once everything else is drawn."""
+        room = Rect(*self.at((self.x0_m, self.y1_m)), *self.at((self.x1_m, self.y0_m)))
+        for center, gap, words, color in self._labels:
+            size = (_text_width(words, 0.42, OVERSAMPLING), LABEL_PX * OVERSAMPLING)
+            spot = label_spot(center, gap, size, self._taken, room)
+            at = spot.x0 // OVERSAMPLING, spot.y1 // OVERSAMPLING - 2
+            _text(self._sheet, words, at, 0.42, color, 999, OVERSAMPLING)
+            self._taken.append(spot)
 
 
 def _draw_path(sheet: _Sheet, points: list[Point], path: Sequence[Odometry], turn_rad: float) -> None:
@@ -236,8 +248,10 @@ def _tile(frame: AnsweredFrame) -> Image:
         cv2.rectangle(picture, low, high, (255, 255, 255), 4)
         cv2.rectangle(picture, low, high, ACCENT, 2)
     caption = _blank(CAPTION_PX, TILE_WIDTH_PX)
-    _text(caption, f"{frame.seconds:.1f} s", (6, 20), 0.42, FAINT, 54)
-    _text(caption, frame.prompt, (62, 20), 0.46, INK, TILE_WIDTH_PX - 68)
+    when = frame.source or f"{frame.seconds:.1f} s"
+    begin = 12 + max(50, min(_text_width(when, 0.42), TILE_WIDTH_PX // 2))
+    _text(caption, when, (6, 20), 0.42, FAINT, begin - 8)
+    _text(caption, frame.prompt, (begin, 20), 0.46, INK, TILE_WIDTH_PX - begin - 6)
     _text(caption, frame.answer, (6, 44), 0.46, ACCENT if frame.detections else FAINT, TILE_WIDTH_PX - 12)
     return np.vstack([picture, caption])
 
@@ -247,16 +261,16 @@ def _text(
 ) -> None:
     """Write one line of text, cut with dots if it is longer than `width`."""
     words = latin(words)
-    if _text_width(words, size) > width:
-        while words and _text_width(words + "...", size) > width:
+    if _text_width(words, size, scale) > width * scale:
+        while words and _text_width(words + "...", size, scale) > width * scale:
             words = words[:-1]
         words += "..."
     place = (at[0] * scale, at[1] * scale)
     cv2.putText(sheet, words, place, cv2.FONT_HERSHEY_SIMPLEX, size * scale, color, scale, cv2.LINE_AA)
 
 
-def _text_width(words: str, size: float) -> int:
-    return cv2.getTextSize(latin(words), cv2.FONT_HERSHEY_SIMPLEX, size, 1)[0][0]
+def _text_width(words: str, size: float, scale: int = 1) -> int:
+    return cv2.getTextSize(latin(words), cv2.FONT_HERSHEY_SIMPLEX, size * scale, scale)[0][0]
 
 
 def _blank(height: int, width: int) -> Image:

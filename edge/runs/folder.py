@@ -1,6 +1,7 @@
 """The folder of a run: runs/<time>/ with summary.json, pids.json, run.log and pictures."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -32,19 +33,14 @@ class RunFolder:
 
         Raises UsageError if the folder can't be written or has less than 16 MiB left.
         """
+        check_runs_dir(runs_dir)
         # The only wall time of a run: it names the folder and is never computed with.
         stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
         try:
             runs_dir.mkdir(parents=True, exist_ok=True)
-            free_bytes = shutil.disk_usage(runs_dir).free
-            if free_bytes < MIN_FREE_BYTES:
-                space = f"{free_bytes / 2**20:.0f} MiB free, a run needs {MIN_FREE_BYTES / 2**20:.0f}"
-                raise UsageError(f"runs folder {runs_dir}: {space}", hint=HINT)
             return cls(_make_unique(runs_dir / stamp))
         except OSError as error:
-            raise UsageError(
-                f"runs folder {runs_dir} is not writable: {error.strerror}", hint=HINT
-            ) from error
+            raise _not_writable(runs_dir, error.strerror) from error
 
     @property
     def log_file(self) -> Path:
@@ -78,6 +74,32 @@ class RunFolder:
         except OSError as error:
             raise UsageError(f"can't write {target}: {error.strerror}", hint="is the disk full?") from error
         return target
+
+
+def check_runs_dir(runs_dir: Path) -> None:
+    """Check that a run's folder can be made in it, and make nothing.
+
+    Raises UsageError if it can't be written or has less than 16 MiB left.
+    """
+    absolute = runs_dir.absolute()
+    try:
+        there = next(folder for folder in (absolute, *absolute.parents) if folder.exists())
+        disk = shutil.disk_usage(there)
+    except OSError as error:
+        raise _not_writable(runs_dir, error.strerror) from error
+    if not there.is_dir():
+        raise _not_writable(runs_dir, f"{there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _not_writable(runs_dir, f"no permission to write into {there}")
+    if disk.total == 0:
+        raise _not_writable(runs_dir, f"{there} is not on a disk")
+    if disk.free < MIN_FREE_BYTES:
+        space = f"{disk.free / 2**20:.0f} MiB free, a run needs {MIN_FREE_BYTES / 2**20:.0f}"
+        raise UsageError(f"runs folder {runs_dir}: {space}", hint=HINT)
+
+
+def _not_writable(runs_dir: Path, why: str | None) -> UsageError:
+    return UsageError(f"runs folder {runs_dir} is not writable: {why}", hint=HINT)
 
 
 def _make_unique(wanted: Path) -> Path:

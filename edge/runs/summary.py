@@ -1,10 +1,24 @@
 """The summary of a run: summary.json, and the same for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.records import DriveEnd, Goal, Outcome, Refusals, StopCause
+from edge.runs.would_do import Stretch, would_do_lines
+
+# A higher share of chunks set aside is felt. Measured drives stay under 0.01.
+NORMAL_SHARE = 0.1
+_WHY = {
+    "malformed": "malformed",
+    "future": "about a frame from the future",
+    "repeated": "repeated or out of order",
+    "old": "too late",
+    "unsure": "too unsure, so that the base stood meanwhile",
+    "jumps": "too unlike the one before",
+    "messages": "unreadable",
+}
+_BROKEN = ("malformed", "future", "repeated", "messages")  # reasons that no sound policy and clock give
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,7 @@ class Figures:
     frame_to_motor_ms: Percentiles  # milliseconds from a frame's capture to its first setpoint
     missed_ticks: int  # ticks that the motor process left out because it was late
     ticks: int
+    chunks: int  # sent to the motor process
     refused_chunks: Refusals
 
 
@@ -39,12 +54,12 @@ class Summary:
     goal: Goal
     moves: bool  # the goal needs motion; the others end in an answer
     figures: Figures
-    bundle: str
-    bundle_sha256: str
+    bundle: Mapping[str, str]  # name, sha256, and why it was chosen if nobody named it
     engine: str
     robot: str  # for people; may be empty
     truth: Mapping[str, Any]  # what a simulated robot knows about the run; may be empty
     folder: str
+    would_do: Sequence[Stretch] | None = None  # on recorded frames, in which nothing moves
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of summary.json. Null where nothing was measured or known."""
@@ -55,35 +70,81 @@ class Summary:
             "cause": None if end.cause is StopCause.NONE else end.cause.value,
             **({"hint": end.hint} if end.hint else {}),
             **({} if self.moves else {"answer": end.answer}),
+            **({} if end.kept_fraction is None else {"kept_fraction": end.kept_fraction}),
             "exit_code": end.exit_code,
             "goal": self.goal.kind,
             "target": self.goal.target,
             **asdict(self.figures),
-            "bundle": {"name": self.bundle, "sha256": self.bundle_sha256},
+            "bundle": dict(self.bundle),
             "engine": self.engine,
             "robot": self.robot,
             "truth": dict(self.truth) or None,
+            **({} if self.would_do is None else {"would_do": [each.to_json() for each in self.would_do]}),
             "folder": self.folder,
         }
 
+    @property
+    def headline(self) -> str:
+        """How it ended, on one line."""
+        end = self.end
+        if end.outcome in (Outcome.FALSE_ARRIVAL, Outcome.FALSE_ANSWER):
+            return end.reason
+        answers = not self.moves and self.would_do is None  # those to a recording are listed
+        return f"{end.outcome.value}: {(answers and end.answer) or end.reason}"
+
     def lines(self) -> list[str]:
-        """Return the summary for people; without what went wrong, which belongs on stderr."""
+        """Return the summary for people; without what went wrong, which belongs on stderr.
+
+        What a model said may hold characters that would move a terminal's cursor: they become blanks.
+        """
+        return [printable(line) for line in self._lines()]
+
+    def _lines(self) -> list[str]:
         end, figures = self.end, self.figures
         lines: list[str] = []
         if end.outcome is not Outcome.FAULT:
-            lines.append(f"{end.outcome.value}: {(not self.moves and end.answer) or end.reason}")
+            lines.append(self.headline)
         if self.robot:
             lines.append(self.robot)
+        lines += would_do_lines(list(self.would_do or ()))
+        if figures.seconds == 0:
+            return lines  # it never drove
+        # A recording goes nowhere.
+        distance = f", {figures.distance_m:.2f} m" if self.would_do is None else ""
         lines.append(
-            f"{figures.seconds:.1f} s, {figures.distance_m:.2f} m, {figures.decisions} decisions"
-            + (f", {figures.detections} of them saw the target" if figures.detections else "")
-            + (f", {figures.cut_answers} answers cut off" if figures.cut_answers else "")
+            f"{figures.seconds:.1f} s{distance}; {_count(figures.decisions, 'answer')} of the model"
+            + (f", {figures.detections} with the target" if figures.detections else "")
+            + (f", {figures.cut_answers} cut off" if figures.cut_answers else "")
         )
         if (p99_ms := figures.frame_to_motor_ms.p99) is not None:
             missed = f"{figures.missed_ticks} of {figures.ticks} motor ticks missed"
-            lines.append(f"frame to motor {p99_ms:.0f} ms (99 %), {missed}")
-        counts = asdict(figures.refused_chunks)
-        del counts["early"]  # every run begins with frames from before arming
-        if refused := [f"{count} {reason}" for reason, count in counts.items() if count]:
-            lines.append(f"chunks that the motor process refused: {', '.join(refused)}")
-        return lines
+            lines.append(f"from frame to motors in {p99_ms:.0f} ms (99 %), {missed}")
+        return lines + _set_aside_lines(figures, end.cause)
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, without characters that a terminal would act on."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def _set_aside_lines(figures: Figures, cause: StopCause) -> list[str]:
+    """Say how many chunks the motor process did not follow, why, and whether that matters."""
+    counts = asdict(figures.refused_chunks)
+    chunks = figures.chunks - counts.pop("early")  # every run begins with frames from before arming
+    reasons = [f"{count} {_WHY[reason]}" for reason, count in counts.items() if count]
+    if not reasons:
+        return []
+    aside = sum(counts.values())
+    line = f"the motor process set {aside} of {_count(chunks, 'chunk')} aside: {', '.join(reasons)}"
+    if any(counts[reason] for reason in _BROKEN):
+        return [line, "  that should not happen: run.log tells when it did"]
+    if cause is StopCause.STALE_CHUNK:
+        return [line]  # the error tells why the base stopped
+    if aside <= NORMAL_SHARE * chunks:
+        return [line, "  that is normal: the base drove on by the chunk before"]
+    hint = "close what else uses this machine, or take another bundle"
+    return [line, f"  that is much, and the base drove in jerks: {hint}"]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

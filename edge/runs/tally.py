@@ -3,7 +3,6 @@
 import math
 from array import array
 from collections.abc import Iterable
-from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -13,38 +12,12 @@ from edge.model.boxes import BoxReader
 from edge.records import ActionChunk, DriveEnd, Goal, Image, MotorStatus, Observation, Odometry, Refusals
 from edge.runs.drawing import AnsweredFrame
 from edge.runs.summary import Figures, Percentiles
+from edge.runs.thinned import Thinned
 
 MAX_FRAMES = 32
 MAX_PATH = 4000
 FRAME_WIDTH_PX = 320
 PATH_PERIOD_NS = 100_000_000
-
-T = TypeVar("T")
-
-
-class Thinned(Generic[T]):
-    """A list that keeps at most `limit` items, evenly spread over all that were added, and the last one."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept: list[T] = []
-        self._stride = 1
-        self._count = 0
-        self._last: list[T] = []
-
-    def add(self, item: T) -> None:
-        """Keep the item, at least until the next one."""
-        if len(self._kept) == self._limit - 1:
-            self._kept = self._kept[::2]
-            self._stride *= 2
-        on_stride = self._count % self._stride == 0
-        self._kept += [item] if on_stride else []
-        self._last = [] if on_stride else [item]
-        self._count += 1
-
-    def all(self) -> list[T]:
-        """Return the items that are kept."""
-        return self._kept + self._last
 
 
 class Tally:
@@ -56,6 +29,7 @@ class Tally:
         self._seconds = 0.0
         self._detections = 0
         self._cut_answers = 0
+        self._chunks = 0
         self._distance_m = 0.0
         self._answered: Thinned[AnsweredFrame] = Thinned(MAX_FRAMES)
         self._path: Thinned[Odometry] = Thinned(MAX_PATH)
@@ -90,14 +64,16 @@ class Tally:
         frame = inference.frame
         found = self._boxes.read(inference.text, inference.confidence, self._goal.target, frame.image)
         self._detections += bool(found)
+        detections = inference.detections or found.detections
         self._cut_answers += inference.cut
         answer = f"{inference.confidence:.2f}  {inference.words}"
         seconds = max(0.0, (frame.stamp_ns - self._start_ns) / 1e9)
         image = _small(frame.image)
-        self._answered.add(AnsweredFrame(image, seconds, self._prompt, answer, found.detections))
+        self._answered.add(AnsweredFrame(image, seconds, self._prompt, answer, detections, frame.source))
 
     def on_chunk(self, chunk: ActionChunk) -> None:
-        """Do nothing: the motor process counts chunks."""
+        """Count it."""
+        self._chunks += 1
 
     def on_status(self, status: MotorStatus) -> None:
         """Add the latency of a new decision, and the distance since the last report."""
@@ -132,6 +108,7 @@ class Tally:
             frame_to_motor_ms=_percentiles(self._frame_to_motor_ms),
             missed_ticks=status.missed_ticks if status else 0,
             ticks=status.ticks if status else 0,
+            chunks=self._chunks,
             refused_chunks=status.refused if status else Refusals(),
         )
 

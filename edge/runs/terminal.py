@@ -3,19 +3,24 @@
 import math
 import shutil
 import sys
+import unicodedata
 
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Goal, MotorStatus, Observation
+from edge.runs.summary import printable
 
 LIVE_PERIOD_NS = 100_000_000
+PLAIN_PERIOD_NS = 10_000_000_000  # without a terminal
 
 
 class LiveLine:
-    """An observer that writes one line over and over; silent without a terminal."""
+    """An observer that writes one line over and over; without a terminal a new one every 10 s."""
 
     def __init__(self, goal: Goal, enabled: bool) -> None:
-        self._enabled = enabled and sys.stderr.isatty()
+        self._on_terminal = enabled and sys.stderr.isatty()
+        self._on_paper = enabled and not self._on_terminal
         self._target = goal.target
+        self._by_words = goal.kind == "instruct"  # what the model says is more to see than its instruction
         self._start_ns = self._due_ns = 0
         self._inference: Inference | None = None
         self._status: MotorStatus | None = None
@@ -23,25 +28,33 @@ class LiveLine:
 
     def write(self, text: str) -> None:
         """Write it at once, cut where the terminal ends: a line that wraps could not be written over."""
-        if self._enabled:
-            width = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r{text[:width]}\x1b[K")
+        if self._on_terminal:
+            sys.stderr.write(f"\r{fitted(text, shutil.get_terminal_size().columns - 1)}")
             sys.stderr.flush()
 
     def clear(self) -> None:
         """Leave an empty line, for what is printed next."""
-        self.write("")
+        if self._on_terminal:
+            self.write("")
+            sys.stderr.write("\r")
+            sys.stderr.flush()
 
     def on_start(self, stamp_ns: int) -> None:
         """Count seconds from here."""
         self._start_ns = stamp_ns
+        self._due_ns = stamp_ns + (PLAIN_PERIOD_NS if self._on_paper else 0)
 
     def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
         """Write the line anew, at most 10 times a second."""
         stamp_ns = observation.frame.stamp_ns
-        if self._enabled and stamp_ns >= self._due_ns:
-            self._due_ns = stamp_ns + LIVE_PERIOD_NS
-            self.write(self._line(policy, max(0, stamp_ns - self._start_ns) / 1e9))
+        if stamp_ns < self._due_ns or not (self._on_terminal or self._on_paper):
+            return
+        self._due_ns = stamp_ns + (PLAIN_PERIOD_NS if self._on_paper else LIVE_PERIOD_NS)
+        line = self._line(policy, max(0, stamp_ns - self._start_ns) / 1e9)
+        if self._on_paper:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self.write(line)
 
     def on_inference(self, inference: Inference) -> None:
         """Keep it for the line."""
@@ -63,7 +76,8 @@ class LiveLine:
     def _line(self, policy: PolicyStatus, seconds: float) -> str:
         inference = self._inference
         confidence = f" {inference.confidence:.2f}" if inference is not None else ""
-        words = [f"{seconds:5.1f} s", f"{policy.state:<8} {self._target}{confidence}"]
+        about = printable(f'"{policy.answer}"') if self._by_words else self._target
+        words = [f"{seconds:5.1f} s", f"{policy.state:<8} {about}{confidence}"]
         if self._status is not None:
             sent = self._status.sent
             speed_m_s = math.hypot(sent.linear_x_m_s, sent.linear_y_m_s)
@@ -73,3 +87,17 @@ class LiveLine:
         if self._frame_to_motor_ms >= 0:
             words.append(f"motor {self._frame_to_motor_ms:.0f} ms")
         return "  ".join(words)
+
+
+def fitted(text: str, columns: int) -> str:
+    """Return the text cut or filled with blanks to so many columns of a terminal; Hangul takes two each.
+
+    Blanks overwrite an older line on every terminal, and not every one knows how to clear its line.
+    """
+    left = columns
+    for index, character in enumerate(text):
+        width = 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if width > left:
+            return text[:index] + " " * left
+        left -= width
+    return text + " " * left

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from edge.errors import UsageError
-from edge.interfaces import Camera, NamesCamera, Policy
+from edge.interfaces import AwaitsAnswers, Camera, NamesCamera, Policy
 from edge.records import Frame
 
 DEFAULT_CAMERA = "front"
@@ -40,6 +40,17 @@ class CameraSet:
         self._cameras = cameras
         self._max_age_s = max_age_s
         self._seq = -1
+
+    @property
+    def await_answers(self) -> bool:
+        """True if the pacing camera shows each image until `answered`: then nothing happens in real time."""
+        return isinstance(self._cameras[self.pacing], AwaitsAnswers)
+
+    def answered(self) -> None:
+        """Tell the cameras that wait for it that the policy has answered about the newest frame set."""
+        for camera in self._cameras.values():
+            if isinstance(camera, AwaitsAnswers):
+                camera.answered()
 
     @property
     def names(self) -> tuple[str, ...]:

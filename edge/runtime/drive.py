@@ -11,7 +11,7 @@ from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
 from edge.errors import MotorFault, StaleFrame
 from edge.goals.goals import GOALS
-from edge.interfaces import DriveObserver, Policy
+from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
 from edge.records import (
@@ -27,7 +27,7 @@ from edge.records import (
     StopCause,
 )
 from edge.runtime.cameras import CameraSet
-from edge.runtime.ending import DriveStop, ending_of
+from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_policy, ending_of
 from edge.runtime.loop import Loop, ThreadWorker
 from edge.runtime.observers import Observers
 from edge.runtime.robot import Robot
@@ -59,7 +59,9 @@ class DriveParts:
 
 
 class Drive:
-    """One drive. Goals without motion never arm the motors.
+    """One drive. Goals without motion never arm the motors, nor do pictures that are shown one by one.
+
+    A policy that looks round for such a goal arms them, to turn in place.
 
     `observers` follow it from threads of their own and can neither delay nor end it. `inline` observers are
     parts of the run itself and called at once: see `edge.runtime.observers`.
@@ -71,8 +73,13 @@ class Drive:
         self.observers_ended = True
         self._parts = parts
         self._observers = Observers(inline, observers)
-        self._moves = GOALS[parts.goal.kind].moves
-        self._loop = Loop(parts.policy, parts.worker, parts.goal, parts.cameras.pacing)
+        # Cameras that wait for answers show no real time, so nothing that comes late could stop a base.
+        looks_round = isinstance(parts.policy, LooksRound) and parts.policy.looks_round
+        needs_motion = GOALS[parts.goal.kind].moves or (looks_round and not parts.robot.recorded)
+        self._moves = needs_motion and not parts.cameras.await_answers
+        self._loop = Loop(
+            parts.policy, parts.worker, parts.goal, parts.cameras.pacing, parts.cameras.await_answers
+        )
         self._armed = False
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
@@ -133,15 +140,15 @@ class Drive:
         self._start_ns = answered_ns = parts.clock.now_ns()
         observers.on_start(self._start_ns)
         end_ns = self._start_ns + round(max_seconds * 1e9)
-        found = False
+        played = Played(parts.goal)
         while True:
             try:
                 frames = self._next_frames()
             except EndOfFrames as end:
-                return self._played(end, found)
+                return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
             step = self._loop.on_frame(frames, status.odometry)
-            if step.chunk is not None:
+            if step.chunk is not None and self._moves:
                 parts.motor.send(step.chunk)
                 self._chunk_ns = step.chunk.t0_ns
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
@@ -153,32 +160,18 @@ class Drive:
                 raise _model_silent((now_ns - answered_ns) / 1e9)
             if step.chunk is not None:
                 observers.on_chunk(step.chunk)
-            found |= policy.reached or policy.detection is not None
-            if policy.reached and not parts.robot.recorded:
-                target = parts.goal.target
-                reason = f"{policy.state}: {target}" if target else policy.state
-                return DriveEnd(Outcome.REACHED, reason, 0, answer=policy.answer)
+            played.update(policy, step.inference)
+            if step.inference is not None:
+                parts.cameras.answered()
+            if not parts.robot.recorded and (end := ending_by_policy(parts.goal, policy)) is not None:
+                return end
+            if now_ns >= end_ns and parts.robot.recorded:
+                return played.end(Outcome.TIMEOUT, f"watched for {max_seconds:g} s")
             if now_ns >= end_ns:
-                reason = f"not reached within {max_seconds:g} s"
-                return DriveEnd(Outcome.TIMEOUT, reason, 3, answer=policy.answer)
+                return ending_at_limit(policy, max_seconds)
 
     def _elapsed_s(self) -> float:
         return 0.0 if self._start_ns is None else (self._parts.clock.now_ns() - self._start_ns) / 1e9
-
-    def _played(self, error: EndOfFrames, found: bool) -> DriveEnd:
-        """Return how a run on recorded frames ends: it has done its best if the target was found in them."""
-        missed = (
-            "" if found
-            else "; the target was not seen" if self._moves
-            else "; the model had not answered yet"
-        )  # fmt: skip
-        return DriveEnd(
-            Outcome.STOPPED,
-            f"{error.message}{missed}",
-            0 if found else 3,
-            StopCause.END_OF_FRAMES,
-            answer=self._parts.policy.status.answer,
-        )
 
     def _await_first_frames(self) -> None:
         """Wait until the frames of every camera are fresh: only then may anything be armed."""
@@ -225,8 +218,14 @@ class Drive:
         """Return what a person can do about a stop by the motor process."""
         if status.cause is not StopCause.STALE_CHUNK:
             return "mend that, then run it again"
+        if self._parts.robot.recorded:
+            return (
+                "the model answers too late: close what else uses this machine, or take a faster bundle; a "
+                "recording can be shown one image in 10, each until it is answered: `file://PATH?every=10`"
+            )
         follow_age_ns = MotorLimits.of(self._parts.robot.base).follow_age_s * 1e9
-        if status.stamp_ns - self._chunk_ns > follow_age_ns:  # no newer chunk was on its way either
+        # Either no newer chunk was on its way, or it came too late to be followed.
+        if status.stamp_ns - self._chunk_ns > follow_age_ns or status.refused.old:
             return (
                 "the model answers too late: close what else uses this machine, give it `--threads 2`, or "
                 "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Protocol
 
 from edge.interfaces import Closing, Inference, Paced, Policy
-from edge.records import ActionChunk, Frame, Goal, Observation, Odometry
+from edge.records import ActionChunk, Frame, Goal, Image, Observation, Odometry
 
 JOIN_S = 2.0  # for an inference that is under way when the worker closes
 
@@ -127,21 +127,28 @@ class Loop:
     """One goal, from frame sets to chunks. Pure but for its worker: no clock, no input or output.
 
     `camera` names the camera that the policy sees with; its frames pace the policy. Empty: the only one.
+    With `images_once` the policy infers each image once, however often a frame delivers it.
     """
 
-    def __init__(self, policy: Policy, worker: Worker, goal: Goal, camera: str = "") -> None:
+    def __init__(
+        self, policy: Policy, worker: Worker, goal: Goal, camera: str = "", images_once: bool = False
+    ) -> None:
         self._policy = policy
         self._worker = worker
         self._goal = goal
         self._camera = camera
+        self._images_once = images_once
+        self._image: Image | None = None  # the newest that was submitted
         self._pace = Pace(policy.period_ns if isinstance(policy, Paced) else 0)
 
     def on_frame(self, frames: Mapping[str, Frame], odometry: Odometry | None) -> Step:
         """Act on a frame set, by camera name. Raises what the inference raised."""
         inference = self._worker.poll()
         observation = Observation(frames, self._goal, odometry, self._camera)
-        stamp_ns = observation.frame.stamp_ns
-        if self._pace.due(stamp_ns) and not self._worker.busy:
+        frame = observation.frame
+        due = frame.image is not self._image if self._images_once else self._pace.due(frame.stamp_ns)
+        if due and not self._worker.busy:
             self._worker.submit(observation)
-            self._pace.submitted(stamp_ns)
+            self._image = frame.image
+            self._pace.submitted(frame.stamp_ns)
         return Step(observation, self._policy.act(observation, inference), inference)

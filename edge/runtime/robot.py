@@ -81,10 +81,15 @@ class RobotOptions:
     """What a robot may use to open itself."""
 
     goal: Goal
-    folder: Path  # the run's folder, for the robot's logs
+    make_folder: Callable[[], Path]
     seed: int = 1  # seed of a simulated room
     absent: bool = False  # simulate a room without the target
     settings: Mapping[str, str] = field(default_factory=dict[str, str])  # the key=value pairs behind its name
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder, for the robot's logs. Made when it is first used: check the settings before."""
+        return self.make_folder()
 
 
 @dataclass(frozen=True)
@@ -129,5 +134,8 @@ def find_robot(name: str) -> tuple[Callable[[RobotOptions], Robot], dict[str, st
     try:
         settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:
-        raise UsageError(f"robot {name}: {query[:80]!r} is not key=value&key=value") from error
+        raise UsageError(
+            f"robot {name}: {query[:80]!r} is not key=value&key=value",
+            f'such as --robot "{name}?noise=8&rate_hz=30"',
+        ) from error
     return open_robot, settings

@@ -1,11 +1,12 @@
 """`vla-edge build`: a bundle's ONNX graphs to TensorRT plans, on the device that they are for."""
 
-import json
 from pathlib import Path
 
 from edge.bundle.bundle import Bundle, bundle_names, load_bundle, make_bundle, write_bundle
+from edge.bundle.choice import AUTO
 from edge.bundle.manifest import Target
 from edge.commands.arguments import ArgumentParser
+from edge.commands.output import print_json
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError
@@ -18,7 +19,7 @@ from export.tensorrt.proof import add_plans, compare_plans
 
 def main(argv: list[str]) -> int:
     """Run the command, and return its exit code."""
-    p = ArgumentParser("build", "adds TensorRT plans to a bundle, on the device that will run them")
+    p = ArgumentParser("build", "Add TensorRT plans to a bundle, on the device that will run them.")
     p.add_argument("bundle", help="folder of the bundle; the name of an installed one needs --out")
     p.add_argument("--out", type=Path, help="folder of the bundle with plans; default: the same, replaced")
     p.add_argument(
@@ -29,9 +30,11 @@ def main(argv: list[str]) -> int:
     )
     p.add_argument("--json", action="store_true", help="print figures as JSON")
     a = p.parse_args(argv)
-    if a.out is None and a.bundle in bundle_names() and not Path(a.bundle).is_dir():
+    installed = a.bundle in bundle_names() and not Path(a.bundle).is_dir()
+    if a.out is None and (installed or a.bundle == AUTO):
         raise UsageError(f"'{a.bundle}' is an installed bundle and stays as it is", "give --out FOLDER")
     bundle = load_bundle(a.bundle, whole=True)
+    check_profile(bundle)
     version = str(load_tensorrt().__version__)
     machine = this_machine()
     check_machine(bundle, machine.sm)
@@ -57,11 +60,22 @@ def main(argv: list[str]) -> int:
         figures = {
             stage: {"seconds": plan.seconds, "bytes": len(plan.content)} for stage, plan in plans.items()
         }
-        print(json.dumps({"out": str(a.out or a.bundle), "plans": figures, "parity": parity}))
+        print_json({"out": str(a.out or a.bundle), "plans": figures, "parity": parity})
     else:
         print(f"{a.out or a.bundle}: largest error of each plan's outputs against ONNX Runtime")
         print_figures(parity)
     return 0
+
+
+def check_profile(bundle: Bundle) -> None:
+    """Check that the graphs are not written for ONNX Runtime alone. Raises BundleRefused if they are."""
+    low = [stage for stage, info in bundle.manifest.graphs.items() if info.precision in ("int8", "int4")]
+    if low and bundle.manifest.target.engine == "onnxruntime":
+        raise BundleRefused(
+            f"{', '.join(low)} of '{bundle.manifest.name}' are {bundle.manifest.graphs[low[0]].precision} "
+            "for ONNX Runtime, by operators that TensorRT lacks",
+            "build the fp32 bundle, or export it with --engine tensorrt --precision int8",
+        )
 
 
 def check_machine(bundle: Bundle, sm: str) -> None:

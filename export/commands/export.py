@@ -1,4 +1,7 @@
-"""`vla-edge export`: a checkpoint of the hub or of training, or a bundle, to a bundle in any precision."""
+"""`vla-edge export`: a checkpoint of the hub or of training, or a bundle, to a bundle in any precision.
+
+What needs onnx or torch is imported where it is used: --help and a wrong option are answered without them.
+"""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,12 +16,8 @@ from edge.bundle.files import check_replaceable
 from edge.bundle.parity import print_parity
 from edge.errors import UsageError
 from edge.records import Image
-from export.change_precision import change_precision, check_fp32
 from export.commands.options import ExportOptions, parse_options
 from export.commands.report import print_result, show_progress
-from export.gate.plot import plot_parity
-from export.gate.records import GateRefused
-from export.precision.auto_report import print_choices
 from export.sources.find import ModelKind, family_at, find_source, kind_at
 
 
@@ -42,7 +41,7 @@ def main(argv: list[str]) -> int:
 
 def _export_fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> None:
     """Write the bundle of a checkpoint in fp32."""
-    with show_progress(options.json) as on_progress:
+    with show_progress() as on_progress:
         on_progress("reading and exporting in fp32", 0, 1)
         bundle = _with_plans(_fp32(options, folder, kind), options, folder)
     write_bundle(options.out, bundle)
@@ -53,8 +52,12 @@ def _export_in_precision(
     options: ExportOptions, folder: Path, kind: ModelKind, calibration: CalibrationSet
 ) -> None:
     """Write the bundle of a checkpoint or another bundle in another precision, if it passes the gate."""
+    from export.change_precision import change_precision
+    from export.gate.plot import plot_parity
+    from export.precision.auto_report import print_choices
+
     other = load_bundle(options.against_seed) if options.against_seed else None
-    with _show_refusal(options), show_progress(options.json) as on_progress:
+    with _show_refusal(options), show_progress() as on_progress:
         on_progress("reading and exporting in fp32", 0, 1)
         base = _fp32(options, folder, kind)
         bundle, parity, choices = change_precision(
@@ -88,7 +91,7 @@ def _export_large(options: ExportOptions, folder: Path, calibration: Calibration
     )
     try:
         with (
-            show_progress(options.json) as on_progress,
+            show_progress() as on_progress,
             large_family_bundle(large, options.out, calibration, on_progress) as (bundle, judged),
         ):
             on_progress("writing the bundle", 0, 1)
@@ -123,6 +126,9 @@ def _check_out(out: Path, source: Path) -> None:
 @contextlib.contextmanager
 def _show_refusal(options: ExportOptions) -> Iterator[None]:
     """Show what the gate measured also if it refuses the bundle."""
+    from export.gate.plot import plot_parity
+    from export.gate.records import GateRefused
+
     try:
         yield
     except GateRefused as refusal:
@@ -136,6 +142,8 @@ def _show_refusal(options: ExportOptions) -> Iterator[None]:
 def _fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> Bundle:
     """Load the fp32 bundle in a folder, or build that of the checkpoint there."""
     if kind == "bundle":
+        from export.change_precision import check_fp32
+
         found = load_bundle(folder)
         check_fp32(found)
         manifest = found.manifest.model_copy(update={"name": options.bundle_name})

@@ -1,16 +1,19 @@
 """The options of `vla-edge export`, and which of them go together."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.commands.arguments import ArgumentParser, non_negative_float, non_negative_int, positive_int
+from edge.commands.arguments import (
+    ArgumentParser,
+    image_size,
+    non_negative_float,
+    non_negative_int,
+    positive_int,
+)
 from edge.errors import UsageError
-from export.gate.drive import find_episodes
-from export.gate.plot import check_plot
-from export.measure.ranges import METHODS, Method
+from export.measure.methods import METHODS, Method
 from export.planner.boards import BOARDS
 from export.precision.options import BUDGETS_DB, PRECISIONS, Precision, PrecisionOptions
 from export.sources.find import ModelKind
@@ -82,8 +85,12 @@ class ExportOptions:
             self._refuse(("method", "budget_db"), "for precisions that are calibrated", "leave them out")
         self.for_precision().validate()
         if self.plot is not None:
+            from export.gate.plot import check_plot  # it needs onnx, which --help does not
+
             check_plot(self.plot)
         if self.episodes:
+            from export.gate.drive import find_episodes  # likewise
+
             find_episodes()
         if self.engine == "torch2trt" and kind is not None:
             self._validate_torch2trt(kind)
@@ -125,7 +132,7 @@ def parse_options(argv: list[str]) -> ExportOptions:
 
 
 def _parser() -> ArgumentParser:
-    p = ArgumentParser("export", "makes a bundle of a checkpoint or another bundle, and compares both")
+    p = ArgumentParser("export", "Make a bundle of a checkpoint or another bundle, and compare both.")
     p.add_argument(
         "given", nargs="?", metavar="MODEL", help="a checkpoint's folder, ORG/NAME on the hub, an fp32 bundle"
     )
@@ -176,7 +183,7 @@ def _parser() -> ArgumentParser:
     )
     p.add_argument(
         "--camera",
-        type=_size,
+        type=image_size,
         default=(480, 640),
         metavar="WxH",
         help="pixels of the images to come, for families that keep their shape (default: 640x480)",
@@ -197,11 +204,3 @@ def _parser() -> ArgumentParser:
     )
     p.add_argument("--json", action="store_true", help="print figures as JSON")
     return p
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Height and width of "640x480"."""
-    width, cross, height = text.partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 640x480")
-    return int(height), int(width)

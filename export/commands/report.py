@@ -1,15 +1,12 @@
 """The output of `vla-edge export` and `vla-edge build`: progress and results."""
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Manifest
 from edge.bundle.parity import print_parity
+from edge.commands.output import ProgressLine, print_json
 from edge.model.prompt_ids import family_chat
 from export.commands.options import ExportOptions
 from export.measure.progress import OnProgress
@@ -25,7 +22,7 @@ def print_result(options: ExportOptions, bundle: Bundle, gate: bytes | None = No
     if options.json:
         figures = {"out": str(options.out), "bytes": size, "parity": manifest.parity}
         about = {"precision": options.precision, "unproved": manifest.unproved, "notes": notes}
-        print(json.dumps(figures | about))
+        print_json(figures | about)
         return
     if gate is not None:
         print_parity(gate)
@@ -43,7 +40,8 @@ def print_figures(figures: Mapping[str, float]) -> None:
     """Print figures one below the other."""
     width = max(map(len, figures), default=0)
     for name, value in figures.items():
-        print(f"  {name.replace('_', ' '):<{width}}  {value:.4g}")
+        shown = f"{value:.0%} of them" if name == "equal" else f"{value:.4g}"
+        print(f"  {name.replace('_', ' '):<{width}}  {shown}")
 
 
 def followed(manifest: Manifest) -> list[str]:
@@ -83,17 +81,7 @@ def notes_of(manifest: Manifest) -> list[str]:
 
 
 @contextlib.contextmanager
-def show_progress(quiet: bool) -> Iterator[OnProgress]:
-    """Show what is being done, on standard error and only where a person looks."""
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=quiet or not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("")
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+def show_progress() -> Iterator[OnProgress]:
+    """Show what is being done, on standard error."""
+    with ProgressLine() as progress:
+        yield progress.show

@@ -2,13 +2,16 @@
 
 import math
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
-from edge.errors import UsageError
+from edge.errors import UsageError, install_hint
 from export.gate.records import ActionAnswers, BoxAnswers, Parity
 
 _GOOD, _BAD, _LIMIT = "#4477aa", "#cc3311", "#222222"
 _NOISE = ("#bbbbbb", "#ddaa33")
+NAME_CHARS = 34  # most characters of a layer's name: half of the width is for the bars
+LINE_CHARS = 110  # beside the legend
 
 
 def check_plot(path: Path) -> None:
@@ -20,9 +23,7 @@ def check_plot(path: Path) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise UsageError(
-            "--plot needs matplotlib, which is not installed", "pip install 'vla-edge[export]'"
-        ) from error
+        raise UsageError("--plot needs matplotlib, which is not installed", install_hint("export")) from error
 
 
 def plot_parity(path: Path, parity: Parity) -> None:
@@ -34,10 +35,13 @@ def plot_parity(path: Path, parity: Parity) -> None:
 
     figure, axes = pyplot.subplots(2, 2, figsize=(13, 8), layout="constrained")
     verdict = "passed" if not parity.failures else "too far: " + "; ".join(parity.failures)
-    figure.suptitle(f"{parity.precision} against fp32, {parity.samples} questions\n{verdict[:150]}")
+    title = f"{parity.precision} against fp32, {parity.samples} questions\n{fill(verdict, LINE_CHARS)}"
+    figure.suptitle(title, x=0.01, horizontalalignment="left")
     limits = parity.limits
     _stages(axes[0][0], parity, "cosine", "1 - cosine (lowest)", 1 - limits.stage_cosine)
     _stages(axes[0][1], parity, "sqnr_db", "signal to noise, dB (median)", limits.stage_sqnr_db)
+    # One legend for both, outside, where it hides no bar.
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside upper right", ncols=4)
     _layers(axes[1][0], parity)
     _answers(axes[1][1], parity)
     try:
@@ -65,7 +69,6 @@ def _stages(axes: Any, parity: Parity, what: str, title: str, limit: float) -> N
         axes.set_yscale("log")
     axes.set_xticks([position + 0.4 - width / 2 for position in range(len(names))], names)
     axes.set_title(title)
-    axes.legend(fontsize=8)
 
 
 def _layers(axes: Any, parity: Parity) -> None:
@@ -76,9 +79,22 @@ def _layers(axes: Any, parity: Parity) -> None:
     most = max([1.0, *known])
     bars = [share if math.isfinite(share) else most for share in shares]
     colours = [_GOOD if math.isfinite(share) else _BAD for share in shares]
-    axes.barh([f"{stage}: {layer.layer[-48:]}" for stage, layer in found], bars, color=colours)
+    axes.barh([f"{stage}: {short_name(layer.layer)}" for stage, layer in found], bars, color=colours)
     axes.tick_params(axis="y", labelsize=7)
-    axes.set_title("error that a layer adds, % of its signal (red: NaN or infinity)")
+    axes.set_title(
+        "error that a layer adds, % of its signal" + (" (red: not a number)" if _BAD in colours else "")
+    )
+
+
+def short_name(layer: str) -> str:
+    """Return the end of a layer's name, whole parts of it, and its operator without its node."""
+    name, _, operator = layer.partition(" (")
+    parts = name.split(".")
+    kept = parts[-1:]
+    while len(kept) < len(parts) and len(".".join(parts[-len(kept) - 1 :])) <= NAME_CHARS:
+        kept = parts[-len(kept) - 1 :]
+    dots = "" if len(kept) == len(parts) else "…"
+    return f"{dots}{'.'.join(kept)}" + (f" ({operator.split()[0].rstrip(')')})" if operator else "")
 
 
 def _answers(axes: Any, parity: Parity) -> None:

@@ -9,7 +9,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from edge.errors import BundleRefused
+from edge.errors import BundleRefused, reason_of
 from export.graphs.weights import WeightStore, is_outside
 
 SCOPES = "pkg.torch.onnx.name_scopes"  # note at a node: the modules of the net that it stands in
@@ -30,7 +30,7 @@ class Graph:
             graph = cls(onnx.load_from_string(content), store)
         except DecodeError as error:
             raise BundleRefused(
-                f"a graph is not an ONNX file, or it is cut short or damaged: {error}",
+                f"a graph is not an ONNX file, or it is cut short or damaged: {reason_of(error)}",
                 "export or download the bundle again",
             ) from error
         graph.content = content

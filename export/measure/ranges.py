@@ -8,18 +8,17 @@ import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
 
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from edge.files import write_whole
 from export.graphs.graph import COMPUTE, Graph
 from export.measure.feeds import Feed
+from export.measure.methods import Method
 
-Method = Literal["minmax", "percentile", "entropy"]
-METHODS: tuple[Method, ...] = ("minmax", "percentile", "entropy")
 Ranges = dict[str, tuple[float, float]]  # lowest and highest value by tensor
 PERCENTILE = 99.99
 _BATCH = 8  # feeds whose tensors are held in memory at once
@@ -70,7 +69,9 @@ def _read_ranges(path: Path, key: str) -> Ranges:
             raise ValueError("it holds other ranges")
         return {name: (float(low), float(high)) for name, (low, high) in found["ranges"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} is damaged: {error}", "remove it; the ranges are computed again") from error
+        raise UsageError(
+            f"{path} is damaged: {reason_of(error)}", "remove it; the ranges are computed again"
+        ) from error
 
 
 def compute_ranges(

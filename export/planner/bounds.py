@@ -58,7 +58,8 @@ class Estimate:
     family: str
     board: Board
     precision: str
-    parameters: int
+    parameters: int  # each counted once
+    floor_parameters: int  # parameters of a bundle's net for the floor
     stages: tuple[StageBound, ...]
     memory: Memory
     bound_ms: float
@@ -77,7 +78,8 @@ def estimate(model: str, workload: Workload, board: Board, precision: str) -> Es
     if precision != "auto":
         exported = [precision]
         workload = replace(
-            workload, stages=tuple(replace(stage, precision=precision) for stage in workload.stages)
+            workload,
+            stages=tuple(replace(stage, precision=precision, bytes=None) for stage in workload.stages),
         )
     _check_precisions(board, exported)
     precision = "+".join(exported)
@@ -88,6 +90,7 @@ def estimate(model: str, workload: Workload, board: Board, precision: str) -> Es
         board,
         precision,
         workload.parameters,
+        workload.floor,
         stages,
         _memory(workload, board),
         sum(stage.bound_ms for stage in stages),
@@ -109,7 +112,7 @@ def _native_bytes(precision: str | None) -> int:
 
 def _weight_bytes(stage: StageWork) -> float:
     assert stage.precision is not None
-    return stage.work.parameters * BITS[stage.precision] / 8
+    return stage.work.parameters * BITS[stage.precision] / 8 if stage.bytes is None else stage.bytes
 
 
 def _bound(stage: StageWork, board: Board) -> StageBound:
@@ -133,7 +136,8 @@ def _bound(stage: StageWork, board: Board) -> StageBound:
 def _memory(workload: Workload, board: Board) -> Memory:
     native = max(_native_bytes(stage.precision) for stage in workload.stages)
     weights = (
-        sum(_weight_bytes(stage) for stage in workload.stages if not stage.shares) + workload.tables * native
+        sum(_weight_bytes(stage) for stage in workload.stages if not stage.shares)
+        + (workload.tables + workload.floor) * native
     )
     # The source in the widest numbers, the engine that is built, and the engine once more to be written.
     building = max(stage.work.parameters * native + 2 * _weight_bytes(stage) for stage in workload.stages)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
+from edge.commands.output import print_json
 from edge.errors import UsageError
 from export.planner.boards import BITS, BOARDS, Board, find_board
 from export.planner.bounds import Estimate, StageBound, estimate
@@ -17,7 +17,7 @@ from export.planner.sources import find_model
 
 def main(argv: list[str]) -> int:
     """Run the command, and return its exit code."""
-    p = ArgumentParser("plan", "says if a model fits a board, and how fast it could be; downloads nothing")
+    p = ArgumentParser("plan", "Say if a model fits a board, and how fast it could be. Downloads nothing.")
     p.add_argument(
         "--model",
         required=True,
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
     estimates, refused = _estimate_all(source.name, workload, boards, a.precision)
     if a.json:
         documents = [*map(_document, estimates), *refused]
-        print(json.dumps(documents[0] if len(names) == 1 else {"plans": documents}, ensure_ascii=False))
+        print_json(documents[0] if len(names) == 1 else {"plans": documents})
     else:
         from export.planner.tables import print_boards, print_stages  # rich: not for --json and --help
 

@@ -109,6 +109,7 @@ class StageWork:
     passes: int = 1
     shares: bool = False  # whether its weights are those of another stage
     precision: str | None = None  # the precision that it was exported in; None: still open
+    bytes: float | None = None  # the size of its weights in a bundle; None: all are in the precision
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,18 @@ class Workload:
     tables: int  # parameters that are looked up and never multiplied, such as embeddings
     unused: int = 0  # parameters of the checkpoint that nothing here runs
     cache: int = 0  # numbers of keys and values at the end
+    repeated: int = 0  # parameters that a bundle's graphs hold once more
+    floor: int = 0  # parameters of a net for the floor, beside the model
 
     @property
     def matrices(self) -> int:
-        """Parameters that are multiplied, each counted once."""
+        """Parameters that are multiplied."""
         return sum(stage.work.parameters for stage in self.stages if not stage.shares)
 
     @property
     def parameters(self) -> int:
-        """Parameters of the whole checkpoint, without norms and biases."""
-        return self.matrices + self.tables + self.unused
+        """Parameters of the model, each counted once, without norms, biases and the net for the floor."""
+        return self.matrices + self.tables + self.unused - self.repeated
 
 
 def language_stages(

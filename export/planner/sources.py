@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.bundle.published import NATIVE_FLORENCE, check_adapter, check_kind, is_microsofts
-from edge.errors import UsageError
+from edge.errors import BundleRefused, UsageError, reason_of
 from edge.plugins import BUNDLES
 from export.planner.boards import BITS
 from export.planner.families import read_config
+from export.planner.graphs import matrices
 from export.planner.known import KNOWN
 from export.planner.layers import Request, StageWork, Work, Workload
 
 if TYPE_CHECKING:
     from edge.bundle.manifest import GraphInfo, Manifest
 
+Shapes = Sequence[tuple[int, ...]]
 _MAX_CONFIG_BYTES = 10_000_000
 
 
@@ -55,12 +57,14 @@ def find_model(name: str) -> PlannedModel:
         )
     from edge.bundle.bundle import find_bundle, read_manifest  # importing it takes a third of a second
 
-    manifest, _ = read_manifest(find_bundle(folder))
+    found = find_bundle(folder)
+    manifest, _ = read_manifest(found)
+    weights = {stage: matrices(_read_graph(found / graph.file)) for stage, graph in manifest.graphs.items()}
     prompt = _numbers(manifest.graphs["prefill"], "ids") if "prefill" in manifest.graphs else 0
     return PlannedModel(
         manifest.name,
-        Request(prompt=prompt),
-        lambda request: bundle_workload(manifest, request),
+        Request(prompt=prompt, tokens=Request.tokens if "decode" in manifest.graphs else 0),
+        lambda request: bundle_workload(manifest, weights, request),
         is_fixed=True,
     )
 
@@ -80,6 +84,13 @@ def _checkpoint(folder: Path) -> PlannedModel:
     return PlannedModel(folder.resolve().name, Request(), lambda request: read_config(config, request))
 
 
+def _read_graph(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BundleRefused(f"cannot read {file}: {error.strerror}", "export the bundle again") from error
+
+
 def _note(note: str) -> None:
     """Print a note for people, apart from the output of --json."""
     print(f"note: {note}", file=sys.stderr)
@@ -91,33 +102,47 @@ def _read_json(file: Path) -> dict[str, object]:
     try:
         config: object = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{file} is not JSON: {error}") from error
+        raise UsageError(f"{file} is not JSON: {reason_of(error)}") from error
     if not isinstance(config, dict):
         raise UsageError(f"{file} is not a JSON object")
     return config
 
 
-def bundle_workload(manifest: Manifest, request: Request) -> Workload:
-    """Count the work of a bundle's graphs: their weights by their bytes, their rows by their shapes.
+def bundle_workload(manifest: Manifest, weights: Mapping[str, Shapes], request: Request) -> Workload:
+    """Count the work of a bundle's graphs, whose `weights` are given by their shapes, stage by stage.
 
     Convolutions read a weight more often than once a row, so their operations are counted too low. The graph
     that sees the floor runs beside the model, at every frame, and counts only in memory.
     """
     stages: list[StageWork] = []
-    tables = cache = 0
+    tables = cache = repeated = 0
     width = manifest.graphs["vision"].outputs[0].shape[-1] if "vision" in manifest.graphs else 0
     for stage, graph in manifest.graphs.items():
-        parameters = round(graph.bytes * 8 / BITS[graph.precision])
+        if stage == "floor":
+            continue
+        parameters = sum(map(math.prod, weights[stage]))
         words = min(_embeddings(graph, width), parameters)
+        again = stage == "decode" and "prefill" in manifest.graphs  # the same net over one token
+        repeated += parameters if again else _tied(graph, weights[stage])
         passes = request.tokens - 1 if stage == "decode" else 1
-        if stage == "floor" or passes < 1:
+        if passes < 1:
             tables += parameters
             continue
         tables += words
         cache += _numbers(graph, "past")
+        size = max(0.0, graph.bytes + graph.weights_bytes - words * BITS[graph.precision] / 8)
         work = Work(parameters - words, 2.0 * (parameters - words) * _rows(stage, graph))
-        stages.append(StageWork(stage, work, passes, precision=graph.precision))
-    return Workload(manifest.family, tuple(stages), tables, cache=cache)
+        shares = again and graph.weights_bytes > 0  # in the weights file of a large bundle
+        stages.append(StageWork(stage, work, passes, shares, graph.precision, size))
+    floor = sum(map(math.prod, weights.get("floor", ())))
+    return Workload(manifest.family, tuple(stages), tables, cache=cache, repeated=repeated, floor=floor)
+
+
+def _tied(graph: GraphInfo, shapes: Shapes) -> int:
+    """Count what a table of words and a head of its shape both hold: as a rule they are the same numbers."""
+    logits = _shapes(graph).get("logits", (0,))
+    heads = {shape for shape in shapes if len(shape) == 2 and shape[1] == logits[-1]}
+    return max((math.prod(shape) for shape in shapes if shape[::-1] in heads), default=0)
 
 
 def _shapes(graph: GraphInfo) -> dict[str, tuple[int, ...]]:

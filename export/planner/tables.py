@@ -42,7 +42,7 @@ def print_stages(one: Estimate, request: Request) -> None:
         f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)} GB"
     )
     console.print(
-        f"bound     {_ms(one.bound_ms)} ms, {_hz(one)}: nothing is faster; real engines take a multiple"
+        f"bound     {_ms(one.bound_ms)} ms, {_rate(one)} Hz: nothing is faster; real engines take a multiple"
     )
 
 
@@ -50,17 +50,17 @@ def print_boards(estimates: Sequence[Estimate], refused: Sequence[dict[str, str]
     """Print one model on several boards."""
     console = Console(highlight=False)
     console.print(_request_line(estimates[0], request))
-    table = Table(pad_edge=False)
+    table = Table(pad_edge=False)  # within 80 columns
     for name in ("board", "precision", "bound ms", "Hz", "run GB", "build GB", "of GB", "fits"):
         justify = "left" if name in ("board", "precision", "fits") else "right"
-        table.add_column(name, justify=justify, no_wrap=name == "board")
+        table.add_column(name, justify=justify, no_wrap=True)
     for one in estimates:
         memory = one.memory
         table.add_row(
             one.board.name,
             one.precision,
             _ms(one.bound_ms),
-            f"{1e3 / one.bound_ms:.3g}",
+            _rate(one),
             f"{memory.run_bytes / 1e9:.1f}",
             f"{memory.build_bytes / 1e9:.1f}",
             f"{memory.board_bytes / 1e9:.0f}",
@@ -85,13 +85,15 @@ def _warn(console: Console, one: Estimate) -> None:
 
 
 def _request_line(one: Estimate, request: Request) -> str:
-    count = f"{one.parameters / 1e9:.2f} B" if one.parameters >= 1e9 else f"{one.parameters / 1e6:.1f} M"
+    count = f"{_count(one.parameters)} parameters"
+    if one.floor_parameters:
+        count += f", and {_count(one.floor_parameters)} of the net for the floor"
     parts = [f"{request.views} view{'s' * (request.views > 1)}", f"{request.prompt} prompt tokens"]
     if request.tokens:
         parts.append(f"{request.tokens} answer tokens")
     if request.steps > 1:
         parts.append(f"{request.steps} steps")
-    return f"{one.model} ({count} parameters): {', '.join(parts)}"
+    return f"{one.model} ({count}): {', '.join(parts)}"
 
 
 def _parts(memory: Memory) -> str:
@@ -104,8 +106,14 @@ def _of(size_bytes: float, memory: Memory) -> str:
     return f"{size_bytes / 1e9:.1f} of {memory.board_bytes / 1e9:.0f}"
 
 
-def _hz(one: Estimate) -> str:
-    return f"{1e3 / one.bound_ms:.3g} Hz"
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.1f} M"
+
+
+def _rate(one: Estimate) -> str:
+    """Return how often a second the bound allows, in plain digits."""
+    rate_hz = 1e3 / one.bound_ms
+    return f"{rate_hz:,.0f}" if rate_hz >= 100 else f"{rate_hz:.3g}"
 
 
 def _ms(time_ms: float) -> str:

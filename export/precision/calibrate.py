@@ -6,8 +6,9 @@ from calibration.sample_set import CalibrationSet
 from export.gate.stages import compare_stage
 from export.graphs.graph import Graph
 from export.measure.feeds import Feed
+from export.measure.methods import METHODS, Method
 from export.measure.progress import OnProgress
-from export.measure.ranges import METHODS, Method, Ranges, kept_ranges
+from export.measure.ranges import Ranges, kept_ranges
 from export.measure.sensitivity import Sensitivity, sensitivities, to_keep
 from export.precision.options import BUDGETS_DB, PrecisionOptions
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from edge.errors import UsageError
-from export.measure.ranges import Method
+from export.measure.methods import Method
 from export.planner.boards import BOARDS, check_board
 
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int4", "fp8", "nvfp4", "auto"]

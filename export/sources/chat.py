@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from edge.bundle.manifest import ChatTemplate
 from edge.bundle.published import read_json
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from edge.model.prompt_ids import END_OF_UTTERANCE, FLAMINGO_CHAT, family_chat, image_token
 
 # The second question holds characters that templates escape or cut.
@@ -74,7 +74,9 @@ def _find(folder: Path) -> tuple[Path, str | None]:
         try:
             return jinja, jinja.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
-            raise UsageError(f"{jinja} can't be read: {error}", "get the checkpoint again") from error
+            raise UsageError(
+                f"{jinja} can't be read: {reason_of(error)}", "get the checkpoint again"
+            ) from error
     if named:
         raise UsageError(f"{named[0].parent} has {len(named)} chat templates and no default", _HINT)
     if tokenizer.is_file() and (found := read_json(tokenizer).get("chat_template")) is not None:
@@ -101,7 +103,7 @@ def _renderer(folder: Path, file: Path, template: str) -> tuple[Callable[[str], 
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UsageError(
-            f"the tokenizer in {folder} can't be read: {' '.join(str(error).split())[:300]}",
+            f"the tokenizer in {folder} can't be read: {reason_of(error)}",
             "get the checkpoint again, all of its files",
         ) from error
 
@@ -116,7 +118,8 @@ def _renderer(folder: Path, file: Path, template: str) -> tuple[Callable[[str], 
             )
         except Exception as error:  # a template is a program, which may fail in any way
             raise UsageError(
-                f"the chat template in {file} can't be rendered for one question about one image: {error}",
+                f"the chat template in {file} can't be rendered for one question about one image: "
+                f"{reason_of(error)}",
                 _HINT,
             ) from error
 

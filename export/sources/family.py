@@ -15,7 +15,7 @@ from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vo
 from edge.bundle.published import read_config
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
-from edge.goals.prompts import TEMPLATES, asks_for_boxes, goal_prompt
+from edge.goals.prompts import TEMPLATES, goal_prompt, may_move
 from edge.model.generation import DecoderEngines, Generation
 from edge.model.images import image_to_tensor
 from edge.model.prompt_ids import ids_after_image, ids_before_image, image_token
@@ -139,9 +139,9 @@ def _room_for_prompts(tokenizer: bytes, manifest: Manifest, wanted: int | None) 
 
 
 def goals_of(family: str) -> tuple[str, ...]:
-    """List the goals of a family: those that only look, and those that move if it answers with boxes."""
+    """List the goals of a family: those that only look, and those that its answers may move a robot by."""
     kinds = TEMPLATES[family]
-    return tuple(kind for kind in kinds if not GOALS[kind].moves or asks_for_boxes(family, kind))
+    return tuple(kind for kind in kinds if not GOALS[kind].moves or may_move(family, kind))
 
 
 def family_manifest(

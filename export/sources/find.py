@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from edge.bundle.bundle import MANIFEST, bundle_names, find_bundle, read_manifest
 from edge.bundle.published import check_checkpoint
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 
 POLICY = "vla.json"  # in the checkpoint of a policy that training wrote
 TINY = "tiny.json"  # in the checkpoint of a tiny PaliGemma
@@ -50,12 +50,29 @@ def _checked(folder: Path) -> Path:
 
 def _download(repository: str) -> Path:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+    page = f"https://huggingface.co/{repository}"
     try:
         return Path(snapshot_download(repository, allow_patterns=list(_FILES)))
-    except (OSError, ValueError) as error:  # the common classes of its errors and the network's
+    except GatedRepoError as error:
         raise UsageError(
-            f"there is no folder {repository}, and the hub gives none: {' '.join(str(error).split())[:200]}",
+            f"the hub gives {repository} only to those who accepted its terms",
+            f"accept them at {page}, then `hf auth login`",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise UsageError(
+            f"there is no folder {repository}, and no such model on the hub",
+            f"check the name; if {page} is private, `hf auth login`",
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise UsageError(
+            f"there is no folder {repository}, and the hub can't be reached",
+            "check the name and the network, or download it elsewhere and give the folder",
+        ) from error
+    except (OSError, ValueError) as error:  # the common classes of its other errors and the network's
+        raise UsageError(
+            f"there is no folder {repository}, and the hub gives none: {reason_of(error)}",
             "check the name and the network, or download it elsewhere and give the folder",
         ) from error
 
@@ -120,5 +137,5 @@ def _json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read {file}: {error}") from error
+        raise UsageError(f"cannot read {file}: {reason_of(error)}") from error
     return found if isinstance(found, dict) else {}

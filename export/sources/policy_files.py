@@ -23,7 +23,7 @@ from edge.bundle.manifest import (
     StateInput,
     first_problem,
 )
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from edge.model.actions import STATE_COLUMNS
 from edge.records import BASE_ACTION
 from vla.backbones.families import FAMILIES
@@ -61,7 +61,9 @@ def read_trained_policy(folder: Path) -> TrainedPolicy:
     try:
         policy = load_vla(folder).float()
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise UsageError(f"{folder} does not hold a policy that can be read: {error}", _AGAIN) from error
+        raise UsageError(
+            f"{folder} does not hold a policy that can be read: {reason_of(error)}", _AGAIN
+        ) from error
     try:
         return TrainedPolicy(
             policy,
@@ -73,7 +75,8 @@ def read_trained_policy(folder: Path) -> TrainedPolicy:
         if isinstance(error, ValidationError):
             error = ValueError(first_problem(error))
         raise UsageError(
-            f"{folder}: config.yaml and statistics.json do not fit: {type(error).__name__} {error}", _AGAIN
+            f"{folder}: config.yaml and statistics.json do not fit: {reason_of(error)}",
+            _AGAIN,
         ) from error
 
 
@@ -82,7 +85,7 @@ def _read(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
         found = yaml.safe_load(text) if file.suffix == ".yaml" else json.loads(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read {file}: {' '.join(str(error).split())}", _AGAIN) from error
+        raise UsageError(f"cannot read {file}: {reason_of(error)}", _AGAIN) from error
     if not isinstance(found, dict):
         raise UsageError(f"{file} holds no keys", _AGAIN)
     return found
@@ -94,7 +97,9 @@ def _check_shape(folder: Path, shape: dict[str, Any]) -> None:
         family, vla = shape["family"], shape["vla"]
         history, hand_camera, gripper = vla["history"], vla["hand_camera"], vla["head"]["gripper"]
     except (KeyError, TypeError) as error:
-        raise UsageError(f"{folder / 'vla.json'} does not describe a policy: {error}", _AGAIN) from error
+        raise UsageError(
+            f"{folder / 'vla.json'} does not describe a policy: {reason_of(error)}", _AGAIN
+        ) from error
     if family not in FAMILIES:
         raise UsageError(
             f"{folder} is a policy on {family}, which has no exporter", f"families: {', '.join(FAMILIES)}"

@@ -16,7 +16,7 @@ from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import ImageSpec, Target
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
-from edge.errors import BundleRefused, UsageError
+from edge.errors import BundleRefused, UsageError, reason_of
 from export.graphs.family import GraphSource, vision_source
 from export.graphs.policy import head_sources
 from export.sources.find import POLICY
@@ -110,6 +110,6 @@ def _load() -> Any:
         return import_module("torch2trt")
     except ImportError as error:
         raise UsageError(
-            f"torch2trt does not load: {error}",
+            f"torch2trt does not load: {reason_of(error)}",
             "install it from https://github.com/NVIDIA-AI-IOT/torch2trt, or use `vla-edge build` without it",
         ) from error

@@ -129,7 +129,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     Raises UsageError for a target that no simulated room can have and for settings that it does not have,
     HardwareMissing if nothing renders.
     """
-    target = options.goal.target
+    target = "" if options.goal.kind == "instruct" else options.goal.target  # an instruction names no thing
     base_settings = {name: text for name, text in options.settings.items() if name in BASE_SETTINGS}
     base = base_of(base_settings)
     settings = _camera_settings(
@@ -177,7 +177,10 @@ def _camera_settings(settings: Mapping[str, str]) -> dict[str, float]:
         except ValueError:
             values[name] = math.nan
         if not low <= values[name] <= high:
-            raise UsageError(f"the simulated robot's {name} is not a number from {low:g} to {high:g}")
+            raise UsageError(
+                f"the simulated robot's {name} {text[:40]!r} is not a number from {low:g} to {high:g}",
+                f'such as --robot "sim?{name}={high:g}"',
+            )
     return values
 
 

@@ -8,6 +8,7 @@ import pytest
 from benchmarks import precision
 from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.errors import UsageError
 
 
 def test_prompts_are_the_bundle_s_own_braces_and_all(
@@ -27,3 +28,20 @@ def test_prompts_are_the_bundle_s_own_braces_and_all(
     precision.of_bundles(own, other)
     assert seen[0] == 'find cup as {"box": []}'
     assert len(seen) == len(set(seen)) > 1
+
+
+@pytest.mark.parametrize(
+    ("against", "bundle", "message"),
+    [
+        ("default", "head", "two kinds can't be compared stage by stage: grounding and head policy"),
+        ("default", "token", "two kinds"),
+        ("head", "token", "two kinds"),
+        ("default-int8", "default", "'default-int8' is not fp32: vision int8"),
+        ("default", "default", "has the graphs of"),
+    ],
+)
+def test_only_a_bundle_and_the_fp32_one_of_its_kind_are_compared(
+    against: str, bundle: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        precision.main(["--against", against, "--bundle", bundle, "--rounds", "1"])

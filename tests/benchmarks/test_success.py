@@ -6,7 +6,7 @@ from benchmarks.policies import in_simulation
 from benchmarks.success import Trial, summarize, targets, wilson95
 from edge.records import Box
 from sim.lockstep import EpisodeResult
-from training.train import find_success
+from training.running import find_success
 
 
 def trial(seed: int, claimed: bool, success: bool, bumps: int = 0, path_m: float = 2.0) -> Trial:

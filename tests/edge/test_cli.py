@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from io import BytesIO, TextIOWrapper
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_version_is_printed(capsys):
     [
         (["rnu"], "did you mean `vla-edge run`?"),
         (["bench"], "there is `vla-edge bench detection`"),
+        (["bench", "--json"], "there is `vla-edge bench detection`"),
+        (
+            ["bench", "latnecy"],
+            "'bench latnecy'\nhint: did you mean `vla-edge bench latency`?",
+        ),
+        (["bundle", "xyzzy"], "`vla-edge bundle --help` lists the commands"),
+        (["help", "rnu"], "did you mean `vla-edge run`?"),
         (["xyzzy"], "`vla-edge --help` lists the commands"),
         (["--goal", "find_object"], "options follow a command"),
         (["x" * 10_000], "`vla-edge --help` lists the commands"),
@@ -71,6 +79,71 @@ def test_unknown_commands_get_a_hint_and_exit_2(argv, said, capsys):
     assert cli.main(argv) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and said in err and len(err) < 300
+
+
+@pytest.mark.parametrize("argv", [["-h"], ["help"], ["help", "--help"], ["help", "help"]])
+def test_help_lists_every_command_within_80_columns(argv, capsys):
+    assert cli.main(argv) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {name} " in out for name in cli.COMMANDS)
+    assert max(map(len, out.splitlines())) <= 80
+    assert "130 ended by Ctrl-C" in out
+
+
+@pytest.mark.parametrize("argv", [["help", "bench"], ["bench", "--help"], ["bench", "-h"]])
+def test_the_first_of_two_words_has_help_of_its_own(argv, capsys):
+    assert cli.main(argv) == 0
+    rows = [line.split()[:2] for line in capsys.readouterr().out.splitlines() if line.startswith("  bench ")]
+    assert rows == [name.split() for name in cli.COMMANDS if name.startswith("bench ")]
+
+
+def test_help_of_a_command_is_its_own_help(command, capsys):
+    command(lambda rest: parser().parse_args(rest) and 0)
+    assert cli.main(["help", "run"]) == 0
+    assert "usage: vla-edge run" in capsys.readouterr().out
+
+
+def extras() -> list[str]:
+    """The modules that only an extra brings."""
+    exporting = ["torch", "transformers", "matplotlib", "onnx", "onnx_ir", "onnxscript", "ml_dtypes"]
+    training = [
+        "safetensors",
+        "huggingface_hub",
+        "peft",
+        "accelerate",
+        "pyarrow",
+        "av",
+        "yaml",
+        "tensorboard",
+    ]
+    return [*exporting, *training, "cryptography"]
+
+
+def test_every_command_helps_without_any_extra():
+    code = """
+import sys
+for name in sys.argv[1:]:
+    sys.modules[name] = None  # importing it fails as if it were not installed
+from edge import cli
+print([name for name in cli.COMMANDS if cli.main([*name.split(), "--help"]) != 0])
+"""
+    done = subprocess.run([sys.executable, "-c", code, *extras()], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stderr == ""
+    assert done.stdout.count("usage: vla-edge ") == len(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_option_is_described(name, monkeypatch):
+    silent = []
+
+    def look(self, argv):
+        silent.extend(action.dest for action in self._actions if not action.help)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(ArgumentParser, "parse_args", look)
+    assert cli.main(name.split()) == 0
+    assert silent == []
 
 
 def test_a_command_gets_its_arguments_and_gives_its_exit_code(command):
@@ -106,7 +179,13 @@ def test_a_missing_package_names_what_to_install(command, capsys):
     command(raising(ModuleNotFoundError("No module named 'torch'", name="torch")), extra="train")
     assert cli.main(["run"]) == 2
     err = capsys.readouterr().err
-    assert "'torch'" in err and "pip install 'vla-edge[train]'" in err
+    assert "'torch'" in err and "pip install '.[train]' --extra-index-url https://" in err
+
+
+def test_what_a_user_without_an_extra_is_told_needs_no_index(command, capsys):
+    command(raising(ModuleNotFoundError("No module named 'cv2'", name="cv2")))
+    assert cli.main(["run"]) == 2
+    assert capsys.readouterr().err.endswith("hint: in the folder of vla-edge's source: pip install '.'\n")
 
 
 def test_a_bug_is_one_line_unless_debugging(command, capsys, monkeypatch):
@@ -123,6 +202,15 @@ def test_interrupt_ends_quietly(command, capsys):
     command(raising(KeyboardInterrupt()))
     assert cli.main(["run"]) == 130
     assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_that_lacks_a_character_shows_its_number(command, monkeypatch):
+    shown = BytesIO()
+    command(lambda argv: print("turn left at 9°/s") or 0)
+    with TextIOWrapper(shown, encoding="ascii") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert cli.main(["run"]) == 0
+        assert shown.getvalue() == b"turn left at 9\\xb0/s\n"
 
 
 def test_a_closed_pipe_is_quiet():

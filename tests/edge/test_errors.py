@@ -2,9 +2,13 @@
 
 import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 import edge.errors
 from edge.cameras.file import EndOfFrames
-from edge.errors import EdgeError
+from edge.errors import MAX_REASON_CHARS, EdgeError, reason_of
 
 
 def test_the_drawn_tree_is_the_tree():
@@ -17,3 +21,26 @@ def test_the_drawn_tree_is_the_tree():
 def test_what_the_tree_draws_under_a_safety_stop_is_one():
     below = re.findall(r"│ +[├└]── (\w+)", edge.errors.__doc__ or "")
     assert [issubclass(getattr(edge.errors, name), edge.errors.SafetyStop) for name in below] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("it is\n  cut  short.\n"), "it is cut short"),
+        (OSError(2, "No such file or directory", "x"), "No such file or directory"),
+        (OSError("a socket is gone"), "a socket is gone"),
+        (KeyError("size"), "'size' is missing"),
+        (EOFError(), "EOFError"),
+        (ValueError("One sentence. " + "and " * 100), "One sentence"),
+        (ValueError("word " * 100), ("word " * 48).strip() + " …"),
+        (ValueError("x" * 500), "x" * MAX_REASON_CHARS + " …"),
+    ],
+)
+def test_what_a_library_says_becomes_one_line_that_ends_where_it_may(error: Exception, reason: str):
+    assert reason_of(error).strip() == reason
+
+
+@given(st.text(max_size=600))
+def test_a_reason_is_one_short_line(text: str):
+    reason = reason_of(ValueError(text))
+    assert len(reason) <= MAX_REASON_CHARS + 2 and len(reason.splitlines()) <= 1

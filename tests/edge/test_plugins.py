@@ -144,7 +144,7 @@ def test_a_built_in_driver_says_which_package_it_lacks(monkeypatch: pytest.Monke
     monkeypatch.delitem(sys.modules, "edge.motor.drivers.mavlink", raising=False)
     with pytest.raises(UsageError, match="motors mavlink:// needs the Python package 'serial'") as caught:
         MOTORS.open_address("mavlink:///dev/ttyACM0")
-    assert caught.value.hint == "pip install vla-edge"
+    assert caught.value.hint == "in the folder of vla-edge's source: pip install '.'"
 
 
 @pytest.mark.parametrize("target", ["", "os", "os:", "os:nothing", "nowhere:x", ":x", "os:sep"])
@@ -157,3 +157,18 @@ def test_schemes_and_commands_have_targets_of_one_shape():
     targets = [command.target for command in COMMANDS.values()]
     targets += [target for group in (CAMERAS, MOTORS) for target in group.built_in.values()]
     assert all(target.count(":") == 1 for target in targets)
+
+
+def test_the_bare_path_of_a_file_is_taken_for_what_it_was_meant_to_be(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.mp4").touch()
+    for address in ("clip.mp4", "file:clip.mp4"):
+        with pytest.raises(UsageError, match="not of the form") as caught:
+            CAMERAS.open_address(address, None, "front")
+        assert caught.value.hint == "did you mean file://clip.mp4?"
+    with pytest.raises(UsageError, match="not of the form") as caught:
+        CAMERAS.open_address("other.mp4", None, "front")
+    assert caught.value.hint == "known: file://, shm://"
+    with pytest.raises(UsageError, match="not of the form") as caught:
+        MOTORS.open_address("clip.mp4")
+    assert "known: mavlink://" in caught.value.hint

@@ -32,6 +32,8 @@ PRINTED = {
     "parse_text.py": [
         "'turn left slowly': turn, +0.00 m/s +0.25",
         "'앞으로 천천히 가': move",
+        "red cup': unknown, +0.00 m/s +0.00",
+        "red cup': navigate, +0.20 m/s",
         "red cup: Box(",
     ],
 }

@@ -17,7 +17,8 @@ from edge.errors import UsageError
 from tests.training.small_run import ACTIONS, config, curve, settings, write_dataset
 from training.pipeline.stream import move
 from training.policy import load_policy
-from training.train import main, run
+from training.running import run
+from training.train import main
 from training.trainer import Trainer
 
 
@@ -281,13 +282,33 @@ def test_the_command_trains_and_goes_on(
     with pytest.raises(UsageError, match="no checkpoint"):
         main([str(file), "--resume"])
     assert main([str(file)]) == 0
-    assert "3 steps" in capsys.readouterr().out
+    captured, out, row = capsys.readouterr(), tmp_path / "out", curve(tmp_path / "out")[-1]
+    assert captured.out.splitlines() == [
+        f"{out}: 3 steps, loss {row['loss']:.4f}",
+        f"best     {out}/best, step 3: validation {row['validation']:.4f}",
+        f"curve    tensorboard --logdir {out}/tensorboard",
+        f"next     vla-edge export {out}/best --out BUNDLE",
+    ]
+    assert captured.err.startswith("loading torch") and "steps 0/3" in captured.err
     with pytest.raises(UsageError, match="already holds a run"):
         main([str(file)])
-    assert main([str(file), "--resume"]) == 0
+    assert main([str(file), "--resume", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["loss"], found["judged_by"], found["best_step"]) == (row["loss"], "validation", 3)
+    assert found["best_value"] == row["validation"] and Path(found["best"]) == (out / "best").resolve()
     file.write_text(yaml.safe_dump(settings(tmp_path / "out", dataset, tiny_checkpoint, steps=9)))
     with pytest.raises(UsageError, match=r"steps is 9, but the run in .* has 3"):
         main([str(file), "--resume"])
+
+
+def test_a_run_without_validation_says_that_its_last_checkpoint_is_its_best(
+    dataset: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.yaml"
+    changes = {"steps": 2, "validation__fraction": 0.0, "log_every": 5}
+    file.write_text(yaml.safe_dump(settings(tmp_path / "out", dataset, tiny_checkpoint, **changes)))
+    assert main([str(file)]) == 0
+    assert f"best     {tmp_path}/out/best, the last one: nothing was kept" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

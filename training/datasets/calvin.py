@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from training.datasets.source import (
     Floats,
     Images,
@@ -112,7 +112,7 @@ class CalvinSource:
             with np.load(file, allow_pickle=False) as arrays:
                 return [np.asarray(arrays[key]) for key in keys]
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{self._where(i, frame)}: {error}") from error
+            raise UsageError(f"{self._where(i, frame)}: {reason_of(error)}") from error
 
     def _where(self, i: int, frame: int) -> str:
         return where(_frame_file(self.path, self._first[i] + frame), self.episodes[i].number)
@@ -165,7 +165,7 @@ def _annotations(file: Path) -> list[tuple[str, int, int]]:
         AttributeError,
         IndexError,
     ) as error:
-        raise UsageError(f"{file} holds no annotations of CALVIN: {error}") from error
+        raise UsageError(f"{file} holds no annotations of CALVIN: {reason_of(error)}") from error
     if len(words) != len(spans):
         raise UsageError(
             f"{where(file, len(rows))}: {len(words)} texts for {len(spans)} sequences", "they must be as many"

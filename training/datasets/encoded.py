@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from training.datasets.source import EpisodeSource, Floats, Images, RecordedEpisode
 
 Rows = NDArray[np.float16]
@@ -35,7 +35,9 @@ def open_rows(file: Path) -> Rows:
     try:
         return np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"cannot read the encoded frames in {file}: {error}", "remove that file") from error
+        raise UsageError(
+            f"cannot read the encoded frames in {file}: {reason_of(error)}", "remove that file"
+        ) from error
 
 
 class NumbersOnly:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 
 VERSION = "v3.0"
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
@@ -33,7 +33,7 @@ def read_info(path: Path) -> dict[str, Any]:
             f"`vla-edge collect --episodes N --out {path}` makes one",
         ) from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageError(f"{file} does not describe a LeRobotDataset: {error!r}") from error
+        raise UsageError(f"{file} does not describe a LeRobotDataset: {reason_of(error)}") from error
     if version == "v2.1":
         command = f"python -m {_CONVERTER} --repo-id=ORG/NAME --root={path} --push-to-hub=false"
         raise UsageError(
@@ -125,7 +125,7 @@ def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
     except FileNotFoundError as error:
         raise UsageError(f"{file} is missing", WHOLE) from error
     except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{file} can't be read: {' '.join(str(error).split())[:160]}") from error
+        raise UsageError(f"{file} can't be read: {reason_of(error)}") from error
     check_columns(table, columns or (), file)
     return table
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from edge.files import write_whole
 from training.datasets.source import LATE, EpisodeSource, count_unusable
 
@@ -114,4 +114,4 @@ def _read(path: Path) -> Statistics:
                 raise ValueError(f"want one finite number for each of {', '.join(span.names)}")
         return Statistics(**found, state=state, action=action)
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} is not a file of statistics: {error}", _AGAIN) from error
+        raise UsageError(f"{path} is not a file of statistics: {reason_of(error)}", _AGAIN) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from training.datasets.source import Images
 
 
@@ -35,7 +35,7 @@ class WordsFolder:
             lines = metadata.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(
-                f"cannot read {metadata}: {error}", "name a folder with metadata.jsonl"
+                f"cannot read {metadata}: {reason_of(error)}", "name a folder with metadata.jsonl"
             ) from error
         self.questions = [
             self._question(metadata, n, line) for n, line in enumerate(lines, 1) if line.strip()
@@ -49,7 +49,7 @@ class WordsFolder:
             found = json.loads(line)
             name, prompt, answer = (found[key] for key in ("file_name", "prompt", "answer"))
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{line_of}: want file_name, prompt and answer, {error!r}") from error
+            raise UsageError(f"{line_of}: want file_name, prompt and answer, {reason_of(error)}") from error
         if not all(isinstance(text, str) and text for text in (name, prompt, answer)):
             raise UsageError(f"{line_of}: file_name, prompt and answer must be texts")
         if not (self.path / name).is_file():

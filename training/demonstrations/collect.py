@@ -1,4 +1,4 @@
-"""`vla-edge collect`: record demonstrations in simulated rooms as a LeRobotDataset.
+"""Demonstrations in simulated rooms, recorded as a LeRobotDataset.
 
 A scripted expert drives, or with `--dagger` a bundle's policy does; then the expert labels every frame with
 what it would have done (DAgger, Ross et al. 2011). The recorded action is always the expert's. With `--noise`
@@ -8,10 +8,6 @@ it starts in front of something else now and then, so that the data shows what i
 Ctrl-C ends after the current episode and keeps the complete ones; a second one keeps nothing.
 """
 
-import argparse
-import json
-import multiprocessing
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,13 +19,7 @@ from typing import Any
 import numpy as np
 
 from edge.bundle.bundle import load_bundle
-from edge.commands.arguments import (
-    ArgumentParser,
-    non_negative_float,
-    non_negative_int,
-    positive_float,
-    positive_int,
-)
+from edge.commands.output import ProgressLine
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
@@ -40,6 +30,7 @@ from sim.lockstep import play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene
+from sim.workers import worker_pool
 from sim.world import World
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrations.decoys import decoy_scene
@@ -50,7 +41,6 @@ CAMERA = "front"
 SEED_BASE = 20_000_000  # evaluation uses small seeds, so no room is shared
 DAGGER_LATENCY_S = 0.05  # latency of the policy that drives
 TRIES = 3  # rooms tried for each episode before it is given up
-_INTERRUPTED = 130  # 128 + SIGINT
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +105,11 @@ def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int
     with (
         LeRobotWriter(out, ROBOT, job.rate_hz, CAMERA, size, STATE_NAMES, BASE_ACTION.names) as writer,
         _ctrl_c() as interrupted,
+        ProgressLine() as progress,
     ):
         seeds: list[int] = []
         tried = 0
+        progress.show("episodes", 0, episodes)
         with _players(job, min(jobs, episodes)) as play_all:
             while writer.episodes < episodes and not interrupted:
                 if tried >= TRIES * episodes:
@@ -132,7 +124,8 @@ def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int
                     if recording is not None:
                         writer.add(recording)
                         seeds.append(number)
-                    _show(writer, episodes, tried)
+                    shown = f"{writer.frames} frames, {tried} rooms tried"
+                    progress.show("episodes", writer.episodes, episodes, shown)
                     if interrupted:
                         break
         figures = {"episodes": writer.episodes, "frames": writer.frames, "left_out": tried - writer.episodes}
@@ -153,7 +146,6 @@ _player: Player | None = None
 
 def _start(job: CollectSettings) -> None:
     global _player
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the process that writes handles Ctrl-C
     _player = Player(job)
 
 
@@ -169,7 +161,7 @@ def _players(job: CollectSettings, jobs: int) -> Iterator[Any]:
         player = Player(job)
         yield lambda seeds: map(player.play, seeds)
         return
-    with multiprocessing.get_context("spawn").Pool(jobs, _start, (job,)) as pool:
+    with worker_pool(jobs, _start, (job,)) as pool:
         yield lambda seeds: pool.imap(_play, seeds)
 
 
@@ -191,81 +183,7 @@ def _ctrl_c() -> Iterator[list[bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _show(writer: LeRobotWriter, episodes: int, tried: int) -> None:
-    if sys.stderr.isatty():
-        line = f"\r{writer.episodes}/{episodes} episodes, {writer.frames} frames, {tried} rooms tried "
-        print(line, end="" if writer.episodes < episodes else "\n", file=sys.stderr, flush=True)
-
-
 def _any_target(rng: np.random.Generator) -> str:
     """Draw a kind, half the time with a colour."""
     kind, colour = list(KINDS)[int(rng.integers(len(KINDS)))], list(COLOURS)[int(rng.integers(len(COLOURS)))]
     return f"{colour} {kind}" if rng.uniform() < 0.5 else kind
-
-
-def _share(text: str) -> float:
-    value = non_negative_float(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
-
-
-def _parser() -> argparse.ArgumentParser:
-    p = ArgumentParser("collect", "record demonstrations by a scripted expert as a LeRobotDataset")
-    p.add_argument("--episodes", type=positive_int, required=True)
-    p.add_argument("--out", type=Path, required=True, help="folder to make; it must not exist")
-    p.add_argument("--seed", type=non_negative_int, default=0)
-    p.add_argument("--target", help="default: a random kind in each room, half of them with a colour")
-    p.add_argument(
-        "--noise", type=_share, default=0.0, help="strength of pushes, as a share of full speed, such as 0.3"
-    )
-    p.add_argument(
-        "--decoys",
-        type=_share,
-        default=0.0,
-        metavar="SHARE",
-        help="share of the episodes that start in front of something else than the target",
-    )
-    p.add_argument("--dagger", metavar="BUNDLE", help="the bundle's policy drives, the expert labels")
-    p.add_argument("--rate-hz", type=positive_int, default=10, help="frames and actions per second")
-    p.add_argument(
-        "--height", type=positive_int, default=CameraSpec().height, help="height of the images in pixels"
-    )
-    p.add_argument(
-        "--max-seconds", type=positive_float, default=60.0, help="limit on an episode, in simulated seconds"
-    )
-    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1)
-    p.add_argument("--json", action="store_true")
-    return p
-
-
-def _check(a: argparse.Namespace) -> None:
-    """Refuse what can be refused before the first episode. Raises UsageError."""
-    camera = CameraSpec()
-    if a.rate_hz > camera.rate_hz:
-        raise UsageError(
-            f"--rate-hz {a.rate_hz}: the camera takes {camera.rate_hz:.0f} frames per second",
-            f"set it to 1..{camera.rate_hz:.0f}",
-        )
-    if not 8 <= a.height <= camera.height:
-        raise UsageError(f"--height {a.height} is not between 8 and the camera's {camera.height}")
-    if a.out.exists():
-        raise UsageError(f"{a.out} exists already", "name a folder that does not exist")
-    if a.target is not None:
-        make_scene(0, a.target)
-    if a.dagger is not None:
-        check_target(load_bundle(a.dagger), parse_goal("find_object", a.target or next(iter(KINDS))))
-
-
-def main(argv: list[str]) -> int:
-    """`vla-edge collect`. Ctrl-C returns 130, with the whole episodes kept."""
-    a = _parser().parse_args(argv)
-    _check(a)
-    job = CollectSettings(a.target, a.rate_hz, a.height, a.noise, a.decoys, a.dagger, a.max_seconds)
-    figures = collect(job, a.episodes, a.seed, a.out, a.jobs)
-    if a.json:
-        print(json.dumps(figures, ensure_ascii=False))
-    else:
-        kept = f"{figures['episodes']} episodes, {figures['frames']} frames ({figures['left_out']} left out)"
-        print(f"{kept} in {a.out}" if figures["out"] else "nothing was kept")
-    return _INTERRUPTED if figures["interrupted"] else 0

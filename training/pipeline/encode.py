@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -18,12 +19,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import Progress
 from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from edge.commands.output import ProgressLine
 from edge.errors import EdgeError, UsageError
 from training.datasets.encoded import EncodedFrames, NumbersOnly, Rows, open_rows
 from training.datasets.source import EpisodeSource
@@ -161,20 +161,18 @@ class FrameEncoder(Dataset[Inputs]):
     def _fill(self, out: Any, file: Path) -> None:
         count = self.shape[0]
         parts = [(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
-        console = Console(stderr=True)
-        console.print(
-            f"encoding {self.shape[0]} frames into {file} ({self.size_bytes / 2**20:.0f} MiB)",
-            soft_wrap=True, highlight=False,
-        )  # fmt: skip
+        size = f"{self.size_bytes / 2**20:.0f} MiB"
+        print(f"encoding {count} frames into {file} ({size})", file=sys.stderr, flush=True)
         np.lib.format.write_array_header_1_0(
             out, {"descr": "<f2", "fortran_order": False, "shape": self.shape}
         )
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
-            task = bar.add_task("encoding", total=self.shape[0])
+        done = 0
+        with ProgressLine() as progress:
             for inputs in load(self, parts, choose_workers(self._wanted, size_bytes(self[parts[0]]))):
                 rows = self._rows(inputs)
                 out.write(rows.astype("<f2").tobytes())
-                bar.update(task, advance=len(rows))
+                done += len(rows)
+                progress.show("frames encoded", done, count)
         out.flush()
         os.fsync(out.fileno())
 

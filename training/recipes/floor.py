@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from edge.commands.output import ProgressLine
 from edge.engines.onnx import OnnxEngine
 from edge.errors import BundleRefused, UsageError
 from edge.perception.floor_scan import FLOOR_IMAGE, FLOOR_INPUT, FLOOR_OUTPUT, scan_of
@@ -170,7 +171,8 @@ def train(data: Path, val: Path, out: Path, recipe: FloorRecipe) -> FloorNet:
     out.mkdir(parents=True, exist_ok=True)
     (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
     started = time.monotonic()
-    with (out / "curve.jsonl").open("w") as curve:
+    scores = ""
+    with (out / "curve.jsonl").open("w") as curve, ProgressLine() as progress:
         for step in range(recipe.steps):
             warm, done = min(1.0, (step + 1) / recipe.warmup_steps), step / recipe.steps
             optimizer.param_groups[0]["lr"] = (
@@ -186,13 +188,14 @@ def train(data: Path, val: Path, out: Path, recipe: FloorRecipe) -> FloorNet:
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+            progress.show("steps", step + 1, recipe.steps, scores)
             if (step + 1) % 200 == 0 or step + 1 == recipe.steps:
                 found = quantile_rows(predict(net, val_pixels), recipe.quantile)
                 line = {"step": step + 1, "loss": loss.item(), **score(found.numpy(), val_rows.numpy())}
                 line["minutes"] = (time.monotonic() - started) / 60
                 curve.write(json.dumps({k: round(v, 4) for k, v in line.items()}) + "\n")
                 curve.flush()
-                print({k: round(v, 4) for k, v in line.items()}, flush=True)
+                scores = ", ".join(f"{name} {value:.4g}" for name, value in line.items() if name != "step")
     torch.save(net.state_dict(), out / "floor.pt")
     return net.eval()
 
@@ -243,7 +246,10 @@ def main(argv: list[str] | None = None) -> int:
     a = p.parse_args(argv)
     recipe = FloorRecipe(seed=a.seed, steps=a.steps, quantile=a.quantile)
     net = train(a.data, a.val, a.out, recipe)
-    (a.out / "floor.onnx").write_bytes(export_floor(net, recipe.quantile))
+    graph = a.out / "floor.onnx"
+    graph.write_bytes(export_floor(net, recipe.quantile))
+    print(f"{graph}: {recipe.steps} steps; the curve is in {a.out / 'curve.jsonl'}")
+    print(f"next: vla-edge export CHECKPOINT --floor {graph} --out BUNDLE")
     return 0
 
 

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge.commands.output import share
 from edge.goals.words import COLOURS, KINDS
 from edge.records import Box
 from training.recipes.batches import QuestionBatch, QuestionEncoder
@@ -76,11 +77,11 @@ def validate(
     images: NDArray[np.uint8],
     objects: NDArray[np.float32],
     count: int = 300,
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Score answers on `count` images.
 
     `found`: share of clear objects found with IoU > 0.5; `found_10px`: of those with a short side >= 10 px;
-    `false`: share of absent targets that were "found".
+    `false`: share of absent targets that were "found". None where there were none of them.
     """
     net.eval()
     rng = np.random.default_rng(7)
@@ -112,7 +113,7 @@ def validate(
             if min((q.box[2] - q.box[0]) * height, (q.box[3] - q.box[1]) * width) >= 10:
                 large.append(hit)
     return {
-        "found": float(np.mean(hits)),
-        "found_10px": float(np.mean(large)),
-        "false": float(np.mean(wrong)),
+        "found": share(hits),
+        "found_10px": share(large),
+        "false": share(wrong),
     }

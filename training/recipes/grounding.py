@@ -9,12 +9,13 @@ net learns to answer questions, beside the dense loss at a lower weight. Weights
 averages are saved. Interrupted runs continue with `--resume`.
 """
 
-import argparse
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,28 +28,11 @@ from training.recipes.batches import QuestionEncoder
 from training.recipes.grounder import Grounder, validate
 from training.recipes.grounding_loss import answer_loss, presence_loss
 from training.recipes.questions import sample_question
+from training.recipes.recipe import GrounderRecipe
 from vla.backbones.paligemma import TinyConfig, load, save
 from vla.backbones.tokenizer import build_tokenizer
 
-
-@dataclass(frozen=True)
-class GrounderRecipe:
-    """Every number of the run; saved beside the checkpoint."""
-
-    seed: int = 0
-    vision_steps: int = 2000
-    vision_batch: int = 48
-    steps: int = 6000
-    images: int = 24
-    questions: int = 3  # per image
-    learning_rate: float = 1.2e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 200
-    ema: float = 0.999
-    dense_weight: float = 0.5
-    sigma_bins: tuple[float, float] = (24.0, 4.0)  # width of the soft targets, from first to last step
-    l1_weight: float = 4.0
-    presence_weight: float = 1.0
+OnProgress = Callable[[int, int, str], None]  # the step, the number of steps, and the losses in words
 
 
 def augment(images: Tensor, objects: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -100,10 +84,15 @@ class GrounderTrainer:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate, betas=(0.9, 0.98))
 
-    def run(self) -> None:
-        """Train from the current step to the last, and write curve and checkpoints."""
+    def run(self, on_progress: OnProgress = lambda step, total, losses: None) -> dict[str, float | None]:
+        """Train from the current step to the last, and write curve and checkpoints.
+
+        Returns the last scores on held-out images; empty if the run ended before. `on_progress` gets the
+        step, their number, and the losses in words.
+        """
         r = self.recipe
         total = r.vision_steps + r.steps
+        scores: dict[str, float | None] = {}
         while self.step < total:
             vision_only = self.step < r.vision_steps
             lr = self._learning_rate()
@@ -112,12 +101,16 @@ class GrounderTrainer:
             losses = self._vision_step() if vision_only else self._joint_step()
             self.step += 1
             self._update_average()
+            shown = ", ".join(f"{name} {value:.3g}" for name, value in losses.items() if name != "sigma")
+            on_progress(self.step, total, shown)
             if self.step % 50 == 0:
                 self._write({"step": self.step, "lr": lr, **losses})
             if self.step % 500 == 0 or self.step == total:
                 self.checkpoint()
                 if not vision_only:
-                    self._write({"step": self.step, **self.validate_average()})
+                    scores = self.validate_average()
+                    self._write({"step": self.step, **scores})
+        return scores
 
     def _learning_rate(self) -> float:
         r = self.recipe
@@ -179,7 +172,7 @@ class GrounderTrainer:
         net.load_state_dict(self.average)
         return net.eval()
 
-    def validate_average(self) -> dict[str, float]:
+    def validate_average(self) -> dict[str, float | None]:
         """Score the averaged weights on held-out images."""
         return validate(self.averaged(), self.encoder, *self.val)
 
@@ -194,7 +187,9 @@ class GrounderTrainer:
             torch.save(state, draft)
 
     def resume(self) -> None:
-        """Continue from the last checkpoint in `out`."""
+        """Continue from the last checkpoint in `out`. Raises UsageError if there is none."""
+        if not (self.out / "resume.pt").is_file():
+            raise UsageError(f"there is no checkpoint in {self.out} to continue from", "leave out --resume")
         state = torch.load(self.out / "resume.pt", weights_only=True)
         self.net.load_state_dict(state["net"])
         self.average = state["average"]
@@ -222,64 +217,14 @@ class GrounderTrainer:
             )
         self.average = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
 
-    def _write(self, row: dict[str, float]) -> None:
+    def _write(self, row: dict[str, Any]) -> None:
         row = {k: round(v, 6) if isinstance(v, float) else v for k, v in row.items()}
         row["minutes"] = round((time.monotonic() - self.started) / 60, 2)
         with (self.out / "curve.jsonl").open("a") as f:
-            f.write(json.dumps(row) + "\n")
-        print(row, flush=True)
+            f.write(json.dumps(row, allow_nan=False) + "\n")
 
 
 def _open(folder: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     if not (folder / "images.npy").is_file():
         raise UsageError(f"no dataset in {folder}", f"make one: python -m sim.dataset {folder}")
     return np.load(folder / "images.npy", mmap_mode="r"), np.load(folder / "objects.npy")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """`vla-edge train-grounding`."""
-    p = argparse.ArgumentParser(
-        prog="vla-edge train-grounding", description="train the default grounding model"
-    )
-    p.add_argument("--data", type=Path, required=True)
-    p.add_argument("--val", type=Path, required=True)
-    p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--seed", type=int, default=GrounderRecipe.seed)
-    p.add_argument("--vision-steps", type=int, default=GrounderRecipe.vision_steps)
-    p.add_argument("--steps", type=int, default=GrounderRecipe.steps)
-    p.add_argument("--learning-rate", type=float, default=GrounderRecipe.learning_rate)
-    p.add_argument(
-        "--sigma",
-        type=float,
-        nargs=2,
-        default=GrounderRecipe.sigma_bins,
-        help="width of the soft targets in bins, first and last",
-    )
-    p.add_argument("--start", type=Path, help="checkpoint whose weights the run starts with")
-    p.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
-    p.add_argument(
-        "--no-compile", action="store_true", help="do not use torch.compile, which needs a C++ compiler"
-    )
-    a = p.parse_args(argv)
-    recipe = GrounderRecipe(
-        seed=a.seed,
-        vision_steps=a.vision_steps,
-        steps=a.steps,
-        learning_rate=a.learning_rate,
-        sigma_bins=(a.sigma[0], a.sigma[1]),
-    )
-    if a.start is not None and not (a.start / "model.safetensors").is_file():
-        raise UsageError(
-            f"no model.safetensors in {a.start}", "--start takes the --out folder of another run"
-        )
-    trainer = GrounderTrainer(a.data, a.val, a.out, recipe, compiled=not a.no_compile)
-    if a.start is not None:
-        trainer.start_from(a.start)
-    if a.resume:
-        trainer.resume()
-    trainer.run()
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from edge.bundle.published import check_checkpoint, read_config
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from vla.backbones.backbone import Backbone, Layout
 from vla.backbones.families import FAMILIES
 from vla.backbones.paligemma import TinyConfig, build_paligemma, load
@@ -37,7 +37,7 @@ def layout_from_tokenizer(cls: type[Backbone], file: Path) -> Layout:
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as error:  # tokenizers raises plain Exception
-        raise UsageError(f"{file} can't be read: {error}", "get the checkpoint again") from error
+        raise UsageError(f"{file} can't be read: {reason_of(error)}", "get the checkpoint again") from error
 
     marks = cls.markers
 

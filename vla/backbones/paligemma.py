@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
 
 from edge.bundle.published import read_json
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from vla.backbones.tokenizer import BOS, EOS, IMAGE, LOC_COUNT, NEWLINE, PAD, loc_token
 from vla.backbones.weights import load_exactly
 
@@ -228,10 +228,10 @@ def load(folder: Path) -> tuple[PaliGemmaForConditionalGeneration, TinyConfig, T
         config = TinyConfig(**fields)
         model = build_paligemma(config)
     except Exception as error:  # sizes that fit no net fail in any layer, in any way
-        raise UsageError(f"{file} describes no net: {error}", _AGAIN) from error
+        raise UsageError(f"{file} describes no net: {reason_of(error)}", _AGAIN) from error
     load_exactly(model, folder / "model.safetensors")
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # tokenizers raises plain Exception
-        raise UsageError(f"{folder / 'tokenizer.json'} can't be read: {error}", _AGAIN) from error
+        raise UsageError(f"{folder / 'tokenizer.json'} can't be read: {reason_of(error)}", _AGAIN) from error
     return model.eval(), config, tokenizer

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edge.bundle.manifest import ImageSpec, first_problem
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 from edge.model.patches import smart_size
 
 _FILTERS = {0: "area", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # by PIL's number; no family uses nearest
@@ -36,7 +36,7 @@ def read_image_spec(folder: Path) -> ImageSpec:
     try:
         return published_spec(_nested(folder) or json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-        problem = first_problem(error) if isinstance(error, ValidationError) else f"{error!r}"
+        problem = first_problem(error) if isinstance(error, ValidationError) else reason_of(error)
         raise UsageError(f"{file} does not say how the model's images are made: {problem}", hint) from error
 
 
@@ -52,7 +52,7 @@ def _nested(folder: Path) -> dict[str, Any] | None:
     try:
         found: Any = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{file} can't be read: {error}", "get the checkpoint again") from error
+        raise UsageError(f"{file} can't be read: {reason_of(error)}", "get the checkpoint again") from error
     return found.get("image_processor") if isinstance(found, dict) else None
 
 
@@ -91,7 +91,7 @@ def published_spec(saved: dict[str, Any]) -> ImageSpec:
         crop = found.get("crop_size", {})
         crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
         if (crop.get("height"), crop.get("width")) != (fields["height"], fields["width"]):
-            raise ValueError(f"it crops {crop} of {size}")
+            raise ValueError(f"it crops {_in_words(crop)} of {_in_words(size)}")
     if not found.get("do_normalize", True):
         found |= {"image_mean": (0, 0, 0), "image_std": (1, 1, 1)}
     filter_number = found.get("resample", 1 if "longest_edge" in fields else 3)  # the classes' own
@@ -101,6 +101,10 @@ def published_spec(saved: dict[str, Any]) -> ImageSpec:
         mean=tuple(found["image_mean"]),
         std=tuple(found["image_std"]),
     )
+
+
+def _in_words(size: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {pixels} px" for name, pixels in size.items()) or "nothing"
 
 
 def _check_steps(found: dict[str, Any]) -> None:
@@ -130,7 +134,9 @@ def one_size(spec: ImageSpec, camera: tuple[int, int]) -> ImageSpec:
         try:
             height, width = smart_size(*camera, spec.height, *spec.pixels)
         except ValueError as error:
-            raise UsageError(f"--camera: {error}", "give the camera's size, such as 640x480") from error
+            raise UsageError(
+                f"--camera: {reason_of(error)}", "give the camera's size, such as 640x480"
+            ) from error
         sized = {"fit": "stretch", "height": height, "width": width, "pixels": None}
         return spec.model_copy(update=sized)
     return spec.model_copy(update={"fit": "single"}) if spec.fit == "tiles" else spec

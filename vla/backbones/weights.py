@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging
 
 from edge.bundle.published import read_json
-from edge.errors import UsageError
+from edge.errors import UsageError, reason_of
 
 WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 _AGAIN = "get the checkpoint again, all of its files"
@@ -98,7 +98,7 @@ def read_headers(files: Iterable[Path]) -> dict[str, Header]:
                     part = file.get_slice(name)
                     found[name] = Header(part.get_dtype(), tuple(part.get_shape()))
         except (OSError, SafetensorError) as error:
-            raise UsageError(f"the weights in {path} can't be read: {error}", _AGAIN) from error
+            raise UsageError(f"the weights in {path} can't be read: {reason_of(error)}", _AGAIN) from error
     return found
 
 
@@ -163,7 +163,7 @@ def _read(net: type[PreTrainedModel], folder: Path, dtype: torch.dtype) -> tuple
             output_loading_info=True,
         )
     except Exception as error:  # a configuration that fits no net fails in any layer, in any way
-        what = f"{type(error).__name__} {' '.join(str(error).split())[:300]}"
+        what = f"{type(error).__name__} {reason_of(error)}"
         raise UsageError(f"the checkpoint in {folder} can't be read: {what}", _AGAIN) from error
     finally:
         logging.set_verbosity(verbosity)

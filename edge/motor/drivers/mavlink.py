@@ -7,12 +7,13 @@ Imported only if such an address is opened, since it needs pyserial and pymavlin
 import errno
 import math
 import os
+import termios
 import time
 from urllib.parse import parse_qsl, urlsplit
 
 import serial
 
-from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
+from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError, reason_of
 from edge.interfaces import Closing, Feedback
 from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
 from edge.records import Odometry, Velocity
@@ -26,6 +27,7 @@ VELOCITY_AND_YAW_RATE = 0b010111000111
 FAULT_STATES = {mav.MAV_STATE_CRITICAL: "critical failure", mav.MAV_STATE_EMERGENCY: "emergency stop"}
 BITS_PER_BYTE = 10  # a serial line adds a start bit and a stop bit
 SETPOINT_BYTES, HEARTBEAT_BYTES = 65, 21  # sizes of whole MAVLink 2 packets
+EXAMPLE = "such as mavlink:///dev/ttyACM0?baud=115200&timeout_s=3"
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_ONBOARD_COMPUTER
 
 
@@ -186,7 +188,9 @@ class MavlinkMotors(Closing):
             raise self._gone(error) from error
 
     def _gone(self, error: Exception) -> HardwareMissing:
-        return HardwareMissing(f"motors {self._path}: the port is gone: {error}", "check the cable")
+        return HardwareMissing(
+            f"motors {self._path}: the port is gone: {reason_of(error)}", "check the cable"
+        )
 
 
 def open_address(address: str) -> MavlinkMotors:
@@ -200,16 +204,16 @@ def _parsed(uri: str) -> tuple[str, int, float]:
     options = dict(parse_qsl(parts.query))
     good_path = len(parts.path) > 1 and "\0" not in parts.path
     if parts.netloc or not good_path or set(options) - {"baud", "timeout_s"}:
-        raise UsageError(f"motors address {uri!r} is not like mavlink:///dev/ttyACM0?baud=115200&timeout_s=3")
+        raise UsageError(f"motors address {uri!r} is not a port with baud and timeout_s", EXAMPLE)
     try:
         baud, timeout_s = int(options.get("baud", "115200")), float(options.get("timeout_s", "3"))
     except ValueError as error:
         raise UsageError(
             f"motors address {uri!r}: baud is a whole number, timeout_s a number of seconds",
-            "such as mavlink:///dev/ttyACM0?baud=115200&timeout_s=3",
+            EXAMPLE,
         ) from error
     if not (0 < baud <= 4_000_000 and math.isfinite(timeout_s) and 0 < timeout_s <= 60):
-        raise UsageError(f"motors address {uri!r}: baud is in (0, 4000000], timeout_s in (0, 60]")
+        raise UsageError(f"motors address {uri!r}: baud is in (0, 4000000], timeout_s in (0, 60]", EXAMPLE)
     return parts.path, baud, timeout_s
 
 
@@ -221,7 +225,8 @@ def _opened(path: str, baud: int) -> serial.Serial:
     except (serial.SerialException, OSError, ValueError) as error:
         if getattr(error, "errno", None) == errno.ENOENT:
             raise HardwareMissing(
-                f"motors: no port {path}", "check the cable and the name of the port"
+                f"motors: no port {path}",
+                "check the cable and the name: `ls /dev/ttyACM* /dev/ttyUSB*` lists what is plugged in",
             ) from error
         if getattr(error, "errno", None) == errno.EACCES:
             raise HardwareMissing(
@@ -233,8 +238,11 @@ def _opened(path: str, baud: int) -> serial.Serial:
                 f"motors: port {path} is taken by another process",
                 f"find it with `fuser {path}`, then stop it",
             ) from error
+        # pyserial hands on the number of a failed setting in words of its own.
+        setting = error.__context__ if isinstance(error.__context__, termios.error) else None
+        why = reason_of(error) if setting is None else os.strerror(setting.args[0])
         raise HardwareMissing(
-            f"motors: port {path} does not open: {error}", "is it a serial port?"
+            f"motors: port {path} does not open: {why}", "`ls /dev/tty*` lists serial ports"
         ) from error
     return port
 

@@ -34,5 +34,5 @@ class NullMotors(Closing):
 def open_address(address: str) -> NullMotors:
     """Open `null://`. Raises UsageError if something follows it."""
     if address != "null://":
-        raise UsageError(f"motors address {address!r}: null:// takes nothing after it")
+        raise UsageError(f"motors address {address!r}: null:// takes nothing after it", "--motors null://")
     return NullMotors()

@@ -91,7 +91,7 @@ class _QdqPass:
         self._types = {n.input[0]: _numpy_type(self._weights[n.input[1]]) for n in products}
         if kind == "uint8":
             self._types |= {
-                n.output[0]: _numpy_type(self._weights[n.input[1]])
+                self._rectified(n.output[0]): _numpy_type(self._weights[n.input[1]])
                 for n in products
                 if n.op_type != "MatMul" or self._has_bias(n.output[0])
             }
@@ -111,6 +111,17 @@ class _QdqPass:
             for name in list(node.output):
                 self._round(name)
         self._draft.replace_nodes(self._nodes)
+
+    def _rectified(self, name: str) -> str:
+        """Return the tensor to round in a product's place: behind a Relu, if that alone reads the product.
+
+        Its lowest code is 0 then, so that ONNX Runtime leaves the Relu to the rounding.
+        """
+        readers = [node for node in self._draft.model.graph.node if name in node.input]
+        if len(readers) != 1 or readers[0].op_type != "Relu" or name in self._outputs:
+            return name
+        behind = readers[0].output[0]
+        return behind if behind in self._ranges else name
 
     def _has_bias(self, name: str) -> bool:
         """Return True if a constant is added to the tensor."""

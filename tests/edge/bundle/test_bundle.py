@@ -65,10 +65,22 @@ def test_wrong_sizes_are_refused(folder: Path, change: Callable[[bytes], bytes],
         load_bundle(folder)
 
 
-@pytest.mark.parametrize("file", ["vision.onnx", "manifest.json"])
-def test_missing_files_are_refused(folder: Path, file: str):
+def test_a_folder_that_is_not_a_bundle_comes_with_what_to_do(tmp_path: Path):
+    with pytest.raises(BundleRefused, match="is not a bundle") as caught:
+        load_bundle(tmp_path)
+    assert "known: default" in caught.value.hint
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(BundleRefused, match="is not a bundle") as caught:
+        load_bundle(tmp_path)
+    assert f"vla-edge export {tmp_path}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("file", "said"), [("vision.onnx", "cannot read"), ("manifest.json", "it has no manifest.json")]
+)
+def test_missing_files_are_refused(folder: Path, file: str, said: str):
     (folder / file).unlink()
-    with pytest.raises(BundleRefused, match="cannot read"):
+    with pytest.raises(BundleRefused, match=said):
         load_bundle(folder)
 
 
@@ -165,6 +177,9 @@ def test_names_come_from_entry_points(monkeypatch: pytest.MonkeyPatch):
         ("boxes", "box"),
         ("a green bottles", "green bottle"),
         ("빨간색 컵", "빨간 컵"),
+        ("빨간컵", "빨간 컵"),
+        ("빨간색컵을", "빨간 컵"),
+        ("컵까지", "컵"),
         ("", ""),
     ],
 )
@@ -174,7 +189,19 @@ def test_targets_in_the_bundles_own_words(tiny_bundle: Path, asked: str, known: 
 
 
 @pytest.mark.parametrize(
-    "asked", ["unicorn", "cup red", "red", "red blue cup", "cup ball", "the", "red\ncup; main"]
+    "asked",
+    [
+        "unicorn",
+        "cup red",
+        "red",
+        "red blue cup",
+        "cup ball",
+        "the",
+        "red\ncup; main",
+        "컵빨간",
+        "빨간",
+        "을",
+    ],
 )
 def test_other_targets_are_bad_usage(tiny_bundle: Path, asked: str):
     with pytest.raises(UsageError) as refusal:
@@ -189,8 +216,9 @@ def test_near_names_are_offered(tiny_bundle: Path):
 
 
 def test_goals_that_the_bundle_cannot_do_are_refused(tiny_bundle: Path):
-    with pytest.raises(BundleRefused, match="cannot do instruct"):
-        check_target(load_bundle(tiny_bundle), Goal("instruct", "cup"))
+    with pytest.raises(UsageError, match="cannot do instruct: it says where things are") as refusal:
+        check_target(load_bundle(tiny_bundle), Goal("instruct", "go to the door"))
+    assert "it can do: find_object" in refusal.value.hint and "llava" in refusal.value.hint
 
 
 def test_what_is_no_bundle_is_never_replaced(tiny_bundle: Path, tmp_path: Path):

@@ -1,5 +1,6 @@
 """Cameras: the slot, files, and frames through shared memory."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,9 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cameras.file import PictureCamera
 from edge.cameras.open import EndOfFrames, FileCamera, FrameRing, LatestFrame, ShmCamera, open_camera
 from edge.clock import MonotonicClock, VirtualClock
-from edge.errors import HardwareMissing, StaleFrame
+from edge.errors import HardwareMissing, StaleFrame, UsageError
+from edge.interfaces import AwaitsAnswers
 from edge.records import Frame
 
 pytestmark = pytest.mark.realtime
@@ -82,7 +85,7 @@ def play(camera: FileCamera, clock: VirtualClock, step_ns: int) -> list[Frame]:
 def test_folder_is_played_in_order_and_then_ends(tmp_path):
     make_pictures(tmp_path, [10, 20, 30])
     clock = VirtualClock(7)
-    frames = play(FileCamera(tmp_path, clock), clock, step_ns=500 * MS)
+    frames = play(open_camera(f"file://{tmp_path}?rate=2", clock), clock, step_ns=500 * MS)
     assert [int(each.image[0, 0, 0]) for each in frames] == [10, 20, 30]
     assert [each.stamp_ns for each in frames] == [7, 7 + 500 * MS, 7 + 1000 * MS]
 
@@ -97,7 +100,7 @@ def test_slow_pictures_are_seen_again_with_fresh_stamps(tmp_path):
 
 def test_pictures_come_as_rgb(tmp_path):
     cv2.imwrite(str(tmp_path / "red.png"), np.full((4, 4, 3), (0, 0, 255), np.uint8))
-    camera = FileCamera(tmp_path / "red.png", VirtualClock())
+    camera = open_camera(f"file://{tmp_path}/red.png", VirtualClock())
     assert camera.latest(1).image[0, 0].tolist() == [255, 0, 0]
 
 
@@ -120,11 +123,85 @@ def test_video_is_played_at_its_own_rate_and_skips_what_is_late(tmp_path):
     camera.close()
 
 
+def test_pictures_are_shown_until_they_are_answered_each_in_the_order_of_its_number(tmp_path):
+    for number, level in ((10, 30), (9, 20), (1, 10)):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), plain(level))
+    (tmp_path / "._1.png").write_text("what some systems leave behind")
+    clock = VirtualClock()
+    camera = open_camera(f"file://{tmp_path}", clock)
+    assert isinstance(camera, PictureCamera) and isinstance(camera, AwaitsAnswers)
+    shown = []
+    for _ in range(3):
+        first = camera.latest(0.25)
+        clock.advance(3600 * 1000 * MS)
+        again = camera.latest(0.25)
+        assert again.image is first.image and again.seq == first.seq + 1
+        assert again.stamp_ns == clock.now_ns() and camera.latest(0.25) is again
+        shown.append((first.source, int(first.image[0, 0, 0])))
+        camera.answered()
+    assert shown == [("1.png", 10), ("9.png", 20), ("10.png", 30)]
+    with pytest.raises(EndOfFrames, match="every picture has been shown"):
+        camera.latest(0.25)
+
+
+def test_a_rate_plays_videos_and_pictures_and_anything_else_is_refused(tmp_path):
+    make_pictures(tmp_path, [10])
+    assert open_camera(f"file://{tmp_path}?rate=0.5", VirtualClock()).rate_hz == 0.5
+    for options in ("rate=0", "rate=nan", "rate=1e9", "rate=", "rate=2&x=1", "rat=2", "every=0", "every=1.5"):
+        with pytest.raises(UsageError, match="camera address") as caught:
+            open_camera(f"file://{tmp_path}?{options}", VirtualClock())
+        assert "?rate=2" in caught.value.hint
+    with pytest.raises(UsageError, match="no rate of their own"):
+        FileCamera(tmp_path, VirtualClock())
+    odd = tmp_path / "what?.png"
+    cv2.imwrite(str(odd), plain(5))
+    assert open_camera(f"file://{odd}", VirtualClock()).latest(1).source == "what?.png"
+
+
+def test_one_in_so_many_images_is_shown_one_by_one_of_a_video_too(tmp_path):
+    make_pictures(tmp_path, [10, 20, 30, 40, 50])
+    path = tmp_path / "video.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 20.0, (WIDTH, HEIGHT))
+    for index in range(10):
+        writer.write(plain(index * 20))
+    writer.release()
+
+    def shown(address: str) -> list[tuple[str, int]]:
+        found = []
+        with open_camera(address, VirtualClock()) as camera, contextlib.suppress(EndOfFrames):
+            while True:
+                frame = camera.latest(0.25)
+                found.append((frame.source, round(frame.image.mean() / 10)))
+                camera.answered()
+        return found
+
+    assert shown(f"file://{path}?every=4") == [("0.0 s", 0), ("0.2 s", 8), ("0.4 s", 16)]
+    assert shown(f"file://{tmp_path}?every=2") == [("000.png", 1), ("002.png", 3), ("004.png", 5)]
+
+
+def test_a_path_that_is_nearly_right_is_named(tmp_path, monkeypatch):
+    make_pictures(tmp_path, [10])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HardwareMissing, match=f"no 00.png in {tmp_path}") as caught:
+        open_camera("file://00.png", VirtualClock())
+    assert caught.value.hint == "did you mean file://000.png?"
+
+
+def test_a_picture_that_may_not_be_read_is_found_before_the_first_is_shown(tmp_path, monkeypatch):
+    make_pictures(tmp_path, [10, 20, 30])
+    # The user who runs the tests may be allowed everything.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path).name != "001.png")
+    with pytest.raises(HardwareMissing, match=r"no permission to read .*001\.png") as caught:
+        open_camera(f"file://{tmp_path}", VirtualClock())
+    assert "chmod" in caught.value.hint
+
+
 def test_unusable_files_are_refused_by_name(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "bad.png").write_text("no picture")
+    (tmp_path / "cut.png").touch()
     (tmp_path / "empty").mkdir()
-    for place in ("missing", "text.mp4", "bad.png", "empty"):
+    for place in ("missing", "text.mp4", "bad.png", "cut.png", "empty", "x" * 300):
         with pytest.raises(HardwareMissing, match=place) as caught:
             open_camera(f"file://{tmp_path / place}", VirtualClock())
         assert caught.value.exit_code == 5 and caught.value.hint

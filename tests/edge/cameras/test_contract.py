@@ -16,12 +16,12 @@ from tests.edge.cameras.camera_contract import CameraCase, CameraContract
 
 
 class Folder:
-    """A folder of pictures, each a little brighter; the camera itself moves on with the clock."""
+    """A folder of pictures, each a little brighter, played at a rate: the camera moves on with the clock."""
 
     def __init__(self, folder: Path) -> None:
         for index in range(10):
             cv2.imwrite(str(folder / f"{index}.png"), np.full((8, 8, 3), 20 * index, np.uint8))
-        self.address = f"file://{folder}"
+        self.address = f"file://{folder}?rate=2"
 
     def expose(self) -> None:
         """Do nothing: a file shows its own frames."""
@@ -53,7 +53,13 @@ def ring(tmp_path: Path, clock: VirtualClock) -> Iterator[Ring]:
 
 
 CASES = [
-    CameraCase("file", folder, ("file://",), ("file:///nonexistent", "file:///dev/null"), 100),
+    CameraCase(
+        "file",
+        folder,
+        ("file://", "file:///dev?rate=x", "file:///dev?rat=1"),
+        ("file:///nonexistent", "file:///dev/null"),
+        100,
+    ),
     CameraCase(
         "shm", ring, ("shm://", "shm://../etc", "shm://a\0b", "shm://.x"), ("shm://no-such-ring",), 33
     ),

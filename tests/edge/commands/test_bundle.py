@@ -243,7 +243,7 @@ def test_only_signatures_need_cryptography(folder: Path, keys: Path, capsys):
     assert verify().returncode == 0
     run(capsys, "sign", folder, "--key", keys / "ours.private.pem")
     done = verify()
-    assert done.returncode == 2 and "pip install 'vla-edge[sign]'" in done.stderr
+    assert done.returncode == 2 and "pip install '.[sign]'" in done.stderr
 
 
 def test_two_keys_are_two(tmp_path: Path):

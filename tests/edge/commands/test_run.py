@@ -1,5 +1,6 @@
 """`vla-edge run`: what it refuses before anything is started, and what it leaves behind."""
 
+import errno
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from edge import cli
 from edge.bundle.bundle import write_bundle
 from edge.goals.prompts import family_prompt
 from edge.records import Goal
+from edge.runs import folder as folder_module
 from tests.edge.model.open_bundles import open_bundle
 
 pytestmark = pytest.mark.realtime
@@ -92,7 +94,7 @@ def test_goal_that_the_bundle_cannot_do_is_refused_by_name(
     refused: Callable[..., tuple[int, str]], tiny_bundle: Path
 ):
     code, err = refused("--bundle", str(tiny_bundle), "--goal", "instruct", "--target", "go home")
-    assert code == 6 and "cannot do instruct" in err
+    assert code == 2 and "cannot do instruct" in err
 
 
 @pytest.mark.parametrize("goal", ["find_object", "follow_object"])
@@ -101,7 +103,7 @@ def test_families_that_say_no_boxes_are_refused_before_driving(
 ):
     write_bundle(tmp_path / "smolvlm", open_bundle("smolvlm")[0])
     code, err = refused("--bundle", str(tmp_path / "smolvlm"), "--goal", goal, "--target", "cup")
-    assert code == 6 and "does not say where things are" in err and "it can do: describe_scene" in err
+    assert code == 2 and "does not say where things are" in err and "it can do: describe_scene" in err
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut short", "flipped", "empty", "lacks a file"])
@@ -174,7 +176,8 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
     for i in range(3, 6):
         shutil.copy(pictures / "0.png", pictures / f"{i}.png")
     code, summary, err, folder = turning_run(
-        "--goal", "find_object", "--target", "cups", "--camera", f"file://{pictures}", "--motors", "null://",
+        "--goal", "find_object", "--target", "cups", "--motors", "null://",
+        "--camera", f"file://{pictures}?rate=2",
         runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="reach",
     )  # fmt: skip
     assert (code, summary["outcome"], err) == (0, "stopped", "")
@@ -188,7 +191,7 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
     log = (folder / "run.log").read_text()
     for event in ('"run starts"', "armed", '"drive ended"', '"run ended"'):
         assert log.count(f"event={event}") == 1
-    assert "cause=end_of_frames" in log and f"camera_front=file://{pictures}" in log
+    assert "cause=end_of_frames" in log and f'camera_front="file://{pictures}?rate=2"' in log
     assert cv2.imread(str(folder / "frames.png")) is not None
     pids = json.loads((folder / "pids.json").read_text())
     assert set(pids) == {"runtime", "motor"}
@@ -214,7 +217,7 @@ def test_any_family_describes_a_scene(family: str, pictures: Path, tmp_path: Pat
     command = ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / "short")]
     place = ["--camera", f"file://{pictures}", "--motors", "null://", "--runs-dir", str(tmp_path / "more")]
     assert cli.main([*command, *place]) == 0
-    assert "answers cut off" in capsys.readouterr().out
+    assert "3 answers of the model, 3 cut off" in capsys.readouterr().out
 
 
 def test_pictures_without_the_target_end_in_goal_not_reached(
@@ -226,60 +229,71 @@ def test_pictures_without_the_target_end_in_goal_not_reached(
     )  # fmt: skip
     assert (code, summary["outcome"]) == (3, "stopped")
     assert "the target was not seen" in summary["reason"]
+    shown = [(each["source"], each["does"]) for each in summary["would_do"]]
+    assert shown == [(f"{i}.png", "does not see cup, search: turn left at 34°/s") for i in range(3)]
+    assert summary["decisions"] == 3 and summary["ticks"] > 0
 
 
 def test_the_policy_sees_with_the_camera_that_it_names(pictures: Path, tmp_path: Path, tiny_bundle: Path):
     for i in range(3, 9):
         shutil.copy(pictures / "0.png", pictures / f"{i}.png")
     code, summary, _, folder = turning_run(
-        "--goal", "describe_scene", "--camera", f"file://{pictures}", "--camera", f"wrist=file://{pictures}",
-        "--motors", "null://", "--max-seconds", "3",
+        "--goal", "describe_scene", "--camera", f"file://{pictures}?rate=2",
+        "--camera", f"wrist=file://{pictures}?rate=2", "--motors", "null://", "--max-seconds", "3",
         runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="wrist",
     )  # fmt: skip
-    assert (code, summary["answer"]) == (3, "wrist, front with wrist")
-    assert f"camera_wrist=file://{pictures}" in (folder / "run.log").read_text()
+    assert (code, summary["outcome"], summary["answer"]) == (0, "timeout", "wrist, front with wrist")
+    assert f'camera_wrist="file://{pictures}?rate=2"' in (folder / "run.log").read_text()
+
+
+def refused_run(*arguments: str, runs_dir: Path, bundle: Path, **env: str) -> tuple[int, str]:
+    """A run of the turning policy that must end before it has a folder: exit code and stderr."""
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--bundle", str(bundle)]
+    command += ["--goal", "find_object", "--target", "cup", "--runs-dir", str(runs_dir), *arguments]
+    done = subprocess.run(
+        command, cwd=REPO, env={**os.environ, **env}, capture_output=True, text=True, timeout=90
+    )
+    assert done.stderr.startswith("error: ") and "\nhint: " in done.stderr and done.stdout == ""
+    assert not runs_dir.exists()
+    return done.returncode, done.stderr
 
 
 def test_a_camera_that_the_robot_lacks_ends_before_anything_is_armed(
     pictures: Path, tmp_path: Path, tiny_bundle: Path
 ):
-    code, summary, err, folder = turning_run(
-        "--goal", "find_object", "--target", "cup", "--camera", f"file://{pictures}", "--motors", "null://",
+    code, err = refused_run(
+        "--camera", f"file://{pictures}", "--motors", "null://",
         runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="wrist",
     )  # fmt: skip
-    assert code == 2 and "'wrist', the robot has front" in summary["reason"]
-    assert "--camera wrist=URI" in err and "event=armed" not in (folder / "run.log").read_text()
+    assert code == 2 and "'wrist', the robot has front" in err and "--camera wrist=URI" in err
 
 
 @pytest.mark.parametrize(
-    ("camera", "motors", "said", "code"),
+    ("hardware", "said", "code"),
     [
-        ("file:///nowhere.mp4", "null://", "no /nowhere.mp4", 5),
-        ("nothing", "null://", "SCHEME://PLACE", 2),
-        ("file://{pictures}", "mavlink:///dev/nowhere", "no port /dev/nowhere", 5),
-        ("file://{pictures}", "wheels://", "nothing here opens wheels://", 2),
+        (("--camera", "file:///nowhere.mp4", "--motors", "null://"), "no /nowhere.mp4", 5),
+        (("--camera", "nothing", "--motors", "null://"), "SCHEME://PLACE", 2),
+        (("--camera", "file://{pictures}", "--motors", "mavlink:///dev/nowhere"), "no port /dev/nowhere", 5),
+        (("--camera", "file://{pictures}", "--motors", "wheels://"), "nothing here opens wheels://", 2),
+        (("--robot", "sim?nois=8"), "no setting 'nois'", 2),
     ],
 )
-def test_hardware_that_is_not_there_ends_in_a_summary(
-    camera: str, motors: str, said: str, code: int, pictures: Path, tmp_path: Path, tiny_bundle: Path
+def test_hardware_that_is_not_there_leaves_no_folder(
+    hardware: tuple[str, ...], said: str, code: int, pictures: Path, tmp_path: Path, tiny_bundle: Path
 ):
-    camera = camera.replace("{pictures}", str(pictures))
-    got, summary, err, _ = turning_run(
-        "--goal", "find_object", "--target", "cup", "--camera", camera, "--motors", motors,
-        runs_dir=tmp_path / "runs", bundle=tiny_bundle,
-    )  # fmt: skip
-    assert got == code == summary["exit_code"]
-    assert summary["outcome"] == "fault" and said in summary["reason"] and "hint: " in err
+    arguments = [each.replace("{pictures}", str(pictures)) for each in hardware]
+    got, err = refused_run(*arguments, runs_dir=tmp_path / "runs", bundle=tiny_bundle)
+    assert got == code and said in err
 
 
 def test_a_model_that_only_looks_may_take_its_time(pictures: Path, tmp_path: Path, tiny_bundle: Path):
     for i in range(3, 16):
         shutil.copy(pictures / "0.png", pictures / f"{i:02}.png")
     code, summary, _, _ = turning_run(
-        "--goal", "describe_scene", "--camera", f"file://{pictures}", "--motors", "null://",
+        "--goal", "describe_scene", "--camera", f"file://{pictures}?rate=2", "--motors", "null://",
         "--max-seconds", "3", runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST="hang",
     )  # fmt: skip
-    assert (code, summary["outcome"]) == (3, "timeout")
+    assert (code, summary["outcome"], summary["reason"]) == (0, "timeout", "watched for 3 s")
 
 
 @pytest.mark.parametrize(
@@ -292,7 +306,8 @@ def test_model_that_breaks_stops_the_run(
     for i in range(3, 16):
         shutil.copy(pictures / "0.png", pictures / f"{i:02}.png")
     got, summary, err, folder = turning_run(
-        "--goal", "find_object", "--target", "cup", "--camera", f"file://{pictures}", "--motors", "null://",
+        "--goal", "find_object", "--target", "cup", "--motors", "null://",
+        "--camera", f"file://{pictures}?rate=2",
         runs_dir=tmp_path / "runs", bundle=tiny_bundle, VLA_EDGE_TEST=mode,
     )  # fmt: skip
     assert got == code and summary["outcome"] == "fault"
@@ -310,7 +325,14 @@ def test_a_terminal_stopped_by_ctrl_s_does_not_stop_the_robot(
     screen, terminal = os.openpty()
     command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--max-seconds", "2"]
     command += ["--goal", "find_object", "--target", "cup", "--bundle", str(tiny_bundle)]
-    command += ["--camera", f"file://{pictures}", "--motors", "null://", "--runs-dir", str(tmp_path / "runs")]
+    command += [
+        "--camera",
+        f"file://{pictures}?rate=2",
+        "--motors",
+        "null://",
+        "--runs-dir",
+        str(tmp_path / "runs"),
+    ]
     child = subprocess.Popen(command, cwd=REPO, stderr=terminal, stdout=subprocess.DEVNULL)
     os.close(terminal)
     try:
@@ -329,3 +351,38 @@ def test_a_terminal_stopped_by_ctrl_s_does_not_stop_the_robot(
         child.kill()
         child.wait()
         os.close(screen)
+
+
+def test_a_disk_that_fills_up_costs_the_files_and_not_the_outcome(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    def full(path: Path, content: bytes) -> None:
+        if path.name == "summary.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        path.write_bytes(content)
+
+    words = family_prompt("smolvlm", Goal("describe_scene"))
+    write_bundle(tmp_path / "talks", open_bundle("smolvlm", "the red cup", words, max_tokens=60)[0])
+    command = ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / "talks"), "--motors", "null://"]
+    monkeypatch.setattr(folder_module, "write_whole", full)
+    code = cli.main([*command, "--camera", f"file://{pictures}", "--runs-dir", str(tmp_path / "runs")])
+    out, err = capsys.readouterr()
+    assert code == 2 and "summary.json: No space left on device" in err and "\nhint: " in err
+    assert out.startswith("stopped: ") and "3 answers of the model" in out
+
+
+def test_what_breaks_before_a_run_has_a_folder_is_one_line(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys
+):
+    def broken(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/usr/bin/python")
+
+    monkeypatch.setattr("edge.commands.run.open_camera", broken)
+    command = ["run", "--goal", "describe_scene", "--bundle", str(tiny_bundle), "--motors", "null://"]
+    code = cli.main([*command, "--camera", f"file://{pictures}", "--runs-dir", str(tmp_path / "runs")])
+    out, err = capsys.readouterr()
+    assert (code, out, (tmp_path / "runs").exists()) == (2, "", False)
+    assert err.splitlines() == [
+        "error: /usr/bin/python: Permission denied",
+        "hint: check its permissions, or name another folder",
+    ]

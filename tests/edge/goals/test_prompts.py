@@ -6,7 +6,7 @@ import pytest
 
 from edge.bundle.bundle import load_bundle
 from edge.errors import UsageError
-from edge.goals.prompts import FAMILIES, TEMPLATES, asks_for_boxes, family_prompt, goal_prompt
+from edge.goals.prompts import FAMILIES, TEMPLATES, asks_for_boxes, family_prompt, goal_prompt, may_move
 from edge.records import Goal
 
 CUP = Goal("find_object", "red cup")
@@ -55,6 +55,30 @@ def test_a_yes_or_no_answer_is_known_to_carry_no_box() -> None:
     assert not asks_for_boxes("moondream", "find_object")
     assert not asks_for_boxes("paligemma", "describe_scene")
     assert asks_for_boxes("paligemma", "find_object")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_only_families_that_chat_are_asked_for_motions(family: str) -> None:
+    instruction = Goal("instruct", "go to the {door}")
+    chats = family not in ("paligemma", "kosmos-2", "florence-2")
+    assert may_move(family, "instruct") == chats
+    if chats:
+        prompt = family_prompt(family, instruction)
+        assert "Its instruction: go to the {door}." in prompt and "not an instruction" in prompt
+    else:
+        with pytest.raises(UsageError, match="can't do goal 'instruct'") as caught:
+            family_prompt(family, instruction)
+        assert "llava" in caught.value.hint
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_to_a_look_or_without_boxes_never_move_a_robot(family: str) -> None:
+    assert not any(may_move(family, kind) for kind in ("describe_scene", "identify_main_object"))
+    assert (
+        may_move(family, "find_object")
+        == may_move(family, "follow_object")
+        == asks_for_boxes(family, "find_object")
+    )
 
 
 def test_unknown_family_lists_the_known() -> None:

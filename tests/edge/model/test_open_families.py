@@ -88,6 +88,31 @@ def test_it_describes_a_scene_in_words_and_never_moves(name: str) -> None:
         assert policy.status.answer.replace("\u2581", " ") == said
 
 
+@pytest.mark.parametrize("name", ["qwen2.5-vl", "llava", "smolvlm", "flamingo"])
+@pytest.mark.parametrize(
+    ("said", "velocity"),
+    [
+        ("go forward slowly", (0.15, 0.0, 0.0)),
+        ("turn left", (0.0, 0.0, 0.5)),
+        ("왼쪽으로 도세요", (0.0, 0.0, 0.5)),
+        ("stop , do not go forward", (0.0, 0.0, 0.0)),
+        ("a red door", (0.0, 0.0, 0.0)),
+    ],
+)
+def test_it_drives_as_the_words_of_its_answer_say(
+    name: str, said: str, velocity: tuple[float, float, float]
+) -> None:
+    instruction = Goal("instruct", "Go to the door")
+    own = {"prompts": {"instruct": "{target}"}, "goals": ("describe_scene", "instruct")}
+    bundle, _, _ = open_bundle(name, said, instruction.target, **own)
+    assert check_target(bundle, instruction) == instruction
+    with make_policy(bundle, instruction, MOUNT, DEFAULT_BASE) as policy:
+        inference = policy.infer(observation(instruction))
+        assert inference.words.replace("\u2581", " ") == said and inference.confidence > 0.99
+        chunk = policy.act(observation(instruction), inference)
+    assert chunk is not None and chunk.values[0] == pytest.approx(velocity)
+
+
 @pytest.mark.parametrize("name", ["smolvlm", "flamingo"])
 @pytest.mark.parametrize("kind", ["find_object", "follow_object"])
 def test_a_family_that_says_no_boxes_never_moves_a_robot(name: str, kind: str) -> None:
@@ -97,7 +122,7 @@ def test_a_family_that_says_no_boxes_never_moves_a_robot(name: str, kind: str) -
         lambda: check_target(bundle, goal),
         lambda: make_policy(bundle, goal, MOUNT, DEFAULT_BASE),
     ):
-        with pytest.raises(BundleRefused, match=f"a {name} does not say where things are") as refusal:
+        with pytest.raises(UsageError, match=f"a {name} does not say where things are") as refusal:
             refuse()
         assert refusal.value.hint == "it can do: describe_scene"
     assert check_target(bundle, LOOK) == LOOK

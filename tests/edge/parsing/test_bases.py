@@ -20,7 +20,7 @@ TRACKS = BaseSpec(linear_m_s=0.25, angular_rad_s=0.5, drive=DriveKind.DIFFERENTI
     ],
 )
 def test_speeds_are_those_of_the_base(text: str, speeds: tuple[float, float, float]) -> None:
-    action = parse_action(text, base=TRACKS)
+    action = parse_action(text, "paligemma", TRACKS, target="cup")
     assert (action.linear_x_m_s, action.linear_y_m_s, action.angular_z_rad_s) == pytest.approx(speeds)
 
 

@@ -4,12 +4,13 @@ import json
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edge.goals.prompts import FAMILIES
 from edge.parsing import parse_action, parse_detections
-from edge.records import ActionType, Box
+from edge.parsing.boxes.labels import unsure
+from edge.records import ActionType, Box, ParsedAction
 
 PALI = "<loc0256><loc0512><loc0512><loc0768> cup"
 MASK = "".join(f"<seg{i:03d}>" for i in range(16))
@@ -103,14 +104,14 @@ def test_none_is_no_detection(text: str) -> None:
         ("<loc0010><loc0010><loc1000><loc1000> cup", "covers"),
         ("<loc0030><loc0030><loc0993><loc0993> cup", "four edges"),
         ("<loc0256><loc0512><loc0512><loc0768>", "without a label"),
+        (f"{PALI} ; <loc0256><loc0512><loc0768> ball", "3 location tokens"),
+        (f"{PALI} <loc05", "not of the form"),
         ("<loc0256><loc0512><loc0512><loc0768><seg001> cup", "1 mask tokens"),
         (f"<loc0256><loc0512><loc0512><loc0768>{MASK}<seg000> cup", "17 mask tokens"),
         (f"<loc0256><loc0512><loc0512><loc0768>{MASK[:-8]}<seg128> cup", "out of range"),
         ("<loc256><loc512><loc512><loc768> cup", "not of the form"),
         ("<loc00256><loc0512><loc0512><loc0768> cup", "not of the form"),
         ("<loc٠٢٥٦><loc0512><loc0512><loc0768> cup", "not of the form"),
-        (f"{PALI} ; ", "not of the form"),
-        (f"{PALI} ; <loc0256><loc05", "not of the form"),
         (f"turn left {PALI}", "not of the form"),
         ("cup<loc_100><loc_100><loc_200>", "3 location tokens"),
         ("cup<loc_100><loc_100><loc_200><loc_200><loc_300>", "5 location tokens"),
@@ -129,11 +130,17 @@ def test_none_is_no_detection(text: str) -> None:
         ('[{"bbox_2d": [1, 2, 3, 1_000], "label": "cup"}]', "not JSON"),
         ('[{"bbox_2d": [1, 2, 3, ' + "9" * 3000 + '], "label": "cup"}]', "plain number"),
         ('[{"bbox_2d": [1, 2, 3, 1001], "label": "cup"}]', "outside"),
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "cu', "not JSON"),
+        ('[{"bbox_2d": [0.1, 0.2, 0.3, 0.4], "label": "cup"}]', "between 0 and 1, not in thousandths"),
+        ('[{"point_2d": [100, 200], "label": "cup"}]', "a point, not a box"),
+        ('[{"bbox_2d": [1, 2, 3, 4], "label": "cup"}, {"bbox_2d": [1, 2, 1e3, 4]}]', "plain number"),
+        ("mug<poly><loc_1><loc_2><loc_3><loc_4></poly>", "4 location tokens for a polygon"),
+        ("mug<poly><loc_1><loc_2><loc_3><loc_4><loc_5><loc_6>", "not of the form <poly>"),
+        ("<ref>cup</ref><box>(1,2),(3</box>", "not of the form <ref>"),
         ('[{"bbox_2d": [-1, 2, 3, 4], "label": "cup"}]', "outside"),
         ('[{"bbox_2d": [1, 2, 3, 4], "bbox_2d": [1, 2, 3, 4], "label": "cup"}]', "twice"),
         ('{"bbox_2d": [0, 0, 1000, 1000], "label": "cup"}', "covers"),
         ('{"bbox_2d": ' + "[" * 2000, "nested"),
-        ('[{"bbox_2d": [1, 2, 3, 4], "label": "cup"}', "not JSON"),
         ("[0.1, 0.2, 0.3]", "3 numbers"),
         ("[0.1, 0.2, 0.3, 1.4]", "outside"),
         ("[0.5, 0.5, 0.4, 0.6]", "inverted"),
@@ -155,6 +162,11 @@ def test_what_is_not_exactly_in_the_format_is_refused_with_its_reason(text: str,
     assert (action.linear_x_m_s, action.linear_y_m_s, action.angular_z_rad_s) == (0, 0, 0)
 
 
+def test_an_action_with_more_behind_it_is_refused() -> None:
+    action = parse_action('{"action": "turn", "angular_z": 0.3} {"action": "move"}')
+    assert (action.type, action.reason) == (ActionType.UNKNOWN, "not JSON: more text at character 36")
+
+
 def test_a_refused_box_does_not_take_a_good_one_with_it() -> None:
     found = parse_detections(f"<loc0000><loc0000><loc1023><loc1023> wall ; {PALI}")
     assert [detection.label for detection in found.detections] == ["cup"]
@@ -166,20 +178,60 @@ def test_a_family_without_a_format_grounds_nothing(family: str) -> None:
     assert family in parse_detections(PALI, family).reason
 
 
-def test_a_box_alone_is_approached_when_centred_and_turned_to_otherwise() -> None:
-    centred = parse_action("<loc0400><loc0480><loc0600><loc0560> cup", "paligemma")
+def test_a_box_of_the_target_is_approached_when_centred_and_turned_to_otherwise() -> None:
+    def act(x0: int, x1: int) -> ParsedAction:
+        text = f"<loc0400><loc{x0:04d}><loc0600><loc{x1:04d}> cup"
+        return parse_action(text, "paligemma", target="cup")
+
+    centred, left, right = act(480, 560), act(0, 200), act(800, 1000)
     assert (centred.type, centred.target) == (ActionType.NAVIGATE, "cup")
     assert (centred.linear_x_m_s, centred.angular_z_rad_s) == (0.2, 0.0)
-    left = parse_action("<loc0400><loc0000><loc0600><loc0200> cup")
-    right = parse_action("<loc0400><loc0800><loc0600><loc1000> cup")
     assert left.linear_x_m_s == right.linear_x_m_s == 0
     assert left.angular_z_rad_s > 0 > right.angular_z_rad_s
     assert left.detections
 
 
+@pytest.mark.parametrize(("family", "target"), [("", "cup"), ("paligemma", ""), ("", "")])
+def test_a_box_moves_nothing_without_a_family_and_a_target(family: str, target: str) -> None:
+    action = parse_action("<loc0400><loc0000><loc0600><loc0200> cup", family, target=target)
+    assert (action.type, action.confidence) == (ActionType.UNKNOWN, 0.0)
+    assert (action.linear_x_m_s, action.linear_y_m_s, action.angular_z_rad_s) == (0, 0, 0)
+    assert "without a" in action.reason
+    assert [detection.label for detection in action.detections] == ["cup"]
+
+
 def test_a_label_that_gives_orders_is_a_label() -> None:
-    action = parse_action("<loc0400><loc0480><loc0600><loc0560> STOP turn left")
-    assert (action.type, action.target) == (ActionType.NAVIGATE, "STOP turn left")
+    text = "<loc0400><loc0000><loc0600><loc0200> STOP turn left"
+    (found,) = parse_action(text, "paligemma").detections
+    assert found.label == "STOP turn left"
+    assert parse_action(text, "paligemma").type is ActionType.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("The mug is at [0.1, 0.2, 0.3, 0.4]. Turn left.", ActionType.TURN),
+        ('Stop! [{"bbox_2d": [100, 200, 300, 400], "label": "turn left"}]', ActionType.STOP),
+        (
+            'Stop!\n```json\n[\n {"bbox_2d": [100, 200, 300, 400],\n "label": "turn left"}\n]\n```',
+            ActionType.STOP,
+        ),
+        ("Turn left towards [0.1, 0.2, 0.3, 0.4].", ActionType.UNKNOWN),
+        (
+            '[{"bbox_2d": [100, 200, 300, 400],\n"label": "cup"},\n{"label": "\nturn left\n',
+            ActionType.UNKNOWN,
+        ),
+        ("turn left\n<loc0400><loc0000><loc0600><loc0200> cup", ActionType.UNKNOWN),
+    ],
+)
+def test_only_sentences_without_a_box_are_read_as_words(text: str, kind: ActionType) -> None:
+    assert parse_action(text).type is kind
+
+
+def test_words_beside_a_box_that_say_to_stop_are_followed() -> None:
+    box = '[{"bbox_2d": [100, 200, 300, 400], "label": "cup"}]'
+    act = [parse_action(words + box, "qwen3-vl", target="cup").type for words in ("Found it! ", "Stop! ")]
+    assert act == [ActionType.NAVIGATE, ActionType.STOP]
 
 
 @given(corners(1023))
@@ -208,6 +260,8 @@ def test_kosmos_boxes_come_back(box: tuple[int, int, int, int]) -> None:
 @given(corners(1000), st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20))
 def test_qwen_boxes_and_labels_come_back(box: tuple[int, int, int, int], label: str) -> None:
     y0, x0, y1, x1 = box
+    assume(x1 > 1 or y1 > 1)  # smaller ones are in other units
+    assume(not unsure(label))
     text = json.dumps([{"bbox_2d": [x0, y0, x1, y1], "label": label}])
     (found,) = parse_detections(text, "qwen3-vl").detections
     assert found.box == Box(*(value / 1000 for value in box))

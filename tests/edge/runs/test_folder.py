@@ -1,8 +1,11 @@
 """Run folders: made once, written whole, refused with a hint; and the pictures in them."""
 
 import json
+import os
 import re
 import shutil
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +15,10 @@ import pytest
 
 from edge.errors import UsageError
 from edge.records import ZERO, Box, Detection, Odometry
+from edge.runs import drawing
 from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, latin, spread
-from edge.runs.folder import RunFolder
+from edge.runs.folder import RunFolder, check_runs_dir
+from edge.runs.labels import label_spot
 from edge.runs.room import RoomMap, RoomObject
 
 GREEN = (22, 150, 84)
@@ -51,11 +56,25 @@ def test_a_read_only_runs_folder_is_refused():
         RunFolder.create(Path("/proc/runs"))
 
 
+def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(UsageError, match=f"not writable: no permission to write into {tmp_path}$"):
+        check_runs_dir(tmp_path / "runs")
+
+
 def test_a_full_disk_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=2**30, free=2**20))
     with pytest.raises(UsageError, match="1 MiB free, a run needs 16"):
         RunFolder.create(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_check_before_a_run_makes_nothing(tmp_path):
+    check_runs_dir(tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="file is a file"):
+        check_runs_dir(tmp_path / "file" / "runs")
 
 
 def test_summary_and_pids_are_readable_json(tmp_path):
@@ -101,6 +120,23 @@ def test_plan_shows_room_target_and_way():
     assert all(has_color(image, color) for color in ((200, 0, 0), (0, 0, 200), GREEN))
 
 
+def test_labels_of_things_that_touch_lie_apart(monkeypatch):
+    spots = []
+
+    def spot(*arguments):
+        spots.append(label_spot(*arguments))
+        return spots[-1]
+
+    monkeypatch.setattr(drawing, "label_spot", spot)
+    things = [RoomObject(f"yellow ball {i}", 0.1 * i, 0, 0.1, (200, 200, 0)) for i in range(4)]
+    image = draw_path(straight_path(), RoomMap(-3, -2, 3, 2, tuple(things), start_x_m=-1.0), "")
+    assert len(spots) == 5, "four balls and the start"
+    assert all(one.shared(other) == 0 for one, other in combinations(spots, 2))
+    for each in spots:
+        written = image[each.y0 // 2 : each.y1 // 2, each.x0 // 2 : each.x1 // 2]
+        assert written.min() < 140, "the words are there"
+
+
 def test_plan_places_the_path_in_the_room():
     """Half a turn at the start mirrors the way: it runs to the left instead of to the right."""
     room = {"x0_m": -3, "y0_m": -3, "x1_m": 3, "y1_m": 3}
@@ -138,6 +174,13 @@ def test_strip_draws_boxes_where_the_model_put_them():
     ys, xs = np.nonzero(changed)
     assert has_color(seen, GREEN)
     assert ys.min() >= 120 and xs.min() >= 160
+
+
+def test_a_picture_is_called_by_its_file():
+    named = replace(shot(), source="kitchen.png")
+    assert (draw_strip([named]) != draw_strip([shot()]))[248:].any()
+    long = replace(shot(), source="a-very-long-name-of-a-picture-" * 9 + ".png")
+    assert draw_strip([long]).shape == draw_strip([shot()]).shape
 
 
 def test_spread_keeps_first_and_last():

@@ -2,15 +2,18 @@
 
 import io
 import os
+import unicodedata
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import DriveEnd, Frame, Goal, MotorState, MotorStatus, Observation, Outcome, Velocity
 from edge.runs import terminal
-from edge.runs.terminal import LiveLine
+from edge.runs.terminal import LiveLine, fitted
 
 GOAL = Goal("find_object", "red cup")
 
@@ -44,15 +47,51 @@ def test_the_line_shows_the_drive_ten_times_a_second_and_goes(screen: Terminal):
         line.on_frame(seen(stamp_ms), PolicyStatus("search"))
     line.on_end(DriveEnd(Outcome.REACHED, "arrived", 0))
     shown = screen.getvalue().split("\r")[1:]
-    assert 8 <= len(shown) <= 12 and shown[-1] == "\x1b[K"
-    assert shown[0] == (
-        "  0.0 s  search   red cup 0.87  0.50 m/s -0.20 rad/s  model 31 ms  motor 41 ms\x1b[K"
-    )
+    assert 9 <= len(shown) <= 13 and shown[-2:] == [" " * 79, ""]
+    assert shown[0] == "  0.0 s  search   red cup 0.87  0.50 m/s -0.20 rad/s  model 31 ms  motor 41 ms "
+
+
+def test_a_robot_that_is_driven_by_words_shows_them_and_they_move_no_cursor(screen: Terminal):
+    line = LiveLine(Goal("instruct", "go to the door"), enabled=True)
+    line.on_start(0)
+    line.on_frame(seen(0), PolicyStatus("turn", answer="Turn left.\x1b[2J\n"))
+    assert screen.getvalue().startswith('\r  0.0 s  turn     "Turn left. [2J "')
 
 
 def test_a_long_line_is_cut_before_it_wraps(screen: Terminal):
     LiveLine(GOAL, enabled=True).write("x" * 200)
-    assert screen.getvalue() == "\r" + "x" * 79 + "\x1b[K"
+    assert screen.getvalue() == "\r" + "x" * 79
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "shown"),
+    [
+        ("ab", 4, "ab  "),
+        ("abcde", 4, "abcd"),
+        ("빨간 컵", 7, "빨간 컵"),
+        ("빨간 컵", 6, "빨간  "),
+        ("컵", 0, ""),
+    ],
+)
+def test_a_line_fills_its_columns_whatever_is_written(text: str, columns: int, shown: str):
+    assert fitted(text, columns) == shown
+
+
+@given(st.text(max_size=20), st.integers(0, 30))
+def test_a_fitted_line_never_wraps(text: str, columns: int):
+    wide = [2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in fitted(text, columns)]
+    assert sum(wide) == columns
+
+
+def test_a_log_gets_a_line_every_ten_seconds(screen: Terminal, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(screen, "isatty", lambda: False)
+    line, silent = LiveLine(GOAL, enabled=True), LiveLine(GOAL, enabled=False)
+    for each in (line, silent):
+        each.on_start(1_000_000_000)
+        for stamp_ms in range(1000, 26_000, 500):
+            each.on_frame(seen(stamp_ms), PolicyStatus("search"))
+        each.on_end(DriveEnd(Outcome.REACHED, "arrived", 0))
+    assert screen.getvalue().splitlines() == [" 10.0 s  search   red cup", " 20.0 s  search   red cup"]
 
 
 def test_it_is_silent_where_nobody_reads_lines(screen: Terminal, monkeypatch: pytest.MonkeyPatch):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.cameras.file import EndOfFrames, FileCamera
+from edge.cameras.file import EndOfFrames, FileCamera, PictureCamera, find_pictures, one_by_one
 from edge.cameras.slot import require_fresh
 from edge.clock import VirtualClock
 from edge.errors import StaleFrame, UsageError
@@ -173,3 +173,23 @@ def test_two_recordings_drive_a_guard_in_lockstep(tmp_path: Path):
     assert [each.frame.stamp_ns // MS for each in policy.acted] == [0, 100, 200]
     shown = [(each.frame.image[0, 0, 0], each.frames["front"].image[0, 0, 0]) for each in policy.acted]
     assert shown == [(200, 100), (201, 103), (202, 106)]
+
+
+def test_cameras_that_wait_for_answers_go_on_together(tmp_path: Path):
+    clock = VirtualClock()
+    front, wrist = (
+        PictureCamera(one_by_one(find_pictures(pictures(tmp_path / name, 2, level))), clock, name)
+        for name, level in (("front", 100), ("wrist", 200))
+    )
+    cameras = CameraSet({"front": front, "wrist": wrist}, "front", 0.25)
+    assert cameras.await_answers
+    first = cameras.next()
+    assert first is not None and [frame.source for frame in first.values()] == ["00.png", "00.png"]
+    assert cameras.next() is None
+    cameras.answered()
+    second = cameras.next()
+    assert second is not None and [frame.source for frame in second.values()] == ["01.png", "01.png"]
+    cameras.answered()
+    with pytest.raises(EndOfFrames):
+        cameras.next()
+    assert not CameraSet({"front": Steady(clock, 40), "wrist": wrist}, "front", 0.25).await_answers

@@ -19,6 +19,7 @@ from edge.records import (
     MotorStatus,
     Observation,
     Outcome,
+    Refusals,
     StopCause,
     Velocity,
 )
@@ -72,19 +73,21 @@ class FakeMotor:
     """A motor process that arms at once, and stops by itself after `reports` reports."""
 
     def __init__(self, stop: MotorStatus, reports: int) -> None:
-        self._stop, self._left, self._armed, self.reason = stop, reports, False, ""
+        self._stop, self._left, self.armed, self.reason = stop, reports, False, ""
+        self.sent = 0
 
     def arm(self) -> None:
-        self._armed = True
+        self.armed = True
 
-    def send(self, chunk: ActionChunk) -> None: ...
+    def send(self, chunk: ActionChunk) -> None:
+        self.sent += 1
 
     def stop(self, reason: str) -> None:
         self.reason = reason
 
     def status(self) -> MotorStatus:
-        self._left -= self._armed
-        state = MotorState.HOLDING if self._armed else MotorState.DISARMED
+        self._left -= self.armed
+        state = MotorState.HOLDING if self.armed else MotorState.DISARMED
         status = self._stop if self._left < 0 or self.reason else MotorStatus(0, state, Velocity())
         return replace(status, stamp_ns=time.monotonic_ns())
 
@@ -93,8 +96,8 @@ class Robot(PlainRobot):
     recorded = False
 
 
-def parts(motor, policy: Turning, worker: ThreadWorker) -> DriveParts:
-    robot = Robot({"front": "fake://"}, "null://")
+def parts(motor, policy: Turning, worker: ThreadWorker, kind: type[PlainRobot] = Robot) -> DriveParts:
+    robot = kind({"front": "fake://"}, "null://")
     cameras = CameraSet({"front": Camera()}, "front", 0.25)
     return DriveParts(GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts())
 
@@ -117,6 +120,55 @@ def test_the_hint_follows_the_cause_of_a_stop_and_not_its_words(cause: StopCause
         Drive(parts(motor, policy, worker), [notes]).run(30.0)
     assert caught.value.cause is cause and hint in caught.value.hint and reason in caught.value.message
     assert notes.events[-1] == "fault" and motor.reason == caught.value.message
+
+
+def test_chunks_that_came_too_late_are_the_models_lateness():
+    stop = MotorStatus(
+        0, MotorState.LATCHED, Velocity(), "newest frame is 300 ms old", StopCause.STALE_CHUNK,
+        refused=Refusals(old=1),
+    )  # fmt: skip
+    policy = Turning()
+    with ThreadWorker(policy) as worker, pytest.raises(DriveStop) as caught:
+        Drive(parts(FakeMotor(stop, 20), policy, worker)).run(30.0)
+    assert "answers too late" in caught.value.hint and "another bundle" not in caught.value.hint
+
+
+def test_a_recording_that_is_too_fast_for_the_model_can_be_shown_image_by_image():
+    stop = MotorStatus(0, MotorState.LATCHED, Velocity(), "newest frame is 300 ms old", StopCause.STALE_CHUNK)
+    policy = Turning()
+    with ThreadWorker(policy) as worker, pytest.raises(DriveStop) as caught:
+        Drive(parts(FakeMotor(stop, 20), policy, worker, PlainRobot)).run(30.0)
+    assert "?every=10" in caught.value.hint
+
+
+class LookingRound(Turning):
+    """Has looked round after 5 frames."""
+
+    def __init__(self, looks_round: bool) -> None:
+        super().__init__()
+        self.looks_round = looks_round
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk:
+        chunk = super().act(observation, inference)
+        self.status = PolicyStatus("said", reached=self._decision >= 5, answer="a cup")
+        return chunk
+
+
+@pytest.mark.parametrize("looks_round", [True, False])
+@pytest.mark.parametrize("recorded", [True, False])
+def test_only_who_looks_round_arms_the_base_for_a_goal_without_motion(looks_round: bool, recorded: bool):
+    motor, policy = (
+        FakeMotor(MotorStatus(0, MotorState.LATCHED, Velocity()), 10_000),
+        LookingRound(looks_round),
+    )
+    with ThreadWorker(policy) as worker:
+        made = replace(parts(motor, policy, worker), goal=Goal("describe_scene"))
+        if recorded:
+            made = replace(made, robot=PlainRobot({"front": "fake://"}, "null://"))
+        end = Drive(made).run(0.6)
+    assert motor.armed == (looks_round and not recorded) == bool(motor.sent)
+    assert end.answer == "a cup" and end.exit_code == 0
+    assert end.outcome is (Outcome.TIMEOUT if recorded else Outcome.REACHED)
 
 
 class Sleeper(Notes):

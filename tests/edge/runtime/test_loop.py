@@ -1,6 +1,7 @@
 """The loop and its worker, without a model."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,19 @@ def test_every_frame_is_acted_on_and_each_inference_handed_over_once():
     assert observation.goal == GOAL and observation.odometry == ODOMETRY and observation.frame.seq == 3
     assert [step.inference and step.inference.frame.seq for step in steps] == [None, 0, 1, 2]
     assert [step.observation.frame.seq for step in steps] == [0, 1, 2, 3]
+
+
+def test_an_image_that_waits_for_its_answer_is_inferred_once():
+    policy = Recorder()
+    policy.gate.set()
+    loop = Loop(policy, OneLater(policy), GOAL, images_once=True)
+    first, second = frame(0), frame(1)
+    shown = [first, replace(first, seq=1, stamp_ns=1000), replace(first, seq=2, stamp_ns=2000), second]
+    steps = [loop.on_frame({"front": each}, None) for each in shown]
+    assert [each.inference is not None for each in steps] == [False, True, False, False]
+    assert [each.frame.seq for each in policy.inferred] == [0]
+    loop.on_frame({"front": replace(second, seq=2)}, None)
+    assert [each.frame.image is second.image for each in policy.inferred] == [False, True]
 
 
 def test_a_busy_worker_is_left_alone_while_frames_go_on():

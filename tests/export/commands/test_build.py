@@ -123,6 +123,15 @@ def test_a_bundle_by_name_is_not_replaced(name: str, capsys: pytest.CaptureFixtu
     assert "--out" in capsys.readouterr().err
 
 
+def test_int8_for_onnx_runtime_is_refused_before_anything_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["build", "default-int8", "--out", str(tmp_path / "built")]) == BundleRefused.exit_code
+    told = capsys.readouterr().err
+    assert "vision, prefill, decode of 'default-int8' are int8 for ONNX Runtime" in told
+    assert "--engine tensorrt" in told and not (tmp_path / "built").exists()
+
+
 def test_torch2trt_gets_small_nets_alone(checkpoints: dict[str, Path]):
     image = read_trained_policy(checkpoints["fc"]).image
     assert torch2trt.small_nets(checkpoints["fc"], image).keys() == {"vision", "head"}

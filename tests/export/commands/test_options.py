@@ -127,7 +127,7 @@ def test_parity_is_printed_for_people_and_for_programs(
     assert lines[0].endswith("MB, fp32") and lines[1] == "parity with torch:"
     assert [line.split() for line in lines[2:]] == [
         ["answers", "8"],
-        ["equal", "1"],
+        ["equal", "100%", "of", "them"],
         ["max", "logit", "error", f"{parity['max_logit_error']:.4g}"],
     ]
     assert export("--json") == 0

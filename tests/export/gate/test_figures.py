@@ -114,7 +114,6 @@ def test_two_points_of_success_less_are_refused_and_less_is_let_through(
 ):
     def run(out: str, after: list[bool], *more: str) -> Manifest:
         monkeypatch.setattr("export.gate.drive.find_episodes", lambda: ("rooms", drives(after)))
-        monkeypatch.setattr("export.commands.options.find_episodes", lambda: None)
         options = ["--precision", "fp16", "--episodes", str(len(after)), *more]
         export(tiny_bundle, tmp_path / out, calibration, *options)
         return load_bundle(tmp_path / out, allow_unproved=True).manifest

@@ -14,12 +14,13 @@ from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.parity import print_parity
 from edge.commands.run import main as run_main
 from edge.errors import BundleRefused, UsageError
-from export.change_precision import _with_graphs, change_precision
+from export.change_precision import change_precision, with_graphs
 from export.commands.export import main
 from export.gate import judge as gate_module
 from export.gate.judge import judge
 from export.gate.records import Limits, Parity
 from export.graphs.edit import Draft
+from export.graphs.fusion.fuse import fuse
 from export.graphs.graph import Graph
 from export.measure.feeds import collect_feeds
 from export.measure.ranges import compute_ranges
@@ -108,7 +109,7 @@ def test_int8_in_norms_or_softmax_is_refused_by_name(
     names = [node.name for node in graph.model.graph.node if node.op_type == kind]
     broken = quantize_any(graph, names, wide)
     monkeypatch.setattr(gate_module, "LIMITS", Limits(stage_cosine=0.9999, stage_sqnr_db=60))
-    other = _with_graphs(base, {"vision": broken})
+    other = with_graphs(base, {"vision": broken})
     parity = judge(base, other, calibration.held_out, "int8", "ONNX Runtime", {}, quiet)
     (failure,) = (one for one in parity.failures if one.startswith("stage vision"))
     assert kind in failure
@@ -126,10 +127,10 @@ def test_norms_that_overflow_in_fp16_are_refused_by_name(
     large = np.full(list(scale.dims), 1e9, np.float32)
     scale.CopyFrom(numpy_helper.from_array(large, scale.name))
     big = draft.graph()
-    loud = _with_graphs(base, {"vision": big})
+    loud = with_graphs(base, {"vision": big})
     broken = Half("fp16", also=[norm.name]).apply(big)
     parity = judge(
-        loud, _with_graphs(loud, {"vision": broken}), calibration.held_out, "fp16", "ONNX Runtime", {}, quiet
+        loud, with_graphs(loud, {"vision": broken}), calibration.held_out, "fp16", "ONNX Runtime", {}, quiet
     )
     (failure,) = parity.failures
     assert "NaN or infinity" in failure
@@ -171,7 +172,7 @@ def test_auto_says_what_it_chose_and_why(
     assert set(graphs) == set(bundle.manifest.graphs) == {"vision", "prefill", "decode"}
     for role, about in graphs.items():
         chosen = about["chosen"]
-        assert {one["node"] for one in chosen} == set(Graph.parse(base.read(role)).layers)
+        assert {one["node"] for one in chosen} == set(fuse(Graph.parse(base.read(role))).layers)
         assert sum(one["noise"] for one in chosen) <= 10**-3.5
         assert all((one["precision"] == "int8") == (one["why"] == "") for one in chosen)
 

@@ -7,11 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import sim
 from edge import cli
 from edge.bundle.bundle import load_bundle
+from edge.errors import BundleRefused
 from export.planner import boards
 from export.planner.boards import BOARDS, this_machine
+from export.planner.graphs import matrices
 
 ABSENT = {"torch", "transformers", "onnx", "onnxruntime", "safetensors"}
 PROBE = """
@@ -199,10 +204,65 @@ def test_a_bundle_is_planned_by_its_graphs(capsys, tiny_bundle: Path):
         ("prefill", 1),
         ("decode", 5),
     ]
-    assert plan["parameters"] * 4 == pytest.approx(sum(map(len, bundle.contents.values())), rel=0.2)
-    for name in ("default", "default-int8"):
-        assert said(capsys, "--model", name, "--board", "orin-nano")["family"] == "paligemma"
+    graphs = sum(info.bytes for info in bundle.manifest.graphs.values())
+    assert plan["memory"]["weights_bytes"] == pytest.approx(graphs)
     assert cli.main(["plan", "--model", str(tiny_bundle / "nothing")]) == 2
+
+
+def test_parameters_are_counted_once_whatever_the_precision(capsys):
+    ours, int8 = (said(capsys, "--model", f"default{end}", "--board", "orin-nano") for end in ("", "-int8"))
+    assert ours["family"] == "paligemma" and ours["parameters"] == pytest.approx(2.82e6, rel=0.01)
+    assert int8["parameters"] == pytest.approx(ours["parameters"], rel=0.01)
+    assert int8["memory"]["weights_bytes"] < 0.4 * ours["memory"]["weights_bytes"]
+    assert [s["flops"] for s in int8["stages"]] == pytest.approx(
+        [s["flops"] for s in ours["stages"]], rel=0.01
+    )
+
+
+def test_the_matrices_of_a_graph_are_those_that_onnx_finds(tiny_bundle: Path):
+    onnx = pytest.importorskip("onnx")
+    for graph in [*tiny_bundle.glob("*.onnx"), *(Path(sim.__file__).parent / "bundles").glob("*/*.onnx")]:
+        found = onnx.load(graph).graph
+        scaled = [node for node in found.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+        scales = {name for node in scaled for name in node.input[1:]}
+        shapes = [
+            tuple(i.dims) for i in found.initializer
+            if len(i.dims) > 1 and i.name not in scales
+            and i.data_type not in (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
+        ]  # fmt: skip
+        assert matrices(graph.read_bytes()) == shapes and (shapes or graph.stem == "floor"), graph
+
+
+def test_what_only_scales_a_matrix_is_not_counted():
+    onnx = pytest.importorskip("onnx")
+    helper, types = onnx.helper, onnx.TensorProto
+    tensors = [
+        helper.make_tensor("w", types.INT8, (4, 6), [1] * 24),
+        helper.make_tensor("scale", types.FLOAT, (2, 6), [1.0] * 12),
+        helper.make_tensor("bias", types.FLOAT, (6,), [1.0] * 6),
+        helper.make_tensor("index", types.INT64, (2, 2), [1] * 4),
+    ]
+    node = helper.make_node("DequantizeLinear", ["w", "scale"], ["y"], axis=0, block_size=2)
+    model = helper.make_model(helper.make_graph([node], "g", [], [], tensors))
+    assert matrices(model.SerializeToString()) == [(4, 6)]
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_count_of_matrices_fail_otherwise(content: bytes):
+    try:
+        assert isinstance(matrices(content), list)
+    except BundleRefused as error:
+        assert "not a whole ONNX file" in error.message
+
+
+def test_no_rate_needs_an_exponent_and_nothing_is_cut_at_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["plan", "--model", "default"]) == 0
+    out = capsys.readouterr().out
+    assert "e+" not in out and "…" not in out and max(map(len, out.splitlines())) <= 80
+    assert "(2.8 M parameters, and 0.2 M of the net for the floor)" in out
+    assert cli.main(["plan", "--model", "head", "--board", "orin-nano"]) == 0
+    assert "answer tokens" not in capsys.readouterr().out.splitlines()[0]
 
 
 def test_this_machine_is_measured_and_says_so(capsys):

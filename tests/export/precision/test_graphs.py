@@ -10,13 +10,13 @@ from onnx import TensorProto, numpy_helper
 from export.gate.stages import compare_stage, worst_layers
 from export.graphs.graph import Graph
 from export.measure import ranges as ranges_module
-from export.measure.ranges import METHODS, compute_ranges, kept_ranges
+from export.measure.methods import METHODS
+from export.measure.ranges import compute_ranges, kept_ranges
 from export.measure.sensitivity import sensitivities, to_keep
 from export.precision.half import Half, HalfKind
 from export.precision.int4 import Int4, awq_int4
 from export.precision.int8 import Int8
 from export.precision.mixed import Mixed
-from export.precision.options import Profile
 from export.precision.quantizers.blocks import INT4_CPU
 from tests.export.gate.broken import quantize_any
 from tests.export.precision.precision_net import feeds, net
@@ -73,9 +73,8 @@ def test_the_rounded_twin_of_fp16_is_what_fp16_computes():
     assert 30 < compare_stage(net(), Half("bf16").twin.apply(net()), feeds()).sqnr_db < 60
 
 
-@pytest.mark.parametrize("profile", ["onnxruntime", "tensorrt"])
-def test_int8_is_on_products_with_fixed_weights_only(profile: Profile):
-    changed = Int8(compute_ranges(net(), feeds(), "minmax"), profile).apply(net())
+def test_int8_is_on_products_with_fixed_weights_only():
+    changed = Int8(compute_ranges(net(), feeds(), "minmax"), "tensorrt").apply(net())
     graph = changed.model.graph
     made_by = {name: node for node in graph.node for name in node.output}
     for node in graph.node:
@@ -89,6 +88,20 @@ def test_int8_is_on_products_with_fixed_weights_only(profile: Profile):
     weight = next(w for w in graph.initializer if w.name.startswith("w_up") and w.name.endswith("scale"))
     assert list(weight.dims) == [64], "a scale for each output channel"
     assert compare_stage(net(), changed, feeds(20)[8:]).sqnr_db > 25
+
+
+def test_onnx_runtime_gets_int8_products_that_find_their_ranges_themselves():
+    changed = Int8({}, "onnxruntime").apply(net())
+    nodes = {node.name: node for node in changed.model.graph.node}
+    low = {name: node for name, node in nodes.items() if node.op_type == "DynamicQuantizeMatMul"}
+    assert low.keys() == FIXED, "and not the products of attention"
+    assert list(low["up"].output) == ["biased"], "the bias is added by the same operator"
+    assert "bias" not in nodes
+    for node in low.values():
+        codes, scale = changed.weights[node.input[1]], changed.weights[node.input[2]]
+        assert codes.data_type == TensorProto.INT8
+        assert list(scale.dims) == [codes.dims[1]], "a scale for each output channel"
+    assert compare_stage(net(), changed, feeds(20)[8:]).sqnr_db > 38
 
 
 def test_tensorrt_gets_int8_around_zero_and_no_integer_biases():
@@ -108,7 +121,7 @@ def test_layers_that_are_to_keep_stay_fp32():
 
 def test_ranges_of_another_graph_are_not_taken():
     with pytest.raises(KeyError):
-        Int8({"other": (0.0, 1.0)}, "onnxruntime").apply(net())
+        Int8({"other": (0.0, 1.0)}, "tensorrt").apply(net())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -154,7 +167,7 @@ def test_the_layer_that_harms_is_found_and_kept():
     ranges["n2"] = (low * 30, high * 30)  # what feeds `up` gets 30 times coarser steps
 
     def alone(name: str) -> Graph:
-        return Int8(ranges, "onnxruntime", FIXED - {name}).apply(net())
+        return Int8(ranges, "tensorrt", FIXED - {name}).apply(net())
 
     found = sensitivities(net(), sorted(FIXED), alone, feeds(), lambda done, total: None)
     assert found[0].node == "up"

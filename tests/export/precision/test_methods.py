@@ -351,3 +351,35 @@ def test_a_bundle_in_fp8_is_not_built_on_an_orin(tiny_bundle: Path):
         check_machine(bundle, "87")
     assert refusal.value.exit_code == 6
     check_machine(bundle, "110")
+
+
+def test_products_that_find_their_ranges_are_as_exact_as_their_inputs_allow():
+    """A loud input in one call does not coarsen the steps of another."""
+    changed, quiet = Int8({}, "onnxruntime").apply(net()), feeds(4)
+    loud_calls = [{"x": 1000 * feed["x"]} for feed in quiet]
+    assert compare_stage(net(), changed, quiet).sqnr_db > 38
+    assert compare_stage(net(), changed, [*quiet, *loud_calls, *quiet]).sqnr_db > 38
+
+
+def test_a_rectified_convolution_is_rounded_once_behind_its_rectifier():
+    rng = np.random.default_rng(3)
+    kernels = {f"w{i}": rng.normal(0, 0.2, (8, 8, 3, 3)).astype(np.float32) for i in range(2)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w0"], ["c0"], "first", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c0"], ["r0"], "relu"),
+        helper.make_node("Conv", ["r0", "w1"], ["y"], "second", pads=[1, 1, 1, 1]),
+    ]
+    sides = [helper.make_tensor_value_info(name, 1, [1, 8, 6, 6]) for name in "xy"]
+    weights = [numpy_helper.from_array(value, name) for name, value in kernels.items()]
+    model = helper.make_model(
+        helper.make_graph(nodes, "net", sides[:1], sides[1:], weights),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    graph, calls = Graph(model), [{"x": rng.normal(0, 1, (1, 8, 6, 6)).astype(np.float32)} for _ in range(6)]
+    changed = Int8(compute_ranges(graph, calls, "minmax"), "onnxruntime").apply(graph)
+    rounded = [node.input[0] for node in changed.model.graph.node if node.op_type == "QuantizeLinear"]
+    assert sorted(rounded) == ["r0", "x", "y_exact"]
+    zero = changed.weights["r0_uint8_zero"]
+    assert numpy_helper.to_array(zero) == 0, "so that rounding is rectifying"
+    assert compare_stage(graph, changed, calls).sqnr_db > 30

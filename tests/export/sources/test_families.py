@@ -22,8 +22,11 @@ from edge.model.generation import DecoderEngines, Generation
 from edge.model.grounding import GroundingModel
 from edge.model.prompt_ids import ids_before_image
 from edge.records import Goal, Odometry, Velocity
+from export.change_precision import with_graphs
 from export.commands.export import main
 from export.graphs.family import family_sources
+from export.graphs.fusion.fuse import fuse
+from export.graphs.graph import Graph
 from export.sources.build import SourceOptions, build_bundle
 from export.sources.compare import random_patches
 from export.sources.family import torch_answer
@@ -34,7 +37,7 @@ from vla.backbones.backbone import Backbone
 from vla.backbones.loading import load_backbone
 from vla.backbones.tiny import CONFIGS
 
-PROMPT, ANSWER = 160, 40
+PROMPT, ANSWER = 240, 40
 _AGAIN = ("paligemma2", "qwen3_vl", "idefics3", "llava")  # with the language model of one that is tested
 _POLICIES = (("qwen2_5_vl", "fc"), ("florence2", "discrete"))  # each head once, on unlike families
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in _AGAIN)) for name in CONFIGS]
@@ -116,6 +119,27 @@ def test_32_tokens_are_said_as_torch_says_them(name: str, made: Callable[[str], 
         > 1e-5
     )
     net.close()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_fused_graphs_say_the_same(name: str, made: Callable[[str], tuple[Path, Path]]) -> None:
+    bundle = load_bundle(made(name)[1])
+    before = {stage: Graph.parse(bundle.read(stage)) for stage in ("vision", "prefill", "decode")}
+    after = {stage: fuse(graph) for stage, graph in before.items()}
+    image = random_patches(7, bundle.manifest.image.height, bundle.manifest.image.width)
+    kind = bundle.manifest.goals[0]
+    words = family_prompt(bundle.manifest.family, Goal(kind, "red cup" if GOALS[kind].needs_target else ""))
+    said: list[list[np.ndarray]] = []
+    for each in (bundle, with_graphs(bundle, after)):
+        net = DecoderEngines(each, 1)
+        answer = Generation(net)
+        said.append([answer.prefill(image, words).copy()])
+        while len(said[-1]) < 6:
+            said[-1].append(answer.decode(int(said[0][len(said[-1]) - 1].argmax())).copy())
+        net.close()
+    np.testing.assert_allclose(said[1], said[0], atol=1e-4 * float(np.abs(said[0]).max()))
+    nodes = [sum(len(graph.model.graph.node) for graph in graphs.values()) for graphs in (before, after)]
+    assert nodes[1] < 0.97 * nodes[0]
 
 
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "florence2", "kosmos-2"])

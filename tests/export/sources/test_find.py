@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.errors
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -160,3 +161,25 @@ def test_our_own_tiny_checkpoint_is_as_complete_as_any_other(
         assert export(folder, tmp_path / "out") == 2
         assert f"{file} can't be read" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "hint"),
+    [
+        ("GatedRepoError", "only to those who accepted its terms", "hf auth login"),
+        ("RepositoryNotFoundError", "no such model on the hub", "check the name"),
+        ("LocalEntryNotFoundError", "the hub can't be reached", "download it elsewhere"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_in_whole_sentences(
+    error: str, said: str, hint: str, monkeypatch: pytest.MonkeyPatch
+):
+    kind = getattr(huggingface_hub.errors, error)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise kind.__new__(kind)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(UsageError, match=said) as caught:
+        find_model("org/name")
+    assert hint in caught.value.hint and len(caught.value.message) < 120

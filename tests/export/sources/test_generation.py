@@ -96,7 +96,7 @@ def test_a_bundle_asks_by_its_template_and_says_what_generate_says(
     folder = say(write_folder("llava", tmp_path / "model"), RULES | {"num_beams": 3})
     template = "Be brief. " + LLAVA_CHAT.replace("'ASSISTANT:'", "' ROBOT:'")
     (folder / "chat_template.jinja").write_text(template)
-    arguments = ["--prompt-tokens", "120", "--answer-tokens", str(SAID)]
+    arguments = ["--prompt-tokens", "240", "--answer-tokens", str(SAID)]
     assert main(["--model", str(folder), "--out", str(tmp_path / "out"), *arguments]) == 0
     told = capsys.readouterr().out
     assert "not the usual one of llava, and is followed: 'Be brief. USER: '" in told

@@ -162,10 +162,12 @@ def test_policies_of_such_bundles_drive(bundle_of: Callable[[str], Path]) -> Non
         assert chunk is not None and chunk.values.shape == (4, 3) and chunk.t0_ns == 5
         assert (np.abs(chunk.values) <= BASE_ACTION.high).all()
         assert not parse_detections(inference.text, "paligemma").detections
-    with pytest.raises(BundleRefused, match="cannot do describe_scene"):
+    with pytest.raises(UsageError, match="cannot do describe_scene"):
         check_target(bundle, Goal("describe_scene"))
-    with pytest.raises(BundleRefused, match="only drives"):
+    with pytest.raises(UsageError, match="cannot do describe_scene"):
         make_policy(bundle, Goal("describe_scene"), mount, DEFAULT_BASE)
+    with pytest.raises(UsageError, match="takes no instructions"):
+        check_target(bundle, Goal("instruct", "go to the door"))
 
 
 def test_a_state_can_not_be_made_up(bundle_of: Callable[[str], Path]) -> None:

@@ -103,7 +103,7 @@ def running(runs_dir: Path, bundle: Path, *arguments: str, mode: str = "") -> It
 
 @pytest.fixture
 def robot(tmp_path: Path) -> Iterator[SimRobot]:
-    opened = open_robot(RobotOptions(CUP, tmp_path))
+    opened = open_robot(RobotOptions(CUP, lambda: tmp_path))
     yield opened
     opened.close()
     assert not any(alive(pid) for pid in opened.pids.values())
@@ -146,14 +146,14 @@ def test_robot_is_found_by_name_and_knows_where_its_camera_sits(robot: SimRobot)
 @pytest.mark.parametrize("settings", [{"speed": "1"}, {"width": "wide"}, {"width": "1"}, {"noise": "nan"}])
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, str], tmp_path: Path):
     with pytest.raises(UsageError, match="the simulated robot"):
-        open_robot(RobotOptions(CUP, tmp_path, settings=settings))
+        open_robot(RobotOptions(CUP, lambda: tmp_path, settings=settings))
     with pytest.raises(UsageError, match="not key=value"):
         find_robot("sim?noise")
 
 
 def test_camera_can_be_set(tmp_path: Path):
     settings = {"width": "160", "height": "120", "rate_hz": "15", "fov_rad": "0.8", "latency_ms": "60"}
-    robot = open_robot(RobotOptions(CUP, tmp_path, settings=settings))
+    robot = open_robot(RobotOptions(CUP, lambda: tmp_path, settings=settings))
     camera = open_camera(robot.camera_uris["front"], MonotonicClock())
     assert isinstance(camera, ShmCamera)
     time.sleep(0.3)
@@ -173,7 +173,7 @@ def test_process_that_died_is_noticed(robot: SimRobot):
 
 
 def test_truth_is_told_when_asked_and_the_end_is_quick(tmp_path: Path):
-    robot = open_robot(RobotOptions(CUP, tmp_path, seed=2))
+    robot = open_robot(RobotOptions(CUP, lambda: tmp_path, seed=2))
     truth = robot.finish()
     assert truth["nearest"] == "red cup" and truth["bumps"] == 0 and truth["path_m"] < 0.01
     assert truth["arrived"] is False and truth["distance_m"] > 0
@@ -187,7 +187,7 @@ def test_without_a_renderer_it_says_what_to_install(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("MUJOCO_GL", "egl")
     monkeypatch.setenv("__EGL_VENDOR_LIBRARY_FILENAMES", "/nowhere.json")
     with pytest.raises(HardwareMissing, match="no off-screen renderer") as caught:
-        open_robot(RobotOptions(CUP, tmp_path))
+        open_robot(RobotOptions(CUP, lambda: tmp_path))
     assert "apt-get install" in caught.value.hint
 
 
@@ -209,13 +209,16 @@ def test_a_run_turns_and_leaves_a_whole_folder(tmp_path: Path, tiny_bundle: Path
     assert not any(alive(pid) for pid in run.pids.values())
 
 
-def test_arriving_stops_the_base_and_exits_0(tmp_path: Path, tiny_bundle: Path):
+def test_an_arrival_that_the_room_denies_stops_the_base_and_exits_3(tmp_path: Path, tiny_bundle: Path):
+    """The policy claims to have arrived where it started, as one does that stands before something else."""
     with running(tmp_path / "runs", tiny_bundle, mode="reach") as run:
         run.child.communicate(timeout=60)
-    assert run.child.returncode == 0
     summary = run.summary()
-    assert (summary["outcome"], summary["reason"]) == ("reached", "arrived: red cup")
-    assert summary["truth"]["speed_m_s"] < 0.01
+    assert (run.child.returncode, summary["exit_code"]) == (3, 3)
+    truth = summary["truth"]
+    assert (summary["outcome"], truth["arrived"]) == ("false_arrival", False)
+    assert summary["reason"].startswith(f"false arrival, {truth['distance_m']:.2f} m away")
+    assert truth["speed_m_s"] < 0.01
 
 
 def test_goal_without_motion_answers_and_never_arms(tmp_path: Path, tiny_bundle: Path):

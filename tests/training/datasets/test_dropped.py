@@ -17,7 +17,8 @@ from tests.training.small_run import config, curve, settings, write_dataset
 from training.datasets.windows import Windows
 from training.pipeline.encode import FrameEncoder
 from training.pipeline.stream import move
-from training.train import main, run
+from training.running import run
+from training.train import main
 from training.trainer import Trainer
 
 DATA = "data/chunk-000/file-000.parquet"

@@ -20,7 +20,8 @@ from training.datasets import lerobot_writer
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrations import collect
-from training.demonstrations.collect import CollectSettings, main
+from training.demonstrations.collect import CollectSettings
+from training.demonstrations.command import main
 from training.demonstrations.demonstrator import STATE_NAMES, Pushes, to_jpeg
 
 ARGUMENTS = ["--jobs", "1", "--height", "24", "--target", "cup"]

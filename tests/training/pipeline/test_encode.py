@@ -25,7 +25,8 @@ from training.demonstrations.demonstrator import to_jpeg
 from training.pipeline import encode
 from training.pipeline.encode import FrameEncoder
 from training.policy import load_policy
-from training.train import main, run
+from training.running import run
+from training.train import main
 from training.trainer import Trainer
 
 FC = {"kind": "fc", "hidden": 16, "mlp": [16]}

@@ -20,7 +20,8 @@ from training.pipeline import loading
 from training.pipeline.loading import choose_workers, load
 from training.pipeline.processing import to_device
 from training.pipeline.stream import RobotTask, TaskBatches
-from training.train import main, run
+from training.running import run
+from training.train import main
 from training.trainer import Trainer
 from vla.fusion import Inputs
 from vla.model import Targets

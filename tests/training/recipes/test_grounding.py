@@ -9,9 +9,11 @@ import torch
 
 from edge.errors import UsageError
 from training.recipes.batches import QuestionEncoder
-from training.recipes.grounding import Grounder, GrounderRecipe, GrounderTrainer, augment, main
+from training.recipes.grounding import Grounder, GrounderTrainer, augment
+from training.recipes.grounding_command import main
 from training.recipes.grounding_loss import DenseHead, answer_loss, presence_loss
 from training.recipes.questions import GroundingQuestion
+from training.recipes.recipe import GrounderRecipe
 from vla.backbones.paligemma import TinyConfig
 from vla.backbones.tokenizer import build_tokenizer
 
@@ -145,3 +147,19 @@ def test_a_resumed_run_ends_with_the_same_weights(data: Path, tmp_path: Path) ->
 def test_a_missing_dataset_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no dataset"):
         main(["--data", str(tmp_path), "--val", str(tmp_path), "--out", str(tmp_path / "out")])
+
+
+def test_the_command_says_how_it_ended_and_what_is_next(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ["--data", str(data), "--val", str(data), "--out", str(tmp_path)]
+    argv = [*folders, "--no-compile", "--vision-steps", "1", "--steps", "1"]
+    assert main(argv) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"{tmp_path}: 2 steps; in held-out rooms: found ")
+    assert captured.out.endswith(f"next: vla-edge export {tmp_path} --out BUNDLE\n")
+    assert "{" not in captured.out + captured.err and "steps 1/2, dense " in captured.err
+    assert main([*argv, "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"out": str(tmp_path), "steps": 2, "validation": None}
+    with pytest.raises(UsageError, match="no checkpoint"):
+        main([*argv[:5], str(tmp_path / "other"), *argv[6:], "--resume"])

@@ -2,7 +2,7 @@
 
 import re
 
-from edge.parsing import korean_words as words
+from edge.parsing.korean import words
 
 
 def side_of(word: str) -> tuple[str, str] | None:

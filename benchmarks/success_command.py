@@ -1,0 +1,166 @@
+"""`vla-edge eval`: its options, and what it prints: figures, and runs that show the rooms that went wrong."""
+
+import argparse
+import os
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.success import EpisodeSettings, Trial, evaluate, measured_latency_s, summarize, targets
+from edge.bundle.bundle import load_bundle
+from edge.bundle.choice import AUTO, AUTO_HELP, choose_here
+from edge.commands.arguments import (
+    ArgumentParser,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
+from edge.commands.output import ProgressLine, figure, print_json
+from edge.errors import UsageError
+from edge.goals.goals import parse_goal
+from edge.goals.vocabulary import check_target
+from sim.bases import parse_base
+
+SHOWN = 10  # rooms that are listed for people; --json has all
+
+
+def failures(trials: Sequence[Trial], settings: EpisodeSettings, base: str) -> list[dict[str, Any]]:
+    """Return the rooms that failed or were touched: seed, target, what happened, the run that shows it.
+
+    `base` is the text of --base, which `settings` holds as a spec.
+    """
+    return [
+        {
+            "seed": trial.seed,
+            "target": trial.target,
+            "what": what,
+            "command": shlex.join(run_command(trial, settings, base)),
+        }
+        for trial in trials
+        if (what := _what_happened(trial, settings.absent))
+    ]
+
+
+def run_command(trial: Trial, settings: EpisodeSettings, base: str) -> list[str]:
+    """Return the command that drives in the room of a trial, with the same bundle, base and target."""
+    command = ["vla-edge", "run", "--goal", "find_object", "--target", trial.target]
+    command += ["--seed", str(trial.seed), "--bundle", settings.bundle]
+    command += ["--max-seconds", f"{settings.max_s:g}"]
+    command += ["--robot", f"sim?{base}"] if base else []
+    command += ["--absent"] if settings.absent else []
+    return [*command, "--allow-unproved"] if settings.allow_unproved else command
+
+
+def _what_happened(trial: Trial, absent: bool) -> str:
+    """Say what went wrong in an episode; empty if nothing did."""
+    episode = trial.episode
+    times = "once" if episode.bumps == 1 else f"{episode.bumps} times"
+    found = [f"touched something {times}"] if episode.bumps else []
+    if episode.claimed and (absent or not episode.success):
+        found.insert(0, f"claimed a false arrival after {episode.seconds:.0f} s")
+    elif not absent and not episode.success:
+        found.insert(0, f"had not arrived after {episode.seconds:.0f} s")
+    return " and ".join(found)
+
+
+def table(summary: dict[str, Any]) -> str:
+    """Return the figures for people."""
+    low, high = summary["wilson95"]
+    seconds = summary["median_seconds"]
+    bundle = summary["bundle"]
+    chosen = f" ({bundle['chosen']})" if "chosen" in bundle else ""
+    lines = [
+        f"bundle          {bundle['name']}{chosen}",
+        f"success         {summary['success']:.3f}   "
+        f"(95 %: {low:.3f} to {high:.3f}, {summary['episodes']} episodes)",
+    ]
+    lines += [
+        f"  {name:<12}  {row['success']:.2f}    of {row['episodes']}"
+        for name, row in summary["per_target"].items()
+    ]
+    lines += [
+        f"collisions      {summary['collisions']:.3f}   of the episodes",
+        f"false arrivals  {summary['false_arrivals']:.3f}",
+    ]
+    if not summary["absent"]:
+        lines += [
+            f"median time     {figure(seconds, 1)}{' s' if seconds is not None else '       none arrived'}",
+            f"SPL             {summary['spl']:.3f}   1: all arrive, on the shortest way",
+        ]
+    wrong = summary["failures"]
+    if wrong:
+        rooms = f"{len(wrong)} rooms" if len(wrong) > 1 else "one room"
+        lines += ["", f"Something went wrong in {rooms}. A run shows it; in real time it may end otherwise."]
+    for row in wrong[:SHOWN]:
+        lines += [f"seed {row['seed']}, {row['target']}: {row['what']}", f"  {row['command']}"]
+    if len(wrong) > SHOWN:
+        lines.append(f"and {len(wrong) - SHOWN} more, which --json lists")
+    return "\n".join(lines)
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = ArgumentParser("eval", "Measure success rates over simulated episodes, in lockstep.")
+    p.add_argument("--suite", default="sim", choices=["sim"], help="where to drive: simulated rooms")
+    p.add_argument("--goal", default="find_object", help="what is judged; only %(default)s has a rule")
+    p.add_argument("--target", help="default: every kind in turn, half of them with a colour")
+    p.add_argument("--episodes", type=positive_int, default=100, help="rooms to drive in (%(default)s)")
+    p.add_argument("--seed", type=non_negative_int, default=1000, help="seed of the first room (%(default)s)")
+    p.add_argument("--bundle", default=AUTO, help=AUTO_HELP)
+    p.add_argument(
+        "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
+    )
+    p.add_argument("--absent", action="store_true", help="the named object is not in the room")
+    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
+    p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
+    p.add_argument(
+        "--max-seconds",
+        type=positive_float,
+        default=60.0,
+        help="simulated seconds of an episode (%(default)g)",
+    )
+    p.add_argument(
+        "--allow-unproved", action="store_true", help="also a bundle that failed its export's gate"
+    )
+    p.add_argument("--json", action="store_true", help="print one JSON object")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    """Run `vla-edge eval` and return the exit code."""
+    a = _parser().parse_args(argv)
+    if a.goal != "find_object":
+        raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
+    base = parse_base(a.base)
+    bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
+    goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
+    latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
+    name = choose_here().name if a.bundle == AUTO else a.bundle  # the same one on another machine
+    settings = EpisodeSettings(name, latency_s, a.max_seconds, a.absent, a.allow_unproved, base)
+    with ProgressLine() as progress:
+        progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
+        trials = evaluate(
+            settings,
+            goals,
+            a.seed,
+            min(a.jobs, a.episodes),
+            lambda over: progress.show("episodes", len(over), len(goals), _so_far(over, a.absent)),
+        )
+    summary = summarize(trials, a.absent) | {
+        "episodes": len(trials),
+        "seed": a.seed,
+        "absent": a.absent,
+        "latency_ms": round(latency_s * 1e3, 1),
+        "max_seconds": a.max_seconds,
+        **({"base": a.base} if a.base else {}),
+        "failures": failures(trials, settings, a.base),
+        "bundle": bundle.origin(),
+    }
+    print_json(summary) if a.json else print(table(summary))
+    return 0
+
+
+def _so_far(trials: list[Trial], absent: bool) -> str:
+    if absent:
+        return f"{sum(t.episode.claimed for t in trials)} claimed an arrival"
+    return f"{sum(t.episode.success for t in trials)} reached"

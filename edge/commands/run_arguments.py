@@ -1,0 +1,89 @@
+"""The command line of `vla-edge run`."""
+
+import argparse
+import re
+from pathlib import Path
+
+from edge.bundle.choice import AUTO, AUTO_HELP
+from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
+from edge.errors import UsageError
+from edge.goals.goals import GOALS
+from edge.runs.log import LEVELS
+from edge.runtime.cameras import DEFAULT_CAMERA
+from edge.runtime.robot import find_robot
+
+CAMERA_NAME = re.compile(r"[A-Za-z]\w{0,31}", re.ASCII)
+
+
+def run_arguments() -> ArgumentParser:
+    """Return the parser of the command line of `vla-edge run`."""
+    parser = ArgumentParser("run", "Drive a robot to a goal. Ctrl-C stops it first and then ends.")
+    parser.add_argument("--goal", required=True, help=f"one of {', '.join(GOALS)}")
+    parser.add_argument("--target", help='what the goal is about, such as "red cup"')
+    parser.add_argument("--robot", help='a robot by name (default: sim), also "sim?noise=8"')
+    parser.add_argument(
+        "--camera",
+        action="append",
+        type=_camera,
+        metavar="[NAME=]URI",
+        help="address of a camera, instead of a robot: file://PATH (a video, or pictures "
+        "that are shown one by one, each until it is answered; file://PATH?rate=HZ: at that rate; "
+        "file://PATH?every=N: one image in N, one by one), "
+        "shm://NAME. Repeat it for several cameras, each with its name; the model sees with the only one, "
+        "or with "
+        f"{DEFAULT_CAMERA!r}",
+    )
+    parser.add_argument(
+        "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
+    )
+    parser.add_argument("--bundle", default=AUTO, help=f"the model: {AUTO_HELP}")
+    parser.add_argument(
+        "--max-seconds", type=positive_float, default=120.0, help="time limit of the drive (%(default)g)"
+    )
+    parser.add_argument(
+        "--seed", type=non_negative_int, default=1, help="seed of the simulated room (%(default)s)"
+    )
+    parser.add_argument("--absent", action="store_true", help="simulate a room without the target")
+    parser.add_argument(
+        "--runs-dir", type=Path, default=Path("runs"), help="folder that gets the run's folder (%(default)s/)"
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, default=1, help="threads of the inference engine (%(default)s)"
+    )
+    parser.add_argument(
+        "--allow-unproved", action="store_true", help="accept a bundle that failed its export's gate"
+    )
+    parser.add_argument(
+        "--log-level", choices=LEVELS, default="info", help="least level in the run's run.log (%(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    return parser
+
+
+def _camera(text: str) -> tuple[str, str]:
+    """Split [NAME=]URI into name and URI."""
+    name, separator, uri = text.partition("=")
+    if not separator or "/" in name:  # an URI may have a "=" of its own, behind its "://"
+        return DEFAULT_CAMERA, text
+    if not CAMERA_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(
+            f"{name[:40]!r} is not a camera's name: a letter, then letters, digits and _, 32 at most"
+        )
+    return name, uri
+
+
+def check_hardware(options: argparse.Namespace) -> None:
+    """Check that there is either a robot, or cameras and motors. Raises UsageError if not."""
+    if options.camera is None and options.motors is None:
+        find_robot(options.robot or "sim")
+    elif options.camera is None or options.motors is None:
+        raise UsageError("--camera and --motors go together", "to watch without moving: --motors null://")
+    elif options.robot is not None or options.absent:
+        raise UsageError("--robot and --absent don't go with --camera and --motors", "leave one of them out")
+    else:
+        names = [name for name, _ in options.camera]
+        if doubled := {name for name in names if names.count(name) > 1}:
+            raise UsageError(
+                f"several cameras have the name {min(doubled)!r}",
+                f"name each: --camera {DEFAULT_CAMERA}=URI --camera wrist=URI",
+            )

@@ -1,0 +1,1 @@
+"""Korean sentences to the cues of orders."""
