@@ -16,9 +16,9 @@ from edge.perception.floor_scan import Scan
 from edge.perception.geometry import Floats, Pose
 
 REACTION_S = 0.12  # from an exposure to a slower base: 20 ms camera, 33 ms to the next frame, the guard
-# Kept between the hull and what is seen: the map knows it to half a cell, 0.04 m, and what is round or
-# hangs over is nearer than where it hides the floor.
-MARGIN_M = 0.09
+# Kept between the hull and what is seen. The map knows it to half a cell, 0.04 m, and less well what was seen
+# from afar, or is round or hangs over, which is nearer than where it hides the floor.
+MARGIN_M = 0.12
 REACH_M = 1.6  # beyond it, even full speed needs no braking
 
 

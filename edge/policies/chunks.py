@@ -14,7 +14,7 @@ from edge.records import BASE_ACTION, ActionChunk, Velocity
 
 # Slower is meant as standing: the expert drives at 0.08 m/s or more and turns at 0.12 rad/s or more, or
 # stands, and a net that learnt from it predicts a little more or less than zero.
-STILL_M_S, STILL_RAD_S = 0.05, 0.1
+STILL_M_S, STILL_RAD_S = 0.05, 0.05
 # From one answer to the next a velocity changes less than this, or the guard would set the chunk aside as an
 # outlier (linear_jump_m_s 0.6, angular_jump_rad_s 1.5): a sharper turn takes two answers. The base itself
 # changes by 0.2 m/s and 0.4 rad/s in that time. A stop from full speed is within it.

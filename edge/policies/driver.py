@@ -2,7 +2,7 @@
 
 `infer` asks the model at the rate of its demonstrations and makes a chunk of its actions. `act` hands the
 chunk on, once; with a shield it looks at each frame whether the rest of it is still safe. A model that gets
-nowhere, because it has no memory of what it tried, is driven to another spot first (`edge.policies.detour`).
+nowhere, because it has no memory of what it tried, is driven to another spot first (`edge.navigation.detour`).
 """
 
 import math
@@ -19,10 +19,11 @@ from edge.bundle.manifest import ActionHead
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.actions import ActionPrediction
 from edge.motor.limits import MotorLimits
+from edge.navigation.detour import Detour
 from edge.navigation.pilot import Pilot
 from edge.navigation.route import HARD_M
 from edge.navigation.servo import standing
-from edge.navigation.shield import MARGIN_M, Shield
+from edge.navigation.shield import Shield
 from edge.perception.floor_map import FloorMap
 from edge.perception.floor_scan import Scan
 from edge.perception.geometry import Pose, PoseHistory, View
@@ -37,7 +38,6 @@ from edge.policies.chunks import (
     velocity_chunk,
     without_jumps,
 )
-from edge.policies.detour import Detour
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation, Odometry, Velocity
 
 STILL_ROWS = 3  # rows of a chunk that tell whether it moves: what lies farther ahead is the next answer's
@@ -45,6 +45,7 @@ ARRIVED_NS = 800_000_000  # the expert stands for 1 s before it claims that it h
 # It has come to nothing if the floor goes on before it. Where it ends is up to 0.2 m behind the surface of a
 # thing that hangs over, and an approach ends within 0.7 m of that.
 BEFORE_M, BEFORE_RAD = 0.9, math.radians(20)
+TIGHT_M = 0.08  # kept from obstacles on a detour, which is planned through the middle of a gap
 HOLD_S = 0.3  # a shorter horizon is held so long by its last row: until the next answer is there
 # Time from a frame to the motors' next tick, beyond the model's own: camera, tick, and a busy machine.
 ON_THE_WAY_S = 0.07
@@ -97,7 +98,7 @@ class ActionPolicy:
         self._scan: Scan | None = None  # the newest
         floor = FloorMap(self._base.radius_m)
         self._shield = Shield(self._base, floor)
-        wide = replace(self._base, radius_m=self._base.radius_m + MARGIN_M - HARD_M)
+        wide = replace(self._base, radius_m=self._base.radius_m + TIGHT_M - HARD_M)
         self._detour = Detour(self._base, Pilot(wide, self._see_floor is not None, floor))
         self._chunk: ActionChunk | None = None  # the newest, as the model predicted it
         self._sent: ActionChunk | None = None  # the same, as it was handed on

@@ -12,11 +12,11 @@ import numpy as np
 from edge.base_spec import BaseSpec
 from edge.navigation.pilot import Destination, Pilot
 from edge.perception.geometry import Floats, Pose
-from edge.policies.search import FULL_TURN_RAD
 from edge.records import Velocity
 
+TURN_RAD = 2 * math.pi + 0.3  # turn that shows a policy all round
 AROUND_M = 0.3  # a base that stays within this of one position gets nowhere
-SPARE_S = 1.5  # beyond the time of a full turn, which is worth its time
+SPARE_S = 1.5  # beyond the time of that turn
 SEEN_NS = 300_000_000  # a policy that searched and drives for longer now has seen something
 STOPPED_NS = 1_500_000_000  # a way that is shut for longer is driven around
 STOPPED_M_S, STOPPED_SHARE = 0.05, 0.3  # speed, and share of the asked one, below which a way is shut
@@ -30,7 +30,7 @@ class Detour:
 
     def __init__(self, base: BaseSpec, pilot: Pilot) -> None:
         """Begin an episode; `pilot` knows the floor that was seen."""
-        self._patience_ns = round((FULL_TURN_RAD / base.cruise_rad_s + SPARE_S) * 1e9)
+        self._patience_ns = round((TURN_RAD / base.cruise_rad_s + SPARE_S) * 1e9)
         self._possible = base.turns_in_place  # which is how the pilot gets out of a corner
         self._pilot = pilot
         self._visited: list[tuple[float, float]] = []

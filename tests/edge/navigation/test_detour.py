@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
+from edge.navigation.detour import AROUND_M, LEG_NS, SEEN_NS, STOPPED_NS, Detour
 from edge.navigation.pilot import Pilot
 from edge.perception.floor_map import SIDE, FloorMap
 from edge.perception.geometry import Pose
-from edge.policies.detour import AROUND_M, LEG_NS, SEEN_NS, STOPPED_NS, Detour
 from edge.records import Velocity
 
 FRAME_NS = 100_000_000
