@@ -2,7 +2,7 @@
 
 `infer` asks the model at the rate of its demonstrations and makes a chunk of its actions. `act` hands the
 chunk on, once; with a shield it looks at each frame whether the rest of it is still safe. A model that gets
-nowhere, having no memory of what it tried, is driven to another spot first (`edge.navigation.detour`).
+nowhere, because it has no memory of what it tried, is driven elsewhere first (`edge.navigation.detour`).
 """
 
 import math

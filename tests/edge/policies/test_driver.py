@@ -329,12 +329,12 @@ def test_with_a_view_of_the_floor_the_rest_of_a_chunk_is_slowed_when_a_wall_come
     assert driver.act(observe(600 * MS), None) is None, "the chunk is over"
 
 
-def drives_elsewhere(goal: Goal, with_odometry: bool = True) -> list[ActionChunk]:
+def drives_elsewhere(goal: Goal, with_odometry: bool = True, turn: float = 1.0) -> list[ActionChunk]:
     """Turn for 20 s before a wall; return the chunks of the way elsewhere. The guard takes them all."""
     driver, guard = policy(model := Says(), lambda image, view: wall(2.0)), Guard(MotorLimits())
     driver.reset(goal)
     guard.arm(0)
-    model.actions = (0.0, 1.0)
+    model.actions = (0.0, turn)
     found: list[ActionChunk] = []
     for step in range(200):
         seen = observe(step * STEP_NS, ZERO if with_odometry else None)
@@ -344,8 +344,9 @@ def drives_elsewhere(goal: Goal, with_odometry: bool = True) -> list[ActionChunk
     return found
 
 
-def test_a_policy_that_turns_for_ever_is_driven_elsewhere_without_a_jump():
-    found = drives_elsewhere(GOAL)
+@pytest.mark.parametrize("turn", [1.0, -1.0])
+def test_a_policy_that_turns_for_ever_is_driven_elsewhere_without_a_jump(turn: float):
+    found = drives_elsewhere(GOAL, turn=turn)
     assert len(found) > 10 and all(chunk.values[0].any() for chunk in found[1:10])
     assert found[0].t0_ns > 2 * np.pi / DEFAULT_BASE.cruise_rad_s * 1e9
 
