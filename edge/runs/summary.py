@@ -138,7 +138,7 @@ def _set_aside_lines(figures: Figures, cause: StopCause) -> list[str]:
     line = f"the motor process set {aside} of {_count(chunks, 'chunk')} aside: {', '.join(reasons)}"
     if any(counts[reason] for reason in _BROKEN):
         return [line, "  that should not happen: run.log tells when it did"]
-    if cause is StopCause.STALE_CHUNK:
+    if cause in (StopCause.STALE_CHUNK, StopCause.JUMPING_CHUNK):
         return [line]  # the error tells why the base stopped
     if aside <= NORMAL_SHARE * chunks:
         return [line, "  that is normal: the base drove on by the chunk before"]

@@ -99,6 +99,7 @@ def test_a_gap_between_setpoints_counts_only_before_the_death() -> None:
     judged = realtime._judge(setpoints, 1_600 * 1_000_000 - 400 * 1_000_000)
     assert judged["gap_ms"] == 600.0 and judged["zero_ms"] == 200.0
     assert realtime._judge(setpoints, 2_110 * 1_000_000)["gap_ms"] == 210.0
+    assert realtime._judge(setpoints[2:], 1_200 * 1_000_000)["gap_ms"] == 80.0
 
 
 @pytest.mark.parametrize(
