@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,6 +34,7 @@ from sim.world import surface_distance_m
 
 AT_SPEED_M_S = 0.3
 SLACK_MS = 50.0  # time from death to the first braking setpoint, and the firmware's rounding to a tick
+BEFORE_NS = 1_000_000_000  # how long before its death a base's setpoints tell whether the machine keeps up
 START_LIMIT_S = 15.0  # time to start and to reach AT_SPEED_M_S
 ALL_GONE_S = 6.0  # time after a kill by which all other processes have ended
 KILL_S = 10.0  # what a kill takes on an idle machine, start and end included
@@ -174,6 +176,7 @@ def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
     """Return the time from death to the first zero setpoint after which nothing moves, and its limit."""
     limits = MotorLimits()
     before = [s for s in setpoints if s["stamp_ns"] <= death_ns][-1]
+    stamps_ns = [s["stamp_ns"] for s in setpoints if death_ns - BEFORE_NS <= s["stamp_ns"] <= death_ns]
     ramp_s = max(
         _speed(before) / limits.linear_decel_m_s2,
         abs(before["angular_z"]) / limits.angular_decel_rad_s2,
@@ -188,6 +191,8 @@ def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
         "zero_ms": None if zero_ms is None else round(zero_ms, 1),
         "limit_ms": round(limit_ms, 1),
         "in_time": zero_ms is not None and zero_ms <= limit_ms,
+        # Of the last second before the death: nothing that the kill breaks can make it longer.
+        "gap_ms": round(max((b - a for a, b in pairwise(stamps_ns)), default=0) / 1e6, 1),
     }
 
 
@@ -219,7 +224,30 @@ def main(argv: list[str]) -> int:
         if a.kills:
             figures["kills"] = _summary(kill_many(a.bundle, a.kills, progress))
     print_json(figures) if a.json else print(_table(figures))
-    return 0
+    trouble = _trouble(figures.get("kills"))
+    if trouble is None:
+        return 0
+    print(f"error: {trouble.message}\nhint: {trouble.hint}", file=sys.stderr)  # the figures stay printed
+    return trouble.exit_code
+
+
+def _trouble(kills: dict[str, Any] | None) -> SafetyStop | None:
+    """Return what a kill showed to be unsafe; None if every base stopped in time and nothing lived on."""
+    if kills is None or kills["in_time"] == kills["all_gone"] == kills["times"]:
+        return None
+    if kills["in_time"] < kills["times"]:
+        what = f"{kills['times'] - kills['in_time']} of {kills['times']} bases did not stop in time"
+    else:
+        left = kills["times"] - kills["all_gone"]
+        what = f"after {left} of {kills['times']} kills another process lived on for {ALL_GONE_S:.0f} s"
+    late = [kill for kill in kills["each"] if not (kill["in_time"] and kill["all_gone"])]
+    gap_ms = max(kill["gap_ms"] for kill in late)
+    if gap_ms > SLACK_MS:
+        what += (
+            f"; this machine was short of time: already before the kill setpoints came {gap_ms:.0f} ms apart"
+        )
+        return SafetyStop(what, "close what else uses this machine, and measure again")
+    return SafetyStop(what, "measure again, with more --kills: what repeats is a fault")
 
 
 def _summary(kills: list[dict[str, Any]]) -> dict[str, Any]:
@@ -232,6 +260,11 @@ def _summary(kills: list[dict[str, Any]]) -> dict[str, Any]:
         "zero_ms_max": max(times_ms, default=None),
         "each": kills,
     }
+
+
+def _excess_ms(kill: dict[str, Any]) -> float:
+    """Return by how much a kill came over its limit, ms; infinite if its base never stood."""
+    return math.inf if kill["zero_ms"] is None else kill["zero_ms"] - kill["limit_ms"]
 
 
 def _table(figures: dict[str, Any]) -> str:
@@ -247,9 +280,13 @@ def _table(figures: dict[str, Any]) -> str:
     ]
     if kills := figures.get("kills"):
         count, slowest = kills["times"], figure(kills["zero_ms_max"], 0)
+        worst = max(kills["each"], key=_excess_ms)
+        brake_ms = worst["limit_ms"] - SLACK_MS
         lines += [
             f"SIGKILL         at {AT_SPEED_M_S} m/s: {kills['in_time']} of {count} bases stopped in time",
-            f"                (after {figure(kills['zero_ms_median'], 0)} ms, {slowest} ms at most);",
+            f"                (after {figure(kills['zero_ms_median'], 0)} ms, {slowest} ms at most;",
+            f"                limit {worst['limit_ms']:.0f} ms: {brake_ms:.0f} to brake from "
+            f"{worst['speed_m_s']:.2f} m/s, {SLACK_MS:.0f} to notice);",
             f"                {kills['all_gone']} times all other processes ended by themselves",
         ]
     return "\n".join(lines)

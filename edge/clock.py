@@ -4,6 +4,11 @@ import time
 from typing import Protocol
 
 
+def age_over(age_ns: int, limit_ns: int) -> str:
+    """Return an age over its limit for people; whole milliseconds, rounded so that it looks it."""
+    return f"{-(-age_ns // 1_000_000)} ms old (limit {limit_ns // 1_000_000} ms)"
+
+
 class Clock(Protocol):
     """A monotonic clock. Stamps are integer nanoseconds."""
 

@@ -174,6 +174,7 @@ class StopCause(Enum):
     QUIT = "quit"  # the motor process must end: by its runtime or by SIGTERM
     SUSPENDED = "suspended"  # the computer slept
     STALE_CHUNK = "stale_chunk"  # the frame that the newest followed chunk answers is too old
+    JUMPING_CHUNK = "jumping_chunk"  # as before, and the chunk after it jumped away from it
     BASE_FAULT = "base_fault"  # the base reports a fault
     BASE_DISARMED = "base_disarmed"  # the base disarmed itself
     LOW_BATTERY = "low_battery"

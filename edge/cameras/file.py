@@ -29,6 +29,7 @@ RATES_HZ = (0.01, 240.0)
 MOST_EVERY = 100_000
 HINT = "--camera file://PATH takes a video, a picture or a folder of pictures"
 CONVERT = "is it cut short, or AV1? `ffmpeg -i IN -c:v libx264 OUT.mp4` writes one that can be read"
+_TOO_SLOW = "this machine was too slow to play it: close what else uses it"
 _OPTIONS = re.compile(r"\?(\w+=[^/]*)\Z")
 
 Images = Generator[Image, None, None]
@@ -81,7 +82,7 @@ class FileCamera(Closing):
         if self._image is None:
             raise EndOfFrames(f"every frame of {self._path} has been played")
         frame = Frame(self._image, self._start_ns + seq * period_ns, seq, self.name)
-        return require_fresh(frame, now_ns, max_age_s)
+        return require_fresh(frame, now_ns, max_age_s, _TOO_SLOW)
 
     def close(self) -> None:
         """Close the file."""
@@ -120,7 +121,7 @@ class PictureCamera(Closing):
             self._seq += 1
             source, image = self._now
             self._frame = Frame(image, now_ns, self._seq, self.name, source)
-        return require_fresh(self._frame, now_ns, max_age_s)
+        return require_fresh(self._frame, now_ns, max_age_s, _TOO_SLOW)
 
     def close(self) -> None:
         """Close the file."""

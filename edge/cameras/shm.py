@@ -24,6 +24,9 @@ SHARED_MEMORY = Path("/dev/shm")
 MAGIC = 0x31474E4952414C56  # "VLARING1"
 CACHE_LINE_BYTES = 64  # header and slots start on one
 MAX_READ_TRIES = 1000
+_TOO_SLOW = (
+    "this machine was too slow for what makes the frames, such as the simulator: close what else uses it"
+)
 
 _fence_lock = threading.Lock()
 
@@ -177,7 +180,7 @@ class ShmCamera(Closing):
                 raise StaleFrame(f"camera {self.name!r}: no frame yet", hint="wait for its first frame")
             image, stamp_ns, seq = newest
             self._frame = Frame(image, stamp_ns, seq, self.name)
-        return require_fresh(self._frame, self._clock.now_ns(), max_age_s)
+        return require_fresh(self._frame, self._clock.now_ns(), max_age_s, _TOO_SLOW)
 
     def close(self) -> None:
         """Let go of the ring."""

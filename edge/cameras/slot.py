@@ -2,6 +2,7 @@
 
 import threading
 
+from edge.clock import age_over
 from edge.errors import StaleFrame
 from edge.records import Frame
 
@@ -43,13 +44,13 @@ class LatestFrame:
             return self._frame
 
 
-def require_fresh(frame: Frame, now_ns: int, max_age_s: float) -> Frame:
-    """Return the frame itself. Raises StaleFrame, with its age and the limit, if it is too old."""
-    age_s = (now_ns - frame.stamp_ns) / 1e9
-    if age_s > max_age_s:
-        age = f"{age_s * 1e3:.0f} ms old (limit {max_age_s * 1e3:.0f} ms)"
-        raise StaleFrame(
-            f"camera {frame.camera!r}: newest frame is {age}",
-            hint="check the camera's cable and power, and whether its process still runs",
-        )
+CHECK_DEVICE = "check the camera's cable and power, and whether its process still runs"
+
+
+def require_fresh(frame: Frame, now_ns: int, max_age_s: float, hint: str = CHECK_DEVICE) -> Frame:
+    """Return the frame itself. Raises StaleFrame, with its age, the limit and the hint, if it is too old."""
+    age_ns, limit_ns = now_ns - frame.stamp_ns, round(max_age_s * 1e9)
+    if age_ns > limit_ns:
+        age = age_over(age_ns, limit_ns)
+        raise StaleFrame(f"camera {frame.camera!r}: newest frame is {age}", hint)
     return frame

@@ -193,20 +193,17 @@ class Run:
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
         log.info("run ended", extra=values)
         try:
-            self._write_files(end, folder, self.summary)
+            self._write_files(folder, self.summary)
         except UsageError as error:  # the disk is full, or the folder has gone: what is known is printed
             self.unwritten = error
 
-    def _write_files(self, end: DriveEnd, folder: RunFolder, summary: Summary) -> None:
+    def _write_files(self, folder: RunFolder, summary: Summary) -> None:
         tally = self._tally
         folder.write_summary(summary.to_json())
         if tally.answered:
             folder.strip_png(tally.answered)
         if tally.path:
-            false = end.outcome is Outcome.FALSE_ARRIVAL
-            how = end.reason.partition(" (")[0] if false else end.outcome.value  # limits don't fit
-            title = f"{self._goal.kind} {self._goal.target}: {how}"
-            folder.path_png(tally.path, self._room, title)
+            folder.path_png(tally.path, self._room, summary.title)
 
 
 def _print(run: Run, end: DriveEnd, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from edge.clock import age_over
 from edge.errors import UsageError
 from edge.motor.chunk_rows import LimitedChunk, Row, jumps, malformed
 from edge.motor.limits import MotorLimits
@@ -227,7 +228,7 @@ class Guard:
         return round(self.limits.brake_age_s(linear, angular) * 1e9)
 
     def _age_text(self, age_ns: int, limit_ns: int) -> str:
-        return f"newest frame is {age_ns / 1e6:.0f} ms old (limit {limit_ns / 1e6:.0f} ms)"
+        return f"newest frame is {age_over(age_ns, limit_ns)}"
 
     def _target(self, now_ns: int) -> Row | None:
         """Return the row to follow now, or None to brake. Latching by age begins here."""
@@ -238,6 +239,7 @@ class Guard:
             self.state, self.cause = MotorState.RAMPING, StopCause.STALE_CHUNK
             self.reason = self._age_text(age_ns, self._brake_age_ns)
             if self._set_aside is not None:
+                self.cause = StopCause.JUMPING_CHUNK
                 self.reason += ", and the chunk after it jumped away from it"
             return None
         row = self._followed.row(now_ns)

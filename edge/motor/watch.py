@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from edge.clock import age_over
 from edge.interfaces import Feedback
 from edge.records import StopCause, Velocity
 
@@ -46,8 +47,7 @@ class Watch:
         if odometry is None:
             return None  # this base does not measure its motion
         if (age_ns := now_ns - odometry.stamp_ns) > STALE_ODOMETRY_NS:
-            limit_ms = STALE_ODOMETRY_NS / 1e6
-            reason = f"newest odometry is {age_ns / 1e6:.0f} ms old (limit {limit_ms:.0f} ms)"
+            reason = f"newest odometry is {age_over(age_ns, STALE_ODOMETRY_NS)}"
             return Objection(StopCause.STALE_ODOMETRY, reason)
         measured = odometry.velocity
         linear_m_s = math.hypot(

@@ -89,8 +89,25 @@ class Summary:
         end = self.end
         if end.outcome in (Outcome.FALSE_ARRIVAL, Outcome.FALSE_ANSWER):
             return end.reason
-        answers = not self.moves and self.would_do is None  # those to a recording are listed
-        return f"{end.outcome.value}: {(answers and end.answer) or end.reason}"
+        if end.cause is StopCause.INTERRUPTED:
+            return f"{end.outcome.value} by {'Ctrl-C' if end.reason == 'SIGINT' else end.reason}"
+        if not self._answers:
+            return f"{end.outcome.value}: {end.reason}"
+        how = "said" if end.outcome is Outcome.REACHED else end.outcome.value
+        return f"{how}: {end.answer or end.reason}"
+
+    @property
+    def title(self) -> str:
+        """The goal and how it ended, short, for a drawing."""
+        end, goal = self.end, " ".join(filter(None, (self.goal.kind, self.goal.target)))
+        if self._answers:
+            return f"{goal}, {self.headline}"
+        false = end.outcome is Outcome.FALSE_ARRIVAL
+        return f"{goal}: {end.reason.partition(' (')[0] if false else end.outcome.value}"  # limits don't fit
+
+    @property
+    def _answers(self) -> bool:
+        return not self.moves and self.would_do is None  # the answers to a recording are listed
 
     def lines(self) -> list[str]:
         """Return the summary for people; without what went wrong, which belongs on stderr.
@@ -138,7 +155,7 @@ def _set_aside_lines(figures: Figures, cause: StopCause) -> list[str]:
     line = f"the motor process set {aside} of {_count(chunks, 'chunk')} aside: {', '.join(reasons)}"
     if any(counts[reason] for reason in _BROKEN):
         return [line, "  that should not happen: run.log tells when it did"]
-    if cause is StopCause.STALE_CHUNK:
+    if cause in (StopCause.STALE_CHUNK, StopCause.JUMPING_CHUNK):
         return [line]  # the error tells why the base stopped
     if aside <= NORMAL_SHARE * chunks:
         return [line, "  that is normal: the base drove on by the chunk before"]

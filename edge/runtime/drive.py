@@ -13,7 +13,6 @@ from edge.errors import MotorFault, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
-from edge.motor.limits import MotorLimits
 from edge.records import (
     ZERO,
     DriveEnd,
@@ -83,7 +82,6 @@ class Drive:
         self._armed = False
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
-        self._chunk_ns = 0  # the capture of the frame that the newest chunk answers
 
     def run(self, max_seconds: float) -> DriveEnd:
         """Warm up, arm, drive, and stand again, whatever happens.
@@ -150,7 +148,6 @@ class Drive:
             step = self._loop.on_frame(frames, status.odometry)
             if step.chunk is not None and self._moves:
                 parts.motor.send(step.chunk)
-                self._chunk_ns = step.chunk.t0_ns
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
             observers.on_frame(step.observation, policy)
             if step.inference is not None:
@@ -216,6 +213,8 @@ class Drive:
 
     def _stop_hint(self, status: MotorStatus) -> str:
         """Return what a person can do about a stop by the motor process."""
+        if status.cause is StopCause.JUMPING_CHUNK:
+            return "run it again; if that repeats, take another bundle: its answers contradict each other"
         if status.cause is not StopCause.STALE_CHUNK:
             return "mend that, then run it again"
         if self._parts.robot.recorded:
@@ -223,15 +222,9 @@ class Drive:
                 "the model answers too late: close what else uses this machine, or take a faster bundle; a "
                 "recording can be shown one image in 10, each until it is answered: `file://PATH?every=10`"
             )
-        follow_age_ns = MotorLimits.of(self._parts.robot.base).follow_age_s * 1e9
-        # Either no newer chunk was on its way, or it came too late to be followed.
-        if status.stamp_ns - self._chunk_ns > follow_age_ns or status.refused.old:
-            return (
-                "the model answers too late: close what else uses this machine, give it `--threads 2`, or "
-                "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
-            )
         return (
-            "run it again; if that repeats, take another bundle: this one's chunks don't fit together in time"
+            "answers come too late: close what else uses this machine, give the model `--threads 2`, or "
+            "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
         )
 
     def _stand(self, reason: str) -> None:

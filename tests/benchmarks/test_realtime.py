@@ -13,7 +13,14 @@ from edge.commands.output import ProgressLine
 from edge.errors import EdgeError, HardwareMissing, SafetyStop
 from sim.targets import make_scene, matching
 
-KILL = {"speed_m_s": 0.31, "zero_ms": 170.0, "limit_ms": 200.0, "in_time": True, "all_gone": True}
+KILL = {
+    "speed_m_s": 0.31,
+    "zero_ms": 170.0,
+    "limit_ms": 200.0,
+    "in_time": True,
+    "gap_ms": 11.0,
+    "all_gone": True,
+}
 RUN = {
     "decisions_per_s": 30.0,
     "latency_ms": {"total": {"p50": 9.0, "p99": None}},
@@ -62,6 +69,37 @@ def test_people_get_words_machines_one_object_and_both_are_told_how_long_it_take
     )
     assert main(["--seconds", "5", "--kills", "0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == RUN
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"zero_ms": 467.0, "in_time": False, "gap_ms": 80.0}, "short of time: already before the kill"),
+        ({"zero_ms": None, "in_time": False}, "1 of 2 bases did not stop in time\n"),
+        ({"all_gone": False}, "after 1 of 2 kills another process lived on for 6 s\n"),
+    ],
+)
+def test_a_base_that_stops_late_fails_the_command_and_its_limit_is_told(
+    change: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kills = [KILL, KILL | change]
+    monkeypatch.setattr(realtime, "measure_run", lambda bundle, seconds, progress: dict(RUN))
+    monkeypatch.setattr(realtime, "kill_once", lambda bundle, seed: kills.pop())
+    assert main(["--kills", "2"]) == SafetyStop.exit_code
+    captured = capsys.readouterr()
+    assert said in captured.err and "short of time" not in captured.err.replace(said, "")
+    assert "limit 200 ms: 150 to brake from 0.31 m/s, 50 to notice" in captured.out
+
+
+def test_a_gap_between_setpoints_counts_only_before_the_death() -> None:
+    line = {"linear_x": 0.3, "linear_y": 0.0, "angular_z": 0.0}
+    stamps_ms = (0, 500, 1100, 1110, 1190, 1400)  # the first gap is long past at the death
+    setpoints = [line | {"stamp_ns": ms * 1_000_000} for ms in stamps_ms]
+    setpoints[-1] = setpoints[-1] | {"linear_x": 0.0}
+    judged = realtime._judge(setpoints, 1_600 * 1_000_000 - 400 * 1_000_000)
+    assert judged["gap_ms"] == 600.0 and judged["zero_ms"] == 200.0
+    assert realtime._judge(setpoints, 2_110 * 1_000_000)["gap_ms"] == 210.0
+    assert realtime._judge(setpoints[2:], 1_200 * 1_000_000)["gap_ms"] == 80.0
 
 
 @pytest.mark.parametrize(

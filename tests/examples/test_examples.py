@@ -9,9 +9,12 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.clock import VirtualClock
+from edge.errors import UsageError
 from edge.motor.client import MotorProcess
 from edge.plugins import CAMERAS, MOTORS, PluginGroup
 from edge.records import MotorState, StopCause
@@ -50,6 +53,28 @@ def test_an_example_runs_and_prints_what_it_is_for(name: str):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert [words for words in PRINTED[name] if words not in done.stdout] == []
+
+
+def test_a_bundle_is_asked_in_the_words_of_its_user_and_mistakes_get_a_hint(tmp_path: Path):
+    picture, note = tmp_path / "room.png", tmp_path / "note.txt"
+    cv2.imwrite(str(picture), np.full((240, 320, 3), 128, np.uint8))
+    note.write_text("no picture")
+
+    def asked(*argv: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(EXAMPLES / "ask_bundle.py"), *argv]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = asked(str(picture), "빨간컵")
+    assert (done.returncode, done.stderr) == (0, "") and "'detect 빨간 컵'" in done.stdout
+    for argv, told in (
+        ((str(picture), "elephant"), "error: the model does not know 'elephant'\nhint: "),
+        ((str(tmp_path / "none.png"), "cup"), "none.png can't be read: No such file"),
+        ((str(note), "cup"), "note.txt is not a picture\nhint: "),
+        ((str(picture),), "error: give a PICTURE and a TARGET, or neither\nhint: "),
+    ):
+        done = asked(*argv)
+        assert done.returncode == UsageError.exit_code and told in done.stderr
+        assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

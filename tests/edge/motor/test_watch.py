@@ -59,7 +59,7 @@ def test_odometry_older_than_a_second_stops() -> None:
     objection = watch.judge(moving(SENT, NOW - 1000 * MS - 1), SENT, NOW)
     assert objection is not None
     assert objection.cause is StopCause.STALE_ODOMETRY
-    assert objection.reason == "newest odometry is 1000 ms old (limit 1000 ms)"
+    assert objection.reason == "newest odometry is 1001 ms old (limit 1000 ms)"
 
 
 @pytest.mark.parametrize(

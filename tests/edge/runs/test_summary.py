@@ -59,14 +59,32 @@ def test_people_read_what_matters():
     idle = replace(fault, figures=replace(FIGURES, seconds=0.0, decisions=0), robot="a rover")
     assert idle.lines() == ["a rover"], "a drive that never began has no figures"
     answered = replace(REACHED, end=replace(REACHED.end, answer="a red cup"), moves=False)
-    assert answered.lines()[0] == "reached: a red cup"
+    assert answered.lines()[0] == "said: a red cup"
     nothing = replace(answered, end=replace(answered.end, outcome=Outcome.NOTHING, answer="no thing"))
     assert nothing.lines()[0] == "nothing: no thing"
 
 
+@pytest.mark.parametrize(("reason", "headline"), [("SIGINT", "by Ctrl-C"), ("SIGTERM", "by SIGTERM")])
+def test_people_learn_what_ended_it_and_programs_the_signal(reason: str, headline: str):
+    end = DriveEnd(Outcome.STOPPED, reason, 130, StopCause.INTERRUPTED, answer="a cup")
+    for summary in (replace(REACHED, end=end), replace(REACHED, end=end, moves=False)):
+        assert summary.headline == f"stopped {headline}" and summary.to_json()["reason"] == reason
+
+
+def test_a_drawing_has_the_goal_and_how_it_ended_as_its_title():
+    false = DriveEnd(Outcome.FALSE_ARRIVAL, "false arrival, 1.14 m away (limit 1 m)", 3)
+    said = DriveEnd(Outcome.REACHED, "said", 0, answer="blue plant")
+    scene = replace(REACHED, end=said, goal=Goal("describe_scene"), moves=False)
+    assert REACHED.title == "find_object red cup: reached"
+    assert replace(REACHED, end=false).title == "find_object red cup: false arrival, 1.14 m away"
+    assert scene.title == "describe_scene, said: blue plant"
+    nothing = replace(scene, end=DriveEnd(Outcome.NOTHING, "nothing to say", 3))
+    assert nothing.title == "describe_scene, nothing: nothing to say"
+
+
 def test_what_a_model_said_moves_no_cursor():
     rude = replace(REACHED, end=replace(REACHED.end, answer="a\x1b[2J room\nstop"), moves=False)
-    assert rude.lines()[0] == "reached: a [2J room stop"
+    assert rude.lines()[0] == "said: a [2J room stop"
 
 
 def test_how_well_it_followed_is_a_number_of_follow_object_alone():
@@ -108,4 +126,4 @@ def test_a_recording_goes_no_distance_and_says_what_it_would_have_done():
     assert "would_do" not in REACHED.to_json()
     end = replace(REACHED.end, answer="a cup")
     assert replace(recorded, end=end, moves=False).headline == "reached: arrived: red cup"
-    assert replace(REACHED, end=end, moves=False).headline == "reached: a cup"
+    assert replace(REACHED, end=end, moves=False).headline == "said: a cup"

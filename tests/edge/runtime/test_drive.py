@@ -19,7 +19,6 @@ from edge.records import (
     MotorStatus,
     Observation,
     Outcome,
-    Refusals,
     StopCause,
     Velocity,
 )
@@ -105,7 +104,8 @@ def parts(motor, policy: Turning, worker: ThreadWorker, kind: type[PlainRobot] =
 @pytest.mark.parametrize(
     ("cause", "reason", "hint"),
     [
-        (StopCause.STALE_CHUNK, "newest frame is 300 ms old (limit 250 ms)", "take another bundle"),
+        (StopCause.STALE_CHUNK, "newest frame is 300 ms old (limit 250 ms)", "close what else uses this"),
+        (StopCause.JUMPING_CHUNK, "newest frame is 300 ms old (limit 250 ms)", "take another bundle"),
         (StopCause.STALE_ODOMETRY, "newest odometry is 1200 ms old (limit 1000 ms)", "mend that"),
         (StopCause.BASE_FAULT, "the motor driver is 80 ms old", "mend that"),
     ],
@@ -120,17 +120,6 @@ def test_the_hint_follows_the_cause_of_a_stop_and_not_its_words(cause: StopCause
         Drive(parts(motor, policy, worker), [notes]).run(30.0)
     assert caught.value.cause is cause and hint in caught.value.hint and reason in caught.value.message
     assert notes.events[-1] == "fault" and motor.reason == caught.value.message
-
-
-def test_chunks_that_came_too_late_are_the_models_lateness():
-    stop = MotorStatus(
-        0, MotorState.LATCHED, Velocity(), "newest frame is 300 ms old", StopCause.STALE_CHUNK,
-        refused=Refusals(old=1),
-    )  # fmt: skip
-    policy = Turning()
-    with ThreadWorker(policy) as worker, pytest.raises(DriveStop) as caught:
-        Drive(parts(FakeMotor(stop, 20), policy, worker)).run(30.0)
-    assert "answers too late" in caught.value.hint and "another bundle" not in caught.value.hint
 
 
 def test_a_recording_that_is_too_fast_for_the_model_can_be_shown_image_by_image():

@@ -228,3 +228,4 @@ def test_a_chunk_that_ages_beside_an_outlier_says_so() -> None:
     assert guard.reason == (
         "newest frame is 260 ms old (limit 250 ms), and the chunk after it jumped away from it"
     )
+    assert guard.cause is StopCause.JUMPING_CHUNK
