@@ -144,6 +144,7 @@ def siglip() -> dict[str, Pair]:
     import torch
     from transformers import SiglipVisionConfig, SiglipVisionModel
 
+    from export.graphs.fusion.fuse import fuse
     from export.graphs.graph import Graph
     from export.graphs.onnx import to_onnx
     from export.measure.ranges import compute_ranges
@@ -169,7 +170,7 @@ def siglip() -> dict[str, Pair]:
 
     torch.manual_seed(0)
     content = to_onnx(Encoder(), {"pixel_values": torch.randn(1, 3, 224, 224)}, ["features"])
-    graph = Graph.parse(content)
+    graph = fuse(Graph.parse(content))
     rng = np.random.default_rng(0)
     feeds = [{"pixel_values": rng.standard_normal((1, 3, 224, 224)).astype(np.float32)} for _ in range(4)]
     int8 = Int8(compute_ranges(graph, feeds, "minmax"), "onnxruntime").apply(graph)

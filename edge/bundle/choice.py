@@ -31,8 +31,7 @@ def choose(cpuinfo: str) -> DefaultBundle:
     ]
     if not cores:
         return DefaultBundle("default", "fp32: /proc/cpuinfo does not tell what the processor can do")
-    shared = frozenset.intersection(*cores)
-    found = next((feature for feature in FAST_INT8 if feature in shared), None)
+    found = next((each for each in FAST_INT8 if all(each in core for core in cores)), None)
     if found is None:
         return DefaultBundle("default", f"fp32: the processor has none of {', '.join(FAST_INT8)}")
     return DefaultBundle("default-int8", f"int8: the processor has {found}")

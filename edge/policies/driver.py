@@ -126,7 +126,7 @@ class ActionPolicy:
             step.confidence,
             0,  # numbered when it is handed on
         )
-        x, y, turn = values[0]
+        x, y, turn = np.round(values[0], 2) + 0.0  # no "-0.00"
         text = f"{x:.2f} m/s ahead, {y:.2f} m/s left, {turn:.2f} rad/s"
         return Inference(frame, text, step.confidence, step.stages_ms, chunk)
 

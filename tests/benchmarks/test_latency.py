@@ -11,5 +11,5 @@ def test_bundles_take_turns_and_the_first_is_the_measure(capsys: pytest.CaptureF
     assert list(rows) == ["default", "default-int8"] and rows["default"]["ratio"] == 1
     for row in rows.values():
         assert set(row["stages_ms"]) == {"preprocess", "vision", "prefill", "decode"}
-        assert sum(stage["p50"] for stage in row["stages_ms"].values()) == pytest.approx(row["p50"], rel=0.5)
+        assert all(0 < stage["p50"] <= row["p50"] for stage in row["stages_ms"].values())
         assert row["p50"] <= row["p99"]

@@ -104,6 +104,8 @@ def _order(kind: ActionType, base: str, tokens: list[str], at: int, negated: boo
     target = _noun(rest)
     if target and not any(char.isalpha() for char in target):
         return Cue(kind, negated, doubt=f"unclear what to {base}")
+    if kind is ActionType.NAVIGATE and "back" in ways:
+        return _back_to(base, rest, ways, negated)
     if kind is ActionType.LOOK and (target or base == "find"):
         ways = frozenset({"left"}) if base == "find" and not negated else frozenset[str]()
     return Cue(kind, negated, ways, target)
@@ -119,6 +121,8 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
     target = _noun(rest[place:]) if place is not None else ""
     if target and not any(char.isalpha() for char in target):
         return Cue(kind, negated, doubt=f"unclear where to {base}")
+    if kind is ActionType.MOVE and target and ("back" in ways or base == "return"):
+        return _back_to(base, rest, ways, negated)
     if kind is ActionType.MOVE and target and target.split()[0] not in words.WAYS:
         return Cue(ActionType.NAVIGATE, negated, ways & {"left", "right"}, target)
     if kind is ActionType.MOVE and ways <= {"forward", "back"} and target:
@@ -131,6 +135,13 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
     if unknown is not None or base not in words.PLAIN_MOVE:
         return Cue(kind, negated, doubt="" if negated else f"unclear where to {base}")
     return Cue(kind, negated, frozenset({"forward"}))
+
+
+def _back_to(base: str, rest: list[str], ways: frozenset[str], negated: bool) -> Cue:
+    """Return what "drive backwards to the wall" asks for; "go back to the wall" says no direction."""
+    if base in words.DEFAULT_WAYS or not words.BACKWARDS.isdisjoint(rest):
+        return Cue(ActionType.MOVE, negated, ways)
+    return Cue(ActionType.MOVE, negated, doubt="" if negated else "the way back is not known")
 
 
 def ways_of(tokens: list[str], start: int) -> frozenset[str]:

@@ -57,6 +57,7 @@ TRANSITIVE = frozenset(
     "move drive walk roll run slide shift turn rotate spin swing steer reverse return".split()
 )
 # Without a verb, "forward" is an order only with a speed or a distance; "ahead" may be where something is.
+BACKWARDS = frozenset("backward backwards rearward reverse".split())
 TRAVEL_WAYS = frozenset("forward forwards onward onwards backward backwards".split())
 
 WAYS = {

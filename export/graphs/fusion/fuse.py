@@ -50,5 +50,6 @@ def _rotary_tables(graph: Graph) -> RotaryTables:
         return {}
     slots = inputs["past"].type.tensor_type.shape.dim[3].dim_value
     evaluate = ReferenceEvaluator(draft.model)
-    rows = [evaluate.run(names, {"position": np.array([slot], np.int64)}) for slot in range(slots)]
-    return {name: np.concatenate([row[i] for row in rows], axis=2)[0, 0] for i, name in enumerate(names)}
+    calls = [evaluate.run(names, {"position": np.array([slot], np.int64)}) for slot in range(slots)]
+    rows = [dict(zip(names, map(np.asarray, call), strict=True)) for call in calls]  # each (1, 1, 1, D)
+    return {name: np.concatenate([row[name] for row in rows], axis=2)[0, 0] for name in names}

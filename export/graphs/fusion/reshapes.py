@@ -6,7 +6,7 @@ from onnx import helper
 from export.graphs.edit import Draft
 from export.graphs.fusion.wiring import Wiring, attribute
 
-_MOVES_NOTHING = ("Reshape", "Unsqueeze", "Squeeze", "Transpose")
+_RESHAPES = ("Reshape", "Unsqueeze", "Squeeze", "Transpose")
 
 
 def join_reshapes(draft: Draft) -> None:
@@ -22,9 +22,7 @@ def join_reshapes(draft: Draft) -> None:
             source, steps = wiring.makers[source].input[0], steps + 1
         if node.op_type == "Reshape" and steps == 1:
             continue
-        name = f"shape_{'_'.join(map(str, shape))}"
-        if name not in wiring.weights:
-            wiring.weights[name] = draft.add_constant(name, np.array(shape, np.int64))
+        name = wiring.constant(f"shape_{'_'.join(map(str, shape))}", np.array(shape, np.int64))
         made.append(helper.make_node("Reshape", [source, name], [node.output[0]], node.name))
     wiring.replace(made)
 
@@ -32,7 +30,7 @@ def join_reshapes(draft: Draft) -> None:
 def _keeps_order(wiring: Wiring, name: str) -> bool:
     """Return True if the tensor holds the numbers of its maker's first input in their order."""
     node = wiring.makers.get(name)
-    if node is None or node.op_type not in _MOVES_NOTHING:
+    if node is None or node.op_type not in _RESHAPES:
         return False
     if node.op_type != "Transpose":
         return True

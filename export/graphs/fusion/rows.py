@@ -45,43 +45,52 @@ def read_fewer_rows(draft: Draft) -> None:
 
 def _narrow(wiring: Wiring, gather: NodeProto, shapes: Mapping[str, list[int]]) -> None:
     """Move one Gather towards the inputs, past all nodes whose other rows nothing reads."""
-    axes = {gather.input[0]: 1}  # axis of the rows, by the tensors that are narrowed
     rows = shapes[gather.input[0]][1]
+    narrowed, axes = _nodes_behind(wiring, gather, shapes)
+    if not narrowed:
+        return
+    made = {node.output[0] for node in narrowed}
+    gathers: dict[str, NodeProto] = {}
+    for node in narrowed:
+        for slot, name in enumerate(node.input):
+            if name not in axes:
+                continue
+            node.input[slot] = new = f"{name}_row"  # another name, so that nobody compares it with all rows
+            if name not in made:
+                inputs = [name, gather.input[1]]
+                gathers[name] = helper.make_node("Gather", inputs, [new], new, axis=axes[name])
+        node.output[0] = f"{node.output[0]}_row"
+        if node.op_type == "Reshape":
+            before = wiring.values(node.input[1])
+            assert before is not None  # see _reshaped
+            node.input[1] = wiring.constant(f"{node.name}_row_shape", np.where(before == rows, 1, before))
+    gather.op_type = "Identity"
+    del gather.attribute[:], gather.input[:]
+    gather.input.append(narrowed[0].output[0])
+    Wiring(wiring.draft).replace(list(gathers.values()))
+
+
+def _nodes_behind(
+    wiring: Wiring, gather: NodeProto, shapes: Mapping[str, list[int]]
+) -> tuple[list[NodeProto], dict[str, int]]:
+    """Return the nodes of whose outputs only the gathered rows are read, the last one first.
+
+    And the axis of the rows in each tensor that they read or make and that has rows.
+    """
+    axes, rows = {gather.input[0]: 1}, shapes[gather.input[0]][1]
     narrowed: list[NodeProto] = []
+    reading = {id(gather)}
     for node in reversed(wiring.graph.node):
         (name, *others) = node.output
-        readers = wiring.readers.get(name, [])
-        wide = [one for one in readers if one is not gather and all(one is not n for n in narrowed)]
+        wide = any(id(reader) not in reading for reader in wiring.readers.get(name, []))
         if name not in axes or others or wide or name in wiring.outputs:
             continue
         inputs = _narrow_inputs(wiring, node, axes[name], rows, shapes)
         if inputs is not None and all(axes.get(each, axis) == axis for each, axis in inputs.items()):
             axes |= inputs
             narrowed.append(node)
-    if not narrowed:
-        return
-    made = {name for node in narrowed for name in node.output}
-    gathers: dict[str, NodeProto] = {}
-    for node in narrowed:
-        for slot, name in enumerate(node.input):
-            new = f"{name}_row"  # another name, so that nobody compares it with all rows
-            if name in made:
-                node.input[slot] = new
-            elif name in axes:
-                gathers[name] = helper.make_node(
-                    "Gather", [name, gather.input[1]], [new], new, axis=axes[name]
-                )
-                node.input[slot] = new
-        node.output[0] = f"{node.output[0]}_row"
-        if node.op_type == "Reshape":
-            shape = [1 if size == rows else size for size in wiring.values(node.input[1]).tolist()]  # type: ignore[union-attr]
-            node.input[1] = f"{node.name}_row_shape"
-            wiring.draft.add_constant(node.input[1], np.array(shape, np.int64))
-    gather.op_type = "Identity"
-    del gather.attribute[:], gather.input[:]
-    gather.input.append(narrowed[0].output[0])
-    wiring = Wiring(wiring.draft)
-    wiring.replace(list(gathers.values()))
+            reading.add(id(node))
+    return narrowed, axes
 
 
 def _narrow_inputs(

@@ -49,16 +49,22 @@ class Wiring:
         """Return the numbers of a constant; None if the tensor is not one."""
         return self.draft.values(self.weights[name]) if name in self.weights else None
 
+    def constant(self, name: str, array: np.ndarray) -> str:
+        """Add a constant to the draft if it has none of that name, and return the name."""
+        if name not in self.weights:
+            self.weights[name] = self.draft.add_constant(name, array)
+        return name
+
     def find(self, pattern: Pattern, name: str, found: Found | None = None) -> Found | None:
         """Return what the words of a pattern stand for, if it makes the tensor of that name; else None."""
         found = dict(found or {})
         if isinstance(pattern, str):
             return found if found.setdefault(pattern, name) == name else None
         if not isinstance(pattern, tuple):
-            values = self.values(name)
-            wanted = np.asarray(pattern)
-            same = values is not None and values.size == wanted.size
-            return found if same and np.allclose(np.ravel(values), wanted, rtol=_CLOSE, atol=0) else None
+            values, wanted = self.values(name), np.asarray(pattern)
+            if values is None or values.size != wanted.size:
+                return None
+            return found if np.allclose(values.ravel(), wanted, rtol=_CLOSE, atol=0) else None
         kind, *inputs = pattern
         node = self.makers.get(name)
         if node is None or node.op_type != kind or len(node.input) != len(inputs) or node.output[0] != name:
@@ -89,6 +95,7 @@ class Wiring:
 
     def replace(self, made: Sequence[NodeProto]) -> None:
         """Put nodes in place of those that make the same tensors, and drop what nothing reads any more."""
+        made = list({tuple(node.output): node for node in made}.values())  # several may need the same one
         names = {name for node in made for name in node.output}
         old = [node for node in self.graph.node if not names.intersection(node.output)]
         known = {weight.name for weight in self.graph.initializer} | self.inputs
