@@ -89,7 +89,7 @@ def test_each_axis_keeps_its_place():
     shield = Shield(BASE, FloorMap(RADIUS_M))
     rows = np.array([[0.3, -0.2, 0.9], [-0.1, 0.4, -0.7]])
     np.testing.assert_allclose(shield.limit(rows), rows)
-    shield.see(wall_ahead(0.3), Pose(), 0)
+    shield.see(wall_ahead(0.35), Pose(), 0)
     safe = shield.limit(rows)
     assert safe[0, 0] < 0.2 and safe[0, 2] == 0.9
     np.testing.assert_allclose(safe[1], rows[1])
