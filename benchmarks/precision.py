@@ -1,5 +1,6 @@
 """`vla-edge bench precision`: a bundle's stages in another precision against its fp32 ones, in one run."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -36,7 +37,12 @@ def main(argv: list[str]) -> int:
     )
     p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
-    pairs = siglip() if a.siglip else of_bundles(load_bundle(a.against), load_bundle(a.bundle))
+    if a.siglip:
+        pairs, compared = siglip(), "a SigLIP encoder of random weights, int8 against fp32"
+    else:
+        base, other = load_bundle(a.against), load_bundle(a.bundle)
+        pairs, compared = of_bundles(base, other), f"{_named(other)} against {_named(base)}"
+    print(f"stages of {compared}: {a.rounds} rounds of each", file=sys.stderr)
     with ProgressLine() as progress:
         figures = measure(
             pairs, a.rounds, lambda stage, done: progress.show(f"rounds of {stage}", done, a.rounds)
@@ -45,13 +51,25 @@ def main(argv: list[str]) -> int:
         print_json(figures)
         return 0
     table = Table(
-        "", "fp32 ms", "other ms", "faster", "fp32 MB", "other MB", title="processor time, 1 thread"
+        "",
+        "fp32 ms",
+        "other ms",
+        "faster",
+        "fp32 MB",
+        "other MB",
+        title=f"{compared}: processor time, 1 thread",
     )
     for name, row in figures.items():
         sizes = [f"{row[key] / 1e6:.1f}" for key in ("fp32_bytes", "other_bytes")]
         table.add_row(name, f"{row['fp32_ms']:.2f}", f"{row['other_ms']:.2f}", f"{row['ratio']:.2f}x", *sizes)
     Console().print(table)
     return 0
+
+
+def _named(bundle: Bundle) -> str:
+    """Return a bundle's name with the precisions of its stages, for people."""
+    precisions = dict.fromkeys(graph.precision for graph in bundle.manifest.graphs.values())
+    return f"{bundle.manifest.name} ({', '.join(precisions)})"
 
 
 Pair = tuple[bytes, bytes, Sequence[Feed]]  # an fp32 graph, the other one, inputs of both

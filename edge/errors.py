@@ -21,7 +21,7 @@ def install_hint(extra: str = "") -> str:
     """Return the command that installs vla-edge with an extra of setup.py; PyPI does not have it yet."""
     where, command = "in the folder of vla-edge's source", f"pip install '.{f'[{extra}]' if extra else ''}'"
     if extra in _TORCH_EXTRAS:
-        where += " (with an NVIDIA GPU leave the index out, it saves 5 GB of CUDA)"
+        where += " (the index saves 5 GB of CUDA; with an NVIDIA GPU leave it out)"
         command += f" --extra-index-url {_CPU_INDEX}"
     return f"{where}: {command}"
 

@@ -8,6 +8,7 @@ What needs torch is imported once the arguments are read: --help answers without
 
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     a = parser.parse_args(argv)
     if not a.config.is_file():  # before torch, which takes seconds
         raise UsageError(f"{a.config} is not a file", "see training/configs for examples")
+    for package in ("torch", "accelerate", "transformers"):  # before the word that they are being loaded
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes
         print("loading torch, the data and the backbone", file=sys.stderr, flush=True)
     from training.config import load_config

@@ -31,11 +31,11 @@ def main(argv: list[str]) -> int:
     try:
         if options.stdin_json:
             for line in _lines(sys.stdin.buffer):
-                _print(json.dumps(_parse_line(line, reader)))
+                _print(_json(_parse_line(line, reader)))
         else:
             reader.check(options.text)
             action = reader.read(options.text)
-            _print(json.dumps(_fields(action)) if options.json else _table(action))
+            _print(_json(_fields(action)) if options.json else _table(action))
     except BrokenPipeError:
         # The reader has gone, which is its right; the interpreter's own flush at exit must not fail on it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -90,9 +90,7 @@ class TextReader:
         from edge.parsing.locations import IN_PIXELS
 
         if family not in ("", *FAMILIES):
-            raise UsageError(
-                f"unknown family '{ascii(family[:40])[1:-1]}'", f"choose one of {', '.join(FAMILIES)}"
-            )
+            raise UsageError(f"unknown family {family[:40]!r}", f"choose one of {', '.join(FAMILIES)}")
         if image_size is not None and family not in IN_PIXELS:
             raise UsageError(
                 f"--image-size is for boxes in pixels, and {family or 'a text of no family'} has none",
@@ -186,6 +184,11 @@ def _table(action: "ParsedAction") -> str:
         x, y = (f"{box[axis + '0']:.3f} to {box[axis + '1']:.3f}" for axis in "xy")
         rows.append(f"{'box':<11}{box['label']}: x {x}, y {y}")
     return "\n".join(rows)
+
+
+def _json(fields: Fields) -> str:
+    """Return one line of JSON; Hangul stays readable where the output can show it."""
+    return json.dumps(fields, ensure_ascii="utf" not in (sys.stdout.encoding or "utf-8").lower())
 
 
 def _print(text: str) -> None:

@@ -57,7 +57,8 @@ def check_goal(bundle: Bundle, goal: Goal) -> None:
         hint += f"; {_TALKERS} models can: `vla-edge export --model FOLDER --out BUNDLE`"
     elif goal.kind in manifest.goals:
         why = f": a {manifest.family} does not say where things are"
-    raise UsageError(f"bundle '{manifest.name}' cannot do {goal.kind}{why}", hint)
+    who = "the default model" if bundle.chosen else f"bundle '{manifest.name}'"  # nobody typed its name
+    raise UsageError(f"{who} cannot do {goal.kind}{why}", hint)
 
 
 def _can_do(bundle: Bundle, kind: str) -> bool:

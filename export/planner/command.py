@@ -29,13 +29,26 @@ def main(argv: list[str]) -> int:
         choices=[*BOARDS, "this", "all"],
         help="board to estimate for, also several times; this: this machine; default: all",
     )
-    p.add_argument("--precision", default="auto", choices=["auto", *BITS], help="precision of the weights")
+    p.add_argument(
+        "--precision",
+        default="auto",
+        choices=["auto", *BITS],
+        help="precision of the weights; auto: as it was exported, else the quickest that fits (%(default)s)",
+    )
     p.add_argument(
         "--views", type=positive_int, help="images of one inference; default: the model's usual number"
     )
-    p.add_argument("--prompt-tokens", type=non_negative_int, help="tokens of words and of the state")
-    p.add_argument("--tokens", type=non_negative_int, help="tokens of an answer; 0 if a head reads the state")
-    p.add_argument("--steps", type=positive_int, help="steps of denoising")
+    p.add_argument(
+        "--prompt-tokens",
+        type=non_negative_int,
+        help="tokens of words and of the state; default: the model's usual number",
+    )
+    p.add_argument(
+        "--tokens",
+        type=non_negative_int,
+        help="tokens of an answer; 0 if a head reads the state; default: the model's usual number",
+    )
+    p.add_argument("--steps", type=positive_int, help="steps of denoising; default: the model's usual number")
     p.add_argument("--json", action="store_true", help="print figures as JSON")
     a = p.parse_args(argv)
     source = find_model(a.model)

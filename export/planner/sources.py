@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import sys
@@ -52,8 +53,10 @@ def find_model(name: str) -> PlannedModel:
     if folder.is_dir() and not (folder / "manifest.json").is_file():
         return _checkpoint(folder)
     if not folder.is_dir() and name not in names:
+        near = difflib.get_close_matches(name[:64].lower(), names, n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(
-            f"no model {name!r}: neither a name nor a folder", f"known names: {', '.join(names)}"
+            f"no model {name!r}: neither a name nor a folder", f"{meant}known names: {', '.join(names)}"
         )
     from edge.bundle.bundle import find_bundle, read_manifest  # importing it takes a third of a second
 

@@ -16,9 +16,9 @@ def print_stages(one: Estimate, request: Request) -> None:
     """Print one model on one board, stage by stage."""
     console, board, memory = Console(highlight=False), one.board, one.memory
     console.print(f"{_request_line(one, request)}\n{one.precision} on {board.title}")
-    table = Table(caption="times of all passes in ms")
-    for name in ("stage", "passes", "weights", "bytes", "FLOPs", "bandwidth", "compute", "bound"):
-        table.add_column(name, justify="left" if name == "stage" else "right")
+    table = Table(caption="memory, compute, bound: ms of all passes", pad_edge=False)  # within 80 columns
+    for name in ("stage", "passes", "weights", "bytes", "FLOPs", "memory", "compute", "bound"):
+        table.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for stage in one.stages:
         table.add_row(
             stage.name,
@@ -41,9 +41,8 @@ def print_stages(one: Estimate, request: Request) -> None:
     console.print(
         f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)} GB"
     )
-    console.print(
-        f"bound     {_ms(one.bound_ms)} ms, {_rate(one)} Hz: nothing is faster; real engines take a multiple"
-    )
+    least = "too high if this machine was busy" if board.was_busy else "nothing is faster"
+    console.print(f"bound     {_ms(one.bound_ms)} ms, {_rate(one)} Hz: {least}; real engines take a multiple")
 
 
 def print_boards(estimates: Sequence[Estimate], refused: Sequence[dict[str, str]], request: Request) -> None:
@@ -64,9 +63,12 @@ def print_boards(estimates: Sequence[Estimate], refused: Sequence[dict[str, str]
             f"{memory.run_bytes / 1e9:.1f}",
             f"{memory.build_bytes / 1e9:.1f}",
             f"{memory.board_bytes / 1e9:.0f}",
-            "no" if not memory.fits else "yes" if memory.builds else "to run",
+            "no" if not memory.fits else "yes" if memory.builds else "runs",
         )
     console.print(table)
+    console.print("bound: the least that the board can take; real engines take a multiple")
+    if any(one.memory.fits and not one.memory.builds for one in estimates):
+        console.print("runs: it fits to run; to build its plans takes more memory than there is")
     for one in estimates:
         _warn(console, one)
     for each in refused:
@@ -117,6 +119,8 @@ def _rate(one: Estimate) -> str:
 
 
 def _ms(time_ms: float) -> str:
+    if time_ms >= 1000:
+        return f"{time_ms:.0f}"
     return f"{time_ms:.1f}" if time_ms >= 1 else f"{time_ms:.3f}"
 
 

@@ -45,3 +45,10 @@ def test_only_a_bundle_and_the_fp32_one_of_its_kind_are_compared(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         precision.main(["--against", against, "--bundle", bundle, "--rounds", "1"])
+
+
+def test_it_says_which_bundles_in_which_precisions_it_compares(capsys: pytest.CaptureFixture[str]) -> None:
+    assert precision.main(["--rounds", "1"]) == 0
+    captured = capsys.readouterr()
+    assert "stages of default-int8 (int8, fp32) against default (fp32): 1 rounds" in captured.err
+    assert "default-int8 (int8, fp32) against default (fp32)" in captured.out

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import edge.errors
 from edge.cameras.file import EndOfFrames
-from edge.errors import MAX_REASON_CHARS, EdgeError, reason_of
+from edge.errors import MAX_REASON_CHARS, EdgeError, install_hint, reason_of
 
 
 def test_the_drawn_tree_is_the_tree():
@@ -21,6 +21,12 @@ def test_the_drawn_tree_is_the_tree():
 def test_what_the_tree_draws_under_a_safety_stop_is_one():
     below = re.findall(r"│ +[├└]── (\w+)", edge.errors.__doc__ or "")
     assert [issubclass(getattr(edge.errors, name), edge.errors.SafetyStop) for name in below] == [True] * 3
+
+
+def test_who_has_a_gpu_is_told_to_leave_the_index_out():
+    hint = install_hint("train")
+    assert "the index saves 5 GB of CUDA; with an NVIDIA GPU leave it out" in hint
+    assert hint.endswith("--extra-index-url https://download.pytorch.org/whl/cpu")
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,16 @@ def test_a_dry_run_says_what_to_expect_and_writes_nothing(
     assert [p.name for p in tmp_path.iterdir()] == ["run.yaml"]
 
 
+def test_a_missing_package_is_named_before_it_is_said_to_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run.yaml").write_text("")
+    monkeypatch.setattr("training.train.find_spec", lambda name: None if name == "accelerate" else name)
+    with pytest.raises(ModuleNotFoundError, match="No module named 'accelerate'"):
+        main([str(tmp_path / "run.yaml")])
+    assert "loading" not in capsys.readouterr().err
+
+
 def test_the_command_trains_and_goes_on(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

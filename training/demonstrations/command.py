@@ -97,10 +97,10 @@ def main(argv: list[str]) -> int:
     if a.json:
         print_json(figures)
     elif figures["out"]:
-        failed = f", without {figures['left_out']} rooms that the expert failed in" * bool(
-            figures["left_out"]
-        )
-        print(f"{a.out}: {figures['episodes']} episodes, {figures['frames']} frames{failed}")
+        rooms = f"{figures['left_out']} room{'s' * (figures['left_out'] != 1)}"
+        failed = f", without {rooms} that the expert failed in" * bool(figures["left_out"])
+        kept = f"{figures['episodes']} episode{'s' * (figures['episodes'] != 1)}, {figures['frames']} frames"
+        print(f"{a.out}: {kept}{failed}")
         print("next: vla-edge train CONFIG.yaml, with this folder as a `path` in its `sources`")
     else:
         print("nothing was kept")

@@ -221,6 +221,15 @@ def test_goals_that_the_bundle_cannot_do_are_refused(tiny_bundle: Path):
     assert "it can do: find_object" in refusal.value.hint and "llava" in refusal.value.hint
 
 
+def test_a_bundle_that_nobody_named_is_the_default_model():
+    for name, told in (
+        ("auto", "^the default model cannot do instruct"),
+        ("default", "^bundle 'default' ca"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            check_target(load_bundle(name), Goal("instruct", "go to the door"))
+
+
 def test_what_is_no_bundle_is_never_replaced(tiny_bundle: Path, tmp_path: Path):
     bundle = load_bundle(tiny_bundle)
     home = tmp_path / "home"

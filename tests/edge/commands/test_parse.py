@@ -9,6 +9,7 @@ import pytest
 
 from edge import cli
 from edge.commands.parse import MAX_LINE_BYTES, main
+from edge.errors import UsageError
 
 FIELDS = ["type", "linear_x", "linear_y", "angular_z", "target", "confidence", "reason", "detections"]
 COMMAND = [
@@ -185,3 +186,14 @@ def test_boxes_in_pixels_are_read_with_the_size_of_the_image(capsys: pytest.Capt
     assert box == {"label": "mug", "y0": 0.1, "x0": 0.1, "y1": 0.5, "x1": 0.5}
     assert cli.main(["parse", *options, text]) == 2
     assert "--image-size 640x480" in capsys.readouterr().err
+
+
+def test_hangul_stays_readable_in_json_and_in_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["--json", "--family", "paligemma", "--target", "컵", "<loc0256><loc0400><loc0512><loc0600> 컵"])
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert '"컵"' in out and json.loads(out)["type"] == "navigate"
+    with pytest.raises(UsageError, match="unknown family '파리'"):
+        main(["--family", "파리", "stop"])

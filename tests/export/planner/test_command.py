@@ -4,6 +4,7 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from edge.errors import BundleRefused
 from export.planner import boards
 from export.planner.boards import BOARDS, this_machine
 from export.planner.graphs import matrices
+from export.planner.known import KNOWN
 
 ABSENT = {"torch", "transformers", "onnx", "onnxruntime", "safetensors"}
 PROBE = """
@@ -88,6 +90,42 @@ def test_people_get_a_table(capsys):
     assert cli.main(["plan", "--model", "pi0.5", "--board", "orin-nano", "--precision", "bf16"]) == 0
     out = capsys.readouterr().out
     assert "prefill" in out and "does not fit" in out and "102 GB/s" in out
+
+
+@pytest.mark.parametrize("model", KNOWN)
+@pytest.mark.parametrize("board", ["orin-nano", "all"])
+def test_no_word_or_figure_is_cut_at_80_columns(model, board, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["plan", "--model", model, "--board", board, "--precision", "fp32"]) == 0
+    assert "…" not in (out := capsys.readouterr().out) and "bound" in out
+
+
+def test_a_slow_busy_board_fits_80_columns_and_claims_no_least_time(capsys, monkeypatch):
+    slow = replace(BOARDS["orin-nano"], flops_s={"fp32": 1e10}, measured=True, spread=2.0)
+    monkeypatch.setenv("COLUMNS", "80")
+    for board, said in (
+        (slow, "too high if this machine was busy"),
+        (replace(slow, spread=1.0), "nothing is"),
+    ):
+        monkeypatch.setattr("export.planner.command.find_board", lambda name, size, board=board: board)
+        assert cli.main(["plan", "--model", "smolvla", "--board", "this"]) == 0
+        out = capsys.readouterr().out
+        assert "…" not in out and "compute" in out and "expert keys" in out and said in out
+
+
+def test_a_board_that_runs_a_model_and_cannot_build_it_is_explained(capsys):
+    assert cli.main(["plan", "--model", "pi0.5"]) == 0
+    out = capsys.readouterr().out
+    assert "real engines take a multiple" in out and "runs: it fits to run" in out
+    assert cli.main(["plan", "--model", "smolvla"]) == 0
+    assert "runs: " not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("pi05", "pi0.5"), ("SmolVLA", "smolvla")])
+def test_a_slip_in_a_name_gets_the_name(typed, meant, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["plan", "--model", typed]) == 2
+    assert f"did you mean {meant!r}?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -153,6 +153,14 @@ def test_ctrl_c_keeps_the_whole_episodes(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_one_episode_is_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for count, said in ((1, "1 episode,"), (2, "2 episodes,")):
+        assert run(monkeypatch, MadeUp(), tmp_path / str(count), count) == 0
+        assert said in capsys.readouterr().out
+
+
 def test_a_second_ctrl_c_keeps_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def interrupt(count: int) -> None:
         if count == 2:
