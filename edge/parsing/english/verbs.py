@@ -174,9 +174,9 @@ def _noun(tokens: list[str]) -> str:
         at += 1
     taken: list[str] = []
     for token in tokens[at:]:
-        if token in words.NOUN_ENDS or token in words.SPEED:
+        if token in words.NOUN_ENDS or token in words.SPEED or (taken and token in MARKS):
             break
-        if token not in words.ARTICLES:
+        if token not in words.ARTICLES and token not in MARKS:
             taken.append(token)
     while taken and taken[-1] in ("left", "right", "side", "of"):
         taken.pop()
