@@ -9,8 +9,8 @@ MARKS = (DISTANCE, ANGLE, DURATION)
 
 _ENGLISH = {
     "zero": 0, "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
-    "eight": 8,    "nine": 9, "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40,
-    "forty-five": 45, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+    "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30,
+    "forty": 40, "forty-five": 45, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
     "a hundred": 100, "one hundred": 100, "half": 0.5, "half a": 0.5, "half an": 0.5, "a couple of": 2,
     "one and a half": 1.5, "a quarter of a": 0.25,
 }  # fmt: skip
@@ -41,7 +41,7 @@ _NUMBER = (
     + "|".join(sorted((word.replace(" ", r"\s") for word in _ENGLISH), key=len, reverse=True))
     + r")(?=\s|-)|(?:"
     + "|".join(_KOREAN)
-    # "두 분" is two people, "이 도로" this road; "이 미터" is no metre but two.
+    # "두 분" is two people, "이 도로" this road; but "이 미터" two metres.
     + r")(?!\s?분)|(?!이\s(?!(?:킬로|센티|밀리)?미터))[일이삼사오육칠팔구십백]{1,6}"
 )
 _UNIT = "|".join(f"(?P<u{i}>{pattern})" for i, (pattern, _, _) in enumerate(_UNITS))

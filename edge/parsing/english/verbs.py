@@ -174,7 +174,7 @@ def _noun(tokens: list[str]) -> str:
         at += 1
     taken: list[str] = []
     for token in tokens[at:]:
-        if token in words.NOUN_ENDS or token in words.SPEED or (taken and token in MARKS):
+        if token in words.NOUN_ENDS or token in words.SPEED:
             break
         if token not in words.ARTICLES and token not in MARKS:
             taken.append(token)

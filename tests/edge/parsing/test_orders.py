@@ -129,6 +129,10 @@ def test_nearly_all_labelled_sentences_are_right_and_none_moves_the_wrong_way(la
     [
         ("move forward 1.5 m", 1.5, None, None),
         ("go half a metre ahead", 0.5, None, None),
+        ("move forward, 2 m", 2, None, None),
+        ("turn left by pi/2", None, math.pi / 2, None),
+        ("turn right 2pi", None, 2 * math.pi, None),
+        ("이 미터 앞으로 가", 2, None, None),
         ("go forward for three seconds", None, None, 3),
         ("turn left by forty-five degrees", None, math.pi / 4, None),
         ("move 30 degrees to the left", None, math.pi / 6, None),
@@ -242,7 +246,7 @@ def test_an_order_after_data_is_read(order: str, frame: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     "\"|'a |<a>|a.|[|`|<think>|options:\n|label:|a(|a.b|half a |2 m |in a |but |moving |stop going and |"
-    "잠시 후 |가면 |으니 |2미터 |다음 문|「".split("|"),
+    "잠시 후 |가면 |-1 m |1,|1e|2pi |about - |either |으니 |2미터 |다음 문|「".split("|"),
 )
 def test_time_does_not_grow_with_data_and_amounts(piece: str) -> None:
     text = (piece * 4096).encode()[:4090].decode("utf-8", "ignore")
