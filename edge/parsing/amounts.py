@@ -8,15 +8,15 @@ DISTANCE, ANGLE, DURATION = "somedistance", "someangle", "someduration"
 MARKS = (DISTANCE, ANGLE, DURATION)
 
 _ENGLISH = {
-    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
-    "nine": 9, "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40,
-    "forty-five": 45, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
+    "zero": 0, "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7,
+    "eight": 8, "nine": 9, "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30,
+    "forty": 40, "forty-five": 45, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
     "a hundred": 100, "one hundred": 100, "half": 0.5, "half a": 0.5, "half an": 0.5, "a couple of": 2,
     "one and a half": 1.5, "a quarter of a": 0.25,
 }  # fmt: skip
 _KOREAN = {
     "한": 1, "두": 2, "세": 3, "네": 4, "다섯": 5, "여섯": 6, "일곱": 7, "여덟": 8, "아홉": 9, "열": 10,
-    "반": 0.5,
+    "반": 0.5, "영": 0,
 }  # fmt: skip
 _DIGITS = {char: value for value, char in enumerate("일이삼사오육칠팔구", 1)}
 # Each unit with its mark and its size in metres, radians or seconds.
@@ -41,15 +41,33 @@ _NUMBER = (
     + "|".join(sorted((word.replace(" ", r"\s") for word in _ENGLISH), key=len, reverse=True))
     + r")(?=\s|-)|(?:"
     + "|".join(_KOREAN)
-    + r")(?!\s?분)|(?!이\s)[일이삼사오육칠팔구십백]{1,6}"  # "두 분" is two people, "이 도로" this road
+    # "두 분" is two people, "이 도로" this road; but "이 미터" two metres.
+    + r")(?!\s?분)|(?!이\s(?!(?:킬로|센티|밀리)?미터))[일이삼사오육칠팔구십백]{1,6}"
 )
 _UNIT = "|".join(f"(?P<u{i}>{pattern})" for i, (pattern, _, _) in enumerate(_UNITS))
+_ABOUT = r"(?:(?:by|for|about|around|roughly|approximately|another|약|대략)\s){0,3}"
 # "2 m/s" is not a distance. A particle may follow a Korean unit, and words as in "a 2-meter step".
 _AMOUNT = re.compile(
-    r"(?<![\w.,-])(?:(?:by|for|about|around|roughly|approximately|another|약|대략)\s){0,3}"
-    rf"(?P<number>{_NUMBER})(?:\s|-)?(?:{_UNIT})(?![a-z0-9]|\s?/|\sper\b)"
+    rf"(?<![\w.,/-]){_ABOUT}(?P<number>{_NUMBER})(?:\s|-)?(?:{_UNIT})(?![a-z0-9]|\s?/|\sper\b)"
     r"(?:만큼|만|정도|쯤|가량|씩|를|을)?"
 )
+# No robot drives these: below zero, also as a speed, or in figures that can be read in two ways ("1,000").
+_ODD = re.compile(
+    rf"(?<![a-z0-9.,/-]){_ABOUT}(?:"
+    r"(?:(?<=\w\s)-\s|[-\u2212\u2013]|\b(?:minus|negative)\s|마이너스\s?)"
+    rf"(?:\.?[0-9][0-9.,]{{0,20}}|{_NUMBER})|"
+    r"[0-9][0-9.]{0,20}(?:[,/~\u2013-][0-9][0-9.,/~\u2013-]{0,20}|e[-+]?[0-9]{1,3})|"
+    r"[0-9]{7,30}(?:\.[0-9]{1,30})?|[0-9]{1,6}\.[0-9]{7,30})"
+    rf"(?:\s|-)?(?:{_UNIT})(?![a-z0-9])"
+)
+_PI = re.compile(
+    r"(?<![\w.])(?:(?P<times>[0-9]{1,2})\s?\*?\s?)?(?:pi\s?/\s?(?P<part>[1-9][0-9]?)|pi(?=\s?rad)|(?<=[0-9])pi"
+    r"|\u03c0(?:\s?/\s?(?P<share>[1-9][0-9]?))?)(?:\s?rad(?:ians?)?)?(?![a-z0-9/])"
+)
+# What is further, or takes longer, is a mistake of whoever says it.
+MAX_DISTANCE_M = 100.0
+MAX_ANGLE_RAD = 2 * math.pi
+MAX_DURATION_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,29 @@ class Amounts:
             other.duration_s if self.duration_s is None else self.duration_s,
         )
 
+    @property
+    def oddity(self) -> str:
+        """Why nothing can be driven by these: an amount is zero, below it, or not clear; empty if none is."""
+        for value in (self.distance_m, self.angle_rad, self.duration_s):
+            if value is not None and not value > 0:
+                return "names an amount that is zero, below it, or not clear"
+        return ""
+
+    @property
+    def excess(self) -> str:
+        """Why these are too much for one motion, with the limit; empty if they are not."""
+        limits = (
+            (self.distance_m, MAX_DISTANCE_M, 1.0, "m"),
+            (self.angle_rad, MAX_ANGLE_RAD, 180 / math.pi, "degrees"),
+            (self.duration_s, MAX_DURATION_S, 1.0, "s"),
+        )
+        for value, limit, scale, unit in limits:
+            if value is not None and value > limit * (1 + 1e-6):
+                return (
+                    f"{value * scale:g} {unit} are too much for one motion (limit {limit * scale:g} {unit})"
+                )
+        return ""
+
 
 NO_AMOUNTS = Amounts()
 
@@ -77,21 +118,28 @@ class Marked:
 
     def __init__(self, plain: str) -> None:
         self._values: list[float] = []
-        self.text = _AMOUNT.sub(self._mark, plain)
+        self.text = _AMOUNT.sub(self._mark, _ODD.sub(self._odd, _PI.sub(_radians, plain)))
 
     def _mark(self, match: re.Match[str]) -> str:
-        at = next(i for i in range(len(_UNITS)) if match[f"u{i}"] is not None)
-        self._values.append(_number(match["number"]) * _UNITS[at][2])
-        return f" {_UNITS[at][1]}{len(self._values) - 1} "
+        at = _unit_of(match)
+        return self._add(at, _number(match["number"]) * _UNITS[at][2])
+
+    def _odd(self, match: re.Match[str]) -> str:
+        return self._add(_unit_of(match), math.nan)
+
+    def _add(self, unit: int, value: float) -> str:
+        self._values.append(value)
+        return f" {_UNITS[unit][1]}{len(self._values) - 1} "
 
     def amounts(self, tokens: list[str]) -> Amounts:
-        """Return the amounts that the tokens hold; of two of a kind, the first."""
+        """Return the amounts that the tokens hold: the first of a kind, or one that can't be driven."""
         found: dict[str, float] = {}
         for token in tokens:
             name, digits = plain_mark(token), token.rstrip("0123456789")
             index = token[len(digits) :]
             if name and index and int(index) < len(self._values):
-                found.setdefault(name, self._values[int(index)])
+                value = self._values[int(index)]
+                found[name] = found.get(name, value) if value > 0 else value
         return Amounts(found.get(DISTANCE), found.get(ANGLE), found.get(DURATION))
 
 
@@ -99,6 +147,17 @@ def plain_mark(token: str) -> str:
     """Return the mark without its number; empty if the token is not one."""
     name = token.rstrip("0123456789")
     return name if name in MARKS else ""
+
+
+def _unit_of(match: re.Match[str]) -> int:
+    """Return the index of the unit that an amount is in."""
+    return next(i for i in range(len(_UNITS)) if match[f"u{i}"] is not None)
+
+
+def _radians(match: re.Match[str]) -> str:
+    """Return "pi/2" as a plain number of radians."""
+    part = int(match["part"] or match["share"] or 1)
+    return f"{int(match['times'] or 1) * math.pi / part:.6f} rad"
 
 
 def _number(text: str) -> float:

@@ -38,6 +38,8 @@ class Cue:
             kind = ActionType.TURN
         if kind is ActionType.TURN and amounts.distance_m is not None and not self.negated:
             doubt = doubt or "speaks of a turn somewhere else"
+        if kind in (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE) and not self.negated:
+            doubt = doubt or amounts.excess
         return replace(self, type=kind, doubt=doubt, amounts=amounts)
 
 

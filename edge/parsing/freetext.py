@@ -113,7 +113,8 @@ def _no_order(reading: Reading, text: str) -> ParsedAction:
         reason = f"says not to {reading.cues[0].type.value}, not what to do"
         return action(ActionType.UNKNOWN, 0.1, reason, text)
     if reading.doubt or reading.denial or reading.blocked:
-        reason = reading.denial or reading.doubt or "says that the way is not free, not what to do"
+        asked = reading.doubt if reading.doubt == QUESTION else ""
+        reason = asked or reading.denial or reading.doubt or "says that the way is not free, not what to do"
         return action(ActionType.UNKNOWN, 0.1, reason, text)
     return action(ActionType.UNKNOWN, 0.0, "no verb that asks for an action", text)
 

@@ -113,7 +113,7 @@ IDIOMS = tuple(
             "turnaround",
         ),
         (r"back (?:up|off|away|out|it up)", "backup"),
-        (r"backing (?:up|off|away|out)", "backup"),
+        (r"backing (?:up|off|away|out)", "backing"),
         (r"(?:keep|continue|start|begin|try|carry on|go on)(?: on)?(?= (?!stop)[a-z]+ing\b)", "please"),
         (
             r"keep at it|carry on|go on|go ahead|keep on|keep it up|march on|move on|move along|press on",

@@ -6,6 +6,7 @@ from edge.parsing.amounts import DISTANCE, DURATION
 from edge.parsing.english import words
 
 LATER = "later"
+TELLS = "says what happens, not what to do"
 
 _POSSIBLE = frozenset("can could may might able".split())
 _WISH = frozenset("want wants wanna like wish wishes hope hopes love prefer wishing hoping".split())
@@ -72,6 +73,8 @@ def not_an_order(tokens: list[str], at: int, mark: str, known: frozenset[str]) -
         return "says what somebody does"
     if lead[-1:] in (["be"], ["been"]) and tokens[at] not in words.GERUND:
         return "talks about an action"  # "the code can be run"
+    if tokens[at] in words.GERUND and _tells_of_another(lead):
+        return TELLS
     if "would" in lead and "it" in lead and "be" not in lead:
         return "says what it would take"
     if ("had" in lead and "better" not in lead) or ("would" in lead and "have" in lead):
@@ -86,6 +89,17 @@ def not_an_order(tokens: list[str], at: int, mark: str, known: frozenset[str]) -
     if gerund and moves and after and after not in PREPOSITIONS | words.ARTICLES:
         return "talks about an action"
     return ""
+
+
+def _tells_of_another(lead: list[str]) -> bool:
+    """Return whether "the robot is" or "it is", and at most adverbs, lead to a gerund.
+
+    "I am turning left" answers what to do; "the robot's best action is turning left" says so.
+    """
+    said = [token for token in lead if token not in words.MANNER]
+    return said[-1:] == ["it's"] or (
+        len(said) > 1 and said[-1] in ("is", "are") and said[-2] in ("robot", "it", "bot", "vehicle")
+    )
 
 
 def has_finite(rest: list[str]) -> bool:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from edge.parsing.amounts import Amounts
+from edge.parsing.amounts import MARKS, NO_AMOUNTS, Amounts
 from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading
 from edge.parsing.english import words
 from edge.parsing.english.mood import has_finite, would_happen
@@ -58,13 +58,24 @@ def read(text: str) -> Reading:
     speeds = [words.SPEED[token] for token in tokens if token in words.SPEED]
     cues = _cues(segments) or _verbless(segments, bool(speeds))
     mention = next((cue.mention for cue in cues if cue.mention), "")
+    oddity = next((segment.amounts.oddity for segment in segments if segment.amounts.oddity), "")
     return Reading(
-        cues=tuple(replace(cue, factor=min(speeds, default=1.0)) for cue in cues if not cue.mention),
+        cues=tuple(
+            replace(cue, factor=min(speeds, default=1.0), doubt=cue.doubt or oddity)
+            for cue in cues
+            if not cue.mention
+        ),
         sides=frozenset(_LOCATED.findall(plain)),
-        doubt=f"hedged: '{hedge[0]}'" if hedge else QUESTION if question else "",
-        denial=mention or (f"denies something: '{denial[0]}'" if denial else ""),
+        doubt=_doubt(hedge[0] if hedge else "", question),
+        denial=mention or (f"denies something: '{denial[0]}'" if denial else "") or _condition(segments),
         blocked=words.BLOCKED.search(plain) is not None,
     )
+
+
+def _doubt(hedge: str, question: bool) -> str:
+    if hedge == "either":
+        return "offers a choice"
+    return f"hedged: '{hedge}'" if hedge else QUESTION if question else ""
 
 
 def _cues(segments: list[Phrase]) -> list[Cue]:
@@ -81,6 +92,12 @@ def _cues(segments: list[Phrase]) -> list[Cue]:
     cues.sort(key=lambda cue: cue.step)
     # A purpose, as in "to reach the cup", is not an order by itself.
     return cues if any(not cue.purpose and not cue.mention for cue in cues) else _as_mentions(cues)
+
+
+def _condition(segments: list[Phrase]) -> str:
+    """Return that motions are only spoken of under a condition: "if you go on, you hit it"."""
+    conditional = any(segment.mark in CONDITION and has_verb(segment.tokens) for segment in segments)
+    return CONDITIONAL if conditional else ""
 
 
 def _begins_before(found: list[_Found], later_at: int) -> bool:
@@ -183,6 +200,7 @@ def _read_segment(state: _State, segments: list[Phrase], at: int) -> None:
     state.pending = cue is None and (state.pending or tokens[-1] in ("don't", "not", "never"))
     if cue is None:
         _directions_only(state, segment.mark, tokens, at)
+        _amounts_only(state, segment)
         state.negated = state.negated or bool(words.NEGATION.intersection(tokens))
         return
     state.negated = cue.negated
@@ -205,7 +223,7 @@ def _said_of_another(state: _State, segments: list[Phrase], at: int) -> str:
     """Return why the first verb of a sentence that began without one is not an order; empty if it may be."""
     mark, tokens = segments[at].mark, segments[at].tokens
     before = segments[at - 1] if at else None
-    if state.found:
+    if state.found or (before is not None and "either" in before.tokens):
         return ""
     if mark == "by":
         if before is not None and before.tokens[:1] and before.tokens[0] in words.ADJUST:
@@ -244,7 +262,16 @@ def _verbless(segments: list[Phrase], speed: bool) -> list[Cue]:
         or any(segment.later or segment.mark in CONDITION | {"or"} for segment in segments)
     ):
         return []
-    return [Cue(ActionType.MOVE, ways=ways, amounts=amounts)]
+    return [Cue(ActionType.MOVE, ways=ways).with_amounts(amounts)]
+
+
+def _amounts_only(state: _State, segment: Phrase) -> None:
+    """Give the last verb an amount behind a pause: "move forward, 2 m"."""
+    if not state.found or segment.mark not in PAUSE or not set(MARKS).issuperset(segment.tokens):
+        return
+    last = state.found[-1]
+    if last.cue.amounts == NO_AMOUNTS:
+        state.found[-1] = replace(last, cue=last.cue.with_amounts(segment.amounts))
 
 
 def _directions_only(state: _State, mark: str, tokens: list[str], at: int) -> None:

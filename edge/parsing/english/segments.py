@@ -43,11 +43,12 @@ def _rewritten(plain: str) -> str:
 
 def segments_of(plain: str) -> list[Phrase]:
     """Return the parts of a lowercase sentence between its pauses and conjunctions."""
-    marked = Marked(_HYPHEN.sub(" ", _DASH.sub(" \u2014 ", " ".join(plain.split()))))
+    marked = Marked(" ".join(plain.split()))
     segments: list[Phrase] = []
     mark = ""
     taken: list[str] = []
-    tokens = [*_TOKEN.findall(_rewritten(with_later(marked.text))), "."]
+    spaced = _HYPHEN.sub(" ", _DASH.sub(" \u2014 ", marked.text))
+    tokens = [*_TOKEN.findall(_rewritten(with_later(spaced))), "."]
     for at, token in enumerate(tokens):
         after = tokens[at + 1] if at + 1 < len(tokens) else ""
         token = "while" if token == "as" and after in ("you", "we", "it", "the", "i", "there") else token

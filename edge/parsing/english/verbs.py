@@ -176,7 +176,7 @@ def _noun(tokens: list[str]) -> str:
     for token in tokens[at:]:
         if token in words.NOUN_ENDS or token in words.SPEED:
             break
-        if token not in words.ARTICLES:
+        if token not in words.ARTICLES and token not in MARKS:
             taken.append(token)
     while taken and taken[-1] in ("left", "right", "side", "of"):
         taken.pop()

@@ -139,6 +139,8 @@ ADVERB = frozenset(
     " place once twice also too very as possible bot there turn lane here it ok okay normally onto per half"
     " quarter few couple small large big short long distance while then still then straightaway".split()
 )
+# These may stand between "the robot is" and what it is doing.
+MANNER = SPEED.keys() | frozenset("now just still always also simply only then again directly really".split())
 ARTICLES = frozenset("the a an this that these those your my his her its their our some any another".split())
 BEFORE_NOUN = frozenset("next best correct only safest wisest previous good wrong optimal smart safe".split())
 SELF = frozenset("robot yourself base body itself bot vehicle rover".split())

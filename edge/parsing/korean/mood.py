@@ -46,6 +46,7 @@ _STATE = re.compile(
     r"^(?:있|없|막혀|막히|열려|열리|닫혀|닫히|비어|보여|보이|위험해|위험하여|가까워|멀어|좁아|넓어|많아|안전해|"
     r"나타나|지나가|서있|놓여|깨끗해|어두워|미끄러워)(?:어|어서|서|여서|고|이|며)?$"
 )
+_ROBOT = re.compile(r"^(?:로봇|로봇청소기|차량|본체)[이가은는]?$")
 _SUBJECT = re.compile(r".[이가은는]$")
 _LINK = re.compile(r"[아어여해혀려져겨와워서]$")
 _CALL = re.compile(r"^(?:로봇아|로봇|로봇님|야|친구야|자|네|예|응|지금|당장|빨리|please)$")
@@ -81,6 +82,8 @@ def not_an_order(tokens: list[str], at: int, stop: bool) -> str:
         return _REPORTS[1] if after and _REPORTS[0].search(word) else ""
     if word.endswith("도록") and not re.match(r"하|해|합|부탁", after):
         return "says what for, not what to do"
+    if word.endswith("고") and after.startswith("있") and any(map(_ROBOT.match, tokens[:at])):
+        return "says what happens, not what to do"  # "돌고 있습니다" alone is an answer
     if word.endswith("고") and after.startswith("싶"):
         return "a wish"
     if word.endswith("기에") or (word.endswith("기") and re.match(r"전에|힘들|어렵|쉽|때문|위해", after)):

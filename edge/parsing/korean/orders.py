@@ -193,11 +193,10 @@ def _order_of(tokens: list[str], at: int, verb: Verb, clause: Clause) -> Cue:
             return Cue(ActionType.MOVE, negated, ways)
         target = target or destination_of(tokens, clause.start, at)
         return Cue(verb.type, negated, sideways, target)
+    target = target or bare_object_of(tokens, clause.start, at)
     if "find" in verb.traits:
         return Cue(verb.type, negated, frozenset() if negated else frozenset({"left"}), target)
-    return Cue(
-        verb.type, negated, ways & {"left", "right"}, target or bare_object_of(tokens, clause.start, at)
-    )
+    return Cue(verb.type, negated, ways & {"left", "right"}, target)
 
 
 def _move(tokens: list[str], at: int, verb: Verb, clause: Clause, ways: frozenset[str], target: str) -> Cue:

@@ -37,7 +37,7 @@ def read(text: str) -> Reading:
     marked = Marked(plain)
     sentence = _Sentence(_WORD.findall(with_later(marked.text)), marked)
     cues = sentence.cues() or _verbless(sentence, factor != 1)
-    doubt = CONDITIONAL if _conditional(sentence.tokens, plain) else ""
+    doubt = CONDITIONAL if _conditional(sentence.tokens, plain) else sentence.amounts(0).oddity
     denial = words.DENIAL.search(plain)
     mention = next((cue.mention for cue in cues if cue.mention), "")
     return Reading(

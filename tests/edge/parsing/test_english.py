@@ -170,6 +170,8 @@ TARGETS = {
     "go to the stop sign": "stop sign",
     "I will move forward slowly to approach the cup.": "cup",
     "turn left": "",
+    "Turn left in order to avoid the chair.": "chair",
+    "follow the person for ten minutes": "person",
 }
 
 

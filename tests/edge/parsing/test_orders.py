@@ -129,6 +129,10 @@ def test_nearly_all_labelled_sentences_are_right_and_none_moves_the_wrong_way(la
     [
         ("move forward 1.5 m", 1.5, None, None),
         ("go half a metre ahead", 0.5, None, None),
+        ("move forward, 2 m", 2, None, None),
+        ("turn left by pi/2", None, math.pi / 2, None),
+        ("turn right 2pi", None, 2 * math.pi, None),
+        ("이 미터 앞으로 가", 2, None, None),
         ("go forward for three seconds", None, None, 3),
         ("turn left by forty-five degrees", None, math.pi / 4, None),
         ("move 30 degrees to the left", None, math.pi / 6, None),
@@ -152,6 +156,50 @@ def test_amounts_are_those_of_the_order(
     found = (action.distance_m, action.angle_rad, action.duration_s)
     assert action.confidence >= 0.3
     assert found == pytest.approx((distance_m, angle_rad, duration_s))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("go forward -1 m", "zero, below it, or not clear"),
+        ("앞으로 0미터 가", "zero, below it, or not clear"),
+        ("Move forward 1000 km", "1e+06 m are too much for one motion (limit 100 m)"),
+        ("오른쪽으로 500도 도세요.", "500 degrees are too much for one motion (limit 360 degrees)"),
+        ("Drive forward for 2 hours.", "7200 s are too much for one motion (limit 3600 s)"),
+        ("The robot is moving forward.", "says what happens, not what to do"),
+        ("로봇이 앞으로 가고 있습니다.", "says what happens, not what to do"),
+        ("Either turn left or move forward.", "offers a choice"),
+        ("앞으로 가야 하나요?", "a question"),
+        ("왼쪽으로 돌아야 합니까?", "a question"),
+        ("If you move forward, you will hit the chair.", "only under a condition"),
+    ],
+)
+def test_the_reason_for_no_motion_is_that_of_the_text(text: str, reason: str) -> None:
+    action = parse_action(text)
+    assert reason in action.reason
+    assert (signs(action), action.confidence < 0.3) == ("000", True)
+
+
+_SIGNED = st.tuples(
+    st.sampled_from(["-", "\u2212", "minus ", "negative ", "마이너스 "]), st.integers(1, 999999)
+)
+_ORDER_BY = [
+    "move forward {} m",
+    "turn left by {} degrees",
+    "back up for {} s",
+    "앞으로 {}미터 가",
+    "왼쪽으로 {}도 돌아",
+]
+
+
+@given(st.sampled_from(_ORDER_BY), _SIGNED)
+def test_no_amount_below_zero_moves_and_the_same_above_it_does_within_its_limit(
+    order: str, signed: tuple[str, int]
+) -> None:
+    sign, count = signed
+    assert signs(parse_action(order.format(f"{sign}{count}"))) == "000"
+    limit = 360 if "degrees" in order or "도" in order else 3600 if " s" in order else 100
+    assert (signs(parse_action(order.format(count))) != "000") == (count <= limit)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +246,7 @@ def test_an_order_after_data_is_read(order: str, frame: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     "\"|'a |<a>|a.|[|`|<think>|options:\n|label:|a(|a.b|half a |2 m |in a |but |moving |stop going and |"
-    "잠시 후 |가면 |으니 |2미터 |다음 문|「".split("|"),
+    "잠시 후 |가면 |-1 m |1,|1e|2pi |about - |either |으니 |2미터 |다음 문|「".split("|"),
 )
 def test_time_does_not_grow_with_data_and_amounts(piece: str) -> None:
     text = (piece * 4096).encode()[:4090].decode("utf-8", "ignore")
