@@ -191,7 +191,7 @@ def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
         "zero_ms": None if zero_ms is None else round(zero_ms, 1),
         "limit_ms": round(limit_ms, 1),
         "in_time": zero_ms is not None and zero_ms <= limit_ms,
-        # It looks at the last second before the death: nothing that the kill breaks can make it longer.
+        # Only before the death: nothing that the kill breaks can make it longer.
         "gap_ms": round(max((b - a for a, b in pairwise(stamps_ns)), default=0) / 1e6, 1),
     }
 

@@ -226,7 +226,7 @@ def test_goal_without_motion_answers_and_never_arms(tmp_path: Path, tiny_bundle:
     command += ["--bundle", str(tiny_bundle), "--runs-dir", str(tmp_path / "runs")]
     env = {**os.environ, "VLA_EDGE_TEST": "reach"}
     done = subprocess.run(command, cwd=REPO, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and done.stdout.startswith("reached: a room\n"), done.stderr
+    assert done.returncode == 0 and done.stdout.startswith("said: a room\n"), done.stderr
     (folder,) = (tmp_path / "runs").iterdir()
     lines = [json.loads(line) for line in (folder / "firmware.jsonl").read_text().splitlines()]
     assert lines and not any(moving(line) or line["armed"] for line in lines)
