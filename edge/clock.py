@@ -6,7 +6,8 @@ from typing import Protocol
 
 def age_over(age_ns: int, limit_ns: int) -> str:
     """Return an age over its limit for people; whole milliseconds, rounded so that it looks it."""
-    return f"{-(-age_ns // 1_000_000)} ms old (limit {limit_ns // 1_000_000} ms)"
+    limit_ms = round(limit_ns / 1e6)
+    return f"{max(-(-age_ns // 1_000_000), limit_ms + 1)} ms old (limit {limit_ms} ms)"
 
 
 class Clock(Protocol):

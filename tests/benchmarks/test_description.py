@@ -22,7 +22,7 @@ def test_a_name_is_invented_if_nothing_of_it_is_there_and_out_of_view_if_it_can_
 
 @pytest.mark.slow
 def test_the_default_model_looks_round_and_says_things_that_are_there(capsys: pytest.CaptureFixture[str]):
-    assert main(["--rooms", "2", "--seed", "300"]) == 0
+    assert main(["--rooms", "2", "--seed", "302"]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].startswith("300: ") and " 0 invented" in printed[-2]
+    assert printed[0].startswith("302: ") and " 0 invented" in printed[-2]
     assert not printed[-1].startswith("0 of ") and printed[-1].endswith(" 0 bumps")

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import time
 from sim.workers import worker_pool
@@ -37,6 +39,7 @@ def interrupted(tmp_path: Path, wait: bool) -> list[str]:
     return child.communicate(timeout=30)[1].splitlines()
 
 
+@pytest.mark.slow  # It waits for processes that import everything, and hung once on a busy machine.
 def test_only_the_caller_hears_ctrl_c_also_while_its_processes_start(tmp_path: Path) -> None:
     for wait in (False, True):
         lines = interrupted(tmp_path, wait)
