@@ -13,7 +13,8 @@ SENTENCES = (
     "앞으로 천천히 가",
     "don't move",
 )
-ANSWER = "<loc0256><loc0400><loc0512><loc0600> red cup"  # of a PaliGemma that was asked for a red cup
+# A PaliGemma that was asked for a red cup answers so.
+ANSWER = "<loc0256><loc0400><loc0512><loc0600> red cup"
 
 
 def show(text: str, action: ParsedAction) -> None:

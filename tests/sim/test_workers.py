@@ -6,13 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
+# A background job of a shell is started deaf to SIGINT; then the tests and their children are, too.
 SCRIPT = """
+import signal
 import time
 from sim.workers import worker_pool
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with worker_pool(2) as pool:
         print("born", flush=True)
         {wait}pool.map(abs, [1, 2])
@@ -39,7 +40,6 @@ def interrupted(tmp_path: Path, wait: bool) -> list[str]:
     return child.communicate(timeout=30)[1].splitlines()
 
 
-@pytest.mark.slow  # It waits for processes that import everything, and hung once on a busy machine.
 def test_only_the_caller_hears_ctrl_c_also_while_its_processes_start(tmp_path: Path) -> None:
     for wait in (False, True):
         lines = interrupted(tmp_path, wait)

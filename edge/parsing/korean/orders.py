@@ -37,6 +37,7 @@ class Verb:
 
 
 def tail_of(tokens: list[str], at: int) -> str:
+    """Return the word at `at` and those behind it, joined: where the verb's ending can stand."""
     return "".join(tokens[at : at + _MAX_TAIL])
 
 
