@@ -1,5 +1,6 @@
 """The cues that the reader of each language finds, for the judge in freetext.py."""
 
+import re
 from dataclasses import dataclass, replace
 
 from edge.parsing.amounts import NO_AMOUNTS, Amounts
@@ -14,6 +15,15 @@ SLOW, CAREFUL, FAST = 0.5, 0.3, 1.5
 # Doubts that more than one reader finds.
 QUESTION = "a question"
 CONDITIONAL = "only under a condition"
+
+
+def own_words(text: str, reported: re.Pattern[str], conclusion: re.Pattern[str]) -> str | None:
+    """Return what a sentence says itself, or concludes from a report; None if it only reports."""
+    report = reported.search(text)
+    if report is None:
+        return text
+    concluded = conclusion.search(text, report.end())
+    return None if concluded is None else text[concluded.end() :]
 
 
 @dataclass(frozen=True, slots=True)

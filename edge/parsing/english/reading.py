@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from edge.parsing.amounts import MARKS, NO_AMOUNTS, Amounts
-from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading
+from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading, own_words
 from edge.parsing.english import words
 from edge.parsing.english.mood import has_finite, would_happen
 from edge.parsing.english.segments import CONDITION, DROPPED, PAUSE, Phrase, has_verb, segments_of
@@ -43,13 +43,9 @@ class _State:
 
 def read(text: str) -> Reading:
     """Return the cues of one sentence."""
-    plain = text.lower().translate(_PLAIN_QUOTES)
-    reported = words.REPORTED.search(plain)
-    if reported:
-        conclusion = words.CONCLUSION.search(plain, reported.end())
-        if conclusion is None:
-            return Reading(denial="reports what something says")
-        plain = plain[conclusion.end() :]
+    plain = own_words(text.lower().translate(_PLAIN_QUOTES), words.REPORTED, words.CONCLUSION)
+    if plain is None:
+        return Reading(denial="reports what something says")
     question = plain.rstrip().endswith("?") and not _REQUEST.search(plain)
     hedge = words.HEDGE.search(plain)
     denial = words.DENIAL.search(plain)

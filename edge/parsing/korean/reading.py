@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 from edge.parsing.amounts import Amounts, Marked, plain_mark
-from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading
+from edge.parsing.cues import CONDITIONAL, QUESTION, Cue, Reading, own_words
 from edge.parsing.korean import words
 from edge.parsing.korean.mood import LATER, closes, gives_reason, goes_on, is_finite, not_an_order, with_later
 from edge.parsing.korean.nouns import side_of
@@ -18,13 +18,9 @@ _STEERS = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
 
 def read(text: str) -> Reading:
     """Return the cues of one sentence."""
-    plain = _ASIDE.sub(" ", text.lower())
-    reported = words.REPORTED.search(plain)
-    if reported:
-        conclusion = words.CONCLUSION.search(plain, reported.end())
-        if conclusion is None:
-            return Reading(denial="reports what something says")
-        plain = plain[conclusion.end() :]
+    plain = own_words(_ASIDE.sub(" ", text.lower()), words.REPORTED, words.CONCLUSION)
+    if plain is None:
+        return Reading(denial="reports what something says")
     for pattern, instead in (*words.CLOCK, *words.SPACING):
         plain = pattern.sub(instead, plain)
     request = words.REQUEST.search(plain)

@@ -37,7 +37,8 @@ def test_what_is_said_is_the_text_of_its_tokens(name: str, text: str) -> None:
     assert " ".join(TEXTS[name].decode(ids).split()) == text
 
 
-@given(st.lists(st.tuples(*[st.integers(0, 999)] * 4), min_size=1, max_size=4), st.integers(0, 400))
+# Up to 999: Florence-2 has no <loc_1000>, and an answer with one is refused as a whole.
+@given(st.lists(st.tuples(*[st.integers(0, 998)] * 4), min_size=1, max_size=4), st.integers(0, 400))
 def test_a_cut_leaves_only_boxes_that_the_whole_answer_has(corners: list[tuple], at: int) -> None:
     boxes = [(min(a, c), min(b, d), max(a, c) + 1, max(b, d) + 1) for a, b, c, d in corners]
     for family, text in _answers(boxes).items():
@@ -49,7 +50,7 @@ def test_a_cut_leaves_only_boxes_that_the_whole_answer_has(corners: list[tuple],
 
 
 def _answers(boxes: list[tuple[int, int, int, int]]) -> dict[str, str]:
-    """Return boxes (x0, y0, x1, y1), from 0 to 1000, as each family writes them."""
+    """Return boxes (x0, y0, x1, y1), from 0 to 999, as each family writes them."""
     entries = [{"bbox_2d": box, "label": "cup"} for box in boxes]
     patches = [(32 * (y0 * 31 // 1000) + x0 * 31 // 1000, 1023 - (x1 - y1) % 7) for x0, y0, x1, y1 in boxes]
     pairs = [f"<patch_index_{a:04d}><patch_index_{b:04d}>" for a, b in patches]
