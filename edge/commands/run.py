@@ -152,8 +152,7 @@ class Run:
             self.log = self._logging.enter_context(RunLog(self.folder.log_file, self._options.log_level))
             self._note_pids({})
             log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
-            bundle = self._bundle
-            log.info("bundle", extra=fields(**bundle.origin()))
+            log.info("bundle", extra=fields(**self._bundle.origin()))
         return self.folder.path
 
     def _note_pids(self, pids: Mapping[str, int]) -> None:
