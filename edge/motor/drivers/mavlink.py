@@ -4,28 +4,22 @@ MAVLink has x forward, y right, z down, and this runtime x forward, y left, z up
 Imported only if such an address is opened, since it needs pyserial and pymavlink.
 """
 
-import errno
 import math
-import os
-import termios
 import time
-from urllib.parse import parse_qsl, urlsplit
 
-import serial
-
-from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError, reason_of
+from edge.address import Address
+from edge.errors import EdgeError, HardwareMissing
 from edge.interfaces import Closing, Feedback
 from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
+from edge.motor.drivers.serial_port import BITS_PER_BYTE, SerialPort
 from edge.records import Odometry, Velocity
 
 HEARTBEAT_PERIOD_NS = 1_000_000_000
 HEARTBEAT_LIMIT_NS = 2_500_000_000  # a base silent for longer is a fault
 ARM_RETRY_NS = 200_000_000
-WRITE_LIMIT_NS = 100_000_000  # if bytes wait for longer, the base does not read
 # Bits that make the base use velocity and yaw rate, and ignore position, acceleration and yaw.
 VELOCITY_AND_YAW_RATE = 0b010111000111
 FAULT_STATES = {mav.MAV_STATE_CRITICAL: "critical failure", mav.MAV_STATE_EMERGENCY: "emergency stop"}
-BITS_PER_BYTE = 10  # a serial line adds a start bit and a stop bit
 SETPOINT_BYTES, HEARTBEAT_BYTES = 65, 21  # sizes of whole MAVLink 2 packets
 EXAMPLE = "such as mavlink:///dev/ttyACM0?baud=115200&timeout_s=3"
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_ONBOARD_COMPUTER
@@ -41,12 +35,11 @@ class MavlinkMotors(Closing):
     def __init__(self, uri: str) -> None:
         self._path, baud, timeout_s = _parsed(uri)
         self.max_rate_hz = (baud / BITS_PER_BYTE - HEARTBEAT_BYTES) / SETPOINT_BYTES
-        self._port = _opened(self._path, baud)
+        self._port = SerialPort(self._path, baud)
         self._stream = MavStream(SYSTEM, COMPONENT)
         self._base: tuple[int, int] | None = None  # system and component of the base
         self._heard_ns = 0
         self._beat_ns = 0
-        self._unsent, self._unsent_ns = b"", 0
         self._arm_sent_ns = 0
         self._armed = False
         self._refusal = ""
@@ -111,11 +104,7 @@ class MavlinkMotors(Closing):
             self._receive()
 
     def _receive(self) -> None:
-        try:
-            data = self._port.read(4096)
-        except (serial.SerialException, OSError) as error:
-            raise self._gone(error) from error
-        for message in self._stream.feed(data, time.monotonic_ns()):
+        for message in self._stream.feed(self._port.read(), time.monotonic_ns()):
             self._handle(message)
 
     def _handle(self, message: MavMessage) -> None:
@@ -170,27 +159,9 @@ class MavlinkMotors(Closing):
         )  # fmt: skip
 
     def _send(self, message: MavMessage) -> None:
-        """Send a message without blocking. A full line drops whole messages and finishes a begun one."""
-        now_ns = time.monotonic_ns()
-        if not self._unsent:
-            self._unsent, self._unsent_ns = self._stream.pack(message), now_ns
-        # pyserial's own write spins on a full line, and reports a good write as late after a preemption.
-        try:
-            self._unsent = self._unsent[os.write(self._port.fileno(), self._unsent) :]
-        except BlockingIOError as error:
-            if now_ns - self._unsent_ns > WRITE_LIMIT_NS:
-                limit_ms = WRITE_LIMIT_NS / 1e6
-                raise MotorFault(
-                    f"motors {self._path}: writing is blocked for more than {limit_ms:.0f} ms",
-                    "the base does not read its port: restart it",
-                ) from error
-        except OSError as error:
-            raise self._gone(error) from error
-
-    def _gone(self, error: Exception) -> HardwareMissing:
-        return HardwareMissing(
-            f"motors {self._path}: the port is gone: {reason_of(error)}", "check the cable"
-        )
+        """Send a message without blocking; a full line drops it."""
+        # A message that is dropped must not use up a sequence number: the base would count it as lost.
+        self._port.write(b"" if self._port.busy else self._stream.pack(message))
 
 
 def open_address(address: str) -> MavlinkMotors:
@@ -200,51 +171,13 @@ def open_address(address: str) -> MavlinkMotors:
 
 def _parsed(uri: str) -> tuple[str, int, float]:
     """Return the path, baud rate and heartbeat timeout in seconds of an address. Raises UsageError."""
-    parts = urlsplit(uri)
-    options = dict(parse_qsl(parts.query))
-    good_path = len(parts.path) > 1 and "\0" not in parts.path
-    if parts.netloc or not good_path or set(options) - {"baud", "timeout_s"}:
-        raise UsageError(f"motors address {uri!r} is not a port with baud and timeout_s", EXAMPLE)
-    try:
-        baud, timeout_s = int(options.get("baud", "115200")), float(options.get("timeout_s", "3"))
-    except ValueError as error:
-        raise UsageError(
-            f"motors address {uri!r}: baud is a whole number, timeout_s a number of seconds",
-            EXAMPLE,
-        ) from error
-    if not (0 < baud <= 4_000_000 and math.isfinite(timeout_s) and 0 < timeout_s <= 60):
-        raise UsageError(f"motors address {uri!r}: baud is in (0, 4000000], timeout_s in (0, 60]", EXAMPLE)
-    return parts.path, baud, timeout_s
-
-
-def _opened(path: str, baud: int) -> serial.Serial:
-    """Open and lock the port. Raises HardwareMissing with what to do about it."""
-    try:
-        port = serial.Serial(path, baud, timeout=0, exclusive=True)
-        port.reset_input_buffer()
-    except (serial.SerialException, OSError, ValueError) as error:
-        if getattr(error, "errno", None) == errno.ENOENT:
-            raise HardwareMissing(
-                f"motors: no port {path}",
-                "check the cable and the name: `ls /dev/ttyACM* /dev/ttyUSB*` lists what is plugged in",
-            ) from error
-        if getattr(error, "errno", None) == errno.EACCES:
-            raise HardwareMissing(
-                f"motors: no permission for port {path}",
-                "add this user to the port's group, `sudo usermod -aG dialout $USER`, and log in again",
-            ) from error
-        if "lock" in str(error):
-            raise HardwareMissing(
-                f"motors: port {path} is taken by another process",
-                f"find it with `fuser {path}`, then stop it",
-            ) from error
-        # pyserial hands on the number of a failed setting in words of its own.
-        setting = error.__context__ if isinstance(error.__context__, termios.error) else None
-        why = reason_of(error) if setting is None else os.strerror(setting.args[0])
-        raise HardwareMissing(
-            f"motors: port {path} does not open: {why}", "`ls /dev/tty*` lists serial ports"
-        ) from error
-    return port
+    address = Address(uri, "motors", EXAMPLE)
+    baud = address.whole("baud", 115_200, 1, 4_000_000)
+    timeout_s = address.number("timeout_s", 3.0, 0.1, 60.0)
+    address.finish()
+    if not address.place.startswith("/") or address.place == "/":
+        raise address.error("it is not the path of a port")
+    return address.place, baud, timeout_s
 
 
 def _odometry(message: MavMessage) -> Odometry | None:
