@@ -1,7 +1,7 @@
 """What is made of a camera's image before anybody sees it: cut, turned, flipped, made smaller.
 
 Every camera takes the options that `take_view` reads. Cameras of GStreamer do the same in their pipeline,
-before an image leaves it; others by `View.apply`.
+before an image leaves it; others by `ImageView.apply`.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ import numpy as np
 from edge.address import Address
 from edge.records import Image
 
-MOST_PIXELS = 16384  # of a side
+MOST_PIXELS = 16384  # a side is at most this long
 FLIPS = ("none", "180", "horizontal", "vertical")
 TURNS = ("0", "90", "180", "270")
 _CROP = "crop is Y0,X0,Y1,X1 in shares of the image, such as 0,0.1,1,0.9"
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ImageView:
     """Changes to an image, in this order: crop, rotate, flip, scale."""
 
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)  # y0, x0, y1, x1 in shares of the image
     rotate_deg: int = 0  # clockwise: 0, 90, 180 or 270
-    flip: str = "none"  # of FLIPS; "180" is for a camera that hangs upside down
+    flip: str = "none"  # one of FLIPS; "180" is for a camera that hangs upside down
     size: tuple[int, int] | None = None  # height and width in the end, pixels; None: as they are
 
     def apply(self, image: Image) -> Image:
@@ -47,11 +47,11 @@ class View:
         return np.ascontiguousarray(image)
 
 
-def take_view(address: Address) -> View:
+def take_view(address: Address) -> ImageView:
     """Take the options `flip`, `rotate`, `crop` and `out` of an address. Raises UsageError for a bad one."""
     flip = address.choice("flip", "none", FLIPS)
     rotate_deg = int(address.choice("rotate", "0", TURNS))
-    return View(_crop(address), rotate_deg, flip, take_size(address, "out"))
+    return ImageView(_crop(address), rotate_deg, flip, take_size(address, "out"))
 
 
 def take_size(address: Address, name: str) -> tuple[int, int] | None:
