@@ -9,12 +9,13 @@ import numpy as np
 
 from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
-from edge.errors import MotorFault, StaleFrame
+from edge.errors import MotorFault, SafetyStop, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
 from edge.records import (
     ZERO,
+    ActionChunk,
     DriveEnd,
     Frame,
     Goal,
@@ -27,7 +28,7 @@ from edge.records import (
 )
 from edge.runtime.cameras import CameraSet
 from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_policy, ending_of
-from edge.runtime.loop import Loop, ThreadWorker
+from edge.runtime.loop import Loop, Step, ThreadWorker
 from edge.runtime.observers import Observers
 from edge.runtime.robot import Robot
 from edge.runtime.signals import Interrupts
@@ -40,6 +41,7 @@ WARM_UP_LIMIT_S = 60.0  # the first inference allocates and compiles
 ARM_LIMIT_S = 3.0
 MAX_REASON_CHARS = 200
 STAND_LIMIT_S = 1.5  # braking takes 0.25 s
+_STEADY = "`--log-level debug` writes into run.log what is wrong with them"
 SETTLE_S = 0.3  # between a setpoint of zero and a base that stands
 
 
@@ -80,6 +82,8 @@ class Drive:
             parts.policy, parts.worker, parts.goal, parts.cameras.pacing, parts.cameras.await_answers
         )
         self._armed = False
+        self._odometry: Odometry | None = None  # the newest
+        self._sent: ActionChunk | None = None  # the newest chunk
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
 
@@ -146,8 +150,9 @@ class Drive:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
             step = self._loop.on_frame(frames, status.odometry)
-            if step.chunk is not None and self._moves:
-                parts.motor.send(step.chunk)
+            chunk = self._chunk(step)
+            if chunk is not None and self._moves:
+                parts.motor.send(chunk)
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
             observers.on_frame(step.observation, policy)
             if step.inference is not None:
@@ -155,30 +160,41 @@ class Drive:
                 observers.on_inference(step.inference)
             elif self._moves and now_ns - answered_ns > INFERENCE_LIMIT_NS:
                 raise _model_silent((now_ns - answered_ns) / 1e9)
-            if step.chunk is not None:
-                observers.on_chunk(step.chunk)
+            if chunk is not None:
+                observers.on_chunk(chunk)
             played.update(policy, step.inference)
             if step.inference is not None:
                 parts.cameras.answered()
-            if not parts.robot.recorded and (end := ending_by_policy(parts.goal, policy)) is not None:
+            ends = not parts.robot.recorded and not parts.cameras.doubt
+            if ends and (end := ending_by_policy(parts.goal, policy)) is not None:
                 return end
             if now_ns >= end_ns and parts.robot.recorded:
                 return played.end(Outcome.TIMEOUT, f"watched for {max_seconds:g} s")
             if now_ns >= end_ns:
                 return ending_at_limit(policy, max_seconds)
 
+    def _chunk(self, step: Step) -> ActionChunk | None:
+        """Return the chunk to send: the policy's, or one that stands while a camera is in doubt."""
+        if self._parts.cameras.doubt:
+            return None if self._sent is None else _standing(self._sent, step.observation.frame.stamp_ns)
+        self._sent = step.chunk or self._sent
+        return step.chunk
+
     def _elapsed_s(self) -> float:
         return 0.0 if self._start_ns is None else (self._parts.clock.now_ns() - self._start_ns) / 1e9
 
     def _await_first_frames(self) -> None:
-        """Wait until the frames of every camera are fresh: only then may anything be armed."""
+        """Wait until the frames of every camera are fresh and steady: only then may anything be armed."""
         deadline_ns = self._parts.clock.now_ns() + round(FIRST_FRAME_S * 1e9)
         while True:
+            late = self._parts.clock.now_ns() > deadline_ns
             try:
-                self._parts.cameras.check()
-                return
-            except StaleFrame:
-                if self._parts.clock.now_ns() > deadline_ns:
+                if self._parts.cameras.check(self._odometry):
+                    return
+                if late:
+                    raise StaleFrame(f"no steady frames of all cameras within {FIRST_FRAME_S:g} s", _STEADY)
+            except SafetyStop:  # many cameras begin with dark frames, or none
+                if late:
                     raise
             self._watch()
             time.sleep(POLL_S)
@@ -195,7 +211,7 @@ class Drive:
 
     def _next_frames(self) -> dict[str, Frame]:
         """Wait for the next frame set. Raises StaleFrame when none comes in time."""
-        while (frames := self._parts.cameras.next()) is None:
+        while (frames := self._parts.cameras.next(self._odometry)) is None:
             self._watch()
             time.sleep(POLL_S)
         return frames
@@ -205,6 +221,7 @@ class Drive:
         self._parts.interrupts.check()
         self._parts.robot.check()
         status = self._parts.motor.status()
+        self._odometry = status.odometry
         self._observers.on_status(status)
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
             reason = f"the motor process stopped: {status.reason}"
@@ -241,6 +258,13 @@ class Drive:
             time.sleep(POLL_S)
         if was_armed:
             time.sleep(SETTLE_S)
+
+
+def _standing(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
+    """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
+    valid_ns = chunk.valid_until_ns - chunk.t0_ns
+    values = np.zeros_like(chunk.values)
+    return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)
 
 
 def _model_silent(silent_s: float) -> DriveStop:
