@@ -163,13 +163,14 @@ EPISODES = PluginGroup(
 
 
 def blamed(thing: object, what: str, error: BaseException) -> HardwareMissing | None:
-    """Return what `error` means if it was raised by `thing`'s own package; None if that is this one.
+    """Return what `error` means if the code of `thing`'s package raised it; None if that is this one.
 
     `what` names the thing for people, such as "camera 'front'".
     """
     kind = type(thing)
     package = kind.__module__.partition(".")[0]
-    if package == __name__.partition(".")[0] or not _passed_through(error, package):
+    ours = isinstance(error, EdgeError) or package == __name__.partition(".")[0]
+    if ours or not _passed_through(error, package):
         return None
     return HardwareMissing(
         f"{what} ({kind.__module__}.{kind.__qualname__}) fails: {type(error).__name__}: {reason_of(error)}",

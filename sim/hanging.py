@@ -1,4 +1,4 @@
-"""How the simulated camera hangs, and what its address makes of that: settings such as `upside_down=yes&flip=180`."""
+"""How the simulated camera hangs, and what its address makes of that: `upside_down=yes&flip=180`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -40,6 +40,7 @@ class Stamps:
 
     def __init__(self) -> None:
         self.ahead_ns: int | None = None  # of the newest frame, if the clock is another one; below 0: behind
+        self.newest_ahead_ns = 0  # of the newest frame, whatever it is; below 0 for one that has an age
         self._newest_ns = -1
         self._wrong_clock = 0  # frames in a row
         self._odd: deque[bool] = deque(maxlen=ODD_WINDOW)
@@ -56,7 +57,7 @@ class Stamps:
 
     def take(self, stamp_ns: int, now_ns: int) -> bool:
         """Note a stamp. Returns False if it is odd: ahead of the clock, or not after the one before."""
-        ahead_ns = stamp_ns - now_ns
+        self.newest_ahead_ns = ahead_ns = stamp_ns - now_ns
         off = ahead_ns > AHEAD_NS or ahead_ns < -BEHIND_NS
         self._wrong_clock = self._wrong_clock + 1 if off else 0
         self.ahead_ns = ahead_ns if self._wrong_clock >= CLOCK_FRAMES else None

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from edge.cameras.frame_measures import (
+    AHEAD_NS,
     BLACK_LEVEL,
     FORMLESS_STD,
     LEAST_RATE_HZ,
@@ -102,6 +103,12 @@ class CameraHealth:
         faults = (self._resized(frame.image), self._slow(), *self._content(frame, odometry))
         self.fault = self.fault or next((fault for fault in faults if fault is not None), None)
         return True
+
+    @property
+    def stamp_fault(self) -> CameraFault:
+        """What is wrong with the camera if no usable frame has come for too long."""
+        ahead_ns = self._stamps.newest_ahead_ns
+        return self._other_clock(ahead_ns) if ahead_ns > AHEAD_NS else self._odd_stamps()
 
     def _content(self, frame: Frame, odometry: Odometry | None) -> tuple[CameraFault | None, ...]:
         grid = grid_of(frame.image)

@@ -56,8 +56,8 @@ def take_view(address: Address) -> ImageView:
 
 def take_size(address: Address, name: str) -> tuple[int, int] | None:
     """Take an option such as `out=640x360`; return height and width. Raises UsageError for a bad one."""
-    text = address.take(name)
-    if not text:
+    given, text = address.has(name), address.take(name)
+    if not given:
         return None
     sides = text.split("x")
     if len(sides) != 2 or not all(
@@ -68,8 +68,8 @@ def take_size(address: Address, name: str) -> tuple[int, int] | None:
 
 
 def _crop(address: Address) -> tuple[float, float, float, float]:
-    text = address.take("crop")
-    if not text:
+    given, text = address.has("crop"), address.take("crop")
+    if not given:
         return (0.0, 0.0, 1.0, 1.0)
     try:
         y0, x0, y1, x1 = (float(part) for part in text.split(","))

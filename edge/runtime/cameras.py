@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 
 from edge.cameras.frame_check import checked
 from edge.cameras.health import CameraFault, CameraHealth
-from edge.cameras.slot import require_fresh
 from edge.clock import Clock, MonotonicClock
 from edge.errors import StaleFrame, UsageError
 from edge.interfaces import AwaitsAnswers, Camera, NamesCamera, PlaysRecording, Policy, ShowsStills
@@ -15,7 +14,6 @@ from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
 
 DEFAULT_CAMERA = "front"
-ODD_STAMPS = "its newer frames have stamps that go backwards, or are ahead of CLOCK_MONOTONIC"
 _ANY_AGE_S = 1e9
 
 log = logging.getLogger(__name__)
@@ -84,8 +82,9 @@ class WatchedCamera:
             raise
         if self._frame is None:
             raise StaleFrame(f"camera {self._name!r}: none of its frames has a stamp of this clock yet")
-        if self._frame.seq != self._seq:  # newer ones were left out
-            require_fresh(self._frame, self._clock.now_ns(), max_age_s, ODD_STAMPS)
+        age_s = (self._clock.now_ns() - self._frame.stamp_ns) / 1e9
+        if self._frame.seq != self._seq and self._health is not None and age_s > max_age_s:
+            raise _stop(self._health.stamp_fault)  # newer ones were left out
         return self._frame
 
     def _read(self, max_age_s: float) -> Frame:

@@ -12,7 +12,7 @@ from edge.interfaces import Closing
 from edge.perception.geometry import Pose
 from edge.records import Image
 from sim.hanging import Hanging
-from sim.realtime.camera_faults import CameraFault
+from sim.realtime.camera_faults import FaultyCamera
 from sim.render import CameraSpec, Renderer, degrade
 from sim.world import World
 
@@ -36,7 +36,7 @@ class CameraThread(Closing):
     """
 
     def __init__(
-        self, world: World, spec: CameraSpec, optics: Optics, ring: FrameRing, fault: CameraFault
+        self, world: World, spec: CameraSpec, optics: Optics, ring: FrameRing, fault: FaultyCamera
     ) -> None:
         self.spec = spec
         self.backend = ""

@@ -1,4 +1,4 @@
-"""Faults of the simulated camera, for those who try what a drive makes of them: `sim?fault=freeze&fault_s=3`."""
+"""Faults of the simulated camera, to see what a drive makes of them: `sim?fault=freeze&fault_s=3`."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _ONE_IN = {"slow": 10}  # one frame in so many is delivered
 FAULTS = ("none", "freeze", "still", *_PLAIN, *_AHEAD_NS, "wall_clock", *_EVERY, *_ONE_IN)
 
 
-class CameraFault:
+class FaultyCamera:
     """Spoils what a camera delivers, from `after_s` after its first image on. `kind` is one of FAULTS."""
 
     def __init__(self, kind: str, after_s: float) -> None:

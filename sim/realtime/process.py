@@ -24,7 +24,7 @@ from edge.errors import EdgeError
 from edge.records import ZERO, Odometry, Velocity
 from sim.bases import parse_base
 from sim.realtime.camera import CameraThread, Optics
-from sim.realtime.camera_faults import FAULTS, CameraFault
+from sim.realtime.camera_faults import FAULTS, FaultyCamera
 from sim.realtime.firmware import Firmware, open_pty
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
@@ -163,7 +163,7 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     world = World(scene, base=base_spec)
     spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
     optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
-    fault = CameraFault(options.fault, options.fault_s)
+    fault = FaultyCamera(options.fault, options.fault_s)
     board, cable, port = open_pty()
     with contextlib.ExitStack() as stack:
         ring = stack.enter_context(FrameRing.create(options.shm, spec.height, spec.width))
