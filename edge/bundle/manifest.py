@@ -219,6 +219,7 @@ class Manifest(_Model):
     answer: AnswerSpec | None = None  # policy grounding only; None: location tokens and known words alone
     chat: ChatTemplate | None = None  # the checkpoint's own; None: the family's, see `edge.model.prompt_ids`
     prompt: PromptSpec | None = None  # policies token and head only; None: the words of a closed vocabulary
+    camera: str = ""  # name of the camera that the policy sees with; empty: the only one, or "front"
     unproved: tuple[str, ...] = ()  # figures too far from fp32 in an export that was written anyway
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ class ImageView:
         height, width = image.shape[:2]
         y0, x0, y1, x1 = self.crop
         if self.crop != (0.0, 0.0, 1.0, 1.0):
-            image = image[round(y0 * height) : round(y1 * height), round(x0 * width) : round(x1 * width)]
+            image = image[_span(y0, y1, height), _span(x0, x1, width)]
         image = np.rot90(image, -self.rotate_deg // 90) if self.rotate_deg else image
         if self.flip in ("180", "vertical"):
             image = image[::-1]
@@ -45,6 +45,12 @@ class ImageView:
                 cv2.resize(np.ascontiguousarray(image), self.size[::-1], interpolation=how), np.uint8
             )
         return np.ascontiguousarray(image)
+
+
+def _span(low: float, high: float, pixels: int) -> slice:
+    """Return the pixels between two shares of them, one at least."""
+    first = min(round(low * pixels), pixels - 1)
+    return slice(first, max(round(high * pixels), first + 1))
 
 
 def take_view(address: Address) -> ImageView:

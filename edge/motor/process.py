@@ -24,6 +24,7 @@ from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.watch import Watch, low_battery
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.plugins import MAX_ADDRESS_CHARS, blamed
 from edge.records import ActionChunk, MotorState, MotorStatus, StopCause, Velocity
 
 RATE_RANGE_HZ = (20.0, 200.0)
@@ -248,17 +249,22 @@ def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
     limits = MotorLimits.from_json(arguments.limits)
     motors = open_motors(arguments.motors)
     try:
-        if arguments.rate_hz > motors.max_rate_hz:
-            raise UsageError(
-                f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} setpoints a "
-                f"second, {arguments.rate_hz:g} are to be sent",
-                "make the line faster (`baud`)",
-            )
-        _raise_priority()
-        _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
-    finally:
-        motors.stop()
-        motors.close()
+        try:
+            if arguments.rate_hz > motors.max_rate_hz:
+                raise UsageError(
+                    f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} "
+                    f"setpoints a second, {arguments.rate_hz:g} are to be sent",
+                    "make the line faster (`baud`)",
+                )
+            _raise_priority()
+            _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
+        finally:
+            motors.stop()
+            motors.close()
+    except (Exception, SystemExit) as error:
+        if (blame := blamed(motors, f"motors {arguments.motors[:MAX_ADDRESS_CHARS]!r}", error)) is None:
+            raise
+        raise blame from error
 
 
 if __name__ == "__main__":  # pragma: no cover - runs in a process of its own, which every drive starts

@@ -34,9 +34,12 @@ def chosen_camera(names: Collection[str], wanted: str = "") -> str:
     return name
 
 
-def pacing_camera(policy: Policy, names: Collection[str]) -> str:
-    """Return the camera that paces the policy, see `chosen_camera`. Raises UsageError if there is none."""
-    return chosen_camera(names, policy.camera if isinstance(policy, NamesCamera) else "")
+def pacing_camera(policy: Policy, names: Collection[str], wanted: str = "") -> str:
+    """Return the camera that paces the policy: the one that it names itself, else as `chosen_camera` says.
+
+    Raises UsageError if the robot has no such camera.
+    """
+    return chosen_camera(names, policy.camera if isinstance(policy, NamesCamera) else wanted)
 
 
 class WatchedCamera:
