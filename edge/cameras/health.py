@@ -72,7 +72,7 @@ class CameraHealth:
         self.dropped = 0  # frames with odd stamps
         self._camera = camera
         self._shows_stills = shows_stills
-        self._suspect = False  # the newest frame looks as a fault begins
+        self.suspect = False  # the newest frame looks as a fault begins: it repeats, or has no light
         self._frames = 0
         self._size: tuple[int, ...] | None = None
         self._stamps = Stamps()
@@ -85,7 +85,7 @@ class CameraHealth:
     def ready(self) -> bool:
         """True once enough frames came, and nothing is wrong with the newest one."""
         steady = self._frames >= READY_FRAMES and self._rate.slow_hz is None
-        return steady and self.fault is None and not self._suspect
+        return steady and self.fault is None and not self.suspect
 
     def take(self, frame: Frame, now_ns: int, odometry: Odometry | None) -> bool:
         """Judge a new frame. Returns False if its stamp is odd: then it must not be used."""
@@ -115,7 +115,7 @@ class CameraHealth:
         cells = cells_of(grid)
         unlit = self._unlit(cells, frame, odometry)
         # What is black may well be so to the last bit, which is then not the point.
-        repeated = None if self._shows_stills or self._suspect else self._repeated(frame, grid)
+        repeated = None if self._shows_stills or self.suspect else self._repeated(frame, grid)
         return unlit, repeated, self._still(cells, frame.stamp_ns, odometry)
 
     def _other_clock(self, ahead_ns: int) -> CameraFault:
@@ -146,7 +146,7 @@ class CameraHealth:
 
     def _repeated(self, frame: Frame, grid: Image) -> CameraFault | None:
         same_s = self._repeats.take(frame, grid)
-        self._suspect = same_s > 0
+        self.suspect = same_s > 0
         if same_s >= DOUBT_S:
             self.doubt = "repeats its picture"
         if same_s < REPEATS_S:
@@ -156,7 +156,7 @@ class CameraHealth:
 
     def _unlit(self, cells: Grey, frame: Frame, odometry: Odometry | None) -> CameraFault | None:
         cause, unlit_s = self._light.take(cells, frame.stamp_ns, odometry)
-        self._suspect = cause is not StopCause.NONE
+        self.suspect = cause is not StopCause.NONE
         if unlit_s >= DOUBT_S:
             self.doubt = _UNLIT[cause]
         if unlit_s < UNLIT_S:

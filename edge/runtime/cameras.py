@@ -63,6 +63,11 @@ class WatchedCamera:
         return f"camera {self._name!r} {doubt}" if doubt else ""
 
     @property
+    def suspect(self) -> bool:
+        """True if its newest frame looks as a fault begins."""
+        return self._health is not None and self._health.suspect
+
+    @property
     def ready(self) -> bool:
         """True once its frames are steady."""
         return self._health is None or self._health.ready
@@ -99,7 +104,7 @@ class WatchedCamera:
             raise blame from error
 
     def _take(self, raw: Frame, odometry: Odometry | None) -> None:
-        if raw is self._raw:
+        if self._raw is not None and raw is self._raw:
             return
         frame = checked(raw, self._raw, self._name, self.camera)
         self._raw = raw
@@ -124,6 +129,8 @@ class WatchedCamera:
         except StaleFrame:
             return
         self._take(raw, odometry)
+        if self._health is not None and self._frame is not None and self._frame.seq != self._seq:
+            raise _stop(self._health.stamp_fault)
 
 
 def _stop(fault: CameraFault) -> DriveStop:
@@ -167,6 +174,11 @@ class CameraSet:
     def doubt(self) -> str:
         """Why the base should stand for now, such as "camera 'front' is black"; empty if nothing is wrong."""
         return next((watched.doubt for watched in self._cameras.values() if watched.doubt), "")
+
+    @property
+    def suspect(self) -> bool:
+        """True if the newest frame of any camera looks as a fault begins: nothing is concluded from it."""
+        return any(watched.suspect for watched in self._cameras.values())
 
     @property
     def dropped(self) -> Mapping[str, int]:

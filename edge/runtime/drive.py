@@ -165,7 +165,7 @@ class Drive:
             played.update(policy, step.inference)
             if step.inference is not None:
                 parts.cameras.answered()
-            ends = not parts.robot.recorded and not parts.cameras.doubt
+            ends = not parts.robot.recorded and not parts.cameras.suspect
             if ends and (end := ending_by_policy(parts.goal, policy)) is not None:
                 return end
             if now_ns >= end_ns and parts.robot.recorded:
