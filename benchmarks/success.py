@@ -15,7 +15,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
-from sim.hanging import Hanging
+from sim.bases import Hanging
 from sim.lockstep import UPRIGHT, EpisodeResult, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer

@@ -20,8 +20,7 @@ from edge.commands.output import ProgressLine, figure, print_json
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from sim.bases import parse_base
-from sim.hanging import parse_hanging
+from sim.bases import parse_base, parse_hanging
 
 SHOWN = 10  # rooms that are listed for people; --json has all
 

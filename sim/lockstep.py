@@ -13,7 +13,7 @@ from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.records import ZERO, Frame, Goal, Observation
 from edge.runtime.loop import Loop
-from sim.hanging import Hanging
+from sim.bases import Hanging
 from sim.render import Renderer
 from sim.targets import matching
 from sim.world import TIMESTEP_NS, World, has_arrived

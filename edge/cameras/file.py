@@ -72,7 +72,7 @@ class FileCamera(Closing):
         self._recording = _open(path, rate_hz)
         self.rate_hz = self._recording.rate_hz
         self._images = self._recording.images
-        self._seq = 0  # of the first delivery of the image that is shown
+        self._seq = 0  # number of the first delivery of the image that is shown
         self._start_ns: int | None = None
         self._duration_s = 1 / self.rate_hz
         self._next = next(self._images, None)

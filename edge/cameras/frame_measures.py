@@ -23,7 +23,7 @@ COVERED_WITHIN_NS, COVERED_SHARE = (
 COVER_LEVELS = 10.0  # grey levels by which a cover changes a part of the picture, at least
 FORMLESS_RAD = 1.5  # a wall before the lens does not stay there while the base turns so far
 TURNED_RAD, TURNED_S = 0.4, 0.4  # so far and so long the base turned, and the picture stayed
-STILL_SHARE = 0.15  # of the picture's contrast: less has not changed
+STILL_SHARE = 0.15  # share of the picture's contrast; what changed less has not changed
 CONTRAST_STD = 10.0  # grey levels along its rows; a picture with less can look the same after a turn
 
 _GRID = (64, 48)  # width and height of the pixels that are looked at
@@ -39,8 +39,8 @@ class Stamps:
     """Tells stamps that are of this clock, and grow, from others."""
 
     def __init__(self) -> None:
-        self.ahead_ns: int | None = None  # of the newest frame, if the clock is another one; below 0: behind
-        self.newest_ahead_ns = 0  # of the newest frame, whatever it is; below 0 for one that has an age
+        self.ahead_ns: int | None = None  # lead of the newest frame on another clock; below 0: behind
+        self.newest_ahead_ns = 0  # lead of the newest frame, whatever it is; below 0: it has an age
         self._newest_ns = -1
         self._wrong_clock = 0  # frames in a row
         self._odd: deque[bool] = deque(maxlen=ODD_WINDOW)
@@ -104,7 +104,7 @@ class Repeats:
         return (frame.stamp_ns - self._since_ns) / 1e9
 
 
-class Light:
+class Lighting:
     """Measures for how long a picture has been black, white, or without any form by a cover.
 
     A plain wall before the lens has no form either. But what turns towards one sees it come from the side,
@@ -162,7 +162,7 @@ class Turns:
         if odometry is None or not math.isfinite(odometry.yaw_rad):
             self._cells = None
             return None
-        before, contrast = self._cells, _contrast(cells)
+        before, contrast = self._cells, contrast_of(cells)
         if before is None or contrast < CONTRAST_STD or _change(before, cells) > STILL_SHARE * contrast:
             self._cells, self._since_ns = cells, stamp_ns
             self._yaw_rad, self._turned_rad = odometry.yaw_rad, 0.0
@@ -184,7 +184,7 @@ def cells_of(grid: Image) -> Grey:
     return np.asarray(cv2.resize(grey, _CELLS, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _contrast(cells: Grey) -> float:
+def contrast_of(cells: Grey) -> float:
     """Return how much grey levels vary along the rows: a turn leaves what is the same all along as it was."""
     return float((cells - cells.mean(axis=1, keepdims=True)).std())
 

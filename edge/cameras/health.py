@@ -14,7 +14,7 @@ from edge.cameras.frame_measures import (
     ODD_WINDOW,
     WHITE_LEVEL,
     Grey,
-    Light,
+    Lighting,
     Rate,
     Repeats,
     Stamps,
@@ -27,7 +27,7 @@ from edge.records import Frame, Image, Odometry, StopCause
 REPEATS_S = 0.3  # the same content for so long is a fault: a sensor never gives one picture twice
 UNLIT_S = 0.5  # black, white or covered for so long is a fault
 DOUBT_S = 0.15  # either for so long: the base stands meanwhile
-ODD_SHARE = 0.2  # of the last ODD_WINDOW frames; more with odd stamps are a fault
+ODD_SHARE = 0.2  # share of the last ODD_WINDOW frames; more with odd stamps are a fault
 READY_FRAMES = 5  # before a camera counts as steady
 
 _UNLIT = {
@@ -78,7 +78,7 @@ class CameraHealth:
         self._stamps = Stamps()
         self._rate = Rate()
         self._repeats = Repeats()
-        self._light = Light()
+        self._light = Lighting()
         self._turns = Turns()
 
     @property

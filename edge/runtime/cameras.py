@@ -53,7 +53,7 @@ class WatchedCamera:
         stills = isinstance(camera, ShowsStills) and camera.shows_stills
         self._health = CameraHealth(name, stills) if live else None
         self._raw: Frame | None = None  # newest frame of the camera, as it came
-        self._seq = -1  # of the newest frame
+        self._seq = -1  # number of the newest frame
         self._frame: Frame | None = None  # newest one that may be used
 
     @property

@@ -11,7 +11,7 @@ from edge.errors import HardwareMissing
 from edge.interfaces import Closing
 from edge.perception.geometry import Pose
 from edge.records import Image
-from sim.hanging import Hanging
+from sim.bases import Hanging
 from sim.realtime.camera_faults import FaultyCamera
 from sim.render import CameraSpec, Renderer, degrade
 from sim.world import World

@@ -19,8 +19,7 @@ from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, U
 from edge.records import CameraMount
 from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
-from sim.bases import BASE_SETTINGS, base_of
-from sim.hanging import HANGING_SETTINGS, hanging_of
+from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of
 from sim.realtime.camera_faults import check_fault
 from sim.render import CameraSpec
 from sim.scene import Scene

@@ -7,7 +7,7 @@ from edge.errors import UsageError
 from edge.model.boxes import BoxReader
 from edge.policies.seeker import Seeker
 from edge.records import Goal, Image
-from sim.hanging import Hanging, hanging_of, parse_hanging
+from sim.bases import Hanging, hanging_of, parse_hanging
 from sim.lockstep import EpisodeResult, play
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene

@@ -236,7 +236,7 @@ def shown(folder: Path) -> tuple[list[Frame], str]:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("highest", [4095, 65535])
 def test_pictures_of_16_bits_are_refused_with_their_values(tmp_path: Path, channels: int, highest: int):
-    """Field case 12: 12 bits would be nearly black, and depths are no colours."""
+    """Field case 12: 12 bits would be nearly black, and a depth is not a colour."""
     values = np.random.default_rng(0).integers(0, highest + 1, (HEIGHT, WIDTH, channels)).astype(np.uint16)
     values[0] = highest
     path = picture(tmp_path / "deep.png", values)
