@@ -24,7 +24,8 @@ COVER_LEVELS = 10.0  # grey levels by which a cover changes a part of the pictur
 FORMLESS_RAD = 1.5  # a wall before the lens does not stay there while the base turns so far
 TURNED_RAD, TURNED_S = 0.4, 0.4  # so far and so long the base turned, and the picture stayed
 STILL_SHARE = 0.15  # share of the picture's contrast; what changed less has not changed
-CONTRAST_STD = 10.0  # grey levels along its rows; a picture with less can look the same after a turn
+CONTRAST_STD = 10.0  # grey levels along its rows; a picture with less looks the same after many a turn
+PLAIN_RAD = math.pi  # but not after half a circle
 
 _GRID = (64, 48)  # width and height of the pixels that are looked at
 _CELLS = (16, 12)  # width and height of what the grid is averaged to, so that noise counts little
@@ -163,13 +164,14 @@ class Turns:
             self._cells = None
             return None
         before, contrast = self._cells, contrast_of(cells)
-        if before is None or contrast < CONTRAST_STD or _change(before, cells) > STILL_SHARE * contrast:
+        if before is None or _change(before, cells) > STILL_SHARE * max(contrast, CONTRAST_STD):
             self._cells, self._since_ns = cells, stamp_ns
             self._yaw_rad, self._turned_rad = odometry.yaw_rad, 0.0
             return None
         self._turned_rad += math.remainder(odometry.yaw_rad - self._yaw_rad, 2 * math.pi)
         self._yaw_rad = odometry.yaw_rad
-        far = abs(self._turned_rad) >= TURNED_RAD and stamp_ns - self._since_ns >= TURNED_S * 1e9
+        needed_rad = TURNED_RAD if contrast >= CONTRAST_STD else PLAIN_RAD
+        far = abs(self._turned_rad) >= needed_rad and stamp_ns - self._since_ns >= TURNED_S * 1e9
         return abs(self._turned_rad) if far else None
 
 

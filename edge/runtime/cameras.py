@@ -88,6 +88,7 @@ class WatchedCamera:
         except StaleFrame:
             self._explain(odometry)
             raise
+        self._raise_fault()
         if self._frame is None:
             raise StaleFrame(f"camera {self._name!r}: none of its frames has a stamp of this clock yet")
         age_s = (self._clock.now_ns() - self._frame.stamp_ns) / 1e9
@@ -115,12 +116,15 @@ class WatchedCamera:
             self._frame = frame
         else:
             self._note_dropped(raw)
-        if self._health is not None and self._health.fault is not None:
-            raise _stop(self._health.fault)
 
     def _note_dropped(self, raw: Frame) -> None:
         level = logging.WARNING if self.dropped == 1 else logging.DEBUG
         log.log(level, "frame dropped for its stamp", extra=fields(camera=self._name, frame_ns=raw.stamp_ns))
+
+    def _raise_fault(self) -> None:
+        """Raise the fault that the newest frame shows, as often as it is looked at."""
+        if self._health is not None and self._health.fault is not None:
+            raise _stop(self._health.fault)
 
     def _explain(self, odometry: Odometry | None) -> None:
         """Look at a frame that is too old: where a fault of the camera is why, raise that."""
@@ -129,6 +133,7 @@ class WatchedCamera:
         except StaleFrame:
             return
         self._take(raw, odometry)
+        self._raise_fault()
         if self._health is not None and self._frame is not None and self._frame.seq != self._seq:
             raise _stop(self._health.stamp_fault)
 

@@ -123,10 +123,11 @@ def test_what_turns_with_the_base_is_healthy(turn_rad_s: float):
 
 
 def test_what_looks_the_same_all_around_says_nothing_about_a_turn(watched: Watched):
-    """A floor line before a wall: the same after each turn."""
+    """A floor line before a wall: the same after a turn, though not after half a circle."""
     image = plain(180)
     image[60:] = 90
     assert watched.show((noisy(image, i) for i in range(90)), turn_rad_s=0.8) is StopCause.NONE
+    assert watched.show((noisy(image, i) for i in range(90)), turn_rad_s=0.8) is StopCause.CAMERA_STILL
 
 
 @pytest.mark.parametrize(
