@@ -14,6 +14,7 @@ from edge.commands.arguments import (
     non_negative_float,
     non_negative_int,
     positive_float,
+    parallel_int,
     positive_int,
 )
 from edge.commands.output import ProgressLine, figure, print_json
@@ -111,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
     )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
-    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
+    p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
     p.add_argument(
         "--max-seconds",

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from edge.bundle.choice import AUTO, AUTO_HELP
-from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
+from edge.commands.arguments import ArgumentParser, non_negative_int, parallel_int, positive_float
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
 from edge.runs.log import LEVELS
@@ -48,7 +48,7 @@ def run_arguments() -> ArgumentParser:
         "--runs-dir", type=Path, default=Path("runs"), help="folder that gets the run's folder (%(default)s/)"
     )
     parser.add_argument(
-        "--threads", type=positive_int, default=1, help="threads of the inference engine (%(default)s)"
+        "--threads", type=parallel_int, default=1, help="threads of the inference engine (%(default)s)"
     )
     parser.add_argument(
         "--allow-unproved", action="store_true", help="accept a bundle that failed its export's gate"

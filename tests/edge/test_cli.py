@@ -14,6 +14,7 @@ from edge.commands.arguments import (
     ArgumentParser,
     non_negative_float,
     non_negative_int,
+    parallel_int,
     positive_float,
     positive_int,
 )
@@ -236,7 +237,8 @@ def parser():
     made.add_argument("--seed", type=non_negative_int)
     made.add_argument("--max-seconds", type=positive_float)
     made.add_argument("--latency-ms", type=non_negative_float)
-    made.add_argument("--jobs", type=positive_int)
+    made.add_argument("--jobs", type=parallel_int)
+    made.add_argument("--episodes", type=positive_int)
     return made
 
 
@@ -253,6 +255,8 @@ def parser():
         ["--max-seconds", "soon"],
         ["--latency-ms", "-0.1"],
         ["--jobs", "0"],
+        ["--jobs", "100000"],
+        ["--episodes", "0"],
         ["--see", "1"],
         ["extra"],
     ],
