@@ -12,8 +12,8 @@ from edge.commands.arguments import (
     ArgumentParser,
     non_negative_float,
     non_negative_int,
-    positive_float,
     parallel_int,
+    positive_float,
     positive_int,
 )
 from edge.commands.output import print_json
