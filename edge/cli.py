@@ -52,6 +52,9 @@ COMMANDS = {
     "bundle pack": Command("edge.commands.bundle:pack", "pack a bundle into one file to carry"),
     "bundle unpack": Command("edge.commands.bundle:unpack", "unpack such a file into a bundle"),
     "plan": Command("export.planner.command:main", "does a model fit a board, and how fast could it be"),
+    "service install": Command("edge.commands.service:install", "drive as a service of systemd"),
+    "service show": Command("edge.commands.service:show", "print the unit of such a service"),
+    "service uninstall": Command("edge.commands.service:uninstall", "stop such a service and remove it"),
     "collect": Command(
         "training.demonstrations.command:main", "collect demonstrations of a scripted expert", extra="train"
     ),

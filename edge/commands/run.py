@@ -27,6 +27,7 @@ from edge.runs.drive_log import DriveLog
 from edge.runs.folder import RunFolder, check_runs_dir
 from edge.runs.log import RunLog, fields
 from edge.runs.room import RoomMap
+from edge.runs.service import ServiceNotifier
 from edge.runs.summary import Summary
 from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
@@ -140,7 +141,7 @@ class Run:
         parts = DriveParts(self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts)
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
-        inline = [self._tally, DriveLog(), *([self._would_do] if self._would_do else [])]
+        inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
         drive = Drive(parts, inline, observers=[self._live])
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return drive.run(options.max_seconds)
