@@ -116,7 +116,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
     bundles = {name: load_bundle(name) for name in a.bundles}
-    names = " and ".join(
+    names = ", ".join(
         f"{name} ({bundle.manifest.name})" if name == AUTO else name for name, bundle in bundles.items()
     )
     what = f"{names}: from an image to the answer to 'find_object {TARGET}'"
@@ -126,7 +126,7 @@ def main(argv: list[str]) -> int:
     if a.json:
         print_json({"bundles": figures, "rounds": a.rounds, "threads": a.threads})
         return 0
-    table = Table("bundle", "ms p50", "p99", "ratio", "stages, ms p50", "MB", title=f"{what}, ms")
+    table = Table("bundle", "ms p50", "p99", "ratio", "stages, ms p50", "MB", title="image to answer, ms")
     for name, row in figures.items():
         stages = ", ".join(f"{stage} {v['p50']}" for stage, v in row["stages_ms"].items())
         ms = f"{row['p50']:.2f}", f"{row['p99']:.2f}", f"{row['ratio']:.2f}"

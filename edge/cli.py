@@ -85,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgeError as error:
         return _report(error.message, error.hint, error.exit_code, arguments)
     except KeyboardInterrupt:
+        print("ended by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError as error:
         return PIPE_CLOSED if _stdout_is_closed() else _report_bug(error, arguments)
@@ -155,8 +156,9 @@ def _unknown(words: list[str]) -> UsageError:
         return UsageError(f"{first!r} needs a second word", hint=f"there is {known}")
     parent = f"{first} " if family else ""
     wrong = words[1] if family else first
+    firsts = {word for name in COMMANDS for word in (name, name.partition(" ")[0])}
     near = get_close_matches(
-        wrong, [name.removeprefix(parent) for name in family or COMMANDS], n=1, cutoff=0.5
+        wrong, [name.removeprefix(parent) for name in family or sorted(firsts)], n=1, cutoff=0.5
     )
     lists = f"`vla-edge {parent}--help` lists the commands"
     hint = f"did you mean `vla-edge {parent}{near[0]}`?" if near else lists

@@ -13,6 +13,8 @@
 Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug, 130 an end by Ctrl-C.
 """
 
+import errno
+
 _TORCH_EXTRAS = ("export", "train")
 _CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
@@ -24,6 +26,12 @@ def install_hint(extra: str = "") -> str:
         where += " (the index saves 5 GB of CUDA; with an NVIDIA GPU leave it out)"
         command += f" --extra-index-url {_CPU_INDEX}"
     return f"{where}: {command}"
+
+
+def write_hint(error: OSError) -> str:
+    """Return what a person can do about a file that can't be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "free some space, or write elsewhere" if full else "check the folder and its permissions"
 
 
 class EdgeError(Exception):

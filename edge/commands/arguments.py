@@ -45,7 +45,7 @@ def positive_int(text: str) -> int:
 def non_negative_int(text: str) -> int:
     """Return a whole number, 0 or more, such as a seed."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 0 to {10**18 - 1}")
     return int(text)
 
 

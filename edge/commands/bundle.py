@@ -30,6 +30,8 @@ def verify(argv: list[str]) -> int:
         from edge.bundle.signing import check_signature
 
         key = check_signature(raw, signature, args.key)
+    elif args.key is not None and not Path(args.key).is_file():
+        raise UsageError(f"there is no key {args.key}", "`vla-edge bundle keygen` makes a pair of keys")
     elif args.key is not None:
         raise BundleRefused(
             f"{folder} is not signed, and a signature by the key in {args.key} is demanded",

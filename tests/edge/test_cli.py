@@ -199,10 +199,10 @@ def test_a_bug_is_one_line_unless_debugging(command, capsys, monkeypatch):
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_interrupt_ends_quietly(command, capsys):
+def test_an_interrupt_ends_with_one_line_and_its_own_exit_code(command, capsys):
     command(raising(KeyboardInterrupt()))
     assert cli.main(["run"]) == 130
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr() == ("", "ended by Ctrl-C\n")
 
 
 def test_a_terminal_that_lacks_a_character_shows_its_number(command, monkeypatch):
