@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edge.address import without_password
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
@@ -135,7 +136,7 @@ class Run:
         stack.callback(lambda: self._note_end(worker.close()))
         camera_set = CameraSet(cameras, pacing_camera(policy, cameras), MAX_FRAME_AGE_S)
         self._make_folder()
-        addresses = {f"camera_{name}": uri for name, uri in robot.camera_uris.items()}
+        addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         log.info("processes", extra=fields(**self._pids))
         parts = DriveParts(self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts)

@@ -14,7 +14,7 @@ import edge
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, MotorFault, SafetyStop, UsageError
 from edge.interfaces import Closing
 from edge.motor.limits import MotorLimits
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import ActionChunk, MotorStatus
 
 SILENCE_LIMIT_NS = 500_000_000  # 25 ticks without a status
@@ -80,6 +80,10 @@ class MotorProcess(Closing):
     def arm(self) -> None:
         """Request arming, also after a latched stop. `status()` tells if it has happened, or why not."""
         self._send(Arm())
+
+    def hold(self, reason: str) -> None:
+        """Brake to zero now without latching. The next chunk moves the base again."""
+        self._send(Hold(reason))
 
     def stop(self, reason: str) -> None:
         """Brake to zero now and latch. `reason` is reported until armed again."""

@@ -23,7 +23,7 @@ from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.watch import Watch, low_battery
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import ActionChunk, MotorState, MotorStatus, StopCause, Velocity
 
 RATE_RANGE_HZ = (20.0, 200.0)
@@ -153,11 +153,13 @@ class MotorLoop:
             case Stop():
                 self._arming_since_ns = None
                 self._guard.stop(message.reason)
+            case Hold():
+                self._guard.hold(message.reason)
             case Quit():
                 self._leave("the runtime ended the drive", StopCause.QUIT)
             case _:
                 self._refused_messages += 1
-        return isinstance(message, Stop | Quit)
+        return isinstance(message, Stop | Hold | Quit)
 
     def _start_arming(self) -> None:
         if low := low_battery(self._feedback):
