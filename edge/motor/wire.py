@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 3
+VERSION = 4
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer texts are cut
 
@@ -191,7 +191,7 @@ def _pack_status(status: MotorStatus) -> bytes:
         packed += _ODOMETRY.pack(odometry.stamp_ns, *pose, *_pack_velocity(odometry.velocity))
     if battery is not None:
         packed += _BATTERY.pack(battery)
-    return packed + _pack_text(status.reason)
+    return packed + b"".join(map(_pack_text, (status.reason, status.about, status.warning)))
 
 
 def _read_status(reader: _Reader) -> MotorStatus:
@@ -217,4 +217,6 @@ def _read_status(reader: _Reader) -> MotorStatus:
         refused=refused,
         odometry=odometry,
         battery_fraction=battery,
+        about=reader.text(),
+        warning=reader.text(),
     )
