@@ -144,7 +144,7 @@ MOTORS = PluginGroup(
     "vla_edge.motors",  # called with (address)
     "motors",
     {
-        "mavlink": "edge.motor.drivers.mavlink:open_address",
+        "mavlink": "edge.motor.drivers.mavlink.driver:open_address",
         "null": "edge.motor.drivers.null:open_address",
     },
     "://",

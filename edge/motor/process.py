@@ -18,7 +18,7 @@ from types import FrameType
 
 from edge.clock import Ticker
 from edge.errors import EdgeError, SafetyStop, UsageError
-from edge.interfaces import Feedback, Motors
+from edge.interfaces import Feedback, KnowsSideways, Motors
 from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
@@ -184,6 +184,8 @@ class MotorLoop:
             refused=guard.counts.refusals(self._refused_messages),
             odometry=self._feedback.odometry,
             battery_fraction=self._feedback.battery_fraction,
+            about=self._feedback.about,
+            warning=self._feedback.warning,
         )
         _send(self._control, status)
 
@@ -255,6 +257,13 @@ def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
                 f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} setpoints a "
                 f"second, {arguments.rate_hz:g} are to be sent",
                 "make the line faster (`baud`)",
+            )
+        if limits.sideways and isinstance(motors, KnowsSideways) and not motors.sideways:
+            raise UsageError(
+                f"motors address {arguments.motors!r}: this base would drive a sideways setpoint forward, "
+                "and the robot is stated to be holonomic",
+                "state a base whose drive is differential or ackermann; only where wheels and firmware do go "
+                "sideways: omni=yes in the address",
             )
         _raise_priority()
         _drive(control, motors, limits, round(1e9 / arguments.rate_hz))

@@ -198,7 +198,7 @@ def _pack_status(status: MotorStatus) -> bytes:
         packed += _ODOMETRY.pack(odometry.stamp_ns, *pose, *_pack_velocity(odometry.velocity))
     if battery is not None:
         packed += _BATTERY.pack(battery)
-    return packed + _pack_text(status.reason)
+    return packed + b"".join(map(_pack_text, (status.reason, status.about, status.warning)))
 
 
 def _read_status(reader: _Reader) -> MotorStatus:
@@ -224,4 +224,6 @@ def _read_status(reader: _Reader) -> MotorStatus:
         refused=refused,
         odometry=odometry,
         battery_fraction=battery,
+        about=reader.text(),
+        warning=reader.text(),
     )

@@ -25,6 +25,7 @@ class LiveLine:
         self._inference: Inference | None = None
         self._status: MotorStatus | None = None
         self._frame_to_motor_ms = math.nan  # newest
+        self._warning = ""  # newest of the base
 
     def write(self, text: str) -> None:
         """Write it at once, cut where the terminal ends: a line that wraps could not be written over."""
@@ -64,8 +65,13 @@ class LiveLine:
         """Show nothing."""
 
     def on_status(self, status: MotorStatus) -> None:
-        """Keep it for the line."""
+        """Keep it for the line; print what the base warns of once, above the line."""
         self._status = status
+        if status.warning != self._warning:
+            self._warning = status.warning
+            if status.warning and (self._on_terminal or self._on_paper):
+                self.clear()
+                print(f"note: {printable(status.warning)}", file=sys.stderr, flush=True)
         if status.frame_to_motor_ns >= 0:
             self._frame_to_motor_ms = status.frame_to_motor_ns / 1e6
 

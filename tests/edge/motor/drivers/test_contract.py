@@ -15,6 +15,7 @@ from edge.motor.client import MotorProcess
 from edge.plugins import MOTORS
 from edge.records import ZERO, Odometry, Velocity
 from sim.realtime.firmware import Firmware, open_pty
+from tests.edge.motor.drivers.ardurover import RoverEnd, on_serial, on_udp
 from tests.edge.motor.drivers.driver_contract import DriverCase, DriverContract
 
 
@@ -78,6 +79,24 @@ def board(folder: Path) -> Iterator[Board]:
         made.unplug()
 
 
+@contextlib.contextmanager
+def ardurover(folder: Path) -> Iterator[RoverEnd]:
+    with on_serial() as end:
+        yield end
+
+
+@contextlib.contextmanager
+def ardurover_sends(folder: Path) -> Iterator[RoverEnd]:
+    with on_udp() as end:
+        yield end
+
+
+@contextlib.contextmanager
+def ardurover_listens(folder: Path) -> Iterator[RoverEnd]:
+    with on_udp(listens=True) as end:
+        yield end
+
+
 CASES = [
     DriverCase("null", nothing, ("null://x", "null://x?y"), (), moves=False, exclusive=False),
     DriverCase(
@@ -93,6 +112,24 @@ CASES = [
             "mavlink:///dev/tty\0x",
         ),
         ("mavlink:///dev/nowhere", "mavlink:///dev/null"),
+    ),
+    DriverCase(
+        "mavlink",
+        ardurover,
+        ("mavlink:///dev/ttyACM0?mode=auto", "mavlink:///dev/ttyACM0?system=0", "mavlink:///dev/tty?omni=1"),
+        (),
+    ),
+    DriverCase(
+        "mavlink",
+        ardurover_sends,
+        ("mavlink://udp:14550", "mavlink://udp:0.0.0.0:0", "mavlink://udp:0.0.0.0:14550?baud=115200"),
+        ("mavlink://udp:192.0.2.1:14550", "mavlink://udpin:127.0.0.1:14597?timeout_s=0.2"),
+    ),
+    DriverCase(
+        "mavlink",
+        ardurover_listens,
+        ("mavlink://udpout:127.0.0.1:99999", "mavlink://tcp:127.0.0.1:5760", "mavlink://udpout:a b:1"),
+        ("mavlink://udpout:127.0.0.1:9?timeout_s=0.2", "mavlink://udpout:nowhere.invalid:14550"),
     ),
 ]
 
