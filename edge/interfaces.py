@@ -100,6 +100,13 @@ class Motors(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class StatesSideways(Protocol):
+    """Motors that know whether their wheels go sideways, whatever the robot states."""
+
+    sideways: bool
+
+
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
     """One input or output of an engine."""

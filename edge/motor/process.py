@@ -14,11 +14,12 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import replace
 from types import FrameType
 
 from edge.clock import Ticker
 from edge.errors import EdgeError, SafetyStop, UsageError
-from edge.interfaces import Feedback, Motors
+from edge.interfaces import Feedback, Motors, StatesSideways
 from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
@@ -254,6 +255,8 @@ def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
                 f"second, {arguments.rate_hz:g} are to be sent",
                 "make the line faster (`baud`)",
             )
+        if isinstance(motors, StatesSideways) and not motors.sideways:
+            limits = replace(limits, sideways=False)
         _raise_priority()
         _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
     finally:

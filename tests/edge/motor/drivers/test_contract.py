@@ -16,6 +16,7 @@ from edge.plugins import MOTORS
 from edge.records import ZERO, Odometry, Velocity
 from sim.realtime.firmware import Firmware, open_pty
 from tests.edge.motor.drivers.driver_contract import DriverCase, DriverContract
+from tests.edge.motor.drivers.wheel_boards import WheelBoard
 
 
 class Nothing:
@@ -78,6 +79,15 @@ def board(folder: Path) -> Iterator[Board]:
         made.unplug()
 
 
+def arduino(folder: Path) -> WheelBoard:
+    return WheelBoard("arduino", folder)
+
+
+def waveshare(folder: Path) -> WheelBoard:
+    return WheelBoard("waveshare", folder)
+
+
+ARDUINO = "arduino:///dev/ttyACM0?counts_per_m=5000"
 CASES = [
     DriverCase("null", nothing, ("null://x", "null://x?y"), (), moves=False, exclusive=False),
     DriverCase(
@@ -93,6 +103,35 @@ CASES = [
             "mavlink:///dev/tty\0x",
         ),
         ("mavlink:///dev/nowhere", "mavlink:///dev/null"),
+    ),
+    DriverCase(
+        "arduino",
+        arduino,
+        (
+            "arduino:///dev/ttyACM0",
+            ARDUINO,
+            "arduino:///dev/ttyACM0?track_m=0.2",
+            "arduino://ttyACM0?counts_per_m=5000&track_m=0.2",
+            f"{ARDUINO}&track_m=9",
+            f"{ARDUINO}&track_m=0.2&baud=0",
+            f"{ARDUINO}&track_m=0.2&pid_hz=1000",  # its steps would be too coarse
+            f"{ARDUINO}&track_m=0.2&min_m_s=0.6",
+            f"{ARDUINO}&track_m=0.2&speed=9",
+        ),
+        ("arduino:///dev/nowhere?counts_per_m=5000&track_m=0.2",),
+    ),
+    DriverCase(
+        "waveshare",
+        waveshare,
+        (
+            "waveshare://",
+            "waveshare://ttyUSB0",
+            "waveshare:///dev/ttyUSB0?cells=three",
+            "waveshare:///dev/ttyUSB0?track_m=0",
+            "waveshare:///dev/ttyUSB0?max_m_s=nan",
+            "waveshare:///dev/ttyUSB0?counts_per_m=5000",
+        ),
+        ("waveshare:///dev/nowhere", "waveshare:///dev/null"),
     ),
 ]
 
