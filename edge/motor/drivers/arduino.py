@@ -1,7 +1,7 @@
 """The driver `arduino:///dev/ttyACM0?counts_per_m=5000&track_m=0.2`: a board with ROSArduinoBridge.
 
 Its firmware takes `m LEFT RIGHT` in encoder counts per turn of its control loop and answers `e` with both
-counters; every command ends with CR. It knows no arming, and stops by itself 2 s after the last `m` as it comes.
+counters; every command ends with CR. It knows no arming, and as it comes it stops 2 s after the last `m`.
 Imported only if such an address is opened, since it needs pyserial.
 """
 
@@ -19,7 +19,7 @@ INVALID = b"Invalid Command"
 
 
 class ArduinoMotors(SerialWheels):
-    """The driver. Its constructor opens and locks the port, which restarts most boards, and waits for an answer.
+    """The driver. Its constructor opens and locks the port, which restarts most boards, and awaits an answer.
 
     It raises UsageError for a malformed address, HardwareMissing if the port or the base is not there or the
     port is taken; later HardwareMissing if the port goes away, MotorFault if a write blocks.
@@ -50,7 +50,7 @@ class ArduinoMotors(SerialWheels):
     def _advice(self, said: bytes) -> str:
         if INVALID not in said:
             return ""
-        return "its firmware was built without motors: define USE_BASE in ROSArduinoBridge.ino, and flash it again"
+        return "its firmware was built without motors: define USE_BASE in ROSArduinoBridge.ino and flash it"
 
 
 def open_address(address: str) -> ArduinoMotors:

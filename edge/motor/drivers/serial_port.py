@@ -80,7 +80,7 @@ class Lines:
         self._too_long = False  # the line under way is dropped up to its end
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Return the lines that `data` completes, without their ends (CR, LF or both) and without empty ones."""
+        """Return the lines that `data` completes, without their ends (CR, LF or both) and without empty."""
         *whole, rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
         if self._too_long and whole:
             whole[0], self._too_long = b"", False

@@ -1,7 +1,7 @@
 """The driver `waveshare:///dev/ttyUSB0?baud=115200`: a UGV of Waveshare, whose board speaks lines of JSON.
 
-The messages are those of its firmware: T 1 sets the speeds of both wheels in m/s, T 1001 is its feedback, T 136
-sets after how many ms without a setpoint it stops by itself (3000 until then). It knows no arming.
+The messages are those of its firmware: T 1 sets the speeds of both wheels in m/s, T 1001 is its feedback,
+T 136 sets after how many ms without a setpoint it stops by itself (3000 until then). It knows no arming.
 Imported only if such an address is opened, since it needs pyserial.
 """
 
@@ -152,7 +152,7 @@ def _number(value: object) -> float | None:
 
 
 def _parsed(uri: str) -> tuple[str, int, WheelPair, int, float]:
-    """Return the port's path, baud rate, wheels, cells (0: not stated) and patience of an address, seconds."""
+    """Return the port's path, baud rate, wheels, cells (0: not stated) and patience in seconds."""
     address = Address(uri, "motors", EXAMPLE)
     path, baud = take_port(address, 115_200)
     cells = address.whole("cells", 0, 1, 24)

@@ -20,7 +20,8 @@ NEAR_ZERO = 0.01  # m/s and rad/s; what a base must be told before it may be arm
 VELOCITY_SPAN_NS = 100_000_000  # velocities are measured over at least this long
 ASK_PERIOD_NS = 500_000_000  # between two attempts to reach a board that is starting
 STOP_TRIES, STOP_PAUSE_S = 20, 0.005
-JUMP_SLACK_M = 0.1  # readings of a wheel that lie farther apart than it can have gone, and this, are a jump
+# Readings of a wheel farther apart than it can have gone are a jump; a stall delays them by as much as this.
+JUMP_SLACK_M = 0.25
 MAX_SHOWN_BYTES = 60
 
 
@@ -72,7 +73,7 @@ class WheelOdometry:
     def update(self, now_ns: int, left_m: float, right_m: float) -> bool:
         """Take in what the wheels' counters say, metres. False if the counters have started anew.
 
-        One reading that jumps is set aside as noise; where the next one agrees with it, the counters did jump.
+        One reading that jumps is set aside as noise; if the next one agrees with it, the counters did jump.
         """
         reading = (now_ns, left_m, right_m)
         if not self._readings:
@@ -88,12 +89,16 @@ class WheelOdometry:
         if self._suspect is None or not self._continues(self._suspect, reading):
             self._suspect = reading
             return True
-        self._suspect = None
-        self._readings = deque([reading])
+        self.begin_anew()
         return False
 
+    def begin_anew(self) -> None:
+        """Take the next reading as where the base is now: the counters may have been reset."""
+        self._readings.clear()
+        self._suspect = None
+
     def newest(self, velocity: Velocity | None = None) -> Odometry | None:
-        """Return the pose at the newest reading, with the velocity that the base states or the measured one."""
+        """Return the pose at the newest reading, with the stated velocity or the measured one."""
         if not self._readings:
             return None
         return Odometry(
@@ -123,8 +128,8 @@ class WheelOdometry:
 class SerialWheels(Closing):
     """A base with two wheels at the end of a serial port. Subclasses know its protocol.
 
-    The boards know nothing of arming, so it happens here: until `arm`, and after a restart or a silence of the
-    board, only zero is sent, and nothing is armed before a velocity near zero was asked for.
+    The boards know nothing of arming, so it happens here: until `arm`, and after a restart or a silence of
+    the board, only zero is sent, and nothing is armed before a velocity near zero was asked for.
     """
 
     sideways = False
@@ -140,7 +145,7 @@ class SerialWheels(Closing):
         self._heard_ns = 0  # time of the newest good answer
         self._armed = self._neutral = False
         self._fault = ""
-        self._last_text = b""  # newest line that is not an answer
+        self._last_text = b""  # newest line that is not an answer, or bytes without any line
         try:
             self._await_answer(timeout_s)
         except EdgeError:
@@ -168,7 +173,7 @@ class SerialWheels(Closing):
         self._armed |= self._neutral and not self._silent_ns()
 
     def write(self, command: Velocity) -> Velocity:
-        """Send one setpoint; zero while not armed. Raises MotorFault, also for sideways, and HardwareMissing."""
+        """Send one setpoint; zero while not armed. Raises MotorFault (also for sideways), HardwareMissing."""
         self._neutral |= abs(command.linear_x_m_s) + abs(command.angular_z_rad_s) <= NEAR_ZERO
         left, right = self._wheels.steps(command)
         if not self._armed:
@@ -192,7 +197,7 @@ class SerialWheels(Closing):
         self._receive()
         fault = self._fault
         if silent_ns := self._silent_ns():
-            self._disarm()
+            self._restarted()
             limit_s = FEEDBACK_LIMIT_NS / 1e9
             fault = fault or f"no answer from the base for {silent_ns / 1e9:.1f} s (limit {limit_s:.1f} s)"
         return Feedback(self._armed, self._odometry.newest(self._speeds), self._battery_fraction, fault)
@@ -202,8 +207,9 @@ class SerialWheels(Closing):
         self._port.close()
 
     def _restarted(self) -> None:
-        """Note that the board has restarted: it knows nothing of what it was told."""
+        """Note that the board may have restarted: it knows nothing of what it was told."""
         self._disarm()
+        self._odometry.begin_anew()
 
     def _disarm(self) -> None:
         self._armed = self._neutral = False
@@ -215,7 +221,9 @@ class SerialWheels(Closing):
 
     def _receive(self) -> None:
         now_ns = time.monotonic_ns()
-        for line in self._lines.feed(self._port.read()):
+        data = self._port.read()
+        self._last_text = self._last_text or data
+        for line in self._lines.feed(data):
             if self._take(line, now_ns):
                 self._heard_ns = now_ns
             else:

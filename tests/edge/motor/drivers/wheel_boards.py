@@ -1,10 +1,10 @@
 """Boards with two wheels, each in a process of its own at the end of a pseudo-terminal.
 
-`python -m tests.edge.motor.drivers.wheel_boards KIND LOG` prints the port's path, then obeys lines on its input.
-The protocols are those of the published firmware: ROSArduinoBridge (CR ends a command, `Invalid Command`, a stop
-2 s after the last `m`) and Waveshare's UGV (JSON lines, feedback with cm and hundredths of a volt, 3 s until T 136
-says otherwise). Each line goes out in two halves. Wheels follow at once, and each setpoint that is applied is a
-line of the log.
+`python -m tests.edge.motor.drivers.wheel_boards KIND LOG` prints the port's path, then obeys lines on its
+input. The protocols are those of the published firmware: ROSArduinoBridge (CR ends a command,
+`Invalid Command`, a stop 2 s after the last `m`) and Waveshare's UGV (JSON lines, feedback with cm and
+hundredths of a volt, a stop after 3 s until T 136 says otherwise). Each line goes out in two halves. Wheels
+follow at once, and each setpoint that is applied is a line of the log.
 """
 
 import contextlib
@@ -212,7 +212,13 @@ class WaveshareBoard(Board):
         self.report_ns = now_ns
         self.move()
         speeds = (0.0, 0.0) if self.stuck else self.speeds
-        message = {"T": 1001, "L": speeds[0] + self.drift_m_s, "R": speeds[1] + self.drift_m_s, "ax": 3, "gz": -1}
+        message = {
+            "T": 1001,
+            "L": speeds[0] + self.drift_m_s,
+            "R": speeds[1] + self.drift_m_s,
+            "ax": 3,
+            "gz": -1,
+        }
         if self.encoders:
             message |= {"odl": int(self.ways_m[0] * 100), "odr": int(self.ways_m[1] * 100)}
             message |= {"v": int(self.volts * 100)}
@@ -243,7 +249,7 @@ def main() -> None:
         elif command == "reboot":
             board.reboot(float(value or BOOT_S))
         elif command == "noise":
-            os.write(fd, bytes(range(256)) * 8 + b"12 3\x00 4 5\r\n{\"T\":1001\r\n")
+            os.write(fd, bytes(range(256)) * 8 + b'12 3\x00 4 5\r\n{"T":1001\r\n')
         elif command == "say":
             os.write(fd, value.encode() + b"\r\n")
         else:
