@@ -144,8 +144,10 @@ MOTORS = PluginGroup(
     "vla_edge.motors",  # called with (address)
     "motors",
     {
+        "arduino": "edge.motor.drivers.arduino:open_address",
         "mavlink": "edge.motor.drivers.mavlink.driver:open_address",
         "null": "edge.motor.drivers.null:open_address",
+        "waveshare": "edge.motor.drivers.waveshare:open_address",
     },
     "://",
 )

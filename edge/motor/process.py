@@ -260,10 +260,10 @@ def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
             )
         if limits.sideways and isinstance(motors, KnowsSideways) and not motors.sideways:
             raise UsageError(
-                f"motors address {arguments.motors!r}: this base would drive a sideways setpoint forward, "
-                "and the robot is stated to be holonomic",
-                "state a base whose drive is differential or ackermann; only where wheels and firmware do go "
-                "sideways: omni=yes in the address",
+                f"motors address {arguments.motors!r}: this base can't go sideways, and the robot is stated to "
+                "be holonomic",
+                "state a base whose drive is differential or ackermann; a MAVLink vehicle whose wheels and "
+                "firmware do go sideways takes omni=yes in its address",
             )
         _raise_priority()
         _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
