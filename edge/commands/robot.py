@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.commands.arguments import ArgumentParser, positive_float
 from edge.commands.output import print_json
 from edge.errors import SafetyStop, UsageError
-from edge.records import Goal
+from edge.records import CameraMount, Goal
 from edge.robots.check import Finding, check_camera, check_motors
 from edge.robots.choose import MAX_STOP_TIME_S, open_file
 from edge.robots.robot_file import RobotFile, find_robot_file, is_real, read_robot_file
@@ -87,7 +87,7 @@ def _opened(file: RobotFile, out: Path) -> Generator[Robot]:
         robot.close()
 
 
-def _mounts(file: RobotFile, robot: Robot) -> dict[str, object]:
+def _mounts(file: RobotFile, robot: Robot) -> dict[str, CameraMount | None]:
     cameras = file.sections.cameras
     if cameras is None:
         return dict.fromkeys(robot.camera_uris, robot.mount)
@@ -100,8 +100,8 @@ def _stop_finding(file: RobotFile, moves: bool) -> Finding:
         return Finding("stop time", "its motors move nothing")
     if measured is None:
         return Finding("stop time", "not measured", "", f"{command} measures it")
-    late = isinstance(measured, str) or measured > MAX_STOP_TIME_S
-    found = f"{measured} s" if isinstance(measured, float) else measured
+    late = not isinstance(measured, float) or measured > MAX_STOP_TIME_S
+    found = f"{measured} s" if isinstance(measured, float) else str(measured)
     wrong = f"longer than {MAX_STOP_TIME_S:g} s: a drive needs --accept-stop-time" if late else ""
     return Finding("stop time", found, wrong, "lower the command timeout of its firmware" if late else "")
 

@@ -17,7 +17,7 @@ from edge.robots.sections import parse_mount
 from edge.robots.template import NewRobot
 
 _T = TypeVar("_T")
-_NUMBERS = {  # of a base: question, default
+_NUMBERS = {  # numbers of a base: question, default
     "radius_m": ("radius of the circle that holds the robot, metres", 0.2),
     "linear_m_s": ("highest speed, m/s, at most 0.5", 0.3),
     "angular_rad_s": ("highest turn rate, rad/s, at most 1", 0.8),

@@ -88,10 +88,10 @@ def check_motors(robot: Robot) -> Finding:
     """Open the motors without arming them, and say what the base reports."""
     try:
         with MotorProcess.start(robot.motors_uri, MotorLimits.of(robot.base)) as motor:
-            end_s = time.monotonic() + LISTEN_S
+            status, end_s = motor.status(), time.monotonic() + LISTEN_S
             while time.monotonic() < end_s:
-                status = motor.status()
                 time.sleep(0.02)
+                status = motor.status()
     except EdgeError as error:
         return Finding("motors", robot.motors_uri, error.message, error.hint, error.exit_code)
     return Finding("motors", f"{robot.motors_uri} is open and {status.state.value}; {_reports(status)}")
@@ -101,7 +101,7 @@ def draw_floor(image: Image, mount: CameraMount) -> Image:
     """Return the image with the horizon and lines on the floor at RANGES_M, as the mount has them."""
     height, width = image.shape[:2]
     view = View(mount, width / height)
-    drawn = np.ascontiguousarray(image.copy())
+    drawn = np.array(image, np.uint8, order="C")
     thick = max(1, height // 240)
     for range_m in (*RANGES_M, math.inf):
         row = row_of(view, range_m)

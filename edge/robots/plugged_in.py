@@ -18,7 +18,7 @@ _BASES = (
 class Plugged:
     """One camera or port."""
 
-    address: str  # of a port whose base is not known by its name: its path
+    address: str  # an unknown port's is its path
     about: str
 
 

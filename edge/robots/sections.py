@@ -44,9 +44,9 @@ def _address(value: Any) -> str:
     return value
 
 
-def _stop_time(value: Any) -> float | Literal["never"]:
-    if value == NEVER:
-        return NEVER
+def _stop_time(value: Any) -> float | Literal["never"] | None:
+    if value is None or value == NEVER:
+        return value
     if type(value) not in (int, float) or not 0 <= value <= MOST_STOP_TIME_S:
         raise _wrong(f"{value!r:.60} is not a time from 0 to {MOST_STOP_TIME_S:g} (seconds), or {NEVER}")
     return float(value)

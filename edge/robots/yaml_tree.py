@@ -30,7 +30,9 @@ class YamlTree:
 
     values: dict[str, Any] = field(default_factory=dict[str, Any])
     lines: dict[Place, int] = field(default_factory=dict[Place, int])  # counted from 1
-    marks: dict[Place, tuple[int, int]] = field(default_factory=dict[Place, tuple[int, int]])  # of the value
+    marks: dict[Place, tuple[int, int]] = field(
+        default_factory=dict[Place, tuple[int, int]]
+    )  # the value's first index and the one behind it
 
     def line(self, place: Place) -> int:
         """Return the line of a place, or of the nearest one above it."""

@@ -1,7 +1,7 @@
 """A base whose firmware stops by itself as late as one likes: `python -m tests.edge.robots.stubborn_base`.
 
-The firmware of the simulated robot at the end of a pseudo-terminal, in a process of its own, over the simplest
-physics: the base has the speed that it was told. It lives until its standard input ends.
+The firmware of the simulated robot at the end of a pseudo-terminal, over the simplest physics: the base has
+the speed that it was told. It lives until its standard input ends.
 """
 
 import argparse
