@@ -17,6 +17,7 @@ RUNTIME = [
     "onnxruntime>=1.23,<2",
     "tokenizers>=0.20,<1",
     "pydantic>=2.7,<3",
+    "pyyaml>=6,<7",
     "rich>=13,<16",
     "psutil>=5.9,<8",
     "pyserial>=3.5,<4",
@@ -43,7 +44,6 @@ TRAIN = [
     "accelerate>=1.10,<2",
     "pyarrow>=17,<27",
     "av>=17,<20",  # videos of datasets, most of which are in AV1
-    "pyyaml>=6,<7",
     *PLOT,
     "tensorboard>=2.17,<3",
 ]
@@ -82,6 +82,7 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={"edge": ["py.typed"], "sim": ["bundles/**/*", "assets/**/*"]},
     install_requires=RUNTIME,
+    data_files=[("share/vla-edge/robots", sorted(str(path.relative_to(HERE)) for path in HERE.glob("robots/*.yaml")))],
     extras_require={
         "export": EXPORT,
         "train": TRAIN,

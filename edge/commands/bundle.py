@@ -110,6 +110,8 @@ def _print_manifest(manifest: "Manifest") -> None:
     for goal, prompt in manifest.prompts.items():
         print(f"prompt      {goal}: {prompt!r}")
     print(f"targets     {', '.join(words.kinds) or 'any words'}")
+    floor = f", its floor net {manifest.floor_domain}" if manifest.floor_domain else ""
+    print(f"has seen    {manifest.domain or 'not stated'}{floor}")
     if manifest.answer is not None:
         rules = manifest.answer.rules
         limits = "" if rules is None else f", {', '.join(rules.model_dump(exclude_defaults=True))}"

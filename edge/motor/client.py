@@ -41,15 +41,22 @@ class MotorProcess(Closing):
 
     @classmethod
     def start(
-        cls, uri: str, limits: MotorLimits | None = None, rate_hz: float = 50.0, timeout_s: float = 15.0
+        cls,
+        uri: str,
+        limits: MotorLimits | None = None,
+        rate_hz: float = 50.0,
+        timeout_s: float = 15.0,
+        module: str = "edge.motor.process",
     ) -> "MotorProcess":
         """Start a motor process and wait for its first status: the actuator is open, locked, disarmed.
+
+        `module` is what Python runs.
 
         Raises UsageError for a bad address or rate, HardwareMissing if a port is not there, taken or not
         permitted, MotorFault if there is no status within `timeout_s`.
         """
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "edge.motor.process", "--fd", str(there.fileno()), "--motors", uri]
+        command = [sys.executable, "-m", module, "--fd", str(there.fileno()), "--motors", uri]
         command += ["--rate-hz", str(rate_hz), "--limits", (limits or MotorLimits()).to_json()]
         # Its end of the socket must live nowhere else, or neither side would hear the other one die.
         with there:

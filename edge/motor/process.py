@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from edge.clock import Ticker
@@ -230,27 +231,30 @@ def _drive(control: socket.socket, motors: Motors, limits: MotorLimits, period_n
     loop.run()
 
 
-def main(argv: list[str]) -> int:
-    """Run until the base is stopped for good. Returns the exit code; a Failure on the socket tells why."""
+def main(argv: list[str], opens: Callable[[str], Motors] = open_motors) -> int:
+    """Run until the base is stopped for good. Returns the exit code; a Failure on the socket tells why.
+
+    `opens` opens the driver behind an address.
+    """
     # The terminal's signals are for the runtime: this process must still be there to stop the base.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     arguments = _arguments(argv)
     with socket.socket(fileno=arguments.fd) as control:
         try:
-            _serve(control, arguments)
+            _serve(control, arguments, opens)
         except EdgeError as error:
             _send(control, Failure(error.exit_code, error.message, error.hint))
             return error.exit_code
     return 0
 
 
-def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
+def _serve(control: socket.socket, arguments: argparse.Namespace, opens: Callable[[str], Motors]) -> None:
     """Open the motors, drive them until the loop ends, then stop and close them. Raises EdgeError."""
     if not RATE_RANGE_HZ[0] <= arguments.rate_hz <= RATE_RANGE_HZ[1]:
         raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
     limits = MotorLimits.from_json(arguments.limits)
-    motors = open_motors(arguments.motors)
+    motors = opens(arguments.motors)
     try:
         if arguments.rate_hz > motors.max_rate_hz:
             raise UsageError(
@@ -260,8 +264,8 @@ def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
             )
         if limits.sideways and isinstance(motors, KnowsSideways) and not motors.sideways:
             raise UsageError(
-                f"motors address {arguments.motors!r}: this base can't go sideways, and the robot is stated to "
-                "be holonomic",
+                f"motors address {arguments.motors!r}: this base can't go sideways, and the robot is "
+                "stated to be holonomic",
                 "state a base whose drive is differential or ackermann; a MAVLink vehicle whose wheels and "
                 "firmware do go sideways takes omni=yes in its address",
             )
