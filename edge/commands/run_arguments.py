@@ -56,6 +56,7 @@ def run_arguments() -> ArgumentParser:
     parser.add_argument(
         "--log-level", choices=LEVELS, default="info", help="least level in the run's run.log (%(default)s)"
     )
+    parser.add_argument("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)  # see `vla-edge doctor`
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser
 
