@@ -33,15 +33,15 @@ class PowerMode:
     """The power mode of a Jetson, and the others that it has."""
 
     name: str  # "MAXN", "25W"; "none" if the machine has no such modes, "unknown" if it does not tell
-    modes: tuple[str, ...] = ()
+    modes: tuple[tuple[int, str], ...] = ()  # each with its number for `nvpmodel -m`
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class BoardIdentity:
     """A machine as its own files describe it."""
 
     model: str  # "NVIDIA Jetson AGX Orin Developer Kit"; "unknown" on machines that don't tell
-    compatible: tuple[str, ...]  # of the device tree, the most exact name first
+    compatible: tuple[str, ...]  # names in the device tree, the most exact first
     l4t: str  # "36.4.3"; "unknown" on a Jetson that does not tell, "none" on other machines
     jetpack: str  # "6.2", or as `l4t`
     power_mode: PowerMode
@@ -56,13 +56,13 @@ class Board:
         return {"board": self.model, "l4t": self.l4t, "power_mode": self.power_mode.name}
 
 
-def read_board(tree: Tree) -> Board:
+def read_board(tree: Tree) -> BoardIdentity:
     """Read which board this is. Nothing raises: what the files don't say is "unknown"."""
     model = tree.text("/proc/device-tree/model") or _pc_model(tree)
     listed = tree.text("/proc/device-tree/compatible") or ""
     compatible = tuple(filter(None, listed.split("\0")))
     l4t = read_l4t(tree)
-    return Board(model or UNKNOWN, compatible, l4t, jetpack_of(l4t), read_power_mode(tree))
+    return BoardIdentity(model or UNKNOWN, compatible, l4t, jetpack_of(l4t), read_power_mode(tree))
 
 
 def read_l4t(tree: Tree) -> str:
@@ -103,7 +103,7 @@ def read_power_mode(tree: Tree) -> PowerMode:
     status = re.search(r"pmode:\s*(\d+)", tree.text("/var/lib/nvpmodel/status") or "")
     chosen = status or _DEFAULT.search(text)
     name = names.get(int(chosen[1]), UNKNOWN) if chosen is not None else UNKNOWN
-    return PowerMode(name, tuple(names.values()))
+    return PowerMode(name, tuple(names.items()))
 
 
 def _pc_model(tree: Tree) -> str:
@@ -112,6 +112,6 @@ def _pc_model(tree: Tree) -> str:
 
 
 @cache
-def this_board(root: Path = Path("/")) -> Board:
+def this_board(root: Path = Path("/")) -> BoardIdentity:
     """Return the board that this process runs on, read once."""
     return read_board(Tree(root))

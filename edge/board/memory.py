@@ -49,6 +49,6 @@ def check_memory(tree: Tree, model_bytes: int) -> None:
         raise HardwareMissing(
             f"memory: {memory.available / 2**20:.0f} MiB are free, a run with this model needs "
             f"{need / 2**20:.0f}",
-            "close what else uses it (`ps aux --sort=-rss | head` shows what), or take a smaller bundle; on a "
-            "Jetson, booting without the desktop frees about 800 MiB: sudo systemctl set-default multi-user",
+            "close what else uses it (`ps aux --sort=-rss | head` shows what), or take a smaller bundle; "
+            "without the desktop a Jetson has about 800 MiB more: sudo systemctl set-default multi-user",
         )

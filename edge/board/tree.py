@@ -50,7 +50,7 @@ class Tree:
     def link(self, name: str) -> str:
         """Return the last part of what a link points to, such as a driver's name; empty without a link."""
         try:
-            return os.path.basename(os.readlink(self.path(name)))  # noqa: PTH119 - a target, not a path here
+            return self.path(name).readlink().name
         except OSError:
             return ""
 

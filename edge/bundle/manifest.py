@@ -93,7 +93,7 @@ class Target(_Model):
     engine: Literal["onnxruntime", "tensorrt"]
     device: str = "any"  # for people
     sm: str = "any"  # compute capability, "87"
-    multiprocessors: int = Field(default=0, ge=0)  # of the GPU; 0: not written down
+    multiprocessors: int = Field(default=0, ge=0)  # the GPU has; 0: not written down
     tensorrt: str = "any"
     jetpack: str = "any"
 

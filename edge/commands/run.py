@@ -147,7 +147,9 @@ class Run:
         log.info("processes", extra=fields(**self._pids))
         self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
         worker = RestingWorker(thread, lambda: heat.level, self._clock)
-        parts = DriveParts(self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, heat)
+        parts = DriveParts(
+            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, heat
+        )
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
         inline = [self._tally, DriveLog(), *([self._would_do] if self._would_do else [])]

@@ -29,7 +29,7 @@ class Machine:
 
     device: str  # for people: "NVIDIA Jetson AGX Orin Developer Kit, sm_87"
     sm: str  # compute capability, "87"
-    multiprocessors: int  # of the GPU: an Orin NX and an AGX Orin differ in them alone
+    multiprocessors: int  # an Orin NX and an AGX Orin differ in them alone
     jetpack: str  # Linux for Tegra, "L4T 36.4.3"; "unknown" if a Jetson does not tell, "none" elsewhere
 
     def target(self, tensorrt: str) -> Target:
@@ -70,8 +70,12 @@ def this_machine() -> Machine:
     kind = api.CUdevice_attribute
     device = _value(api.cuDeviceGet(0))
     major, minor, count = (
-        int(_value(api.cuDeviceGetAttribute(getattr(kind, f"CU_DEVICE_ATTRIBUTE_{name}"), device)))
-        for name in ("COMPUTE_CAPABILITY_MAJOR", "COMPUTE_CAPABILITY_MINOR", "MULTIPROCESSOR_COUNT")
+        int(_value(api.cuDeviceGetAttribute(attribute, device)))
+        for attribute in (
+            kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+            kind.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+        )
     )
     # Drivers pad the name with NULs and then blanks, so what follows the first NUL is not part of it.
     gpu = bytes(_value(api.cuDeviceGetName(100, device))).partition(b"\0")[0].decode().strip()

@@ -62,7 +62,10 @@ def check_plans(bundle: Bundle) -> None:
         same = (target.sm, target.multiprocessors) == (machine.sm, machine.multiprocessors)
     else:  # a plan from before these were written down
         same, made, here = target.device == machine.device, target.device, machine.device
-    checks = (("device", same, made, here), ("TensorRT", target.tensorrt == tensorrt, target.tensorrt, tensorrt))
+    checks = (
+        ("device", same, made, here),
+        ("TensorRT", target.tensorrt == tensorrt, target.tensorrt, tensorrt),
+    )
     for what, fits, built, present in checks:
         if not fits:
             raise BundleRefused(

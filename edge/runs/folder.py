@@ -33,15 +33,17 @@ class RunFolder:
     def create(cls, runs_dir: Path) -> "RunFolder":
         """Make runs_dir/<local time>, with -2, -3 ... behind it if the name is taken.
 
-        Names sort as the runs came: if the clock is behind the newest run's, as after a start without a
-        battery-backed clock, the name is the newest run's time with ~0001, ~0002 ... behind it. Raises UsageError if the folder can't be written or has less than 16 MiB left.
+        Names sort as the runs came: if the clock is behind the newest run's, as on a board without a battery
+        for its clock, the name is the newest run's time with ~0001, ~0002 ... behind it. Raises UsageError if
+        the folder can't be written or has less than 16 MiB left.
         """
         check_runs_dir(runs_dir)
         # The only wall time of a run: it names the folder and is never computed with.
         stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
         try:
             runs_dir.mkdir(parents=True, exist_ok=True)
-            newest = max(filter(None, map(_STAMP.match, os.listdir(runs_dir))), key=_sorted_by, default=None)
+            there = (_STAMP.match(path.name) for path in runs_dir.iterdir())
+            newest = max(filter(None, there), key=_sorted_by, default=None)
             behind = newest is not None and (stamp < newest[1] or (stamp == newest[1] and newest[2]))
             if newest is None or not behind:
                 return cls(_make_unique(runs_dir / stamp))

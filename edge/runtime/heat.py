@@ -33,7 +33,7 @@ THROTTLED_SLOW_S = 10.0
 THROTTLED_STOP_S = 60.0
 OVER_CURRENT_REST_S = 30.0  # after an event: many boards have them at their highest power mode
 REST_S = 0.15  # from the end of an inference to the next one
-SLOW_FRACTION = 0.5  # of the speed that the policy asks for
+SLOW_FRACTION = 0.5  # the part of the speed that is left
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +206,9 @@ class HeatWatch(Closing):
         if self._first_over_currents is None:
             self._first_over_currents = reading.over_currents
         figures.over_currents = reading.over_currents - self._first_over_currents
-        if figures.hottest is None or (reading.nearest and reading.nearest.margin_c < figures.hottest.margin_c):
+        if figures.hottest is None or (
+            reading.nearest and reading.nearest.margin_c < figures.hottest.margin_c
+        ):
             figures.hottest = reading.nearest
         level = self._rules.update(reading, now_ns)
         self._read_ns = now_ns

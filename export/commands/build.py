@@ -4,7 +4,6 @@ from pathlib import Path
 
 from edge.bundle.bundle import Bundle, bundle_names, load_bundle, make_bundle, write_bundle
 from edge.bundle.choice import AUTO
-from edge.bundle.manifest import Target
 from edge.commands.arguments import ArgumentParser
 from edge.commands.output import print_json
 from edge.engines.cuda import this_machine

@@ -40,7 +40,7 @@ class PlanTarget:
     jetpack: str
     edition: str = "tensorrt"  # the Python module
     compute_capability: str = ""  # TensorRT-RTX alone: another GPU than this machine's, such as "SM86"
-    multiprocessors: int = 0  # of the GPU; 0 for TensorRT-RTX
+    multiprocessors: int = 0  # the GPU has; 0 for TensorRT-RTX
 
     @property
     def version(self) -> str:

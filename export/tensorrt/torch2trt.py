@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.bundle.bundle import Bundle
-from edge.bundle.manifest import ImageSpec, Target
+from edge.bundle.manifest import ImageSpec
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError, reason_of

@@ -12,7 +12,9 @@ def write(root: Path, name: str, text: object) -> None:
     draft.replace(path)
 
 
-def add_zone(root: Path, number: int, name: str, celsius: float, trips: dict[str, float] | None = None) -> None:
+def add_zone(
+    root: Path, number: int, name: str, celsius: float, trips: dict[str, float] | None = None
+) -> None:
     """Add a thermal zone with its trip points, in degrees."""
     folder = f"/sys/class/thermal/thermal_zone{number}"
     write(root, f"{folder}/type", name)

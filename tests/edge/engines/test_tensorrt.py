@@ -55,8 +55,7 @@ def with_plans(
     manifest = bundle.manifest.model_copy(
         update={
             "plans": {role: file_info(f"{role}.plan", plan) for role, plan in plans.items()},
-            "target": target
-            or Target(engine="tensorrt", device=device, tensorrt=tensorrt, jetpack="none"),
+            "target": target or Target(engine="tensorrt", device=device, tensorrt=tensorrt, jetpack="none"),
         }
     )
     return make_bundle(
@@ -163,7 +162,10 @@ def test_the_machine_has_a_name(gpu: FakeGpu, tmp_path: Path, monkeypatch: pytes
 
 
 def _set_board(
-    root: Path, patch: pytest.MonkeyPatch, name: str = "NVIDIA Jetson AGX Orin Developer Kit", release: str = R36
+    root: Path,
+    patch: pytest.MonkeyPatch,
+    name: str = "NVIDIA Jetson AGX Orin Developer Kit",
+    release: str = R36,
 ) -> None:
     for path, text in (("etc/nv_tegra_release", release), ("proc/device-tree/model", f"{name}\0")):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +173,9 @@ def _set_board(
     patch.setattr("edge.engines.cuda._ROOT", root)
 
 
-@pytest.mark.parametrize("release", ["", "\n", "# R36", "R36 (release)", "# KERNEL_VARIANT: oot\n", "\x00\xff"])
+@pytest.mark.parametrize(
+    "release", ["", "\n", "# R36", "R36 (release)", "# KERNEL_VARIANT: oot\n", "\x00\xff"]
+)
 def test_row_38_an_odd_release_file_is_unknown(
     release: str, gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -192,7 +196,9 @@ def test_row_37_a_plan_stays_good_when_an_update_renames_the_board(
 def test_row_37_a_plan_for_more_multiprocessors_is_refused(gpu: FakeGpu, tiny_bundle: Path):
     bundle = with_plans(load_bundle(tiny_bundle), target=this_machine().target("10.3.0"))
     gpu.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 8
-    with pytest.raises(BundleRefused, match="sm_87, 16 multiprocessors.*sm_87, 8 multiprocessors") as refusal:
+    with pytest.raises(
+        BundleRefused, match=r"sm_87, 16 multiprocessors.*sm_87, 8 multiprocessors"
+    ) as refusal:
         check_plans(bundle)
     assert "vla-edge build" in refusal.value.hint
 
