@@ -82,7 +82,9 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={"edge": ["py.typed"], "sim": ["bundles/**/*", "assets/**/*"]},
     install_requires=RUNTIME,
-    data_files=[("share/vla-edge/robots", sorted(str(path.relative_to(HERE)) for path in HERE.glob("robots/*.yaml")))],
+    data_files=[
+        ("share/vla-edge/robots", sorted(str(path.relative_to(HERE)) for path in HERE.glob("robots/*.yaml")))
+    ],
     extras_require={
         "export": EXPORT,
         "train": TRAIN,

@@ -37,6 +37,7 @@ COMMANDS = {
     "robot check": Command(
         "edge.commands.robot:check", "check a robot file and its hardware; --stop-test measures its own stop"
     ),
+    "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and how to mend it"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),

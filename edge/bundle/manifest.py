@@ -94,7 +94,9 @@ class Target(_Model):
     """The machine that the graphs were compiled for; "any" if it does not matter."""
 
     engine: Literal["onnxruntime", "tensorrt"]
-    device: str = "any"
+    device: str = "any"  # for people
+    sm: str = "any"  # compute capability, "87"
+    multiprocessors: int = Field(default=0, ge=0)  # the GPU has; 0: not written down
     tensorrt: str = "any"
     jetpack: str = "any"
 

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.address import without_password
+from edge.board.identity import this_board
+from edge.board.memory import check_memory
+from edge.board.tree import Tree
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
@@ -40,6 +43,7 @@ from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
+from edge.runtime.heat import HeatWatch, RestingWorker
 from edge.runtime.loop import ThreadWorker
 from edge.runtime.robot import Robot, RobotOptions
 from edge.runtime.signals import Interrupts
@@ -54,6 +58,7 @@ def main(argv: list[str]) -> int:
     choice = choose_hardware(options)
     bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
     goal = check_target(bundle, goal)
+    check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
     run = Run(options, goal, bundle, choice)
     end = run.go()
     _print(run, end, options.json)
@@ -79,6 +84,8 @@ class Run:
         self._choice = choice
         self._setup: Setup | None = None  # once the robot is open
         self._clock = MonotonicClock()
+        self._tree = Tree(options.root)
+        self._heat: HeatWatch | None = None
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
         self._tally = Tally(boxes, goal, goal_prompt(bundle.manifest, goal))
         self._live = LiveLine(goal, enabled=not options.json)
@@ -140,15 +147,20 @@ class Run:
 
         policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
         self._bundle.release()
-        worker = ThreadWorker(policy)
-        stack.callback(lambda: self._note_end(worker.close()))
+        thread = ThreadWorker(policy)
+        stack.callback(lambda: self._note_end(thread.close()))
         camera_set = CameraSet(cameras, pacing_camera(policy, cameras), MAX_FRAME_AGE_S)
         self._make_folder()
         addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         self._log_setup(setup)
+        log.info("machine", extra=fields(**this_board(self._tree.root).to_json()))
         log.info("processes", extra=fields(**self._pids))
-        parts = DriveParts(self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts)
+        self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
+        worker = RestingWorker(thread, lambda: heat.level, self._clock)
+        parts = DriveParts(
+            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, heat
+        )
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
         inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
@@ -222,6 +234,7 @@ class Run:
             truth=self._truth,
             would_do=None if self._would_do is None else self._would_do.stretches,
             folder=str(folder.path),
+            machine={**this_board(self._tree.root).to_json(), **(self._heat.to_json() if self._heat else {})},
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
         log.info("run ended", extra=values)

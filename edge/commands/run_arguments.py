@@ -29,7 +29,7 @@ def run_arguments() -> ArgumentParser:
     parser.add_argument(
         "--camera",
         action="append",
-        type=_camera,
+        type=camera,
         metavar="[NAME=]URI",
         help="address of a camera, instead of a robot: file://PATH (a video, or pictures "
         "that are shown one by one, each until it is answered; file://PATH?rate=HZ: at that rate; "
@@ -81,11 +81,14 @@ def run_arguments() -> ArgumentParser:
     parser.add_argument(
         "--log-level", choices=LEVELS, default="info", help="least level in the run's run.log (%(default)s)"
     )
+    parser.add_argument(
+        "--root", type=Path, default=Path("/"), help=argparse.SUPPRESS
+    )  # see `vla-edge doctor`
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser
 
 
-def _camera(text: str) -> tuple[str, str]:
+def camera(text: str) -> tuple[str, str]:
     """Split [NAME=]URI into name and URI."""
     name, separator, uri = text.partition("=")
     if not separator or "/" in name:  # an URI may have a "=" of its own, behind its "://"

@@ -28,7 +28,8 @@ from edge.records import (
 )
 from edge.runtime.cameras import CameraSet
 from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_policy, ending_of
-from edge.runtime.loop import Loop, ThreadWorker
+from edge.runtime.heat import HeatWatch
+from edge.runtime.loop import Loop, Step, Worker
 from edge.runtime.observers import Observers
 from edge.runtime.robot import Robot
 from edge.runtime.signals import Interrupts
@@ -52,12 +53,13 @@ class DriveParts:
 
     goal: Goal
     policy: Policy
-    worker: ThreadWorker
+    worker: Worker
     cameras: CameraSet
     motor: MotorProcess
     robot: Robot
     clock: Clock
     interrupts: Interrupts
+    heat: HeatWatch | None = None  # None: the heat of the machine is not watched
 
 
 class Drive:
@@ -149,7 +151,7 @@ class Drive:
             except EndOfFrames as end:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
-            step = self._loop.on_frame(frames, status.odometry)
+            step = self._cooled(self._loop.on_frame(frames, status.odometry))
             if step.chunk is not None and self._moves:
                 parts.motor.send(step.chunk)
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
@@ -170,6 +172,12 @@ class Drive:
                 return played.end(Outcome.TIMEOUT, f"watched for {max_seconds:g} s")
             if now_ns >= end_ns:
                 return ending_at_limit(policy, max_seconds)
+
+    def _cooled(self, step: Step) -> Step:
+        """Return the step as the heat of the machine allows it: slower, or as it is."""
+        if self._parts.heat is None or step.chunk is None:
+            return step
+        return replace(step, chunk=self._parts.heat.slowed(step.chunk))
 
     def _elapsed_s(self) -> float:
         return 0.0 if self._start_ns is None else (self._parts.clock.now_ns() - self._start_ns) / 1e9
@@ -229,6 +237,8 @@ class Drive:
         """Return the newest report of the motor process. Raises whatever must end the drive."""
         self._parts.interrupts.check()
         self._parts.robot.check()
+        if self._parts.heat is not None:
+            self._parts.heat.check()
         status = self._parts.motor.status()
         self._observers.on_status(status)
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
