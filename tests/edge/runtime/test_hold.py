@@ -21,7 +21,7 @@ from tests.edge.runtime.test_observers import Notes
 
 
 class Coming(Camera):
-    """30 frames a second, but none for `away_s` once the base turns; then those go on, or `error` is raised."""
+    """30 frames a second, but none for `away_s` once the base turns; then again, or `error`."""
 
     def __init__(self, away_s: float, error: Exception | None = None) -> None:
         self._away_s, self._error = away_s, error

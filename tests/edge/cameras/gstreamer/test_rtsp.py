@@ -104,14 +104,7 @@ def test_no_password_is_shown_whatever_it_holds(password: str):
 
 
 def test_any_text_is_a_job_or_bad_usage():
-    for text in (
-        "rtsp://",
-        "rtsp://?",
-        "rtsp://[::1/x",
-        "rtsp://h/\0",
-        "rtsp://h:99999/x",
-        "rtsp://" + "x" * 9000,
-    ):
+    for rest in ("", "?", "[::1/x", "h/\0", "h:99999/x", "x" * 9000):
         with pytest.raises(EdgeError) as caught:
             job_of(f"rtsp://{rest}")
         assert re.match("camera address", caught.value.message) and caught.value.exit_code == 2

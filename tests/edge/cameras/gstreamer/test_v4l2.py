@@ -87,12 +87,8 @@ def test_a_device_that_is_not_there_not_one_or_not_allowed_is_told_apart(monkeyp
         ),
     ],
 )
-def test_what_a_device_says_is_told_with_what_to_do(
-    domain: str, code: int, text: str, words: str, hint: str
-):
+def test_what_a_device_says_is_told_with_what_to_do(domain: str, code: int, text: str, words: str, hint: str):
     detail = "file.c(1): loop ():\nstreaming stopped, reason not-negotiated (-4)" * ("stream" in domain)
-        "file.c(1): loop ():\nstreaming stopped, reason not-negotiated (-4)" if "stream" in domain else ""
-    )
     report = {"kind": "failed", "domain": domain, "code": code, "text": text, "detail": detail}
     fault = fault_of(report, v4l2.job_of(f"v4l2://{PATH}"), "front")
     assert isinstance(fault, HardwareMissing)
