@@ -74,6 +74,8 @@ def _failed(report: dict[str, Any], job: StreamJob) -> Words:
         return by_domain[domain](report, job)
     if domain == "library":
         return HardwareMissing, f"GStreamer is not installed: {said}", INSTALL
+    if domain == "stall" or (domain == "pace" and job.scheme != "gst"):
+        return HardwareMissing, f"{said}, so what it shows is old", "close what else uses this machine"
     if domain == "pace":
         return (
             UsageError,
