@@ -51,6 +51,16 @@ def test_the_line_shows_the_drive_ten_times_a_second_and_goes(screen: Terminal):
     assert shown[0] == "  0.0 s  search   red cup 0.87  0.50 m/s -0.20 rad/s  model 31 ms  motor 41 ms "
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_warning_of_the_base_stays_above_the_line(screen: Terminal, enabled: bool):
+    """Row 28."""
+    line = LiveLine(GOAL, enabled)
+    for warning in ("", "no\x1b motion", "no\x1b motion"):
+        line.on_status(MotorStatus(0, MotorState.HOLDING, Velocity(), warning=warning))
+    notes = [text for text in screen.getvalue().split("\r") if text.strip()]
+    assert notes == ["note: no  motion\n"] * enabled
+
+
 def test_a_robot_that_is_driven_by_words_shows_them_and_they_move_no_cursor(screen: Terminal):
     line = LiveLine(Goal("instruct", "go to the door"), enabled=True)
     line.on_start(0)

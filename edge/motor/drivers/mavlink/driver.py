@@ -20,6 +20,7 @@ from edge.records import ZERO, Velocity
 HEARTBEAT_PERIOD_NS = 1_000_000_000
 ARM_RETRY_NS = 200_000_000
 SETTLE_NS = 1_200_000_000  # every base on a network has been heard once after a heartbeat's period
+STOP_REPEATS = 3  # nobody waits for the answer, and a network may lose one
 # Bits that make the base use velocity and yaw rate, and ignore position, acceleration and yaw.
 VELOCITY_AND_YAW_RATE = 0b010111000111
 
@@ -44,9 +45,9 @@ class MavlinkMotors(Closing):
         except EdgeError:
             self._line.close()
             raise
-        self._commands = Commands(COMPONENT)
+        self._commands = Commands(self._vehicle.system, COMPONENT)
         self._report = BaseReport(self._vehicle, self._commands, self._address, time.monotonic_ns())
-        self._report.hear(first, self._line.system, time.monotonic_ns())
+        self._report.hear(first, time.monotonic_ns())
         self.sideways = self._address.omni
 
     def arm(self) -> None:
@@ -59,7 +60,7 @@ class MavlinkMotors(Closing):
         if now_ns - self._arm_sent_ns < ARM_RETRY_NS:
             return
         self._arm_sent_ns = now_ns
-        system, report = self._vehicle.system, self._report
+        report = self._report
         if report.guided or self._commands.accepted == mav.MAV_CMD_DO_SET_MODE:
             report.ours = True
             command, values = mav.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,)
@@ -68,7 +69,7 @@ class MavlinkMotors(Closing):
             values = (float(mav.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED), float(GUIDED))
         else:
             return
-        self._line.send(self._commands.pack(system, command, *values, now_ns=now_ns))
+        self._line.send(self._commands.pack(command, *values, now_ns=now_ns))
 
     def write(self, command: Velocity) -> Velocity:
         """Send one setpoint, and a heartbeat if it is due; return the newest setpoint that went out.
@@ -103,15 +104,16 @@ class MavlinkMotors(Closing):
             return
         try:
             self._commands.forget()
-            self._line.send(self._setpoint(ZERO, time.monotonic_ns()))
-            self._line.send(command_long(self._vehicle.system, mav.MAV_CMD_COMPONENT_ARM_DISARM, 0.0))
+            for _ in range(STOP_REPEATS):
+                self._line.send(self._setpoint(ZERO, time.monotonic_ns()))
+                self._line.send(command_long(self._vehicle.system, mav.MAV_CMD_COMPONENT_ARM_DISARM, 0.0))
         except EdgeError as error:
             self._report.trouble = error.message
 
     def read(self) -> Feedback:
         """Return the base's newest feedback. Never blocks. Raises HardwareMissing if the port is gone."""
         for message in self._line.receive():
-            self._report.hear(message, self._line.system, time.monotonic_ns())
+            self._report.hear(message, time.monotonic_ns())
         return self._report.feedback(time.monotonic_ns())
 
     def close(self) -> None:
@@ -129,7 +131,7 @@ class MavlinkMotors(Closing):
         others: set[str] = set()
         while not found or time.monotonic_ns() < settled_ns:
             now_ns = time.monotonic_ns()
-            if now_ns > deadline_ns:
+            if not found and now_ns > deadline_ns:
                 raise self._nobody(sorted(others))
             if now_ns - self._beat_ns >= HEARTBEAT_PERIOD_NS:
                 self._beat_ns = now_ns

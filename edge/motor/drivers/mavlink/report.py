@@ -32,7 +32,7 @@ class BaseReport:
         self._battery: tuple[bool, float | None] = (False, None)  # from BATTERY_STATUS; fraction
         self._texts = StatusTexts()
 
-    def hear(self, message: MavMessage, own_system: int, now_ns: int) -> None:
+    def hear(self, message: MavMessage, now_ns: int) -> None:
         """Take a message from the line; what others than the base send changes nothing."""
         if isinstance(message, mav.MAVLink_heartbeat_message):
             vehicle = vehicle_of(message)
@@ -44,7 +44,7 @@ class BaseReport:
             self._vehicle.system,
             mav.MAV_COMP_ID_AUTOPILOT1,
         ):
-            self._on_telemetry(message, own_system, now_ns)
+            self._on_telemetry(message, now_ns)
 
     def feedback(self, now_ns: int) -> Feedback:
         """Return it for the motor process, with the cause and the next step in each fault."""
@@ -69,9 +69,9 @@ class BaseReport:
         if self._armed:
             self._commands.done(mav.MAV_CMD_COMPONENT_ARM_DISARM)
 
-    def _on_telemetry(self, message: MavMessage, own_system: int, now_ns: int) -> None:
+    def _on_telemetry(self, message: MavMessage, now_ns: int) -> None:
         if isinstance(message, mav.MAVLink_command_ack_message):
-            self._commands.hear(message, own_system)
+            self._commands.hear(message)
         elif isinstance(message, mav.MAVLink_statustext_message):
             self._texts.hear(message, now_ns)
         elif isinstance(message, mav.MAVLink_battery_status_message):

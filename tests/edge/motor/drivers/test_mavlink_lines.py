@@ -93,6 +93,23 @@ def test_a_network_place_is_taken_once_and_says_by_whom_to_find_it():
         assert f"ss -lunp 'sport = :{port_of(rover.address)}'" in caught.value.hint
 
 
+def test_a_base_is_disarmed_though_the_network_loses_packets():
+    with on_udp() as rover, open_address(rover.address) as motors:
+        armed(motors)
+        receive, lost = rover.rover._receive, []
+
+        def lossy() -> bytes:
+            data = receive()
+            if data and len(lost) < 4:
+                lost.append(data)
+                return b""
+            return data
+
+        rover.rover._receive = lossy
+        motors.stop()
+        until(lambda: not rover.switches.armed)
+
+
 def test_a_base_that_leaves_the_network_is_gone():
     with on_udp() as rover, open_address(rover.address) as motors:
         armed(motors)
