@@ -9,6 +9,8 @@ from edge.motor.drivers.mavlink.texts import StatusTexts
 from edge.motor.drivers.mavlink.vehicle import FAULT_STATES, NO_MODE, Vehicle, mode_of, vehicle_of
 
 HEARTBEAT_LIMIT_NS = 2_500_000_000  # a base silent for longer is a fault
+COAST_LIMIT_S = 0.5  # a base that drives on for longer when setpoints stop is warned of
+COAST_PARAMETER = "GUID_TIMEOUT"  # ArduPilot's name for that time
 MOTION_GRACE_NS = 2_000_000_000  # from opening to the first odometry
 
 
@@ -20,6 +22,7 @@ class BaseReport:
         self.guided = False  # it obeys setpoints
         self.ours = False  # this driver has asked it to arm
         self.taken_over = False  # somebody switched it away from guided while it was ours
+        self.coast_s: float | None = None  # how long it drives on when setpoints stop, if it says so
         self.trouble = ""  # what went wrong while it was stopped
         self._vehicle = vehicle
         self._commands = commands
@@ -52,7 +55,8 @@ class BaseReport:
         texts = self._texts.recent(now_ns)
         if texts and fault:
             fault += f"; the base says: {texts}"
-        warning = "; ".join(filter(None, (self._warning(now_ns), texts and f"the base says: {texts}")))
+        warnings = (self._no_motion(now_ns), self._coasts(), texts and f"the base says: {texts}")
+        warning = "; ".join(filter(None, warnings))
         return Feedback(
             self._armed, self.motion.newest, self._battery[1], fault, self._vehicle.about, warning
         )
@@ -80,6 +84,9 @@ class BaseReport:
         elif isinstance(message, mav.MAVLink_sys_status_message):
             if not self._battery[0]:
                 self._battery = (False, _fraction(message.battery_remaining))
+        elif isinstance(message, mav.MAVLink_param_value_message):
+            if message.param_id == COAST_PARAMETER:
+                self.coast_s = message.param_value
         else:
             self.motion.hear(message, now_ns)
 
@@ -108,7 +115,15 @@ class BaseReport:
             return f"the base is in {self._mode.name}: switch it to GUIDED{how}"
         return self.trouble
 
-    def _warning(self, now_ns: int) -> str:
+    def _coasts(self) -> str:
+        if self.coast_s is None or not self.coast_s > COAST_LIMIT_S:
+            return ""
+        return (
+            f"the base drives on for {self.coast_s:.1f} s when setpoints stop (limit {COAST_LIMIT_S:.1f} s): "
+            f"set its {COAST_PARAMETER} to {COAST_LIMIT_S:.1f}"
+        )
+
+    def _no_motion(self, now_ns: int) -> str:
         if self.motion.newest is not None or now_ns - self._opened_ns < MOTION_GRACE_NS:
             return ""
         why = self.motion.complaint or "no ODOMETRY, and no LOCAL_POSITION_NED with ATTITUDE"

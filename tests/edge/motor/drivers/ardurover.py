@@ -41,6 +41,7 @@ class Switches:
     odometry: str = "ned"  # ned | odometry | nan | repeated | world | none
     moves: bool = True  # False: it says that it stands
     battery: int = 80
+    guid_timeout_s: float | None = 0.5  # None: older firmware, which does not have the parameter
     extra: list[tuple[int, int, MavMessage]] = field(default_factory=list)  # system, component, message
 
 
@@ -98,6 +99,13 @@ class ArduRover:
         elif isinstance(message, mav.MAVLink_command_long_message) and message.target_system == self._system:
             self.commands.append(message)
             self._on_command(message)
+        elif isinstance(message, mav.MAVLink_param_request_read_message):
+            self._on_request(message.param_id)
+
+    def _on_request(self, name: str) -> None:
+        value = self.switches.guid_timeout_s
+        if name == "GUID_TIMEOUT" and value is not None:
+            self._tell(mav.MAVLink_param_value_message(name.encode(), value, 9, 1000, 7))
 
     def _on_command(self, message: MavMessage) -> None:
         switches = self.switches

@@ -354,6 +354,24 @@ def test_a_base_that_measures_no_motion_is_warned_of(rover: RoverEnd, how: str, 
         assert motor.status().state is MotorState.HOLDING
 
 
+@pytest.mark.parametrize(("timeout_s", "warns"), [(3.0, True), (0.5, False), (None, False)])
+def test_a_base_that_drives_on_without_setpoints_is_warned_of(
+    rover: RoverEnd, timeout_s: float | None, warns: bool
+):
+    """Row 29: ArduPilot tells for how long."""
+    rover.switches.guid_timeout_s = timeout_s
+    with open_address(rover.address) as motors:
+        read_until(motors, lambda feedback: feedback.odometry is not None)
+        if warns:
+            warning = read_until(motors, lambda feedback: feedback.warning).warning
+            assert warning.startswith("the base drives on for 3.0 s when setpoints stop (limit 0.5 s)")
+            assert warning.endswith("set its GUID_TIMEOUT to 0.5")
+        for _ in range(20):
+            motors.write(ZERO)
+            assert bool(motors.read().warning) == warns
+            time.sleep(0.005)
+
+
 def test_a_base_that_stands_though_it_says_that_it_is_driven_stops_the_run(rover: RoverEnd):
     """Row 28: heartbeats, arms, accepts, and does nothing."""
     rover.switches.moves = False

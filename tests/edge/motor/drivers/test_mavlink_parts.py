@@ -209,6 +209,9 @@ def test_a_velocity_by_the_compass_is_turned_into_the_bodys_frame():
     assert (motion.newest.x_m, motion.newest.y_m) == (3, -4)
     motion.hear(position(3, 0.5, 0.0), 4)  # it slides north, to its left
     assert motion.newest.velocity.linear_y_m_s == pytest.approx(0.5)
+    motion.hear(position(3, 0.1, 0.0), 5)  # the same time again is not new
+    motion.hear(position(4, math.nan, 0.0), 6)
+    assert motion.newest.stamp_ns == 4
 
 
 @pytest.mark.parametrize("stale", [attitude(1, 0.0), attitude(2, math.nan), None])
