@@ -111,7 +111,8 @@ class BaseReport:
         if refused := self._commands.refusal or self._commands.unanswered(now_ns):
             return refused
         if not self.guided:
-            how = "" if self._address.set_guided else ", or allow this driver to: mode=guided in the address"
+            offered = self._vehicle.ardupilot and not self._address.set_guided
+            how = ", or allow this driver to: mode=guided in the address" * offered
             return f"the base is in {self._mode.name}: switch it to GUIDED{how}"
         return self.trouble
 

@@ -205,6 +205,13 @@ def test_of_several_rovers_one_is_named_or_none_is_driven():
             armed(motors)
 
 
+def test_the_driver_speaks_as_a_part_of_the_bases_own_system():
+    with on_serial("?system=7", system=7) as rover, open_address(rover.address) as motors:
+        armed(motors)
+        assert motors.read().about == "ArduPilot rover, MAVLink system 7"
+        assert (7, mav.MAV_COMP_ID_ONBOARD_COMPUTER) in rover.rover.heard
+
+
 def test_px4_is_refused_since_it_takes_a_velocity_for_a_bearing(rover: RoverEnd):
     rover.switches.autopilot = mav.MAV_AUTOPILOT_PX4
     with pytest.raises(HardwareMissing, match="PX4 takes a velocity over MAVLink for the bearing") as caught:

@@ -292,6 +292,19 @@ def test_a_base_that_arms_though_its_answer_was_lost_has_no_fault():
     assert feedback.armed and not feedback.fault
 
 
+@pytest.mark.parametrize(
+    ("autopilot", "options", "offered"), [(3, {}, True), (3, {"set_guided": True}, False), (0, {}, False)]
+)
+def test_switching_to_guided_is_offered_where_the_driver_can(autopilot: int, options: dict, offered: bool):
+    """Row 24."""
+    address = MavlinkAddress("/dev/x", 115_200, **options)
+    report = BaseReport(Vehicle(1, autopilot), Commands(1, 191), address, 0)
+    report.hear(heard(heartbeat(4, 0, autopilot)), 0)
+    fault = report.feedback(0).fault
+    assert fault.startswith("the base is in HOLD: switch it to GUIDED")
+    assert ("mode=guided in the address" in fault) == offered
+
+
 def test_the_battery_is_that_of_sys_status_until_its_own_message_comes():
     """Row 26."""
     report = BaseReport(Vehicle(1, 3), Commands(1, 191), MavlinkAddress("/dev/x", 115_200), 0)
