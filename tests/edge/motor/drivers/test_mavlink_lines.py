@@ -44,7 +44,7 @@ def test_a_drive_over_udp_follows_its_chunks(listens: bool):
 
 def test_strangers_on_the_network_change_nothing():
     """Another rover, a ground station, and noise, from other ports of the network."""
-    with on_udp(options="?timeout_s=5&system=1") as rover, open_address(rover.address) as motors:
+    with on_udp() as rover, open_address(rover.address) as motors:
         armed(motors)
         place = ("127.0.0.1", port_of(rover.address))
         stolen = MavStream(1, 1)  # says that it is the base, and that it is in MANUAL
@@ -61,7 +61,7 @@ def test_strangers_on_the_network_change_nothing():
 
 def test_of_two_rovers_on_a_network_none_is_driven_until_one_is_named():
     """Row 22: which is heard first is chance."""
-    with on_udp() as rover:
+    with on_udp(options="?timeout_s=5") as rover:
         other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         place = ("127.0.0.1", port_of(rover.address))
         second = ArduRover(lambda data: other.sendto(data, place), lambda: b"", system=2)
@@ -157,7 +157,7 @@ def test_junk_and_half_packets_between_packets_are_passed_over():
 
 
 def test_a_flood_of_datagrams_does_not_hold_up_a_read():
-    with on_udp(options="?timeout_s=5&system=1") as rover, open_address(rover.address) as motors:
+    with on_udp() as rover, open_address(rover.address) as motors:
         port = UdpPort("127.0.0.1:0", connects=False)
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         place = port._socket.getsockname()
