@@ -245,7 +245,10 @@ def on_serial(options: str = "", **how: int) -> Iterator[RoverEnd]:
 
 @contextlib.contextmanager
 def on_udp(listens: bool = False, options: str = "?timeout_s=5&system=1", **how: int) -> Iterator[RoverEnd]:
-    """Yield the double on UDP, named so that nobody waits for other rovers: sending to a port where the driver listens, or listening itself."""
+    """Yield the double on UDP: sending to a port where the driver listens, or listening itself.
+
+    Its address names it, so that the driver does not wait for other rovers.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
