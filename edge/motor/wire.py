@@ -43,6 +43,13 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Brake to zero without latching, until the next chunk."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """Brake to zero, disarm, exit."""
 
@@ -56,8 +63,8 @@ class Failure:
     hint: str
 
 
-Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure
-_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure)
+Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold
+_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure, Hold)
 
 
 def encode(message: Message) -> bytes:
@@ -97,7 +104,7 @@ def _payload(message: Message) -> bytes:
             return _pack_chunk(message)
         case MotorStatus():
             return _pack_status(message)
-        case Stop():
+        case Stop() | Hold():
             return _pack_text(message.reason)
         case Failure():
             return _EXIT_CODE.pack(message.exit_code) + _pack_text(message.message) + _pack_text(message.hint)
@@ -112,8 +119,8 @@ def _message(kind: type[Any], payload: bytes) -> Message:
         message = _read_chunk(reader)
     elif kind is MotorStatus:
         message = _read_status(reader)
-    elif kind is Stop:
-        message = Stop(reader.text())
+    elif kind is Stop or kind is Hold:
+        message = kind(reader.text())
     elif kind is Failure:
         (exit_code,) = reader.unpack(_EXIT_CODE)
         message = Failure(exit_code, reader.text(), reader.text())

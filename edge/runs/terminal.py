@@ -81,7 +81,9 @@ class LiveLine:
 
     def _line(self, policy: PolicyStatus, seconds: float) -> str:
         inference = self._inference
-        confidence = f" {inference.confidence:.2f}" if inference is not None else ""
+        # Without a box or words, it is the confidence that nothing is there.
+        tells = inference is not None and (self._by_words or policy.detection is not None)
+        confidence = f" {inference.confidence:.2f}" if inference is not None and tells else ""
         about = printable(f'"{policy.answer}"') if self._by_words else self._target
         words = [f"{seconds:5.1f} s", f"{policy.state:<8} {about}{confidence}"]
         if self._status is not None:
