@@ -33,6 +33,7 @@ class Command:
 
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
+    "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),

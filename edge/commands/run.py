@@ -34,9 +34,12 @@ from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
+from edge.runtime.keyboard import watch_keyboard
 from edge.runtime.loop import ThreadWorker
+from edge.runtime.operator import Operator
 from edge.runtime.robot import PlainRobot, Robot, RobotOptions, find_robot
 from edge.runtime.signals import Interrupts
+from edge.runtime.stop_server import StopServer
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +127,9 @@ class Run:
         stack.callback(lambda: self._truth.update(robot.finish()))
         motor = stack.enter_context(MotorProcess.start(robot.motors_uri, MotorLimits.of(robot.base)))
         self._note_pids({"motor": motor.pid})
+        operator = Operator(motor.stop)
+        if keyboard := watch_keyboard(lambda: operator.stop("space")):
+            stack.enter_context(keyboard)
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         # Imported here, because it needs the inference engine.
         from edge.policies.open import make_policy
@@ -133,11 +139,13 @@ class Run:
         worker = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(worker.close()))
         camera_set = CameraSet(cameras, pacing_camera(policy, cameras), MAX_FRAME_AGE_S)
-        self._make_folder()
+        stack.enter_context(StopServer(self._make_folder(), operator.stop))
         addresses = {f"camera_{name}": uri for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         log.info("processes", extra=fields(**self._pids))
-        parts = DriveParts(self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts)
+        parts = DriveParts(
+            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator
+        )
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
         inline = [self._tally, DriveLog(), *([self._would_do] if self._would_do else [])]

@@ -17,7 +17,10 @@ CAMERA_NAME = re.compile(r"[A-Za-z]\w{0,31}", re.ASCII)
 
 def run_arguments() -> ArgumentParser:
     """Return the parser of the command line of `vla-edge run`."""
-    parser = ArgumentParser("run", "Drive a robot to a goal. Ctrl-C stops it first and then ends.")
+    parser = ArgumentParser(
+        "run",
+        "Drive a robot to a goal. The space bar, Ctrl-C and `vla-edge stop` in another terminal stop it.",
+    )
     parser.add_argument("--goal", required=True, help=f"one of {', '.join(GOALS)}")
     parser.add_argument("--target", help='what the goal is about, such as "red cup"')
     parser.add_argument("--robot", help='a robot by name (default: sim), also "sim?noise=8"')

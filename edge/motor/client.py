@@ -15,7 +15,7 @@ from edge.errors import BundleRefused, EdgeError, HardwareMissing, MotorFault, S
 from edge.interfaces import Closing
 from edge.motor.limits import MotorLimits
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
-from edge.records import ActionChunk, MotorStatus
+from edge.records import ActionChunk, MotorStatus, StopCause
 
 SILENCE_LIMIT_NS = 500_000_000  # 25 ticks without a status
 GRACE_S = 0.2  # wait for a status that is under way, if the newest one is old
@@ -81,9 +81,12 @@ class MotorProcess(Closing):
         """Request arming, also after a latched stop. `status()` tells if it has happened, or why not."""
         self._send(Arm())
 
-    def stop(self, reason: str) -> None:
-        """Brake to zero now and latch. `reason` is reported until armed again."""
-        self._send(Stop(reason))
+    def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:
+        """Brake to zero now and latch. `reason` and `cause` are reported until armed again.
+
+        After StopCause.OPERATOR this process never arms again.
+        """
+        self._send(Stop(reason, cause))
 
     def status(self) -> MotorStatus:
         """Return the newest status, at most 0.5 s old. Raises MotorFault if there is none."""

@@ -32,6 +32,7 @@ ARM_LIMIT_NS = 1_500_000_000  # from a request to arm to feedback that the base 
 MAX_MESSAGES = 64  # read at once: a flood of messages must not delay a tick
 SUSPEND_LIMIT_NS = 100_000_000
 FIFO_PRIORITY = 20
+BY_OPERATOR = (StopCause.OPERATOR, StopCause.OPERATOR_LOST)
 
 
 class MotorLoop:
@@ -48,6 +49,7 @@ class MotorLoop:
         self._refused_messages = 0
         self._arming_since_ns: int | None = None
         self._note = ""  # why arming failed
+        self._operator_stop = ""  # how the operator stopped the drive: this process never arms again
         self._ended = False  # the other end of the socket is gone
         self._leaving = False
         # SIGTERM's handler sets this and does no more, since it may run between any two lines.
@@ -152,16 +154,23 @@ class MotorLoop:
             case Arm():
                 self._start_arming()
             case Stop():
-                self._arming_since_ns = None
-                self._guard.stop(message.reason)
+                self._stop(message.reason, message.cause)
             case Quit():
                 self._leave("the runtime ended the drive", StopCause.QUIT)
             case _:
                 self._refused_messages += 1
         return isinstance(message, Stop | Quit)
 
+    def _stop(self, reason: str, cause: StopCause) -> None:
+        self._arming_since_ns = None
+        if cause in BY_OPERATOR:
+            self._operator_stop = self._operator_stop or reason
+        self._guard.stop(reason, cause)
+
     def _start_arming(self) -> None:
-        if low := low_battery(self._feedback):
+        if self._operator_stop:
+            self._note = f"not armed: {self._operator_stop}"
+        elif low := low_battery(self._feedback):
             self._note = f"not armed: {low}"
         elif self._guard.moving or self._leaving:
             self._note = "not armed: still braking"

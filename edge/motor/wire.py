@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 3
+VERSION = 4
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer texts are cut
 
@@ -26,6 +26,7 @@ _REFUSALS = struct.Struct("<8q")
 _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
 _EXIT_CODE = struct.Struct("<B")
+_CAUSE = struct.Struct("<B")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
 
@@ -40,6 +41,7 @@ class Stop:
     """Brake to zero and latch."""
 
     reason: str
+    cause: StopCause = StopCause.REQUESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def _payload(message: Message) -> bytes:
         case MotorStatus():
             return _pack_status(message)
         case Stop():
-            return _pack_text(message.reason)
+            return _CAUSE.pack(_CAUSES.index(message.cause)) + _pack_text(message.reason)
         case Failure():
             return _EXIT_CODE.pack(message.exit_code) + _pack_text(message.message) + _pack_text(message.hint)
         case _:
@@ -113,7 +115,8 @@ def _message(kind: type[Any], payload: bytes) -> Message:
     elif kind is MotorStatus:
         message = _read_status(reader)
     elif kind is Stop:
-        message = Stop(reader.text())
+        (cause,) = reader.unpack(_CAUSE)
+        message = Stop(reader.text(), _CAUSES[int(cause)])
     elif kind is Failure:
         (exit_code,) = reader.unpack(_EXIT_CODE)
         message = Failure(exit_code, reader.text(), reader.text())

@@ -44,11 +44,11 @@ def drive(motors: Motors, seconds: float, velocity: Velocity = FORWARD) -> None:
 
 
 def test_the_base_moves_as_told_and_says_so(board: WheelBoard, motors: Motors):
-    armed(motors)
     found: list[Odometry] = []
 
     def moves_as_told() -> bool:
-        drive(motors, 0.1)
+        armed(motors)  # also where a busy machine has kept the board silent for too long
+        drive(motors, 0.2)
         odometry = motors.read().odometry
         assert odometry is not None
         found.append(odometry)
