@@ -13,7 +13,7 @@ from typing import Any
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
-from edge.commands.run_arguments import check_hardware, run_arguments
+from edge.commands.run_arguments import check_hardware, operator_addresses, run_arguments
 from edge.errors import EdgeError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
@@ -49,6 +49,7 @@ def main(argv: list[str]) -> int:
     options = run_arguments().parse_args(argv)
     goal = parse_goal(options.goal, options.target)
     check_hardware(options)
+    operator_addresses(options)
     bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
     goal = check_target(bundle, goal)
     run = Run(options, goal, bundle)
@@ -125,7 +126,11 @@ class Run:
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
-        motor = stack.enter_context(MotorProcess.start(robot.motors_uri, MotorLimits.of(robot.base)))
+        motor = stack.enter_context(
+            MotorProcess.start(
+                robot.motors_uri, MotorLimits.of(robot.base), operator=operator_addresses(options)
+            )
+        )
         self._note_pids({"motor": motor.pid})
         operator = Operator(motor.stop)
         if keyboard := watch_keyboard(lambda: operator.stop("space")):

@@ -8,6 +8,7 @@ from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
+from edge.motor.operator.panel import EXAMPLE
 from edge.runs.log import LEVELS
 from edge.runtime.cameras import DEFAULT_CAMERA
 from edge.runtime.robot import find_robot
@@ -39,6 +40,17 @@ def run_arguments() -> ArgumentParser:
     parser.add_argument(
         "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
     )
+    parser.add_argument(
+        "--gamepad",
+        metavar="DEVICE",
+        help="a gamepad that stops the robot (B) and drives it (left stick): "
+        "/dev/input/by-id/…-event-joystick, with ?deadman=tr behind it only while that button is held",
+    )
+    parser.add_argument(
+        "--estop",
+        metavar="URI",
+        help="a contact that stops the robot when it opens: gpio:///dev/gpiochip0?line=17",
+    )
     parser.add_argument("--bundle", default=AUTO, help=f"the model: {AUTO_HELP}")
     parser.add_argument(
         "--max-seconds", type=positive_float, default=120.0, help="time limit of the drive (%(default)g)"
@@ -61,6 +73,15 @@ def run_arguments() -> ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser
+
+
+def operator_addresses(options: argparse.Namespace) -> list[str]:
+    """Return the addresses of what a person stops and drives the robot with. Raises UsageError."""
+    pad: str = options.gamepad or ""
+    if options.estop and not options.estop.startswith("gpio://"):
+        raise UsageError(f"--estop {options.estop[:200]!r} is not a gpio:// address", EXAMPLE)
+    pads = [pad if pad.startswith("gamepad://") else f"gamepad://{pad}"] if pad else []
+    return [*pads, *([options.estop] if options.estop else [])]
 
 
 def _camera(text: str) -> tuple[str, str]:

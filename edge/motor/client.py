@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import edge
@@ -41,16 +42,23 @@ class MotorProcess(Closing):
 
     @classmethod
     def start(
-        cls, uri: str, limits: MotorLimits | None = None, rate_hz: float = 50.0, timeout_s: float = 15.0
+        cls,
+        uri: str,
+        limits: MotorLimits | None = None,
+        rate_hz: float = 50.0,
+        timeout_s: float = 15.0,
+        operator: Sequence[str] = (),
     ) -> "MotorProcess":
         """Start a motor process and wait for its first status: the actuator is open, locked, disarmed.
 
+        `operator` are the addresses of what a person stops and drives it with (`edge.motor.operator`).
         Raises UsageError for a bad address or rate, HardwareMissing if a port is not there, taken or not
         permitted, MotorFault if there is no status within `timeout_s`.
         """
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", "edge.motor.process", "--fd", str(there.fileno()), "--motors", uri]
         command += ["--rate-hz", str(rate_hz), "--limits", (limits or MotorLimits()).to_json()]
+        command += [part for address in operator for part in ("--operator", address)]
         # Its end of the socket must live nowhere else, or neither side would hear the other one die.
         with there:
             child = subprocess.Popen(
