@@ -98,8 +98,8 @@ class Gamepad(Closing):
         return PanelStop(StopCause.OPERATOR, "stopped by the operator (gamepad)") if stop else None
 
     def begin(self) -> None:
-        """Note that the base was just armed: the stick must come to its centre first."""
-        self._centred, self._by_hand_ns = False, None
+        """Note that the base was just armed: a stick off its centre must come back to it first."""
+        self._centred, self._by_hand_ns = not any(map(_shaped, self._axes)), None
 
     def takeover(self, now_ns: int) -> Velocity | None:
         """Return how the stick drives the base; None if the policy may drive it."""

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from edge.motor.drivers.null import NullMotors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.operator.panel import Panel
@@ -14,7 +13,7 @@ from edge.motor.process import MotorLoop
 from edge.motor.wire import Arm
 from edge.records import MotorState, StopCause
 from tests.edge.motor.operator.test_panel import Pad
-from tests.edge.motor.test_loop import PERIOD_NS, Runtime
+from tests.edge.motor.test_loop import PERIOD_NS, Base, Runtime
 
 
 @pytest.fixture
@@ -23,11 +22,16 @@ def pad() -> Pad:
 
 
 @pytest.fixture
-def runtime(pad: Pad) -> Iterator[Runtime]:
+def base() -> Base:
+    return Base()
+
+
+@pytest.fixture
+def runtime(pad: Pad, base: Base) -> Iterator[Runtime]:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with here, there, ThreadPoolExecutor(1) as pool:
         here.settimeout(20)
-        loop = MotorLoop(there, NullMotors(), Guard(MotorLimits()), PERIOD_NS, Panel([pad.opened]))
+        loop = MotorLoop(there, base, Guard(MotorLimits()), PERIOD_NS, Panel([pad.opened]))
         future = pool.submit(loop.run)
         yield Runtime(here)
         loop.terminated = True
@@ -61,6 +65,17 @@ def test_a_lost_gamepad_stops_for_good(runtime: Runtime, pad: Pad):
 def test_a_button_pressed_before_arming_is_not_forgotten(runtime: Runtime, pad: Pad):
     pad.button("east")
     pad.button("east", False)
+    stopped(runtime, StopCause.OPERATOR, "stopped by the operator (gamepad)")
+
+
+def test_a_button_pressed_while_the_base_is_arming_ends_that(runtime: Runtime, pad: Pad, base: Base):
+    base.deaf = True
+    runtime.send(Arm())
+    runtime.until(lambda status: status.ticks > 3)
+    pad.button("east")
+    pad.button("east", False)
+    runtime.until(lambda status: status.cause is StopCause.OPERATOR)
+    base.deaf = False
     stopped(runtime, StopCause.OPERATOR, "stopped by the operator (gamepad)")
 
 

@@ -1,6 +1,6 @@
 """The operator's gamepad and stop line, each at the end of a pipe that carries what the kernel would.
 
-Neither device exists on a machine without hardware: what asks the kernel for them is tried up to its refusals.
+Neither device exists on a machine without hardware: what asks the kernel for them is tried up to refusals.
 """
 
 import errno
@@ -89,6 +89,8 @@ def test_a_gamepad_that_is_gone_stops(pad: Pad):
     """Fault 54."""
     pad.unplug()
     assert pad.opened.read() == GONE
+    pad.opened.close()
+    assert pad.opened.read() == GONE
 
 
 def test_events_that_the_kernel_dropped_are_asked_for(pad: Pad):
@@ -176,6 +178,7 @@ class Line:
 def test_a_circuit_that_opens_stops_and_so_does_one_that_opened_for_a_moment():
     """Fault 53."""
     line = Line()
+    assert os.fstat(line.opened.fileno()).st_size == 0
     opened = PanelStop(StopCause.OPERATOR, "stopped by the operator (stop line)")
     assert line.opened.read() is None
     os.write(line.fd, bytes(48))  # an edge, and it is closed again
