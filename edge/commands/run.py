@@ -14,7 +14,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import check_hardware, operator_addresses, run_arguments
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, MotorFault, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
@@ -132,9 +132,7 @@ class Run:
             )
         )
         self._note_pids({"motor": motor.pid})
-        operator = Operator(motor.stop)
-        if keyboard := watch_keyboard(lambda: operator.stop("space")):
-            stack.enter_context(keyboard)
+        operator = self._heed_operator(stack, motor)
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         # Imported here, because it needs the inference engine.
         from edge.policies.open import make_policy
@@ -157,6 +155,18 @@ class Run:
         drive = Drive(parts, inline, observers=[self._live])
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return drive.run(options.max_seconds)
+
+    def _heed_operator(self, stack: contextlib.ExitStack, motor: MotorProcess) -> Operator:
+        """Watch the keyboard, if there is one, from now on."""
+        operator = Operator(motor.stop)
+
+        def on_space() -> None:
+            with contextlib.suppress(MotorFault):  # the process is gone; the loop ends the drive all the same
+                operator.stop("space")
+
+        if keyboard := watch_keyboard(on_space):
+            stack.enter_context(keyboard)
+        return operator
 
     def _make_folder(self) -> Path:
         """Make the run's folder and begin its log, once; return its path."""

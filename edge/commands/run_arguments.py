@@ -38,7 +38,9 @@ def run_arguments() -> ArgumentParser:
         f"{DEFAULT_CAMERA!r}",
     )
     parser.add_argument(
-        "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
+        "--motors",
+        help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200, "
+        "waveshare:///dev/ttyUSB0, arduino:///dev/ttyACM0?counts_per_m=5000&track_m=0.2",
     )
     parser.add_argument(
         "--gamepad",
