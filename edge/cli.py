@@ -33,6 +33,7 @@ class Command:
 
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
+    "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
     "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking: robot new FILE"),
     "robot check": Command(
         "edge.commands.robot:check", "check a robot file and its hardware; --stop-test measures its own stop"

@@ -180,6 +180,8 @@ class StopCause(Enum):
     LOW_BATTERY = "low_battery"
     STALE_ODOMETRY = "stale_odometry"
     BASE_DISAGREES = "base_disagrees"  # the base moves differently from its setpoints
+    OPERATOR = "operator"  # a person stopped the drive, for good
+    OPERATOR_LOST = "operator_lost"  # what a person could stop it with is gone
     # The runtime ends a drive by these.
     STALE_FRAME = "stale_frame"  # a camera's newest frame is too old
     MODEL_SILENT = "model_silent"  # the model has not answered for too long

@@ -18,8 +18,8 @@ from edge.board.tree import Tree
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
-from edge.commands.run_arguments import choose_hardware, run_arguments
-from edge.errors import EdgeError, UsageError
+from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
+from edge.errors import EdgeError, MotorFault, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
@@ -43,10 +43,13 @@ from edge.runtime.cameras import CameraSet, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
 from edge.runtime.heat import HeatWatch, RestingWorker
+from edge.runtime.keyboard import watch_keyboard
 from edge.runtime.loop import ThreadWorker
+from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot, RobotOptions
 from edge.runtime.service import ServiceNotifier
 from edge.runtime.signals import Interrupts
+from edge.runtime.stop_server import StopServer
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ def main(argv: list[str]) -> int:
     options = run_arguments().parse_args(argv)
     goal = parse_goal(options.goal, options.target)
     choice = choose_hardware(options)
+    operator_addresses(options)
     bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
     goal = check_target(bundle, goal)
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
@@ -139,8 +143,13 @@ class Run:
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
-        motor = stack.enter_context(MotorProcess.start(robot.motors_uri, MotorLimits.of(setup.base)))
+        motor = stack.enter_context(
+            MotorProcess.start(
+                robot.motors_uri, MotorLimits.of(setup.base), operator=operator_addresses(options)
+            )
+        )
         self._note_pids({"motor": motor.pid})
+        operator = self._heed_operator(stack, motor)
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         # Imported here, because it needs the inference engine.
         from edge.policies.open import make_policy
@@ -150,7 +159,7 @@ class Run:
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
         camera_set = CameraSet(cameras, pacing_camera(policy, cameras), MAX_FRAME_AGE_S)
-        self._make_folder()
+        stack.enter_context(StopServer(self._make_folder(), operator.stop))
         addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         self._log_setup(setup)
@@ -159,7 +168,7 @@ class Run:
         self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
         worker = RestingWorker(thread, lambda: heat.level, self._clock)
         parts = DriveParts(
-            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, heat
+            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, heat
         )
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
@@ -167,6 +176,18 @@ class Run:
         drive = Drive(parts, inline, observers=[self._live])
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return drive.run(options.max_seconds)
+
+    def _heed_operator(self, stack: contextlib.ExitStack, motor: MotorProcess) -> Operator:
+        """Watch the keyboard, if there is one, from now on."""
+        operator = Operator(motor.stop)
+
+        def on_space() -> None:
+            with contextlib.suppress(MotorFault):  # the process is gone; the loop ends the drive all the same
+                operator.stop("space")
+
+        if keyboard := watch_keyboard(on_space):
+            stack.enter_context(keyboard)
+        return operator
 
     def _make_folder(self) -> Path:
         """Make the run's folder and begin its log, once; return its path."""

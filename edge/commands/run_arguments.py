@@ -8,6 +8,7 @@ from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, parallel_int, positive_float
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
+from edge.motor.operator.panel import EXAMPLE
 from edge.robots.choose import RobotChoice, choose_addresses, choose_robot
 from edge.robots.sections import parse_mount
 from edge.runs.log import LEVELS
@@ -18,7 +19,10 @@ CAMERA_NAME = re.compile(r"[A-Za-z]\w{0,31}", re.ASCII)
 
 def run_arguments() -> ArgumentParser:
     """Return the parser of the command line of `vla-edge run`."""
-    parser = ArgumentParser("run", "Drive a robot to a goal. Ctrl-C stops it first and then ends.")
+    parser = ArgumentParser(
+        "run",
+        "Drive a robot to a goal. The space bar, Ctrl-C and `vla-edge stop` in another terminal stop it.",
+    )
     parser.add_argument("--goal", required=True, help=f"one of {', '.join(GOALS)}")
     parser.add_argument("--target", help='what the goal is about, such as "red cup"')
     parser.add_argument(
@@ -39,7 +43,20 @@ def run_arguments() -> ArgumentParser:
         f"{DEFAULT_CAMERA!r}",
     )
     parser.add_argument(
-        "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
+        "--motors",
+        help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200, "
+        "waveshare:///dev/ttyUSB0, arduino:///dev/ttyACM0?counts_per_m=5000&track_m=0.2",
+    )
+    parser.add_argument(
+        "--gamepad",
+        metavar="DEVICE",
+        help="a gamepad that stops the robot (B) and drives it (left stick): "
+        "/dev/input/by-id/…-event-joystick, with ?deadman=tr behind it only while that button is held",
+    )
+    parser.add_argument(
+        "--estop",
+        metavar="URI",
+        help="a contact that stops the robot when it opens: gpio:///dev/gpiochip0?line=17",
     )
     parser.add_argument(
         "--mount",
@@ -86,6 +103,15 @@ def run_arguments() -> ArgumentParser:
     )  # see `vla-edge doctor`
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser
+
+
+def operator_addresses(options: argparse.Namespace) -> list[str]:
+    """Return the addresses of what a person stops and drives the robot with. Raises UsageError."""
+    pad: str = options.gamepad or ""
+    if options.estop and not options.estop.startswith("gpio://"):
+        raise UsageError(f"--estop {options.estop[:200]!r} is not a gpio:// address", EXAMPLE)
+    pads = [pad if pad.startswith("gamepad://") else f"gamepad://{pad}"] if pad else []
+    return [*pads, *([options.estop] if options.estop else [])]
 
 
 def camera(text: str) -> tuple[str, str]:

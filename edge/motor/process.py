@@ -23,6 +23,8 @@ from edge.interfaces import Feedback, KnowsSideways, Motors
 from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
+from edge.motor.operator.panel import Panel, open_panel
+from edge.motor.operator.takeover import Takeover
 from edge.motor.pulses import Pulses
 from edge.motor.watch import Watch, low_battery
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
@@ -38,8 +40,11 @@ FIFO_PRIORITY = 20
 class MotorLoop:
     """The loop around guard, pulses and driver. It is its own clock: it reads messages while it waits."""
 
-    def __init__(self, control: socket.socket, motors: Motors, guard: Guard, period_ns: int) -> None:
+    def __init__(
+        self, control: socket.socket, motors: Motors, guard: Guard, period_ns: int, panel: Panel | None = None
+    ) -> None:
         self._control = control
+        self._takeover = Takeover(guard, panel or Panel())
         self._motors = motors
         self._guard = guard
         self._ticker = Ticker(period_ns, self)
@@ -69,8 +74,14 @@ class MotorLoop:
             wait_s = (min(deadline_ns, zero_ns or deadline_ns) - now_ns) / 1e9
             if self._ended:
                 time.sleep(wait_s)
-            elif select.select([self._control], [], [], wait_s)[0] and self._drain():
+            elif self._await_word(wait_s):
                 self._write(self.now_ns())
+
+    def _await_word(self, wait_s: float) -> bool:
+        """Wait for the runtime and the operator. Returns True if one of them demands braking."""
+        ready = select.select([self._control, *self._takeover.panel.inputs], [], [], wait_s)[0]
+        urgent = self._control in ready and self._drain()
+        return self._takeover.heed_stop() or urgent
 
     def run(self) -> None:
         """Run until the drive has ended and the base stands. Raises SafetyStop if the runtime vanished."""
@@ -97,6 +108,8 @@ class MotorLoop:
             slept_s = (asleep_ns - self._asleep_ns) / 1e9
             self._guard.stop(f"this computer slept for {slept_s:.1f} s", StopCause.SUSPENDED)
         self._asleep_ns = asleep_ns
+        self._takeover.heed_stop()
+        self._takeover.drive(now_ns)
         self._write(now_ns)
         self._feedback = self._motors.read()
         self._supervise(now_ns)
@@ -115,10 +128,13 @@ class MotorLoop:
 
     def _continue_arming(self, since_ns: int, now_ns: int) -> None:
         """Request arming until the feedback confirms it; only then may the guard move the base."""
-        if self._feedback.armed and not self._feedback.fault:
+        if self._takeover.stopped:
+            self._arming_since_ns = None
+        elif self._feedback.armed and not self._feedback.fault:
             self._arming_since_ns, self._note = None, ""
             self._watch.reset()
             self._guard.arm(now_ns)
+            self._takeover.begin()
         elif now_ns - since_ns > ARM_LIMIT_NS:
             self._arming_since_ns = None
             why = self._feedback.fault or f"the base did not arm within {ARM_LIMIT_NS / 1e9:.1f} s"
@@ -153,12 +169,12 @@ class MotorLoop:
             return False
         match message:
             case ActionChunk():
-                self._guard.follow(message, self.now_ns())
+                self._takeover.follow(message, self.now_ns())
             case Arm():
                 self._start_arming()
             case Stop():
                 self._arming_since_ns = None
-                self._guard.stop(message.reason)
+                self._takeover.stop(message.reason, message.cause)
             case Hold():
                 self._guard.hold(message.reason)
             case Quit():
@@ -168,7 +184,9 @@ class MotorLoop:
         return isinstance(message, Stop | Hold | Quit)
 
     def _start_arming(self) -> None:
-        if low := low_battery(self._feedback):
+        if self._takeover.stopped:
+            self._note = f"not armed: {self._takeover.stopped}"
+        elif low := low_battery(self._feedback):
             self._note = f"not armed: {low}"
         elif self._guard.moving or self._leaving:
             self._note = "not armed: still braking"
@@ -176,15 +194,15 @@ class MotorLoop:
             self._arming_since_ns, self._note = self.now_ns(), ""
 
     def _report(self, now_ns: int) -> None:
-        guard = self._guard
+        guard, by_hand = self._guard, self._takeover.by_hand
         status = MotorStatus(
             stamp_ns=now_ns,
             state=guard.state,
             sent=self._sent,
-            reason=self._note or guard.reason,
+            reason=self._note or guard.reason or ("driven by hand" if by_hand else ""),
             cause=guard.cause,
-            decision=guard.decision,
-            frame_to_motor_ns=guard.frame_to_motor_ns,
+            decision=-1 if by_hand else guard.decision,
+            frame_to_motor_ns=-1 if by_hand else guard.frame_to_motor_ns,
             ticks=self._ticker.ticks,
             missed_ticks=self._ticker.missed,
             refused=guard.counts.refusals(self._refused_messages),
@@ -212,6 +230,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--fd", type=int, required=True, help="the socket to the runtime, inherited")
     parser.add_argument("--motors", required=True, help="address of the actuator, such as null://")
     parser.add_argument("--rate-hz", type=float, default=50.0, help="setpoints per second, in [20, 200]")
+    parser.add_argument("--operator", action="append", default=[], help="address of what a person stops with")
     parser.add_argument("--limits", default="{}", help="motor limits as JSON, stricter than the defaults")
     return parser.parse_args(argv)
 
@@ -222,8 +241,7 @@ def _raise_priority() -> None:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(FIFO_PRIORITY))
 
 
-def _drive(control: socket.socket, motors: Motors, limits: MotorLimits, period_ns: int) -> None:
-    loop = MotorLoop(control, motors, Guard(limits, period_ns=period_ns), period_ns)
+def _drive(loop: MotorLoop) -> None:
 
     def on_sigterm(_signal: int, _frame: FrameType | None) -> None:
         loop.terminated = True
@@ -259,7 +277,13 @@ def _serve(control: socket.socket, arguments: argparse.Namespace, opens: Callabl
     if not RATE_RANGE_HZ[0] <= arguments.rate_hz <= RATE_RANGE_HZ[1]:
         raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
     limits = MotorLimits.from_json(arguments.limits)
-    motors = opens(arguments.motors)
+    with open_panel(arguments.operator, limits) as panel:
+        _serve_motors(control, arguments, limits, panel, opens(arguments.motors))
+
+
+def _serve_motors(
+    control: socket.socket, arguments: argparse.Namespace, limits: MotorLimits, panel: Panel, motors: Motors
+) -> None:
     try:
         if arguments.rate_hz > motors.max_rate_hz:
             raise UsageError(
@@ -275,7 +299,8 @@ def _serve(control: socket.socket, arguments: argparse.Namespace, opens: Callabl
                 "firmware do go sideways takes omni=yes in its address",
             )
         _raise_priority()
-        _drive(control, motors, limits, round(1e9 / arguments.rate_hz))
+        period_ns = round(1e9 / arguments.rate_hz)
+        _drive(MotorLoop(control, motors, Guard(limits, period_ns=period_ns), period_ns, panel))
     finally:
         motors.stop()
         motors.close()

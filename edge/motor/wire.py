@@ -26,6 +26,7 @@ _REFUSALS = struct.Struct("<8q")
 _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
 _EXIT_CODE = struct.Struct("<B")
+_CAUSE = struct.Struct("<B")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
 
@@ -40,6 +41,7 @@ class Stop:
     """Brake to zero and latch."""
 
     reason: str
+    cause: StopCause = StopCause.REQUESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,9 @@ def _payload(message: Message) -> bytes:
             return _pack_chunk(message)
         case MotorStatus():
             return _pack_status(message)
-        case Stop() | Hold():
+        case Stop():
+            return _CAUSE.pack(_CAUSES.index(message.cause)) + _pack_text(message.reason)
+        case Hold():
             return _pack_text(message.reason)
         case Failure():
             return _EXIT_CODE.pack(message.exit_code) + _pack_text(message.message) + _pack_text(message.hint)
@@ -119,8 +123,11 @@ def _message(kind: type[Any], payload: bytes) -> Message:
         message = _read_chunk(reader)
     elif kind is MotorStatus:
         message = _read_status(reader)
-    elif kind is Stop or kind is Hold:
-        message = kind(reader.text())
+    elif kind is Stop:
+        (cause,) = reader.unpack(_CAUSE)
+        message = Stop(reader.text(), _CAUSES[int(cause)])
+    elif kind is Hold:
+        message = Hold(reader.text())
     elif kind is Failure:
         (exit_code,) = reader.unpack(_EXIT_CODE)
         message = Failure(exit_code, reader.text(), reader.text())

@@ -31,6 +31,7 @@ from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_po
 from edge.runtime.heat import HeatWatch
 from edge.runtime.loop import Loop, Step, Worker
 from edge.runtime.observers import Observers
+from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot
 from edge.runtime.signals import Interrupts
 
@@ -59,6 +60,7 @@ class DriveParts:
     robot: Robot
     clock: Clock
     interrupts: Interrupts
+    operator: Operator
     heat: HeatWatch | None = None  # None: the heat of the machine is not watched
 
 
@@ -237,11 +239,14 @@ class Drive:
     def _watch(self) -> MotorStatus:
         """Return the newest report of the motor process. Raises whatever must end the drive."""
         self._parts.interrupts.check()
+        self._parts.operator.check()
         self._parts.robot.check()
         if self._parts.heat is not None:
             self._parts.heat.check()
         status = self._parts.motor.status()
         self._observers.on_status(status)
+        if status.cause in (StopCause.OPERATOR, StopCause.OPERATOR_LOST):  # also before anything is armed
+            raise DriveStop(status.cause, status.reason)
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
             reason = f"the motor process stopped: {status.reason}"
             raise DriveStop(status.cause, reason, self._stop_hint(status))

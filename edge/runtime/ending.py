@@ -66,12 +66,13 @@ class Played:
 
 
 def ending_of(error: BaseException) -> DriveEnd:
-    """Return how `error` ends a drive: STOPPED after a signal, FAULT after anything else."""
+    """Return how `error` ends a drive: STOPPED after a signal or by the operator, otherwise FAULT."""
     if isinstance(error, KeyboardInterrupt):
         return DriveEnd(Outcome.STOPPED, str(error) or "SIGINT", INTERRUPTED, StopCause.INTERRUPTED)
     if isinstance(error, EdgeError):
         cause = error.cause if isinstance(error, DriveStop) else _cause(error)
-        return DriveEnd(Outcome.FAULT, error.message, error.exit_code, cause, error.hint)
+        outcome = Outcome.STOPPED if cause is StopCause.OPERATOR else Outcome.FAULT
+        return DriveEnd(outcome, error.message, error.exit_code, cause, error.hint)
     return DriveEnd(Outcome.FAULT, f"unexpected {type(error).__name__}: {error}", EdgeError.exit_code)
 
 

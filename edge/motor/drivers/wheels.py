@@ -68,6 +68,7 @@ class WheelOdometry:
         self._wheels = wheels
         self._readings: deque[tuple[int, float, float]] = deque()  # (time, left, right), the newest last
         self._suspect: tuple[int, float, float] | None = None
+        self._anew = True  # the next reading begins a new count
         self._x_m = self._y_m = self._yaw_rad = 0.0
 
     def update(self, now_ns: int, left_m: float, right_m: float) -> bool:
@@ -76,8 +77,8 @@ class WheelOdometry:
         One reading that jumps is set aside as noise; if the next one agrees with it, the counters did jump.
         """
         reading = (now_ns, left_m, right_m)
-        if not self._readings:
-            self._readings.append(reading)
+        if self._anew:
+            self._readings, self._suspect, self._anew = deque([reading]), None, False
             return True
         if self._continues(self._readings[-1], reading):
             self._suspect = None
@@ -94,8 +95,7 @@ class WheelOdometry:
 
     def begin_anew(self) -> None:
         """Take the next reading as where the base is now: the counters may have been reset."""
-        self._readings.clear()
-        self._suspect = None
+        self._anew = True
 
     def newest(self, velocity: Velocity | None = None) -> Odometry | None:
         """Return the pose at the newest reading, with the stated velocity or the measured one."""

@@ -195,6 +195,25 @@ def test_a_stop_while_arming_takes_the_arming_back(runtime: Runtime, base: Base)
     assert runtime.until(lambda status: True).state is MotorState.LATCHED
 
 
+@pytest.mark.parametrize("cause", [StopCause.OPERATOR, StopCause.OPERATOR_LOST])
+def test_what_the_operator_has_stopped_is_never_armed_again(runtime: Runtime, cause: StopCause) -> None:
+    """Fault 53: reset is not restart. Only a new process, which is a new run, starts the base again."""
+    runtime.drive()
+    runtime.send(Stop("stopped by the operator (space)", cause))
+    status = runtime.until(lambda status: status.state is MotorState.LATCHED)
+    assert (status.cause, status.reason) == (cause, "stopped by the operator (space)")
+    for _ in range(3):
+        runtime.send(Arm())
+        status = runtime.until(lambda status: status.reason.startswith("not armed"), driving=True)
+        assert status.state is MotorState.LATCHED and "stopped by the operator (space)" in status.reason
+
+
+def test_an_operator_who_stops_before_arming_stops_it_too(runtime: Runtime) -> None:
+    runtime.send(Stop("stopped by the operator (space)", StopCause.OPERATOR), Arm())
+    status = runtime.until(lambda status: status.reason.startswith("not armed"))
+    assert (status.state, status.cause) == (MotorState.LATCHED, StopCause.OPERATOR)
+
+
 def test_a_base_that_is_armed_but_faulty_is_not_taken_for_armed(loop: MotorLoop, base: Base) -> None:
     base.fault = "manual takeover"
     base.arm()
@@ -413,3 +432,20 @@ def test_motors_that_take_fewer_setpoints_than_asked_for_are_refused_and_closed(
     failure = last_words(runtime)
     assert isinstance(failure, Failure) and "its line carries 50 setpoints" in failure.message
     assert not motors.read().armed
+
+
+def test_wheels_that_go_no_sideways_are_never_told_to(ends, handlers, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    runtime, there = ends
+    motors = NullMotors()
+    monkeypatch.setattr(motors, "sideways", False, raising=False)
+    monkeypatch.setattr(process, "open_motors", lambda _: motors)
+    taken: list[MotorLimits] = []
+
+    def guard(limits: MotorLimits, **options: int) -> Guard:
+        taken.append(limits)
+        return Guard(limits, **options)
+
+    monkeypatch.setattr(process, "Guard", guard)
+    runtime.send(Quit())
+    assert main(there, "--motors", "null://") == 0
+    assert [limits.sideways for limits in taken] == [False]

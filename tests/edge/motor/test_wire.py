@@ -36,7 +36,7 @@ messages = st.one_of(
     status,
     st.just(Arm()),
     st.just(Quit()),
-    st.builds(Stop, text),
+    st.builds(Stop, text, st.sampled_from(StopCause)),
     st.builds(Hold, text),
     st.builds(Failure, st.integers(0, 255), text, text),
 )
