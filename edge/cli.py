@@ -33,10 +33,8 @@ class Command:
 
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
-    "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking: robot new FILE"),
-    "robot check": Command(
-        "edge.commands.robot:check", "check a robot file and its hardware; --stop-test measures its own stop"
-    ),
+    "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
+    "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
