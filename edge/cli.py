@@ -34,10 +34,8 @@ class Command:
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
     "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
-    "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking: robot new FILE"),
-    "robot check": Command(
-        "edge.commands.robot:check", "check a robot file and its hardware; --stop-test measures its own stop"
-    ),
+    "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
+    "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
     "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and how to mend it"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),

@@ -1,6 +1,7 @@
 """`vla-edge robot new FILE`: write a robot file by asking, or with what is plugged in."""
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -160,9 +161,10 @@ def _base_check(key: str, drive: DriveKind) -> Callable[[float], None]:
 
 def _ask_number(question: str, default: float, check: Callable[[float], None]) -> float:
     def number(text: str) -> float:
-        if not text.isascii() or "_" in text:
-            raise ValueError(f"{text[:40]!r} is not a number")
-        value = float(text)
+        try:
+            value = float(text) if text.isascii() and "_" not in text else math.nan
+        except ValueError:
+            raise ValueError(f"{text[:40]!r} is not a number") from None
         check(value)
         return value
 

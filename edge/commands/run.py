@@ -139,7 +139,7 @@ class Run:
         self._note_pids(robot.pids)
         self._room, self._about = robot.room, robot.about
         check_domain(manifest, robot.camera_uris, options.allow_domain)
-        setup = self._announce(robot)
+        setup = self._setup = self._setup_of(robot)
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
@@ -160,9 +160,9 @@ class Run:
         stack.callback(lambda: self._note_end(thread.close()))
         camera_set = CameraSet(cameras, pacing_camera(policy, cameras), MAX_FRAME_AGE_S)
         stack.enter_context(StopServer(self._make_folder(), operator.stop))
+        self._announce(setup)
         addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
-        self._log_setup(setup)
         log.info("machine", extra=fields(**this_board(self._tree.root).to_json()))
         log.info("processes", extra=fields(**self._pids))
         self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
@@ -210,27 +210,22 @@ class Run:
             RobotOptions(self._goal, self._make_folder, options.seed, options.absent, choice.settings)
         )
 
-    def _announce(self, robot: Robot) -> Setup:
-        """Say what the run takes for true about the robot; to machines in summary.json alone."""
+    def _setup_of(self, robot: Robot) -> Setup:
         setup = self._choice.setup(robot)
         cautions = floor_cautions(self._bundle.manifest, self._goal, robot.recorded)
-        self._setup = setup = replace(setup, cautions=setup.cautions + cautions)
+        return replace(setup, cautions=setup.cautions + cautions)
+
+    def _announce(self, setup: Setup) -> None:
+        """Say and log what the run takes for true about the robot; to machines summary.json says it."""
         self._live.clear()
         for line in [] if self._options.json else setup.lines():
             print(line, file=sys.stderr)
-        for caution in setup.cautions:
-            print(f"note: {caution}", file=sys.stderr)
-        return setup
-
-    @staticmethod
-    def _log_setup(setup: Setup) -> None:
         facts = setup.to_json()
         for part in ("mount", "base"):
-            log.info(
-                part,
-                extra=fields(**{"source" if key == "from" else key: facts[part][key] for key in facts[part]}),
-            )
+            source = facts[part].pop("from")
+            log.info(part, extra=fields(**facts[part], source=source))
         for caution in setup.cautions:
+            print(f"note: {caution}", file=sys.stderr)
             log.warning("caution", extra=fields(says=caution))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:

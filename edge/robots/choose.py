@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.errors import UsageError
+from edge.motor.limits import CEILINGS
 from edge.plugins import ROBOTS
 from edge.records import CameraMount
 from edge.robots.robot_file import RobotFile, find_robot_file, is_real, read_robot_file, robot_file_names
@@ -13,6 +14,7 @@ from edge.runs.setup import Setup
 from edge.runtime.robot import PLAIN_MOUNT, PlainRobot, Robot, RobotOptions, find_robot
 
 MAX_STOP_TIME_S = 0.5  # a base that needs longer to stop by itself drives only on consent
+_FASTEST = BaseSpec(linear_m_s=CEILINGS["linear_m_s"])
 _MEASURE = "`vla-edge robot check FILE --stop-test` measures it"
 
 
@@ -130,6 +132,8 @@ def _of_package(name: str, max_speed_m_s: float | None, cautions: tuple[str, ...
             else ""
         )
         raise UsageError(error.message, hint or error.hint) from error
+    if max_speed_m_s is not None:
+        lowered(_FASTEST, max_speed_m_s)
     source = f"of the robot {name.partition('?')[0]}"
     return RobotChoice(open_robot, settings, source, source, cautions, max_speed_m_s)
 

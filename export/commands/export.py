@@ -45,7 +45,7 @@ def _export_fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> None:
     with show_progress() as on_progress:
         on_progress("reading and exporting in fp32", 0, 1)
         bundle = _with_plans(_fp32(options, folder, kind), options, folder)
-    bundle = _with_domain(bundle, options, kind)
+    bundle = with_domain(bundle, options, kind)
     write_bundle(options.out, bundle)
     print_result(options, bundle)
 
@@ -65,7 +65,7 @@ def _export_in_precision(
         bundle, parity, choices = change_precision(
             base, options.for_precision(), calibration, options.force, on_progress, other, options.episodes
         )
-    bundle = _with_domain(_with_plans(bundle, options, folder), options, kind)
+    bundle = with_domain(_with_plans(bundle, options, folder), options, kind)
     write_bundle(options.out, bundle)
     if options.plot:
         plot_parity(options.plot, parity)
@@ -97,7 +97,7 @@ def _export_large(options: ExportOptions, folder: Path, calibration: Calibration
             large_family_bundle(large, options.out, calibration, on_progress) as (bundle, judged),
         ):
             on_progress("writing the bundle", 0, 1)
-            bundle = _with_domain(bundle, options, "large")
+            bundle = with_domain(bundle, options, "large")
             write_bundle(options.out, bundle)
     except LargeRefused as refusal:
         if not options.json:
@@ -175,7 +175,7 @@ def _with_plans(bundle: Bundle, options: ExportOptions, folder: Path) -> Bundle:
     return with_plans(bundle, folder)
 
 
-def _with_domain(bundle: Bundle, options: ExportOptions, kind: ModelKind) -> Bundle:
+def with_domain(bundle: Bundle, options: ExportOptions, kind: ModelKind) -> Bundle:
     """Return the bundle with what its training has shown it, as the options say."""
     domain = options.domain
     if domain is None:  # checkpoints of this kind are trained on the simulator's pictures alone

@@ -1,5 +1,7 @@
 """How to come to a bundle for real rooms, with the bounds of this machine."""
 
+import functools
+
 from export.planner.boards import find_board
 from export.planner.bounds import estimate
 from export.planner.known import KNOWN
@@ -12,6 +14,7 @@ CHECKPOINTS = {
 }
 
 
+@functools.cache
 def advice() -> str:
     """Return the command that makes such a bundle, and the bound of each model on this machine."""
     models: list[str] = []

@@ -114,7 +114,6 @@ def extras() -> list[str]:
         "accelerate",
         "pyarrow",
         "av",
-        "yaml",
         "tensorboard",
     ]
     return [*exporting, *training, "cryptography"]

@@ -79,7 +79,7 @@ def test_a_file_brings_all_its_cameras_its_mount_and_its_base(tmp_path: Path):
 
 
 def test_a_file_without_a_mount_drives_no_real_motors(tmp_path: Path):
-    with pytest.raises(UsageError, match="cameras.front.mount is missing"):
+    with pytest.raises(UsageError, match=r"cameras.front.mount is missing"):
         choose_robot(write(tmp_path, mount=""), False, None)
     assert setup_of(choose_robot(write(tmp_path, "", "null://"), False, None)).mount_from == "a guess"
 
@@ -102,9 +102,9 @@ def test_a_base_that_stops_late_drives_only_on_consent(time: str, said: str, tmp
 def test_max_speed_lowers_and_never_raises(tmp_path: Path):
     setup = setup_of(choose_robot(write(tmp_path), False, 0.2))
     assert setup.base.linear_m_s == 0.2 and "lowered by --max-speed" in setup.base_from
-    with pytest.raises(UsageError, match="--max-speed 0.31 is above the 0.3 m/s"):
+    with pytest.raises(UsageError, match=r"--max-speed 0.31 is above the 0.3 m/s"):
         choose_robot(write(tmp_path), False, 0.31)
-    with pytest.raises(UsageError, match="above the 0.5 m/s"):
+    with pytest.raises(UsageError, match=r"above the 0.5 m/s"):
         choose_addresses({"front": "csi://0"}, "ros2:///x", parse_mount(MOUNT), 0.6)
 
 

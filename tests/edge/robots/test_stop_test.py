@@ -91,8 +91,8 @@ def test_row_29_a_base_that_stops_late_or_never_is_written_down_and_stopped_for_
         refused.returncode == 2 and "by itself" in refused.stderr and "--accept-stop-time" in refused.stderr
     )
     accepted = drive(file, "--accept-stop-time")
-    assert accepted.returncode == 5 and "keep a hand at its switch" in accepted.stderr
-    assert "no /nowhere.mp4" in accepted.stderr
+    assert accepted.returncode == 5
+    assert "no /nowhere.mp4" in accepted.stderr  # it got as far as its camera
 
 
 def drive(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
