@@ -181,20 +181,43 @@ def test_the_model_rests_between_inferences_while_it_is_hot():
 def test_fault_46_a_hot_machine_drives_slower_and_then_stops(tmp_path: Path):
     """Judged at the firmware of the simulated base, in a room without the target: it searches all the time."""
     root, runs = orin(tmp_path / "machine"), tmp_path / "runs"
-    options = ["--goal", "find_object", "--target", "cup", "--absent", "--seed", "3", "--json"]
-    command = [sys.executable, "-m", "edge.cli", "run", *options, "--root", str(root), "--runs-dir", str(runs)]
+    options = [
+        "--goal",
+        "find_object",
+        "--target",
+        "cup",
+        "--robot",
+        "sim?width=160&height=120",
+        "--absent",
+        "--seed",
+        "3",
+        "--json",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "edge.cli",
+        "run",
+        *options,
+        "--root",
+        str(root),
+        "--runs-dir",
+        str(runs),
+    ]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def turns(begin_ns: int = 0, end_ns: int = 1 << 62) -> list[float]:
-        rows = [json.loads(line) for log in runs.glob("*/firmware.jsonl") for line in log.open()]
+        texts = [log.read_text().rpartition("\n")[0] for log in runs.glob("*/firmware.jsonl")]
+        rows = [json.loads(line) for text in texts for line in text.splitlines()]
         return [abs(row["angular_z"]) for row in rows if begin_ns <= row["stamp_ns"] < end_ns]
 
     try:
-        until(lambda: run.poll() is not None or sum(turn > 0.8 for turn in turns()) > 50, 40)
+        until(lambda: run.poll() is not None or sum(turn > 0.8 for turn in turns()) > 20, 40)
+        heated_ns = time.monotonic_ns()
         set_celsius(root, 0, 96)
-        time.sleep(3)  # two readings, and the ramp
+        time.sleep(2.5)  # two readings, and the ramp
         slow_ns = time.monotonic_ns()
-        time.sleep(6)
+        time.sleep(2.5)
         hot_ns = time.monotonic_ns()
         set_celsius(root, 0, 101.5)
         out, err = run.communicate(timeout=20)
@@ -203,10 +226,10 @@ def test_fault_46_a_hot_machine_drives_slower_and_then_stops(tmp_path: Path):
         run.wait()
     summary = json.loads(out)
     assert summary["cause"] == "hot" and run.returncode == 4, err
-    assert max(turns(end_ns=slow_ns - 3 * S)) > 0.8
+    assert max(turns(end_ns=heated_ns)) > 0.8
     assert 0.3 < max(turns(slow_ns, hot_ns)) < 0.46
     assert turns()[-1] == 0
-    assert summary["machine"]["slow_s"] > 5 and summary["machine"]["hottest"] == "tj-thermal"
+    assert summary["machine"]["slow_s"] > 2 and summary["machine"]["hottest"] == "tj-thermal"
     assert "the machine is too hot: tj-thermal 10" in err and "hint: let it cool" in err
 
 
