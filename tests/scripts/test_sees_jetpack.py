@@ -1,4 +1,4 @@
-"""`scripts/sees-jetpack`: on which machines the environment sees the system's packages; and that it then does."""
+"""`scripts/sees-jetpack`: on which machines .venv sees the system's packages; and that it then does."""
 
 import subprocess
 import sys
