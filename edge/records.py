@@ -226,6 +226,8 @@ class MotorStatus:
     refused: Refusals = Refusals()
     odometry: Odometry | None = None
     battery_fraction: float | None = None  # [0, 1]
+    about: str = ""  # whom the driver moves, for people
+    warning: str = ""  # what the driver warns of, though it stops nothing
 
 
 class Outcome(Enum):

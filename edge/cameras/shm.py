@@ -157,6 +157,12 @@ class FrameRing(Closing):
         """Return how many images were published so far; cheap to poll."""
         return int(self._header[4])
 
+    @property
+    def newest_stamp_ns(self) -> int:
+        """Return the stamp of the newest image without copying it; 0 before the first."""
+        written = self.written
+        return int(self._slots[(written - 1) % len(self._slots)].words[2]) if written else 0
+
     def close(self) -> None:
         """Remove the name if this side made the ring; the memory goes with the last object that uses it."""
         if self._owned is not None:

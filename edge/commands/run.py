@@ -7,16 +7,18 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge.address import without_password
 from edge.board.identity import this_board
 from edge.board.memory import check_memory
 from edge.board.tree import Tree
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
-from edge.commands.run_arguments import check_hardware, run_arguments
+from edge.commands.run_arguments import choose_hardware, run_arguments
 from edge.errors import EdgeError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
@@ -26,10 +28,14 @@ from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
 from edge.records import DriveEnd, Goal, Outcome
+from edge.robots.choose import RobotChoice
+from edge.robots.domain import check_domain, floor_cautions
 from edge.runs.drive_log import DriveLog
 from edge.runs.folder import RunFolder, check_runs_dir
 from edge.runs.log import RunLog, fields
 from edge.runs.room import RoomMap
+from edge.runs.service import ServiceNotifier
+from edge.runs.setup import Setup
 from edge.runs.summary import Summary
 from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
@@ -39,7 +45,7 @@ from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
 from edge.runtime.heat import HeatWatch, RestingWorker
 from edge.runtime.loop import ThreadWorker
-from edge.runtime.robot import PlainRobot, Robot, RobotOptions, find_robot
+from edge.runtime.robot import Robot, RobotOptions
 from edge.runtime.signals import Interrupts
 
 log = logging.getLogger(__name__)
@@ -49,11 +55,11 @@ def main(argv: list[str]) -> int:
     """Run one goal; returns the exit code: 0 done, 3 not reached, 4 to 6 faults, 130 after Ctrl-C."""
     options = run_arguments().parse_args(argv)
     goal = parse_goal(options.goal, options.target)
-    check_hardware(options)
+    choice = choose_hardware(options)
     bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
     goal = check_target(bundle, goal)
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
-    run = Run(options, goal, bundle)
+    run = Run(options, goal, bundle, choice)
     end = run.go()
     _print(run, end, options.json)
     code = end.exit_code or (run.unwritten.exit_code if run.unwritten else 0)
@@ -68,13 +74,15 @@ def main(argv: list[str]) -> int:
 class Run:
     """One run from its folder to its summary."""
 
-    def __init__(self, options: argparse.Namespace, goal: Goal, bundle: Bundle) -> None:
+    def __init__(self, options: argparse.Namespace, goal: Goal, bundle: Bundle, choice: RobotChoice) -> None:
         self.threads_ended = True
         self.summary: Summary | None = None
         self.unwritten: UsageError | None = None  # why the run's folder lacks files
         self._options = options
         self._goal = goal
         self._bundle = bundle
+        self._choice = choice
+        self._setup: Setup | None = None  # once the robot is open
         self._clock = MonotonicClock()
         self._tree = Tree(options.root)
         self._heat: HeatWatch | None = None
@@ -126,23 +134,26 @@ class Run:
         stack.callback(robot.close)
         self._note_pids(robot.pids)
         self._room, self._about = robot.room, robot.about
+        check_domain(manifest, robot.camera_uris, options.allow_domain)
+        setup = self._announce(robot)
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
-        motor = stack.enter_context(MotorProcess.start(robot.motors_uri, MotorLimits.of(robot.base)))
+        motor = stack.enter_context(MotorProcess.start(robot.motors_uri, MotorLimits.of(setup.base)))
         self._note_pids({"motor": motor.pid})
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         # Imported here, because it needs the inference engine.
         from edge.policies.open import make_policy
 
-        policy = make_policy(self._bundle, self._goal, robot.mount, robot.base, options.threads)
+        policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
         self._bundle.release()
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
         camera_set = CameraSet(cameras, pacing_camera(policy, cameras), MAX_FRAME_AGE_S)
         self._make_folder()
-        addresses = {f"camera_{name}": uri for name, uri in robot.camera_uris.items()}
+        addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
+        self._log_setup(setup)
         log.info("machine", extra=fields(**this_board(self._tree.root).to_json()))
         log.info("processes", extra=fields(**self._pids))
         self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
@@ -152,7 +163,7 @@ class Run:
         )
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
-        inline = [self._tally, DriveLog(), *([self._would_do] if self._would_do else [])]
+        inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
         drive = Drive(parts, inline, observers=[self._live])
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return drive.run(options.max_seconds)
@@ -173,11 +184,33 @@ class Run:
             self.folder.write_pids(self._pids)
 
     def _open_robot(self) -> Robot:
-        options = self._options
-        if options.camera is not None:
-            return PlainRobot(dict(options.camera), options.motors)
-        open_robot, settings = find_robot(options.robot or "sim")
-        return open_robot(RobotOptions(self._goal, self._make_folder, options.seed, options.absent, settings))
+        options, choice = self._options, self._choice
+        return choice.open(
+            RobotOptions(self._goal, self._make_folder, options.seed, options.absent, choice.settings)
+        )
+
+    def _announce(self, robot: Robot) -> Setup:
+        """Say what the run takes for true about the robot; to machines in summary.json alone."""
+        setup = self._choice.setup(robot)
+        cautions = floor_cautions(self._bundle.manifest, self._goal, robot.recorded)
+        self._setup = setup = replace(setup, cautions=setup.cautions + cautions)
+        self._live.clear()
+        for line in [] if self._options.json else setup.lines():
+            print(line, file=sys.stderr)
+        for caution in setup.cautions:
+            print(f"note: {caution}", file=sys.stderr)
+        return setup
+
+    @staticmethod
+    def _log_setup(setup: Setup) -> None:
+        facts = setup.to_json()
+        for part in ("mount", "base"):
+            log.info(
+                part,
+                extra=fields(**{"source" if key == "from" else key: facts[part][key] for key in facts[part]}),
+            )
+        for caution in setup.cautions:
+            log.warning("caution", extra=fields(says=caution))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
         camera = open_camera(uri, self._clock, name)
@@ -197,6 +230,7 @@ class Run:
             bundle=self._bundle.origin(),
             engine=manifest.target.engine,
             robot=self._about,
+            setup=self._setup,
             truth=self._truth,
             would_do=None if self._would_do is None else self._would_do.stretches,
             folder=str(folder.path),

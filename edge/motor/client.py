@@ -14,7 +14,7 @@ import edge
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, MotorFault, SafetyStop, UsageError
 from edge.interfaces import Closing
 from edge.motor.limits import MotorLimits
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import ActionChunk, MotorStatus
 
 SILENCE_LIMIT_NS = 500_000_000  # 25 ticks without a status
@@ -41,15 +41,22 @@ class MotorProcess(Closing):
 
     @classmethod
     def start(
-        cls, uri: str, limits: MotorLimits | None = None, rate_hz: float = 50.0, timeout_s: float = 15.0
+        cls,
+        uri: str,
+        limits: MotorLimits | None = None,
+        rate_hz: float = 50.0,
+        timeout_s: float = 15.0,
+        module: str = "edge.motor.process",
     ) -> "MotorProcess":
         """Start a motor process and wait for its first status: the actuator is open, locked, disarmed.
+
+        `module` is what Python runs.
 
         Raises UsageError for a bad address or rate, HardwareMissing if a port is not there, taken or not
         permitted, MotorFault if there is no status within `timeout_s`.
         """
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "edge.motor.process", "--fd", str(there.fileno()), "--motors", uri]
+        command = [sys.executable, "-m", module, "--fd", str(there.fileno()), "--motors", uri]
         command += ["--rate-hz", str(rate_hz), "--limits", (limits or MotorLimits()).to_json()]
         # Its end of the socket must live nowhere else, or neither side would hear the other one die.
         with there:
@@ -80,6 +87,10 @@ class MotorProcess(Closing):
     def arm(self) -> None:
         """Request arming, also after a latched stop. `status()` tells if it has happened, or why not."""
         self._send(Arm())
+
+    def hold(self, reason: str) -> None:
+        """Brake to zero now without latching. The next chunk moves the base again."""
+        self._send(Hold(reason))
 
     def stop(self, reason: str) -> None:
         """Brake to zero now and latch. `reason` is reported until armed again."""

@@ -134,6 +134,11 @@ class Guard:
         if not self.moving:
             self.state = MotorState.LATCHED
 
+    def hold(self, reason: str) -> None:
+        """Brake to zero without latching, until the next valid chunk, if one is followed now."""
+        if self.state is MotorState.FOLLOWING:
+            self._hold(reason)
+
     def follow(self, chunk: ActionChunk, now_ns: int) -> bool:
         """Take a chunk to follow. Returns False if it is refused; `reason` and `counts` tell why."""
         if self.state not in (MotorState.HOLDING, MotorState.FOLLOWING):

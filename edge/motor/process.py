@@ -14,16 +14,17 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from edge.clock import Ticker
 from edge.errors import EdgeError, SafetyStop, UsageError
-from edge.interfaces import Feedback, Motors
+from edge.interfaces import Feedback, KnowsSideways, Motors
 from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.watch import Watch, low_battery
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import ActionChunk, MotorState, MotorStatus, StopCause, Velocity
 
 RATE_RANGE_HZ = (20.0, 200.0)
@@ -153,11 +154,13 @@ class MotorLoop:
             case Stop():
                 self._arming_since_ns = None
                 self._guard.stop(message.reason)
+            case Hold():
+                self._guard.hold(message.reason)
             case Quit():
                 self._leave("the runtime ended the drive", StopCause.QUIT)
             case _:
                 self._refused_messages += 1
-        return isinstance(message, Stop | Quit)
+        return isinstance(message, Stop | Hold | Quit)
 
     def _start_arming(self) -> None:
         if low := low_battery(self._feedback):
@@ -182,6 +185,8 @@ class MotorLoop:
             refused=guard.counts.refusals(self._refused_messages),
             odometry=self._feedback.odometry,
             battery_fraction=self._feedback.battery_fraction,
+            about=self._feedback.about,
+            warning=self._feedback.warning,
         )
         _send(self._control, status)
 
@@ -226,33 +231,43 @@ def _drive(control: socket.socket, motors: Motors, limits: MotorLimits, period_n
     loop.run()
 
 
-def main(argv: list[str]) -> int:
-    """Run until the base is stopped for good. Returns the exit code; a Failure on the socket tells why."""
+def main(argv: list[str], opens: Callable[[str], Motors] = open_motors) -> int:
+    """Run until the base is stopped for good. Returns the exit code; a Failure on the socket tells why.
+
+    `opens` opens the driver behind an address.
+    """
     # The terminal's signals are for the runtime: this process must still be there to stop the base.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     arguments = _arguments(argv)
     with socket.socket(fileno=arguments.fd) as control:
         try:
-            _serve(control, arguments)
+            _serve(control, arguments, opens)
         except EdgeError as error:
             _send(control, Failure(error.exit_code, error.message, error.hint))
             return error.exit_code
     return 0
 
 
-def _serve(control: socket.socket, arguments: argparse.Namespace) -> None:
+def _serve(control: socket.socket, arguments: argparse.Namespace, opens: Callable[[str], Motors]) -> None:
     """Open the motors, drive them until the loop ends, then stop and close them. Raises EdgeError."""
     if not RATE_RANGE_HZ[0] <= arguments.rate_hz <= RATE_RANGE_HZ[1]:
         raise UsageError(f"motor rate {arguments.rate_hz} Hz is not in {RATE_RANGE_HZ}")
     limits = MotorLimits.from_json(arguments.limits)
-    motors = open_motors(arguments.motors)
+    motors = opens(arguments.motors)
     try:
         if arguments.rate_hz > motors.max_rate_hz:
             raise UsageError(
                 f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} setpoints a "
                 f"second, {arguments.rate_hz:g} are to be sent",
                 "make the line faster (`baud`)",
+            )
+        if limits.sideways and isinstance(motors, KnowsSideways) and not motors.sideways:
+            raise UsageError(
+                f"motors address {arguments.motors!r}: this base can't go sideways, and the robot is "
+                "stated to be holonomic",
+                "state a base whose drive is differential or ackermann; a MAVLink vehicle whose wheels and "
+                "firmware do go sideways takes omni=yes in its address",
             )
         _raise_priority()
         _drive(control, motors, limits, round(1e9 / arguments.rate_hz))

@@ -27,9 +27,10 @@ class Watch:
 
     def __init__(self) -> None:
         self._agreed_ns: int | None = None
+        self._measured_ns: int | None = None  # stamp of the newest odometry; None before the first
 
     def reset(self) -> None:
-        """Forget the past, since the base was just armed."""
+        """Forget the past, since the base was just armed; a base that measured its motion must go on so."""
         self._agreed_ns = None
 
     def judge(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
@@ -37,18 +38,23 @@ class Watch:
         if feedback.fault:
             return Objection(StopCause.BASE_FAULT, feedback.fault)
         if not feedback.armed:
-            return Objection(StopCause.BASE_DISARMED, "the base disarmed itself")
+            why = f": {feedback.warning}" if feedback.warning else ""
+            return Objection(StopCause.BASE_DISARMED, f"the base disarmed itself{why}")
         if low := low_battery(feedback):
             return Objection(StopCause.LOW_BATTERY, low)
         return self._disagreement(feedback, sent, now_ns)
 
     def _disagreement(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
         odometry = feedback.odometry
-        if odometry is None:
+        if odometry is not None:
+            self._measured_ns = odometry.stamp_ns
+        if self._measured_ns is None:
             return None  # this base does not measure its motion
-        if (age_ns := now_ns - odometry.stamp_ns) > STALE_ODOMETRY_NS:
+        if (age_ns := now_ns - self._measured_ns) > STALE_ODOMETRY_NS:
             reason = f"newest odometry is {age_over(age_ns, STALE_ODOMETRY_NS)}"
             return Objection(StopCause.STALE_ODOMETRY, reason)
+        if odometry is None:
+            return None  # it did, less than a second ago
         measured = odometry.velocity
         linear_m_s = math.hypot(
             measured.linear_x_m_s - sent.linear_x_m_s, measured.linear_y_m_s - sent.linear_y_m_s

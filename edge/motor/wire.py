@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 3
+VERSION = 4
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer texts are cut
 
@@ -43,6 +43,13 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Brake to zero without latching, until the next chunk."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """Brake to zero, disarm, exit."""
 
@@ -56,8 +63,8 @@ class Failure:
     hint: str
 
 
-Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure
-_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure)
+Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold
+_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure, Hold)
 
 
 def encode(message: Message) -> bytes:
@@ -97,7 +104,7 @@ def _payload(message: Message) -> bytes:
             return _pack_chunk(message)
         case MotorStatus():
             return _pack_status(message)
-        case Stop():
+        case Stop() | Hold():
             return _pack_text(message.reason)
         case Failure():
             return _EXIT_CODE.pack(message.exit_code) + _pack_text(message.message) + _pack_text(message.hint)
@@ -112,8 +119,8 @@ def _message(kind: type[Any], payload: bytes) -> Message:
         message = _read_chunk(reader)
     elif kind is MotorStatus:
         message = _read_status(reader)
-    elif kind is Stop:
-        message = Stop(reader.text())
+    elif kind is Stop or kind is Hold:
+        message = kind(reader.text())
     elif kind is Failure:
         (exit_code,) = reader.unpack(_EXIT_CODE)
         message = Failure(exit_code, reader.text(), reader.text())
@@ -191,7 +198,7 @@ def _pack_status(status: MotorStatus) -> bytes:
         packed += _ODOMETRY.pack(odometry.stamp_ns, *pose, *_pack_velocity(odometry.velocity))
     if battery is not None:
         packed += _BATTERY.pack(battery)
-    return packed + _pack_text(status.reason)
+    return packed + b"".join(map(_pack_text, (status.reason, status.about, status.warning)))
 
 
 def _read_status(reader: _Reader) -> MotorStatus:
@@ -217,4 +224,6 @@ def _read_status(reader: _Reader) -> MotorStatus:
         refused=refused,
         odometry=odometry,
         battery_fraction=battery,
+        about=reader.text(),
+        warning=reader.text(),
     )

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edge.records import DriveEnd, Goal, Outcome, Refusals, StopCause
+from edge.runs.setup import Setup
 from edge.runs.would_do import Stretch, would_do_lines
 
 # A higher share of chunks set aside is felt. Measured drives stay under 0.01.
@@ -59,6 +60,7 @@ class Summary:
     robot: str  # for people; may be empty
     truth: Mapping[str, Any]  # what a simulated robot knows about the run; may be empty
     folder: str
+    setup: Setup | None = None  # None before the robot is open
     would_do: Sequence[Stretch] | None = None  # on recorded frames, in which nothing moves
     machine: Mapping[str, Any] = field(default_factory=dict[str, Any])  # its board, power mode and heat
 
@@ -79,6 +81,7 @@ class Summary:
             "bundle": dict(self.bundle),
             "engine": self.engine,
             "robot": self.robot,
+            **({} if self.setup is None else self.setup.to_json()),
             "truth": dict(self.truth) or None,
             **({} if self.would_do is None else {"would_do": [each.to_json() for each in self.would_do]}),
             **({"machine": dict(self.machine)} if self.machine else {}),

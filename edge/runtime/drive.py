@@ -1,6 +1,7 @@
 """The real-time loop of a drive: frames to the policy, chunks to the motors, until there is an outcome."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ import numpy as np
 
 from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
-from edge.errors import MotorFault, StaleFrame
+from edge.errors import CameraAway, MotorFault, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
@@ -42,6 +43,8 @@ ARM_LIMIT_S = 3.0
 MAX_REASON_CHARS = 200
 STAND_LIMIT_S = 1.5  # braking takes 0.25 s
 SETTLE_S = 0.3  # between a setpoint of zero and a base that stands
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Drive:
             parts.policy, parts.worker, parts.goal, parts.cameras.pacing, parts.cameras.await_answers
         )
         self._armed = False
+        self._answered_ns = 0
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
 
@@ -137,13 +141,13 @@ class Drive:
 
     def _drive(self, max_seconds: float) -> DriveEnd:
         parts, observers = self._parts, self._observers
-        self._start_ns = answered_ns = parts.clock.now_ns()
+        self._start_ns = self._answered_ns = parts.clock.now_ns()
         observers.on_start(self._start_ns)
         end_ns = self._start_ns + round(max_seconds * 1e9)
         played = Played(parts.goal)
         while True:
             try:
-                frames = self._next_frames()
+                frames = self._next_frames(end_ns)
             except EndOfFrames as end:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
@@ -153,10 +157,10 @@ class Drive:
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
             observers.on_frame(step.observation, policy)
             if step.inference is not None:
-                answered_ns = now_ns
+                self._answered_ns = now_ns
                 observers.on_inference(step.inference)
-            elif self._moves and now_ns - answered_ns > INFERENCE_LIMIT_NS:
-                raise _model_silent((now_ns - answered_ns) / 1e9)
+            elif self._moves and now_ns - self._answered_ns > INFERENCE_LIMIT_NS:
+                raise _model_silent((now_ns - self._answered_ns) / 1e9)
             if step.chunk is not None:
                 observers.on_chunk(step.chunk)
             played.update(policy, step.inference)
@@ -201,12 +205,33 @@ class Drive:
             time.sleep(POLL_S)
         self._armed = True
 
-    def _next_frames(self) -> dict[str, Frame]:
-        """Wait for the next frame set. Raises StaleFrame when none comes in time."""
-        while (frames := self._parts.cameras.next()) is None:
+    def _next_frames(self, end_ns: int) -> dict[str, Frame]:
+        """Wait for the next frame set. Raises StaleFrame when none comes in time.
+
+        While a camera is away the base stands and the drive waits, at most until `end_ns`.
+        """
+        held = False
+        while True:
+            try:
+                frames = self._parts.cameras.next()
+            except CameraAway as away:
+                if self._parts.clock.now_ns() >= end_ns:
+                    raise
+                if not held:
+                    self._hold(away)
+                held, frames = True, None
+            if frames is not None:
+                if held:
+                    self._answered_ns = self._parts.clock.now_ns()  # nobody asked the model meanwhile
+                    log.warning("frames are back")
+                return frames
             self._watch()
             time.sleep(POLL_S)
-        return frames
+
+    def _hold(self, away: CameraAway) -> None:
+        log.warning("holding: %s", away.message)
+        if self._armed:
+            self._parts.motor.hold(away.message[:MAX_REASON_CHARS])
 
     def _watch(self) -> MotorStatus:
         """Return the newest report of the motor process. Raises whatever must end the drive."""

@@ -141,7 +141,8 @@ def test_the_command_line_blames_the_package_and_not_itself(
 
 def test_a_built_in_driver_says_which_package_it_lacks(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "serial", None)
-    monkeypatch.delitem(sys.modules, "edge.motor.drivers.mavlink", raising=False)
+    for module in ("mavlink.driver", "mavlink.address", "serial_port"):
+        monkeypatch.delitem(sys.modules, f"edge.motor.drivers.{module}", raising=False)
     with pytest.raises(UsageError, match="motors mavlink:// needs the Python package 'serial'") as caught:
         MOTORS.open_address("mavlink:///dev/ttyACM0")
     assert caught.value.hint == "in the folder of vla-edge's source: pip install '.'"

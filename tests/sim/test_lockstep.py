@@ -171,6 +171,7 @@ def test_what_looks_like_it_from_one_side_only_is_not_believed(renderer: Rendere
     assert not e.claimed and max(eyes[0].sides_rad) > math.radians(35)
 
 
+@pytest.mark.slow
 def test_what_is_half_sure_is_believed_after_a_look_from_another_side(renderer: Renderer) -> None:
     eyes: list[UnsureEye] = []
 

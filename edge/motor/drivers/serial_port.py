@@ -17,6 +17,7 @@ from edge.interfaces import Closing
 WRITE_LIMIT_NS = 100_000_000  # if bytes wait for longer, the base does not read
 MAX_READ_BYTES = 4096
 BITS_PER_BYTE = 10  # a serial line adds a start bit and a stop bit
+MAX_LINE_BYTES = 1024  # a longer line is noise
 
 
 class SerialPort(Closing):
@@ -70,6 +71,23 @@ class SerialPort(Closing):
 
     def _gone(self, error: Exception) -> HardwareMissing:
         return HardwareMissing(f"motors {self.path}: the port is gone: {reason_of(error)}", "check the cable")
+
+
+class Lines:
+    """Cuts a byte stream into lines, for protocols of text. Never raises on any bytes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._too_long = False  # the line under way is dropped up to its end
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that `data` completes, without their ends (CR, LF or both) and without empty."""
+        *whole, rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
+        if self._too_long and whole:
+            whole[0], self._too_long = b"", False
+        self._too_long |= len(rest) > MAX_LINE_BYTES
+        self._rest = b"" if self._too_long else rest
+        return [line for line in whole if 0 < len(line) <= MAX_LINE_BYTES]
 
 
 def _opened(path: str, baud: int) -> serial.Serial:

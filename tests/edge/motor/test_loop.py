@@ -370,6 +370,22 @@ def test_the_end_of_the_runtime_is_a_safety_stop(ends, handlers) -> None:  # typ
     assert isinstance(failure, Failure) and "the runtime is gone" in failure.message
 
 
+@pytest.mark.parametrize("sideways", [False, True])
+def test_a_holonomic_robot_is_refused_by_motors_whose_base_never_goes_sideways(
+    sideways, ends, handlers, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    """Row 21."""
+    runtime, there = ends
+    motors = NullMotors()
+    monkeypatch.setattr(motors, "sideways", sideways, raising=False)
+    monkeypatch.setattr(process, "open_motors", lambda _: motors)
+    runtime.send(Quit())
+    assert main(there, "--motors", "ahead://") == (0 if sideways else UsageError.exit_code)
+    runtime.send(Quit())
+    limits = MotorLimits(sideways=False).to_json()
+    assert main(there, "--motors", "ahead://", "--limits", limits) == 0
+
+
 def test_motors_that_take_fewer_setpoints_than_asked_for_are_refused_and_closed(
     ends, handlers, monkeypatch
 ) -> None:  # type: ignore[no-untyped-def]

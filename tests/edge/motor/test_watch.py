@@ -62,6 +62,36 @@ def test_odometry_older_than_a_second_stops() -> None:
     assert objection.reason == "newest odometry is 1001 ms old (limit 1000 ms)"
 
 
+def test_odometry_that_was_there_and_goes_stops_after_a_second() -> None:
+    """Row 27: before, a base that no longer measured its motion was no longer checked."""
+    watch = Watch()
+    assert cause(watch, moving(SENT, NOW), NOW) is StopCause.NONE
+    watch.reset()  # armed anew, it must still measure
+    gone = Feedback(armed=True)
+    assert cause(watch, gone, NOW + 1000 * MS) is StopCause.NONE
+    objection = watch.judge(gone, SENT, NOW + 1000 * MS + 1)
+    assert objection is not None
+    assert (objection.cause, objection.reason[:34]) == (
+        StopCause.STALE_ODOMETRY,
+        "newest odometry is 1001 ms old (li",
+    )
+
+
+def test_odometry_that_is_gone_for_a_moment_and_back_drives_on() -> None:
+    watch = Watch()
+    assert cause(watch, moving(SENT, NOW), NOW) is StopCause.NONE
+    assert cause(watch, Feedback(armed=True), NOW + 900 * MS) is StopCause.NONE
+    again_ns = NOW + 1200 * MS
+    assert cause(watch, moving(SENT, again_ns), again_ns) is StopCause.NONE
+
+
+def test_a_base_that_disarmed_itself_says_why() -> None:
+    """Row 23."""
+    objection = Watch().judge(Feedback(armed=False, warning="the base says: Crash"), SENT, NOW)
+    assert objection is not None
+    assert objection.reason == "the base disarmed itself: the base says: Crash"
+
+
 @pytest.mark.parametrize(
     ("measured", "agrees"),
     [

@@ -29,6 +29,8 @@ status = st.builds(
     refused=st.builds(Refusals, *[i64] * 8),
     odometry=st.none() | odometry,
     battery_fraction=st.none() | number,
+    about=text,
+    warning=text,
 )
 messages = st.one_of(
     status,

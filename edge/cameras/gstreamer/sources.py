@@ -1,0 +1,120 @@
+"""Where a child process gets its images from: a GStreamer pipeline, or a V4L2 device through OpenCV."""
+
+import time
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from edge.cameras.gstreamer.job import StreamJob
+from edge.cameras.gstreamer.library import Gst, GstPipeline, StreamEnded, StreamFailed, StreamImage
+from edge.cameras.gstreamer.pipelines import crop_px, pipeline_text, size_out
+from edge.cameras.view import ImageView
+
+EOS_LIMIT_S = 1.0  # for the end of the stream to run through the pipeline
+_NO_CROP = (0.0, 0.0, 1.0, 1.0)
+_IN_FLIGHT = 3  # images that may have passed the crop before it was set
+
+
+class StreamSource(Protocol):
+    """A source of images."""
+
+    def pull(self, wait_s: float) -> StreamImage | None:
+        """Return the newest image; None if none comes in time. Raises StreamFailed, StreamEnded."""
+        ...
+
+    def end(self) -> None:
+        """End the stream in good order, as far as that takes no longer than a second."""
+        ...
+
+    def close(self) -> None:
+        """Give the device back."""
+        ...
+
+
+class PipelineSource:
+    """A job's GStreamer pipeline, playing."""
+
+    def __init__(self, job: StreamJob) -> None:
+        """Start it. Raises StreamFailed."""
+        gst = Gst()
+        self._view = job.view
+        self._pipeline = GstPipeline(gst, pipeline_text(job, gst.has))
+        # A crop in shares of an image waits for the image's size.
+        self._crops = job.view.crop != _NO_CROP and not job.hardware
+        self._skip = 0
+        self._pipeline.play()
+
+    def pull(self, wait_s: float) -> StreamImage | None:
+        """Return the newest image, cropped. Raises StreamFailed, StreamEnded."""
+        found = self._pipeline.pull(wait_s)
+        if found is None:
+            return None
+        if self._crops:
+            self._crops = False
+            self._pipeline.crop(*crop_px(self._view, *found.source_size))
+            self._skip = _IN_FLIGHT
+        if self._skip:
+            self._skip -= 1
+            return None
+        return found
+
+    def end(self) -> None:
+        """Send the end of the stream through the pipeline and wait for it."""
+        self._pipeline.send_eos()
+        try:
+            self._pipeline.check(EOS_LIMIT_S)
+        except (StreamEnded, StreamFailed):
+            return  # it ends either way
+
+    def close(self) -> None:
+        """Stop the pipeline."""
+        self._pipeline.close()
+
+
+class OpenCvSource:
+    """A V4L2 device read by OpenCV, for machines without GStreamer."""
+
+    def __init__(self, job: StreamJob, api: int = cv2.CAP_V4L2) -> None:
+        """Open the device. Raises StreamFailed if OpenCV can't."""
+        self._view = job.view
+        self._capture = cv2.VideoCapture(job.source, api)
+        if not self._capture.isOpened():
+            raise StreamFailed("opencv", 0, f"OpenCV does not open {job.source}")
+        settings: list[tuple[int, Any]] = [(cv2.CAP_PROP_BUFFERSIZE, 1)]
+        if job.fourcc:
+            settings.append((cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*job.fourcc)))
+        if job.source_size is not None:
+            height, width = job.source_size
+            settings += [(cv2.CAP_PROP_FRAME_WIDTH, width), (cv2.CAP_PROP_FRAME_HEIGHT, height)]
+        if job.rate_hz:
+            settings.append((cv2.CAP_PROP_FPS, job.rate_hz))
+        for setting, value in settings:
+            self._capture.set(setting, value)
+
+    def pull(self, wait_s: float) -> StreamImage | None:
+        """Return the next image. OpenCV waits for it as long as it likes. Raises StreamEnded without one."""
+        if not self._capture.grab():
+            raise StreamEnded
+        stamp_ns = time.monotonic_ns()
+        found, bgr = self._capture.retrieve()
+        if not found:
+            raise StreamFailed("opencv", 1, "OpenCV can't decode an image")
+        height, width = bgr.shape[:2]
+        view = ImageView(
+            self._view.crop, self._view.rotate_deg, self._view.flip, size_out(self._view, height, width)
+        )
+        image = np.asarray(cv2.cvtColor(view.apply(np.asarray(bgr, np.uint8)), cv2.COLOR_BGR2RGB), np.uint8)
+        return StreamImage(image, stamp_ns, (height, width))
+
+    def end(self) -> None:
+        """Do nothing: OpenCV knows no end of a stream."""
+
+    def close(self) -> None:
+        """Close the device."""
+        self._capture.release()
+
+
+def open_source(job: StreamJob) -> StreamSource:
+    """Open a job's source. Raises StreamFailed."""
+    return OpenCvSource(job) if job.engine == "opencv" else PipelineSource(job)
