@@ -200,8 +200,9 @@ class Drive:
         deadline_ns = self._parts.clock.now_ns() + round(ARM_LIMIT_S * 1e9)
         while (status := self._watch()).state is not MotorState.HOLDING:
             if self._parts.clock.now_ns() > deadline_ns:
-                why = status.reason or f"not armed within {ARM_LIMIT_S:g} s"
-                raise MotorFault(f"the base did not arm: {why}", "is its emergency stop released?")
+                why = status.reason.removeprefix("not armed: ") or f"not armed within {ARM_LIMIT_S:g} s"
+                hint = "do what the reason says; if it names none: is its emergency stop released?"
+                raise MotorFault(f"the base did not arm: {why}", hint)
             time.sleep(POLL_S)
         self._armed = True
 

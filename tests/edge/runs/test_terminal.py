@@ -73,6 +73,16 @@ def test_the_confidence_that_nothing_is_there_is_not_shown_as_the_targets(screen
     assert screen.getvalue().startswith("\r  0.0 s  search   red cup  model 20 ms ")
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_warning_of_the_base_stays_above_the_line(screen: Terminal, enabled: bool):
+    """Row 28."""
+    line = LiveLine(GOAL, enabled)
+    for warning in ("", "no\x1b motion", "no\x1b motion"):
+        line.on_status(MotorStatus(0, MotorState.HOLDING, Velocity(), warning=warning))
+    notes = [text for text in screen.getvalue().split("\r") if text.strip()]
+    assert notes == ["note: no  motion\n"] * enabled
+
+
 def test_a_robot_that_is_driven_by_words_shows_them_and_they_move_no_cursor(screen: Terminal):
     line = LiveLine(Goal("instruct", "go to the door"), enabled=True)
     line.on_start(0)

@@ -9,21 +9,23 @@ NAMES = {mav.MAV_CMD_COMPONENT_ARM_DISARM: "arm", mav.MAV_CMD_DO_SET_MODE: "swit
 class Commands:
     """Commands that the base has not answered yet. Times are CLOCK_MONOTONIC ns that the caller passes in."""
 
-    def __init__(self, component: int) -> None:
+    def __init__(self, system: int, component: int) -> None:
+        """Take the numbers of this end: the base's system, and a component of it."""
         self.refusal = ""  # what the base refused last; empty once it has done it
         self.accepted: int | None = None  # the command that it accepted last
         self._refused: int | None = None  # the command of the refusal
-        self._component = component
+        self._self = (system, component)
         self._asked_ns: dict[int, int] = {}  # when each was first sent without an answer
 
-    def pack(self, system: int, command: int, *values: float, now_ns: int) -> MavMessage:
-        """Return a command to the autopilot of `system`, whose answer will be waited for."""
+    def pack(self, command: int, *values: float, now_ns: int) -> MavMessage:
+        """Return a command to the base, whose answer will be waited for."""
         self._asked_ns.setdefault(command, now_ns)
-        return command_long(system, command, *values)
+        return command_long(self._self[0], command, *values)
 
-    def hear(self, ack: MavMessage, system: int) -> None:
+    def hear(self, ack: MavMessage) -> None:
         """Take an answer of the base. Older firmware leaves open to whom it answers: 0."""
-        mine = ack.target_system in (0, system) and ack.target_component in (0, self._component)
+        target = (ack.target_system, ack.target_component)
+        mine = all(number in (0, own) for number, own in zip(target, self._self, strict=True))
         if not mine or ack.command not in self._asked_ns or ack.result == mav.MAV_RESULT_IN_PROGRESS:
             return
         del self._asked_ns[ack.command]

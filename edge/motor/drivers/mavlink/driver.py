@@ -12,7 +12,7 @@ from edge.motor.drivers.mavlink.address import parse_address
 from edge.motor.drivers.mavlink.commands import Commands, command_long
 from edge.motor.drivers.mavlink.line import COMPONENT, MavlinkLine
 from edge.motor.drivers.mavlink.motion import PERIOD_US, WANTED
-from edge.motor.drivers.mavlink.report import BaseReport
+from edge.motor.drivers.mavlink.report import COAST_PARAMETER, BaseReport
 from edge.motor.drivers.mavlink.stream import MavMessage, flipped, mav
 from edge.motor.drivers.mavlink.vehicle import GUIDED, Vehicle, sender_text, vehicle_of
 from edge.records import ZERO, Velocity
@@ -20,6 +20,8 @@ from edge.records import ZERO, Velocity
 HEARTBEAT_PERIOD_NS = 1_000_000_000
 ARM_RETRY_NS = 200_000_000
 SETTLE_NS = 1_200_000_000  # every base on a network has been heard once after a heartbeat's period
+COAST_TRIES = 5  # older firmware lacks the parameter, and never answers
+STOP_REPEATS = 3  # nobody waits for the answer, and a network may lose one
 # Bits that make the base use velocity and yaw rate, and ignore position, acceleration and yaw.
 VELOCITY_AND_YAW_RATE = 0b010111000111
 
@@ -36,7 +38,7 @@ class MavlinkMotors(Closing):
         self._address = parse_address(uri)
         self.max_rate_hz = self._address.max_rate_hz
         self._line = MavlinkLine(self._address)
-        self._beat_ns = self._arm_sent_ns = 0
+        self._beat_ns = self._arm_sent_ns = self._coast_tries = 0
         self._sent = ZERO  # the newest setpoint that went out
         try:
             self._vehicle, first = self._find_base()
@@ -44,9 +46,9 @@ class MavlinkMotors(Closing):
         except EdgeError:
             self._line.close()
             raise
-        self._commands = Commands(COMPONENT)
+        self._commands = Commands(self._vehicle.system, COMPONENT)
         self._report = BaseReport(self._vehicle, self._commands, self._address, time.monotonic_ns())
-        self._report.hear(first, self._line.system, time.monotonic_ns())
+        self._report.hear(first, time.monotonic_ns())
         self.sideways = self._address.omni
 
     def arm(self) -> None:
@@ -59,7 +61,7 @@ class MavlinkMotors(Closing):
         if now_ns - self._arm_sent_ns < ARM_RETRY_NS:
             return
         self._arm_sent_ns = now_ns
-        system, report = self._vehicle.system, self._report
+        report = self._report
         if report.guided or self._commands.accepted == mav.MAV_CMD_DO_SET_MODE:
             report.ours = True
             command, values = mav.MAV_CMD_COMPONENT_ARM_DISARM, (1.0,)
@@ -68,7 +70,7 @@ class MavlinkMotors(Closing):
             values = (float(mav.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED), float(GUIDED))
         else:
             return
-        self._line.send(self._commands.pack(system, command, *values, now_ns=now_ns))
+        self._line.send(self._commands.pack(command, *values, now_ns=now_ns))
 
     def write(self, command: Velocity) -> Velocity:
         """Send one setpoint, and a heartbeat if it is due; return the newest setpoint that went out.
@@ -80,7 +82,7 @@ class MavlinkMotors(Closing):
         if now_ns - self._beat_ns >= HEARTBEAT_PERIOD_NS:
             self._beat_ns = now_ns
             self._line.send(heartbeat())
-            self._ask_for_motion()
+            self._ask()
         self._report.ours |= command != ZERO
         if self._report.taken_over:
             self._sent = ZERO
@@ -103,15 +105,16 @@ class MavlinkMotors(Closing):
             return
         try:
             self._commands.forget()
-            self._line.send(self._setpoint(ZERO, time.monotonic_ns()))
-            self._line.send(command_long(self._vehicle.system, mav.MAV_CMD_COMPONENT_ARM_DISARM, 0.0))
+            for _ in range(STOP_REPEATS):
+                self._line.send(self._setpoint(ZERO, time.monotonic_ns()))
+                self._line.send(command_long(self._vehicle.system, mav.MAV_CMD_COMPONENT_ARM_DISARM, 0.0))
         except EdgeError as error:
             self._report.trouble = error.message
 
     def read(self) -> Feedback:
         """Return the base's newest feedback. Never blocks. Raises HardwareMissing if the port is gone."""
         for message in self._line.receive():
-            self._report.hear(message, self._line.system, time.monotonic_ns())
+            self._report.hear(message, time.monotonic_ns())
         return self._report.feedback(time.monotonic_ns())
 
     def close(self) -> None:
@@ -129,7 +132,7 @@ class MavlinkMotors(Closing):
         others: set[str] = set()
         while not found or time.monotonic_ns() < settled_ns:
             now_ns = time.monotonic_ns()
-            if now_ns > deadline_ns:
+            if not found and now_ns > deadline_ns:
                 raise self._nobody(sorted(others))
             if now_ns - self._beat_ns >= HEARTBEAT_PERIOD_NS:
                 self._beat_ns = now_ns
@@ -161,8 +164,13 @@ class MavlinkMotors(Closing):
             f"motors {address.place}: no MAVLink heartbeat{whom} within {address.timeout_s:g} s{heard}", hint
         )
 
-    def _ask_for_motion(self) -> None:
-        """Ask the base to report its motion, until it does."""
+    def _ask(self) -> None:
+        """Ask the base to report its motion, until it does, and a few times for how long it coasts."""
+        if self._report.coast_s is None and self._coast_tries < COAST_TRIES and self._vehicle.ardupilot:
+            self._coast_tries += 1
+            name = COAST_PARAMETER.encode()
+            system, component = self._vehicle.system, mav.MAV_COMP_ID_AUTOPILOT1
+            self._line.send(mav.MAVLink_param_request_read_message(system, component, name, -1))
         if self._report.motion.newest is not None:
             return
         for number in WANTED:

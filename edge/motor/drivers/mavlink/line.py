@@ -24,13 +24,7 @@ class MavlinkLine(Closing):
         else:
             self._port = UdpPort(address.place, address.connects)
         self._stream = MavStream(SYSTEM, COMPONENT)
-        self._system = SYSTEM
         self._senders: dict[int, tuple[str, int]] = {}  # UDP: whence each system was heard
-
-    @property
-    def system(self) -> int:
-        """The MAVLink system that this end belongs to."""
-        return self._system
 
     @property
     def shared(self) -> bool:
@@ -39,7 +33,6 @@ class MavlinkLine(Closing):
 
     def join(self, system: int) -> None:
         """Become a part of this system, and exchange datagrams with it alone."""
-        self._system = system
         self._stream.speak_for(system)
         if isinstance(self._port, UdpPort) and system in self._senders:
             self._port.keep_to(self._senders[system])

@@ -9,6 +9,8 @@ from edge.motor.drivers.mavlink.texts import StatusTexts
 from edge.motor.drivers.mavlink.vehicle import FAULT_STATES, NO_MODE, Vehicle, mode_of, vehicle_of
 
 HEARTBEAT_LIMIT_NS = 2_500_000_000  # a base silent for longer is a fault
+COAST_LIMIT_S = 0.5  # a base that drives on for longer when setpoints stop is warned of
+COAST_PARAMETER = "GUID_TIMEOUT"  # ArduPilot's name for that time
 MOTION_GRACE_NS = 2_000_000_000  # from opening to the first odometry
 
 
@@ -20,6 +22,7 @@ class BaseReport:
         self.guided = False  # it obeys setpoints
         self.ours = False  # this driver has asked it to arm
         self.taken_over = False  # somebody switched it away from guided while it was ours
+        self.coast_s: float | None = None  # how long it drives on when setpoints stop, if it says so
         self.trouble = ""  # what went wrong while it was stopped
         self._vehicle = vehicle
         self._commands = commands
@@ -32,7 +35,7 @@ class BaseReport:
         self._battery: tuple[bool, float | None] = (False, None)  # from BATTERY_STATUS; fraction
         self._texts = StatusTexts()
 
-    def hear(self, message: MavMessage, own_system: int, now_ns: int) -> None:
+    def hear(self, message: MavMessage, now_ns: int) -> None:
         """Take a message from the line; what others than the base send changes nothing."""
         if isinstance(message, mav.MAVLink_heartbeat_message):
             vehicle = vehicle_of(message)
@@ -44,7 +47,7 @@ class BaseReport:
             self._vehicle.system,
             mav.MAV_COMP_ID_AUTOPILOT1,
         ):
-            self._on_telemetry(message, own_system, now_ns)
+            self._on_telemetry(message, now_ns)
 
     def feedback(self, now_ns: int) -> Feedback:
         """Return it for the motor process, with the cause and the next step in each fault."""
@@ -52,7 +55,8 @@ class BaseReport:
         texts = self._texts.recent(now_ns)
         if texts and fault:
             fault += f"; the base says: {texts}"
-        warning = "; ".join(filter(None, (self._warning(now_ns), texts and f"the base says: {texts}")))
+        warnings = (self._no_motion(now_ns), self._coasts(), texts and f"the base says: {texts}")
+        warning = "; ".join(filter(None, warnings))
         return Feedback(
             self._armed, self.motion.newest, self._battery[1], fault, self._vehicle.about, warning
         )
@@ -69,9 +73,9 @@ class BaseReport:
         if self._armed:
             self._commands.done(mav.MAV_CMD_COMPONENT_ARM_DISARM)
 
-    def _on_telemetry(self, message: MavMessage, own_system: int, now_ns: int) -> None:
+    def _on_telemetry(self, message: MavMessage, now_ns: int) -> None:
         if isinstance(message, mav.MAVLink_command_ack_message):
-            self._commands.hear(message, own_system)
+            self._commands.hear(message)
         elif isinstance(message, mav.MAVLink_statustext_message):
             self._texts.hear(message, now_ns)
         elif isinstance(message, mav.MAVLink_battery_status_message):
@@ -80,6 +84,9 @@ class BaseReport:
         elif isinstance(message, mav.MAVLink_sys_status_message):
             if not self._battery[0]:
                 self._battery = (False, _fraction(message.battery_remaining))
+        elif isinstance(message, mav.MAVLink_param_value_message):
+            if message.param_id == COAST_PARAMETER:
+                self.coast_s = message.param_value
         else:
             self.motion.hear(message, now_ns)
 
@@ -104,11 +111,20 @@ class BaseReport:
         if refused := self._commands.refusal or self._commands.unanswered(now_ns):
             return refused
         if not self.guided:
-            how = "" if self._address.set_guided else ", or allow this driver to: mode=guided in the address"
+            offered = self._vehicle.ardupilot and not self._address.set_guided
+            how = ", or allow this driver to: mode=guided in the address" * offered
             return f"the base is in {self._mode.name}: switch it to GUIDED{how}"
         return self.trouble
 
-    def _warning(self, now_ns: int) -> str:
+    def _coasts(self) -> str:
+        if self.coast_s is None or not self.coast_s > COAST_LIMIT_S:
+            return ""
+        return (
+            f"the base drives on for {self.coast_s:.1f} s when setpoints stop (limit {COAST_LIMIT_S:.1f} s): "
+            f"set its {COAST_PARAMETER} to {COAST_LIMIT_S:.1f}"
+        )
+
+    def _no_motion(self, now_ns: int) -> str:
         if self.motion.newest is not None or now_ns - self._opened_ns < MOTION_GRACE_NS:
             return ""
         why = self.motion.complaint or "no ODOMETRY, and no LOCAL_POSITION_NED with ATTITUDE"

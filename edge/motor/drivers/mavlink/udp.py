@@ -22,7 +22,7 @@ class UdpPort(Closing):
     def __init__(self, place: str, connects: bool) -> None:
         """Open the socket. Raises HardwareMissing with what to do about it."""
         self.path = place
-        self.sender: Peer = ("", 0)  # of the newest datagram
+        self.sender: Peer = ("", 0)  # whence the newest datagram came
         self._lock: socket.socket | None = None
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.setblocking(False)

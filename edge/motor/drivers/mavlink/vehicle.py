@@ -30,6 +30,11 @@ class Vehicle:
         """Say who it is, for people."""
         return f"{AUTOPILOTS.get(self.autopilot, 'a')} rover, MAVLink system {self.system}"
 
+    @property
+    def ardupilot(self) -> bool:
+        """True for ArduPilot's firmware."""
+        return self.autopilot == mav.MAV_AUTOPILOT_ARDUPILOTMEGA
+
     def check(self, address: MavlinkAddress) -> None:
         """Raise HardwareMissing if it does not obey a speed with a turn rate.
 
@@ -42,14 +47,13 @@ class Vehicle:
                 "no turn rate",
                 "drive it over ROS 2, by PX4's rover setpoints, or with ArduRover's firmware",
             )
-        ardupilot = self.autopilot == mav.MAV_AUTOPILOT_ARDUPILOTMEGA
-        if address.omni and ardupilot:
+        if address.omni and self.ardupilot:
             raise UsageError(
                 f"motors: {self.about}: omni=yes, but ArduRover drives a sideways setpoint forward in "
                 "GUIDED, also with an omni frame",
                 "leave omni out, and state a base whose drive is differential",
             )
-        if address.set_guided and not ardupilot:
+        if address.set_guided and not self.ardupilot:
             raise UsageError(
                 f"motors: {self.about}: mode=guided switches ArduPilot alone",
                 "leave mode out, and switch the base by its own means",

@@ -41,6 +41,7 @@ class Switches:
     odometry: str = "ned"  # ned | odometry | nan | repeated | world | none
     moves: bool = True  # False: it says that it stands
     battery: int = 80
+    guid_timeout_s: float | None = 0.5  # None: older firmware, which does not have the parameter
     extra: list[tuple[int, int, MavMessage]] = field(default_factory=list)  # system, component, message
 
 
@@ -98,6 +99,13 @@ class ArduRover:
         elif isinstance(message, mav.MAVLink_command_long_message) and message.target_system == self._system:
             self.commands.append(message)
             self._on_command(message)
+        elif isinstance(message, mav.MAVLink_param_request_read_message):
+            self._on_request(message.param_id)
+
+    def _on_request(self, name: str) -> None:
+        value = self.switches.guid_timeout_s
+        if name == "GUID_TIMEOUT" and value is not None:
+            self._tell(mav.MAVLink_param_value_message(name.encode(), value, 9, 1000, 7))
 
     def _on_command(self, message: MavMessage) -> None:
         switches = self.switches
@@ -236,8 +244,11 @@ def on_serial(options: str = "", **how: int) -> Iterator[RoverEnd]:
 
 
 @contextlib.contextmanager
-def on_udp(listens: bool = False, options: str = "?timeout_s=5", **how: int) -> Iterator[RoverEnd]:
-    """Yield the double on UDP: sending to a port where the driver listens, or listening itself."""
+def on_udp(listens: bool = False, options: str = "?timeout_s=5&system=1", **how: int) -> Iterator[RoverEnd]:
+    """Yield the double on UDP: sending to a port where the driver listens, or listening itself.
+
+    Its address names it, so that the driver does not wait for other rovers.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

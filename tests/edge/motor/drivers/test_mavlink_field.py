@@ -205,6 +205,13 @@ def test_of_several_rovers_one_is_named_or_none_is_driven():
             armed(motors)
 
 
+def test_the_driver_speaks_as_a_part_of_the_bases_own_system():
+    with on_serial("?system=7", system=7) as rover, open_address(rover.address) as motors:
+        armed(motors)
+        assert motors.read().about == "ArduPilot rover, MAVLink system 7"
+        assert (7, mav.MAV_COMP_ID_ONBOARD_COMPUTER) in rover.rover.heard
+
+
 def test_px4_is_refused_since_it_takes_a_velocity_for_a_bearing(rover: RoverEnd):
     rover.switches.autopilot = mav.MAV_AUTOPILOT_PX4
     with pytest.raises(HardwareMissing, match="PX4 takes a velocity over MAVLink for the bearing") as caught:
@@ -352,6 +359,24 @@ def test_a_base_that_measures_no_motion_is_warned_of(rover: RoverEnd, how: str, 
         assert asked == {331, 32, 30}
         arm(motor)
         assert motor.status().state is MotorState.HOLDING
+
+
+@pytest.mark.parametrize(("timeout_s", "warns"), [(3.0, True), (0.5, False), (None, False)])
+def test_a_base_that_drives_on_without_setpoints_is_warned_of(
+    rover: RoverEnd, timeout_s: float | None, warns: bool
+):
+    """Row 29: ArduPilot tells for how long."""
+    rover.switches.guid_timeout_s = timeout_s
+    with open_address(rover.address) as motors:
+        read_until(motors, lambda feedback: feedback.odometry is not None)
+        if warns:
+            warning = read_until(motors, lambda feedback: feedback.warning).warning
+            assert warning.startswith("the base drives on for 3.0 s when setpoints stop (limit 0.5 s)")
+            assert warning.endswith("set its GUID_TIMEOUT to 0.5")
+        for _ in range(20):
+            motors.write(ZERO)
+            assert bool(motors.read().warning) == warns
+            time.sleep(0.005)
 
 
 def test_a_base_that_stands_though_it_says_that_it_is_driven_stops_the_run(rover: RoverEnd):

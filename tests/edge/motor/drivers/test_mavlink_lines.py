@@ -44,7 +44,7 @@ def test_a_drive_over_udp_follows_its_chunks(listens: bool):
 
 def test_strangers_on_the_network_change_nothing():
     """Another rover, a ground station, and noise, from other ports of the network."""
-    with on_udp(options="?timeout_s=5&system=1") as rover, open_address(rover.address) as motors:
+    with on_udp() as rover, open_address(rover.address) as motors:
         armed(motors)
         place = ("127.0.0.1", port_of(rover.address))
         stolen = MavStream(1, 1)  # says that it is the base, and that it is in MANUAL
@@ -61,7 +61,7 @@ def test_strangers_on_the_network_change_nothing():
 
 def test_of_two_rovers_on_a_network_none_is_driven_until_one_is_named():
     """Row 22: which is heard first is chance."""
-    with on_udp() as rover:
+    with on_udp(options="?timeout_s=5") as rover:
         other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         place = ("127.0.0.1", port_of(rover.address))
         second = ArduRover(lambda data: other.sendto(data, place), lambda: b"", system=2)
@@ -91,6 +91,23 @@ def test_a_network_place_is_taken_once_and_says_by_whom_to_find_it():
         with pytest.raises(HardwareMissing, match="is taken by another process") as caught:
             open_address(rover.address.replace("udp:", "udpin:"))
         assert f"ss -lunp 'sport = :{port_of(rover.address)}'" in caught.value.hint
+
+
+def test_a_base_is_disarmed_though_the_network_loses_packets():
+    with on_udp() as rover, open_address(rover.address) as motors:
+        armed(motors)
+        receive, lost = rover.rover._receive, []
+
+        def lossy() -> bytes:
+            data = receive()
+            if data and len(lost) < 4:
+                lost.append(data)
+                return b""
+            return data
+
+        rover.rover._receive = lossy
+        motors.stop()
+        until(lambda: not rover.switches.armed)
 
 
 def test_a_base_that_leaves_the_network_is_gone():
@@ -130,17 +147,19 @@ def test_junk_and_half_packets_between_packets_are_passed_over():
         rover.rover._send = torn
         until(lambda: len(packets) > 100)
         seen = set()
-        for _ in range(100):
+
+        def heard() -> bool:
             motors.write(FORWARD)
             feedback = motors.read()
             assert not feedback.fault and feedback.odometry is not None
             seen.add(feedback.odometry.stamp_ns)
-            time.sleep(0.01)
-        assert len(seen) > 10
+            return len(seen) > 10
+
+        until(heard)
 
 
 def test_a_flood_of_datagrams_does_not_hold_up_a_read():
-    with on_udp(options="?timeout_s=5&system=1") as rover, open_address(rover.address) as motors:
+    with on_udp() as rover, open_address(rover.address) as motors:
         port = UdpPort("127.0.0.1:0", connects=False)
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         place = port._socket.getsockname()

@@ -209,6 +209,9 @@ def test_a_velocity_by_the_compass_is_turned_into_the_bodys_frame():
     assert (motion.newest.x_m, motion.newest.y_m) == (3, -4)
     motion.hear(position(3, 0.5, 0.0), 4)  # it slides north, to its left
     assert motion.newest.velocity.linear_y_m_s == pytest.approx(0.5)
+    motion.hear(position(3, 0.1, 0.0), 5)  # the same time again is not new
+    motion.hear(position(4, math.nan, 0.0), 6)
+    assert motion.newest.stamp_ns == 4
 
 
 @pytest.mark.parametrize("stale", [attitude(1, 0.0), attitude(2, math.nan), None])
@@ -243,15 +246,15 @@ def ack(result: int, command: int = ARM, target: tuple[int, int] = (1, 191)) -> 
 
 @pytest.mark.parametrize("target", [(1, 191), (0, 0), (1, 0)])
 def test_an_answer_to_us_counts_and_may_be_taken_back(target: tuple[int, int]):
-    commands = Commands(191)
-    commands.pack(1, ARM, 1.0, now_ns=0)
-    commands.hear(ack(mav.MAV_RESULT_DENIED, target=target), 1)
+    commands = Commands(1, 191)
+    commands.pack(ARM, 1.0, now_ns=0)
+    commands.hear(ack(mav.MAV_RESULT_DENIED, target=target))
     assert commands.refusal == "the base refused to arm (denied)"
-    commands.pack(1, mav.MAV_CMD_DO_SET_MODE, 1.0, now_ns=0)
-    commands.hear(ack(mav.MAV_RESULT_ACCEPTED, mav.MAV_CMD_DO_SET_MODE), 1)
+    commands.pack(mav.MAV_CMD_DO_SET_MODE, 1.0, now_ns=0)
+    commands.hear(ack(mav.MAV_RESULT_ACCEPTED, mav.MAV_CMD_DO_SET_MODE))
     assert commands.refusal and commands.accepted == mav.MAV_CMD_DO_SET_MODE
-    commands.pack(1, ARM, 1.0, now_ns=0)
-    commands.hear(ack(mav.MAV_RESULT_ACCEPTED), 1)
+    commands.pack(ARM, 1.0, now_ns=0)
+    commands.hear(ack(mav.MAV_RESULT_ACCEPTED))
     assert not commands.refusal and commands.accepted == ARM
 
 
@@ -267,12 +270,12 @@ def test_an_answer_to_us_counts_and_may_be_taken_back(target: tuple[int, int]):
 )
 def test_other_answers_leave_the_question_open(other: MavMessage):
     """Row 25."""
-    commands = Commands(191)
-    commands.hear(ack(mav.MAV_RESULT_DENIED), 1)  # nobody asked
+    commands = Commands(1, 191)
+    commands.hear(ack(mav.MAV_RESULT_DENIED))  # nobody asked
     assert not commands.refusal
-    commands.pack(1, ARM, 1.0, now_ns=0)
-    commands.pack(1, ARM, 1.0, now_ns=900)  # asking again does not begin anew
-    commands.hear(other, 1)
+    commands.pack(ARM, 1.0, now_ns=0)
+    commands.pack(ARM, 1.0, now_ns=900)  # asking again does not begin anew
+    commands.hear(other)
     assert not commands.refusal
     assert not commands.unanswered(ANSWER_LIMIT_NS)
     assert "request to arm" in commands.unanswered(ANSWER_LIMIT_NS + 1)
@@ -281,17 +284,30 @@ def test_other_answers_leave_the_question_open(other: MavMessage):
 
 
 def test_a_base_that_arms_though_its_answer_was_lost_has_no_fault():
-    commands = Commands(191)
+    commands = Commands(1, 191)
     report = BaseReport(Vehicle(1, 3), commands, MavlinkAddress("/dev/x", 115_200), 0)
-    commands.pack(1, ARM, 1.0, now_ns=0)
-    report.hear(heard(heartbeat(flags=mav.MAV_MODE_FLAG_SAFETY_ARMED)), 1, ANSWER_LIMIT_NS)
+    commands.pack(ARM, 1.0, now_ns=0)
+    report.hear(heard(heartbeat(flags=mav.MAV_MODE_FLAG_SAFETY_ARMED)), ANSWER_LIMIT_NS)
     feedback = report.feedback(ANSWER_LIMIT_NS + 1)
     assert feedback.armed and not feedback.fault
 
 
+@pytest.mark.parametrize(
+    ("autopilot", "options", "offered"), [(3, {}, True), (3, {"set_guided": True}, False), (0, {}, False)]
+)
+def test_switching_to_guided_is_offered_where_the_driver_can(autopilot: int, options: dict, offered: bool):
+    """Row 24."""
+    address = MavlinkAddress("/dev/x", 115_200, **options)
+    report = BaseReport(Vehicle(1, autopilot), Commands(1, 191), address, 0)
+    report.hear(heard(heartbeat(4, 0, autopilot)), 0)
+    fault = report.feedback(0).fault
+    assert fault.startswith("the base is in HOLD: switch it to GUIDED")
+    assert ("mode=guided in the address" in fault) == offered
+
+
 def test_the_battery_is_that_of_sys_status_until_its_own_message_comes():
     """Row 26."""
-    report = BaseReport(Vehicle(1, 3), Commands(191), MavlinkAddress("/dev/x", 115_200), 0)
+    report = BaseReport(Vehicle(1, 3), Commands(1, 191), MavlinkAddress("/dev/x", 115_200), 0)
     status = [
         heard(mav.MAVLink_sys_status_message(0, 0, 0, 0, 0, 0, left, 0, 0, 0, 0, 0, 0)) for left in (-1, 60)
     ]
@@ -301,6 +317,6 @@ def test_the_battery_is_that_of_sys_status_until_its_own_message_comes():
     ]
     found = []
     for message in (*status, *own, status[1]):
-        report.hear(message, 1, 0)
+        report.hear(message, 0)
         found.append(report.feedback(0).battery_fraction)
     assert found == [None, 0.6, 0.6, 0.7, 0.7]
