@@ -16,6 +16,7 @@ from rich.table import Table
 
 from benchmarks.detection import picture, questions
 from edge.base_spec import DEFAULT_BASE
+from edge.board.steady import one_power_mode
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.bundle.choice import AUTO
 from edge.commands.arguments import ArgumentParser, parallel_int, positive_int
@@ -121,10 +122,10 @@ def main(argv: list[str]) -> int:
     )
     what = f"{names}: from an image to the answer to 'find_object {TARGET}'"
     print(f"{what}, {a.rounds} rounds", file=sys.stderr)
-    with ProgressLine() as progress:
+    with one_power_mode() as machine, ProgressLine() as progress:
         figures = measure(bundles, a.rounds, a.threads, lambda done: progress.show("rounds", done, a.rounds))
     if a.json:
-        print_json({"bundles": figures, "rounds": a.rounds, "threads": a.threads})
+        print_json({"bundles": figures, "rounds": a.rounds, "threads": a.threads, "machine": machine})
         return 0
     table = Table("bundle", "ms p50", "p99", "ratio", "stages, ms p50", "MB", title="image to answer, ms")
     for name, row in figures.items():

@@ -63,6 +63,11 @@ class Thermometer:
         """True if the machine has a zone that says, or is known to say, when it throttles."""
         return any(throttle_c is not None for _, _, throttle_c, _ in self._zones)
 
+    @property
+    def tells_throttling(self) -> bool:
+        """True if the machine tells what it throttles."""
+        return bool(self._alerts)
+
     def read(self) -> HeatReading:
         """Read the sensors. One that can't be read now, as that of a GPU without power, is left out."""
         tree = self._tree

@@ -8,8 +8,8 @@ from edge.errors import HardwareMissing
 
 _MEMINFO = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 _CGROUP = "/sys/fs/cgroup"
-# What a run takes besides its model, measured with the simulated robot: 0.6 GB in three processes.
-RUN_BYTES = 640 << 20
+# Twice what a run takes besides its model: runtime, motor process and simulator, 180 MiB measured.
+RUN_BYTES = 384 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from edge.interfaces import AwaitsAnswers, Camera
 from edge.plugins import CAMERAS
 from edge.records import Frame
 
-FIRST_FRAME_S = 1.5
+FIRST_FRAME_S = 4.0
 COUNT_S = 0.7
 LEAST_RATE_HZ = 8.0  # below it most frames are older than a policy may use
 _POLL_S = 0.003

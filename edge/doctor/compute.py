@@ -93,7 +93,7 @@ def _jtop(tree: Tree, jetson: bool) -> Check:
     return warn(
         "jtop",
         f"its service does not run; {words}. Heat is watched without it",
-        f"{install_hint('jetson')}; then sudo systemctl restart jtop. In a container: "
+        f"{install_hint('jetson')}; then sudo jtop --install-service. In a container: "
         "docker run -v /run/jtop.sock:/run/jtop.sock …",
     )
 

@@ -38,7 +38,10 @@ def _temperatures(tree: Tree) -> Check:
 
 
 def _throttling(tree: Tree) -> Check:
-    throttled = Thermometer(tree).read().throttled
+    thermometer = Thermometer(tree)
+    throttled = thermometer.read().throttled
+    if not thermometer.tells_throttling:
+        return absent("throttling", "this machine does not tell")
     if throttled:
         hint = "let it cool, raise the fan (sudo jetson_clocks --fan), or take a lower power mode"
         return warn("throttling", f"by heat, now: {', '.join(throttled)}", hint)

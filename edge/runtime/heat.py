@@ -213,7 +213,7 @@ class HeatWatch(Closing):
         level = self._rules.update(reading, now_ns)
         self._read_ns = now_ns
         if level is not before:
-            log.warning(_SAID[level], extra=fields(level=level.name.lower(), reason=self._rules.reason))
+            log.warning(_SAID[level], extra=fields(heat=level.name.lower(), reason=self._rules.reason))
 
 
 _SAID = {

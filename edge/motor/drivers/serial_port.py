@@ -10,6 +10,7 @@ import time
 
 import serial
 
+from edge.board.ports import owners_of
 from edge.errors import HardwareMissing, MotorFault, reason_of
 from edge.interfaces import Closing
 
@@ -105,9 +106,10 @@ def _opened(path: str, baud: int) -> serial.Serial:
                 "add this user to the port's group, `sudo usermod -aG dialout $USER`, and log in again",
             ) from error
         if "lock" in str(error):
+            owners = " and ".join(owners_of(os.path.realpath(path)))
             raise HardwareMissing(
-                f"motors: port {path} is taken by another process",
-                f"find it with `fuser {path}`, then stop it",
+                f"motors: port {path} is taken by another process{': ' * bool(owners)}{owners}",
+                f"end it (`fuser -v {path}` shows it); `vla-edge doctor` names what else uses serial ports",
             ) from error
         # pyserial hands on the number of a failed setting in words of its own.
         setting = error.__context__ if isinstance(error.__context__, termios.error) else None

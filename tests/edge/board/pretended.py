@@ -32,7 +32,7 @@ def set_celsius(root: Path, number: int, celsius: float) -> None:
 def orin(root: Path, celsius: float = 50.0) -> Path:
     """Make the heat of an Orin: zone 0 is its junction, device 0 its alert, hwmon0 its over-currents."""
     add_zone(root, 0, "tj-thermal", celsius, {"active": 35.0, "passive": 99.0, "critical": 104.5})
-    add_zone(root, 1, "gpu-thermal", celsius - 2, {"passive": 99.0, "critical": 104.5})
+    add_zone(root, 1, "gpu-thermal", 48, {"passive": 99.0, "critical": 104.5})
     write(root, "/sys/class/thermal/cooling_device0/type", "gpu-throttle-alert")
     write(root, "/sys/class/thermal/cooling_device0/cur_state", 0)
     write(root, "/sys/class/thermal/cooling_device1/type", "hot-surface-alert")
