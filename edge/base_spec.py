@@ -113,9 +113,9 @@ class BaseSpec:
                 "base: a dead band or a lowest speed does not go with a fixed speed",
                 "leave dead_band_* and min_* out: any command moves such a base",
             )
-        if not fixed and not self.turns_while_driving:
+        if not self.turns_while_driving and not self.fixed_turn_rad_s:
             raise UsageError(
-                "base: turns_while_driving false does not go without fixed_speed_m_s",
+                "base: turns_while_driving false does not go without fixed_turn_rad_s",
                 "only pulses can take turns",
             )
 
