@@ -113,9 +113,9 @@ class BaseSpec:
                 "base: a dead band or a lowest speed does not go with a fixed speed",
                 "leave dead_band_* and min_* out: any command moves such a base",
             )
-        if not fixed and not self.turns_while_driving:
+        if not self.turns_while_driving and not self.fixed_turn_rad_s:
             raise UsageError(
-                "base: turns_while_driving false does not go without fixed_speed_m_s",
+                "base: turns_while_driving false does not go without fixed_turn_rad_s",
                 "only pulses can take turns",
             )
 
@@ -176,13 +176,13 @@ class BaseSpec:
 
     @property
     def cruise_m_s(self) -> float:
-        """Highest speed that plans ask for."""
-        return _CRUISE_SHARE * self.linear_m_s
+        """Highest speed that plans ask for; a fixed one whole, so that it needs no pauses."""
+        return self.linear_m_s if self.fixed_speed_m_s else _CRUISE_SHARE * self.linear_m_s
 
     @property
     def cruise_rad_s(self) -> float:
         """Highest turn rate that plans ask for."""
-        return _CRUISE_SHARE * self.angular_rad_s
+        return self.angular_rad_s if self.fixed_turn_rad_s else _CRUISE_SHARE * self.angular_rad_s
 
     @property
     def planned_braking_m_s2(self) -> float:

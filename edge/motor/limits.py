@@ -108,7 +108,7 @@ class MotorLimits:
         Zero if none is slow enough, as for a base that knows one speed only.
         """
         full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
-        share = min(1.0, max(0.0, 1 - (age_s - self.follow_age_s) / full_s))
+        share = min(1.0, 1 - (age_s - self.follow_age_s) / full_s)
         slow = share * self.linear_m_s >= self.lowest_m_s and share * self.angular_rad_s >= self.lowest_rad_s
         return share if slow or share == 1 else 0.0
 
@@ -136,6 +136,9 @@ class MotorLimits:
                     f"{CEILINGS[ceiling]}",
                     "this is what the base really does: no software makes it slower",
                 )
+
+        if not (self.turns_while_driving or (self.lowest_m_s and self.lowest_rad_s)):
+            raise UsageError("only a base that drives and turns by pulses can do one at a time")
 
     def _check_braking(self) -> None:
         window_s = self.zero_age_s - self.follow_age_s

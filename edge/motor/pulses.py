@@ -24,11 +24,11 @@ class PulsedMotion:
     """
 
     def __init__(self, lowest: float, on_s: float, off_s: float) -> None:
-        """Begin standing, and free to start. With a `lowest` of 0 what is wanted is always sent."""
+        """Begin standing, and free to start. With a `lowest` of 0 what is wanted is sent as it is."""
         self.sent = 0j
         self.owed = 0.0  # the way that was wanted and is not driven yet
         self._wanted = 0j
-        self._lowest, self._on_s, self._off_s = lowest, on_s, off_s if lowest else 0.0
+        self._lowest, self._on_s, self._off_s = lowest, on_s, off_s
         self._switched_s = math.inf  # time since it started or ended
 
     def want(self, wanted: complex, elapsed_s: float) -> None:
@@ -39,29 +39,29 @@ class PulsedMotion:
         self._wanted = wanted
 
     @property
-    def started(self) -> bool:
-        """True while a pulse is under way that is too short yet to end for anything but a zero."""
-        return self.sent != 0 and self._switched_s < self._on_s - ROUNDING
-
-    @property
     def due(self) -> bool:
         """True if it shall move now: go on, or start after a pause with enough for a pulse."""
-        if self._wanted == 0:
-            return False
+        if self._lowest == 0:
+            return self._wanted != 0
         if self.sent != 0:
-            return self.started or abs(self._wanted) >= self._lowest or self.owed > ROUNDING
+            return self.owed > ROUNDING
         return self._switched_s >= self._off_s - ROUNDING and self.owed >= self._pulse - ROUNDING
+
+    @property
+    def fresh(self) -> bool:
+        """True while a pulse is under way that is too short yet to make room for another motion."""
+        return self._switched_s < self._on_s - ROUNDING
+
+    @property
+    def pulses_owed(self) -> float:
+        """How many pulses the way that is owed is worth. It must have a lowest speed."""
+        return self.owed / self._pulse
 
     def move(self, moves: bool) -> None:
         """Send what is wanted, at the lowest speed or faster, or zero."""
         if moves != (self.sent != 0):
             self._switched_s = 0.0
         self.sent = self._wanted * max(1.0, self._lowest / abs(self._wanted)) if moves else 0j
-
-    @property
-    def pulses_owed(self) -> float:
-        """How many pulses the way that is owed is worth."""
-        return self.owed / self._pulse if self._pulse else 0.0
 
     @property
     def _pulse(self) -> float:
@@ -80,11 +80,11 @@ class Pulses:
             PulsedMotion(lowest, limits.pulse_on_s, limits.pulse_off_s)
             for lowest in (limits.lowest_m_s, limits.lowest_rad_s)
         )
-        self._stepped_ns: int | None = None
+        self._stepped_ns = 0
 
     def step(self, setpoint: Velocity, now_ns: int) -> Velocity:
         """Return what is sent from now on, in the directions of `setpoint`."""
-        elapsed_s = 0.0 if self._stepped_ns is None else max(0, now_ns - self._stepped_ns) / 1e9
+        elapsed_s = max(0, now_ns - self._stepped_ns) / 1e9
         self._stepped_ns = now_ns
         drive, turn = self._drive, self._turn
         drive.want(complex(setpoint.linear_x_m_s, setpoint.linear_y_m_s), elapsed_s)
@@ -100,16 +100,19 @@ class Pulses:
         """Return the turn rate: its own, or, with steered wheels, that of the setpoint's curve."""
         if not self._limits.turn_radius_m:
             return self._turn.sent.real
-        wanted_m_s = math.hypot(setpoint.linear_x_m_s, setpoint.linear_y_m_s)
-        share = abs(self._drive.sent) / wanted_m_s if wanted_m_s else 0.0
+        if not self._drive.sent:
+            return 0.0
+        share = abs(self._drive.sent) / math.hypot(setpoint.linear_x_m_s, setpoint.linear_y_m_s)
         return clipped(complex(share * setpoint.angular_z_rad_s), self._limits.angular_rad_s).real
 
 
 def _one(due: list[PulsedMotion]) -> list[PulsedMotion]:
-    """Return the one motion of those that are due that may move now; each lasts a pulse if both are."""
-    started = [motion for motion in due if motion.started]
+    """Return which of the motions that are due may move, one at most: each lasts a pulse if both are."""
+    moving = [motion for motion in due if motion.sent]
     waiting = [motion for motion in due if not motion.sent]
-    return (started or sorted(waiting, key=lambda motion: motion.pulses_owed) or due)[-1:]
+    if not waiting or any(motion.fresh for motion in moving):
+        return moving
+    return [max(waiting, key=lambda motion: motion.pulses_owed)]
 
 
 def _agreement(before: complex, after: complex) -> float:

@@ -13,6 +13,7 @@ LINEAR_TOLERANCE_M_S = 0.2
 ANGULAR_TOLERANCE_RAD_S = 0.5
 DISAGREE_LIMIT_NS = 1_000_000_000  # a base needs less to follow a new command
 STALE_ODOMETRY_NS = 1_000_000_000
+DEFAULT_LIMITS = MotorLimits()
 AVERAGE_S = 0.5  # time constant of the averages of a base that is driven by pulses
 
 
@@ -31,11 +32,11 @@ class Watch:
     they may differ by half of its full speed at most.
     """
 
-    def __init__(self, limits: MotorLimits | None = None) -> None:
-        """Watch a base that can go as slowly as it is told, or the one of `limits`."""
+    def __init__(self, limits: MotorLimits = DEFAULT_LIMITS) -> None:
+        """Watch a base of these limits."""
         self._linear_m_s, self._angular_rad_s = LINEAR_TOLERANCE_M_S, ANGULAR_TOLERANCE_RAD_S
-        self._pulsed = limits is not None and bool(limits.lowest_m_s or limits.lowest_rad_s)
-        if limits is not None and self._pulsed:
+        self._pulsed = bool(limits.lowest_m_s or limits.lowest_rad_s)
+        if self._pulsed:
             full_m_s = max(limits.linear_m_s, limits.lowest_m_s)
             full_rad_s = max(limits.angular_rad_s, limits.lowest_rad_s)
             self._linear_m_s = min(self._linear_m_s, full_m_s / 2)
@@ -46,8 +47,7 @@ class Watch:
     def reset(self) -> None:
         """Forget the past, since the base was just armed; a base that measured its motion must go on so."""
         self._agreed_ns: int | None = None
-        self._linear, self._angular = 0j, 0.0  # what it is off by, on average
-        self._averaged_ns: int | None = None
+        self._average: tuple[complex, float, int] | None = None  # what it was off by, until when
 
     def judge(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
         """Return why the armed base must stop now; None if it need not."""
@@ -71,8 +71,7 @@ class Watch:
             return Objection(StopCause.STALE_ODOMETRY, reason)
         if odometry is None:
             return None  # it did, less than a second ago
-        self._average(odometry.velocity, sent, now_ns)
-        linear_m_s, angular_rad_s = abs(self._linear), abs(self._angular)
+        linear_m_s, angular_rad_s = self._off_by(odometry.velocity, sent, now_ns)
         agrees = linear_m_s <= self._linear_m_s and angular_rad_s <= self._angular_rad_s
         if agrees or self._agreed_ns is None:
             self._agreed_ns = now_ns
@@ -84,16 +83,18 @@ class Watch:
             f"and {angular_rad_s:.2f} rad/s for {DISAGREE_LIMIT_NS / 1e9:.0f} s",
         )
 
-    def _average(self, measured: Velocity, sent: Velocity, now_ns: int) -> None:
-        """Take in what the base is off by now, which is all that counts for one without pulses."""
+    def _off_by(self, measured: Velocity, sent: Velocity, now_ns: int) -> tuple[float, float]:
+        """Return what the base is off by, m/s and rad/s: now, or on average if it is driven by pulses."""
         x_m_s, y_m_s = measured.linear_x_m_s - sent.linear_x_m_s, measured.linear_y_m_s - sent.linear_y_m_s
         linear, angular = complex(x_m_s, y_m_s), measured.angular_z_rad_s - sent.angular_z_rad_s
-        before = abs(self._linear) + abs(self._angular)
-        if self._pulsed and self._averaged_ns is not None and math.isfinite(before):
-            kept = math.exp(-(now_ns - self._averaged_ns) / 1e9 / AVERAGE_S)
-            linear = kept * self._linear + (1 - kept) * linear
-            angular = kept * self._angular + (1 - kept) * angular
-        self._linear, self._angular, self._averaged_ns = linear, angular, now_ns
+        if self._pulsed and self._average is not None:
+            before_linear, before_angular, before_ns = self._average
+            kept = math.exp((before_ns - now_ns) / 1e9 / AVERAGE_S)
+            linear = kept * before_linear + (1 - kept) * linear
+            angular = kept * before_angular + (1 - kept) * angular
+        if math.isfinite(abs(linear) + angular):  # one moment without numbers must not stay in the average
+            self._average = linear, angular, now_ns
+        return abs(linear), abs(angular)
 
 
 def low_battery(feedback: Feedback) -> str:

@@ -77,6 +77,7 @@ def test_a_base_of_fixed_speed_is_asked_for_no_more_than_that() -> None:
     base = BaseSpec(fixed_speed_m_s=0.2, fixed_turn_rad_s=0.8)
     assert (base.linear_m_s, base.angular_rad_s) == (0.2, 0.8)
     assert (base.lowest_m_s, base.lowest_rad_s) == (0.2, 0.8)
+    assert (base.cruise_m_s, base.cruise_rad_s) == (0.2, 0.8)
     assert (base.step_m, base.step_rad) == (pytest.approx(0.02), pytest.approx(0.08))
     slower = BaseSpec(linear_m_s=0.1, fixed_speed_m_s=0.2, fixed_turn_rad_s=0.8)
     assert (slower.linear_m_s, slower.lowest_m_s) == (0.1, 0.2)

@@ -76,6 +76,8 @@ def test_no_value_is_above_its_ceiling(name: str, ceiling: float) -> None:
         ({"pulse_on_s": 0.0}, "pulse_on_s: 0.0 is not a number above zero"),
         ({"pulse_off_s": -1}, "not a number from 0 on"),
         ({"turns_while_driving": 0}, "turns_while_driving: 0 is not true or false"),
+        ({"turns_while_driving": False, "lowest_m_s": 0.2}, "one at a time"),
+        ({"turns_while_driving": False, "lowest_rad_s": 0.2}, "one at a time"),
     ],
 )
 def test_values_that_make_no_limit_are_refused(fields: dict[str, float], message: str) -> None:
@@ -175,5 +177,7 @@ def test_slowing_helps_only_down_to_the_lowest_speed() -> None:
     assert slow.share_at_age(0.449) == pytest.approx(0.204) and slow.share_at_age(0.451) == 0.0
     slow = MotorLimits(lowest_rad_s=0.2)
     assert slow.share_at_age(0.449) == pytest.approx(0.204) and slow.share_at_age(0.451) == 0.0
+    slow = MotorLimits(angular_rad_s=0.8, lowest_rad_s=0.2)
+    assert slow.share_at_age(0.437) == pytest.approx(0.252) and slow.share_at_age(0.438) == 0.0
     exact = MotorLimits(lowest_m_s=0.25, lowest_rad_s=0.5)
     assert exact.share_at_age(0.375) == 0.5

@@ -206,10 +206,20 @@ def test_time_that_goes_back_counts_as_none() -> None:
 
 def test_a_base_that_does_one_at_a_time_turns_and_drives_in_turns() -> None:
     driven = sent(pulses_of(IN_TURNS), [Velocity(SPEED, 0.0, TURN)] * 41)
-    assert lengths(velocity.linear_x_m_s != 0 for velocity in driven)[1:-1] == [
+    assert lengths(velocity.linear_x_m_s != 0 for velocity in driven)[1:7] == [
         (moving, 5) for moving in (True, False) * 3
     ]
     assert all((velocity.linear_x_m_s != 0) != (velocity.angular_z_rad_s != 0) for velocity in driven[5:])
+
+
+def test_no_motion_cuts_a_pulse_of_the_other_short() -> None:
+    for wanted in (Velocity(0.6 * SPEED, 0.0, 0.7 * TURN), Velocity(-0.35 * SPEED, 0.0, 0.95 * TURN)):
+        driven = sent(pulses_of(IN_TURNS), [wanted] * 200)
+        for moving in (
+            [velocity.linear_x_m_s != 0 for velocity in driven],
+            [velocity.angular_z_rad_s != 0 for velocity in driven],
+        ):
+            assert all(ticks >= 5 for _, ticks in lengths(moving)[1:-1])
 
 
 def test_of_two_that_are_due_the_one_that_is_owed_more_goes_first() -> None:

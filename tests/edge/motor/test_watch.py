@@ -248,3 +248,14 @@ def test_a_reset_forgets_the_average_too() -> None:
     watch.reset()
     for ms in range(0, 2000, 20):
         assert watch.judge(moving(Velocity(), NOW + ms * MS), Velocity(), NOW + ms * MS) is None
+
+
+def test_what_has_a_lowest_speed_for_its_turn_only_is_averaged_too() -> None:
+    limits = MotorLimits.of(BaseSpec(min_turn_rad_s=0.6))
+    turns = [Velocity(0.0, 0.0, 0.95)] * 10 + [Velocity()] * 5
+    assert 1.0 < stopped_after_s(limits, turns, [Velocity()]) < 3.0
+    assert stopped_after_s(MotorLimits(), turns, [Velocity()]) == math.inf
+
+
+def test_a_base_without_pulses_is_not_averaged() -> None:
+    assert stopped_after_s(MotorLimits(), [SENT], [SENT] + [Velocity()] * 1000) == pytest.approx(1.02)

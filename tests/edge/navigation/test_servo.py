@@ -197,3 +197,11 @@ def test_steered_wheels_need_free_floor_ahead_to_turn() -> None:
 
 def test_steered_wheels_do_not_turn_where_they_arrived() -> None:
     assert drive_to(Aim(0.0, 0.5, 0.0, 1.5), NOTHING, CAR).velocity == Velocity()
+
+
+def test_a_base_that_turns_by_steps_is_not_turned_for_what_a_step_would_overshoot() -> None:
+    """Field case 30."""
+    base = BaseSpec(fixed_speed_m_s=0.2, fixed_turn_rad_s=0.8)  # steps of 0.08 rad
+    assert turn_rate(0.047, base) == 0 == turn_rate(-0.047, base)
+    assert turn_rate(0.049, base) == pytest.approx(0.0882)
+    assert turn_rate(0.06, base, deadband_rad=0.07) == 0
