@@ -15,7 +15,8 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
-from sim.lockstep import EpisodeResult, play
+from sim.bases import Hanging
+from sim.lockstep import UPRIGHT, EpisodeResult, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
@@ -47,6 +48,7 @@ class EpisodeSettings:
     absent: bool = False  # the target is not in the room
     allow_unproved: bool = False  # take a bundle that failed the gate of its export
     base: BaseSpec = DEFAULT_BASE
+    hanging: Hanging = UPRIGHT  # how the camera hangs, and what is made of its image
 
 
 def wilson95(successes: int, trials: int) -> tuple[float, float]:
@@ -111,7 +113,8 @@ class _EpisodePlayer:
         start = Pose(*scene.start)
         gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
         with make_policy(self._bundle, goal, self._renderer.spec.mount, base) as policy:
-            episode = play(world, self._renderer, policy, goal, settings.latency_s, settings.max_s)
+            limits_s = (settings.latency_s, settings.max_s)
+            episode = play(world, self._renderer, policy, goal, *limits_s, settings.hanging)
         return Trial(seed, goal.target, episode, max(0.0, min(gaps, default=0.0)))
 
 

@@ -21,34 +21,34 @@ from edge.commands.output import ProgressLine, counted, figure, print_json
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from sim.bases import parse_base
+from sim.bases import parse_base, parse_hanging
 
 SHOWN = 10  # rooms that are listed for people; --json has all
 
 
-def failures(trials: Sequence[Trial], settings: EpisodeSettings, base: str) -> list[dict[str, Any]]:
+def failures(trials: Sequence[Trial], settings: EpisodeSettings, robot: str) -> list[dict[str, Any]]:
     """Return the rooms that failed or were touched: seed, target, what happened, the run that shows it.
 
-    `base` is the text of --base, which `settings` holds as a spec.
+    `robot` is the text of --base and --camera, which `settings` holds as specs.
     """
     return [
         {
             "seed": trial.seed,
             "target": trial.target,
             "what": what,
-            "command": shlex.join(run_command(trial, settings, base)),
+            "command": shlex.join(run_command(trial, settings, robot)),
         }
         for trial in trials
         if (what := _what_happened(trial, settings.absent))
     ]
 
 
-def run_command(trial: Trial, settings: EpisodeSettings, base: str) -> list[str]:
-    """Return the command that drives in the room of a trial, with the same bundle, base and target."""
+def run_command(trial: Trial, settings: EpisodeSettings, robot: str) -> list[str]:
+    """Return the command that drives in the room of a trial, with the same bundle, robot and target."""
     command = ["vla-edge", "run", "--goal", "find_object", "--target", trial.target]
     command += ["--seed", str(trial.seed), "--bundle", settings.bundle]
     command += ["--max-seconds", f"{settings.max_s:g}"]
-    command += ["--robot", f"sim?{base}"] if base else []
+    command += ["--robot", f"sim?{robot}"] if robot else []
     command += ["--absent"] if settings.absent else []
     return [*command, "--allow-unproved"] if settings.allow_unproved else command
 
@@ -112,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
     )
+    p.add_argument(
+        "--camera", default="", help='how the camera hangs, and its options: "upside_down=yes&flip=180"'
+    )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
@@ -133,12 +136,12 @@ def main(argv: list[str]) -> int:
     a = _parser().parse_args(argv)
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
-    base = parse_base(a.base)
+    base, hanging = parse_base(a.base), parse_hanging(a.camera)
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
     name = choose_here().name if a.bundle == AUTO else a.bundle  # the same one on another machine
-    settings = EpisodeSettings(name, latency_s, a.max_seconds, a.absent, a.allow_unproved, base)
+    settings = EpisodeSettings(name, latency_s, a.max_seconds, a.absent, a.allow_unproved, base, hanging)
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
         trials = evaluate(
@@ -155,7 +158,8 @@ def main(argv: list[str]) -> int:
         "latency_ms": round(latency_s * 1e3, 1),
         "max_seconds": a.max_seconds,
         **({"base": a.base} if a.base else {}),
-        "failures": failures(trials, settings, a.base),
+        **({"camera": a.camera} if a.camera else {}),
+        "failures": failures(trials, settings, "&".join(filter(None, (a.base, a.camera)))),
         "bundle": bundle.origin(),
     }
     print_json(summary) if a.json else print(table(summary))

@@ -62,6 +62,10 @@ class Address:
         if len(self._options) < len(pairs):
             raise self.error("it has an option twice")
 
+    def has(self, name: str) -> bool:
+        """Return True if the option stands in the address and was not taken yet."""
+        return name in self._options
+
     def take(self, name: str, default: str = "") -> str:
         """Return the option as text."""
         self._known.append(name)
@@ -76,8 +80,8 @@ class Address:
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         """Return the option as a number in [low, high]; `default` without it."""
-        text = self.take(name)
-        if not text:
+        given, text = self.has(name), self.take(name)
+        if not given:
             return default
         try:
             value = float(text) if text.isascii() and "_" not in text else math.nan
@@ -89,8 +93,8 @@ class Address:
 
     def whole(self, name: str, default: int, low: int, high: int) -> int:
         """Return the option as a whole number in [low, high]; `default` without it."""
-        text = self.take(name)
-        if not text:
+        given, text = self.has(name), self.take(name)
+        if not given:
             return default
         if not (text.isascii() and text.isdigit() and len(text) < 19 and low <= int(text) <= high):
             raise self.error(f"{name} {text[:40]!r} is not a whole number from {low} to {high}")

@@ -63,6 +63,30 @@ class AwaitsAnswers(Protocol):
         ...
 
 
+@runtime_checkable
+class PlaysRecording(Protocol):
+    """A camera whose frames were taken before: what they show says nothing about a device."""
+
+    plays_recording: bool
+
+
+@runtime_checkable
+class ShowsStills(Protocol):
+    """A live camera whose picture may stay the same to the last bit while nothing moves.
+
+    One that decodes a compressed stream, or draws without noise. A sensor's picture always changes.
+    """
+
+    shows_stills: bool
+
+
+@runtime_checkable
+class NamesChannels(Protocol):
+    """A camera whose images are not RGB: `channels` is "BGR", and they are converted."""
+
+    channels: str
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
     """What an actuator reports about itself; None for what it does not measure."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.address import without_password
-from edge.errors import EdgeError, UsageError, install_hint, reason_of
+from edge.errors import EdgeError, HardwareMissing, UsageError, install_hint, reason_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -170,6 +170,31 @@ EPISODES = PluginGroup(
     "vla_edge.episodes",  # an `export.gate.drive.Episodes`
     "simulation",
 )
+
+
+def blamed(thing: object, what: str, error: BaseException) -> HardwareMissing | None:
+    """Return what `error` means if the code of `thing`'s package raised it; None if that is this one.
+
+    `what` names the thing for people, such as "camera 'front'".
+    """
+    kind = type(thing)
+    package = kind.__module__.partition(".")[0]
+    ours = isinstance(error, EdgeError) or package == __name__.partition(".")[0]
+    if ours or not _passed_through(error, package):
+        return None
+    return HardwareMissing(
+        f"{what} ({kind.__module__}.{kind.__qualname__}) fails: {type(error).__name__}: {reason_of(error)}",
+        f"mend or uninstall what brings {package!r}: the error is in its code, not in vla-edge",
+    )
+
+
+def _passed_through(error: BaseException, package: str) -> bool:
+    trace = error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == package:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def load_function(target: str, what: str) -> Callable[..., Any]:

@@ -184,6 +184,15 @@ class StopCause(Enum):
     OPERATOR_LOST = "operator_lost"  # what a person could stop it with is gone
     # The runtime ends a drive by these.
     STALE_FRAME = "stale_frame"  # a camera's newest frame is too old
+    CAMERA_REPEATS = "camera_repeats"  # it gives the same picture again and again
+    CAMERA_STILL = "camera_still"  # its picture does not change while the base turns
+    CAMERA_BLACK = "camera_black"
+    CAMERA_WHITE = "camera_white"
+    CAMERA_COVERED = "camera_covered"  # nothing has a form in its picture
+    CAMERA_SLOW = "camera_slow"  # it gives too few frames a second
+    CAMERA_RESIZED = "camera_resized"  # its picture changed its size in the middle
+    CAMERA_CLOCK = "camera_clock"  # its stamps are of another clock than CLOCK_MONOTONIC
+    CAMERA_BACKWARDS = "camera_backwards"  # its stamps go backwards too often
     MODEL_SILENT = "model_silent"  # the model has not answered for too long
     ENGINE_FAULT = "engine_fault"
     HOT = "hot"  # the machine that computes is too hot

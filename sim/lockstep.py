@@ -14,12 +14,14 @@ from edge.motor.limits import MotorLimits
 from edge.motor.pulses import Pulses
 from edge.records import ZERO, Frame, Goal, Observation
 from edge.runtime.loop import Loop
+from sim.bases import Hanging
 from sim.render import Renderer
 from sim.targets import matching
 from sim.world import TIMESTEP_NS, World, has_arrived
 
 GUARD_PERIOD_NS = 20_000_000
 CAMERA_LATENCY_NS = 20_000_000  # from exposure to the frame's arrival
+UPRIGHT = Hanging()
 STOP_S = 0.6  # after the policy's decision, to come to rest
 
 
@@ -62,11 +64,13 @@ class EpisodeResult:
 
 
 def play(
-    world: World, renderer: Renderer, policy: Policy, goal: Goal, latency_s: float, max_s: float = 60.0
-) -> EpisodeResult:
+    world: World, renderer: Renderer, policy: Policy, goal: Goal, latency_s: float, max_s: float = 60.0,
+    hanging: Hanging = UPRIGHT,
+) -> EpisodeResult:  # fmt: skip
     """Drive one episode until the policy arrives or `max_s` are over.
 
-    `renderer` must have the world loaded. Any object that the goal's target names counts.
+    `renderer` must have the world loaded. Any object that the goal's target names counts. `hanging` is how
+    the camera hangs and what is made of its image.
     """
     policy.reset(goal)
     clock = VirtualClock()
@@ -87,7 +91,7 @@ def play(
             if step.chunk is not None:
                 guard.follow(step.chunk, now_ns)
         if now_ns >= next_frame_ns:
-            pending = Frame(world.image(renderer), now_ns, seq)
+            pending = Frame(hanging.seen(world.image(renderer)), now_ns, seq)
             seq, next_frame_ns = seq + 1, next_frame_ns + period_ns
         if now_ns >= next_guard_ns:
             world.command(pulses.step(guard.step(now_ns), now_ns))

@@ -226,6 +226,7 @@ class Manifest(_Model):
     prompt: PromptSpec | None = None  # policies token and head only; None: the words of a closed vocabulary
     domain: Domain = ""  # what its training has shown it, such as SIMULATED_ROOMS; empty: not stated
     floor_domain: Domain = ""  # the same of its floor graph
+    camera: str = ""  # name of the camera that the policy sees with; empty: the only one, or "front"
     unproved: tuple[str, ...] = ()  # figures too far from fp32 in an export that was written anyway
 
     @model_validator(mode="after")

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.address import Address
 from edge.cameras.slot import require_fresh
+from edge.cameras.view import ImageView, take_view
 from edge.clock import Clock
 from edge.errors import HardwareMissing, StaleFrame, UsageError
 from edge.files import whole_file
@@ -172,9 +174,12 @@ class FrameRing(Closing):
 class ShmCamera(Closing):
     """A camera whose frames another process writes into a FrameRing."""
 
-    def __init__(self, ring_name: str, clock: Clock, name: str = "front") -> None:
+    def __init__(
+        self, ring_name: str, clock: Clock, name: str = "front", view: ImageView | None = None
+    ) -> None:
         self.name = name
         self._clock = clock
+        self._view = view or ImageView()
         self._ring = FrameRing.attach(ring_name)
         self._frame: Frame | None = None
 
@@ -185,7 +190,7 @@ class ShmCamera(Closing):
             if newest is None:
                 raise StaleFrame(f"camera {self.name!r}: no frame yet", hint="wait for its first frame")
             image, stamp_ns, seq = newest
-            self._frame = Frame(image, stamp_ns, seq, self.name)
+            self._frame = Frame(self._view.apply(image), stamp_ns, seq, self.name)
         return require_fresh(self._frame, self._clock.now_ns(), max_age_s, _TOO_SLOW)
 
     def close(self) -> None:
@@ -194,8 +199,14 @@ class ShmCamera(Closing):
 
 
 def open_address(address: str, clock: Clock, name: str = "front") -> ShmCamera:
-    """Open `shm://NAME`. Raises UsageError for a malformed name, HardwareMissing if there is no such ring."""
-    return ShmCamera(address.removeprefix("shm://"), clock, name)
+    """Open `shm://NAME`, with the options of `take_view`, such as `shm://NAME?flip=180`.
+
+    Raises UsageError for a malformed address, HardwareMissing if there is no such ring.
+    """
+    parts = Address(address, "camera", "such as shm://cam0?flip=180")
+    view = take_view(parts)
+    parts.finish()
+    return ShmCamera(parts.place, clock, name, view)
 
 
 def _path(name: str) -> Path:

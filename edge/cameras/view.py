@@ -32,7 +32,7 @@ class ImageView:
         height, width = image.shape[:2]
         y0, x0, y1, x1 = self.crop
         if self.crop != (0.0, 0.0, 1.0, 1.0):
-            image = image[round(y0 * height) : round(y1 * height), round(x0 * width) : round(x1 * width)]
+            image = image[_span(y0, y1, height), _span(x0, x1, width)]
         image = np.rot90(image, -self.rotate_deg // 90) if self.rotate_deg else image
         if self.flip in ("180", "vertical"):
             image = image[::-1]
@@ -47,6 +47,12 @@ class ImageView:
         return np.ascontiguousarray(image)
 
 
+def _span(low: float, high: float, pixels: int) -> slice:
+    """Return the pixels between two shares of them, one at least."""
+    first = min(round(low * pixels), pixels - 1)
+    return slice(first, max(round(high * pixels), first + 1))
+
+
 def take_view(address: Address) -> ImageView:
     """Take the options `flip`, `rotate`, `crop` and `out` of an address. Raises UsageError for a bad one."""
     flip = address.choice("flip", "none", FLIPS)
@@ -56,8 +62,8 @@ def take_view(address: Address) -> ImageView:
 
 def take_size(address: Address, name: str) -> tuple[int, int] | None:
     """Take an option such as `out=640x360`; return height and width. Raises UsageError for a bad one."""
-    text = address.take(name)
-    if not text:
+    given, text = address.has(name), address.take(name)
+    if not given:
         return None
     sides = text.split("x")
     if len(sides) != 2 or not all(
@@ -68,8 +74,8 @@ def take_size(address: Address, name: str) -> tuple[int, int] | None:
 
 
 def _crop(address: Address) -> tuple[float, float, float, float]:
-    text = address.take("crop")
-    if not text:
+    given, text = address.has("crop"), address.take("crop")
+    if not given:
         return (0.0, 0.0, 1.0, 1.0)
     try:
         y0, x0, y1, x1 = (float(part) for part in text.split(","))

@@ -39,7 +39,7 @@ from edge.runs.summary import Summary
 from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
 from edge.runs.would_do import WouldDo
-from edge.runtime.cameras import CameraSet, pacing_camera
+from edge.runtime.cameras import CameraSet, chosen_camera, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
 from edge.runtime.heat import HeatWatch, RestingWorker
@@ -81,6 +81,7 @@ class Run:
     def __init__(self, options: argparse.Namespace, goal: Goal, bundle: Bundle, choice: RobotChoice) -> None:
         self.threads_ended = True
         self.summary: Summary | None = None
+        self.notes: list[str] = []  # for people, beside the summary
         self.unwritten: UsageError | None = None  # why the run's folder lacks files
         self._options = options
         self._goal = goal
@@ -97,6 +98,7 @@ class Run:
         self._room: RoomMap | None = None
         self._about = ""
         self._truth: dict[str, Any] = {}
+        self._dropped: dict[str, int] = {}  # frames with odd stamps, by camera
         self._pids = {"runtime": os.getpid()}
         self._logging = contextlib.ExitStack()
         self.log: RunLog | None = None
@@ -140,6 +142,8 @@ class Run:
         self._room, self._about = robot.room, robot.about
         check_domain(manifest, robot.camera_uris, options.allow_domain)
         setup = self._setup = self._setup_of(robot)
+        # Known before the model is loaded, which may take a minute.
+        chosen_camera(robot.camera_uris, manifest.camera)
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
@@ -158,11 +162,15 @@ class Run:
         self._bundle.release()
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
-        camera_set = CameraSet(cameras, pacing_camera(policy, cameras), MAX_FRAME_AGE_S)
+        pacing = pacing_camera(policy, cameras, manifest.camera)
+        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock)
+        stack.callback(lambda: self._dropped.update(camera_set.dropped))
         stack.enter_context(StopServer(self._make_folder(), operator.stop))
         self._announce(setup)
         addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
+        if others := [name for name in cameras if name != pacing]:
+            log.info("cameras", extra=fields(model_sees_with=pacing, others=", ".join(others)))
         log.info("machine", extra=fields(**this_board(self._tree.root).to_json()))
         log.info("processes", extra=fields(**self._pids))
         self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
@@ -254,6 +262,12 @@ class Run:
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
         log.info("run ended", extra=values)
+        self.notes = [
+            f"camera {name!r}: {count} frames were left out, their stamps go backwards"
+            for name, count in self._dropped.items()
+        ]
+        for note in self.notes:
+            log.warning(note)
         try:
             self._write_files(folder, self.summary)
         except UsageError as error:  # the disk is full, or the folder has gone: what is known is printed
@@ -274,6 +288,8 @@ def _print(run: Run, end: DriveEnd, as_json: bool) -> None:
         _print_error(end.reason, end.hint)
     if run.unwritten is not None:
         _print_error(run.unwritten.message, run.unwritten.hint)
+    for note in run.notes:
+        print(f"note: {note}", file=sys.stderr)
     if run.log.lost:
         print(f"note: run.log lacks {run.log.lost} lines: {run.log.trouble}", file=sys.stderr)
     if as_json:

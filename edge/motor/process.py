@@ -28,6 +28,7 @@ from edge.motor.operator.takeover import Takeover
 from edge.motor.pulses import Pulses
 from edge.motor.watch import Watch, low_battery
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
+from edge.plugins import MAX_ADDRESS_CHARS, blamed
 from edge.records import ActionChunk, MotorState, MotorStatus, StopCause, Velocity
 
 RATE_RANGE_HZ = (20.0, 200.0)
@@ -285,25 +286,35 @@ def _serve_motors(
     control: socket.socket, arguments: argparse.Namespace, limits: MotorLimits, panel: Panel, motors: Motors
 ) -> None:
     try:
-        if arguments.rate_hz > motors.max_rate_hz:
-            raise UsageError(
-                f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} setpoints a "
-                f"second, {arguments.rate_hz:g} are to be sent",
-                "make the line faster (`baud`)",
-            )
-        if limits.sideways and isinstance(motors, KnowsSideways) and not motors.sideways:
-            raise UsageError(
-                f"motors address {arguments.motors!r}: this base can't go sideways, and the robot is "
-                "stated to be holonomic",
-                "state a base whose drive is differential or ackermann; a MAVLink vehicle whose wheels and "
-                "firmware do go sideways takes omni=yes in its address",
-            )
-        _raise_priority()
-        period_ns = round(1e9 / arguments.rate_hz)
-        _drive(MotorLoop(control, motors, Guard(limits, period_ns=period_ns), period_ns, panel))
-    finally:
-        motors.stop()
-        motors.close()
+        try:
+            _check_motors(motors, limits, arguments)
+            _raise_priority()
+            period_ns = round(1e9 / arguments.rate_hz)
+            _drive(MotorLoop(control, motors, Guard(limits, period_ns=period_ns), period_ns, panel))
+        finally:
+            motors.stop()
+            motors.close()
+    except (Exception, SystemExit) as error:
+        if (blame := blamed(motors, f"motors {arguments.motors[:MAX_ADDRESS_CHARS]!r}", error)) is None:
+            raise
+        raise blame from error
+
+
+def _check_motors(motors: Motors, limits: MotorLimits, arguments: argparse.Namespace) -> None:
+    """Check that these motors can do what the robot states. Raises UsageError if not."""
+    if arguments.rate_hz > motors.max_rate_hz:
+        raise UsageError(
+            f"motors address {arguments.motors!r}: its line carries {motors.max_rate_hz:.0f} setpoints a "
+            f"second, {arguments.rate_hz:g} are to be sent",
+            "make the line faster (`baud`)",
+        )
+    if limits.sideways and isinstance(motors, KnowsSideways) and not motors.sideways:
+        raise UsageError(
+            f"motors address {arguments.motors!r}: this base can't go sideways, and the robot is "
+            "stated to be holonomic",
+            "state a base whose drive is differential or ackermann; a MAVLink vehicle whose wheels and "
+            "firmware do go sideways takes omni=yes in its address",
+        )
 
 
 if __name__ == "__main__":  # pragma: no cover - runs in a process of its own, which every drive starts

@@ -40,6 +40,9 @@ class BoxTracker:
     def advance(self, frame: Frame) -> Detection | None:
         """Move the box to this frame and return it; None if there is none or it was lost."""
         grey = _grey(frame)
+        if self._grey and next(iter(self._grey.values())).shape != grey.shape:
+            self._grey.clear()  # no point of one can be found in an image of another shape
+            self.stop()
         self._grey[frame.seq] = grey
         while len(self._grey) > _HISTORY:
             del self._grey[next(iter(self._grey))]
@@ -56,7 +59,9 @@ class BoxTracker:
             origin = _grey(frame)
         self._points = _features(origin, detection.box)
         newest = next(reversed(self._grey), frame.seq)
-        if newest != frame.seq:
+        if newest != frame.seq and self._grey[newest].shape != origin.shape:
+            self.stop()
+        elif newest != frame.seq:
             self._follow(origin, self._grey[newest])
         self._seq = newest
         return self.detection

@@ -1,24 +1,30 @@
-"""The cameras of a robot, read together: frame sets for a policy."""
+"""The cameras of a robot, read together: frame sets for a policy, and faults of the cameras."""
 
+import logging
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
-from edge.errors import UsageError
-from edge.interfaces import AwaitsAnswers, Camera, NamesCamera, Policy
-from edge.records import Frame
+from edge.cameras.frame_check import checked
+from edge.cameras.health import CameraFault, CameraHealth
+from edge.clock import Clock, MonotonicClock
+from edge.errors import StaleFrame, UsageError
+from edge.interfaces import AwaitsAnswers, Camera, NamesCamera, PlaysRecording, Policy, ShowsStills
+from edge.plugins import blamed
+from edge.records import Frame, Odometry
+from edge.runs.log import fields
+from edge.runtime.ending import DriveStop
 
 DEFAULT_CAMERA = "front"
+_ANY_AGE_S = 1e9
+
+log = logging.getLogger(__name__)
 
 
-def pacing_camera(policy: Policy, names: Collection[str]) -> str:
-    """Return the camera that paces the policy: the one it names, else the only one, else "front".
+def chosen_camera(names: Collection[str], wanted: str = "") -> str:
+    """Return the camera that paces a policy: the one that it wants, else the only one, else "front".
 
     Raises UsageError if the robot has no such camera.
     """
-    if isinstance(policy, NamesCamera):
-        name = policy.camera
-    else:
-        name = next(iter(names)) if len(names) == 1 else DEFAULT_CAMERA
+    name = wanted or (next(iter(names)) if len(names) == 1 else DEFAULT_CAMERA)
     if name not in names:
         known = ", ".join(names)
         raise UsageError(
@@ -28,6 +34,109 @@ def pacing_camera(policy: Policy, names: Collection[str]) -> str:
     return name
 
 
+def pacing_camera(policy: Policy, names: Collection[str], wanted: str = "") -> str:
+    """Return the camera that paces the policy: the one that it names itself, else as `chosen_camera` says.
+
+    Raises UsageError if the robot has no such camera.
+    """
+    return chosen_camera(names, policy.camera if isinstance(policy, NamesCamera) else wanted)
+
+
+class WatchedCamera:
+    """A camera whose frames are checked as they come, by its contract and, if it is live, by its health."""
+
+    def __init__(self, name: str, camera: Camera, clock: Clock) -> None:
+        self.camera = camera
+        self._name = name
+        self._clock = clock
+        live = not (isinstance(camera, PlaysRecording) and camera.plays_recording)
+        stills = isinstance(camera, ShowsStills) and camera.shows_stills
+        self._health = CameraHealth(name, stills) if live else None
+        self._raw: Frame | None = None  # newest frame of the camera, as it came
+        self._seq = -1  # number of the newest frame
+        self._frame: Frame | None = None  # newest one that may be used
+
+    @property
+    def doubt(self) -> str:
+        """Why the base should stand for now: the camera and what is wrong; empty if nothing is."""
+        doubt = self._health.doubt if self._health is not None else ""
+        return f"camera {self._name!r} {doubt}" if doubt else ""
+
+    @property
+    def suspect(self) -> bool:
+        """True if its newest frame looks as a fault begins."""
+        return self._health is not None and self._health.suspect
+
+    @property
+    def ready(self) -> bool:
+        """True once its frames are steady."""
+        return self._health is None or self._health.ready
+
+    @property
+    def dropped(self) -> int:
+        """The number of frames that were left out for their stamps."""
+        return self._health.dropped if self._health is not None else 0
+
+    def latest(self, max_age_s: float, odometry: Odometry | None) -> Frame:
+        """Return the newest frame that may be used.
+
+        Raises StaleFrame if that is too old, DriveStop for a fault of the camera, HardwareMissing if its code
+        fails or breaks the contract of frames.
+        """
+        try:
+            self._take(self._read(max_age_s), odometry)
+        except StaleFrame:
+            self._explain(odometry)
+            raise
+        if self._frame is None:
+            raise StaleFrame(f"camera {self._name!r}: none of its frames has a stamp of this clock yet")
+        age_s = (self._clock.now_ns() - self._frame.stamp_ns) / 1e9
+        if self._frame.seq != self._seq and self._health is not None and age_s > max_age_s:
+            raise _stop(self._health.stamp_fault)  # newer ones were left out
+        return self._frame
+
+    def _read(self, max_age_s: float) -> Frame:
+        try:
+            return self.camera.latest(max_age_s)
+        except (Exception, SystemExit) as error:
+            if (blame := blamed(self.camera, f"camera {self._name!r}", error)) is None:
+                raise
+            raise blame from error
+
+    def _take(self, raw: Frame, odometry: Odometry | None) -> None:
+        if self._raw is not None and raw is self._raw:
+            return
+        frame = checked(raw, self._raw, self._name, self.camera)
+        self._raw = raw
+        if raw.seq == self._seq:
+            return
+        self._seq = raw.seq
+        if self._health is None or self._health.take(frame, self._clock.now_ns(), odometry):
+            self._frame = frame
+        else:
+            self._note_dropped(raw)
+        if self._health is not None and self._health.fault is not None:
+            raise _stop(self._health.fault)
+
+    def _note_dropped(self, raw: Frame) -> None:
+        level = logging.WARNING if self.dropped == 1 else logging.DEBUG
+        log.log(level, "frame dropped for its stamp", extra=fields(camera=self._name, frame_ns=raw.stamp_ns))
+
+    def _explain(self, odometry: Odometry | None) -> None:
+        """Look at a frame that is too old: where a fault of the camera is why, raise that."""
+        try:
+            raw = self.camera.latest(_ANY_AGE_S)
+        except StaleFrame:
+            return
+        self._take(raw, odometry)
+        if self._health is not None and self._frame is not None and self._frame.seq != self._seq:
+            raise _stop(self._health.stamp_fault)
+
+
+def _stop(fault: CameraFault) -> DriveStop:
+    return DriveStop(fault.cause, fault.message, fault.hint)
+
+
 class CameraSet:
     """Reads a robot's cameras, by name, as frame sets.
 
@@ -35,48 +144,68 @@ class CameraSet:
     other camera. None of them may be older than `max_age_s`, whichever camera it is from.
     """
 
-    def __init__(self, cameras: Mapping[str, Camera], pacing: str, max_age_s: float) -> None:
+    def __init__(
+        self, cameras: Mapping[str, Camera], pacing: str, max_age_s: float, clock: Clock | None = None
+    ) -> None:
+        """Read `cameras`, paced by `pacing`. `clock`: by default CLOCK_MONOTONIC."""
         self.pacing = pacing
-        self._cameras = cameras
+        clock = clock or MonotonicClock()
+        self._cameras = {name: WatchedCamera(name, camera, clock) for name, camera in cameras.items()}
         self._max_age_s = max_age_s
         self._seq = -1
 
     @property
     def await_answers(self) -> bool:
         """True if the pacing camera shows each image until `answered`: then nothing happens in real time."""
-        return isinstance(self._cameras[self.pacing], AwaitsAnswers)
+        return isinstance(self._cameras[self.pacing].camera, AwaitsAnswers)
 
     def answered(self) -> None:
         """Tell the cameras that wait for it that the policy has answered about the newest frame set."""
-        for camera in self._cameras.values():
-            if isinstance(camera, AwaitsAnswers):
-                camera.answered()
+        for watched in self._cameras.values():
+            if isinstance(watched.camera, AwaitsAnswers):
+                watched.camera.answered()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of all cameras."""
         return tuple(self._cameras)
 
-    def check(self) -> None:
-        """Check that every camera has a fresh frame. Raises StaleFrame if one is too old or not there yet."""
-        for camera in self._cameras.values():
-            camera.latest(self._max_age_s)
+    @property
+    def doubt(self) -> str:
+        """Why the base should stand for now, such as "camera 'front' is black"; empty if nothing is wrong."""
+        return next((watched.doubt for watched in self._cameras.values() if watched.doubt), "")
 
-    def next(self) -> dict[str, Frame] | None:
+    @property
+    def suspect(self) -> bool:
+        """True if the newest frame of any camera looks as a fault begins: nothing is concluded from it."""
+        return any(watched.suspect for watched in self._cameras.values())
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """The numbers of frames that were left out for their stamps, by camera."""
+        return {name: watched.dropped for name, watched in self._cameras.items() if watched.dropped}
+
+    def check(self, odometry: Odometry | None = None) -> bool:
+        """Return True once every camera has a fresh frame and gives steady ones.
+
+        Raises StaleFrame if a frame is too old or not there yet, DriveStop for a fault of a camera.
+        """
+        for watched in self._cameras.values():
+            watched.latest(self._max_age_s, odometry)
+        return all(watched.ready for watched in self._cameras.values())
+
+    def next(self, odometry: Odometry | None = None) -> dict[str, Frame] | None:
         """Return the next frame set; None while the pacing camera shows the frame of the last one.
 
-        Raises StaleFrame if a frame is too old, EndOfFrames if a recording is over.
+        `odometry` is the newest. Raises StaleFrame if a frame is too old, DriveStop for a fault of a camera,
+        EndOfFrames if a recording is over.
         """
-        pacing = self._cameras[self.pacing].latest(self._max_age_s)
+        pacing = self._cameras[self.pacing].latest(self._max_age_s, odometry)
         if pacing.seq == self._seq:
             return None
         self._seq = pacing.seq
-        others = {
-            name: camera.latest(self._max_age_s)
-            for name, camera in self._cameras.items()
+        return {self.pacing: pacing} | {
+            name: watched.latest(self._max_age_s, odometry)
+            for name, watched in self._cameras.items()
             if name != self.pacing
-        }
-        return {
-            name: frame if frame.camera == name else replace(frame, camera=name)
-            for name, frame in {self.pacing: pacing, **others}.items()
         }

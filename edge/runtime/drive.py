@@ -10,12 +10,13 @@ import numpy as np
 
 from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
-from edge.errors import CameraAway, MotorFault, StaleFrame
+from edge.errors import CameraAway, MotorFault, SafetyStop, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
 from edge.records import (
     ZERO,
+    ActionChunk,
     DriveEnd,
     Frame,
     Goal,
@@ -43,6 +44,7 @@ WARM_UP_LIMIT_S = 60.0  # the first inference allocates and compiles
 ARM_LIMIT_S = 3.0
 MAX_REASON_CHARS = 200
 STAND_LIMIT_S = 1.5  # braking takes 0.25 s
+_STEADY = "`--log-level debug` writes into run.log what is wrong with them"
 SETTLE_S = 0.3  # between a setpoint of zero and a base that stands
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,8 @@ class Drive:
         )
         self._armed = False
         self._answered_ns = 0
+        self._odometry: Odometry | None = None  # the newest
+        self._sent: ActionChunk | None = None  # the newest chunk
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
 
@@ -154,8 +158,9 @@ class Drive:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
             step = self._cooled(self._loop.on_frame(frames, status.odometry))
-            if step.chunk is not None and self._moves:
-                parts.motor.send(step.chunk)
+            chunk = self._chunk(step)
+            if chunk is not None and self._moves:
+                parts.motor.send(chunk)
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
             observers.on_frame(step.observation, policy)
             if step.inference is not None:
@@ -163,12 +168,13 @@ class Drive:
                 observers.on_inference(step.inference)
             elif self._moves and now_ns - self._answered_ns > INFERENCE_LIMIT_NS:
                 raise _model_silent((now_ns - self._answered_ns) / 1e9)
-            if step.chunk is not None:
-                observers.on_chunk(step.chunk)
+            if chunk is not None:
+                observers.on_chunk(chunk)
             played.update(policy, step.inference)
             if step.inference is not None:
                 parts.cameras.answered()
-            if not parts.robot.recorded and (end := ending_by_policy(parts.goal, policy)) is not None:
+            ends = not parts.robot.recorded and not parts.cameras.suspect
+            if ends and (end := ending_by_policy(parts.goal, policy)) is not None:
                 return end
             if now_ns >= end_ns and parts.robot.recorded:
                 return played.end(Outcome.TIMEOUT, f"watched for {max_seconds:g} s")
@@ -181,18 +187,28 @@ class Drive:
             return step
         return replace(step, chunk=self._parts.heat.slowed(step.chunk))
 
+    def _chunk(self, step: Step) -> ActionChunk | None:
+        """Return the chunk to send: the policy's, or one that stands while a camera is in doubt."""
+        if self._parts.cameras.doubt:
+            return None if self._sent is None else _standing(self._sent, step.observation.frame.stamp_ns)
+        self._sent = step.chunk or self._sent
+        return step.chunk
+
     def _elapsed_s(self) -> float:
         return 0.0 if self._start_ns is None else (self._parts.clock.now_ns() - self._start_ns) / 1e9
 
     def _await_first_frames(self) -> None:
-        """Wait until the frames of every camera are fresh: only then may anything be armed."""
+        """Wait until the frames of every camera are fresh and steady: only then may anything be armed."""
         deadline_ns = self._parts.clock.now_ns() + round(FIRST_FRAME_S * 1e9)
         while True:
+            late = self._parts.clock.now_ns() > deadline_ns
             try:
-                self._parts.cameras.check()
-                return
-            except StaleFrame:
-                if self._parts.clock.now_ns() > deadline_ns:
+                if self._parts.cameras.check(self._odometry):
+                    return
+                if late:
+                    raise StaleFrame(f"no steady frames of all cameras within {FIRST_FRAME_S:g} s", _STEADY)
+            except SafetyStop:  # many cameras begin with dark frames, or none
+                if late:
                     raise
             self._watch()
             time.sleep(POLL_S)
@@ -216,7 +232,7 @@ class Drive:
         held = False
         while True:
             try:
-                frames = self._parts.cameras.next()
+                frames = self._parts.cameras.next(self._odometry)
             except CameraAway as away:
                 if self._parts.clock.now_ns() >= end_ns:
                     raise
@@ -244,6 +260,7 @@ class Drive:
         if self._parts.heat is not None:
             self._parts.heat.check()
         status = self._parts.motor.status()
+        self._odometry = status.odometry
         self._observers.on_status(status)
         if status.cause in (StopCause.OPERATOR, StopCause.OPERATOR_LOST):  # also before anything is armed
             raise DriveStop(status.cause, status.reason)
@@ -282,6 +299,13 @@ class Drive:
             time.sleep(POLL_S)
         if was_armed:
             time.sleep(SETTLE_S)
+
+
+def _standing(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
+    """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
+    valid_ns = chunk.valid_until_ns - chunk.t0_ns
+    values = np.zeros_like(chunk.values)
+    return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)
 
 
 def _model_silent(silent_s: float) -> DriveStop:

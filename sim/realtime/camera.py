@@ -10,6 +10,9 @@ from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing
 from edge.interfaces import Closing
 from edge.perception.geometry import Pose
+from edge.records import Image
+from sim.bases import Hanging
+from sim.realtime.camera_faults import FaultyCamera
 from sim.render import CameraSpec, Renderer, degrade
 from sim.world import World
 
@@ -22,6 +25,7 @@ class Optics:
 
     noise: float = 4.0  # standard deviation in grey levels
     blur_px: float = 0.6  # sigma
+    upside_down: bool = False
     latency_ms: float = 0.0  # from exposure to the image, at least; rendering takes some itself
 
 
@@ -31,7 +35,9 @@ class CameraThread(Closing):
     Raises what the renderer raises: HardwareMissing if there is no off-screen GL.
     """
 
-    def __init__(self, world: World, spec: CameraSpec, optics: Optics, ring: FrameRing) -> None:
+    def __init__(
+        self, world: World, spec: CameraSpec, optics: Optics, ring: FrameRing, fault: FaultyCamera
+    ) -> None:
         self.spec = spec
         self.backend = ""
         self.frames = 0
@@ -39,6 +45,7 @@ class CameraThread(Closing):
         self._world = world
         self._optics = optics
         self._ring = ring
+        self._fault = fault
         self._clock = MonotonicClock()
         self._rng = np.random.default_rng(world.scene.seed)
         self._changed = threading.Condition()
@@ -96,9 +103,15 @@ class CameraThread(Closing):
             pose, stamp_ns = exposure
             image = renderer.image(data, pose.x_m, pose.y_m, pose.yaw_rad)
             image = degrade(image, self._rng, self._optics.noise, self._optics.blur_px)
+            image = Hanging(self._optics.upside_down).turned(image)
             self._clock.sleep_until(stamp_ns + round(self._optics.latency_ms * 1e6))
-            self._ring.write(image, stamp_ns)
-            self.frames += 1
+            spoiled = self._fault.spoil(image, stamp_ns, self._with_noise)
+            if spoiled is not None:
+                self._ring.write(*spoiled)
+                self.frames += 1
+
+    def _with_noise(self, image: Image) -> Image:
+        return degrade(image, self._rng, self._optics.noise, 0.0)
 
     def _next(self) -> tuple[Pose, int] | None:
         with self._changed:

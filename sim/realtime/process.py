@@ -24,6 +24,7 @@ from edge.errors import EdgeError
 from edge.records import ZERO, Odometry, Velocity
 from sim.bases import parse_base
 from sim.realtime.camera import CameraThread, Optics
+from sim.realtime.camera_faults import FAULTS, FaultyCamera
 from sim.realtime.firmware import Firmware, open_pty
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
@@ -150,6 +151,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--noise", type=float, default=optics.noise, help="standard deviation in grey levels")
     parser.add_argument("--blur-px", type=float, default=optics.blur_px, help="sigma in pixels")
+    parser.add_argument("--upside-down", action="store_true", help="the camera hangs upside down")
+    parser.add_argument("--fault", default="none", choices=FAULTS, help="what is wrong with the camera")
+    parser.add_argument("--fault-s", type=float, default=0.0, help="from so long after its first image on")
     return parser.parse_args(argv)
 
 
@@ -158,11 +162,12 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     scene = make_scene(options.seed, options.target, options.absent, base_spec.radius_m)
     world = World(scene, base=base_spec)
     spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
-    optics = Optics(options.noise, options.blur_px, options.latency_ms)
+    optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
+    fault = FaultyCamera(options.fault, options.fault_s)
     board, cable, port = open_pty()
     with contextlib.ExitStack() as stack:
         ring = stack.enter_context(FrameRing.create(options.shm, spec.height, spec.width))
-        camera = stack.enter_context(CameraThread(world, spec, optics, ring))
+        camera = stack.enter_context(CameraThread(world, spec, optics, ring, fault))
         base = stack.enter_context(contextlib.closing(RealTimeBase(world, board, options.log)))
         _send(control, {"port": port, "renderer": camera.backend})
         Simulation(base, camera, control, options.target).run(board, cable)

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +19,8 @@ from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, U
 from edge.records import CameraMount
 from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
-from sim.bases import BASE_SETTINGS, base_of
+from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of
+from sim.realtime.camera_faults import check_fault
 from sim.render import CameraSpec
 from sim.scene import Scene
 from sim.targets import make_scene, room_map
@@ -32,8 +33,9 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "rate_hz": (5, 120),
     "fov_rad": (0.3, 2.0),
     "latency_ms": (0, 200),
-    "noise": (0, 64),
+    "noise": (0.5, 64),  # without any, a picture would repeat as that of a frozen camera
     "blur_px": (0, 10),
+    "fault_s": (0, 3600),
 }
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
@@ -49,8 +51,9 @@ class SimRobot:
         log: Path,
         mount: CameraMount,
         base: BaseSpec,
+        flip: str,
     ) -> None:
-        self.camera_uris = {"front": f"shm://{shm}"}
+        self.camera_uris = {"front": f"shm://{shm}?flip={flip}"}
         self.motors_uri = ""
         self.about = ""
         self.recorded = False
@@ -130,11 +133,12 @@ def open_robot(options: RobotOptions) -> SimRobot:
     HardwareMissing if nothing renders.
     """
     target = "" if options.goal.kind == "instruct" else options.goal.target  # an instruction names no thing
-    base_settings = {name: text for name, text in options.settings.items() if name in BASE_SETTINGS}
+    base_settings = _of(options.settings, BASE_SETTINGS)
     base = base_of(base_settings)
-    settings = _camera_settings(
-        {name: text for name, text in options.settings.items() if name not in BASE_SETTINGS}
-    )
+    hanging = hanging_of(_of(options.settings, HANGING_SETTINGS))
+    fault = check_fault(options.settings.get("fault", "none"))
+    others = (*BASE_SETTINGS, *HANGING_SETTINGS, "fault")
+    settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     scene = make_scene(options.seed, target, options.absent, base.radius_m)
     here, there = socket.socketpair()
     shm = f"vla-edge-{os.getpid()}-{os.urandom(4).hex()}"
@@ -143,7 +147,8 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command += ["--log", str(options.folder / "firmware.jsonl"), "--seed", str(options.seed)]
     command += [f"--target={target}", *(["--absent"] if options.absent else [])]
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
-    command += [f"--base={urlencode(base_settings)}"]
+    command += [f"--base={urlencode(base_settings)}", f"--fault={fault}"]
+    command += ["--upside-down"] if hanging.upside_down else []
     # Its end of the socket must live nowhere else, or neither side would notice the other one's death.
     with there, log.open("wb") as output:
         child = subprocess.Popen(
@@ -155,7 +160,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
             stderr=output,
             env=_environment(),
         )
-    robot = SimRobot(child, here, shm, log, _mount(settings), base)
+    robot = SimRobot(child, here, shm, log, _mount(settings), base, hanging.flip)
     try:
         robot.await_start(scene, target)
     except BaseException:
@@ -164,12 +169,16 @@ def open_robot(options: RobotOptions) -> SimRobot:
     return robot
 
 
+def _of(settings: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    return {name: text for name, text in settings.items() if name in names}
+
+
 def _camera_settings(settings: Mapping[str, str]) -> dict[str, float]:
     """Return the settings as numbers within their ranges. Raises UsageError if one is not."""
     values: dict[str, float] = {}
     for name, text in settings.items():
         if name not in CAMERA_SETTINGS:
-            known = ", ".join((*CAMERA_SETTINGS, *BASE_SETTINGS))
+            known = ", ".join((*CAMERA_SETTINGS, *BASE_SETTINGS, *HANGING_SETTINGS, "fault"))
             raise UsageError(f"the simulated robot has no setting {name[:40]!r}", f"it has {known}")
         low, high = CAMERA_SETTINGS[name]
         try:

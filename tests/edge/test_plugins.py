@@ -1,6 +1,8 @@
 """Names and schemes: built in, from packages, unknown, malformed, doubled and broken."""
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge.cli import COMMANDS, main
-from edge.errors import HardwareMissing, UsageError
+from edge.errors import HardwareMissing, MotorFault, UsageError
+from edge.motor.client import MotorProcess
 from edge.plugins import BUNDLES, CAMERAS, EPISODES, MOTORS, PICTURES, ROBOTS, PluginGroup, load_function
 
 WHEELS = """
@@ -173,3 +176,48 @@ def test_the_bare_path_of_a_file_is_taken_for_what_it_was_meant_to_be(tmp_path, 
     with pytest.raises(UsageError, match="not of the form") as caught:
         MOTORS.open_address("clip.mp4")
     assert "known: mavlink://" in caught.value.hint
+
+
+BROKEN_PACKAGE = '''
+import time
+from edge.interfaces import Closing, Feedback
+
+class Breaks(Closing):
+    """A driver that works for a second."""
+    max_rate_hz = 100.0
+    def __init__(self):
+        self.end_s = time.monotonic() + 1.0
+    def check(self):
+        if time.monotonic() > self.end_s:
+            raise ValueError("the vendor's library gave up")
+    def arm(self): ...
+    def write(self, command):
+        self.check()
+        return command
+    def read(self):
+        return Feedback(armed=True)
+    def stop(self): ...
+    def close(self): ...
+
+def motors(address): return Breaks()
+'''
+
+
+@pytest.mark.realtime
+def test_an_installed_driver_that_raises_on_the_way_is_named_and_not_vla_edge(tmp_path: Path, monkeypatch):
+    """A real package beside vla-edge, in the motor process: a safety stop, not a bug."""
+    (tmp_path / "broken_base.py").write_text(BROKEN_PACKAGE)
+    info = tmp_path / "broken_base-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-base\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vla_edge.motors]\nbroken = broken_base:motors\n")
+    root = Path(__file__).parents[2]
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{root}")
+    with MotorProcess.start("broken://x") as motor, pytest.raises(MotorFault) as caught:
+        deadline_s = time.monotonic() + 20
+        while time.monotonic() < deadline_s:
+            motor.status()
+            time.sleep(0.01)
+    assert "motors 'broken://x' (broken_base.Breaks) fails: ValueError" in caught.value.message
+    assert "the vendor's library gave up" in caught.value.message and "'broken_base'" in caught.value.hint
+    assert caught.value.exit_code == 4

@@ -16,6 +16,7 @@ from edge.motor.limits import MotorLimits
 from edge.records import ActionChunk, Frame, Goal, MotorState, Observation
 from edge.runtime.cameras import CameraSet, pacing_camera
 from edge.runtime.loop import Loop
+from tests.sensor import sensed
 
 GOAL = Goal("find_object", "red cup")
 MS = 1_000_000
@@ -32,7 +33,7 @@ class Steady:
 
     def latest(self, max_age_s: float) -> Frame:
         seq = min(self._clock.now_ns(), self._last_ns) // self._period_ns
-        frame = Frame(np.zeros((2, 2, 3), np.uint8), seq * self._period_ns, seq, self.name)
+        frame = Frame(sensed(seq), seq * self._period_ns, seq, self.name)
         return require_fresh(frame, self._clock.now_ns(), max_age_s)
 
     def close(self) -> None: ...
@@ -70,7 +71,9 @@ class NeverReady:
 
 def test_a_set_is_a_new_frame_of_the_pacing_camera_and_the_newest_of_the_others():
     clock = VirtualClock()
-    cameras = CameraSet({"front": Steady(clock, 40), "wrist": Steady(clock, 100, "wrist")}, "wrist", 0.25)
+    cameras = CameraSet(
+        {"front": Steady(clock, 40), "wrist": Steady(clock, 100, "wrist")}, "wrist", 0.25, clock
+    )
     seen: list[tuple[int, int]] = []
     for _ in range(50):
         if (frames := cameras.next()) is not None:
@@ -82,7 +85,7 @@ def test_a_set_is_a_new_frame_of_the_pacing_camera_and_the_newest_of_the_others(
 
 def test_frames_bear_the_name_that_the_robot_gives_their_camera():
     clock = VirtualClock()
-    frames = CameraSet({"left": Steady(clock, 40), "right": Steady(clock, 40)}, "left", 0.25).next()
+    frames = CameraSet({"left": Steady(clock, 40), "right": Steady(clock, 40)}, "left", 0.25, clock).next()
     assert frames is not None and [frame.camera for frame in frames.values()] == ["left", "right"]
 
 
@@ -91,7 +94,7 @@ def test_a_stale_frame_stops_whichever_camera_it_is_from(dead: str):
     clock = VirtualClock()
     last = {"front": 10**9, "wrist": 10**9, dead: 400}
     steady = {name: Steady(clock, 40, name, last[name]) for name in ("front", "wrist")}
-    cameras = CameraSet(steady, "front", 0.25)
+    cameras = CameraSet(steady, "front", 0.25, clock)
     with pytest.raises(StaleFrame, match=dead):
         for _ in range(100):
             cameras.next()
@@ -158,7 +161,9 @@ def test_two_recordings_drive_a_guard_in_lockstep(tmp_path: Path):
     front = FileCamera(pictures(tmp_path / "front", 9, 100), clock, rate_hz=30.0)
     wrist = FileCamera(pictures(tmp_path / "wrist", 6, 200), clock, rate_hz=10.0, name="wrist")
     policy = Sideways("wrist")
-    cameras = CameraSet({"front": front, "wrist": wrist}, pacing_camera(policy, ("front", "wrist")), 0.25)
+    cameras = CameraSet(
+        {"front": front, "wrist": wrist}, pacing_camera(policy, ("front", "wrist")), 0.25, clock
+    )
     loop = Loop(policy, NeverReady(), GOAL, cameras.pacing)
     guard = Guard(MotorLimits())
     guard.arm(0)
@@ -181,7 +186,7 @@ def test_cameras_that_wait_for_answers_go_on_together(tmp_path: Path):
         PictureCamera(one_by_one(find_pictures(pictures(tmp_path / name, 2, level))), clock, name)
         for name, level in (("front", 100), ("wrist", 200))
     )
-    cameras = CameraSet({"front": front, "wrist": wrist}, "front", 0.25)
+    cameras = CameraSet({"front": front, "wrist": wrist}, "front", 0.25, clock)
     assert cameras.await_answers
     first = cameras.next()
     assert first is not None and [frame.source for frame in first.values()] == ["00.png", "00.png"]

@@ -31,6 +31,7 @@ from edge.runtime.operator import Operator
 from edge.runtime.robot import PlainRobot
 from edge.runtime.signals import Interrupts
 from tests.edge.runtime.test_observers import Notes
+from tests.sensor import sensed
 
 GOAL = Goal("find_object", "red cup")
 PERIOD_NS = 33_333_333
@@ -43,7 +44,7 @@ class Camera:
 
     def latest(self, max_age_s: float) -> Frame:
         seq = time.monotonic_ns() // PERIOD_NS
-        return Frame(np.zeros((4, 4, 3), np.uint8), seq * PERIOD_NS, seq)
+        return Frame(sensed(seq), seq * PERIOD_NS, seq)
 
     def close(self) -> None: ...
 

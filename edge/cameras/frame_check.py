@@ -1,0 +1,63 @@
+"""The contract of frames, held against what a camera delivers: a package's camera may break it."""
+
+from dataclasses import replace
+from numbers import Integral
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.errors import HardwareMissing
+from edge.interfaces import Camera, NamesChannels
+from edge.records import Frame
+
+CHANNELS = ("RGB", "BGR")
+_MEND = "mend that camera's code: docs/adding-a-camera-or-driver.md says what a frame is"
+
+
+def checked(frame: Frame, before: Frame | None, name: str, camera: Camera) -> Frame:
+    """Return a camera's frame under the robot's name for the camera, contiguous and RGB.
+
+    `before` is the camera's frame before this one, as it came. Raises HardwareMissing if the camera is wrong.
+    """
+    channels = camera.channels if isinstance(camera, NamesChannels) else CHANNELS[0]
+    if why := _breach(frame, before, channels):
+        raise HardwareMissing(f"camera {name!r} ({type(camera).__qualname__}): {why}", _MEND)
+    image = np.ascontiguousarray(frame.image)
+    if channels == "BGR":
+        image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    if image is frame.image and frame.camera == name:
+        return frame
+    return replace(frame, image=image, camera=name)
+
+
+def _breach(frame: object, before: Frame | None, channels: object) -> str:
+    """Return what is wrong with a frame; empty if nothing is."""
+    if not isinstance(frame, Frame):
+        return f"it delivered {type(frame).__name__}, not an edge.records.Frame"
+    if channels not in CHANNELS:
+        return f"its channels {str(channels)[:40]!r} are none of {', '.join(CHANNELS)}"
+    return _image_breach(frame.image) or _count_breach(frame, before)
+
+
+def _image_breach(image: Any) -> str:
+    if type(image) is not np.ndarray:
+        return f"its image is {type(image).__name__}, not a numpy array"
+    kind, shape = str(image.dtype), tuple(image.shape)
+    if kind != "uint8" or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        return f"its image is {kind}{shape}, not uint8 (height, width, 3)"
+    return ""
+
+
+def _count_breach(frame: Frame, before: Frame | None) -> str:
+    counts: tuple[tuple[str, Any], ...] = (("stamp_ns", frame.stamp_ns), ("seq", frame.seq))
+    for field, value in counts:
+        if type(value) is bool or not isinstance(value, Integral) or int(value) < 0:
+            return f"its {field} is {str(value)[:40]} ({type(value).__name__}), not a whole number from 0 up"
+    if before is None:
+        return ""
+    if frame.seq < before.seq:
+        return f"its seq went back from {before.seq} to {frame.seq}; it counts up"
+    if frame.seq == before.seq and frame.stamp_ns != before.stamp_ns:
+        return f"its seq stays {frame.seq} while its stamps go on; it counts the frames"
+    return ""

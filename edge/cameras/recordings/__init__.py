@@ -1,0 +1,1 @@
+"""Recordings: pictures in a folder, and videos with the times of their frames."""

@@ -1,0 +1,57 @@
+"""A camera that hangs upside down, with the option that puts its picture right."""
+
+import numpy as np
+import pytest
+
+from edge.errors import UsageError
+from edge.model.boxes import BoxReader
+from edge.policies.seeker import Seeker
+from edge.records import Goal, Image
+from sim.bases import Hanging, hanging_of, parse_hanging
+from sim.lockstep import EpisodeResult, play
+from sim.render import CameraSpec, Renderer
+from sim.targets import make_scene
+from sim.world import World
+from tests.sim.test_lockstep import LATENCY_S, PerfectEye
+
+
+def test_settings_say_how_it_hangs():
+    assert parse_hanging("") == Hanging() == hanging_of({"upside_down": "no"})
+    assert parse_hanging("upside_down=yes&flip=180") == Hanging(True, "180")
+    for query in ("upside_down=maybe", "flip=90", "hang=yes", "flip"):
+        with pytest.raises(UsageError, match="camera") as caught:
+            parse_hanging(query)
+        assert caught.value.hint
+
+
+def test_a_flip_puts_right_what_hangs_upside_down():
+    image = np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)
+    assert (Hanging(True, "180").seen(image) == image).all()
+    assert (Hanging(True).seen(image) == image[::-1, ::-1]).all()
+    assert (Hanging(True).turned(image) == Hanging(False, "180").seen(image)).all()
+
+
+class Seeing(PerfectEye):
+    """Keeps the first image that it was asked about."""
+
+    first: Image | None = None
+
+    def ask(self, observation):
+        self.first = observation.frame.image if self.first is None else self.first
+        return super().ask(observation)
+
+
+def episode(hanging: Hanging) -> tuple[EpisodeResult, Image | None]:
+    scene, renderer = make_scene(1003, "ball"), Renderer(CameraSpec())
+    world = World(scene, 1003)
+    renderer.load(world.model, scene)
+    eye = Seeing(world, renderer)
+    seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, world.base, eye.floor)
+    return play(world, renderer, seeker, Goal("find_object", "ball"), LATENCY_S, 30.0, hanging), eye.first
+
+
+def test_it_drives_as_without_and_sees_the_world_on_its_head_where_nobody_flips():
+    """Field case 5."""
+    (upright, seen), (flipped, same) = episode(Hanging()), episode(Hanging(True, "180"))
+    assert upright.success and flipped == upright and (seen == same).all()
+    assert (episode(Hanging(True))[1] == seen[::-1, ::-1]).all()
