@@ -103,8 +103,9 @@ def main() -> None:
     for name, encoder in ENCODERS.items():
         factory = GstRtspServer.RTSPMediaFactory.new()
         factory.set_launch(
-            "( appsrc name=source is-live=true do-timestamp=true format=time"
-            f" leaky-type=downstream max-buffers=1 caps=video/x-raw,format=I420,{size} ! {encoder.format(rate=options.rate_hz)} )"
+            "( appsrc name=source is-live=true do-timestamp=true format=time leaky-type=downstream"
+            f" max-buffers=1 caps=video/x-raw,format=I420,{size}"
+            f" ! {encoder.format(rate=options.rate_hz)} )"
         )
         factory.set_shared(True)
         factory.connect("media-configure", Feed(painter, options.rate_hz).configure)

@@ -42,9 +42,11 @@ def _check(url: str, address: Address) -> None:
     if any(sign in '"\\' or sign.isspace() or not sign.isprintable() for sign in url):
         raise address.error("a URL has no blanks, quotes or backslashes: write them as %20, %22, %5C")
     try:
-        host = urlsplit(url).hostname
-        _ = urlsplit(url).port
+        parts = urlsplit(url)
+        host, many = parts.hostname if parts.port != 0 else None, parts.netloc.count("@") > 1
     except ValueError:
-        host = None
+        host, many = None, False
+    if many:
+        raise address.error("a URL has one @, before its host: write that of a password as %40")
     if not host:
         raise address.error("there is no host, or its port is not a number")

@@ -34,7 +34,6 @@ from edge.runs.drive_log import DriveLog
 from edge.runs.folder import RunFolder, check_runs_dir
 from edge.runs.log import RunLog, fields
 from edge.runs.room import RoomMap
-from edge.runs.service import ServiceNotifier
 from edge.runs.setup import Setup
 from edge.runs.summary import Summary
 from edge.runs.tally import Tally
@@ -46,6 +45,7 @@ from edge.runtime.ending import ending_of, judged
 from edge.runtime.heat import HeatWatch, RestingWorker
 from edge.runtime.loop import ThreadWorker
 from edge.runtime.robot import Robot, RobotOptions
+from edge.runtime.service import ServiceNotifier
 from edge.runtime.signals import Interrupts
 
 log = logging.getLogger(__name__)

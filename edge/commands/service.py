@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from edge.commands.arguments import ArgumentParser
-from edge.commands.run_arguments import check_hardware, run_arguments
+from edge.commands.run_arguments import choose_hardware, run_arguments
 from edge.errors import HardwareMissing, UsageError
 from edge.files import whole_file
 from edge.goals.goals import parse_goal
@@ -108,7 +108,7 @@ def unit(run: list[str], user: str, at_boot: bool) -> str:
     run = run[1:] if run[:1] == ["--"] else run
     options = run_arguments().parse_args(run)
     goal = parse_goal(options.goal, options.target)
-    check_hardware(options)
+    choose_hardware(options)
     words = [sys.executable, "-m", "edge.cli", "run", *run]
     for word in (*words, user, str(Path.cwd())):
         if any(ord(letter) < 32 for letter in word):

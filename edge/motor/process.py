@@ -23,6 +23,7 @@ from edge.interfaces import Feedback, KnowsSideways, Motors
 from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
+from edge.motor.pulses import Pulses
 from edge.motor.watch import Watch, low_battery
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import ActionChunk, MotorState, MotorStatus, StopCause, Velocity
@@ -35,14 +36,15 @@ FIFO_PRIORITY = 20
 
 
 class MotorLoop:
-    """The loop around guard and driver. It is its own clock, so that it reads messages while it waits."""
+    """The loop around guard, pulses and driver. It is its own clock: it reads messages while it waits."""
 
     def __init__(self, control: socket.socket, motors: Motors, guard: Guard, period_ns: int) -> None:
         self._control = control
         self._motors = motors
         self._guard = guard
         self._ticker = Ticker(period_ns, self)
-        self._watch = Watch()
+        self._pulses = Pulses(guard.limits)
+        self._watch = Watch(guard.limits)
         self._sent = Velocity()
         self._feedback = Feedback(armed=False)
         self._refused_messages = 0
@@ -62,13 +64,13 @@ class MotorLoop:
         while (now_ns := self.now_ns()) < deadline_ns:
             zero_ns = self._guard.zero_ns
             if zero_ns is not None and zero_ns <= now_ns:
-                self._sent = self._motors.write(self._guard.step(now_ns))
+                self._write(now_ns)
                 continue
             wait_s = (min(deadline_ns, zero_ns or deadline_ns) - now_ns) / 1e9
             if self._ended:
                 time.sleep(wait_s)
             elif select.select([self._control], [], [], wait_s)[0] and self._drain():
-                self._sent = self._motors.write(self._guard.step(self.now_ns()))
+                self._write(self.now_ns())
 
     def run(self) -> None:
         """Run until the drive has ended and the base stands. Raises SafetyStop if the runtime vanished."""
@@ -95,10 +97,13 @@ class MotorLoop:
             slept_s = (asleep_ns - self._asleep_ns) / 1e9
             self._guard.stop(f"this computer slept for {slept_s:.1f} s", StopCause.SUSPENDED)
         self._asleep_ns = asleep_ns
-        self._sent = self._motors.write(self._guard.step(now_ns))
+        self._write(now_ns)
         self._feedback = self._motors.read()
         self._supervise(now_ns)
         self._report(now_ns)
+
+    def _write(self, now_ns: int) -> None:
+        self._sent = self._motors.write(self._pulses.step(self._guard.step(now_ns), now_ns))
 
     def _supervise(self, now_ns: int) -> None:
         if self._arming_since_ns is not None:
@@ -231,10 +236,10 @@ def _drive(control: socket.socket, motors: Motors, limits: MotorLimits, period_n
     loop.run()
 
 
-def main(argv: list[str], opens: Callable[[str], Motors] = open_motors) -> int:
+def main(argv: list[str], opens: Callable[[str], Motors] | None = None) -> int:
     """Run until the base is stopped for good. Returns the exit code; a Failure on the socket tells why.
 
-    `opens` opens the driver behind an address.
+    `opens` opens the driver behind an address; None: the driver of its scheme.
     """
     # The terminal's signals are for the runtime: this process must still be there to stop the base.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -242,7 +247,7 @@ def main(argv: list[str], opens: Callable[[str], Motors] = open_motors) -> int:
     arguments = _arguments(argv)
     with socket.socket(fileno=arguments.fd) as control:
         try:
-            _serve(control, arguments, opens)
+            _serve(control, arguments, opens or open_motors)
         except EdgeError as error:
             _send(control, Failure(error.exit_code, error.message, error.hint))
             return error.exit_code

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from edge.clock import age_over
 from edge.interfaces import Feedback
+from edge.motor.limits import MotorLimits
 from edge.records import StopCause, Velocity
 
 MIN_BATTERY_FRACTION = 0.1
@@ -12,6 +13,7 @@ LINEAR_TOLERANCE_M_S = 0.2
 ANGULAR_TOLERANCE_RAD_S = 0.5
 DISAGREE_LIMIT_NS = 1_000_000_000  # a base needs less to follow a new command
 STALE_ODOMETRY_NS = 1_000_000_000
+AVERAGE_S = 0.5  # time constant of the averages of a base that is driven by pulses
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,29 @@ class Objection:
 
 
 class Watch:
-    """Compares each feedback with what was sent. Times are CLOCK_MONOTONIC ns that the caller passes in."""
+    """Compares each feedback with what was sent. Times are CLOCK_MONOTONIC ns that the caller passes in.
 
-    def __init__(self) -> None:
-        self._agreed_ns: int | None = None
+    A base that is driven by pulses follows them late and never quite, so for it averages are compared, and
+    they may differ by half of its full speed at most.
+    """
+
+    def __init__(self, limits: MotorLimits | None = None) -> None:
+        """Watch a base that can go as slowly as it is told, or the one of `limits`."""
+        self._linear_m_s, self._angular_rad_s = LINEAR_TOLERANCE_M_S, ANGULAR_TOLERANCE_RAD_S
+        self._pulsed = limits is not None and bool(limits.lowest_m_s or limits.lowest_rad_s)
+        if limits is not None and self._pulsed:
+            full_m_s = max(limits.linear_m_s, limits.lowest_m_s)
+            full_rad_s = max(limits.angular_rad_s, limits.lowest_rad_s)
+            self._linear_m_s = min(self._linear_m_s, full_m_s / 2)
+            self._angular_rad_s = min(self._angular_rad_s, full_rad_s / 2)
         self._measured_ns: int | None = None  # stamp of the newest odometry; None before the first
+        self.reset()
 
     def reset(self) -> None:
         """Forget the past, since the base was just armed; a base that measured its motion must go on so."""
-        self._agreed_ns = None
+        self._agreed_ns: int | None = None
+        self._linear, self._angular = 0j, 0.0  # what it is off by, on average
+        self._averaged_ns: int | None = None
 
     def judge(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
         """Return why the armed base must stop now; None if it need not."""
@@ -55,12 +71,9 @@ class Watch:
             return Objection(StopCause.STALE_ODOMETRY, reason)
         if odometry is None:
             return None  # it did, less than a second ago
-        measured = odometry.velocity
-        linear_m_s = math.hypot(
-            measured.linear_x_m_s - sent.linear_x_m_s, measured.linear_y_m_s - sent.linear_y_m_s
-        )
-        angular_rad_s = abs(measured.angular_z_rad_s - sent.angular_z_rad_s)
-        agrees = linear_m_s <= LINEAR_TOLERANCE_M_S and angular_rad_s <= ANGULAR_TOLERANCE_RAD_S
+        self._average(odometry.velocity, sent, now_ns)
+        linear_m_s, angular_rad_s = abs(self._linear), abs(self._angular)
+        agrees = linear_m_s <= self._linear_m_s and angular_rad_s <= self._angular_rad_s
         if agrees or self._agreed_ns is None:
             self._agreed_ns = now_ns
         if now_ns - self._agreed_ns <= DISAGREE_LIMIT_NS:
@@ -70,6 +83,17 @@ class Watch:
             f"the base does not follow its setpoints: off by {linear_m_s:.2f} m/s "
             f"and {angular_rad_s:.2f} rad/s for {DISAGREE_LIMIT_NS / 1e9:.0f} s",
         )
+
+    def _average(self, measured: Velocity, sent: Velocity, now_ns: int) -> None:
+        """Take in what the base is off by now, which is all that counts for one without pulses."""
+        x_m_s, y_m_s = measured.linear_x_m_s - sent.linear_x_m_s, measured.linear_y_m_s - sent.linear_y_m_s
+        linear, angular = complex(x_m_s, y_m_s), measured.angular_z_rad_s - sent.angular_z_rad_s
+        before = abs(self._linear) + abs(self._angular)
+        if self._pulsed and self._averaged_ns is not None and math.isfinite(before):
+            kept = math.exp(-(now_ns - self._averaged_ns) / 1e9 / AVERAGE_S)
+            linear = kept * self._linear + (1 - kept) * linear
+            angular = kept * self._angular + (1 - kept) * angular
+        self._linear, self._angular, self._averaged_ns = linear, angular, now_ns
 
 
 def low_battery(feedback: Feedback) -> str:

@@ -169,7 +169,7 @@ def test_the_bare_path_of_a_file_is_taken_for_what_it_was_meant_to_be(tmp_path, 
         assert caught.value.hint == "did you mean file://clip.mp4?"
     with pytest.raises(UsageError, match="not of the form") as caught:
         CAMERAS.open_address("other.mp4", None, "front")
-    assert caught.value.hint == "known: file://, shm://"
+    assert caught.value.hint == "known: " + ", ".join(f"{name}://" for name in CAMERAS.names())
     with pytest.raises(UsageError, match="not of the form") as caught:
         MOTORS.open_address("clip.mp4")
     assert "known: mavlink://" in caught.value.hint

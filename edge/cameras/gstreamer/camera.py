@@ -13,7 +13,7 @@ from edge.cameras.gstreamer.process import StreamEnd, StreamProcess
 from edge.cameras.shm import FrameRing
 from edge.cameras.slot import require_fresh
 from edge.clock import Clock, MonotonicClock, age_over
-from edge.errors import CameraAway, EdgeError, HardwareMissing
+from edge.errors import CameraAway, EdgeError, HardwareMissing, UsageError
 from edge.interfaces import Closing
 from edge.records import Frame
 
@@ -153,6 +153,8 @@ class StreamCamera(Closing):
             if self._process is not None:
                 process, self._process = self._process, None
                 self._end(process)
+            if isinstance(trouble, UsageError):  # which no reconnect mends
+                raise trouble
             while not self._closing.wait(self._outages.backoff_s):
                 now_ns = self._real.now_ns()
                 if not self._outages.reconnect(now_ns):
@@ -167,7 +169,7 @@ class StreamCamera(Closing):
                 self._outages.over()
                 self._away = ""
                 return
-        except EdgeError as error:  # its process or the camera's daemon is stuck
+        except EdgeError as error:  # also when its process or the camera's daemon is stuck
             self._fault = error
 
     def _given_up(self, trouble: EdgeError) -> HardwareMissing:

@@ -23,6 +23,7 @@ from edge.errors import HardwareMissing
 
 PULL_S = 0.1  # so often a request to end is looked for
 MOST_AHEAD_NS = 1_000_000_000
+STALL_NS = 1_000_000_000  # a process that stood still for longer finds old images waiting in the network
 ORPHAN_LIMIT_S = 3.0  # to end in good order once the parent is gone
 
 
@@ -43,7 +44,7 @@ class StreamChild:
         try:
             source = open_source(job)
             try:
-                self._publish_all(source)
+                self._publish_all(source, job.scheme == "rtsp")
                 if not self._interrupted:
                     source.end()
             finally:
@@ -63,9 +64,14 @@ class StreamChild:
             if self._ring is not None:
                 self._ring.close()
 
-    def _publish_all(self, source: StreamSource) -> None:
+    def _publish_all(self, source: StreamSource, buffered: bool) -> None:
+        """Publish until the end. Raises StreamFailed if a stream of the network fell behind."""
+        looked_ns = time.monotonic_ns()
         while not self._ending.is_set():
             found = source.pull(PULL_S)
+            stood_ns, looked_ns = time.monotonic_ns() - looked_ns, time.monotonic_ns()
+            if buffered and self._ring is not None and stood_ns > STALL_NS:
+                raise StreamFailed("stall", 0, f"its process stood still for {stood_ns / 1e9:.1f} s")
             if found is not None:
                 self._publish(found)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from edge.address import without_password
+from edge.address import MAX_SHOWN_CHARS, without_password
 from edge.cameras.gstreamer.job import StreamJob
 from edge.errors import EdgeError, HardwareMissing, UsageError
 
@@ -32,6 +32,10 @@ _MISSING_PLUGIN = 12  # GstCoreError
 _NO_DECODER = (6, 8)  # GstStreamError: WRONG_TYPE, CODEC_NOT_FOUND, DECODE
 _DEVICES = "`ls -l /dev/v4l/by-id/` lists the cameras that are plugged in"
 _BUSY_HINT = "another program uses it: `fuser -v /dev/video*` names it"
+_FORMATS = {  # what shows the formats of a camera
+    "v4l2": "`v4l2-ctl --list-formats-ext` lists what it has; such as ?format=yuyv&width=640&height=480",
+    "csi": "`v4l2-ctl --list-formats-ext` lists the sensor's modes; such as ?width=1920&height=1080&fps=30",
+}
 Words = tuple[type[EdgeError], str, str]  # kind of error, what happened, hint
 
 
@@ -47,7 +51,7 @@ def fault_of(report: dict[str, Any], job: StreamJob, name: str) -> EdgeError:
     else:
         kind, what, hint = _silent(report["limit_s"], job)
     beginning = "camera address" if kind is UsageError else f"camera {name!r}"
-    return kind(f"{beginning} {job.shown!r}: {without_password(what)}", hint)
+    return kind(f"{beginning} {job.shown[:MAX_SHOWN_CHARS]!r}: {without_password(what)}", hint)
 
 
 def _silent(limit_s: float, job: StreamJob) -> Words:
@@ -70,6 +74,8 @@ def _failed(report: dict[str, Any], job: StreamJob) -> Words:
         return by_domain[domain](report, job)
     if domain == "library":
         return HardwareMissing, f"GStreamer is not installed: {said}", INSTALL
+    if domain == "stall" or (domain == "pace" and job.scheme != "gst"):
+        return HardwareMissing, f"{said}, so what it shows is old", "close what else uses this machine"
     if domain == "pace":
         return (
             UsageError,
@@ -84,6 +90,8 @@ def _failed(report: dict[str, Any], job: StreamJob) -> Words:
         )
     if domain == "opencv":
         return HardwareMissing, said, f"{_DEVICES}; {_BUSY_HINT}"
+    if "not-negotiated" in said and job.scheme in _FORMATS:
+        return HardwareMissing, f"it has no such size, rate or format: {said}", _FORMATS[job.scheme]
     if (domain == "gst-core-error-quark" and code == _MISSING_PLUGIN) or (
         domain == "gst-stream-error-quark" and code in _NO_DECODER
     ):

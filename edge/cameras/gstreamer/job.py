@@ -24,7 +24,6 @@ class StreamJob:
     start_limit_s: float = START_LIMIT_S
     engine: str = "gstreamer"  # or "opencv"
     hardware: bool = False  # the source's images are in the memory of a Jetson's video hardware
-    jpeg: bool = False  # the source's images are JPEGs, to be decoded
     source_size: tuple[int, int] | None = None  # height and width of the source's images, where it is known
     rate_hz: int = 0  # to ask an OpenCV device for; 0 takes its own
     fourcc: str = ""  # to ask an OpenCV device for, such as "MJPG"; empty takes its own

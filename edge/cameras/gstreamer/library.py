@@ -203,10 +203,12 @@ class GstPipeline(Closing):
         self._sample = sample
         return self._image_of(sample)
 
-    def crop(self, left: int, right: int, top: int, bottom: int) -> None:
-        """Cut so many pixels away at each side, from now on."""
-        for side, pixels in (("left", left), ("right", right), ("top", top), ("bottom", bottom)):
-            self._gst("gst_util_set_object_arg", self._crop, side.encode(), str(pixels).encode())
+    def set(self, element: str, **values: object) -> None:
+        """Set properties of the element of that name."""
+        found = self._gst("gst_bin_get_by_name", self._element, element.encode())
+        for name, value in values.items():
+            self._gst("gst_util_set_object_arg", found, name.encode(), str(value).encode())
+        self._gst("gst_object_unref", found)
 
     def send_eos(self) -> None:
         """Ask the source to come to its end: `check` tells when the end has arrived."""

@@ -8,12 +8,11 @@ import numpy as np
 
 from edge.cameras.gstreamer.job import StreamJob
 from edge.cameras.gstreamer.library import Gst, GstPipeline, StreamEnded, StreamFailed, StreamImage
-from edge.cameras.gstreamer.pipelines import crop_px, pipeline_text, size_out
+from edge.cameras.gstreamer.pipelines import crop_px, pipeline_text, size_caps, size_out
 from edge.cameras.view import ImageView
 
 EOS_LIMIT_S = 1.0  # for the end of the stream to run through the pipeline
-_NO_CROP = (0.0, 0.0, 1.0, 1.0)
-_IN_FLIGHT = 3  # images that may have passed the crop before it was set
+_IN_FLIGHT = 3  # images that may be behind the crop when it is set
 
 
 class StreamSource(Protocol):
@@ -40,24 +39,31 @@ class PipelineSource:
         gst = Gst()
         self._view = job.view
         self._pipeline = GstPipeline(gst, pipeline_text(job, gst.has))
-        # A crop in shares of an image waits for the image's size.
-        self._crops = job.view.crop != _NO_CROP and not job.hardware
+        self._fitted = job.hardware  # a Jetson's image processor knows the source's size from the start
         self._skip = 0
         self._pipeline.play()
 
     def pull(self, wait_s: float) -> StreamImage | None:
-        """Return the newest image, cropped. Raises StreamFailed, StreamEnded."""
+        """Return the newest image as the view wants it. Raises StreamFailed, StreamEnded."""
         found = self._pipeline.pull(wait_s)
         if found is None:
             return None
-        if self._crops:
-            self._crops = False
-            self._pipeline.crop(*crop_px(self._view, *found.source_size))
-            self._skip = _IN_FLIGHT
+        if not self._fitted:
+            self._fit(*found.source_size)
         if self._skip:
             self._skip -= 1
             return None
         return found
+
+    def _fit(self, height: int, width: int) -> None:
+        """Set crop and size, which need the size of the source's image."""
+        left, right, top, bottom = crop_px(self._view, height, width)
+        self._fitted = True
+        if not any((left, right, top, bottom)) and size_out(self._view, height, width) == (height, width):
+            return  # it is right as it is
+        self._pipeline.set("view_crop", left=left, right=right, top=top, bottom=bottom)
+        self._pipeline.set("view_size", caps=size_caps(self._view, height, width))
+        self._skip = _IN_FLIGHT
 
     def end(self) -> None:
         """Send the end of the stream through the pipeline and wait for it."""

@@ -20,7 +20,7 @@ BYTES_PER_SETPOINT = 40
 STEPS_PER_M_S = 10_000  # four decimals
 FIRMWARE_TIMEOUT_MS = 300  # its own limit without a setpoint
 SETTINGS_PERIOD_NS = 1_000_000_000  # the settings are sent again, for a board that restarted unnoticed
-EMPTY_V, FULL_V = 3.2, 4.2  # of one lithium cell
+EMPTY_V, FULL_V = 3.2, 4.2  # one lithium cell
 CELL_RANGE_V = (2.0, 4.5)
 TENTHS_V = 60  # newer firmware states hundredths of a volt: no pack has more volts than this
 MAX_WHEEL_M_S = 5.0  # what is faster is noise
@@ -31,7 +31,7 @@ MAX_NUMBER = 1e9
 class BoardReport:
     """What one line of feedback says; None for what it does not say."""
 
-    speeds_m_s: tuple[float, float] | None  # of the left and the right wheel
+    speeds_m_s: tuple[float, float] | None  # left and right wheel
     ways_m: tuple[float, float] | None  # that they have gone since the board started
     battery_v: float | None
 

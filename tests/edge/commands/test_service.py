@@ -16,7 +16,7 @@ from edge import cli
 from edge.commands.service import NAME, _quoted, unit
 from edge.errors import UsageError
 from edge.records import DriveEnd, MotorState, MotorStatus, Outcome, Velocity
-from edge.runs.service import ServiceNotifier
+from edge.runtime.service import ServiceNotifier
 
 RUN = ["--goal", "find_object", "--target"]
 

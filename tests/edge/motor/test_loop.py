@@ -18,7 +18,7 @@ from edge.motor.drivers.null import NullMotors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.process import MAX_MESSAGES, MotorLoop
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import MotorState, MotorStatus, StopCause
 from tests.edge.motor.motor_runtime import fresh_chunk
 
@@ -110,6 +110,15 @@ def test_a_chunk_is_followed_after_arming_and_a_stop_latches(runtime: Runtime) -
     stopped = runtime.until(lambda status: status.state is MotorState.LATCHED)
     assert (stopped.reason, stopped.cause) == ("e-stop pressed", StopCause.REQUESTED)
     assert stopped.sent.linear_x_m_s == 0
+
+
+def test_a_hold_brakes_and_the_next_chunk_moves_the_base_again(runtime: Runtime) -> None:
+    runtime.drive()
+    runtime.send(Hold("camera 'front' is away"))
+    held = runtime.until(lambda status: status.sent.linear_x_m_s == 0)
+    assert (held.state, held.reason) == (MotorState.HOLDING, "camera 'front' is away")
+    moving = runtime.until(lambda status: status.sent.linear_x_m_s > 0.05, driving=True)
+    assert (moving.state, moving.cause) == (MotorState.FOLLOWING, StopCause.NONE)
 
 
 def test_a_quit_brakes_before_it_ends_the_loop(
@@ -254,7 +263,13 @@ def test_a_flood_is_taken_in_portions(ends: tuple[Runtime, socket.socket], loop:
 
 def test_only_what_brakes_is_urgent(ends: tuple[Runtime, socket.socket], loop: MotorLoop) -> None:
     runtime, _ = ends
-    for message, urgent in ((Arm(), False), (fresh_chunk(0), False), (Stop("now"), True), (Quit(), True)):
+    for message, urgent in (
+        (Arm(), False),
+        (fresh_chunk(0), False),
+        (Hold("now"), True),
+        (Stop("now"), True),
+        (Quit(), True),
+    ):
         runtime.send(message)
         assert loop._drain() is urgent
     runtime.control.close()
