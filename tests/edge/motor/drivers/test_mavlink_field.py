@@ -78,6 +78,7 @@ def test_an_operator_who_takes_over_has_the_base_alone(rover: RoverEnd, mode: in
         assert rover.switches.armed and rover.switches.mode == mode  # its new driver keeps it
 
 
+@pytest.mark.realtime
 def test_a_takeover_ends_the_drive_and_says_so(rover: RoverEnd):
     """Row 20, through the motor process."""
     limits = MotorLimits(sideways=False)
@@ -129,6 +130,7 @@ def test_a_base_in_hold_is_switched_with_the_operators_consent():
             assert rover.switches.mode == MANUAL  # consent is for the start, not against a takeover
 
 
+@pytest.mark.realtime
 def test_a_base_in_hold_is_switched_and_armed_within_the_time_to_arm():
     with on_serial("?mode=guided") as rover:
         rover.switches.mode = HOLD
@@ -312,6 +314,7 @@ def test_odometry_that_gets_unusable_grows_old(rover: RoverEnd, how: str, first:
         read_until(motors, old)
 
 
+@pytest.mark.realtime
 def test_lost_odometry_stops_the_base(rover: RoverEnd):
     """Row 27, through the motor process."""
     rover.switches.odometry = "odometry"
@@ -327,6 +330,7 @@ def test_lost_odometry_stops_the_base(rover: RoverEnd):
         assert motor.status().cause is StopCause.STALE_ODOMETRY
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("how", ["odometry", "ned"])
 def test_motion_is_measured_in_the_bodys_frame(rover: RoverEnd, how: str):
     """Row 27: LOCAL_POSITION_NED counts north and east, and is turned by the heading."""
@@ -347,6 +351,7 @@ def test_motion_is_measured_in_the_bodys_frame(rover: RoverEnd, how: str):
         assert velocity.angular_z_rad_s == pytest.approx(1.0, abs=0.02)
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize(("how", "why"), [("none", "no ODOMETRY, and no"), ("world", "child_frame_id 1")])
 def test_a_base_that_measures_no_motion_is_warned_of(rover: RoverEnd, how: str, why: str):
     """Row 28."""
@@ -379,6 +384,7 @@ def test_a_base_that_drives_on_without_setpoints_is_warned_of(
             time.sleep(0.005)
 
 
+@pytest.mark.realtime
 def test_a_base_that_stands_though_it_says_that_it_is_driven_stops_the_run(rover: RoverEnd):
     """Row 28: heartbeats, arms, accepts, and does nothing."""
     rover.switches.moves = False

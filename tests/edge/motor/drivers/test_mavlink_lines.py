@@ -30,6 +30,7 @@ def port_of(address: str) -> int:
     return int(address.partition("?")[0].rpartition(":")[2])
 
 
+@pytest.mark.realtime
 @pytest.mark.parametrize("listens", [False, True])
 def test_a_drive_over_udp_follows_its_chunks(listens: bool):
     with on_udp(listens) as rover, MotorProcess.start(rover.address, MotorLimits(sideways=False)) as motor:
