@@ -1,7 +1,6 @@
 """The records that flow through the runtime. Frozen; units in the names; ranges beside each field.
 
-Body frame: x forward, y left, z up; angles counter-clockwise positive. Stamps are CLOCK_MONOTONIC ns.
-"""
+Body frame: x forward, y left, z up; counter-clockwise positive. Stamps: CLOCK_MONOTONIC ns."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -19,6 +18,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
+from edge.commands.run_report import print_run
 from edge.errors import EdgeError, MotorFault, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
     run = Run(options, goal, bundle, choice)
     end = run.go()
-    _print(run, end, options.json)
+    print_run(run, end, options.json)
     code = end.exit_code or (run.unwritten.exit_code if run.unwritten else 0)
     if not run.threads_ended:
         # An inference that hangs in native code would abort the interpreter's orderly end.
@@ -280,26 +280,3 @@ class Run:
             folder.strip_png(tally.answered)
         if tally.path:
             folder.path_png(tally.path, self._room, summary.title)
-
-
-def _print(run: Run, end: DriveEnd, as_json: bool) -> None:
-    assert run.summary is not None and run.folder is not None and run.log is not None  # `go` wrote them
-    if end.outcome is Outcome.FAULT:
-        _print_error(end.reason, end.hint)
-    if run.unwritten is not None:
-        _print_error(run.unwritten.message, run.unwritten.hint)
-    for note in run.notes:
-        print(f"note: {note}", file=sys.stderr)
-    if run.log.lost:
-        print(f"note: run.log lacks {run.log.lost} lines: {run.log.trouble}", file=sys.stderr)
-    if as_json:
-        print(json.dumps(run.summary.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
-        return
-    print("\n".join(run.summary.lines()))
-    print(f"{run.folder.path}/ has {', '.join(run.folder.names())}")
-
-
-def _print_error(message: str, hint: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    if hint:
-        print(f"hint: {hint}", file=sys.stderr)

@@ -28,7 +28,15 @@ from edge.records import (
     StopCause,
 )
 from edge.runtime.cameras import CameraSet
-from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_policy, ending_of
+from edge.runtime.ending import (
+    DriveStop,
+    Played,
+    ending_at_limit,
+    ending_by_policy,
+    ending_of,
+    model_silent,
+    stop_hint,
+)
 from edge.runtime.heat import HeatWatch
 from edge.runtime.loop import Loop, Step, Worker
 from edge.runtime.observers import Observers
@@ -167,7 +175,7 @@ class Drive:
                 self._answered_ns = now_ns
                 observers.on_inference(step.inference)
             elif self._moves and now_ns - self._answered_ns > INFERENCE_LIMIT_NS:
-                raise _model_silent((now_ns - self._answered_ns) / 1e9)
+                raise model_silent(now_ns - self._answered_ns, INFERENCE_LIMIT_NS)
             if chunk is not None:
                 observers.on_chunk(chunk)
             played.update(policy, step.inference)
@@ -266,24 +274,8 @@ class Drive:
             raise DriveStop(status.cause, status.reason)
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
             reason = f"the motor process stopped: {status.reason}"
-            raise DriveStop(status.cause, reason, self._stop_hint(status))
+            raise DriveStop(status.cause, reason, stop_hint(status.cause, self._parts.robot.recorded))
         return status
-
-    def _stop_hint(self, status: MotorStatus) -> str:
-        """Return what a person can do about a stop by the motor process."""
-        if status.cause is StopCause.JUMPING_CHUNK:
-            return "run it again; if that repeats, take another bundle: its answers contradict each other"
-        if status.cause is not StopCause.STALE_CHUNK:
-            return "mend that, then run it again"
-        if self._parts.robot.recorded:
-            return (
-                "the model answers too late: close what else uses this machine, or take a faster bundle; a "
-                "recording can be shown one image in 10, each until it is answered: `file://PATH?every=10`"
-            )
-        return (
-            "answers come too late: close what else uses this machine, give the model `--threads 2`, or "
-            "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
-        )
 
     def _stand(self, reason: str) -> None:
         """Brake to zero, latch, and wait until the base stands. Raises MotorFault if nobody knows."""
@@ -306,11 +298,3 @@ def _standing(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
     valid_ns = chunk.valid_until_ns - chunk.t0_ns
     values = np.zeros_like(chunk.values)
     return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)
-
-
-def _model_silent(silent_s: float) -> DriveStop:
-    return DriveStop(
-        StopCause.MODEL_SILENT,
-        f"the model has not answered for {silent_s:.1f} s (limit {INFERENCE_LIMIT_NS / 1e9:.0f} s)",
-        "is the machine overloaded? `--threads` gives the model more cores",
-    )

@@ -13,11 +13,12 @@ import pytest
 
 from edge.errors import SafetyStop, UsageError
 from edge.interfaces import Feedback
+from edge.motor import loop as loop_module
 from edge.motor import process
 from edge.motor.drivers.null import NullMotors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
-from edge.motor.process import MAX_MESSAGES, MotorLoop
+from edge.motor.loop import MAX_MESSAGES, MotorLoop
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import MotorState, MotorStatus, StopCause
 from tests.edge.motor.motor_runtime import fresh_chunk
@@ -315,7 +316,7 @@ def test_sleep_of_the_computer_latches(loop: MotorLoop, base: Base, monkeypatch:
     loop._tick()
     assert loop._guard.state is MotorState.HOLDING
     slept = loop._asleep_ns
-    monkeypatch.setattr(process, "_asleep_ns", lambda: slept + process.SUSPEND_LIMIT_NS)
+    monkeypatch.setattr(loop_module, "_asleep_ns", lambda: slept + loop_module.SUSPEND_LIMIT_NS)
     loop._tick()
     assert loop._guard.state is MotorState.HOLDING
     monkeypatch.setattr(process, "_asleep_ns", lambda: slept + 7_100_000_000)

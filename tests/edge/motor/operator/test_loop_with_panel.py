@@ -8,8 +8,8 @@ import pytest
 
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
+from edge.motor.loop import MotorLoop
 from edge.motor.operator.panel import Panel
-from edge.motor.process import MotorLoop
 from edge.motor.wire import Arm
 from edge.records import MotorState, StopCause
 from tests.edge.motor.operator.test_panel import Pad
