@@ -433,20 +433,3 @@ def test_motors_that_take_fewer_setpoints_than_asked_for_are_refused_and_closed(
     failure = last_words(runtime)
     assert isinstance(failure, Failure) and "its line carries 50 setpoints" in failure.message
     assert not motors.read().armed
-
-
-def test_wheels_that_go_no_sideways_are_never_told_to(ends, handlers, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    runtime, there = ends
-    motors = NullMotors()
-    monkeypatch.setattr(motors, "sideways", False, raising=False)
-    monkeypatch.setattr(process, "open_motors", lambda _: motors)
-    taken: list[MotorLimits] = []
-
-    def guard(limits: MotorLimits, **options: int) -> Guard:
-        taken.append(limits)
-        return Guard(limits, **options)
-
-    monkeypatch.setattr(process, "Guard", guard)
-    runtime.send(Quit())
-    assert main(there, "--motors", "null://") == 0
-    assert [limits.sideways for limits in taken] == [False]
