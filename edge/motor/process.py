@@ -227,10 +227,10 @@ def _drive(control: socket.socket, motors: Motors, limits: MotorLimits, period_n
     loop.run()
 
 
-def main(argv: list[str], opens: Callable[[str], Motors] = open_motors) -> int:
+def main(argv: list[str], opens: Callable[[str], Motors] | None = None) -> int:
     """Run until the base is stopped for good. Returns the exit code; a Failure on the socket tells why.
 
-    `opens` opens the driver behind an address.
+    `opens` opens the driver behind an address, in place of `open_motors`.
     """
     # The terminal's signals are for the runtime: this process must still be there to stop the base.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -238,7 +238,7 @@ def main(argv: list[str], opens: Callable[[str], Motors] = open_motors) -> int:
     arguments = _arguments(argv)
     with socket.socket(fileno=arguments.fd) as control:
         try:
-            _serve(control, arguments, opens)
+            _serve(control, arguments, opens or open_motors)
         except EdgeError as error:
             _send(control, Failure(error.exit_code, error.message, error.hint))
             return error.exit_code
