@@ -11,6 +11,8 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "sim")
 
+ROBOT_FILES = sorted(str(path.relative_to(HERE)) for path in HERE.glob("robots/*.yaml"))
+
 RUNTIME = [
     "numpy>=1.26,<3",
     "opencv-python-headless>=4.10,<6",
@@ -82,9 +84,7 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={"edge": ["py.typed"], "sim": ["bundles/**/*", "assets/**/*"]},
     install_requires=RUNTIME,
-    data_files=[
-        ("share/vla-edge/robots", sorted(str(path.relative_to(HERE)) for path in HERE.glob("robots/*.yaml")))
-    ],
+    data_files=[("share/vla-edge/robots", ROBOT_FILES)],
     extras_require={
         "export": EXPORT,
         "train": TRAIN,

@@ -233,7 +233,8 @@ class Run:
             source = facts[part].pop("from")
             log.info(part, extra=fields(**facts[part], source=source))
         for caution in setup.cautions:
-            print(f"note: {caution}", file=sys.stderr)
+            if not self._options.json:
+                print(f"note: {caution}", file=sys.stderr)
             log.warning("caution", extra=fields(says=caution))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
