@@ -14,7 +14,7 @@ from edge.errors import CameraAway
 from edge.interfaces import Camera
 from edge.records import Frame
 
-SERVER = Path(__file__).parents[4] / "benchmarks/rtsp_server.py"
+SERVER = Path(__file__).parents[4] / "benchmarks/cameras/rtsp_server.py"
 SYSTEM_PYTHON = "/usr/bin/python3"
 _TRY = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 LIVE = "gst://videotestsrc is-live=true pattern=ball ! video/x-raw,width=64,height=48,framerate=30/1"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.cameras import SETTLE_S, measure_lag, serving
+from benchmarks.cameras.measure import SETTLE_S, measure_lag, serving
 from tests.edge.cameras.gstreamer.peers import needs_gstreamer, needs_rtsp_server
 
 

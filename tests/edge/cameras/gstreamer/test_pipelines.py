@@ -55,7 +55,7 @@ def test_a_pipeline_cuts_turns_and_flips_as_a_view_does(picture, flip: str, rota
 @needs_gstreamer
 @pytest.mark.parametrize("size", [(48, 80), (40, 30), (97, 61)])
 def test_a_pipeline_scales_as_a_view_does(picture, size: tuple[int, int]):
-    """97 x 61: rows of RGB that are no whole words are padded."""
+    """97 x 61: a row of RGB of 61 pixels is padded to whole words."""
     path, image = picture
     source = f"filesrc location={path} ! pngdec ! imagefreeze is-live=true ! video/x-raw,framerate=60/1"
     view = ImageView(rotate_deg=90, flip="vertical", size=size)

@@ -1,7 +1,7 @@
 """An RTSP camera whose images carry the time at which they were drawn.
 
-Run by the system's Python, which has PyGObject: `/usr/bin/python3 benchmarks/rtsp_server.py`. It prints one
-line with its port, and ends when its standard input does. Path /h264 and /mjpeg have the same images.
+Run by the system's Python, which has PyGObject: `/usr/bin/python3 benchmarks/cameras/rtsp_server.py`. It
+prints one line with its port, and ends when its standard input does. /h264 and /mjpeg show the same images.
 """
 
 import argparse

@@ -212,7 +212,3 @@ def main() -> None:
         else:
             for figures in measure_cost(url, options.seconds, options.lerobot):
                 print(json.dumps(figures), flush=True)
-
-
-if __name__ == "__main__":
-    main()
