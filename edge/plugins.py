@@ -129,7 +129,11 @@ class PluginGroup:
 CAMERAS = PluginGroup(
     "vla_edge.cameras",  # called with (address, clock, name)
     "camera",
-    {"file": "edge.cameras.file:open_address", "shm": "edge.cameras.shm:open_address"},
+    {
+        "file": "edge.cameras.file:open_address",
+        "ros2": "edge.cameras.ros2.camera:open_address",
+        "shm": "edge.cameras.shm:open_address",
+    },
     "://",
 )
 MOTORS = PluginGroup(
@@ -138,6 +142,7 @@ MOTORS = PluginGroup(
     {
         "mavlink": "edge.motor.drivers.mavlink:open_address",
         "null": "edge.motor.drivers.null:open_address",
+        "ros2": "edge.motor.drivers.ros2:open_address",
     },
     "://",
 )
