@@ -1,4 +1,4 @@
-"""`vla-edge run` with the mount of the simulated camera: `python -m tests.ros2.drive ARGUMENTS`."""
+"""`vla-edge run` with the mount of the simulated camera: `python -m benchmarks.ros2.drive ARGUMENTS`."""
 
 import sys
 from functools import partial
