@@ -95,6 +95,22 @@ def test_odometry_is_what_the_base_measured_and_turns_to_the_left():
         assert 0 <= time.monotonic_ns() - odometry.stamp_ns < 5e9
 
 
+def test_each_tick_reads_the_newest_message():
+    with base_node() as base, open_motors(base.address) as motors:
+        base.broken = "silent"
+        time.sleep(0.1)
+        motors.read()
+        read = []
+        for x_m in range(10):
+            message = base._measured()
+            message.pose.pose.position.x = float(x_m)
+            base._odometry_out.publish(message)  # pyright: ignore[reportAttributeAccessIssue]
+            time.sleep(0.05)
+            odometry = motors.read().odometry
+            read.append(odometry is not None and odometry.x_m == x_m)
+    assert sum(read) >= 8  # a busy machine may lose one
+
+
 @pytest.mark.parametrize(("broken", "said"), [("nan", "not finite"), ("repeats", "repeats itself")])
 def test_odometry_that_breaks_is_a_fault_27(broken: str, said: str):
     with base_node() as base, open_motors(base.address) as motors:

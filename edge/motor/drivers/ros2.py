@@ -25,8 +25,8 @@ NONE = "none"
 LOOK_PERIOD_NS = 100_000_000  # between two looks at who publishes and listens
 FLUSH_TRIES, FLUSH_S = 3, 0.05  # zeros at the end, and how long each may take to be acknowledged
 LEAST_WAIT_S = 1.0
+SPINS = 2  # a tick and topic: every second one of rclpy may do no more than look
 TROUBLE_NS = 500_000_000  # odometry that is not usable for so long is a fault
-MESSAGES_A_TICK = 3  # one of each topic, and one more
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Ros2Motors(Closing):
         self._trouble = ""  # with the odometry
         self._looked_ns = 0
         self._fault = ""
+        self._topics = bool(options.odom) + bool(options.estop)  # each keeps its newest message alone
         self._closed = False
         self._deadline_s = time.monotonic() + options.timeout_s
         self._node = RosNode("vla_edge_motors", options.domain)
@@ -105,7 +106,7 @@ class Ros2Motors(Closing):
         """Return what came by now. Never blocks."""
         if self._closed:
             return Feedback(armed=False)
-        self._node.spin(MESSAGES_A_TICK)
+        self._node.spin(SPINS * self._topics)
         self._look()
         armed = self._asked and self._listened()
         return Feedback(
