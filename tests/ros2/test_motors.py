@@ -1,7 +1,9 @@
 """The driver `ros2://` against bases of ROS 2 in this process and others."""
 
 import math
+import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -109,6 +111,25 @@ def test_each_tick_reads_the_newest_message():
             odometry = motors.read().odometry
             read.append(odometry is not None and odometry.x_m == x_m)
     assert sum(read) >= 8  # a busy machine may lose one
+
+
+def threads() -> set[int]:
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
+
+
+def test_what_receives_goes_before_ordinary_threads_where_that_is_permitted():
+    """A model on every core held up two of three odometry messages."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    except PermissionError:
+        pytest.skip("this user may not raise a priority")
+    with base_node() as base:
+        before = threads()
+        with open_motors(base.address):
+            new = threads() - before
+            assert new and {os.sched_getscheduler(thread) for thread in new} == {os.SCHED_FIFO}
+            assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
 @pytest.mark.parametrize(("broken", "said"), [("nan", "not finite"), ("repeats", "repeats itself")])
