@@ -175,9 +175,16 @@ class ShmCamera(Closing):
     """A camera whose frames another process writes into a FrameRing."""
 
     def __init__(
-        self, ring_name: str, clock: Clock, name: str = "front", view: ImageView | None = None
+        self,
+        ring_name: str,
+        clock: Clock,
+        name: str = "front",
+        view: ImageView | None = None,
+        hint: str = _TOO_SLOW,
     ) -> None:
+        """Open the ring. `hint` says what to do when its frames are too old. Raises what `attach` raises."""
         self.name = name
+        self._hint = hint
         self._clock = clock
         self._view = view or ImageView()
         self._ring = FrameRing.attach(ring_name)
@@ -191,7 +198,7 @@ class ShmCamera(Closing):
                 raise StaleFrame(f"camera {self.name!r}: no frame yet", hint="wait for its first frame")
             image, stamp_ns, seq = newest
             self._frame = Frame(self._view.apply(image), stamp_ns, seq, self.name)
-        return require_fresh(self._frame, self._clock.now_ns(), max_age_s, _TOO_SLOW)
+        return require_fresh(self._frame, self._clock.now_ns(), max_age_s, self._hint)
 
     def close(self) -> None:
         """Let go of the ring."""
