@@ -7,7 +7,7 @@ import pytest
 
 from edge.cameras.ros2.child import parse_camera
 from edge.commands.run_arguments import run_arguments
-from edge.motor.drivers.ros2 import parse_motors
+from edge.motor.drivers.ros2_address import parse_motors
 
 FILE = Path(__file__).parents[2] / "ros2/vla_edge.launch.py"
 

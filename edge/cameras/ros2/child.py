@@ -19,7 +19,7 @@ from typing import Any
 
 from edge.address import Address
 from edge.cameras.ros2.images import DamagedImage, UnknownImage, compressed_image, raw_image
-from edge.cameras.ros2.stamps import MOST_DROPPED, Stamps, WrongClock
+from edge.cameras.ros2.stamps import MOST_DROPPED, RosStamps, WrongClock
 from edge.cameras.shm import FrameRing
 from edge.cameras.view import ImageView, take_view
 from edge.errors import EdgeError, HardwareMissing
@@ -69,7 +69,7 @@ class Listener:
         self._options = options
         self._ring_name = ring_name
         self._what = f"camera ros2://{options.topic}"
-        self._stamps = Stamps(options.by_header)
+        self._stamps = RosStamps(options.by_header)
         self._to_rgb: Callable[[Any], Image] = raw_image
         self._damaged = 0  # images in a row that could not be read
         self._subscription: Any = None

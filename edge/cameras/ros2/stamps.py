@@ -5,10 +5,10 @@ MOST_DROPPED = 10  # in a row
 
 
 class WrongClock(ValueError):
-    """Stamps that can't be of this computer's clock."""
+    """RosStamps that can't be of this computer's clock."""
 
 
-class Stamps:
+class RosStamps:
     """The capture times of a topic's images.
 
     By the header, an image's age is the wall clock at its arrival minus its stamp. The wall clock may be set

@@ -11,39 +11,22 @@ import math
 import os
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any
 
-from edge.address import Address
 from edge.errors import HardwareMissing
 from edge.interfaces import Closing, Feedback
+from edge.motor.drivers.ros2_address import TYPES, parse_motors
 from edge.records import ZERO, Odometry, Velocity
-from edge.ros2 import QUALITIES, SETTLE_S, RosNode, load_ros, take_domain, topic_name
+from edge.ros2 import QUALITIES, SETTLE_S, RosNode, load_ros
 
 log = logging.getLogger(__name__)
 
-EXAMPLE = "such as ros2:///cmd_vel?odom=/odom&estop=/estop"
-TYPES = {"twist": "geometry_msgs/msg/Twist", "stamped": "geometry_msgs/msg/TwistStamped"}
-NONE = "none"
 LOOK_PERIOD_NS = 100_000_000  # between two looks at who publishes and listens
 FLUSH_TRIES, FLUSH_S = 3, 0.05  # zeros at the end, and how long each may take to be acknowledged
 LEAST_WAIT_S = 1.0
-THREADS_PRIORITY = 10  # of the middleware; below the motor process's own loop
+THREADS_PRIORITY = 10  # the middleware's; below the motor process's own loop
 SPINS = 2  # a tick and topic: every second one of rclpy may do no more than look
 TROUBLE_NS = 500_000_000  # odometry that is not usable for so long is a fault
-
-
-@dataclass(frozen=True, slots=True)
-class RosMotorOptions:
-    """What an address of the driver says. `odom` and `estop` are empty for none."""
-
-    topic: str
-    domain: int
-    quality: str
-    type: str
-    odom: str
-    estop: str
-    timeout_s: float
 
 
 class Ros2Motors(Closing):
@@ -290,19 +273,3 @@ def _urgent_threads() -> Generator[None]:
 def open_address(address: str) -> Ros2Motors:
     """Join the network and wait until the base listens. Raises what `Ros2Motors` raises."""
     return Ros2Motors(address)
-
-
-def parse_motors(text: str) -> RosMotorOptions:
-    """Take an address of the driver apart. Raises UsageError if it is malformed."""
-    address = Address(text, "motors", EXAMPLE)
-    topics = {name: address.take(name, default) for name, default in (("odom", "/odom"), ("estop", NONE))}
-    options = RosMotorOptions(
-        topic_name(address, address.place),
-        take_domain(address),
-        address.choice("qos", "reliable", QUALITIES),
-        address.choice("type", "twist", TYPES),
-        *("" if topic == NONE else topic_name(address, topic) for topic in topics.values()),
-        timeout_s=address.number("timeout_s", 5.0, 0.5, 10.0),
-    )
-    address.finish()
-    return options

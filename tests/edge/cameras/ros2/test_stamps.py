@@ -2,13 +2,13 @@
 
 import pytest
 
-from edge.cameras.ros2.stamps import MOST_DROPPED, Stamps, WrongClock
+from edge.cameras.ros2.stamps import MOST_DROPPED, RosStamps, WrongClock
 
 MS = 1_000_000
 WALL_NS, NOW_NS = 1_800_000_000_000_000_000, 5_000_000_000
 
 
-def drop_all(stamps: Stamps, header_ns: int, step_ns: int = 33 * MS) -> str:
+def drop_all(stamps: RosStamps, header_ns: int, step_ns: int = 33 * MS) -> str:
     for count in range(MOST_DROPPED - 1):
         assert (
             stamps.capture_ns(header_ns + count * step_ns, WALL_NS + count * 33 * MS, NOW_NS + count) is None
@@ -20,18 +20,18 @@ def drop_all(stamps: Stamps, header_ns: int, step_ns: int = 33 * MS) -> str:
 
 
 def test_a_stamp_is_as_old_here_as_it_is_by_the_wall_clock():
-    assert Stamps(True).capture_ns(WALL_NS - 40 * MS, WALL_NS, NOW_NS) == NOW_NS - 40 * MS
+    assert RosStamps(True).capture_ns(WALL_NS - 40 * MS, WALL_NS, NOW_NS) == NOW_NS - 40 * MS
 
 
 def test_the_wall_clock_may_be_set_meanwhile():
-    stamps = Stamps(True)
+    stamps = RosStamps(True)
     assert stamps.capture_ns(WALL_NS, WALL_NS, NOW_NS) == NOW_NS
     later = WALL_NS + 3600 * 1000 * MS
     assert stamps.capture_ns(later - MS, later, NOW_NS + 33 * MS) == NOW_NS + 32 * MS
 
 
 def test_a_clock_that_is_a_little_ahead_makes_no_frame_from_the_future():
-    assert Stamps(True).capture_ns(WALL_NS + 5 * MS, WALL_NS, NOW_NS) == NOW_NS
+    assert RosStamps(True).capture_ns(WALL_NS + 5 * MS, WALL_NS, NOW_NS) == NOW_NS
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_a_clock_that_is_a_little_ahead_makes_no_frame_from_the_future():
     ],
 )
 def test_another_clock_is_named_2(header_ns: int, said: str):
-    assert said in drop_all(Stamps(True), header_ns, 33 * MS if header_ns else 0)
+    assert said in drop_all(RosStamps(True), header_ns, 33 * MS if header_ns else 0)
 
 
 def test_a_stamp_that_goes_back_now_and_then_is_dropped_and_one_that_stays_is_named_3():
-    stamps = Stamps(True)
+    stamps = RosStamps(True)
     assert stamps.capture_ns(WALL_NS, WALL_NS, NOW_NS) is not None
     assert stamps.capture_ns(WALL_NS - MS, WALL_NS + 33 * MS, NOW_NS + 33 * MS) is None
     assert stamps.capture_ns(WALL_NS + 66 * MS, WALL_NS + 66 * MS, NOW_NS + 66 * MS) is not None
@@ -60,6 +60,6 @@ def test_a_stamp_that_goes_back_now_and_then_is_dropped_and_one_that_stays_is_na
 
 
 def test_by_arrival_the_header_does_not_count():
-    stamps = Stamps(False)
+    stamps = RosStamps(False)
     assert stamps.capture_ns(0, WALL_NS, NOW_NS) == NOW_NS
     assert stamps.capture_ns(0, WALL_NS, NOW_NS + 1) == NOW_NS + 1
