@@ -4,12 +4,13 @@ Nothing of ROS is imported before an address asks for it, so all of its types ar
 Times of our own are CLOCK_MONOTONIC; ROS's clocks appear in the headers of messages alone.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED_BYTES = 64 * 2**20  # what a container gets if nobody says otherwise
 HIGHEST_DOMAIN = 232  # above it, DDS's ports end
 QUALITIES = ("best_effort", "reliable")
+THREADS_PRIORITY = 10  # the middleware's, below that of the motor process's own loop
 SETTLE_S = 0.3  # from the first node in sight until the others are, too
 _TOPIC = re.compile(r"(/[A-Za-z_]\w{0,63}){1,8}", re.ASCII)
 _SOURCE = "in this terminal, before the command: source /opt/ros/{}/setup.bash"
@@ -203,6 +205,24 @@ class RosNode(Closing):
             reliability=getattr(qos.ReliabilityPolicy, quality.upper()),
             durability=qos.DurabilityPolicy.TRANSIENT_LOCAL if latched else qos.DurabilityPolicy.VOLATILE,
         )
+
+
+@contextlib.contextmanager
+def urgent_threads() -> Generator[None]:
+    """Let threads that start meanwhile go before all ordinary ones, where that is permitted.
+
+    They receive what the emergency stop and the odometry say, and a model may keep every core busy.
+    """
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(THREADS_PRIORITY))
+    except PermissionError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, *before)
 
 
 def shared_memory_note(folder: Path = SHARED_MEMORY) -> str:

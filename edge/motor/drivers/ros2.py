@@ -5,26 +5,22 @@ then only zeros are published. rclpy is worked by `read`, in the motor process's
 would hold the interpreter's lock while other programs hold the processor (docs/from-ros2.md has the figures).
 """
 
-import contextlib
 import logging
 import math
-import os
 import time
-from collections.abc import Generator
 from typing import Any
 
 from edge.errors import HardwareMissing
 from edge.interfaces import Closing, Feedback
 from edge.motor.drivers.ros2_address import TYPES, parse_motors
 from edge.records import ZERO, Odometry, Velocity
-from edge.ros2 import QUALITIES, SETTLE_S, RosNode, load_ros
+from edge.ros2 import QUALITIES, SETTLE_S, RosNode, load_ros, urgent_threads
 
 log = logging.getLogger(__name__)
 
 LOOK_PERIOD_NS = 100_000_000  # between two looks at who publishes and listens
 FLUSH_TRIES, FLUSH_S = 3, 0.05  # zeros at the end, and how long each may take to be acknowledged
 LEAST_WAIT_S = 1.0
-THREADS_PRIORITY = 10  # the middleware's; below the motor process's own loop
 SPINS = 2  # a tick and topic: every second one of rclpy may do no more than look
 TROUBLE_NS = 500_000_000  # odometry that is not usable for so long is a fault
 
@@ -52,7 +48,7 @@ class Ros2Motors(Closing):
         self._topics = bool(options.odom) + bool(options.estop)  # each keeps its newest message alone
         self._closed = False
         self._deadline_s = time.monotonic() + options.timeout_s
-        with _urgent_threads():
+        with urgent_threads():
             self._node = RosNode("vla_edge_motors", options.domain)
         try:
             self._open()
@@ -250,24 +246,6 @@ class Ros2Motors(Closing):
             stamp, wall_ns = self._message.header.stamp, time.time_ns()
             stamp.sec, stamp.nanosec = wall_ns // 10**9, wall_ns % 10**9
         self._publisher.publish(self._message)
-
-
-@contextlib.contextmanager
-def _urgent_threads() -> Generator[None]:
-    """Let threads that start meanwhile go before all ordinary ones, where that is permitted.
-
-    They receive what the emergency stop and the odometry say, and a model may keep every core busy.
-    """
-    before = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(THREADS_PRIORITY))
-    except PermissionError:
-        yield
-        return
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, *before)
 
 
 def open_address(address: str) -> Ros2Motors:
