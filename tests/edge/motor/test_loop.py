@@ -167,7 +167,7 @@ def test_a_base_that_disarms_itself_latches(runtime: Runtime, base: Base) -> Non
 def test_arming_is_given_up_after_a_while(
     runtime: Runtime, base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "ARM_LIMIT_NS", 100_000_000)
+    monkeypatch.setattr(loop_module, "ARM_LIMIT_NS", 100_000_000)
     base.deaf = True
     runtime.send(Arm())
     status = runtime.until(lambda status: bool(status.reason))
@@ -319,7 +319,7 @@ def test_sleep_of_the_computer_latches(loop: MotorLoop, base: Base, monkeypatch:
     monkeypatch.setattr(loop_module, "_asleep_ns", lambda: slept + loop_module.SUSPEND_LIMIT_NS)
     loop._tick()
     assert loop._guard.state is MotorState.HOLDING
-    monkeypatch.setattr(process, "_asleep_ns", lambda: slept + 7_100_000_000)
+    monkeypatch.setattr(loop_module, "_asleep_ns", lambda: slept + 7_100_000_000)
     loop._tick()
     assert loop._guard.state is MotorState.LATCHED
     assert loop._guard.reason == "this computer slept for 7.0 s"
