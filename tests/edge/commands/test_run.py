@@ -307,12 +307,12 @@ def test_a_bundle_of_simulated_rooms_is_refused_at_a_real_camera(
     bundle = load_bundle(tiny_bundle)
     manifest = bundle.manifest.model_copy(update={"domain": "simulated-rooms"})
     write_bundle(folder, with_manifest(bundle, manifest))
-    name = robot_file(tmp_path, pictures, "mavlink:///dev/nowhere", camera="rtsp://10.0.0.2/stream")
+    name = robot_file(tmp_path, pictures, "mavlink:///dev/nowhere", camera="v4l2:///dev/no-camera")
     command = ["--goal", "find_object", "--target", "cup", "--robot", name, "--bundle"]
     code, err = refused(*command, str(folder))
     assert code == 6 and "only seen simulated rooms" in err and "--allow-domain" in err
-    code, err = refused(*command, str(folder), "--allow-domain")
-    assert code != 6 and "rtsp://10.0.0.2/stream" in err
+    code, err = refused_run("--robot", name, "--allow-domain", runs_dir=tmp_path / "runs", bundle=folder)
+    assert code == 5 and "/dev/no-camera" in err
 
 
 def refused_run(*arguments: str, runs_dir: Path, bundle: Path, **env: str) -> tuple[int, str]:

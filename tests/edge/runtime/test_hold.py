@@ -14,6 +14,7 @@ from edge.records import Frame, MotorState, MotorStatus, Outcome
 from edge.runtime.cameras import CameraSet
 from edge.runtime.drive import Drive, DriveParts
 from edge.runtime.loop import ThreadWorker
+from edge.runtime.operator import Operator
 from edge.runtime.signals import Interrupts
 from tests.edge.cameras.gstreamer.peers import LIVE, needs_gstreamer
 from tests.edge.runtime.test_drive import GOAL, Camera, Robot, Turning
@@ -53,7 +54,9 @@ def run(camera, seconds: float, statuses: list[MotorStatus]):
     with MotorProcess.start("null://") as motor, ThreadWorker(policy) as worker:
         robot = Robot({"front": "fake://"}, "null://")
         cameras = CameraSet({"front": camera}, "front", 0.25)
-        parts = DriveParts(GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts())
+        parts = DriveParts(
+            GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts(), Operator(motor.stop)
+        )
         return Drive(parts, [Statuses(statuses)]).run(seconds)
 
 
@@ -123,7 +126,9 @@ def test_a_run_goes_on_after_its_camera_s_process_was_killed():
     ):
         robot = Robot({"front": LIVE}, "null://")
         cameras = CameraSet({"front": camera}, "front", 0.25)
-        parts = DriveParts(GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts())
+        parts = DriveParts(
+            GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts(), Operator(motor.stop)
+        )
         end = Drive(parts, [Killer(statuses)]).run(6.0)
     assert Killer.killed and end.outcome is Outcome.TIMEOUT
     states = in_order(statuses)
