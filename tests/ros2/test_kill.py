@@ -15,8 +15,9 @@ from tests.ros2.topics import base_node, domain
 from tests.waiting import alive, until
 
 RUNTIME = """
-import sys, time
+import signal, sys, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts without it
 from edge.motor.client import MotorProcess
 from edge.records import ActionChunk, MotorState
 with MotorProcess.start("ros2:///cmd_vel") as motor:

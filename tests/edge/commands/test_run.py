@@ -300,7 +300,7 @@ def test_people_are_told_the_mount_and_the_base_before_it_drives(pictures: Path,
 
 
 def test_a_bundle_of_simulated_rooms_is_refused_at_a_real_camera(
-    pictures: Path, tmp_path: Path, refused: Callable[..., tuple[int, str]], tiny_bundle: Path
+    pictures: Path, tmp_path: Path, tiny_bundle: Path
 ):
     """The camera need not even be there: nothing is opened."""
     folder = tmp_path / "simulated"
@@ -308,8 +308,7 @@ def test_a_bundle_of_simulated_rooms_is_refused_at_a_real_camera(
     manifest = bundle.manifest.model_copy(update={"domain": "simulated-rooms"})
     write_bundle(folder, with_manifest(bundle, manifest))
     name = robot_file(tmp_path, pictures, "mavlink:///dev/nowhere", camera="v4l2:///dev/no-camera")
-    command = ["--goal", "find_object", "--target", "cup", "--robot", name, "--bundle"]
-    code, err = refused(*command, str(folder))
+    code, err = refused_run("--robot", name, runs_dir=tmp_path / "runs", bundle=folder)
     assert code == 6 and "only seen simulated rooms" in err and "--allow-domain" in err
     code, err = refused_run("--robot", name, "--allow-domain", runs_dir=tmp_path / "runs", bundle=folder)
     assert code == 5 and "/dev/no-camera" in err

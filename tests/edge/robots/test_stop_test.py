@@ -108,6 +108,7 @@ def drive(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_without_odometry_the_person_is_asked(start_base: StartBase):
     file, _ = start_base("0.3", "--no-odometry")
     done = stop_test(file, "yes\n0.42\n")
@@ -115,6 +116,7 @@ def test_without_odometry_the_person_is_asked(start_base: StartBase):
     assert "no odometry" in done.stdout and written(file) == "0.42"
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_not_a_time_writes_nothing(start_base: StartBase):
     file, _ = start_base("0.3", "--no-odometry")
     before = file.read_text(encoding="utf-8")

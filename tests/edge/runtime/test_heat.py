@@ -178,6 +178,7 @@ def test_the_model_rests_between_inferences_while_it_is_hot():
 
 
 @pytest.mark.realtime
+@pytest.mark.slow
 def test_fault_46_a_hot_machine_drives_slower_and_then_stops(tmp_path: Path):
     """Judged at the firmware of the simulated base, which searches in a room without its target."""
     root, runs = orin(tmp_path / "machine"), tmp_path / "runs"
