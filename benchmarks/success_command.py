@@ -13,10 +13,11 @@ from edge.commands.arguments import (
     ArgumentParser,
     non_negative_float,
     non_negative_int,
+    parallel_int,
     positive_float,
     positive_int,
 )
-from edge.commands.output import ProgressLine, figure, print_json
+from edge.commands.output import ProgressLine, counted, figure, print_json
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
@@ -73,7 +74,8 @@ def table(summary: dict[str, Any]) -> str:
     lines = [
         f"bundle          {bundle['name']}{chosen}",
         f"success         {summary['success']:.3f}   "
-        f"(95 %: {low:.3f} to {high:.3f}, {summary['episodes']} episodes)",
+        f"(95 %: {low:.3f} to {high:.3f}, {counted(summary['episodes'], 'episode')})"
+        f"{': never claimed an arrival' if summary['absent'] else ''}",
     ]
     lines += [
         f"  {name:<12}  {row['success']:.2f}    of {row['episodes']}"
@@ -90,7 +92,7 @@ def table(summary: dict[str, Any]) -> str:
         ]
     wrong = summary["failures"]
     if wrong:
-        rooms = f"{len(wrong)} rooms" if len(wrong) > 1 else "one room"
+        rooms = counted(len(wrong), "room")
         lines += ["", f"Something went wrong in {rooms}. A run shows it; in real time it may end otherwise."]
     for row in wrong[:SHOWN]:
         lines += [f"seed {row['seed']}, {row['target']}: {row['what']}", f"  {row['command']}"]
@@ -114,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "--camera", default="", help='how the camera hangs, and its options: "upside_down=yes&flip=180"'
     )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
-    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
+    p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
     p.add_argument(
         "--max-seconds",

@@ -12,8 +12,29 @@ from edge.errors import UsageError
 
 MAX_SHOWN_CHARS = 200
 MAX_CHARS = 4096
+# A password may hold an @ and, though it should not, a slash.
+_USERS = re.compile(r"(?<=://)[^\s/]*@|(?<=rtsp://)\S*@|(?<=rtsps://)\S*@")
+_PASSWORDS = re.compile(r"(?<=\buser-pw=)\S+|(?<=\bproxy-pw=)\S+")
 # Options stand at the end, so a path may hold a question mark of its own.
 _OPTIONS = re.compile(r"\?(\w+=[^?]*)\Z")
+
+
+def without_password(text: str) -> str:
+    """Return an address, or a text that has some in it, fit to be shown: users and passwords are "…"."""
+    return _PASSWORDS.sub("…", _USERS.sub("…@", text))
+
+
+def split_options(text: str, names: Collection[str]) -> tuple[str, str]:
+    """Take the options of these names out of an address whose place has a query of its own.
+
+    Return the rest as it was written, and the options as "name=value&name=value".
+    """
+    found = re.compile(rf"[?&]({'|'.join(map(re.escape, names))})=([^?&]*)")
+    options = "&".join(f"{name}={value}" for name, value in found.findall(text))
+    rest = found.sub("", text)
+    if "?" in text and "?" not in rest:
+        rest = rest.replace("&", "?", 1)  # what is left begins a query again
+    return rest, options
 
 
 class Address:

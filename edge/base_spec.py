@@ -12,6 +12,7 @@ from edge.errors import UsageError
 from edge.records import Velocity
 
 _CRUISE_SHARE = 0.9  # the rest is for corrections by the guard's slew
+LONGEST_STEP_M, LONGEST_STEP_RAD = 0.1, 0.3  # a pulse: policies arrive within 0.12 m and 9 degrees
 _BRAKING_SHARE = 0.3  # plans brake this gently, so that a late frame still leaves room
 
 
@@ -25,10 +26,12 @@ class DriveKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class BaseSpec:
-    """A base's size, its limits and its kind of drive.
+    """A base's size, its limits, its kind of drive, and which speeds its wheels can't turn at.
 
-    All numbers are finite and above zero, but for `wheel_base_m`, which only an Ackermann base has. Raises
-    UsageError if one is not.
+    All numbers are finite and above zero; those with a default of zero are left out of a base that has no
+    such thing. A base of `fixed_speed_m_s` drives at that speed whatever it is asked for, so it is driven by
+    pulses, and `linear_m_s` is what they may come to: it is lowered to the fixed speed if that is less, and
+    `angular_rad_s` likewise. Raises UsageError if a number is not allowed, or numbers don't go together.
     """
 
     radius_m: float = 0.2  # radius of the circle around its centre that holds its hull
@@ -43,17 +46,45 @@ class BaseSpec:
     drive: DriveKind = DriveKind.HOLONOMIC
     wheel_base_m: float = 0.0  # distance between the axles
     steering_rad: float = math.radians(30)  # largest angle of steered wheels, below pi / 2
+    fixed_speed_m_s: float = 0.0  # the real speed of a base that ignores the magnitude of a command
+    fixed_turn_rad_s: float = 0.0  # the same base's turn rate
+    dead_band_m_s: float = 0.0  # below it a command does nothing
+    dead_band_rad_s: float = 0.0
+    min_speed_m_s: float = 0.0  # the base can't go slower than that, only stand
+    min_turn_rad_s: float = 0.0
+    pulse_on_s: float = 0.1  # shortest time for which a pulse of such a base lasts
+    pulse_off_s: float = 0.1  # shortest pause after it
+    turns_while_driving: bool = True  # False: a base of fixed speed that drives or turns, one at a time
 
     def __post_init__(self) -> None:
-        ackermann = self.drive is DriveKind.ACKERMANN
+        self._check_numbers()
+        self._check_steering()
+        self._check_fixed()
+        self._check_lowest()
+        if self.fixed_speed_m_s:
+            object.__setattr__(self, "linear_m_s", min(self.linear_m_s, self.fixed_speed_m_s))
+        if self.fixed_turn_rad_s:
+            object.__setattr__(self, "angular_rad_s", min(self.angular_rad_s, self.fixed_turn_rad_s))
+
+    def _check_numbers(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "drive" or (field.name == "wheel_base_m" and not ackermann and value == 0):
+            if field.name in ("drive", "turns_while_driving"):
                 continue
             # `type` and not isinstance: True is not a speed.
-            if type(value) not in (int, float) or not 0 < value < math.inf:
-                hint = "steered wheels need a wheel_base_m" if field.name == "wheel_base_m" else ""
-                raise UsageError(f"base: {field.name} {value!r} is not a number above zero", hint)
+            left_out = field.default == 0 and type(value) in (int, float) and value == 0
+            if not left_out and (type(value) not in (int, float) or not 0 < value < math.inf):
+                raise UsageError(f"base: {field.name} {value!r} is not a number above zero")
+        if type(self.turns_while_driving) is not bool:
+            raise UsageError(f"base: turns_while_driving {self.turns_while_driving!r} is not true or false")
+
+    def _check_steering(self) -> None:
+        ackermann = self.drive is DriveKind.ACKERMANN
+        if ackermann and not self.wheel_base_m:
+            raise UsageError(
+                f"base: wheel_base_m {self.wheel_base_m!r} is not a number above zero",
+                "steered wheels need a wheel_base_m",
+            )
         if self.wheel_base_m and not ackermann:
             raise UsageError(
                 f"base: wheel_base_m {self.wheel_base_m:g} does not go with drive {self.drive.value}",
@@ -61,6 +92,52 @@ class BaseSpec:
             )
         if self.steering_rad >= math.pi / 2:
             raise UsageError(f"base: steering_rad {self.steering_rad:g} is not below pi / 2")
+        turns = self.fixed_turn_rad_s, self.dead_band_rad_s, self.min_turn_rad_s
+        if ackermann and any(turns):
+            raise UsageError(
+                f"base: a turn rate of its own ({max(turns):g} rad/s) does not go with drive ackermann",
+                "its turn follows from speed and steering: leave the fields in rad/s out",
+            )
+
+    def _check_fixed(self) -> None:
+        fixed = bool(self.fixed_speed_m_s or self.fixed_turn_rad_s)
+        if fixed and self.turns_in_place and not (self.fixed_speed_m_s and self.fixed_turn_rad_s):
+            raise UsageError(
+                f"base: fixed_speed_m_s {self.fixed_speed_m_s:g} and fixed_turn_rad_s "
+                f"{self.fixed_turn_rad_s:g} are not both above zero",
+                "a base that ignores magnitudes ignores both: measure its speed and its turn rate",
+            )
+        others = self.dead_band_m_s, self.dead_band_rad_s, self.min_speed_m_s, self.min_turn_rad_s
+        if fixed and any(others):
+            raise UsageError(
+                "base: a dead band or a lowest speed does not go with a fixed speed",
+                "leave dead_band_* and min_* out: any command moves such a base",
+            )
+        if not self.turns_while_driving and not self.fixed_turn_rad_s:
+            raise UsageError(
+                "base: turns_while_driving false does not go without fixed_turn_rad_s",
+                "only pulses can take turns",
+            )
+
+    def _check_lowest(self) -> None:
+        way = max(self.dead_band_m_s, self.min_speed_m_s), self.linear_m_s, "m/s"
+        turn = max(self.dead_band_rad_s, self.min_turn_rad_s), self.angular_rad_s, "rad/s"
+        for lowest, highest, unit in (way, turn):
+            if lowest >= highest:
+                raise UsageError(
+                    f"base: its lowest speed {lowest:g} {unit} is not below its highest, {highest:g} {unit}",
+                    "if it knows only one speed, state that as fixed_speed_m_s and fixed_turn_rad_s",
+                )
+        for step, longest, unit in (
+            (self.step_m, LONGEST_STEP_M, "m"),
+            (self.step_rad, LONGEST_STEP_RAD, "rad"),
+        ):
+            if step > longest:
+                raise UsageError(
+                    f"base: a pulse of pulse_on_s {self.pulse_on_s:g} moves it by {step:.2f} {unit}, "
+                    f"at most {longest:g} {unit} let it arrive anywhere",
+                    "lower pulse_on_s",
+                )
 
     @property
     def sideways(self) -> bool:
@@ -78,14 +155,34 @@ class BaseSpec:
         return self.wheel_base_m / math.tan(self.steering_rad)
 
     @property
+    def lowest_m_s(self) -> float:
+        """Lowest speed that it can drive at, and so that of its pulses; 0 if it can go at any."""
+        return max(self.fixed_speed_m_s, self.dead_band_m_s, self.min_speed_m_s)
+
+    @property
+    def lowest_rad_s(self) -> float:
+        """Lowest rate that it can turn at; 0 if it can turn at any."""
+        return max(self.fixed_turn_rad_s, self.dead_band_rad_s, self.min_turn_rad_s)
+
+    @property
+    def step_m(self) -> float:
+        """Smallest way that it can be moved by; 0 if there is none."""
+        return self.lowest_m_s * self.pulse_on_s
+
+    @property
+    def step_rad(self) -> float:
+        """Smallest angle that it can be turned by; 0 if there is none."""
+        return self.lowest_rad_s * self.pulse_on_s
+
+    @property
     def cruise_m_s(self) -> float:
-        """Highest speed that plans ask for."""
-        return _CRUISE_SHARE * self.linear_m_s
+        """Highest speed that plans ask for; a fixed one whole, so that it needs no pauses."""
+        return self.linear_m_s if self.fixed_speed_m_s else _CRUISE_SHARE * self.linear_m_s
 
     @property
     def cruise_rad_s(self) -> float:
         """Highest turn rate that plans ask for."""
-        return _CRUISE_SHARE * self.angular_rad_s
+        return self.angular_rad_s if self.fixed_turn_rad_s else _CRUISE_SHARE * self.angular_rad_s
 
     @property
     def planned_braking_m_s2(self) -> float:

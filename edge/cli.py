@@ -33,6 +33,10 @@ class Command:
 
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
+    "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
+    "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
+    "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
+    "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and how to mend it"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
@@ -52,6 +56,9 @@ COMMANDS = {
     "bundle pack": Command("edge.commands.bundle:pack", "pack a bundle into one file to carry"),
     "bundle unpack": Command("edge.commands.bundle:unpack", "unpack such a file into a bundle"),
     "plan": Command("export.planner.command:main", "does a model fit a board, and how fast could it be"),
+    "service install": Command("edge.commands.service:install", "drive as a service of systemd"),
+    "service show": Command("edge.commands.service:show", "print the unit of such a service"),
+    "service uninstall": Command("edge.commands.service:uninstall", "stop such a service and remove it"),
     "collect": Command(
         "training.demonstrations.command:main", "collect demonstrations of a scripted expert", extra="train"
     ),
@@ -82,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EdgeError as error:
         return _report(error.message, error.hint, error.exit_code, arguments)
     except KeyboardInterrupt:
+        print("ended by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError as error:
         return PIPE_CLOSED if _stdout_is_closed() else _report_bug(error, arguments)
@@ -152,8 +160,9 @@ def _unknown(words: list[str]) -> UsageError:
         return UsageError(f"{first!r} needs a second word", hint=f"there is {known}")
     parent = f"{first} " if family else ""
     wrong = words[1] if family else first
+    firsts = {word for name in COMMANDS for word in (name, name.partition(" ")[0])}
     near = get_close_matches(
-        wrong, [name.removeprefix(parent) for name in family or COMMANDS], n=1, cutoff=0.5
+        wrong, [name.removeprefix(parent) for name in family or sorted(firsts)], n=1, cutoff=0.5
     )
     lists = f"`vla-edge {parent}--help` lists the commands"
     hint = f"did you mean `vla-edge {parent}{near[0]}`?" if near else lists

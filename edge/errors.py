@@ -5,6 +5,7 @@
     ├── UsageError           2  bad arguments, address or configuration
     ├── SafetyStop           4  a safety rule stopped the robot
     │   ├── StaleFrame       4  the newest frame is too old
+    │   │   └── CameraAway   4  a camera is gone for the moment and may come back: the base holds
     │   ├── MotorFault       4  the motor process or the actuator failed
     │   └── EngineFault      4  an engine failed
     ├── HardwareMissing      5  a camera, port, robot or renderer is not there
@@ -12,6 +13,8 @@
 
 Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug, 130 an end by Ctrl-C.
 """
+
+import errno
 
 _TORCH_EXTRAS = ("export", "train")
 _CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -24,6 +27,12 @@ def install_hint(extra: str = "") -> str:
         where += " (the index saves 5 GB of CUDA; with an NVIDIA GPU leave it out)"
         command += f" --extra-index-url {_CPU_INDEX}"
     return f"{where}: {command}"
+
+
+def write_hint(error: OSError) -> str:
+    """Return what a person can do about a file that can't be written."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return "free some space, or write elsewhere" if full else "check the folder and its permissions"
 
 
 class EdgeError(Exception):
@@ -51,6 +60,10 @@ class SafetyStop(EdgeError):
 
 class StaleFrame(SafetyStop):
     """The newest camera frame is older than allowed."""
+
+
+class CameraAway(StaleFrame):
+    """A camera is gone for the moment and is being reconnected."""
 
 
 class MotorFault(SafetyStop):

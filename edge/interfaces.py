@@ -95,6 +95,8 @@ class Feedback:
     odometry: Odometry | None = None
     battery_fraction: float | None = None  # [0, 1]
     fault: str = ""  # why it refuses to move; empty if it does not
+    about: str = ""  # whom the driver moves, for people
+    warning: str = ""  # what people should know, though it stops nothing
 
 
 class Motors(Protocol):
@@ -122,6 +124,13 @@ class Motors(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class KnowsSideways(Protocol):
+    """Motors that know whether their base obeys a sideways setpoint. Others obey what their robot states."""
+
+    sideways: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge.address import without_password
 from edge.errors import EdgeError, HardwareMissing, UsageError, install_hint, reason_of
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class PluginGroup:
     def open_address(self, address: str, *arguments: Any) -> Any:
         """Call the function behind an address's scheme with the address. Raises what `open` raises."""
         scheme, separator, _ = address.partition("://")
-        shown = f"{self.noun} address {address[:MAX_ADDRESS_CHARS]!r}"
+        shown = f"{self.noun} address {without_password(address)[:MAX_ADDRESS_CHARS]!r}"
         if not separator or not scheme:
             hint = _as_file(address) if "file" in self.names() else ""
             raise UsageError(f"{shown} is not of the form SCHEME://PLACE", hint or self.hint(scheme))
@@ -129,15 +130,26 @@ class PluginGroup:
 CAMERAS = PluginGroup(
     "vla_edge.cameras",  # called with (address, clock, name)
     "camera",
-    {"file": "edge.cameras.file:open_address", "shm": "edge.cameras.shm:open_address"},
+    {
+        "csi": "edge.cameras.csi:open_address",
+        "file": "edge.cameras.file:open_address",
+        "gst": "edge.cameras.gst:open_address",
+        "ros2": "edge.cameras.ros2.camera:open_address",
+        "rtsp": "edge.cameras.rtsp:open_address",
+        "shm": "edge.cameras.shm:open_address",
+        "v4l2": "edge.cameras.v4l2:open_address",
+    },
     "://",
 )
 MOTORS = PluginGroup(
     "vla_edge.motors",  # called with (address)
     "motors",
     {
-        "mavlink": "edge.motor.drivers.mavlink:open_address",
+        "arduino": "edge.motor.drivers.arduino:open_address",
+        "mavlink": "edge.motor.drivers.mavlink.driver:open_address",
         "null": "edge.motor.drivers.null:open_address",
+        "ros2": "edge.motor.drivers.ros2:open_address",
+        "waveshare": "edge.motor.drivers.waveshare:open_address",
     },
     "://",
 )

@@ -1,7 +1,6 @@
 """The records that flow through the runtime. Frozen; units in the names; ranges beside each field.
 
-Body frame: x forward, y left, z up; angles counter-clockwise positive. Stamps are CLOCK_MONOTONIC ns.
-"""
+Body frame: x forward, y left, z up; counter-clockwise positive. Stamps: CLOCK_MONOTONIC ns."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
@@ -180,6 +179,8 @@ class StopCause(Enum):
     LOW_BATTERY = "low_battery"
     STALE_ODOMETRY = "stale_odometry"
     BASE_DISAGREES = "base_disagrees"  # the base moves differently from its setpoints
+    OPERATOR = "operator"  # a person stopped the drive, for good
+    OPERATOR_LOST = "operator_lost"  # what a person could stop it with is gone
     # The runtime ends a drive by these.
     STALE_FRAME = "stale_frame"  # a camera's newest frame is too old
     CAMERA_REPEATS = "camera_repeats"  # it gives the same picture again and again
@@ -193,6 +194,7 @@ class StopCause(Enum):
     CAMERA_BACKWARDS = "camera_backwards"  # its stamps go backwards too often
     MODEL_SILENT = "model_silent"  # the model has not answered for too long
     ENGINE_FAULT = "engine_fault"
+    HOT = "hot"  # the machine that computes is too hot
     MOTOR_FAULT = "motor_fault"  # the motor process is gone or silent, or the base did not arm
     HARDWARE_MISSING = "hardware_missing"  # a camera or the robot is not there, or no longer
     END_OF_FRAMES = "end_of_frames"  # every recorded frame has been played
@@ -234,6 +236,8 @@ class MotorStatus:
     refused: Refusals = Refusals()
     odometry: Odometry | None = None
     battery_fraction: float | None = None  # [0, 1]
+    about: str = ""  # whom the driver moves, for people
+    warning: str = ""  # what the driver warns of, though it stops nothing
 
 
 class Outcome(Enum):

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
 from edge.cameras.view import FLIPS, ImageView
 from edge.errors import UsageError
-from edge.records import Image
+from edge.records import Image, Velocity
 
 _DRIVES = {kind.value: kind for kind in DriveKind}
 _FIELDS = {  # settings with a number: the field of BaseSpec, its lowest and highest value
@@ -20,8 +20,17 @@ _FIELDS = {  # settings with a number: the field of BaseSpec, its lowest and hig
     "radius_m": ("radius_m", 0.1, 0.3),
     "wheel_base_m": ("wheel_base_m", 0.05, 0.5),
     "steering_rad": ("steering_rad", 0.1, 1.2),
+    "fixed_speed_m_s": ("fixed_speed_m_s", 0.05, 0.5),
+    "fixed_turn_rad_s": ("fixed_turn_rad_s", 0.1, 1.0),
+    "dead_band_m_s": ("dead_band_m_s", 0.01, 0.3),
+    "dead_band_rad_s": ("dead_band_rad_s", 0.01, 0.6),
+    "min_speed_m_s": ("min_speed_m_s", 0.01, 0.3),
+    "min_turn_rad_s": ("min_turn_rad_s", 0.01, 0.6),
+    "pulse_on_s": ("pulse_on_s", 0.02, 0.5),
+    "pulse_off_s": ("pulse_off_s", 0.02, 0.5),
 }
-BASE_SETTINGS = ("drive", *_FIELDS)
+_SWITCHES = {"turns_while_driving": {"true": True, "false": False}}
+BASE_SETTINGS = ("drive", *_FIELDS, *_SWITCHES)
 HANGING_SETTINGS = ("upside_down", "flip")
 _YES_NO = ("no", "yes")
 
@@ -35,8 +44,29 @@ def base_of(settings: Mapping[str, str]) -> BaseSpec:
     drive = settings.get("drive", DEFAULT_BASE.drive.value)
     if drive not in _DRIVES:
         raise UsageError(f"the simulated robot has no drive {drive[:40]!r}", f"known: {', '.join(_DRIVES)}")
-    values = {_field(name): _number(name, text) for name, text in settings.items() if name != "drive"}
-    return BaseSpec(**values, drive=_DRIVES[drive])
+    switches = {name: _switch(name, settings[name]) for name in _SWITCHES if name in settings}
+    others = {name: text for name, text in settings.items() if name not in ("drive", *_SWITCHES)}
+    values = {_field(name): _number(name, text) for name, text in others.items()}
+    return BaseSpec(**values, drive=_DRIVES[drive], **switches)
+
+
+def wheels_of(base: BaseSpec, setpoint: Velocity) -> Velocity:
+    """Return the velocity that the wheels' controller makes of a setpoint: at once, and as fast as it can."""
+    s = base.possible(setpoint)
+    linear_m_s, angular_rad_s = math.hypot(s.linear_x_m_s, s.linear_y_m_s), abs(s.angular_z_rad_s)
+    real_m_s = _real(linear_m_s, base.fixed_speed_m_s, base.dead_band_m_s, base.min_speed_m_s)
+    real_rad_s = _real(angular_rad_s, base.fixed_turn_rad_s, base.dead_band_rad_s, base.min_turn_rad_s)
+    if real_m_s and not base.turns_while_driving:
+        real_rad_s = 0.0
+    way, turn = real_m_s / (linear_m_s or 1.0), real_rad_s / (angular_rad_s or 1.0)
+    return Velocity(s.linear_x_m_s * way, s.linear_y_m_s * way, s.angular_z_rad_s * turn)
+
+
+def _real(speed: float, fixed: float, dead_band: float, lowest: float) -> float:
+    """Return the speed of wheels that are told `speed`, from 0 on."""
+    if speed == 0 or speed < dead_band:
+        return 0.0
+    return fixed or max(speed, lowest)
 
 
 def parse_base(query: str) -> BaseSpec:
@@ -56,6 +86,15 @@ def _field(name: str) -> str:
             f"the simulated base has no setting {name[:40]!r}", f"it has {', '.join(BASE_SETTINGS)}"
         )
     return _FIELDS[name][0]
+
+
+def _switch(name: str, text: str) -> bool:
+    known = _SWITCHES[name]
+    if text not in known:
+        raise UsageError(
+            f"the simulated robot's {name} {text[:40]!r} is not true or false", f"known: {', '.join(known)}"
+        )
+    return known[text]
 
 
 def _number(name: str, text: str) -> float:

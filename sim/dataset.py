@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.base_spec import DEFAULT_BASE
+from edge.commands.arguments import parallel_int
 from edge.commands.output import ProgressLine
 from edge.perception.floor_scan import COLUMNS
 from edge.records import Image
@@ -143,7 +144,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", type=int, default=40_000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=parallel_int, default=2)
     a = parser.parse_args(argv)
     generate(a.folder, a.pictures, a.seed, a.jobs)
     return 0

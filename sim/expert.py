@@ -101,7 +101,7 @@ class Expert:
 
     def _face(self, pose: Pose, target: SceneObject) -> Velocity:
         error = _bearing(pose, target.x_m, target.y_m)
-        turn = turn_rate(error, self._base.cruise_rad_s, FACED_RAD)
+        turn = turn_rate(error, self._base, FACED_RAD)
         still = turn == 0.0 and self._world.speed_m_s < 0.02
         now_ns = self._world.time_ns
         self._still_since_ns = (self._still_since_ns or now_ns) if still else None
@@ -126,7 +126,7 @@ class Expert:
             speed = min(speed, _SIDEWAYS_M_S)
         # Turning on the spot where the way leads off behind is done before driving.
         speed = max(speed, SLOWEST_M_S) if abs(face) < math.radians(60) else 0.0
-        turn = turn_rate(face, self._base.cruise_rad_s)
+        turn = turn_rate(face, self._base)
         return self._base.possible(Velocity(speed * math.cos(way), speed * math.sin(way), turn))
 
     def _way(self, target: SceneObject) -> Way | None:

@@ -11,6 +11,7 @@ from edge.clock import VirtualClock
 from edge.interfaces import Inference, Policy
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
+from edge.motor.pulses import Pulses
 from edge.records import ZERO, Frame, Goal, Observation
 from edge.runtime.loop import Loop
 from sim.bases import Hanging
@@ -76,6 +77,7 @@ def play(
     worker = LatencyWorker(policy, clock, latency_s)
     loop = Loop(policy, worker, goal)
     guard = Guard(MotorLimits.of(world.base), period_ns=GUARD_PERIOD_NS)
+    pulses = Pulses(guard.limits)
     guard.arm(0)
     period_ns = round(1e9 / renderer.spec.rate_hz)
     pending: Frame | None = None
@@ -92,7 +94,7 @@ def play(
             pending = Frame(hanging.seen(world.image(renderer)), now_ns, seq)
             seq, next_frame_ns = seq + 1, next_frame_ns + period_ns
         if now_ns >= next_guard_ns:
-            world.command(guard.step(now_ns))
+            world.command(pulses.step(guard.step(now_ns), now_ns))
             next_guard_ns += GUARD_PERIOD_NS
         yaw = world.pose.yaw_rad
         world.step()

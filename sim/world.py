@@ -7,6 +7,7 @@ import numpy as np
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.perception.geometry import Pose
 from edge.records import ZERO, Image, Odometry, Velocity
+from sim.bases import wheels_of
 from sim.render import Renderer, Visible, degrade
 from sim.scene import Scene, SceneObject, scene_mjcf
 
@@ -30,7 +31,8 @@ _ROBOT_XML = """<body name="robot" pos="0 0 0">
 class World:
     """A room with the robot in it. `command` sets the wheels' setpoint, `step` advances TIMESTEP_NS.
 
-    The wheels follow what the base's kind of drive allows. Poses are in the world frame.
+    The wheels follow what the base's kind of drive allows, at the speeds that its controller knows. Poses are
+    in the world frame.
     """
 
     def __init__(self, scene: Scene, seed: int = 0, base: BaseSpec = DEFAULT_BASE) -> None:
@@ -73,7 +75,7 @@ class World:
     def step(self) -> None:
         """Advance one time step."""
         dt = TIMESTEP_NS / 1e9
-        s = self.base.possible(self._setpoint)
+        s = wheels_of(self.base, self._setpoint)
         wanted = np.array([s.linear_x_m_s, s.linear_y_m_s, s.angular_z_rad_s])
         self._wheels += (wanted - self._wheels) * (dt / MOTOR_LAG_S)
         yaw = self.data.qpos[2]

@@ -153,7 +153,7 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     steps: Count = 10000
     log_every: Count = 20
-    workers: Annotated[int, Field(ge=0)] | None = None  # processes that load data; None: by the cores
+    workers: Annotated[int, Field(ge=0, le=64)] | None = None  # processes that load data; None: by the cores
     start: Path | None = None  # folder of a policy whose weights the run starts with
     backbone: BackboneSettings
     policy: PolicySettings = PolicySettings()

@@ -20,6 +20,7 @@ from rich.table import Table
 from benchmarks.peers.models import PEERS
 from benchmarks.peers.turns import WARM_UP, PeerProcess, figures, take_turns, write_job
 from benchmarks.peers.venv import CACHE, SIZE, make_venv
+from edge.board.steady import one_power_mode
 from edge.bundle.bundle import find_bundle, load_bundle
 from edge.bundle.choice import choose_here
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
@@ -48,13 +49,15 @@ def main(argv: list[str]) -> int:
             for name in names:
                 console.print(f"opening {name} ...")
                 workers.append(PeerProcess(python, name, job, find_bundle(a.bundle), cpu, a.cache))
-            found = take_turns(workers, job.pictures, a.rounds, _progress(console, a.rounds))
+            with one_power_mode() as machine:
+                found = take_turns(workers, job.pictures, a.rounds, _progress(console, a.rounds))
         finally:
             for worker in workers:
                 worker.close()
     report = {
         "peers": figures(found, FIRST),
         "processor": _processor(),
+        "machine": machine,
         "int8_by": choose_here().reason,
         "core": cpu,
         "threads": 1,

@@ -21,7 +21,7 @@ from edge.bundle.bundle import (
 )
 from edge.bundle.files import Content, write_files
 from edge.bundle.weights import Weights
-from edge.errors import BundleRefused, UsageError, reason_of
+from edge.errors import BundleRefused, UsageError, reason_of, write_hint
 from edge.files import whole_file
 
 _WEIGHTS = ".bin"  # the one file of a bundle that may be large
@@ -49,9 +49,7 @@ def pack_bundle(folder: Path, out: Path) -> Bundle:
     try:
         _write_zip(out, files)
     except OSError as error:
-        raise UsageError(
-            f"cannot write {out}: {error.strerror}", "free some space, or write elsewhere"
-        ) from error
+        raise UsageError(f"cannot write {out}: {error.strerror}", write_hint(error)) from error
     return bundle
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,6 +88,11 @@ def make_bundle(manifest: Manifest, contents: Mapping[str, Content]) -> Bundle:
     for role, info in infos.items():
         _check_content(info, contents[role])
     return Bundle(manifest, contents, hashlib.sha256(_manifest_bytes(manifest)).hexdigest())
+
+
+def with_manifest(bundle: Bundle, manifest: Manifest) -> Bundle:
+    """Return the bundle under another manifest, which lists the same files."""
+    return replace(bundle, manifest=manifest, sha256=hashlib.sha256(_manifest_bytes(manifest)).hexdigest())
 
 
 def write_bundle(folder: Path, bundle: Bundle) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from edge.bundle.weights import Weights
-from edge.errors import BundleRefused, UsageError
+from edge.errors import BundleRefused, UsageError, write_hint
 from edge.files import whole_folder
 
 Content: TypeAlias = bytes | Weights
@@ -49,9 +49,7 @@ def write_files(folder: Path, files: Mapping[str, Content]) -> None:
             for name, content in files.items():
                 write_file(new / name, content)
     except OSError as error:
-        raise UsageError(
-            f"cannot write {folder}: {error.strerror}", "free some space, or write elsewhere"
-        ) from error
+        raise UsageError(f"cannot write {folder}: {error.strerror}", write_hint(error)) from error
 
 
 def sha256_of(content: Content) -> str:

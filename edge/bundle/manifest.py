@@ -9,9 +9,12 @@ from edge.records import BASE_ACTION, ActionSpec
 
 SCHEMA_VERSION = 1
 MAX_ANSWER_TOKENS = 4096
+SIMULATED_ROOMS = "simulated-rooms"  # the domain of models that were trained on the simulator alone
 
 # No separators and no leading dot: a listed file always lies directly in the folder.
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+DOMAIN = r"([a-z][a-z0-9-]{0,39})?"
+Domain = Annotated[str, StringConstraints(pattern=f"^{DOMAIN}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -91,7 +94,9 @@ class Target(_Model):
     """The machine that the graphs were compiled for; "any" if it does not matter."""
 
     engine: Literal["onnxruntime", "tensorrt"]
-    device: str = "any"
+    device: str = "any"  # for people
+    sm: str = "any"  # compute capability, "87"
+    multiprocessors: int = Field(default=0, ge=0)  # the GPU has; 0: not written down
     tensorrt: str = "any"
     jetpack: str = "any"
 
@@ -219,6 +224,8 @@ class Manifest(_Model):
     answer: AnswerSpec | None = None  # policy grounding only; None: location tokens and known words alone
     chat: ChatTemplate | None = None  # the checkpoint's own; None: the family's, see `edge.model.prompt_ids`
     prompt: PromptSpec | None = None  # policies token and head only; None: the words of a closed vocabulary
+    domain: Domain = ""  # what its training has shown it, such as SIMULATED_ROOMS; empty: not stated
+    floor_domain: Domain = ""  # the same of its floor graph
     camera: str = ""  # name of the camera that the policy sees with; empty: the only one, or "front"
     unproved: tuple[str, ...] = ()  # figures too far from fp32 in an export that was written anyway
 

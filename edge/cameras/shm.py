@@ -159,6 +159,12 @@ class FrameRing(Closing):
         """Return how many images were published so far; cheap to poll."""
         return int(self._header[4])
 
+    @property
+    def newest_stamp_ns(self) -> int:
+        """Return the stamp of the newest image without copying it; 0 before the first."""
+        written = self.written
+        return int(self._slots[(written - 1) % len(self._slots)].words[2]) if written else 0
+
     def close(self) -> None:
         """Remove the name if this side made the ring; the memory goes with the last object that uses it."""
         if self._owned is not None:
@@ -169,9 +175,16 @@ class ShmCamera(Closing):
     """A camera whose frames another process writes into a FrameRing."""
 
     def __init__(
-        self, ring_name: str, clock: Clock, name: str = "front", view: ImageView | None = None
+        self,
+        ring_name: str,
+        clock: Clock,
+        name: str = "front",
+        view: ImageView | None = None,
+        hint: str = _TOO_SLOW,
     ) -> None:
+        """Open the ring. `hint` says what to do when its frames are too old. Raises what `attach` raises."""
         self.name = name
+        self._hint = hint
         self._clock = clock
         self._view = view or ImageView()
         self._ring = FrameRing.attach(ring_name)
@@ -185,7 +198,7 @@ class ShmCamera(Closing):
                 raise StaleFrame(f"camera {self.name!r}: no frame yet", hint="wait for its first frame")
             image, stamp_ns, seq = newest
             self._frame = Frame(self._view.apply(image), stamp_ns, seq, self.name)
-        return require_fresh(self._frame, self._clock.now_ns(), max_age_s, _TOO_SLOW)
+        return require_fresh(self._frame, self._clock.now_ns(), max_age_s, self._hint)
 
     def close(self) -> None:
         """Let go of the ring."""

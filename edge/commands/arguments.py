@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from typing import NoReturn
 
 from edge.errors import UsageError
@@ -44,8 +45,22 @@ def positive_int(text: str) -> int:
 def non_negative_int(text: str) -> int:
     """Return a whole number, 0 or more, such as a seed."""
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a whole number from 0 to {10**18 - 1}")
     return int(text)
+
+
+def parallel_int(text: str) -> int:
+    """Return a whole number above 0 of threads or processes, at most four times this machine's processors.
+
+    More never help, and tens of thousands leave no process for anybody else.
+    """
+    value = positive_int(text)
+    processors = os.cpu_count() or 1
+    if value > 4 * processors:
+        raise argparse.ArgumentTypeError(
+            f"{value} is too many: this machine has {processors} processors (limit {4 * processors})"
+        )
+    return value
 
 
 def image_size(text: str) -> tuple[int, int]:

@@ -30,6 +30,8 @@ def verify(argv: list[str]) -> int:
         from edge.bundle.signing import check_signature
 
         key = check_signature(raw, signature, args.key)
+    elif args.key is not None and not Path(args.key).is_file():
+        raise UsageError(f"there is no key {args.key}", "`vla-edge bundle keygen` makes a pair of keys")
     elif args.key is not None:
         raise BundleRefused(
             f"{folder} is not signed, and a signature by the key in {args.key} is demanded",
@@ -108,6 +110,8 @@ def _print_manifest(manifest: "Manifest") -> None:
     for goal, prompt in manifest.prompts.items():
         print(f"prompt      {goal}: {prompt!r}")
     print(f"targets     {', '.join(words.kinds) or 'any words'}")
+    floor = f", its floor net {manifest.floor_domain}" if manifest.floor_domain else ""
+    print(f"has seen    {manifest.domain or 'not stated'}{floor}")
     if manifest.answer is not None:
         rules = manifest.answer.rules
         limits = "" if rules is None else f", {', '.join(rules.model_dump(exclude_defaults=True))}"

@@ -30,6 +30,11 @@ def share(values: Sequence[bool]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are, such as "1 room" or "3 rooms"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def figure(value: float | None, digits: int = 3) -> str:
     """Return a number for people, and a dash for one that nothing was measured for."""
     return "-" if value is None else f"{value:.{digits}f}"

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from edge.commands.arguments import ArgumentParser, image_size
@@ -90,7 +91,9 @@ class TextReader:
         from edge.parsing.locations import IN_PIXELS
 
         if family not in ("", *FAMILIES):
-            raise UsageError(f"unknown family {family[:40]!r}", f"choose one of {', '.join(FAMILIES)}")
+            near = get_close_matches(family[:40].lower(), FAMILIES, n=1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(f"unknown family {family[:40]!r}", f"{meant}choose one of {', '.join(FAMILIES)}")
         if image_size is not None and family not in IN_PIXELS:
             raise UsageError(
                 f"--image-size is for boxes in pixels, and {family or 'a text of no family'} has none",

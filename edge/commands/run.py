@@ -2,19 +2,24 @@
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edge.address import without_password
+from edge.board.identity import this_board
+from edge.board.memory import check_memory
+from edge.board.tree import Tree
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
-from edge.commands.run_arguments import check_hardware, run_arguments
-from edge.errors import EdgeError, UsageError
+from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
+from edge.commands.run_report import print_run
+from edge.errors import EdgeError, MotorFault, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
@@ -23,10 +28,13 @@ from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
 from edge.records import DriveEnd, Goal, Outcome
+from edge.robots.choose import RobotChoice
+from edge.robots.domain import check_domain, floor_cautions
 from edge.runs.drive_log import DriveLog
 from edge.runs.folder import RunFolder, check_runs_dir
 from edge.runs.log import RunLog, fields
 from edge.runs.room import RoomMap
+from edge.runs.setup import Setup
 from edge.runs.summary import Summary
 from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
@@ -34,9 +42,14 @@ from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, chosen_camera, pacing_camera
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
+from edge.runtime.heat import HeatWatch, RestingWorker
+from edge.runtime.keyboard import watch_keyboard
 from edge.runtime.loop import ThreadWorker
-from edge.runtime.robot import PlainRobot, Robot, RobotOptions, find_robot
+from edge.runtime.operator import Operator
+from edge.runtime.robot import Robot, RobotOptions
+from edge.runtime.service import ServiceNotifier
 from edge.runtime.signals import Interrupts
+from edge.runtime.stop_server import StopServer
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +58,14 @@ def main(argv: list[str]) -> int:
     """Run one goal; returns the exit code: 0 done, 3 not reached, 4 to 6 faults, 130 after Ctrl-C."""
     options = run_arguments().parse_args(argv)
     goal = parse_goal(options.goal, options.target)
-    check_hardware(options)
+    choice = choose_hardware(options)
+    operator_addresses(options)
     bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
     goal = check_target(bundle, goal)
-    run = Run(options, goal, bundle)
+    check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
+    run = Run(options, goal, bundle, choice)
     end = run.go()
-    _print(run, end, options.json)
+    print_run(run, end, options.json)
     code = end.exit_code or (run.unwritten.exit_code if run.unwritten else 0)
     if not run.threads_ended:
         # An inference that hangs in native code would abort the interpreter's orderly end.
@@ -63,7 +78,7 @@ def main(argv: list[str]) -> int:
 class Run:
     """One run from its folder to its summary."""
 
-    def __init__(self, options: argparse.Namespace, goal: Goal, bundle: Bundle) -> None:
+    def __init__(self, options: argparse.Namespace, goal: Goal, bundle: Bundle, choice: RobotChoice) -> None:
         self.threads_ended = True
         self.summary: Summary | None = None
         self.notes: list[str] = []  # for people, beside the summary
@@ -71,7 +86,11 @@ class Run:
         self._options = options
         self._goal = goal
         self._bundle = bundle
+        self._choice = choice
+        self._setup: Setup | None = None  # once the robot is open
         self._clock = MonotonicClock()
+        self._tree = Tree(options.root)
+        self._heat: HeatWatch | None = None
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
         self._tally = Tally(boxes, goal, goal_prompt(bundle.manifest, goal))
         self._live = LiveLine(goal, enabled=not options.json)
@@ -121,37 +140,62 @@ class Run:
         stack.callback(robot.close)
         self._note_pids(robot.pids)
         self._room, self._about = robot.room, robot.about
+        check_domain(manifest, robot.camera_uris, options.allow_domain)
+        setup = self._setup = self._setup_of(robot)
         # Known before the model is loaded, which may take a minute.
         chosen_camera(robot.camera_uris, manifest.camera)
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
-        motor = stack.enter_context(MotorProcess.start(robot.motors_uri, MotorLimits.of(robot.base)))
+        motor = stack.enter_context(
+            MotorProcess.start(
+                robot.motors_uri, MotorLimits.of(setup.base), operator=operator_addresses(options)
+            )
+        )
         self._note_pids({"motor": motor.pid})
+        operator = self._heed_operator(stack, motor)
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         # Imported here, because it needs the inference engine.
         from edge.policies.open import make_policy
 
-        policy = make_policy(self._bundle, self._goal, robot.mount, robot.base, options.threads)
+        policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
         self._bundle.release()
-        worker = ThreadWorker(policy)
-        stack.callback(lambda: self._note_end(worker.close()))
+        thread = ThreadWorker(policy)
+        stack.callback(lambda: self._note_end(thread.close()))
         pacing = pacing_camera(policy, cameras, manifest.camera)
         camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock)
         stack.callback(lambda: self._dropped.update(camera_set.dropped))
-        self._make_folder()
-        addresses = {f"camera_{name}": uri for name, uri in robot.camera_uris.items()}
+        stack.enter_context(StopServer(self._make_folder(), operator.stop))
+        self._announce(setup)
+        addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         if others := [name for name in cameras if name != pacing]:
             log.info("cameras", extra=fields(model_sees_with=pacing, others=", ".join(others)))
+        log.info("machine", extra=fields(**this_board(self._tree.root).to_json()))
         log.info("processes", extra=fields(**self._pids))
-        parts = DriveParts(self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts)
+        self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
+        worker = RestingWorker(thread, lambda: heat.level, self._clock)
+        parts = DriveParts(
+            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, heat
+        )
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
-        inline = [self._tally, DriveLog(), *([self._would_do] if self._would_do else [])]
+        inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
         drive = Drive(parts, inline, observers=[self._live])
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return drive.run(options.max_seconds)
+
+    def _heed_operator(self, stack: contextlib.ExitStack, motor: MotorProcess) -> Operator:
+        """Watch the keyboard, if there is one, from now on."""
+        operator = Operator(motor.stop)
+
+        def on_space() -> None:
+            with contextlib.suppress(MotorFault):  # the process is gone; the loop ends the drive all the same
+                operator.stop("space")
+
+        if keyboard := watch_keyboard(on_space):
+            stack.enter_context(keyboard)
+        return operator
 
     def _make_folder(self) -> Path:
         """Make the run's folder and begin its log, once; return its path."""
@@ -169,11 +213,29 @@ class Run:
             self.folder.write_pids(self._pids)
 
     def _open_robot(self) -> Robot:
-        options = self._options
-        if options.camera is not None:
-            return PlainRobot(dict(options.camera), options.motors)
-        open_robot, settings = find_robot(options.robot or "sim")
-        return open_robot(RobotOptions(self._goal, self._make_folder, options.seed, options.absent, settings))
+        options, choice = self._options, self._choice
+        return choice.open(
+            RobotOptions(self._goal, self._make_folder, options.seed, options.absent, choice.settings)
+        )
+
+    def _setup_of(self, robot: Robot) -> Setup:
+        setup = self._choice.setup(robot)
+        cautions = floor_cautions(self._bundle.manifest, self._goal, robot.recorded)
+        return replace(setup, cautions=setup.cautions + cautions)
+
+    def _announce(self, setup: Setup) -> None:
+        """Say and log what the run takes for true about the robot; to machines summary.json says it."""
+        self._live.clear()
+        for line in [] if self._options.json else setup.lines():
+            print(line, file=sys.stderr)
+        facts = setup.to_json()
+        for part in ("mount", "base"):
+            source = facts[part].pop("from")
+            log.info(part, extra=fields(**facts[part], source=source))
+        for caution in setup.cautions:
+            if not self._options.json:
+                print(f"note: {caution}", file=sys.stderr)
+            log.warning("caution", extra=fields(says=caution))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
         camera = open_camera(uri, self._clock, name)
@@ -193,9 +255,11 @@ class Run:
             bundle=self._bundle.origin(),
             engine=manifest.target.engine,
             robot=self._about,
+            setup=self._setup,
             truth=self._truth,
             would_do=None if self._would_do is None else self._would_do.stretches,
             folder=str(folder.path),
+            machine={**this_board(self._tree.root).to_json(), **(self._heat.to_json() if self._heat else {})},
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
         log.info("run ended", extra=values)
@@ -217,26 +281,3 @@ class Run:
             folder.strip_png(tally.answered)
         if tally.path:
             folder.path_png(tally.path, self._room, summary.title)
-
-
-def _print(run: Run, end: DriveEnd, as_json: bool) -> None:
-    assert run.summary is not None and run.folder is not None and run.log is not None  # `go` wrote them
-    if end.outcome is Outcome.FAULT:
-        _print_error(end.reason, end.hint)
-    if run.unwritten is not None:
-        _print_error(run.unwritten.message, run.unwritten.hint)
-    for note in run.notes:
-        print(f"note: {note}", file=sys.stderr)
-    if run.log.lost:
-        print(f"note: run.log lacks {run.log.lost} lines: {run.log.trouble}", file=sys.stderr)
-    if as_json:
-        print(json.dumps(run.summary.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
-        return
-    print("\n".join(run.summary.lines()))
-    print(f"{run.folder.path}/ has {', '.join(run.folder.names())}")
-
-
-def _print_error(message: str, hint: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    if hint:
-        print(f"hint: {hint}", file=sys.stderr)

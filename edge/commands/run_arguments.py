@@ -5,26 +5,35 @@ import re
 from pathlib import Path
 
 from edge.bundle.choice import AUTO, AUTO_HELP
-from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
+from edge.commands.arguments import ArgumentParser, non_negative_int, parallel_int, positive_float
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
+from edge.motor.operator.panel import EXAMPLE
+from edge.robots.choose import RobotChoice, choose_addresses, choose_robot
+from edge.robots.sections import parse_mount
 from edge.runs.log import LEVELS
 from edge.runtime.cameras import DEFAULT_CAMERA
-from edge.runtime.robot import find_robot
 
 CAMERA_NAME = re.compile(r"[A-Za-z]\w{0,31}", re.ASCII)
 
 
 def run_arguments() -> ArgumentParser:
     """Return the parser of the command line of `vla-edge run`."""
-    parser = ArgumentParser("run", "Drive a robot to a goal. Ctrl-C stops it first and then ends.")
+    parser = ArgumentParser(
+        "run",
+        "Drive a robot to a goal. The space bar, Ctrl-C and `vla-edge stop` in another terminal stop it.",
+    )
     parser.add_argument("--goal", required=True, help=f"one of {', '.join(GOALS)}")
     parser.add_argument("--target", help='what the goal is about, such as "red cup"')
-    parser.add_argument("--robot", help='a robot by name (default: sim), also "sim?noise=8"')
+    parser.add_argument(
+        "--robot",
+        help="a robot file by its path or its name in robots/, or a robot of a package: sim (default), "
+        '"sim?noise=8"',
+    )
     parser.add_argument(
         "--camera",
         action="append",
-        type=_camera,
+        type=camera,
         metavar="[NAME=]URI",
         help="address of a camera, instead of a robot: file://PATH (a video, or pictures "
         "that are shown one by one, each until it is answered; file://PATH?rate=HZ: at that rate; "
@@ -34,7 +43,35 @@ def run_arguments() -> ArgumentParser:
         f"{DEFAULT_CAMERA!r}",
     )
     parser.add_argument(
-        "--motors", help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200"
+        "--motors",
+        help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200, "
+        "waveshare:///dev/ttyUSB0, arduino:///dev/ttyACM0?counts_per_m=5000&track_m=0.2",
+    )
+    parser.add_argument(
+        "--gamepad",
+        metavar="DEVICE",
+        help="a gamepad that stops the robot (B) and drives it (left stick): "
+        "/dev/input/by-id/…-event-joystick, with ?deadman=tr behind it only while that button is held",
+    )
+    parser.add_argument(
+        "--estop",
+        metavar="URI",
+        help="a contact that stops the robot when it opens: gpio:///dev/gpiochip0?line=17",
+    )
+    parser.add_argument(
+        "--mount",
+        metavar="fov=,height=,pitch=,forward=",
+        help="where the camera sits that the model sees with, with --camera and --motors: "
+        '"fov=55,height=0.35,pitch=0,forward=0.1", in degrees (from top to bottom; downwards) and metres '
+        "(above the floor; ahead of the base's centre). Motors that move something need it",
+    )
+    parser.add_argument(
+        "--max-speed", type=positive_float, metavar="M_S", help="drive slower than the base may; never faster"
+    )
+    parser.add_argument(
+        "--accept-stop-time",
+        action="store_true",
+        help="drive a base whose file says that it stops by itself late, or never",
     )
     parser.add_argument("--bundle", default=AUTO, help=f"the model: {AUTO_HELP}")
     parser.add_argument(
@@ -48,19 +85,36 @@ def run_arguments() -> ArgumentParser:
         "--runs-dir", type=Path, default=Path("runs"), help="folder that gets the run's folder (%(default)s/)"
     )
     parser.add_argument(
-        "--threads", type=positive_int, default=1, help="threads of the inference engine (%(default)s)"
+        "--threads", type=parallel_int, default=1, help="threads of the inference engine (%(default)s)"
     )
     parser.add_argument(
         "--allow-unproved", action="store_true", help="accept a bundle that failed its export's gate"
     )
     parser.add_argument(
+        "--allow-domain",
+        action="store_true",
+        help="let a bundle that has only seen simulated rooms see with a real camera",
+    )
+    parser.add_argument(
         "--log-level", choices=LEVELS, default="info", help="least level in the run's run.log (%(default)s)"
     )
+    parser.add_argument(
+        "--root", type=Path, default=Path("/"), help=argparse.SUPPRESS
+    )  # see `vla-edge doctor`
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser
 
 
-def _camera(text: str) -> tuple[str, str]:
+def operator_addresses(options: argparse.Namespace) -> list[str]:
+    """Return the addresses of what a person stops and drives the robot with. Raises UsageError."""
+    pad: str = options.gamepad or ""
+    if options.estop and not options.estop.startswith("gpio://"):
+        raise UsageError(f"--estop {options.estop[:200]!r} is not a gpio:// address", EXAMPLE)
+    pads = [pad if pad.startswith("gamepad://") else f"gamepad://{pad}"] if pad else []
+    return [*pads, *([options.estop] if options.estop else [])]
+
+
+def camera(text: str) -> tuple[str, str]:
     """Split [NAME=]URI into name and URI."""
     name, separator, uri = text.partition("=")
     if not separator or "/" in name:  # an URI may have a "=" of its own, behind its "://"
@@ -72,18 +126,21 @@ def _camera(text: str) -> tuple[str, str]:
     return name, uri
 
 
-def check_hardware(options: argparse.Namespace) -> None:
-    """Check that there is either a robot, or cameras and motors. Raises UsageError if not."""
+def choose_hardware(options: argparse.Namespace) -> RobotChoice:
+    """Return what the options mean: a robot, or cameras and motors. Raises UsageError if they don't agree."""
     if options.camera is None and options.motors is None:
-        find_robot(options.robot or "sim")
-    elif options.camera is None or options.motors is None:
+        if options.mount is not None:
+            raise UsageError("--mount goes with --camera and --motors", "a robot states its own mount")
+        return choose_robot(options.robot or "sim", options.accept_stop_time, options.max_speed)
+    if options.camera is None or options.motors is None:
         raise UsageError("--camera and --motors go together", "to watch without moving: --motors null://")
-    elif options.robot is not None or options.absent:
+    if options.robot is not None or options.absent:
         raise UsageError("--robot and --absent don't go with --camera and --motors", "leave one of them out")
-    else:
-        names = [name for name, _ in options.camera]
-        if doubled := {name for name in names if names.count(name) > 1}:
-            raise UsageError(
-                f"several cameras have the name {min(doubled)!r}",
-                f"name each: --camera {DEFAULT_CAMERA}=URI --camera wrist=URI",
-            )
+    names = [name for name, _ in options.camera]
+    if doubled := {name for name in names if names.count(name) > 1}:
+        raise UsageError(
+            f"several cameras have the name {min(doubled)!r}",
+            f"name each: --camera {DEFAULT_CAMERA}=URI --camera wrist=URI",
+        )
+    mount = None if options.mount is None else parse_mount(options.mount)
+    return choose_addresses(dict(options.camera), options.motors, mount, options.max_speed)

@@ -14,20 +14,34 @@ from typing import Any
 
 import numpy as np
 
+from edge.board.identity import NONE, UNKNOWN, read_l4t
+from edge.board.tree import Tree
+from edge.bundle.manifest import Target
 from edge.errors import EngineFault, HardwareMissing, install_hint, reason_of
 from edge.interfaces import Tensor, TensorSpec
 
-_MODEL = Path("/proc/device-tree/model")  # boards such as Jetsons have it
-_L4T = Path("/etc/nv_tegra_release")  # "# R36 (release), REVISION: 4.3, GCID: ..."
+_ROOT = Path("/")  # where a machine's own files begin
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """The machine that a TensorRT plan is tied to."""
 
-    device: str  # "NVIDIA Jetson AGX Orin Developer Kit, sm_87"
+    device: str  # for people: "NVIDIA Jetson AGX Orin Developer Kit, sm_87"
     sm: str  # compute capability, "87"
-    jetpack: str  # Linux for Tegra, "L4T 36.4.3"; "none" on other machines
+    multiprocessors: int  # an Orin NX and an AGX Orin differ in them alone
+    jetpack: str  # Linux for Tegra, "L4T 36.4.3"; "unknown" if a Jetson does not tell, "none" elsewhere
+
+    def target(self, tensorrt: str) -> Target:
+        """Return what a manifest says of plans that this version of TensorRT has built here."""
+        return Target(
+            engine="tensorrt",
+            device=self.device,
+            sm=self.sm,
+            multiprocessors=self.multiprocessors,
+            tensorrt=tensorrt,
+            jetpack=self.jetpack,
+        )
 
 
 @cache
@@ -55,19 +69,20 @@ def this_machine() -> Machine:
     api = driver()
     kind = api.CUdevice_attribute
     device = _value(api.cuDeviceGet(0))
-    major = _value(api.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device))
-    minor = _value(api.cuDeviceGetAttribute(kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device))
+    major, minor, count = (
+        int(_value(api.cuDeviceGetAttribute(attribute, device)))
+        for attribute in (
+            kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            kind.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
+            kind.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+        )
+    )
     # Drivers pad the name with NULs and then blanks, so what follows the first NUL is not part of it.
     gpu = bytes(_value(api.cuDeviceGetName(100, device))).partition(b"\0")[0].decode().strip()
-    board = _MODEL.read_text().rstrip("\0") if _MODEL.is_file() else gpu
-    return Machine(f"{board}, sm_{major}{minor}", f"{major}{minor}", _l4t())
-
-
-def _l4t() -> str:
-    if not _L4T.is_file():
-        return "none"
-    words = _L4T.read_text().replace(",", " ").split()
-    return f"L4T {words[1].removeprefix('R')}.{words[words.index('REVISION:') + 1]}"
+    tree = Tree(_ROOT)
+    board, l4t = tree.text("/proc/device-tree/model") or gpu, read_l4t(tree)
+    jetpack = l4t if l4t in (NONE, UNKNOWN) else f"L4T {l4t}"
+    return Machine(f"{board}, sm_{major}{minor}", f"{major}{minor}", count, jetpack)
 
 
 class Cuda:

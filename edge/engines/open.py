@@ -1,6 +1,7 @@
 """The engine of one stage of a bundle: TensorRT if the bundle has plans, else ONNX Runtime."""
 
 from edge.bundle.bundle import Bundle
+from edge.bundle.manifest import Target
 from edge.engines.cuda import this_machine
 from edge.engines.onnx import OnnxEngine
 from edge.engines.tensorrt import TensorRTEngine, load_tensorrt
@@ -55,11 +56,24 @@ def check_plans(bundle: Bundle) -> None:
             f"bundle '{bundle.manifest.name}' is for TensorRT and has no plans yet",
             "on the Jetson, `vla-edge build FOLDER_OF_THE_BUNDLE` builds them",
         )
-    device, tensorrt = this_machine().device, str(load_tensorrt().__version__)
-    for what, made, here in (("device", target.device, device), ("TensorRT", target.tensorrt, tensorrt)):
-        if made != here:
+    machine, tensorrt = this_machine(), str(load_tensorrt().__version__)
+    made, here = _device(target), _device(machine.target(tensorrt))
+    if target.multiprocessors:  # an update may rename a board, but its GPU stays the same
+        same = (target.sm, target.multiprocessors) == (machine.sm, machine.multiprocessors)
+    else:  # a plan from before these were written down
+        same, made, here = target.device == machine.device, target.device, machine.device
+    checks = (
+        ("device", same, made, here),
+        ("TensorRT", target.tensorrt == tensorrt, target.tensorrt, tensorrt),
+    )
+    for what, fits, built, present in checks:
+        if not fits:
             raise BundleRefused(
-                f"the plans of bundle '{bundle.manifest.name}' were built for {what} '{made}', "
-                f"and this is '{here}'",
+                f"the plans of bundle '{bundle.manifest.name}' were built for {what} '{built}', "
+                f"and this is '{present}'",
                 "`vla-edge build FOLDER_OF_THE_BUNDLE` builds them again from its ONNX graphs",
             )
+
+
+def _device(target: Target) -> str:
+    return f"{target.device}, {target.multiprocessors} multiprocessors"

@@ -86,7 +86,7 @@ def _known_words(word: str, vocabulary: Vocabulary) -> list[str]:
             colour, thing = _known(candidate[:at], vocabulary), _known(candidate[at:], vocabulary)
             if _HANGUL.match(candidate) and colour in vocabulary.colours and thing in vocabulary.kinds:
                 return [colour, thing]
-    near = difflib.get_close_matches(word, (*vocabulary.kinds, *vocabulary.colours), n=3)
+    near = difflib.get_close_matches(word, (*vocabulary.kinds, *vocabulary.colours), n=3, cutoff=0.7)
     names = f"did you mean {', '.join(near)}? " if near else ""
     raise UsageError(
         f"the model does not know '{word}'",

@@ -8,14 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import edge
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, MotorFault, SafetyStop, UsageError
 from edge.interfaces import Closing
 from edge.motor.limits import MotorLimits
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
-from edge.records import ActionChunk, MotorStatus
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
+from edge.records import ActionChunk, MotorStatus, StopCause
 
 SILENCE_LIMIT_NS = 500_000_000  # 25 ticks without a status
 GRACE_S = 0.2  # wait for a status that is under way, if the newest one is old
@@ -41,16 +42,26 @@ class MotorProcess(Closing):
 
     @classmethod
     def start(
-        cls, uri: str, limits: MotorLimits | None = None, rate_hz: float = 50.0, timeout_s: float = 15.0
+        cls,
+        uri: str,
+        limits: MotorLimits | None = None,
+        rate_hz: float = 50.0,
+        timeout_s: float = 15.0,
+        operator: Sequence[str] = (),
+        module: str = "edge.motor.process",
     ) -> "MotorProcess":
         """Start a motor process and wait for its first status: the actuator is open, locked, disarmed.
+
+        `operator` are the addresses of what a person stops and drives it with (`edge.motor.operator`),
+        `module` is what Python runs.
 
         Raises UsageError for a bad address or rate, HardwareMissing if a port is not there, taken or not
         permitted, MotorFault if there is no status within `timeout_s`.
         """
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "edge.motor.process", "--fd", str(there.fileno()), "--motors", uri]
+        command = [sys.executable, "-m", module, "--fd", str(there.fileno()), "--motors", uri]
         command += ["--rate-hz", str(rate_hz), "--limits", (limits or MotorLimits()).to_json()]
+        command += [part for address in operator for part in ("--operator", address)]
         # Its end of the socket must live nowhere else, or neither side would hear the other one die.
         with there:
             child = subprocess.Popen(
@@ -81,9 +92,16 @@ class MotorProcess(Closing):
         """Request arming, also after a latched stop. `status()` tells if it has happened, or why not."""
         self._send(Arm())
 
-    def stop(self, reason: str) -> None:
-        """Brake to zero now and latch. `reason` is reported until armed again."""
-        self._send(Stop(reason))
+    def hold(self, reason: str) -> None:
+        """Brake to zero now without latching. The next chunk moves the base again."""
+        self._send(Hold(reason))
+
+    def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:
+        """Brake to zero now and latch. `reason` and `cause` are reported until armed again.
+
+        After StopCause.OPERATOR this process never arms again.
+        """
+        self._send(Stop(reason, cause))
 
     def status(self) -> MotorStatus:
         """Return the newest status, at most 0.5 s old. Raises MotorFault if there is none."""

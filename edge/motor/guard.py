@@ -8,6 +8,8 @@
   without latching.
 - A chunk that is not newer than what came before is ignored; the age of the current one goes on counting.
 - A chunk that jumps (a reversal in one frame) is set aside, and followed when the next chunk agrees with it.
+- A base that can't go slower than some speed stands once it brakes below it, or a chunk asks it to stand. Its
+  ages and its way are those of the speed that it really goes (`edge.motor.pulses`).
 - A frame captured before arming is never followed: a reset is not a restart. A first command far from zero
   after arming is harmless: it is approached from zero under the acceleration and jerk limits.
 """
@@ -21,7 +23,7 @@ from edge.clock import age_over
 from edge.errors import UsageError
 from edge.motor.chunk_rows import LimitedChunk, Row, jumps, malformed
 from edge.motor.limits import MotorLimits
-from edge.motor.slew import clipped, slew
+from edge.motor.slew import capped, clipped, faster, slew
 from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, StopCause, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
@@ -133,6 +135,11 @@ class Guard:
         self.state, self.reason, self.cause = MotorState.RAMPING, reason, cause
         if not self.moving:
             self.state = MotorState.LATCHED
+
+    def hold(self, reason: str) -> None:
+        """Brake to zero without latching, until the next valid chunk, if one is followed now."""
+        if self.state is MotorState.FOLLOWING:
+            self._hold(reason)
 
     def follow(self, chunk: ActionChunk, now_ns: int) -> bool:
         """Take a chunk to follow. Returns False if it is refused; `reason` and `counts` tell why."""
@@ -262,22 +269,26 @@ class Guard:
         )  # fmt: skip
         self._linear = clipped(self._linear, limits.linear_m_s)
         self._angular = clipped(self._angular, limits.angular_rad_s)
+        if target[0] == 0:
+            self._linear = faster(self._linear, limits.lowest_m_s)
+        if target[1] == 0:
+            self._angular = faster(self._angular, limits.lowest_rad_s)
 
     def _brake(self, dt_s: float) -> None:
         """Slow down straight toward zero at maximum deceleration, without a jerk limit."""
-        self._linear = clipped(
-            self._linear, max(0.0, abs(self._linear) - self.limits.linear_decel_m_s2 * dt_s)
-        )
-        self._angular = clipped(
-            self._angular, max(0.0, abs(self._angular) - self.limits.angular_decel_rad_s2 * dt_s)
-        )
+        limits = self.limits
+        linear = clipped(self._linear, max(0.0, abs(self._linear) - limits.linear_decel_m_s2 * dt_s))
+        angular = clipped(self._angular, max(0.0, abs(self._angular) - limits.angular_decel_rad_s2 * dt_s))
+        self._linear = faster(linear, limits.lowest_m_s)
+        self._angular = faster(angular, limits.lowest_rad_s)
         self._linear_accel = self._angular_accel = 0j
 
     def _cap_by_age(self, now_ns: int) -> None:
         """Limit the speed to what can be braked by `zero_age_s`, less the period that a setpoint holds."""
         left_s = max(0.0, (self._zero_age_ns - (now_ns + self._period_ns - self._frame_ns)) / 1e9)
-        self._linear = clipped(self._linear, self.limits.linear_decel_m_s2 * left_s)
-        self._angular = clipped(self._angular, self.limits.angular_decel_rad_s2 * left_s)
+        limits = self.limits
+        self._linear = capped(self._linear, limits.linear_decel_m_s2 * left_s, limits.lowest_m_s)
+        self._angular = capped(self._angular, limits.angular_decel_rad_s2 * left_s, limits.lowest_rad_s)
 
     def _keep_to_arcs(self) -> None:
         """Limit the turn to what the wheels can follow: the speed may lag behind its row's."""

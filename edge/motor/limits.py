@@ -53,30 +53,43 @@ class MotorLimits:
     angular_jump_rad_s: float = 1.5
     sideways: bool = DEFAULT_BASE.sideways  # False: the lateral part of a velocity is cut
     turn_radius_m: float = DEFAULT_BASE.turn_radius_m  # smallest radius of an arc; 0: turns in place
+    # A base that can't go slower than this is driven by pulses of this speed; 0: it can go at any.
+    lowest_m_s: float = DEFAULT_BASE.lowest_m_s
+    lowest_rad_s: float = DEFAULT_BASE.lowest_rad_s
+    pulse_on_s: float = DEFAULT_BASE.pulse_on_s  # shortest pulse
+    pulse_off_s: float = DEFAULT_BASE.pulse_off_s  # shortest pause after one
+    turns_while_driving: bool = DEFAULT_BASE.turns_while_driving  # False: pulses drive or turn in turns
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if field.name not in ("sideways", "turn_radius_m"):
-                self._check_number(field.name, getattr(self, field.name))
-        if type(self.sideways) is not bool:
-            raise UsageError(f"motor limit sideways: {self.sideways!r} is not true or false")
-        if type(self.turn_radius_m) not in (int, float) or not 0 <= self.turn_radius_m < math.inf:
-            raise UsageError(f"motor limit turn_radius_m: {self.turn_radius_m!r} is not a number from 0 on")
+            value = getattr(self, field.name)
+            if field.name in CEILINGS or field.name in ("min_confidence", "pulse_on_s"):
+                self._check_number(field.name, value)
+            elif type(field.default) is bool:
+                if type(value) is not bool:
+                    raise UsageError(f"motor limit {field.name}: {value!r} is not true or false")
+            elif type(value) not in (int, float) or not 0 <= value < math.inf:
+                raise UsageError(f"motor limit {field.name}: {value!r} is not a number from 0 on")
+        self._check_lowest()
         self._check_braking()
 
     @staticmethod
     def of(base: BaseSpec) -> "MotorLimits":
         """Return the limits of a base. Raises UsageError if the base is beyond a ceiling."""
-        names = {field.name for field in fields(base)} & set(CEILINGS)
-        shared = {name: getattr(base, name) for name in names}
-        return MotorLimits(**shared, sideways=base.sideways, turn_radius_m=base.turn_radius_m)
+        own = {field.name for field in fields(MotorLimits)}
+        return MotorLimits(**{name: getattr(base, name) for name in own if hasattr(base, name)})
 
     def allowed(self, x_m_s: float, y_m_s: float, turn_rad_s: float) -> tuple[float, float, float]:
         """Return the nearest velocity that the wheels can follow; the speeds are limited elsewhere."""
         return allowed_motion(x_m_s, y_m_s, turn_rad_s, self.sideways, self.turn_radius_m)
 
     def braking_s(self, linear_m_s: float, angular_rad_s: float) -> float:
-        """Return the time that braking from these speeds to zero takes, seconds."""
+        """Return the time that braking from these speeds to zero takes, seconds.
+
+        What is below the lowest speed, and not zero, is driven by pulses of that speed.
+        """
+        linear_m_s = max(linear_m_s, self.lowest_m_s) if linear_m_s else 0.0
+        angular_rad_s = max(angular_rad_s, self.lowest_rad_s) if angular_rad_s else 0.0
         return max(linear_m_s / self.linear_decel_m_s2, angular_rad_s / self.angular_decel_rad_s2)
 
     def brake_age_s(self, linear_m_s: float, angular_rad_s: float) -> float:
@@ -90,9 +103,14 @@ class MotorLimits:
         return self.follow_age_s + max(0.0, full_s - self.braking_s(linear_m_s, angular_rad_s))
 
     def share_at_age(self, age_s: float) -> float:
-        """Return the share of full speed, in [0, 1], at which a chunk is followed up to this age."""
+        """Return the share of full speed, in [0, 1], at which a chunk is followed up to this age.
+
+        Zero if none is slow enough, as for a base that knows one speed only.
+        """
         full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
-        return min(1.0, max(0.0, 1 - (age_s - self.follow_age_s) / full_s))
+        share = min(1.0, 1 - (age_s - self.follow_age_s) / full_s)
+        slow = share * self.linear_m_s >= self.lowest_m_s and share * self.angular_rad_s >= self.lowest_rad_s
+        return share if slow or share == 1 else 0.0
 
     @staticmethod
     def _check_number(name: str, value: float) -> None:
@@ -105,10 +123,22 @@ class MotorLimits:
                 raise UsageError(
                     f"motor limit {name}: {value} is not between {LOWEST_CONFIDENCE} and 1.0", hint
                 )
-        elif value > CEILINGS[name]:
+        elif value > CEILINGS.get(name, math.inf):
             raise UsageError(
                 f"motor limit {name}: {value} is above its safety ceiling {CEILINGS[name]}", hint
             )
+
+    def _check_lowest(self) -> None:
+        for name, ceiling in (("lowest_m_s", "linear_m_s"), ("lowest_rad_s", "angular_rad_s")):
+            if getattr(self, name) > CEILINGS[ceiling]:
+                raise UsageError(
+                    f"motor limit {name}: {getattr(self, name)} is above the safety ceiling of {ceiling}, "
+                    f"{CEILINGS[ceiling]}",
+                    "this is what the base really does: no software makes it slower",
+                )
+
+        if not (self.turns_while_driving or (self.lowest_m_s and self.lowest_rad_s)):
+            raise UsageError("only a base that drives and turns by pulses can do one at a time")
 
     def _check_braking(self) -> None:
         window_s = self.zero_age_s - self.follow_age_s

@@ -9,6 +9,16 @@ def clipped(vector: complex, limit: float) -> complex:
     return vector if length <= limit else vector * (limit / length)
 
 
+def faster(vector: complex, lowest: float) -> complex:
+    """Return `vector` if it is longer than `lowest`, else zero."""
+    return vector if abs(vector) > lowest else 0j
+
+
+def capped(vector: complex, highest: float, lowest: float) -> complex:
+    """Shorten `vector` to the length `highest`; to zero if that is below the `lowest` speed of a base."""
+    return clipped(vector, highest) if highest >= lowest else 0j
+
+
 def slew(
     velocity: complex,
     last_accel: complex,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 3
+VERSION = 4
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer texts are cut
 
@@ -26,6 +26,7 @@ _REFUSALS = struct.Struct("<8q")
 _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
 _EXIT_CODE = struct.Struct("<B")
+_CAUSE = struct.Struct("<B")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
 
@@ -38,6 +39,14 @@ class Arm:
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Brake to zero and latch."""
+
+    reason: str
+    cause: StopCause = StopCause.REQUESTED
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Brake to zero without latching, until the next chunk."""
 
     reason: str
 
@@ -56,8 +65,8 @@ class Failure:
     hint: str
 
 
-Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure
-_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure)
+Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold
+_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure, Hold)
 
 
 def encode(message: Message) -> bytes:
@@ -98,6 +107,8 @@ def _payload(message: Message) -> bytes:
         case MotorStatus():
             return _pack_status(message)
         case Stop():
+            return _CAUSE.pack(_CAUSES.index(message.cause)) + _pack_text(message.reason)
+        case Hold():
             return _pack_text(message.reason)
         case Failure():
             return _EXIT_CODE.pack(message.exit_code) + _pack_text(message.message) + _pack_text(message.hint)
@@ -113,7 +124,10 @@ def _message(kind: type[Any], payload: bytes) -> Message:
     elif kind is MotorStatus:
         message = _read_status(reader)
     elif kind is Stop:
-        message = Stop(reader.text())
+        (cause,) = reader.unpack(_CAUSE)
+        message = Stop(reader.text(), _CAUSES[int(cause)])
+    elif kind is Hold:
+        message = Hold(reader.text())
     elif kind is Failure:
         (exit_code,) = reader.unpack(_EXIT_CODE)
         message = Failure(exit_code, reader.text(), reader.text())
@@ -191,7 +205,7 @@ def _pack_status(status: MotorStatus) -> bytes:
         packed += _ODOMETRY.pack(odometry.stamp_ns, *pose, *_pack_velocity(odometry.velocity))
     if battery is not None:
         packed += _BATTERY.pack(battery)
-    return packed + _pack_text(status.reason)
+    return packed + b"".join(map(_pack_text, (status.reason, status.about, status.warning)))
 
 
 def _read_status(reader: _Reader) -> MotorStatus:
@@ -217,4 +231,6 @@ def _read_status(reader: _Reader) -> MotorStatus:
         refused=refused,
         odometry=odometry,
         battery_fraction=battery,
+        about=reader.text(),
+        warning=reader.text(),
     )

@@ -85,7 +85,7 @@ class Pilot:
         goal = pose.to_base(to.x_m, to.y_m)
         bearing, remaining = math.atan2(goal[1], goal[0]), math.hypot(*goal) - to.stop_m
         if remaining <= 0:
-            turn = turn_rate(bearing, self._base.cruise_rad_s, to.deadband_rad)
+            turn = turn_rate(bearing, self._base, to.deadband_rad)
             return Steering(self._base.possible(Velocity(0.0, 0.0, turn)))
         route = self._find_route(pose, to, now_ns)
         if route is None:

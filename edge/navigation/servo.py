@@ -15,6 +15,7 @@ from edge.perception.geometry import Floats, wrap
 from edge.records import Odometry, Velocity
 
 TURN_GAIN = 1.8  # rad/s per rad
+STEP_SHARE = 0.6  # share of a base's smallest turn: a smaller error is not turned for
 LOOK_RAD_S = 0.6  # turn rate toward a side that was not seen yet
 DRIVE_GAIN = 1.0  # m/s per m
 SLOWEST_M_S = 0.08  # speed on the last centimetres: slower, wheels may not turn at all
@@ -55,10 +56,14 @@ def standing(odometry: Odometry | None) -> bool:
     return math.hypot(v.linear_x_m_s, v.linear_y_m_s) < 0.03 and abs(v.angular_z_rad_s) < 0.06
 
 
-def turn_rate(bearing_rad: float, highest_rad_s: float, deadband_rad: float = 0.0) -> float:
-    """Return the turn rate toward a bearing, rad/s: proportional, bounded, zero inside the deadband."""
-    if abs(bearing_rad) <= deadband_rad:
+def turn_rate(bearing_rad: float, base: BaseSpec, deadband_rad: float = 0.0) -> float:
+    """Return the turn rate toward a bearing, rad/s: proportional, bounded, zero inside the deadband.
+
+    What a base that turns by steps could only overshoot by more is inside the deadband too.
+    """
+    if abs(bearing_rad) <= max(deadband_rad, STEP_SHARE * base.step_rad):
         return 0.0
+    highest_rad_s = base.cruise_rad_s
     return max(-highest_rad_s, min(highest_rad_s, TURN_GAIN * bearing_rad))
 
 
@@ -87,7 +92,7 @@ def drive_to(
     `known` tells whether the floor at positions (M, 2) was seen: before a base goes sideways to floor that
     was not, it looks there.
     """
-    turn = turn_rate(aim.face_rad, base.cruise_rad_s, aim.deadband_rad)
+    turn = turn_rate(aim.face_rad, base, aim.deadband_rad)
     reach = min(math.hypot(aim.x_m, aim.y_m), aim.remaining_m, LOOK_AHEAD_M)
     if reach <= 0 or (base.sideways and abs(aim.face_rad) > _TURN_FIRST_RAD):
         return Steering(base.possible(Velocity(0.0, 0.0, turn)))
@@ -126,7 +131,7 @@ def _drive_ahead(direction_rad: float, aim: Aim, free_m: float, base: BaseSpec) 
     A large turn is done in place, or, where steered wheels can't, along the tightest arc. `free_m` is the
     free floor straight ahead.
     """
-    turn = turn_rate(direction_rad, base.cruise_rad_s, aim.deadband_rad)
+    turn = turn_rate(direction_rad, base, aim.deadband_rad)
     speed = _speed(aim, free_m, base)
     if abs(direction_rad) <= _TURN_FIRST_RAD:
         speed *= math.cos(direction_rad) ** 2

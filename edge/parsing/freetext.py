@@ -8,6 +8,7 @@ from edge.parsing.amounts import NO_AMOUNTS
 from edge.parsing.cues import APPROACH_SHARE, QUESTION, SPEED_SHARE, TURN_SHARE, Cue, Reading
 from edge.parsing.data import quotation_noun, without_data
 from edge.parsing.sentences import readings_of
+from edge.parsing.speeds import limited_to_stated, without_korean_speeds
 from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 MIN_CONFIDENCE = 0.3
@@ -19,7 +20,7 @@ _STEERED = (ActionType.MOVE, ActionType.TURN, ActionType.AVOID)
 def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
     """Return the action that a text in English or Korean asks a base for."""
     said = without_data(unicodedata.normalize("NFC", text))
-    readings = readings_of(said.text, said.cut)
+    readings = readings_of(without_korean_speeds(said.text), said.cut)
     sides = frozenset[str]().union(*(reading.sides for reading in readings))
     whole = Reading(
         cues=tuple(
@@ -31,7 +32,7 @@ def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
         denial=next((reading.denial for reading in readings if reading.denial), ""),
         blocked=any(reading.blocked for reading in readings),
     )
-    found = _judge(whole, text, base)
+    found = limited_to_stated(_judge(whole, text, base), said.text)
     for at, quotation in enumerate(said.quotations):
         if quotation_noun(at) in found.target:
             target = found.target.replace(quotation_noun(at), quotation)

@@ -17,6 +17,7 @@ import numpy as np
 
 from edge.base_spec import BaseSpec
 from edge.interfaces import Inference, PolicyEnding, PolicyStatus
+from edge.motor.pulses import MOST_OWED
 from edge.navigation.servo import standing
 from edge.parsing import parse_action
 from edge.policies.chunks import (
@@ -237,9 +238,12 @@ class InstructedDriver:
         """Return what may still be driven on an answer, less the way and the turn of braking."""
         way_m, turn_rad = self._driven.since(order.stamp_ns)
         velocity, base = order.velocity, self._base
-        speed_m_s = math.hypot(velocity.linear_x_m_s, velocity.linear_y_m_s)
+        # With pulses the base brakes from no less than their speed, and may owe some at the answer's frame.
+        owed_m, owed_rad = MOST_OWED * base.step_m, MOST_OWED * base.step_rad
+        speed_m_s = max(math.hypot(velocity.linear_x_m_s, velocity.linear_y_m_s), base.lowest_m_s)
+        turn_rad_s = max(abs(velocity.angular_z_rad_s), base.lowest_rad_s)
         return MotionLeft(
-            order.way_m - way_m - speed_m_s**2 / (2 * base.linear_decel_m_s2),
-            order.turn_rad - turn_rad - velocity.angular_z_rad_s**2 / (2 * base.angular_decel_rad_s2),
+            order.way_m - way_m - owed_m - speed_m_s**2 / (2 * base.linear_decel_m_s2),
+            order.turn_rad - turn_rad - owed_rad - turn_rad_s**2 / (2 * base.angular_decel_rad_s2),
             FRESH_S - (stamp_ns - order.stamp_ns) / 1e9,
         )

@@ -172,7 +172,7 @@ class Seeker:
             target.start_look()
             self._enter(SeekerState.APPROACH, moment.now_ns)
         _, bearing_rad = self._to_target(moment.pose)
-        turn_rad_s = turn_rate(bearing_rad, self._base.cruise_rad_s, deadband_rad=0.03)
+        turn_rad_s = turn_rate(bearing_rad, self._base, deadband_rad=0.03)
         return Velocity(0.0, 0.0, 0.7 * turn_rad_s)
 
     def _approach_step(self, moment: Moment) -> Velocity:

@@ -29,6 +29,7 @@ class DriveLog:
         self._policy_state = ""
         self._refused = Refusals()
         self._refused_due_ns = 0
+        self._about = self._warning = ""
 
     def on_start(self, stamp_ns: int) -> None:
         """Log the start."""
@@ -57,7 +58,17 @@ class DriveLog:
         log.debug("chunk", extra=fields(decision=chunk.decision, rows=len(chunk.values)))
 
     def on_status(self, status: MotorStatus) -> None:
-        """Log a change of the motor process's state and, once a second at most, new refusals by reason."""
+        """Log a change of the base, of its warnings and of the motor process's state.
+
+        New refusals are logged by reason, once a second at most.
+        """
+        if status.about != self._about:
+            self._about = status.about
+            log.info("base", extra=fields(about=status.about))
+        if status.warning != self._warning:
+            self._warning = status.warning
+            if status.warning:
+                log.warning("base warns", extra=fields(warning=status.warning))
         if status.state is not self._state:
             self._log_state(status)
         if status.refused != self._refused and status.stamp_ns >= self._refused_due_ns:

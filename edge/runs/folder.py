@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,6 +19,7 @@ from edge.runs.room import RoomMap
 
 MIN_FREE_BYTES = 16 * 2**20
 FRAMES_PER_STRIP = 8
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-\d+|~(\d+))?\Z")
 HINT = "name another folder: `vla-edge run --runs-dir DIR`"
 
 
@@ -31,14 +33,21 @@ class RunFolder:
     def create(cls, runs_dir: Path) -> "RunFolder":
         """Make runs_dir/<local time>, with -2, -3 ... behind it if the name is taken.
 
-        Raises UsageError if the folder can't be written or has less than 16 MiB left.
+        Names sort as the runs came: if the clock is behind the newest run's, as on a board without a battery
+        for its clock, the name is the newest run's time with ~0001, ~0002 ... behind it. Raises UsageError if
+        the folder can't be written or has less than 16 MiB left.
         """
         check_runs_dir(runs_dir)
         # The only wall time of a run: it names the folder and is never computed with.
         stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
         try:
             runs_dir.mkdir(parents=True, exist_ok=True)
-            return cls(_make_unique(runs_dir / stamp))
+            there = (_STAMP.match(path.name) for path in runs_dir.iterdir())
+            newest = max(filter(None, there), key=_sorted_by, default=None)
+            behind = newest is not None and (stamp < newest[1] or (stamp == newest[1] and newest[2]))
+            if newest is None or not behind:
+                return cls(_make_unique(runs_dir / stamp))
+            return cls(_make_counted(runs_dir / newest[1], int(newest[2] or 0) + 1))
         except OSError as error:
             raise _not_writable(runs_dir, error.strerror) from error
 
@@ -111,6 +120,20 @@ def _make_unique(wanted: Path) -> Path:
             return path
         except FileExistsError:
             number += 1
+
+
+def _make_counted(after: Path, number: int) -> Path:
+    while True:
+        path = after.with_name(f"{after.name}~{number:04d}")
+        try:
+            path.mkdir()
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _sorted_by(name: re.Match[str]) -> tuple[str, str]:
+    return name[1], name[2] or ""
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -1,10 +1,11 @@
 """The summary of a run: summary.json, and the same for people."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edge.records import DriveEnd, Goal, Outcome, Refusals, StopCause
+from edge.runs.setup import Setup
 from edge.runs.would_do import Stretch, would_do_lines
 
 # A higher share of chunks set aside is felt. Measured drives stay under 0.01.
@@ -59,7 +60,9 @@ class Summary:
     robot: str  # for people; may be empty
     truth: Mapping[str, Any]  # what a simulated robot knows about the run; may be empty
     folder: str
+    setup: Setup | None = None  # None before the robot is open
     would_do: Sequence[Stretch] | None = None  # on recorded frames, in which nothing moves
+    machine: Mapping[str, Any] = field(default_factory=dict[str, Any])  # its board, power mode and heat
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of summary.json. Null where nothing was measured or known."""
@@ -78,8 +81,10 @@ class Summary:
             "bundle": dict(self.bundle),
             "engine": self.engine,
             "robot": self.robot,
+            **({} if self.setup is None else self.setup.to_json()),
             "truth": dict(self.truth) or None,
             **({} if self.would_do is None else {"would_do": [each.to_json() for each in self.would_do]}),
+            **({"machine": dict(self.machine)} if self.machine else {}),
             "folder": self.folder,
         }
 
@@ -136,12 +141,22 @@ class Summary:
         if (p99_ms := figures.frame_to_motor_ms.p99) is not None:
             missed = f"{figures.missed_ticks} of {figures.ticks} motor ticks missed"
             lines.append(f"from frame to motors in {p99_ms:.0f} ms (99 %), {missed}")
-        return lines + _set_aside_lines(figures, end.cause)
+        return lines + _heat_lines(self.machine) + _set_aside_lines(figures, end.cause)
 
 
 def printable(text: str) -> str:
     """Return the text on one line, without characters that a terminal would act on."""
     return "".join(each if each.isprintable() else " " for each in text)
+
+
+def _heat_lines(machine: Mapping[str, Any]) -> list[str]:
+    """Say for how long heat slowed the run; nothing if it did not."""
+    rest_s, slow_s = machine.get("rest_s", 0.0), machine.get("slow_s", 0.0)
+    if not rest_s:
+        return []
+    slower = f", the base drove slower for {slow_s:.0f} s" if slow_s else ""
+    hottest = f" ({machine['hottest']} {machine['hottest_c']:.0f} °C)" if machine.get("hottest") else ""
+    return [f"the machine was hot{hottest}: the model rested for {rest_s:.0f} s{slower}"]
 
 
 def _set_aside_lines(figures: Figures, cause: StopCause) -> list[str]:

@@ -25,6 +25,7 @@ class LiveLine:
         self._inference: Inference | None = None
         self._status: MotorStatus | None = None
         self._frame_to_motor_ms = math.nan  # newest
+        self._warning = ""  # newest of the base
 
     def write(self, text: str) -> None:
         """Write it at once, cut where the terminal ends: a line that wraps could not be written over."""
@@ -64,8 +65,13 @@ class LiveLine:
         """Show nothing."""
 
     def on_status(self, status: MotorStatus) -> None:
-        """Keep it for the line."""
+        """Keep it for the line; print what the base warns of once, above the line."""
         self._status = status
+        if status.warning != self._warning:
+            self._warning = status.warning
+            if status.warning and (self._on_terminal or self._on_paper):
+                self.clear()
+                print(f"note: {printable(status.warning)}", file=sys.stderr, flush=True)
         if status.frame_to_motor_ns >= 0:
             self._frame_to_motor_ms = status.frame_to_motor_ns / 1e6
 
@@ -75,7 +81,9 @@ class LiveLine:
 
     def _line(self, policy: PolicyStatus, seconds: float) -> str:
         inference = self._inference
-        confidence = f" {inference.confidence:.2f}" if inference is not None else ""
+        # Without a box or words, it is the confidence that nothing is there.
+        tells = inference is not None and (self._by_words or policy.detection is not None)
+        confidence = f" {inference.confidence:.2f}" if inference is not None and tells else ""
         about = printable(f'"{policy.answer}"') if self._by_words else self._target
         words = [f"{seconds:5.1f} s", f"{policy.state:<8} {about}{confidence}"]
         if self._status is not None:

@@ -1,6 +1,7 @@
 """The real-time loop of a drive: frames to the policy, chunks to the motors, until there is an outcome."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ import numpy as np
 
 from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
-from edge.errors import MotorFault, SafetyStop, StaleFrame
+from edge.errors import CameraAway, MotorFault, SafetyStop, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
@@ -27,9 +28,19 @@ from edge.records import (
     StopCause,
 )
 from edge.runtime.cameras import CameraSet
-from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_policy, ending_of
-from edge.runtime.loop import Loop, Step, ThreadWorker
+from edge.runtime.ending import (
+    DriveStop,
+    Played,
+    ending_at_limit,
+    ending_by_policy,
+    ending_of,
+    model_silent,
+    stop_hint,
+)
+from edge.runtime.heat import HeatWatch
+from edge.runtime.loop import Loop, Step, Worker
 from edge.runtime.observers import Observers
+from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot
 from edge.runtime.signals import Interrupts
 
@@ -44,6 +55,8 @@ STAND_LIMIT_S = 1.5  # braking takes 0.25 s
 _STEADY = "`--log-level debug` writes into run.log what is wrong with them"
 SETTLE_S = 0.3  # between a setpoint of zero and a base that stands
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class DriveParts:
@@ -51,12 +64,14 @@ class DriveParts:
 
     goal: Goal
     policy: Policy
-    worker: ThreadWorker
+    worker: Worker
     cameras: CameraSet
     motor: MotorProcess
     robot: Robot
     clock: Clock
     interrupts: Interrupts
+    operator: Operator
+    heat: HeatWatch | None = None  # None: the heat of the machine is not watched
 
 
 class Drive:
@@ -82,6 +97,7 @@ class Drive:
             parts.policy, parts.worker, parts.goal, parts.cameras.pacing, parts.cameras.await_answers
         )
         self._armed = False
+        self._answered_ns = 0
         self._odometry: Odometry | None = None  # the newest
         self._sent: ActionChunk | None = None  # the newest chunk
         self._start_ns: int | None = None
@@ -139,27 +155,27 @@ class Drive:
 
     def _drive(self, max_seconds: float) -> DriveEnd:
         parts, observers = self._parts, self._observers
-        self._start_ns = answered_ns = parts.clock.now_ns()
+        self._start_ns = self._answered_ns = parts.clock.now_ns()
         observers.on_start(self._start_ns)
         end_ns = self._start_ns + round(max_seconds * 1e9)
         played = Played(parts.goal)
         while True:
             try:
-                frames = self._next_frames()
+                frames = self._next_frames(end_ns)
             except EndOfFrames as end:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
-            step = self._loop.on_frame(frames, status.odometry)
+            step = self._cooled(self._loop.on_frame(frames, status.odometry))
             chunk = self._chunk(step)
             if chunk is not None and self._moves:
                 parts.motor.send(chunk)
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
             observers.on_frame(step.observation, policy)
             if step.inference is not None:
-                answered_ns = now_ns
+                self._answered_ns = now_ns
                 observers.on_inference(step.inference)
-            elif self._moves and now_ns - answered_ns > INFERENCE_LIMIT_NS:
-                raise _model_silent((now_ns - answered_ns) / 1e9)
+            elif self._moves and now_ns - self._answered_ns > INFERENCE_LIMIT_NS:
+                raise model_silent(now_ns - self._answered_ns, INFERENCE_LIMIT_NS)
             if chunk is not None:
                 observers.on_chunk(chunk)
             played.update(policy, step.inference)
@@ -172,6 +188,12 @@ class Drive:
                 return played.end(Outcome.TIMEOUT, f"watched for {max_seconds:g} s")
             if now_ns >= end_ns:
                 return ending_at_limit(policy, max_seconds)
+
+    def _cooled(self, step: Step) -> Step:
+        """Return the step as the heat of the machine allows it: slower, or as it is."""
+        if self._parts.heat is None or step.chunk is None:
+            return step
+        return replace(step, chunk=self._parts.heat.slowed(step.chunk))
 
     def _chunk(self, step: Step) -> ActionChunk | None:
         """Return the chunk to send: the policy's, or one that stands while a camera is in doubt."""
@@ -204,45 +226,56 @@ class Drive:
         deadline_ns = self._parts.clock.now_ns() + round(ARM_LIMIT_S * 1e9)
         while (status := self._watch()).state is not MotorState.HOLDING:
             if self._parts.clock.now_ns() > deadline_ns:
-                why = status.reason or f"not armed within {ARM_LIMIT_S:g} s"
-                raise MotorFault(f"the base did not arm: {why}", "is its emergency stop released?")
+                why = status.reason.removeprefix("not armed: ") or f"not armed within {ARM_LIMIT_S:g} s"
+                hint = "do what the reason says; if it names none: is its emergency stop released?"
+                raise MotorFault(f"the base did not arm: {why}", hint)
             time.sleep(POLL_S)
         self._armed = True
 
-    def _next_frames(self) -> dict[str, Frame]:
-        """Wait for the next frame set. Raises StaleFrame when none comes in time."""
-        while (frames := self._parts.cameras.next(self._odometry)) is None:
+    def _next_frames(self, end_ns: int) -> dict[str, Frame]:
+        """Wait for the next frame set. Raises StaleFrame when none comes in time.
+
+        While a camera is away the base stands and the drive waits, at most until `end_ns`.
+        """
+        held = False
+        while True:
+            try:
+                frames = self._parts.cameras.next(self._odometry)
+            except CameraAway as away:
+                if self._parts.clock.now_ns() >= end_ns:
+                    raise
+                if not held:
+                    self._hold(away)
+                held, frames = True, None
+            if frames is not None:
+                if held:
+                    self._answered_ns = self._parts.clock.now_ns()  # nobody asked the model meanwhile
+                    log.warning("frames are back")
+                return frames
             self._watch()
             time.sleep(POLL_S)
-        return frames
+
+    def _hold(self, away: CameraAway) -> None:
+        log.warning("holding: %s", away.message)
+        if self._armed:
+            self._parts.motor.hold(away.message[:MAX_REASON_CHARS])
 
     def _watch(self) -> MotorStatus:
         """Return the newest report of the motor process. Raises whatever must end the drive."""
         self._parts.interrupts.check()
+        self._parts.operator.check()
         self._parts.robot.check()
+        if self._parts.heat is not None:
+            self._parts.heat.check()
         status = self._parts.motor.status()
         self._odometry = status.odometry
         self._observers.on_status(status)
+        if status.cause in (StopCause.OPERATOR, StopCause.OPERATOR_LOST):  # also before anything is armed
+            raise DriveStop(status.cause, status.reason)
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
             reason = f"the motor process stopped: {status.reason}"
-            raise DriveStop(status.cause, reason, self._stop_hint(status))
+            raise DriveStop(status.cause, reason, stop_hint(status.cause, self._parts.robot.recorded))
         return status
-
-    def _stop_hint(self, status: MotorStatus) -> str:
-        """Return what a person can do about a stop by the motor process."""
-        if status.cause is StopCause.JUMPING_CHUNK:
-            return "run it again; if that repeats, take another bundle: its answers contradict each other"
-        if status.cause is not StopCause.STALE_CHUNK:
-            return "mend that, then run it again"
-        if self._parts.robot.recorded:
-            return (
-                "the model answers too late: close what else uses this machine, or take a faster bundle; a "
-                "recording can be shown one image in 10, each until it is answered: `file://PATH?every=10`"
-            )
-        return (
-            "answers come too late: close what else uses this machine, give the model `--threads 2`, or "
-            "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
-        )
 
     def _stand(self, reason: str) -> None:
         """Brake to zero, latch, and wait until the base stands. Raises MotorFault if nobody knows."""
@@ -265,11 +298,3 @@ def _standing(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
     valid_ns = chunk.valid_until_ns - chunk.t0_ns
     values = np.zeros_like(chunk.values)
     return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)
-
-
-def _model_silent(silent_s: float) -> DriveStop:
-    return DriveStop(
-        StopCause.MODEL_SILENT,
-        f"the model has not answered for {silent_s:.1f} s (limit {INFERENCE_LIMIT_NS / 1e9:.0f} s)",
-        "is the machine overloaded? `--threads` gives the model more cores",
-    )

@@ -29,6 +29,32 @@ class DriveStop(SafetyStop):
         self.cause = cause
 
 
+def stop_hint(cause: StopCause, recorded: bool) -> str:
+    """Return what a person can do about a stop by the motor process."""
+    if cause is StopCause.JUMPING_CHUNK:
+        return "run it again; if that repeats, take another bundle: its answers contradict each other"
+    if cause is not StopCause.STALE_CHUNK:
+        return "mend that, then run it again"
+    if recorded:
+        return (
+            "the model answers too late: close what else uses this machine, or take a faster bundle; a "
+            "recording can be shown one image in 10, each until it is answered: `file://PATH?every=10`"
+        )
+    return (
+        "answers come too late: close what else uses this machine, give the model `--threads 2`, or "
+        "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
+    )
+
+
+def model_silent(silent_ns: int, limit_ns: int) -> DriveStop:
+    """Return the stop for a model that has not answered for so long."""
+    return DriveStop(
+        StopCause.MODEL_SILENT,
+        f"the model has not answered for {silent_ns / 1e9:.1f} s (limit {limit_ns / 1e9:.0f} s)",
+        "is the machine overloaded? `--threads` gives the model more cores",
+    )
+
+
 class Played:
     """Keeps what a policy makes of recorded frames. They can't show an arrival, so they end by themselves."""
 
@@ -66,12 +92,13 @@ class Played:
 
 
 def ending_of(error: BaseException) -> DriveEnd:
-    """Return how `error` ends a drive: STOPPED after a signal, FAULT after anything else."""
+    """Return how `error` ends a drive: STOPPED after a signal or by the operator, otherwise FAULT."""
     if isinstance(error, KeyboardInterrupt):
         return DriveEnd(Outcome.STOPPED, str(error) or "SIGINT", INTERRUPTED, StopCause.INTERRUPTED)
     if isinstance(error, EdgeError):
         cause = error.cause if isinstance(error, DriveStop) else _cause(error)
-        return DriveEnd(Outcome.FAULT, error.message, error.exit_code, cause, error.hint)
+        outcome = Outcome.STOPPED if cause is StopCause.OPERATOR else Outcome.FAULT
+        return DriveEnd(outcome, error.message, error.exit_code, cause, error.hint)
     return DriveEnd(Outcome.FAULT, f"unexpected {type(error).__name__}: {error}", EdgeError.exit_code)
 
 

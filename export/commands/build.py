@@ -4,7 +4,6 @@ from pathlib import Path
 
 from edge.bundle.bundle import Bundle, bundle_names, load_bundle, make_bundle, write_bundle
 from edge.bundle.choice import AUTO
-from edge.bundle.manifest import Target
 from edge.commands.arguments import ArgumentParser
 from edge.commands.output import print_json
 from edge.engines.cuda import this_machine
@@ -38,7 +37,7 @@ def main(argv: list[str]) -> int:
     version = str(load_tensorrt().__version__)
     machine = this_machine()
     check_machine(bundle, machine.sm)
-    plan_target = PlanTarget(machine.sm, machine.jetpack)
+    plan_target = PlanTarget(machine.sm, machine.jetpack, multiprocessors=machine.multiprocessors)
     plans: dict[str, Plan] = {}
     for stage, info in bundle.manifest.graphs.items():
         if not a.json:
@@ -51,7 +50,7 @@ def main(argv: list[str]) -> int:
             plans[stage].check(stage)
         if not a.json:
             print(f"{stage}: {_sentence(plans[stage])}", flush=True)
-    target = Target(engine="tensorrt", device=machine.device, tensorrt=version, jetpack=machine.jetpack)
+    target = machine.target(version)
     built = add_plans(bundle, {stage: plan.content for stage, plan in plans.items()}, target)
     parity = compare_plans(built)
     manifest = built.manifest.model_copy(update={"parity": {**built.manifest.parity, **parity}})

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from calibration.sample_set import CalibrationSet, read_set
-from edge.bundle.bundle import Bundle, load_bundle, write_bundle
+from edge.bundle.bundle import Bundle, load_bundle, with_manifest, write_bundle
 from edge.bundle.files import check_replaceable
+from edge.bundle.manifest import SIMULATED_ROOMS
 from edge.bundle.parity import print_parity
 from edge.errors import UsageError
 from edge.records import Image
@@ -44,6 +45,7 @@ def _export_fp32(options: ExportOptions, folder: Path, kind: ModelKind) -> None:
     with show_progress() as on_progress:
         on_progress("reading and exporting in fp32", 0, 1)
         bundle = _with_plans(_fp32(options, folder, kind), options, folder)
+    bundle = with_domain(bundle, options, kind)
     write_bundle(options.out, bundle)
     print_result(options, bundle)
 
@@ -63,7 +65,7 @@ def _export_in_precision(
         bundle, parity, choices = change_precision(
             base, options.for_precision(), calibration, options.force, on_progress, other, options.episodes
         )
-    bundle = _with_plans(bundle, options, folder)
+    bundle = with_domain(_with_plans(bundle, options, folder), options, kind)
     write_bundle(options.out, bundle)
     if options.plot:
         plot_parity(options.plot, parity)
@@ -95,6 +97,7 @@ def _export_large(options: ExportOptions, folder: Path, calibration: Calibration
             large_family_bundle(large, options.out, calibration, on_progress) as (bundle, judged),
         ):
             on_progress("writing the bundle", 0, 1)
+            bundle = with_domain(bundle, options, "large")
             write_bundle(options.out, bundle)
     except LargeRefused as refusal:
         if not options.json:
@@ -170,6 +173,15 @@ def _with_plans(bundle: Bundle, options: ExportOptions, folder: Path) -> Bundle:
     from export.tensorrt.torch2trt import with_plans
 
     return with_plans(bundle, folder)
+
+
+def with_domain(bundle: Bundle, options: ExportOptions, kind: ModelKind) -> Bundle:
+    """Return the bundle with what its training has shown it, as the options say."""
+    domain = options.domain
+    if domain is None:  # checkpoints of this kind are trained on the simulator's pictures alone
+        domain = SIMULATED_ROOMS if kind == "tiny" else bundle.manifest.domain
+    floor = bundle.manifest.floor_domain if options.floor is None else options.floor_domain
+    return with_manifest(bundle, bundle.manifest.model_copy(update={"domain": domain, "floor_domain": floor}))
 
 
 def _read_floor(path: Path | None) -> bytes | None:

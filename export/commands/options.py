@@ -1,10 +1,13 @@
 """The options of `vla-edge export`, and which of them go together."""
 
+import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edge.bundle.manifest import DOMAIN, SIMULATED_ROOMS
 from edge.commands.arguments import (
     ArgumentParser,
     image_size,
@@ -48,6 +51,8 @@ class ExportOptions:
     prompt_tokens: int | None
     answer_tokens: int
     floor: Path | None
+    domain: str | None
+    floor_domain: str
     json: bool
 
     @property
@@ -202,5 +207,25 @@ def _parser() -> ArgumentParser:
     p.add_argument(
         "--floor", type=Path, help="ONNX file of python -m training.recipes.floor, to put into the bundle"
     )
+    p.add_argument(
+        "--domain",
+        type=_domain,
+        help=f"what the training has shown the model, such as {SIMULATED_ROOMS} or real-rooms; a bundle of "
+        f"{SIMULATED_ROOMS} is refused by a robot with a real camera (default: what the model states)",
+    )
+    p.add_argument(
+        "--floor-domain",
+        type=_domain,
+        default=SIMULATED_ROOMS,
+        help="the same of the floor net behind --floor (%(default)s)",
+    )
     p.add_argument("--json", action="store_true", help="print figures as JSON")
     return p
+
+
+def _domain(text: str) -> str:
+    if not re.fullmatch(DOMAIN, text):
+        raise argparse.ArgumentTypeError(
+            f"{text[:40]!r} is not a word such as real-rooms: a to z, 0 to 9 and -"
+        )
+    return text

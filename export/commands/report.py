@@ -77,6 +77,10 @@ def notes_of(manifest: Manifest) -> list[str]:
         )
     if NOT_FOLLOWED in manifest.provenance:
         notes.append(f"answers are greedy; the checkpoint also asks for {manifest.provenance[NOT_FOLLOWED]}")
+    if manifest.head is not None and not manifest.domain:
+        notes.append(
+            "what its demonstrations showed is not stated: `--domain simulated-rooms` if it was the simulator"
+        )
     return notes
 
 

@@ -37,6 +37,17 @@ PALIGEMMA_3B: dict[str, Any] = {
 }
 
 # config.json of microsoft/kosmos-2-patch14-224, which has nothing but its class's defaults.
+QWEN25_VL_3B: dict[str, Any] = {
+    "model_type": "qwen2_5_vl",
+    "hidden_size": 2048,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 2,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+    "vision_config": {"hidden_size": 1280, "out_hidden_size": 2048},
+}
 KOSMOS_2: dict[str, Any] = {"model_type": "kosmos-2"}
 
 # config.json of HuggingFaceTB/SmolVLM2-500M-Video-Instruct, with the 16 layers that SmolVLA keeps of 32.
@@ -193,6 +204,10 @@ KNOWN = {
     "paligemma-3b": KnownModel(
         "PaliGemma 3B", Request(views=1, prompt=8, tokens=7), _reader(PALIGEMMA_3B), 2.92e9,
         "paligemma-3b-mix-224: four location tokens, a name and the end",
+    ),
+    "qwen2.5-vl-3b": KnownModel(
+        "Qwen2.5-VL 3B", Request(views=1, prompt=32, tokens=30), _reader(QWEN25_VL_3B), 3.75e9,
+        "Qwen2.5-VL-3B-Instruct: a box in pixels with its label, as JSON",
     ),
     "kosmos-2": KnownModel(
         "Kosmos-2", Request(views=1, prompt=16, tokens=8), _reader(KOSMOS_2), 1.66e9,

@@ -40,6 +40,7 @@ class PlanTarget:
     jetpack: str
     edition: str = "tensorrt"  # the Python module
     compute_capability: str = ""  # TensorRT-RTX alone: another GPU than this machine's, such as "SM86"
+    multiprocessors: int = 0  # the GPU has; 0 for TensorRT-RTX
 
     @property
     def version(self) -> str:
@@ -223,7 +224,8 @@ def _unwritable(stage: str, folder: Path, why: str) -> UsageError:
 
 
 def _target_key(target: PlanTarget) -> list[str]:
-    return [target.edition, target.version, target.sm, target.jetpack, target.compute_capability]
+    gpu = [target.sm, str(target.multiprocessors), target.compute_capability]
+    return [target.edition, target.version, target.jetpack, *gpu]
 
 
 def _digest(words: Iterable[str]) -> str:

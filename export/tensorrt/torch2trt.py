@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edge.bundle.bundle import Bundle
-from edge.bundle.manifest import ImageSpec, Target
+from edge.bundle.manifest import ImageSpec
 from edge.engines.cuda import this_machine
 from edge.engines.tensorrt import load_tensorrt
 from edge.errors import BundleRefused, UsageError, reason_of
@@ -48,7 +48,7 @@ def with_plans(bundle: Bundle, folder: Path, cache: Path = CACHE) -> Bundle:
     """
     machine = this_machine()
     plan_target, half = (
-        PlanTarget(machine.sm, machine.jetpack),
+        PlanTarget(machine.sm, machine.jetpack, multiprocessors=machine.multiprocessors),
         bundle.manifest.graphs["vision"].precision == "fp16",
     )
     nets = small_nets(folder, bundle.manifest.image)
@@ -65,7 +65,7 @@ def with_plans(bundle: Bundle, folder: Path, cache: Path = CACHE) -> Bundle:
             plan.check(stage)
             plans[stage] = plan.content
     version = str(load_tensorrt().__version__)
-    target = Target(engine="tensorrt", device=machine.device, tensorrt=version, jetpack=machine.jetpack)
+    target = machine.target(version)
     built = add_plans(bundle, plans, target)
     compare_plans(built)
     return built

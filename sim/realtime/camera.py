@@ -2,10 +2,10 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from edge.cameras.shm import FrameRing
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing
 from edge.interfaces import Closing
@@ -29,14 +29,22 @@ class Optics:
     latency_ms: float = 0.0  # from exposure to the image, at least; rendering takes some itself
 
 
+class ImageSink(Protocol):
+    """Where images go: a `edge.cameras.shm.FrameRing`, or a topic."""
+
+    def write(self, image: Image, stamp_ns: int) -> object:
+        """Take one image (H, W, 3) RGB and the time of its capture."""
+        ...
+
+
 class CameraThread(Closing):
-    """Renders the newest exposure into a ring. Constructing waits until the first image is drawn.
+    """Renders the newest exposure into what takes images. Constructing waits until the first is drawn.
 
     Raises what the renderer raises: HardwareMissing if there is no off-screen GL.
     """
 
     def __init__(
-        self, world: World, spec: CameraSpec, optics: Optics, ring: FrameRing, fault: FaultyCamera
+        self, world: World, spec: CameraSpec, optics: Optics, ring: ImageSink, fault: FaultyCamera
     ) -> None:
         self.spec = spec
         self.backend = ""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.clock import Clock, MonotonicClock
-from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
+from edge.motor.drivers.mavlink.stream import MavMessage, MavStream, flipped, mav
 from edge.records import ZERO, Odometry, Velocity
 
 SETPOINT_LIMIT_NS = 300_000_000  # no setpoint for this long: zero
@@ -22,6 +22,7 @@ HEARTBEAT_PERIOD_NS = 1_000_000_000
 ODOMETRY_PERIOD_NS = 20_000_000
 BATTERY_PERIOD_NS = 1_000_000_000
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_AUTOPILOT1
+MANUAL, GUIDED = 0, 15  # numbers of its modes, as ArduRover has them
 NO_COVARIANCE = [math.nan, *[0.0] * 20]  # NaN first: unknown
 
 
@@ -122,7 +123,8 @@ class Firmware:
             self.ignored += refused
             if not refused:
                 self._arm(arm, now_ns)
-        self._send(mav.MAVLink_command_ack_message(message.command, result))
+        sender = (message.get_srcSystem(), message.get_srcComponent())
+        self._send(mav.MAVLink_command_ack_message(message.command, result, 0, 0, *sender))
 
     def _arm(self, armed: bool, now_ns: int) -> None:
         if armed != self.armed:
@@ -179,13 +181,15 @@ class Firmware:
 
     def _heartbeat(self) -> MavMessage:
         mode = mav.MAV_MODE_FLAG_MANUAL_INPUT_ENABLED if self.manual else mav.MAV_MODE_FLAG_GUIDED_ENABLED
+        mode |= mav.MAV_MODE_FLAG_CUSTOM_MODE_ENABLED
         if self.armed:
             mode |= mav.MAV_MODE_FLAG_SAFETY_ARMED
         state = mav.MAV_STATE_ACTIVE if self.armed else mav.MAV_STATE_STANDBY
         if self.emergency:
             state = mav.MAV_STATE_EMERGENCY
         kind = mav.MAV_TYPE_GROUND_ROVER
-        return mav.MAVLink_heartbeat_message(kind, mav.MAV_AUTOPILOT_GENERIC, mode, 0, state, 3)
+        number = MANUAL if self.manual else GUIDED
+        return mav.MAVLink_heartbeat_message(kind, mav.MAV_AUTOPILOT_GENERIC, mode, number, state, 3)
 
     def _odometry_message(self, now_ns: int) -> MavMessage:
         state = self._odometry()

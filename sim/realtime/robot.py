@@ -74,7 +74,7 @@ class SimRobot:
         if "error" in report:
             error = _ERRORS.get(report["exit_code"], EdgeError)
             raise error(report["error"], report["hint"])
-        self.motors_uri = f"mavlink://{report['port']}"
+        self.motors_uri = f"mavlink://{report['port']}{'?omni=yes' * self.base.sideways}"
         self.about = f"simulated room {scene.seed}, rendered by {report['renderer']}"
         self.room = room_map(scene, target)
 

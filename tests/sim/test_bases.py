@@ -1,6 +1,7 @@
 """The simulated robot on another base: its settings, its physics, and that it still finds what it sees."""
 
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from edge.base_spec import DEFAULT_BASE, BaseSpec, DriveKind
 from edge.cli import main
 from edge.errors import UsageError
 from edge.records import Goal, Velocity
-from sim.bases import parse_base
+from sim.bases import parse_base, wheels_of
 from sim.expert import Expert
 from sim.render import CameraSpec
 from sim.scene import sample_scene
@@ -34,6 +35,9 @@ def test_settings_make_a_base() -> None:
     assert parse_base("") == DEFAULT_BASE
     assert parse_base(TRACKS) == BaseSpec(linear_m_s=0.25, drive=DriveKind.DIFFERENTIAL)
     assert parse_base("turn_rad_s=0.5&radius_m=0.15") == BaseSpec(radius_m=0.15, angular_rad_s=0.5)
+    fixed = "fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8"
+    assert parse_base(fixed) == BaseSpec(fixed_speed_m_s=0.2, fixed_turn_rad_s=0.8)
+    assert not parse_base(f"{fixed}&turns_while_driving=false").turns_while_driving
     assert parse_base("drive=ackermann&wheel_base_m=0.3").turn_radius_m == pytest.approx(0.52, abs=0.01)
 
 
@@ -48,6 +52,9 @@ def test_settings_make_a_base() -> None:
         ("wings=2", "no setting 'wings'"),
         ("drive=ackermann", "wheel_base_m 0.0 is not a number above zero"),
         ("wheel_base_m=0.3", "does not go with drive holonomic"),
+        ("fixed_speed_m_s=0.2", "are not both above zero"),
+        ("fixed_speed_m_s=0.6&fixed_turn_rad_s=0.8", "'0.6' is not a number from 0.05 to 0.5"),
+        ("turns_while_driving=no", "turns_while_driving 'no' is not true or false"),
     ],
 )
 def test_settings_that_make_no_base_are_refused(query: str, said: str) -> None:
@@ -112,3 +119,35 @@ def test_the_expert_refuses_a_base_that_can_not_turn_in_place() -> None:
     world = World(make_scene(5001, "cup"), base=parse_base("drive=ackermann&wheel_base_m=0.3"))
     with pytest.raises(UsageError, match="must turn in place"):
         Expert(world, CAMERA_MOUNT)
+
+
+@pytest.mark.parametrize(
+    ("query", "asked", "really"),
+    [
+        ("fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8", (0.03, -0.04, -0.01), (0.12, -0.16, -0.8)),
+        ("fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+        ("fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8", (0.5, 0.0, 0.0), (0.2, 0.0, 0.0)),
+        (
+            "fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8&turns_while_driving=false",
+            (0.1, 0.0, 0.1),
+            (0.2, 0.0, 0.0),
+        ),
+        ("dead_band_m_s=0.1&dead_band_rad_s=0.3", (0.06, 0.07, 0.29), (0.0, 0.0, 0.0)),
+        ("dead_band_m_s=0.1&dead_band_rad_s=0.3", (0.06, 0.08, 0.31), (0.06, 0.08, 0.31)),
+        ("min_speed_m_s=0.1&min_turn_rad_s=0.3", (0.0, -0.01, 0.02), (0.0, -0.1, 0.3)),
+        ("min_speed_m_s=0.1&min_turn_rad_s=0.3", (-0.2, 0.0, -0.4), (-0.2, 0.0, -0.4)),
+    ],
+)
+def test_wheels_turn_at_the_speeds_that_their_controller_knows(
+    query: str, asked: tuple[float, float, float], really: tuple[float, float, float]
+) -> None:
+    """Field case 30."""
+    assert astuple(wheels_of(parse_base(query), Velocity(*asked))) == pytest.approx(really)
+
+
+def test_a_base_of_fixed_speed_goes_at_it_whatever_it_is_told() -> None:
+    """Field case 30."""
+    base = parse_base("fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8")
+    crawling = drive(base, Velocity(0.01), 1.0)
+    assert crawling.speed_m_s == pytest.approx(0.2, rel=0.02)
+    assert drive(base, Velocity(0.0, 0.0, 0.01), 1.0).data.qvel[2] == pytest.approx(0.8, rel=0.05)

@@ -12,7 +12,9 @@ from sim.targets import make_scene
 from sim.world import World
 
 
-@pytest.mark.parametrize("name", ["default", "default-int8", "head", "token"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("default", marks=pytest.mark.slow), "default-int8", "head", "token"]
+)
 def test_a_shipped_bundle_drives_to_its_target(name: str) -> None:
     bundle, seed = load_bundle(name), 5002
     goal = check_target(bundle, parse_goal("find_object", "box"))

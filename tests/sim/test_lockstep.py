@@ -155,6 +155,26 @@ def test_a_slower_base_that_can_not_go_sideways_finds_it_too(renderer: Renderer)
     assert e.success and e.bumps == 0
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8",
+        "fixed_speed_m_s=0.3&fixed_turn_rad_s=0.9&turns_while_driving=false",
+        "dead_band_m_s=0.12&dead_band_rad_s=0.4",
+        "min_speed_m_s=0.15&min_turn_rad_s=0.4",
+    ],
+)
+def test_a_base_that_can_not_go_slowly_finds_it_too(renderer: Renderer, query: str) -> None:
+    """Field case 30."""
+    scene = make_scene(1001, "bottle")
+    world = World(scene, 1001, parse_base(query))
+    renderer.load(world.model, scene)
+    eye = PerfectEye(world, renderer)
+    seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, world.base, eye.floor)
+    e = play(world, renderer, seeker, Goal("find_object", "bottle"), LATENCY_S)
+    assert e.success and e.bumps == 0
+
+
 def test_it_never_claims_what_is_not_there_and_looks_all_round(renderer: Renderer) -> None:
     e = episode(renderer, 1002, "cup", absent=True, max_s=15.0)
     assert not e.claimed and e.turned_rad > 2 * math.pi
@@ -171,6 +191,7 @@ def test_what_looks_like_it_from_one_side_only_is_not_believed(renderer: Rendere
     assert not e.claimed and max(eyes[0].sides_rad) > math.radians(35)
 
 
+@pytest.mark.slow
 def test_what_is_half_sure_is_believed_after_a_look_from_another_side(renderer: Renderer) -> None:
     eyes: list[UnsureEye] = []
 

@@ -12,6 +12,7 @@ from edge.commands.arguments import (
     ArgumentParser,
     non_negative_float,
     non_negative_int,
+    parallel_int,
     positive_float,
     positive_int,
 )
@@ -63,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         default=60.0,
         help="simulated seconds of an episode, at most (%(default)g)",
     )
-    p.add_argument("--jobs", type=positive_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
+    p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     p.add_argument("--json", action="store_true", help="print one JSON object")
     return p
 

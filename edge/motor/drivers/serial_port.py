@@ -10,12 +10,14 @@ import time
 
 import serial
 
+from edge.board.ports import owners_of
 from edge.errors import HardwareMissing, MotorFault, reason_of
 from edge.interfaces import Closing
 
 WRITE_LIMIT_NS = 100_000_000  # if bytes wait for longer, the base does not read
 MAX_READ_BYTES = 4096
 BITS_PER_BYTE = 10  # a serial line adds a start bit and a stop bit
+MAX_LINE_BYTES = 1024  # a longer line is noise
 
 
 class SerialPort(Closing):
@@ -71,6 +73,23 @@ class SerialPort(Closing):
         return HardwareMissing(f"motors {self.path}: the port is gone: {reason_of(error)}", "check the cable")
 
 
+class Lines:
+    """Cuts a byte stream into lines, for protocols of text. Never raises on any bytes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._too_long = False  # the line under way is dropped up to its end
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that `data` completes, without their ends (CR, LF or both) and without empty."""
+        *whole, rest = (self._rest + data).replace(b"\r", b"\n").split(b"\n")
+        if self._too_long and whole:
+            whole[0], self._too_long = b"", False
+        self._too_long |= len(rest) > MAX_LINE_BYTES
+        self._rest = b"" if self._too_long else rest
+        return [line for line in whole if 0 < len(line) <= MAX_LINE_BYTES]
+
+
 def _opened(path: str, baud: int) -> serial.Serial:
     try:
         port = serial.Serial(path, baud, timeout=0, exclusive=True)
@@ -87,9 +106,10 @@ def _opened(path: str, baud: int) -> serial.Serial:
                 "add this user to the port's group, `sudo usermod -aG dialout $USER`, and log in again",
             ) from error
         if "lock" in str(error):
+            owners = " and ".join(owners_of(os.path.realpath(path)))
             raise HardwareMissing(
-                f"motors: port {path} is taken by another process",
-                f"find it with `fuser {path}`, then stop it",
+                f"motors: port {path} is taken by another process{': ' * bool(owners)}{owners}",
+                f"end it (`fuser -v {path}` shows it); `vla-edge doctor` names what else uses serial ports",
             ) from error
         # pyserial hands on the number of a failed setting in words of its own.
         setting = error.__context__ if isinstance(error.__context__, termios.error) else None

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge import cli
-from edge.bundle.bundle import write_bundle
+from edge.bundle.bundle import load_bundle, with_manifest, write_bundle
 from edge.goals.prompts import family_prompt
 from edge.records import Goal
 from edge.runs import folder as folder_module
@@ -25,6 +25,8 @@ from tests.edge.model.open_bundles import open_bundle
 pytestmark = pytest.mark.realtime
 
 REPO = Path(__file__).parents[3]
+PICTURES = ("--camera", "file://{pictures}", "--motors")
+MOUNT = "fov=50,height=0.3,pitch=0,forward=0.1"
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def run(*arguments: str, runs_dir: Path = tmp_path / "runs") -> tuple[int, str]:
         code = cli.main(["run", "--runs-dir", str(runs_dir), *arguments])
         out, err = capsys.readouterr()
-        assert err.startswith("error: ") and "\nhint: " in err and "Traceback" not in err and len(err) < 900
+        assert err.startswith("error: ") and "\nhint: " in err and "Traceback" not in err and len(err) < 1200
         assert out == ""
         assert not (tmp_path / "runs").exists()
         return code, err
@@ -246,6 +248,72 @@ def test_the_policy_sees_with_the_camera_that_it_names(pictures: Path, tmp_path:
     assert f'camera_wrist="file://{pictures}?rate=2"' in (folder / "run.log").read_text()
 
 
+ROBOT = """
+name: 로봇
+cameras:
+  front:
+    address: file://{pictures}
+    mount: {{vertical_fov_deg: 50, height_m: 0.3, pitch_deg: 5, forward_m: 0.1}}
+  wrist: {{address: "file://{pictures}"}}
+motors: {motors}
+base: {{drive: differential, radius_m: 0.25, linear_m_s: 0.4, angular_rad_s: 0.8}}
+"""
+
+
+def robot_file(tmp_path: Path, pictures: Path, motors: str, camera: str = "") -> str:
+    path = tmp_path / "my-robot.yaml"
+    text = ROBOT.format(pictures=pictures, motors=motors)
+    path.write_text(text.replace(f"file://{pictures}", camera or f"file://{pictures}", 1), encoding="utf-8")
+    return str(path)
+
+
+def test_a_robot_file_states_cameras_mount_and_base_and_the_run_says_so(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    name = robot_file(tmp_path, pictures, "null://")
+    code, summary, _, folder = turning_run(
+        "--goal", "find_object", "--target", "cup", "--robot", name, "--max-speed", "0.2",
+        runs_dir=tmp_path / "runs", bundle=tiny_bundle,
+    )  # fmt: skip
+    assert code == 3 and summary["robot"] == "robot 로봇"
+    assert summary["mount"] == {
+        "vertical_fov_deg": 50, "height_m": 0.3, "pitch_deg": 5, "forward_m": 0.1, "from": name,
+    }  # fmt: skip
+    base = summary["base"]
+    assert (base["drive"], base["radius_m"], base["linear_m_s"]) == ("differential", 0.25, 0.2)
+    assert base["from"] == f"{name}, lowered by --max-speed"
+    log = (folder / "run.log").read_text()
+    assert f"event=mount vertical_fov_deg=50 height_m=0.3 pitch_deg=5 forward_m=0.1 source={name}" in log
+    assert "event=base radius_m=0.25 linear_m_s=0.2" in log and "camera_wrist=" in log
+
+
+def test_people_are_told_the_mount_and_the_base_before_it_drives(pictures: Path, tmp_path: Path, capsys):
+    words = family_prompt("smolvlm", Goal("describe_scene"))
+    write_bundle(tmp_path / "talks", open_bundle("smolvlm", "the red cup", words, max_tokens=60)[0])
+    command = ["run", "--goal", "describe_scene", "--bundle", str(tmp_path / "talks"), "--motors", "null://"]
+    code = cli.main([*command, "--camera", f"file://{pictures}", "--runs-dir", str(tmp_path / "runs")])
+    err = capsys.readouterr().err.splitlines()
+    assert code == 0 and err == [
+        "mount: camera sees 55.0° from top to bottom, 0.35 m above the floor, level, 0.10 m ahead (a guess)",
+        "base: holonomic, radius 0.20 m, at most 0.50 m/s and 1.00 rad/s (the default base)",
+    ]
+
+
+def test_a_bundle_of_simulated_rooms_is_refused_at_a_real_camera(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    """The camera need not even be there: nothing is opened."""
+    folder = tmp_path / "simulated"
+    bundle = load_bundle(tiny_bundle)
+    manifest = bundle.manifest.model_copy(update={"domain": "simulated-rooms"})
+    write_bundle(folder, with_manifest(bundle, manifest))
+    name = robot_file(tmp_path, pictures, "mavlink:///dev/nowhere", camera="v4l2:///dev/no-camera")
+    code, err = refused_run("--robot", name, runs_dir=tmp_path / "runs", bundle=folder)
+    assert code == 6 and "only seen simulated rooms" in err and "--allow-domain" in err
+    code, err = refused_run("--robot", name, "--allow-domain", runs_dir=tmp_path / "runs", bundle=folder)
+    assert code == 5 and "/dev/no-camera" in err
+
+
 def refused_run(*arguments: str, runs_dir: Path, bundle: Path, **env: str) -> tuple[int, str]:
     """A run of the turning policy that must end before it has a folder: exit code and stderr."""
     command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--bundle", str(bundle)]
@@ -273,8 +341,13 @@ def test_a_camera_that_the_robot_lacks_ends_before_anything_is_armed(
     [
         (("--camera", "file:///nowhere.mp4", "--motors", "null://"), "no /nowhere.mp4", 5),
         (("--camera", "nothing", "--motors", "null://"), "SCHEME://PLACE", 2),
-        (("--camera", "file://{pictures}", "--motors", "mavlink:///dev/nowhere"), "no port /dev/nowhere", 5),
-        (("--camera", "file://{pictures}", "--motors", "wheels://"), "nothing here opens wheels://", 2),
+        ((*PICTURES, "mavlink:///dev/nowhere", "--mount", MOUNT), "no port /dev/nowhere", 5),
+        ((*PICTURES, "mavlink:///dev/nowhere"), "where the camera sits is not known", 2),
+        ((*PICTURES, "wheels://", "--mount", MOUNT), "nothing here opens wheels://", 2),
+        (("--robot", "{pictures}/none.yaml"), "No such file", 2),
+        (("--robot", "ardurover"), "cameras.front.mount is missing", 2),
+        (("--max-speed", "0.6"), "--max-speed 0.6 is above", 2),
+        (("--mount", MOUNT), "--mount goes with --camera", 2),
         (("--robot", "sim?nois=8"), "no setting 'nois'", 2),
     ],
 )

@@ -54,7 +54,9 @@ class FakeGpu:
         self.cudaMemcpyKind = SimpleNamespace(cudaMemcpyDefault=4)
         self.cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
         self.CUdevice_attribute = SimpleNamespace(
-            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR=8, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR=7
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR=8,
+            CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR=7,
+            CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT=16,
         )
 
     def install(self, patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from edge.bundle.bundle import Bundle, file_info, load_bundle, make_bundle, writ
 from edge.bundle.manifest import Manifest, Target
 from edge.engines.cuda import cuda, this_machine
 from edge.engines.onnx import OnnxEngine
-from edge.engines.open import open_engine
+from edge.engines.open import check_plans, open_engine
 from edge.engines.tensorrt import OnDevice, TensorRTEngine
 from edge.errors import BundleRefused, EngineFault, HardwareMissing
 from edge.model.grounding import GroundingModel
@@ -27,6 +27,7 @@ from tests.edge.engines.fake_gpu import FakeGpu, Status
 from tests.edge.model.open_bundles import WIDTH, open_bundle
 
 DEVICE = "Orin, sm_87"
+R36 = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n"
 X = np.array([[1, 2, 4]], np.float32)
 
 
@@ -46,13 +47,15 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpu]:
     fake.forget()
 
 
-def with_plans(bundle: Bundle, device: str = DEVICE, tensorrt: str = "10.3.0") -> Bundle:
+def with_plans(
+    bundle: Bundle, device: str = DEVICE, tensorrt: str = "10.3.0", target: Target | None = None
+) -> Bundle:
     """Return the bundle with its own graphs as plans, as the fake takes them."""
     plans = {role: bundle.contents[role] for role in bundle.manifest.graphs}
     manifest = bundle.manifest.model_copy(
         update={
             "plans": {role: file_info(f"{role}.plan", plan) for role, plan in plans.items()},
-            "target": Target(engine="tensorrt", device=device, tensorrt=tensorrt, jetpack="none"),
+            "target": target or Target(engine="tensorrt", device=device, tensorrt=tensorrt, jetpack="none"),
         }
     )
     return make_bundle(
@@ -152,12 +155,52 @@ def test_nothing_is_loaded_without_a_driver(gpu: FakeGpu, init: Status | Excepti
 
 def test_the_machine_has_a_name(gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert (this_machine().device, this_machine().sm, this_machine().jetpack) == (DEVICE, "87", "none")
-    (tmp_path / "release").write_text("# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic\n")
-    (tmp_path / "model").write_text("NVIDIA Jetson AGX Orin Developer Kit\0")
-    monkeypatch.setattr("edge.engines.cuda._L4T", tmp_path / "release")
-    monkeypatch.setattr("edge.engines.cuda._MODEL", tmp_path / "model")
+    _set_board(tmp_path, monkeypatch)
     assert this_machine().jetpack == "L4T 36.4.3"
     assert this_machine().device == "NVIDIA Jetson AGX Orin Developer Kit, sm_87"
+    assert this_machine().multiprocessors == 16
+
+
+def _set_board(
+    root: Path,
+    patch: pytest.MonkeyPatch,
+    name: str = "NVIDIA Jetson AGX Orin Developer Kit",
+    release: str = R36,
+) -> None:
+    for path, text in (("etc/nv_tegra_release", release), ("proc/device-tree/model", f"{name}\0")):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    patch.setattr("edge.engines.cuda._ROOT", root)
+
+
+@pytest.mark.parametrize(
+    "release", ["", "\n", "# R36", "R36 (release)", "# KERNEL_VARIANT: oot\n", "\x00\xff"]
+)
+def test_row_38_an_odd_release_file_is_unknown(
+    release: str, gpu: FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    _set_board(tmp_path, monkeypatch, release=release)
+    assert this_machine().jetpack == "unknown"
+
+
+def test_row_37_a_plan_stays_good_when_an_update_renames_the_board(
+    gpu: FakeGpu, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    board = "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit"
+    _set_board(tmp_path, monkeypatch, board)
+    bundle = with_plans(load_bundle(tiny_bundle), target=this_machine().target("10.3.0"))
+    _set_board(tmp_path, monkeypatch, f"{board} Super")
+    check_plans(bundle)
+
+
+def test_row_37_a_plan_for_more_multiprocessors_is_refused(gpu: FakeGpu, tiny_bundle: Path):
+    bundle = with_plans(load_bundle(tiny_bundle), target=this_machine().target("10.3.0"))
+    gpu.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 8
+    with pytest.raises(
+        BundleRefused, match=r"sm_87, 16 multiprocessors.*sm_87, 8 multiprocessors"
+    ) as refusal:
+        check_plans(bundle)
+    assert "vla-edge build" in refusal.value.hint
 
 
 @pytest.mark.parametrize("padding", [b"\0\0\0", b"\0\0   ", b"\0old\0 ", b"  "])

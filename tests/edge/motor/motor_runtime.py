@@ -1,5 +1,7 @@
 """A runtime reduced to its safety: `python -m tests.edge.motor.motor_runtime URI` drives at 30 frames/s.
 
+With a second argument, the limits of its base as JSON.
+
 Prints the motor process's id once it is armed. Ends by being killed.
 """
 
@@ -10,6 +12,7 @@ import time
 import numpy as np
 
 from edge.motor.client import MotorProcess
+from edge.motor.limits import MotorLimits
 from edge.records import ActionChunk, MotorState
 
 ROW = (0.5, 0.0, 0.5)
@@ -34,7 +37,7 @@ def main() -> None:
     # Tests that were started with nohup, or in the background, would hand down that these are ignored.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    motor = MotorProcess.start(sys.argv[1])
+    motor = MotorProcess.start(sys.argv[1], MotorLimits.from_json("".join(sys.argv[2:]) or "{}"))
     arm(motor)
     print(motor.pid, flush=True)
     decision = 0

@@ -51,6 +51,34 @@ def test_a_base_that_brakes_too_slowly_for_its_speed_is_refused() -> None:
     assert MotorLimits.of(BaseSpec(linear_m_s=0.25, linear_decel_m_s2=1.0)).linear_decel_m_s2 == 1.0
 
 
+@pytest.mark.parametrize(
+    ("speed_m_s", "turn_rad_s", "message"),
+    [(0.51, 0.8, "lowest_m_s: 0.51 is above"), (0.2, 1.01, "lowest_rad_s: 1.01 is above")],
+)
+def test_a_base_that_really_goes_too_fast_is_refused(
+    speed_m_s: float, turn_rad_s: float, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        MotorLimits.of(
+            BaseSpec(
+                linear_m_s=0.1, angular_rad_s=0.1, fixed_speed_m_s=speed_m_s, fixed_turn_rad_s=turn_rad_s
+            )
+        )
+
+
+def test_all_that_pulses_need_comes_from_the_base() -> None:
+    base = BaseSpec(
+        fixed_speed_m_s=0.2,
+        fixed_turn_rad_s=0.8,
+        pulse_on_s=0.2,
+        pulse_off_s=0.3,
+        turns_while_driving=False,
+    )
+    limits = MotorLimits.of(base)
+    assert (limits.linear_m_s, limits.lowest_m_s, limits.lowest_rad_s) == (0.2, 0.2, 0.8)
+    assert (limits.pulse_on_s, limits.pulse_off_s, limits.turns_while_driving) == (0.2, 0.3, False)
+
+
 def test_limits_of_a_base_travel_as_json() -> None:
     limits = MotorLimits.of(CAR)
     assert MotorLimits.from_json(limits.to_json()) == limits

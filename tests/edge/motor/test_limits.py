@@ -29,6 +29,11 @@ def test_the_defaults_are_those_of_the_page_about_safety() -> None:
         "angular_jump_rad_s": 1.5,
         "sideways": True,
         "turn_radius_m": 0.0,
+        "lowest_m_s": 0.0,
+        "lowest_rad_s": 0.0,
+        "pulse_on_s": 0.1,
+        "pulse_off_s": 0.1,
+        "turns_while_driving": True,
     }
 
 
@@ -60,6 +65,19 @@ def test_no_value_is_above_its_ceiling(name: str, ceiling: float) -> None:
         ({"turn_radius_m": math.inf}, "not a number from 0 on"),
         ({"turn_radius_m": math.nan}, "not a number from 0 on"),
         ({"turn_radius_m": True}, "not a number from 0 on"),
+        ({"lowest_m_s": -0.1}, "lowest_m_s: -0.1 is not a number from 0 on"),
+        ({"lowest_rad_s": math.nan}, "not a number from 0 on"),
+        ({"lowest_m_s": 0.51}, "lowest_m_s: 0.51 is above the safety ceiling of linear_m_s, 0.5"),
+        ({"lowest_rad_s": 1.01}, "lowest_rad_s: 1.01 is above the safety ceiling of angular_rad_s, 1.0"),
+        (
+            {"linear_m_s": 0.1, "lowest_m_s": 0.3, "linear_decel_m_s2": 1.0},
+            "braking from full speed takes 300",
+        ),
+        ({"pulse_on_s": 0.0}, "pulse_on_s: 0.0 is not a number above zero"),
+        ({"pulse_off_s": -1}, "not a number from 0 on"),
+        ({"turns_while_driving": 0}, "turns_while_driving: 0 is not true or false"),
+        ({"turns_while_driving": False, "lowest_m_s": 0.2}, "one at a time"),
+        ({"turns_while_driving": False, "lowest_rad_s": 0.2}, "one at a time"),
     ],
 )
 def test_values_that_make_no_limit_are_refused(fields: dict[str, float], message: str) -> None:
@@ -76,6 +94,13 @@ def test_values_that_make_no_limit_are_refused(fields: dict[str, float], message
         {"min_confidence": 1},
         {"linear_jump_m_s": 0.5, "angular_jump_rad_s": 1.0},
         {"sideways": False, "turn_radius_m": 2},
+        {
+            "lowest_m_s": 0.5,
+            "lowest_rad_s": 1,
+            "pulse_on_s": 3,
+            "pulse_off_s": 0,
+            "turns_while_driving": False,
+        },
     ],
 )
 def test_values_at_the_edge_of_what_is_allowed_are_taken(fields: dict[str, float]) -> None:
@@ -127,3 +152,32 @@ def test_a_share_of_full_speed_is_followed_up_to_its_age(age_s: float, follow_ag
     assert 0.0 <= share <= 1.0
     reached_s = limits.brake_age_s(share * limits.linear_m_s, share * limits.angular_rad_s)
     assert reached_s == pytest.approx(min(max(age_s, follow_age_s), follow_age_s + 0.25))
+
+
+FIXED = MotorLimits(linear_m_s=0.1, lowest_m_s=0.2, angular_rad_s=0.4, lowest_rad_s=0.4)
+
+
+def test_what_is_driven_by_pulses_is_braked_from_their_speed() -> None:
+    assert FIXED.braking_s(0.01, 0.0) == FIXED.braking_s(0.2, 0.0) == pytest.approx(0.1)
+    assert FIXED.braking_s(0.0, 0.3) == FIXED.braking_s(0.0, 0.4) == pytest.approx(0.1)
+    assert FIXED.braking_s(0.3, 0.0) == pytest.approx(0.15) and FIXED.braking_s(0.0, 0.8) == pytest.approx(
+        0.2
+    )
+    assert FIXED.braking_s(0.0, 0.0) == 0.0
+
+
+def test_a_chunk_of_pulses_is_followed_no_longer_than_one_of_their_speed() -> None:
+    assert FIXED.brake_age_s(0.01, 0.01) == FIXED.brake_age_s(0.1, 0.4) == pytest.approx(0.25)
+    assert FIXED.brake_age_s(0.0, 0.0) == pytest.approx(0.35)
+
+
+def test_slowing_helps_only_down_to_the_lowest_speed() -> None:
+    assert FIXED.share_at_age(0.25) == 1.0 and FIXED.share_at_age(0.26) == 0.0
+    slow = MotorLimits(lowest_m_s=0.1)
+    assert slow.share_at_age(0.449) == pytest.approx(0.204) and slow.share_at_age(0.451) == 0.0
+    slow = MotorLimits(lowest_rad_s=0.2)
+    assert slow.share_at_age(0.449) == pytest.approx(0.204) and slow.share_at_age(0.451) == 0.0
+    slow = MotorLimits(angular_rad_s=0.8, lowest_rad_s=0.2)
+    assert slow.share_at_age(0.437) == pytest.approx(0.252) and slow.share_at_age(0.438) == 0.0
+    exact = MotorLimits(lowest_m_s=0.25, lowest_rad_s=0.5)
+    assert exact.share_at_age(0.375) == 0.5

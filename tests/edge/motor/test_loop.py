@@ -13,12 +13,13 @@ import pytest
 
 from edge.errors import SafetyStop, UsageError
 from edge.interfaces import Feedback
+from edge.motor import loop as loop_module
 from edge.motor import process
 from edge.motor.drivers.null import NullMotors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
-from edge.motor.process import MAX_MESSAGES, MotorLoop
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.motor.loop import MAX_MESSAGES, MotorLoop
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import MotorState, MotorStatus, StopCause
 from tests.edge.motor.motor_runtime import fresh_chunk
 
@@ -112,6 +113,15 @@ def test_a_chunk_is_followed_after_arming_and_a_stop_latches(runtime: Runtime) -
     assert stopped.sent.linear_x_m_s == 0
 
 
+def test_a_hold_brakes_and_the_next_chunk_moves_the_base_again(runtime: Runtime) -> None:
+    runtime.drive()
+    runtime.send(Hold("camera 'front' is away"))
+    held = runtime.until(lambda status: status.sent.linear_x_m_s == 0)
+    assert (held.state, held.reason) == (MotorState.HOLDING, "camera 'front' is away")
+    moving = runtime.until(lambda status: status.sent.linear_x_m_s > 0.05, driving=True)
+    assert (moving.state, moving.cause) == (MotorState.FOLLOWING, StopCause.NONE)
+
+
 def test_a_quit_brakes_before_it_ends_the_loop(
     runtime: Runtime, loop: MotorLoop, ended: "Future[None]"
 ) -> None:
@@ -157,7 +167,7 @@ def test_a_base_that_disarms_itself_latches(runtime: Runtime, base: Base) -> Non
 def test_arming_is_given_up_after_a_while(
     runtime: Runtime, base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "ARM_LIMIT_NS", 100_000_000)
+    monkeypatch.setattr(loop_module, "ARM_LIMIT_NS", 100_000_000)
     base.deaf = True
     runtime.send(Arm())
     status = runtime.until(lambda status: bool(status.reason))
@@ -184,6 +194,25 @@ def test_a_stop_while_arming_takes_the_arming_back(runtime: Runtime, base: Base)
     first = runtime.until(lambda status: True).ticks
     runtime.until(lambda status: status.ticks > first + 5)
     assert runtime.until(lambda status: True).state is MotorState.LATCHED
+
+
+@pytest.mark.parametrize("cause", [StopCause.OPERATOR, StopCause.OPERATOR_LOST])
+def test_what_the_operator_has_stopped_is_never_armed_again(runtime: Runtime, cause: StopCause) -> None:
+    """Fault 53: reset is not restart. Only a new process, which is a new run, starts the base again."""
+    runtime.drive()
+    runtime.send(Stop("stopped by the operator (space)", cause))
+    status = runtime.until(lambda status: status.state is MotorState.LATCHED)
+    assert (status.cause, status.reason) == (cause, "stopped by the operator (space)")
+    for _ in range(3):
+        runtime.send(Arm())
+        status = runtime.until(lambda status: status.reason.startswith("not armed"), driving=True)
+        assert status.state is MotorState.LATCHED and "stopped by the operator (space)" in status.reason
+
+
+def test_an_operator_who_stops_before_arming_stops_it_too(runtime: Runtime) -> None:
+    runtime.send(Stop("stopped by the operator (space)", StopCause.OPERATOR), Arm())
+    status = runtime.until(lambda status: status.reason.startswith("not armed"))
+    assert (status.state, status.cause) == (MotorState.LATCHED, StopCause.OPERATOR)
 
 
 def test_a_base_that_is_armed_but_faulty_is_not_taken_for_armed(loop: MotorLoop, base: Base) -> None:
@@ -254,7 +283,13 @@ def test_a_flood_is_taken_in_portions(ends: tuple[Runtime, socket.socket], loop:
 
 def test_only_what_brakes_is_urgent(ends: tuple[Runtime, socket.socket], loop: MotorLoop) -> None:
     runtime, _ = ends
-    for message, urgent in ((Arm(), False), (fresh_chunk(0), False), (Stop("now"), True), (Quit(), True)):
+    for message, urgent in (
+        (Arm(), False),
+        (fresh_chunk(0), False),
+        (Hold("now"), True),
+        (Stop("now"), True),
+        (Quit(), True),
+    ):
         runtime.send(message)
         assert loop._drain() is urgent
     runtime.control.close()
@@ -281,10 +316,10 @@ def test_sleep_of_the_computer_latches(loop: MotorLoop, base: Base, monkeypatch:
     loop._tick()
     assert loop._guard.state is MotorState.HOLDING
     slept = loop._asleep_ns
-    monkeypatch.setattr(process, "_asleep_ns", lambda: slept + process.SUSPEND_LIMIT_NS)
+    monkeypatch.setattr(loop_module, "_asleep_ns", lambda: slept + loop_module.SUSPEND_LIMIT_NS)
     loop._tick()
     assert loop._guard.state is MotorState.HOLDING
-    monkeypatch.setattr(process, "_asleep_ns", lambda: slept + 7_100_000_000)
+    monkeypatch.setattr(loop_module, "_asleep_ns", lambda: slept + 7_100_000_000)
     loop._tick()
     assert loop._guard.state is MotorState.LATCHED
     assert loop._guard.reason == "this computer slept for 7.0 s"
@@ -368,6 +403,22 @@ def test_the_end_of_the_runtime_is_a_safety_stop(ends, handlers) -> None:  # typ
     assert main(there, "--motors", "null://") == SafetyStop.exit_code
     failure = last_words(runtime)
     assert isinstance(failure, Failure) and "the runtime is gone" in failure.message
+
+
+@pytest.mark.parametrize("sideways", [False, True])
+def test_a_holonomic_robot_is_refused_by_motors_whose_base_never_goes_sideways(
+    sideways, ends, handlers, monkeypatch
+) -> None:  # type: ignore[no-untyped-def]
+    """Row 21."""
+    runtime, there = ends
+    motors = NullMotors()
+    monkeypatch.setattr(motors, "sideways", sideways, raising=False)
+    monkeypatch.setattr(process, "open_motors", lambda _: motors)
+    runtime.send(Quit())
+    assert main(there, "--motors", "ahead://") == (0 if sideways else UsageError.exit_code)
+    runtime.send(Quit())
+    limits = MotorLimits(sideways=False).to_json()
+    assert main(there, "--motors", "ahead://", "--limits", limits) == 0
 
 
 def test_motors_that_take_fewer_setpoints_than_asked_for_are_refused_and_closed(

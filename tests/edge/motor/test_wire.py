@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
 i64 = st.integers(-(2**63), 2**63 - 1)
@@ -29,12 +29,15 @@ status = st.builds(
     refused=st.builds(Refusals, *[i64] * 8),
     odometry=st.none() | odometry,
     battery_fraction=st.none() | number,
+    about=text,
+    warning=text,
 )
 messages = st.one_of(
     status,
     st.just(Arm()),
     st.just(Quit()),
-    st.builds(Stop, text),
+    st.builds(Stop, text, st.sampled_from(StopCause)),
+    st.builds(Hold, text),
     st.builds(Failure, st.integers(0, 255), text, text),
 )
 

@@ -73,8 +73,8 @@ def test_it_never_plans_into_a_wall_ahead(distance: float) -> None:
 
 
 def test_small_errors_are_not_turned_for() -> None:
-    assert turn_rate(0.02, 0.9, deadband_rad=0.03) == 0
-    assert turn_rate(0.04, 0.9, deadband_rad=0.03) > 0 > turn_rate(-0.04, 0.9, deadband_rad=0.03)
+    assert turn_rate(0.02, BASE, deadband_rad=0.03) == 0
+    assert turn_rate(0.04, BASE, deadband_rad=0.03) > 0 > turn_rate(-0.04, BASE, deadband_rad=0.03)
 
 
 def test_it_looks_before_it_leaves_its_heading_for_places_that_it_knows_nothing_of() -> None:
@@ -131,8 +131,8 @@ def test_it_is_slower_while_it_looks_elsewhere(face_rad: float) -> None:
 
 
 def test_turns_are_1_8_times_the_bearing_and_0_9_rad_a_second_at_most() -> None:
-    assert turn_rate(0.2, 0.9) == pytest.approx(0.36) and turn_rate(-0.2, 0.9) == pytest.approx(-0.36)
-    assert turn_rate(3.0, 0.9) == 0.9 and turn_rate(-3.0, 0.9) == -0.9
+    assert turn_rate(0.2, BASE) == pytest.approx(0.36) and turn_rate(-0.2, BASE) == pytest.approx(-0.36)
+    assert turn_rate(3.0, BASE) == 0.9 and turn_rate(-3.0, BASE) == -0.9
 
 
 def test_both_edges_of_a_way_aside_must_be_known() -> None:
@@ -197,3 +197,11 @@ def test_steered_wheels_need_free_floor_ahead_to_turn() -> None:
 
 def test_steered_wheels_do_not_turn_where_they_arrived() -> None:
     assert drive_to(Aim(0.0, 0.5, 0.0, 1.5), NOTHING, CAR).velocity == Velocity()
+
+
+def test_a_base_that_turns_by_steps_is_not_turned_for_what_a_step_would_overshoot() -> None:
+    """Field case 30."""
+    base = BaseSpec(fixed_speed_m_s=0.2, fixed_turn_rad_s=0.8)  # steps of 0.08 rad
+    assert turn_rate(0.047, base) == 0 == turn_rate(-0.047, base)
+    assert turn_rate(0.049, base) == pytest.approx(0.0882)
+    assert turn_rate(0.06, base, deadband_rad=0.07) == 0

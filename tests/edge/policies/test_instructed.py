@@ -14,6 +14,7 @@ from edge.clock import VirtualClock
 from edge.interfaces import Inference
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
+from edge.motor.pulses import Pulses
 from edge.policies.chunks import ROW_S
 from edge.policies.instructed import FRESH_S, TURN_RAD, WAY_M, InstructedDriver, MotionLeft, bounded_rows
 from edge.records import Frame, Goal, MotorState, Observation, Odometry, Outcome, Velocity
@@ -61,6 +62,7 @@ class Bench:
         worker = LatencyWorker(self.driver, clock, self.latency_s)
         loop = Loop(self.driver, worker, GOAL)
         guard = Guard(MotorLimits.of(self.base), period_ns=TICK_NS)
+        pulses = Pulses(guard.limits)
         guard.arm(clock.now_ns())
         waiting, answers, answered_ns = [], 0, None
         for step in range(round(seconds * 1000)):
@@ -78,7 +80,7 @@ class Bench:
             while waiting and waiting[0][0] <= now_ns:
                 guard.follow(waiting.pop(0)[1], now_ns)
             if step % (TICK_NS // 1_000_000) == 0:
-                self._move(guard.step(now_ns))
+                self._move(pulses.step(guard.step(now_ns), now_ns))
                 if answered_ns is not None:
                     way_m, turn_rad = self._totals[answered_ns]
                     self.worst = (
@@ -138,6 +140,19 @@ def test_when_the_model_hangs_at_speed_it_goes_no_farther_braking_included(text:
     driven = bench(text, base).run(5.0, hangs_after=12)
     assert driven.worst[0] <= WAY_M and driven.worst[1] <= TURN_RAD
     assert max(driven.worst[0] / WAY_M, driven.worst[1] / TURN_RAD) > 0.9
+
+
+@pytest.mark.parametrize("text", ["Go forward.", "Turn left fast."])
+@pytest.mark.parametrize("speed_m_s", [0.2, 0.5])
+def test_a_base_of_fixed_speed_goes_no_farther_on_one_answer_either(text: str, speed_m_s: float):
+    """Field case 30."""
+    base = BaseSpec(fixed_speed_m_s=speed_m_s, fixed_turn_rad_s=0.8)
+    driven = bench(text, base).run(5.0, hangs_after=12)
+    way_m = driven.worst[0] + speed_m_s**2 / (2 * base.linear_decel_m_s2)  # the bench stops it at once
+    turn_rad = driven.worst[1] + 0.8**2 / (2 * base.angular_decel_rad_s2)
+    assert way_m <= WAY_M or driven.way_m == 0
+    assert turn_rad <= TURN_RAD or driven.turn_rad == 0
+    assert max(driven.worst[0] / WAY_M, driven.worst[1] / TURN_RAD) > 0.7
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from datetime import datetime, timezone
 from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ import pytest
 from edge.errors import UsageError
 from edge.records import ZERO, Box, Detection, Odometry
 from edge.runs import drawing
+from edge.runs import folder as folder_module
 from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, latin, spread
 from edge.runs.folder import RunFolder, check_runs_dir
 from edge.runs.labels import label_spot
@@ -41,6 +43,19 @@ def test_folder_is_named_by_time_and_never_shared(tmp_path):
     assert len({folder.path for folder in folders}) == 3
     for folder in folders:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(-\d+)?", folder.path.name)
+
+
+def test_row_40_folders_sort_as_the_runs_came_whatever_the_clock_says(tmp_path, monkeypatch):
+    """Row 40: a board without a battery-backed clock starts in 1970 each time, until the network sets it."""
+    seconds = [100, 50, 1_790_000_000, 100, 100, 90, 1_790_000_000, 1_790_000_050, 1_790_000_050]
+    names = []
+    for second in seconds:
+        clock = SimpleNamespace(now=lambda second=second: datetime.fromtimestamp(second, timezone.utc))
+        monkeypatch.setattr(folder_module, "datetime", clock)
+        names.append(RunFolder.create(tmp_path).path.name)
+    assert names == sorted(names) and len(set(names)) == len(seconds)
+    assert names[2].startswith("2026-") and re.fullmatch(r"2026-.*~0001", names[3])
+    assert "~" not in names[7]
 
 
 @pytest.mark.parametrize("place", ["file/runs", "file"])

@@ -117,6 +117,17 @@ def test_a_drive_logs_stops_with_their_cause(caplog: pytest.LogCaptureFixture):
     assert [record.levelname for record in caplog.records] == ["INFO"]
 
 
+def test_a_drive_logs_its_base_and_each_of_its_warnings_once(caplog: pytest.LogCaptureFixture):
+    """Rows 22 and 28."""
+    caplog.set_level("INFO")
+    drive_log = DriveLog()
+    for warning in ("", "no motion", "no motion", "", "no motion"):
+        drive_log.on_status(report(0, about="rover 1", warning=warning))
+    logged = [(record.levelname, record.message, record.fields) for record in caplog.records]
+    warned = ("WARNING", "base warns", {"warning": "no motion"})
+    assert logged == [("INFO", "base", {"about": "rover 1"}), warned, warned]
+
+
 def test_refused_chunks_are_logged_by_reason_once_a_second(caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO")
     drive_log = DriveLog()

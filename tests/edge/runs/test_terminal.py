@@ -11,11 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.interfaces import Inference, PolicyStatus
-from edge.records import DriveEnd, Frame, Goal, MotorState, MotorStatus, Observation, Outcome, Velocity
+from edge.records import (
+    Box,
+    Detection,
+    DriveEnd,
+    Frame,
+    Goal,
+    MotorState,
+    MotorStatus,
+    Observation,
+    Outcome,
+    Velocity,
+)
 from edge.runs import terminal
 from edge.runs.terminal import LiveLine, fitted
 
 GOAL = Goal("find_object", "red cup")
+
+
+CUP = Detection(Box(0.2, 0.2, 0.6, 0.6), "red cup", 0.87)
 
 
 class Terminal(io.StringIO):
@@ -44,11 +58,29 @@ def test_the_line_shows_the_drive_ten_times_a_second_and_goes(screen: Terminal):
         MotorStatus(0, MotorState.FOLLOWING, Velocity(0.3, 0.4, -0.2), frame_to_motor_ns=41_000_000)
     )
     for stamp_ms in range(1000, 2000, 33):
-        line.on_frame(seen(stamp_ms), PolicyStatus("search"))
+        line.on_frame(seen(stamp_ms), PolicyStatus("approach", detection=CUP))
     line.on_end(DriveEnd(Outcome.REACHED, "arrived", 0))
     shown = screen.getvalue().split("\r")[1:]
     assert 9 <= len(shown) <= 13 and shown[-2:] == [" " * 79, ""]
-    assert shown[0] == "  0.0 s  search   red cup 0.87  0.50 m/s -0.20 rad/s  model 31 ms  motor 41 ms "
+    assert shown[0] == "  0.0 s  approach red cup 0.87  0.50 m/s -0.20 rad/s  model 31 ms  motor 41 ms "
+
+
+def test_the_confidence_that_nothing_is_there_is_not_shown_as_the_targets(screen: Terminal):
+    line = LiveLine(GOAL, enabled=True)
+    line.on_start(0)
+    line.on_inference(Inference(seen(0).frame, "none", 1.0, {"vision": 20.0}))
+    line.on_frame(seen(0), PolicyStatus("search"))
+    assert screen.getvalue().startswith("\r  0.0 s  search   red cup  model 20 ms ")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_warning_of_the_base_stays_above_the_line(screen: Terminal, enabled: bool):
+    """Row 28."""
+    line = LiveLine(GOAL, enabled)
+    for warning in ("", "no\x1b motion", "no\x1b motion"):
+        line.on_status(MotorStatus(0, MotorState.HOLDING, Velocity(), warning=warning))
+    notes = [text for text in screen.getvalue().split("\r") if text.strip()]
+    assert notes == ["note: no  motion\n"] * enabled
 
 
 def test_a_robot_that_is_driven_by_words_shows_them_and_they_move_no_cursor(screen: Terminal):

@@ -17,6 +17,7 @@ from edge.runtime.cameras import CameraSet, chosen_camera
 from edge.runtime.drive import Drive, DriveParts
 from edge.runtime.ending import DriveStop
 from edge.runtime.loop import ThreadWorker
+from edge.runtime.operator import Operator
 from edge.runtime.robot import PlainRobot
 from edge.runtime.signals import Interrupts
 from tests.edge.runtime.test_drive import Turning
@@ -244,7 +245,9 @@ def test_a_camera_that_goes_black_holds_the_base_then_stops_the_drive_and_no_cla
     cameras = CameraSet({"front": camera}, "front", 0.25)
     with MotorProcess.start("null://") as motor, ThreadWorker(policy) as worker:
         robot = Robot({"front": "scripted://"}, "null://")
-        parts = DriveParts(GOAL, policy, worker, cameras, motor, robot, clock, Interrupts())
+        parts = DriveParts(
+            GOAL, policy, worker, cameras, motor, robot, clock, Interrupts(), Operator(motor.stop)
+        )
         drive = Drive(parts, [heard])
         policy.status = PolicyStatus("search")
         with pytest.raises(DriveStop) as caught:

@@ -27,6 +27,7 @@ from edge.runtime.cameras import CameraSet
 from edge.runtime.drive import Drive, DriveParts
 from edge.runtime.ending import DriveStop
 from edge.runtime.loop import ThreadWorker
+from edge.runtime.operator import Operator
 from edge.runtime.robot import PlainRobot
 from edge.runtime.signals import Interrupts
 from tests.edge.runtime.test_observers import Notes
@@ -82,7 +83,7 @@ class FakeMotor:
     def send(self, chunk: ActionChunk) -> None:
         self.sent += 1
 
-    def stop(self, reason: str) -> None:
+    def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:
         self.reason = reason
 
     def status(self) -> MotorStatus:
@@ -99,7 +100,9 @@ class Robot(PlainRobot):
 def parts(motor, policy: Turning, worker: ThreadWorker, kind: type[PlainRobot] = Robot) -> DriveParts:
     robot = kind({"front": "fake://"}, "null://")
     cameras = CameraSet({"front": Camera()}, "front", 0.25)
-    return DriveParts(GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts())
+    return DriveParts(
+        GOAL, policy, worker, cameras, motor, robot, MonotonicClock(), Interrupts(), Operator(motor.stop)
+    )
 
 
 @pytest.mark.parametrize(
@@ -206,3 +209,25 @@ def test_observers_that_sleep_or_raise_neither_delay_nor_end_a_drive():
     assert figures.frame_to_motor_ms.p50 is not None and figures.frame_to_motor_ms.p50 < 50
     assert figures.ticks > 100 and figures.missed_ticks < 0.1 * figures.ticks
     assert figures.decisions >= 80 and figures.refused_chunks.old == 0
+
+
+@pytest.mark.parametrize("cause", [StopCause.OPERATOR, StopCause.OPERATOR_LOST])
+def test_a_stop_by_the_operator_at_the_motors_ends_a_drive_that_is_not_armed(cause: StopCause):
+    """Fault 53: a button pressed while the model loads must not be forgotten."""
+    stop = MotorStatus(0, MotorState.LATCHED, Velocity(), "stopped by the operator (gamepad)", cause)
+    motor, policy = FakeMotor(stop, 20), Turning()
+    motor.reason = "pressed"
+    with ThreadWorker(policy) as worker, pytest.raises(DriveStop) as caught:
+        Drive(parts(motor, policy, worker)).run(30.0)
+    assert (caught.value.cause, caught.value.message) == (cause, "stopped by the operator (gamepad)")
+    assert not motor.armed and not motor.sent
+
+
+def test_a_drive_ends_by_the_operator_before_it_is_armed():
+    motor, policy = FakeMotor(MotorStatus(0, MotorState.LATCHED, Velocity()), 10_000), Turning()
+    with ThreadWorker(policy) as worker:
+        made = parts(motor, policy, worker)
+        made.operator.stop("space")
+        with pytest.raises(DriveStop, match=r"stopped by the operator \(space\)") as caught:
+            Drive(made).run(30.0)
+    assert caught.value.cause is StopCause.OPERATOR and not motor.armed

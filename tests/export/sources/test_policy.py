@@ -65,7 +65,15 @@ def odometry(step: int) -> Odometry:
     return Odometry(0, 0.1 * step, 0.0, 0.2 * step, Velocity(0.1 * step, -0.2, 0.3))
 
 
-@pytest.mark.parametrize("kind", ["fc", "lstm", "gpt", "discrete"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "discrete",
+        "lstm",
+        pytest.param("fc", marks=pytest.mark.slow),
+        pytest.param("gpt", marks=pytest.mark.slow),
+    ],
+)
 def test_a_bundle_says_what_torch_says_for_longer_than_it_remembers(
     kind: str, checkpoints: dict[str, Path], bundle_of: Callable[[str], Path]
 ) -> None:

@@ -34,7 +34,7 @@ class Rover:
         )
         assert self._child.stdout is not None
         self.port = self._child.stdout.readline().strip()
-        self.uri = f"mavlink://{self.port}?timeout_s=10"
+        self.uri = f"mavlink://{self.port}?timeout_s=10&omni=yes"
 
     def tell(self, command: str) -> None:
         assert self._child.stdin is not None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.clock import VirtualClock
-from edge.motor.drivers.mavlink_stream import MavMessage, MavStream, flipped, mav
+from edge.motor.drivers.mavlink.stream import MavMessage, MavStream, flipped, mav
 from edge.records import ZERO, Odometry, Velocity
 from sim.realtime.firmware import Firmware, open_pty
 
@@ -243,6 +243,7 @@ def test_switches_on_the_robot_win(switch: str, bench: Bench) -> None:
     assert bench.velocity == ZERO
     heartbeat = [m for m in bench.heard if isinstance(m, mav.MAVLink_heartbeat_message)][-1]
     guided = bool(heartbeat.base_mode & mav.MAV_MODE_FLAG_GUIDED_ENABLED)
+    assert (heartbeat.custom_mode == 15) == guided
     assert guided == (switch == "emergency")
     assert (heartbeat.system_status == mav.MAV_STATE_EMERGENCY) == (switch == "emergency")
 

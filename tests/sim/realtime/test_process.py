@@ -24,7 +24,7 @@ from edge.base_spec import DEFAULT_BASE
 from edge.cameras.open import ShmCamera, open_camera
 from edge.clock import MonotonicClock
 from edge.errors import HardwareMissing, UsageError
-from edge.motor.drivers.mavlink_stream import MavStream, mav
+from edge.motor.drivers.mavlink.stream import MavStream, mav
 from edge.records import Frame, Goal
 from edge.runtime.robot import RobotOptions, find_robot
 from sim.realtime.firmware import open_pty

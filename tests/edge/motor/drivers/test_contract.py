@@ -15,7 +15,9 @@ from edge.motor.client import MotorProcess
 from edge.plugins import MOTORS
 from edge.records import ZERO, Odometry, Velocity
 from sim.realtime.firmware import Firmware, open_pty
+from tests.edge.motor.drivers.ardurover import RoverEnd, on_serial, on_udp
 from tests.edge.motor.drivers.driver_contract import DriverCase, DriverContract
+from tests.edge.motor.drivers.wheel_boards import WheelBoard
 
 
 class Nothing:
@@ -78,6 +80,33 @@ def board(folder: Path) -> Iterator[Board]:
         made.unplug()
 
 
+@contextlib.contextmanager
+def ardurover(folder: Path) -> Iterator[RoverEnd]:
+    with on_serial() as end:
+        yield end
+
+
+@contextlib.contextmanager
+def ardurover_sends(folder: Path) -> Iterator[RoverEnd]:
+    with on_udp() as end:
+        yield end
+
+
+@contextlib.contextmanager
+def ardurover_listens(folder: Path) -> Iterator[RoverEnd]:
+    with on_udp(listens=True) as end:
+        yield end
+
+
+def arduino(folder: Path) -> WheelBoard:
+    return WheelBoard("arduino", folder)
+
+
+def waveshare(folder: Path) -> WheelBoard:
+    return WheelBoard("waveshare", folder)
+
+
+ARDUINO = "arduino:///dev/ttyACM0?counts_per_m=5000"
 CASES = [
     DriverCase("null", nothing, ("null://x", "null://x?y"), (), moves=False, exclusive=False),
     DriverCase(
@@ -94,6 +123,53 @@ CASES = [
         ),
         ("mavlink:///dev/nowhere", "mavlink:///dev/null"),
     ),
+    DriverCase(
+        "mavlink",
+        ardurover,
+        ("mavlink:///dev/ttyACM0?mode=auto", "mavlink:///dev/ttyACM0?system=0", "mavlink:///dev/tty?omni=1"),
+        (),
+    ),
+    DriverCase(
+        "mavlink",
+        ardurover_sends,
+        ("mavlink://udp:14550", "mavlink://udp:0.0.0.0:0", "mavlink://udp:0.0.0.0:14550?baud=115200"),
+        ("mavlink://udp:192.0.2.1:14550", "mavlink://udpin:127.0.0.1:14597?timeout_s=0.2"),
+    ),
+    DriverCase(
+        "mavlink",
+        ardurover_listens,
+        ("mavlink://udpout:127.0.0.1:99999", "mavlink://tcp:127.0.0.1:5760", "mavlink://udpout:a b:1"),
+        ("mavlink://udpout:127.0.0.1:9?timeout_s=0.2", "mavlink://udpout:nowhere.invalid:14550"),
+    ),
+    DriverCase(
+        "arduino",
+        arduino,
+        (
+            "arduino:///dev/ttyACM0",
+            ARDUINO,
+            "arduino:///dev/ttyACM0?track_m=0.2",
+            "arduino://ttyACM0?counts_per_m=5000&track_m=0.2",
+            f"{ARDUINO}&track_m=9",
+            f"{ARDUINO}&track_m=0.2&baud=0",
+            f"{ARDUINO}&track_m=0.2&pid_hz=1000",  # its steps would be too coarse
+            f"{ARDUINO}&track_m=0.2&min_m_s=0.6",
+            f"{ARDUINO}&track_m=0.2&speed=9",
+        ),
+        ("arduino:///dev/nowhere?counts_per_m=5000&track_m=0.2",),
+    ),
+    DriverCase(
+        "waveshare",
+        waveshare,
+        (
+            "waveshare://",
+            "waveshare://ttyUSB0",
+            "waveshare:///dev/ttyUSB0?cells=three",
+            "waveshare:///dev/ttyUSB0?track_m=0",
+            "waveshare:///dev/ttyUSB0?max_m_s=nan",
+            "waveshare:///dev/ttyUSB0?counts_per_m=5000",
+        ),
+        ("waveshare:///dev/nowhere", "waveshare:///dev/null"),
+    ),
 ]
 
 
@@ -103,7 +179,8 @@ class TestDriver(DriverContract):
 
 
 def test_no_driver_is_left_out():
-    assert {case.scheme for case in CASES} == set(MOTORS.built_in)
+    # That of ROS 2 is held to the contract where ROS is: tests/ros2/test_motors.py.
+    assert {case.scheme for case in CASES} | {"ros2"} == set(MOTORS.built_in)
 
 
 def test_a_line_too_slow_for_the_setpoints_is_refused_before_anything_moves(tmp_path: Path):

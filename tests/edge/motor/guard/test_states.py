@@ -231,3 +231,30 @@ def test_zero_has_no_sign(row: tuple[float, float, float]) -> None:
     now_ns, _ = drive(guard, START, 60, row=row)
     guard.stop("e-stop")
     assert [math.copysign(1, value) for value in astuple(coast(guard, now_ns, 20)[-1])] == [1, 1, 1]
+
+
+def test_a_hold_brakes_at_once_and_never_latches() -> None:
+    guard = armed()
+    now_ns, velocity = drive(guard, START, 40, row=(0.5, 0.0, 0.0))
+    assert speed(velocity) > 0.4
+    guard.hold("camera 'front' is away")
+    after = coast(guard, now_ns, 200)
+    assert [speed(v) for v in after[:2]] == sorted((speed(v) for v in after[:2]), reverse=True)
+    assert speed(after[0]) < speed(velocity) and speed(after[13]) == 0
+    assert (guard.state, guard.reason) == (MotorState.HOLDING, "camera 'front' is away")
+    assert guard.decision == -1
+    _, velocity = drive(guard, now_ns + 200 * TICK, 5, decision=1)
+    assert guard.state is MotorState.FOLLOWING and speed(velocity) > 0
+
+
+def test_a_hold_neither_arms_nor_loosens_a_stop() -> None:
+    guard = Guard(LIMITS)
+    guard.hold("camera 'front' is away")
+    assert (guard.state, guard.reason) == (MotorState.DISARMED, "")
+    guard = armed()
+    guard.hold("camera 'front' is away")
+    assert (guard.state, guard.reason) == (MotorState.HOLDING, "")
+    drive(guard, START, 40)
+    guard.stop("e-stop")
+    guard.hold("camera 'front' is away")
+    assert (guard.state, guard.reason) == (MotorState.RAMPING, "e-stop")

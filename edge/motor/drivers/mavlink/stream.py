@@ -22,6 +22,10 @@ class MavStream:
         self.repeated = 0  # duplicated, replayed or out of order
         self.lost = 0  # gaps in the sequence
 
+    def speak_for(self, system: int) -> None:
+        """Send as a component of this system from now on."""
+        self._codec.srcSystem = system
+
     def pack(self, message: MavMessage) -> bytes:
         """Return the bytes of one packet, with the next sequence number."""
         packet = message.pack(self._codec)

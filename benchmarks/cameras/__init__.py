@@ -1,0 +1,1 @@
+"""What cameras cost, and how old their images are."""

@@ -1,0 +1,5 @@
+"""`python -m benchmarks.cameras cost|lag`."""
+
+from benchmarks.cameras.measure import main
+
+main()

@@ -1,0 +1,1 @@
+"""Figures of ROS 2 in and out. They need a Python that has it: scripts/ros2-venv."""

@@ -1,0 +1,178 @@
+"""`vla-edge robot ...`: write a robot file, check it against the hardware, measure how the base stops."""
+
+import math
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge.commands.arguments import ArgumentParser, positive_float
+from edge.commands.output import print_json
+from edge.errors import SafetyStop, UsageError
+from edge.records import CameraMount, Goal
+from edge.robots.check import Finding, check_camera, check_motors
+from edge.robots.choose import MAX_STOP_TIME_S, open_file
+from edge.robots.robot_file import RobotFile, find_robot_file, is_real, read_robot_file
+from edge.robots.stop_test import measure_stop
+from edge.robots.stop_time import LONGEST_S
+from edge.robots.write import write_stop_time
+from edge.runtime.robot import Robot, RobotOptions, find_robot
+
+_CONSENT = (
+    "The base will arm, drive ahead at {speed:g} m/s for a second and then get no command for {silent:g} s:\n"
+    "{room:.1f} m if it never stops by itself. Put its wheels off the ground, or clear {clear:g} m of floor\n"
+    "ahead of it, and keep a hand at its switch.\nType yes to go on: "
+)
+
+
+def check(argv: list[str]) -> int:
+    """Check a robot file; returns 0, or the exit code of the first thing that is wrong."""
+    options = _check_arguments().parse_args(argv)
+    file = read_robot_file(find_robot_file(options.file) or Path(options.file))
+    if options.stop_test and not options.json:
+        with _opened(file, options.out) as robot:
+            return _stop_test(file, robot, options.speed)
+    if options.stop_test:
+        raise UsageError("--stop-test asks before it drives, and --json is for machines", "leave out --json")
+    with _opened(file, options.out) as robot:
+        mounts = _mounts(file, robot)
+        findings = [
+            finding
+            for name, uri in robot.camera_uris.items()
+            for finding in check_camera(name, uri, mounts.get(name), options.out)
+        ]
+        findings.append(check_motors(robot))
+    findings.append(_stop_finding(file, is_real(robot.motors_uri)))
+    code = next((each.exit_code for each in findings if each.exit_code), 0)
+    _print(file, findings, options.json)
+    return code
+
+
+def _check_arguments() -> ArgumentParser:
+    parser = ArgumentParser(
+        "robot check", "Check a robot file: read it, open cameras and motors without arming, save a picture."
+    )
+    parser.add_argument("file", help="a robot file, or its name in robots/")
+    parser.add_argument(
+        "--stop-test",
+        action="store_true",
+        help="drive slowly, fall silent, measure how long the base goes on, and write that into the file",
+    )
+    parser.add_argument(
+        "--speed", type=positive_float, default=0.1, metavar="M_S", help="of the stop test (%(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("robot-check"), help="folder of the pictures (%(default)s/)"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    return parser
+
+
+@contextmanager
+def _opened(file: RobotFile, out: Path) -> Generator[Robot]:
+    """Yield the robot of a file; the mount may be missing."""
+    if not file.sections.opens:
+        yield open_file(file, measured=False)
+        return
+
+    def make_folder() -> Path:
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+
+    open_robot, settings = find_robot(file.sections.opens)
+    robot: Robot = open_robot(RobotOptions(Goal("describe_scene"), make_folder, settings=settings))
+    try:
+        yield robot
+    finally:
+        robot.close()
+
+
+def _mounts(file: RobotFile, robot: Robot) -> dict[str, CameraMount | None]:
+    cameras = file.sections.cameras
+    if cameras is None:
+        return dict.fromkeys(robot.camera_uris, robot.mount)
+    return {name: each.mount and each.mount.mount() for name, each in cameras.items()}
+
+
+def _stop_finding(file: RobotFile, moves: bool) -> Finding:
+    measured, command = file.sections.stop_time_s, f"`vla-edge robot check {file.path} --stop-test`"
+    if not moves:
+        return Finding("stop time", "its motors move nothing")
+    if measured is None:
+        return Finding("stop time", "not measured", "", f"{command} measures it")
+    late = not isinstance(measured, float) or measured > MAX_STOP_TIME_S
+    found = f"{measured} s" if isinstance(measured, float) else str(measured)
+    wrong = f"longer than {MAX_STOP_TIME_S:g} s: a drive needs --accept-stop-time" if late else ""
+    return Finding("stop time", found, wrong, "lower the command timeout of its firmware" if late else "")
+
+
+def _stop_test(file: RobotFile, robot: Robot, speed_m_s: float) -> int:
+    """Ask, measure, and write what was measured into the file."""
+    if not is_real(robot.motors_uri):
+        raise UsageError(f"{file.path}: motors {robot.motors_uri} move nothing", "name the base's own driver")
+    if speed_m_s > robot.base.linear_m_s:
+        raise UsageError(
+            f"--speed {speed_m_s:g} is above the base's {robot.base.linear_m_s:g} m/s", "take a lower one"
+        )
+    room_m = speed_m_s * (LONGEST_S + 1)
+    clear_m = max(1.0, math.ceil(2 * room_m))
+    consent = _CONSENT.format(speed=speed_m_s, silent=LONGEST_S, room=room_m, clear=clear_m)
+    print(consent, end="", flush=True)
+    if sys.stdin.readline().strip().lower() != "yes":
+        raise UsageError("the stop test was not agreed to: nothing has moved", "type yes to go on")
+    measure = measure_stop(robot.motors_uri, robot.base, speed_m_s, lambda text: print(text, flush=True))
+    stop_time_s = measure.stop_time_s
+    if stop_time_s is None:
+        stop_time_s = _ask_stop_time()
+    else:
+        print(f"it drove {measure.speed_m_s:.2f} m/s, and went {measure.went_m:.2f} m in the silence")
+    write_stop_time(file.path, stop_time_s)
+    never = math.isinf(stop_time_s)
+    did = "did not stop" if never else f"stood after {stop_time_s:.2f} s"
+    print(f"the base {did}: written into {file.path}")
+    if stop_time_s <= MAX_STOP_TIME_S:
+        return 0
+    raise SafetyStop(
+        f"the base {'never stops' if never else f'stops after {stop_time_s:.2f} s'} by itself "
+        f"(limit {MAX_STOP_TIME_S:g} s)",
+        "give its firmware a shorter command timeout, then measure again; until then a drive needs "
+        "--accept-stop-time",
+    )
+
+
+def _ask_stop_time() -> float:
+    """Ask the person who watched it. Raises UsageError for what is not a time."""
+    print(
+        "The base reports no odometry that could tell. How many seconds after `silent` did it stand?\n"
+        "A number such as 0.4, or never: ",
+        end="",
+        flush=True,
+    )
+    text = sys.stdin.readline().strip().lower()
+    if text == "never":
+        return math.inf
+    try:
+        value = float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= LONGEST_S:
+        raise UsageError(
+            f"{text[:40]!r} is not a time from 0 to {LONGEST_S:g} seconds, or never",
+            "measure again: nothing written",
+        )
+    return value
+
+
+def _print(file: RobotFile, findings: list[Finding], as_json: bool) -> None:
+    if as_json:
+        keys = ("what", "found", "wrong", "hint")
+        rows = [{key: getattr(each, key) for key in keys} for each in findings]
+        print_json({"file": str(file.path), "findings": rows})
+        return
+    print(f"{file.path}: {file.sections.name or 'a robot'}")
+    for each in findings:
+        print(f"{each.what:<14} {each.found}")
+        if each.wrong:
+            print(f"{'':<14} wrong: {each.wrong}")
+        if each.hint:
+            print(f"{'':<14} {each.hint}")

@@ -1,0 +1,161 @@
+"""Which robot a run drives: a robot file, a robot of a package, or addresses; checked before it starts."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from edge.base_spec import DEFAULT_BASE, BaseSpec
+from edge.errors import UsageError
+from edge.motor.limits import CEILINGS
+from edge.plugins import ROBOTS
+from edge.records import CameraMount
+from edge.robots.robot_file import RobotFile, find_robot_file, is_real, read_robot_file, robot_file_names
+from edge.robots.sections import NEVER
+from edge.runs.setup import Setup
+from edge.runtime.robot import PLAIN_MOUNT, PlainRobot, Robot, RobotOptions, find_robot
+
+MAX_STOP_TIME_S = 0.5  # a base that needs longer to stop by itself drives only on consent
+_FASTEST = BaseSpec(linear_m_s=CEILINGS["linear_m_s"])
+_MEASURE = "`vla-edge robot check FILE --stop-test` measures it"
+
+
+@dataclass(frozen=True)
+class RobotChoice:
+    """A robot that can be opened."""
+
+    open: Callable[[RobotOptions], Robot]
+    settings: Mapping[str, str]  # key=value behind the name of a package's robot
+    mount_from: str
+    base_from: str
+    cautions: tuple[str, ...] = ()
+    max_speed_m_s: float | None = None
+
+    def setup(self, robot: Robot) -> Setup:
+        """Return what the run takes for true about the opened robot.
+
+        Raises UsageError if `max_speed_m_s` is above what the base may drive at.
+        """
+        base = robot.base if self.max_speed_m_s is None else lowered(robot.base, self.max_speed_m_s)
+        source = self.base_from if base is robot.base else f"{self.base_from}, lowered by --max-speed"
+        return Setup(robot.mount, self.mount_from, base, source, self.cautions)
+
+
+def choose_addresses(
+    cameras: Mapping[str, str], motors: str, mount: CameraMount | None, max_speed_m_s: float | None
+) -> RobotChoice:
+    """Return the robot of --camera and --motors.
+
+    Raises UsageError if its motors move something and nobody has said where the camera sits.
+    """
+    if is_real(motors) and mount is None:
+        raise UsageError(
+            f"motors {motors[:80]} move something, and where the camera sits is not known",
+            'measure it: --mount "fov=55,height=0.35,pitch=0,forward=0.1" (degrees, metres), or better a '
+            "robot file: `vla-edge robot new my-robot.yaml`, then --robot my-robot.yaml",
+        )
+    robot = PlainRobot(cameras, motors, mount or PLAIN_MOUNT)
+    cautions: tuple[str, ...] = ()
+    if is_real(motors):
+        lowered(DEFAULT_BASE, max_speed_m_s or DEFAULT_BASE.linear_m_s)
+        cautions = (
+            f"the base is taken for {DEFAULT_BASE.drive.value}, {DEFAULT_BASE.radius_m:g} m in radius: "
+            "a robot file says what it is",
+            f"how fast it stops by itself when this computer falls silent is not known: {_MEASURE}",
+        )
+    return RobotChoice(
+        lambda _: robot,
+        {},
+        "a guess" if mount is None else "--mount",
+        "the default base",
+        cautions,
+        max_speed_m_s,
+    )
+
+
+def choose_robot(name: str, accept_stop_time: bool, max_speed_m_s: float | None) -> RobotChoice:
+    """Return the robot of --robot: a robot file by its path or name, or the robot of a package.
+
+    Raises UsageError for an unknown name, a file that is not right, and a base that stops by itself too late.
+    """
+    path = None if name.partition("?")[0] in ROBOTS.names() else find_robot_file(name)
+    if path is None:
+        return _of_package(name, max_speed_m_s, ())
+    file = read_robot_file(path)
+    if file.sections.opens:
+        choice = _of_package(file.sections.opens, max_speed_m_s, _stop_cautions(file, accept_stop_time))
+        return replace(
+            choice, mount_from=f"{choice.mount_from}, {path}", base_from=f"{choice.base_from}, {path}"
+        )
+    robot = open_file(file)
+    lowered(file.base, max_speed_m_s or file.base.linear_m_s)
+    moves = is_real(robot.motors_uri)
+    cautions = _stop_cautions(file, accept_stop_time) if moves else ()
+    source = str(path)
+    return RobotChoice(
+        lambda _: robot, {}, "a guess" if file.mount is None else source, source, cautions, max_speed_m_s
+    )
+
+
+def open_file(file: RobotFile, *, measured: bool = True) -> PlainRobot:
+    """Return the robot of a file that states its own cameras and motors.
+
+    Raises UsageError if its motors move something and its mount is missing; not with `measured` False.
+    """
+    sections = file.sections
+    assert sections.motors is not None  # `parse_robot_file` checked it
+    if measured and file.mount is None and is_real(sections.motors):
+        raise UsageError(
+            f"{file.path}: cameras.{file.sees_with}.mount is missing: where the camera sits is not measured",
+            "docs/robot-files.md says how; `vla-edge robot check` then draws what follows from it",
+        )
+    about = f"robot {sections.name or file.path.stem}"
+    return PlainRobot(file.camera_uris, sections.motors, file.mount or PLAIN_MOUNT, file.base, about=about)
+
+
+def lowered(base: BaseSpec, max_speed_m_s: float) -> BaseSpec:
+    """Return the base with a lower highest speed. Raises UsageError for a higher one."""
+    if max_speed_m_s > base.linear_m_s:
+        raise UsageError(
+            f"--max-speed {max_speed_m_s:g} is above the {base.linear_m_s:g} m/s that the base states",
+            "it lowers the limit, never raises it; the base's own is in its robot file (docs/safety.md)",
+        )
+    return replace(base, linear_m_s=max_speed_m_s)
+
+
+def _of_package(name: str, max_speed_m_s: float | None, cautions: tuple[str, ...]) -> RobotChoice:
+    try:
+        open_robot, settings = find_robot(name)
+    except UsageError as error:
+        files = ", ".join(robot_file_names())
+        hint = (
+            f"{error.hint}; or a robot file: {files or 'FILE.yaml'}"
+            if "unknown robot" in error.message
+            else ""
+        )
+        raise UsageError(error.message, hint or error.hint) from error
+    if max_speed_m_s is not None:
+        lowered(_FASTEST, max_speed_m_s)
+    source = f"of the robot {name.partition('?')[0]}"
+    return RobotChoice(open_robot, settings, source, source, cautions, max_speed_m_s)
+
+
+def _stop_cautions(file: RobotFile, accepted: bool) -> tuple[str, ...]:
+    """Return what to say about the base's own stop. Raises UsageError if it is too late and not accepted."""
+    stop_time_s, command = file.sections.stop_time_s, f"`vla-edge robot check {file.path} --stop-test`"
+    if stop_time_s is None:
+        return (
+            "how fast this base stops by itself when this computer falls silent was never measured: "
+            f"{command} does",
+        )
+    if isinstance(stop_time_s, float) and stop_time_s <= MAX_STOP_TIME_S:
+        return ()
+    how = "never stops" if stop_time_s == NEVER else f"stops only after {stop_time_s:g} s"
+    what = (
+        f"{file.path}: the base {how} by itself when this computer falls silent (limit {MAX_STOP_TIME_S:g} s)"
+    )
+    if not accepted:
+        raise UsageError(
+            what,
+            f"give the base's firmware a command timeout and measure again: {command}; "
+            "to drive all the same, with a hand at the switch: --accept-stop-time",
+        )
+    return (f"{what}: keep a hand at its switch",)

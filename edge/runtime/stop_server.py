@@ -1,0 +1,86 @@
+"""The stop over HTTP: `POST /stop` on the loopback address, with the token in a file of the run's folder."""
+
+import hmac
+import json
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EdgeError
+from edge.files import whole_file
+from edge.interfaces import Closing
+
+STOP_FILE = "stop.json"
+MAX_BODY_BYTES = 1024
+REQUEST_LIMIT_S = 2.0  # for a client that sends nothing
+_CODES = {200: "stopping", 401: "the token is wrong", 404: "only POST /stop", 413: "too large", 503: "failed"}
+
+
+class StopServer(Closing):
+    """Listens until it is closed. Its file, for this user alone, holds port, token and process id."""
+
+    def __init__(self, folder: Path, on_stop: Callable[[str], None]) -> None:
+        """Listen on a free port of 127.0.0.1 and write the file. Raises OSError."""
+        self._file = folder / STOP_FILE
+        token = secrets.token_urlsafe(32)
+
+        class BoundHandler(StopHandler):
+            expected = f"Bearer {token}"
+            stop = staticmethod(on_stop)
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), BoundHandler)
+        self._server.daemon_threads = True
+        content = {"port": self._server.server_address[1], "token": token, "pid": os.getpid()}
+        with whole_file(self._file) as draft:
+            draft.touch(mode=0o600)
+            draft.write_text(json.dumps(content) + "\n")
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Remove the file and stop listening."""
+        self._file.unlink(missing_ok=True)
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class StopHandler(BaseHTTPRequestHandler):
+    """One request. http.server itself refuses lines over 64 KiB and more than 100 headers."""
+
+    expected = ""  # the Authorization header
+    stop: Callable[[str], None]
+    timeout = REQUEST_LIMIT_S
+
+    def do_POST(self) -> None:
+        """Stop the drive if the token is right, and say so once the motor process was told."""
+        length = self.headers.get("Content-Length", "0")
+        given = self.headers.get("Authorization", "")
+        if not (length.isascii() and length.isdigit() and int(length[:9]) <= MAX_BODY_BYTES):
+            self._answer(413)
+        elif not hmac.compare_digest(given.encode(errors="replace"), self.expected.encode()):
+            self._answer(401)
+        elif self.path != "/stop":
+            self._answer(404)
+        else:
+            try:
+                self.stop("vla-edge stop")
+            except EdgeError as error:
+                self._answer(503, error.message)
+            else:
+                self._answer(200)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Write nothing: the run's log says who stopped it."""
+
+    def _answer(self, code: int, text: str = "") -> None:
+        body = json.dumps({"message": text or _CODES[code]}).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

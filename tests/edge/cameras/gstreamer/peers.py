@@ -1,0 +1,71 @@
+"""What stands in for cameras: GStreamer's test pictures, and a real RTSP server in its own process."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes.util import find_library
+from pathlib import Path
+
+import pytest
+
+from edge.errors import CameraAway
+from edge.interfaces import Camera
+from edge.records import Frame
+
+SERVER = Path(__file__).parents[4] / "benchmarks/cameras/rtsp_server.py"
+SYSTEM_PYTHON = "/usr/bin/python3"
+_TRY = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+LIVE = "gst://videotestsrc is-live=true pattern=ball ! video/x-raw,width=64,height=48,framerate=30/1"
+
+needs_gstreamer = pytest.mark.skipif(
+    find_library("gstreamer-1.0") is None, reason="GStreamer is not installed: `scripts/setup dev`"
+)
+
+
+def _serves() -> bool:
+    if not Path(SYSTEM_PYTHON).exists():
+        return False
+    return subprocess.run([SYSTEM_PYTHON, "-c", _TRY], capture_output=True).returncode == 0
+
+
+needs_rtsp_server = pytest.mark.skipif(
+    not _serves(), reason="the system's Python lacks gst-rtsp-server: `scripts/setup dev`"
+)
+
+
+@contextmanager
+def rtsp_server(*options: str) -> Iterator[str]:
+    """Serve a small camera; gives its host and port."""
+    command = [SYSTEM_PYTHON, str(SERVER), "--width", "320", "--height", "240", *options]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdin is not None and server.stdout is not None
+        try:
+            yield f"127.0.0.1:{server.stdout.readline().strip()}"
+        finally:
+            server.stdin.close()
+            try:
+                server.wait(5)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def frame_of(camera: Camera, after_seq: int = -1, patience_s: float = 30.0) -> Frame:
+    """Wait for a frame with a higher number, however slow this machine is."""
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            if (frame := camera.latest(10.0)).seq > after_seq:
+                return frame
+        except CameraAway:
+            pass
+        assert time.monotonic() < deadline_s, "no frame came"
+        time.sleep(0.005)
+
+
+def python(code: str) -> list[str]:
+    """Return the command that runs a text as Python."""
+    return [sys.executable, "-c", code]
