@@ -27,7 +27,7 @@ def advice() -> str:
         one = estimate(name, workload, board, "auto")
         fits = "fits" if one.memory.fits else "does not fit"
         seconds = (
-            f"at least {one.bound_ms / 1e3:.2g} s"
+            f"at least {one.bound_ms / 1e3:.1f} s"
             if one.bound_ms >= 1000
             else f"at least {one.bound_ms:.0f} ms"
         )
