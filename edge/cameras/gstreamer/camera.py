@@ -42,6 +42,8 @@ class StreamCamera(Closing):
     ) -> None:
         """Start the stream and wait for its first frame. Raises UsageError, HardwareMissing."""
         self.name = name
+        # A compressed stream of a scene that stands still repeats itself to the last bit; a sensor never does.
+        self.shows_stills = job.scheme in ("rtsp", "gst")
         self._job, self._clock, self._start, self._restart_argus = job, clock, start, restart_argus
         self._real = MonotonicClock()
         self._outages = Outages()
