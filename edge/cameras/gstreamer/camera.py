@@ -42,7 +42,7 @@ class StreamCamera(Closing):
     ) -> None:
         """Start the stream and wait for its first frame. Raises UsageError, HardwareMissing."""
         self.name = name
-        # A compressed stream of a scene that stands still repeats itself to the last bit; a sensor never does.
+        # A compressed stream of a still scene repeats itself to the last bit; a sensor never does.
         self.shows_stills = job.scheme in ("rtsp", "gst")
         self._job, self._clock, self._start, self._restart_argus = job, clock, start, restart_argus
         self._real = MonotonicClock()
