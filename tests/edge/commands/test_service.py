@@ -119,8 +119,10 @@ def test_the_watchdog_hears_three_times_within_its_limit_and_no_more(systemd, tm
     assert heard(systemd) == ["WATCHDOG=1"] * 3
 
 
-def test_outside_of_a_service_and_without_a_listener_nothing_is_said(tmp_path, monkeypatch):
+def test_outside_of_a_service_and_without_a_listener_nothing_is_said(systemd, tmp_path, monkeypatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     ServiceNotifier().on_start(0)
+    assert heard(systemd) == []
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     ServiceNotifier().on_end(DriveEnd(Outcome.REACHED, "arrived", 0))
+    assert heard(systemd) == []
