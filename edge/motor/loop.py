@@ -204,7 +204,7 @@ def _asleep_ns() -> int:
 
 
 def send(control: socket.socket, message: Message) -> None:
-    """Send a message to the runtime without waiting; it is lost if the runtime reads too slowly or is gone."""
+    """Send a message to the runtime without waiting; lost if it reads too slowly or is gone."""
     # A slow reader misses a status, and no tick is late for it. `_drain` notices a reader that is gone.
     with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
         control.send(encode(message), socket.MSG_DONTWAIT)
