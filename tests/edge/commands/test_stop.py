@@ -73,7 +73,10 @@ def test_vla_edge_stop_stops_a_run(tmp_path: Path, tiny_bundle: Path, capsys: py
     assert summary(folder)["reason"] == "stopped by the operator (vla-edge stop)"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [*(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP)), signal.SIGINT],
+)
 def test_a_signal_restores_the_terminal(number: signal.Signals, tmp_path: Path, tiny_bundle: Path):
     with turning(tmp_path / "runs", tiny_bundle) as (terminal, folder):
         assert terminal.raw

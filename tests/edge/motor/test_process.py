@@ -347,10 +347,13 @@ def test_bad_rate_is_refused_by_the_process() -> None:
     ("command", "reason", "cause"),
     [
         ("reboot", "the base disarmed itself", StopCause.BASE_DISARMED),  # fault 41
-        ("manual 1", "manual takeover", StopCause.BASE_FAULT),  # fault 56
         ("emergency 1", "emergency stop", StopCause.BASE_FAULT),  # fault 53, the switch on the robot
-        ("battery 0.05", "battery at 5% (limit 10%)", StopCause.LOW_BATTERY),  # fault 45
         ("stuck 1", "does not follow its setpoints", StopCause.BASE_DISAGREES),  # fault 42
+        # What the firmware reports in the same way as the emergency.
+        pytest.param("manual 1", "manual takeover", StopCause.BASE_FAULT, marks=pytest.mark.slow),  # fault 56
+        pytest.param(
+            "battery 0.05", "battery at 5% (limit 10%)", StopCause.LOW_BATTERY, marks=pytest.mark.slow
+        ),  # fault 45
     ],
 )
 def test_what_the_base_says_latches(command: str, reason: str, cause: StopCause, rover: Rover) -> None:

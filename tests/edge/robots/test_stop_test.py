@@ -76,7 +76,11 @@ def test_row_29_a_base_with_a_timeout_of_300_ms_is_measured(start_base: StartBas
     assert last(log)["armed"] is False and last(log)["linear_x"] == 0
 
 
-@pytest.mark.parametrize(("timeout_s", "low", "high"), [("1.2", 1.1, 1.4), ("inf", None, None)])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("timeout_s", "low", "high"),
+    [("1.2", 1.1, 1.4), ("inf", None, None)],
+)
 def test_row_29_a_base_that_stops_late_or_never_is_written_down_and_stopped_for_real(
     timeout_s: str, low: float | None, high: float | None, start_base: StartBase
 ):
@@ -140,7 +144,7 @@ def test_a_base_that_does_not_move_measures_nothing(start_base: StartBase):
     assert file.read_text(encoding="utf-8") == before
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGKILL])
 def test_the_test_itself_ended_in_the_silence_stops_the_base(sent: signal.Signals, start_base: StartBase):
     """The base would never stop by itself: the process that is silent stops it when its runtime is gone."""
     file, log = start_base("inf")

@@ -95,6 +95,7 @@ def test_a_camera_that_is_given_up_ends_the_drive_with_its_own_error():
 
 
 @pytest.mark.realtime
+@pytest.mark.slow
 def test_a_drive_whose_time_is_over_while_its_camera_is_away_names_the_camera():
     camera = Coming(60.0)
     with pytest.raises(CameraAway, match="'front'") as caught:

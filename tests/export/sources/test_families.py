@@ -38,7 +38,8 @@ from vla.backbones.loading import load_backbone
 from vla.backbones.tiny import CONFIGS
 
 PROMPT, ANSWER = 240, 40
-_AGAIN = ("paligemma2", "qwen3_vl", "idefics3", "llava")  # with the language model of one that is tested
+# With parts of one that is tested, or large; the suite of slow tests has them all.
+_AGAIN = ("paligemma2", "qwen3_vl", "idefics", "idefics3", "llava", "florence2")
 _POLICIES = (("qwen2_5_vl", "fc"), ("florence2", "discrete"))  # each head once, on unlike families
 _FUSED = ("paligemma", "florence2")  # decoders alone, and with cross-attention
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in _AGAIN)) for name in CONFIGS]

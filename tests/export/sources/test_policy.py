@@ -69,9 +69,7 @@ def odometry(step: int) -> Odometry:
     "kind",
     [
         "discrete",
-        "lstm",
-        pytest.param("fc", marks=pytest.mark.slow),
-        pytest.param("gpt", marks=pytest.mark.slow),
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("lstm", "fc", "gpt")),
     ],
 )
 def test_a_bundle_says_what_torch_says_for_longer_than_it_remembers(

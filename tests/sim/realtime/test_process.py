@@ -291,7 +291,10 @@ def test_sigkill_of_the_runtime_20_times(tmp_path: Path, tiny_bundle: Path):
     assert max(measured) <= 50 + RAMP_MS
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(n, marks=pytest.mark.slow) for n in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_ctrl_c_stops_the_robot_first(number: signal.Signals, tmp_path: Path, tiny_bundle: Path):
     """Fault 55. The signal goes to the whole process group, as a terminal sends it."""
     with running(tmp_path / "runs", tiny_bundle) as run:

@@ -298,7 +298,7 @@ def test_a_second_battery_does_not_stand_for_the_bases_own(rover: RoverEnd):
 
 
 @pytest.mark.parametrize("how", ["nan", "repeated", "world", "none"])
-@pytest.mark.parametrize("first", ["odometry", "ned"])
+@pytest.mark.parametrize("first", ["odometry", pytest.param("ned", marks=pytest.mark.slow)])
 def test_odometry_that_gets_unusable_grows_old(rover: RoverEnd, how: str, first: str):
     """Row 27: NaN, the same time again, another frame, nothing; the watch stops the base after 1 s."""
     rover.switches.odometry = first
@@ -331,7 +331,7 @@ def test_lost_odometry_stops_the_base(rover: RoverEnd):
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize("how", ["odometry", "ned"])
+@pytest.mark.parametrize("how", ["odometry", pytest.param("ned", marks=pytest.mark.slow)])
 def test_motion_is_measured_in_the_bodys_frame(rover: RoverEnd, how: str):
     """Row 27: LOCAL_POSITION_NED counts north and east, and is turned by the heading."""
     rover.switches.odometry = how
@@ -352,7 +352,13 @@ def test_motion_is_measured_in_the_bodys_frame(rover: RoverEnd, how: str):
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize(("how", "why"), [("none", "no ODOMETRY, and no"), ("world", "child_frame_id 1")])
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("none", "no ODOMETRY, and no"),
+        pytest.param("world", "child_frame_id 1", marks=pytest.mark.slow),
+    ],
+)
 def test_a_base_that_measures_no_motion_is_warned_of(rover: RoverEnd, how: str, why: str):
     """Row 28."""
     rover.switches.odometry = how

@@ -31,7 +31,7 @@ def port_of(address: str) -> int:
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize("listens", [False, True])
+@pytest.mark.parametrize("listens", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_drive_over_udp_follows_its_chunks(listens: bool):
     with on_udp(listens) as rover, MotorProcess.start(rover.address, MotorLimits(sideways=False)) as motor:
         arm(motor)
@@ -174,7 +174,7 @@ def test_a_flood_of_datagrams_does_not_hold_up_a_read():
 
 
 @pytest.mark.realtime
-@pytest.mark.parametrize("kind", ["serial", "udp"])
+@pytest.mark.parametrize("kind", ["serial", pytest.param("udp", marks=pytest.mark.slow)])
 def test_a_setpoint_takes_less_than_a_millisecond(kind: str, tmp_path: Path):
     with on_serial() if kind == "serial" else on_udp() as rover, open_address(rover.address) as motors:
         armed(motors)
