@@ -157,10 +157,14 @@ class Run:
         operator = self._heed_operator(stack, motor)
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         # Imported here, because it needs the inference engine.
+        from edge.policies.odometry import odometry_cautions
         from edge.policies.open import make_policy
 
         policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
         self._bundle.release()
+        if not robot.recorded:
+            cautions = odometry_cautions(policy, self._goal, motor, interrupts.check)
+            setup = self._setup = replace(setup, cautions=setup.cautions + cautions)
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
         pacing = pacing_camera(policy, cameras, manifest.camera)
