@@ -9,6 +9,7 @@
     │   ├── MotorFault       4  the motor process or the actuator failed
     │   └── EngineFault      4  an engine failed
     ├── HardwareMissing      5  a camera, port, robot or renderer is not there
+    │   └── PluginError      5  the code of an installed package fails, or breaks its contract
     └── BundleRefused        6  a bundle is missing, damaged or not made for this machine
 
 Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug, 130 an end by Ctrl-C.
@@ -78,6 +79,10 @@ class HardwareMissing(EdgeError):
     """A camera, port, robot or renderer is not there or may not be opened."""
 
     exit_code = 5
+
+
+class PluginError(HardwareMissing):
+    """The code of an installed package fails or breaks its contract: what it brings can't be used."""
 
 
 class BundleRefused(EdgeError):

@@ -235,6 +235,14 @@ class LooksRound(Protocol):
     looks_round: bool  # False on a base that can't
 
 
+@runtime_checkable
+class UsesOdometry(Protocol):
+    """A policy that drives otherwise, or not at all, on a base that does not measure its motion."""
+
+    needs_odometry: bool  # True: it can't drive without
+    without_odometry: str  # for people: what odometry is for, or what it does without
+
+
 class DriveObserver(Protocol):
     """Follows a drive without taking part in it. Events come in the order in which they happen."""
 

@@ -8,7 +8,7 @@ from edge.cameras.health import CameraFault, CameraHealth
 from edge.clock import Clock, MonotonicClock
 from edge.errors import StaleFrame, UsageError
 from edge.interfaces import AwaitsAnswers, Camera, NamesCamera, PlaysRecording, Policy, ShowsStills
-from edge.plugins import blamed
+from edge.plugins import blaming
 from edge.records import Frame, Odometry
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
@@ -97,12 +97,14 @@ class WatchedCamera:
         return self._frame
 
     def _read(self, max_age_s: float) -> Frame:
-        try:
+        with blaming(self.camera, f"camera {self._name!r}"):
             return self.camera.latest(max_age_s)
-        except (Exception, SystemExit) as error:
-            if (blame := blamed(self.camera, f"camera {self._name!r}", error)) is None:
-                raise
-            raise blame from error
+
+    def answered(self) -> None:
+        """Tell the camera, if it waits for that, that the policy has answered about the newest frame set."""
+        if isinstance(self.camera, AwaitsAnswers):
+            with blaming(self.camera, f"camera {self._name!r}"):
+                self.camera.answered()
 
     def _take(self, raw: Frame, odometry: Odometry | None) -> None:
         if self._raw is not None and raw is self._raw:
@@ -129,7 +131,7 @@ class WatchedCamera:
     def _explain(self, odometry: Odometry | None) -> None:
         """Look at a frame that is too old: where a fault of the camera is why, raise that."""
         try:
-            raw = self.camera.latest(_ANY_AGE_S)
+            raw = self._read(_ANY_AGE_S)
         except StaleFrame:
             return
         self._take(raw, odometry)
@@ -167,8 +169,7 @@ class CameraSet:
     def answered(self) -> None:
         """Tell the cameras that wait for it that the policy has answered about the newest frame set."""
         for watched in self._cameras.values():
-            if isinstance(watched.camera, AwaitsAnswers):
-                watched.camera.answered()
+            watched.answered()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
-from edge.errors import CameraAway, MotorFault, SafetyStop, StaleFrame
+from edge.errors import CameraAway, MotorFault, PluginError, SafetyStop, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
@@ -129,7 +129,7 @@ class Drive:
             self._seconds = self._elapsed_s()
         except BaseException as error:
             self._seconds = self._elapsed_s()
-            with contextlib.suppress(MotorFault):  # a motor process that is gone: the firmware stops the base
+            with contextlib.suppress(MotorFault, PluginError):  # gone: the firmware stops the base
                 self._stand(str(error) or type(error).__name__)
             raise
         self._stand(end.reason)
@@ -278,7 +278,7 @@ class Drive:
         return status
 
     def _stand(self, reason: str) -> None:
-        """Brake to zero, latch, and wait until the base stands. Raises MotorFault if nobody knows."""
+        """Brake to zero, latch, and wait until the base stands. Raises what `MotorProcess.status` raises."""
         was_armed, self._armed = self._armed, False
         motor, clock = self._parts.motor, self._parts.clock
         motor.stop(reason[:MAX_REASON_CHARS])
