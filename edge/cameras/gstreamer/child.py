@@ -90,7 +90,7 @@ class StreamChild:
             self._source_size = found.source_size
             self._ring = FrameRing.create(self._ring_name, height, width)
             self._ring.write(found.image, stamp_ns)
-            self._report("started", height=height, width=width, source_size=found.source_size)
+            self._report("started", source_size=found.source_size, source_hz=found.source_hz)
             return
         if found.source_size != self._source_size or (height, width) != (self._ring.height, self._ring.width):
             before, now = (

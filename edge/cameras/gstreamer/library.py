@@ -42,6 +42,7 @@ _CORE: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "gst_pad_get_current_caps": (_P, (_P,)),
     "gst_caps_get_structure": (_P, (_P, _U)),
     "gst_structure_get_int": (_I, (_P, _S, _P)),
+    "gst_structure_get_fraction": (_I, (_P, _S, _P, _P)),
     "gst_sample_get_buffer": (_P, (_P,)),
     "gst_sample_get_caps": (_P, (_P,)),
     "gst_sample_get_segment": (_P, (_P,)),
@@ -84,6 +85,7 @@ class StreamImage:
     image: Image
     stamp_ns: int  # CLOCK_MONOTONIC
     source_size: tuple[int, int]  # height and width before crop, turn and scale
+    source_hz: float = 0.0  # frames a second as the source states them; 0 if it does not
 
 
 class _GError(ctypes.Structure):
@@ -168,7 +170,7 @@ class GstPipeline(Closing):
         self._sample: int | None = None
         self._mapped: tuple[int, _MapInfo] | None = None
         self._caps: int | None = None
-        self._size = (0, 0)
+        self._size, self._rate_hz = (0, 0), 0.0
 
     def play(self) -> None:
         """Start the pipeline. Raises StreamFailed if an element refuses at once."""
@@ -255,7 +257,7 @@ class GstPipeline(Closing):
         rows = np.lib.stride_tricks.as_strided(pixels, (height, width, 3), (stride, 3, 1), writeable=False)
         if info.size < stride * (height - 1) + width * 3:
             raise StreamFailed("pipeline", 2, f"{info.size} bytes are too few for {width} x {height} RGB")
-        return StreamImage(rows, stamp_ns, self._source_size())
+        return StreamImage(rows, stamp_ns, self._source_size(), self._rate_hz)
 
     def _stamp_ns(self, sample: int, buffer: int) -> int:
         """Return the moment at which the image entered the pipeline, CLOCK_MONOTONIC."""
@@ -276,8 +278,15 @@ class GstPipeline(Closing):
                 self._gst("gst_mini_object_unref", self._caps)
             self._caps = caps
             width, height = self._size_in(caps)
-            self._size = height, width
+            self._size, self._rate_hz = (height, width), self._rate_in(caps)
         return self._size
+
+    def _rate_in(self, caps: int) -> float:
+        structure, over, under = self._gst("gst_caps_get_structure", caps, 0), _I(), _I(1)
+        self._gst(
+            "gst_structure_get_fraction", structure, b"framerate", ctypes.byref(over), ctypes.byref(under)
+        )
+        return over.value / under.value
 
     def _size_in(self, caps: int) -> tuple[int, int]:
         structure, width, height = self._gst("gst_caps_get_structure", caps, 0), _I(), _I()
