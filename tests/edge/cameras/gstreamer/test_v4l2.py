@@ -10,7 +10,7 @@ import pytest
 
 from edge.cameras import v4l2
 from edge.cameras.gstreamer.faults import fault_of
-from edge.cameras.gstreamer.library import StreamEnded, StreamFailed
+from edge.cameras.gstreamer.functions import StreamEnded, StreamFailed
 from edge.cameras.gstreamer.sources import OpenCvSource
 from edge.errors import HardwareMissing
 from tests.edge.board.pretended_v4l2 import USB_CAMERA, Offer, plugged_in
