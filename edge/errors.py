@@ -5,7 +5,7 @@
     ├── UsageError           2  bad arguments, address or configuration
     ├── SafetyStop           4  a safety rule stopped the robot
     │   ├── StaleFrame       4  the newest frame is too old
-    │   │   └── CameraAway   4  a camera is gone for the moment and may come back: the base holds
+    │   │   └── CameraAway   4  a camera is away and may come back: the base holds
     │   ├── MotorFault       4  the motor process or the actuator failed
     │   └── EngineFault      4  an engine failed
     ├── HardwareMissing      5  a camera, port, robot or renderer is not there
@@ -64,7 +64,7 @@ class StaleFrame(SafetyStop):
 
 
 class CameraAway(StaleFrame):
-    """A camera is gone for the moment and is being reconnected."""
+    """A camera is away: without frames for the moment, and being reconnected. The base holds."""
 
 
 class MotorFault(SafetyStop):

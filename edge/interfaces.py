@@ -81,6 +81,15 @@ class ShowsStills(Protocol):
 
 
 @runtime_checkable
+class SuggestsFaster(Protocol):
+    """A camera that knows what could make it faster."""
+
+    def faster(self, rate_hz: float) -> str:
+        """Return what to do about a camera that gives only `rate_hz` frames a second, with what to type."""
+        ...
+
+
+@runtime_checkable
 class NamesChannels(Protocol):
     """A camera whose images are not RGB: `channels` is "BGR", and they are converted."""
 
