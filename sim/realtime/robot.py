@@ -58,7 +58,7 @@ class SimRobot:
         self.about = ""
         self.recorded = False
         self.room: RoomMap | None = None
-        self.mount = mount
+        self.mounts = {"front": mount}
         self.base = base
         self.pids = {"sim": child.pid}
         self._child = child
