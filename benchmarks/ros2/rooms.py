@@ -15,7 +15,7 @@ from edge.commands.arguments import ArgumentParser, positive_float, positive_int
 from edge.errors import HardwareMissing
 
 TARGET = "cup"
-MOUNT = "fov=55,height=0.35,pitch=12,forward=0.12"  # of the simulated camera
+MOUNT = "fov=55,height=0.35,pitch=12,forward=0.12"  # where the simulated camera sits
 END_S = 30.0
 
 

@@ -36,10 +36,10 @@ def run_arguments() -> ArgumentParser:
         action="append",
         type=camera,
         metavar="[NAME=]URI",
-        help=f"address of a camera, instead of a robot: {_schemes(CAMERAS)} (docs/cameras.md). file://PATH is "
-        "a video, or pictures that are shown one by one, each until it is answered; file://PATH?rate=HZ: at "
-        "that rate; file://PATH?every=N: one image in N, one by one. Repeat it for several cameras, each with "
-        f"its name; the model sees with the only one, or with {DEFAULT_CAMERA!r}",
+        help=f"address of a camera, instead of a robot: {_schemes(CAMERAS)} (docs/cameras.md). file://PATH "
+        "is a video, or pictures that are shown one by one, each until it is answered; file://PATH?rate=HZ: "
+        "at that rate; file://PATH?every=N: one image in N, one by one. Repeat it for several cameras, each "
+        f"with its name; the model sees with the only one, or with {DEFAULT_CAMERA!r}",
     )
     parser.add_argument(
         "--motors",
