@@ -1,7 +1,6 @@
 """Start the motor process and talk to it: the runtime's end."""
 
 import contextlib
-import os
 import select
 import signal
 import socket
@@ -9,10 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 
-import edge
+from edge.child import child_environment
 from edge.errors import (
     BundleRefused,
     EdgeError,
@@ -82,7 +80,7 @@ class MotorProcess(Closing):
                 pass_fds=[there.fileno()],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                env=child_environment(),
             )
         motor = cls(child, here)
         try:
@@ -219,11 +217,3 @@ class MotorProcess(Closing):
             with contextlib.suppress(OSError):
                 while packet := self._control.recv(MAX_BYTES, socket.MSG_DONTWAIT):
                     self._take(decode(packet))
-
-
-def _environment() -> dict[str, str]:
-    """Return this environment, with the folder that this package was imported from on PYTHONPATH."""
-    root = str(Path(edge.__file__).parent.parent) if edge.__file__ else "."
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    # More threads of numpy would only delay a process that adds three numbers.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

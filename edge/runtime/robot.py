@@ -19,6 +19,7 @@ from edge.plugins import ROBOTS, blaming, ended, is_ours, plugin_error
 from edge.records import CameraMount, Goal
 from edge.runs.room import RoomMap
 
+# A guess, for motors that move nothing.
 PLAIN_MOUNT = CameraMount(vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)
 
 
@@ -46,8 +47,8 @@ class Robot(Protocol):
         ...
 
     @property
-    def mount(self) -> CameraMount:
-        """Where the camera sits that the policy sees with."""
+    def mounts(self) -> Mapping[str, CameraMount]:
+        """Where each camera sits that a policy may see with, by name; one that is missing is not known."""
         ...
 
     @property
@@ -98,13 +99,12 @@ class RobotOptions:
 class PlainRobot:
     """Cameras and motors by their addresses, such as file://clip.mp4 and null://.
 
-    Mount and base are guesses: a camera that looks level, 0.35 m above the floor and 55 degrees high, and the
-    default base.
+    Where a camera sits is not known unless it is said, and the base is the default one.
     """
 
     camera_uris: Mapping[str, str]
     motors_uri: str
-    mount: CameraMount = PLAIN_MOUNT
+    mounts: Mapping[str, CameraMount] = field(default_factory=dict[str, CameraMount])
     base: BaseSpec = DEFAULT_BASE
     room: RoomMap | None = None
     pids: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -132,7 +132,7 @@ _FACTS: Mapping[str, type | tuple[type, ...]] = {
     "camera_uris": Mapping,
     "motors_uri": str,
     "recorded": bool,
-    "mount": CameraMount,
+    "mounts": Mapping,
     "base": BaseSpec,
     "room": (RoomMap, type(None)),
     "pids": Mapping,
@@ -158,11 +158,13 @@ class PackagedRobot:
         uris: list[object] = [*facts["camera_uris"], *facts["camera_uris"].values()]
         if not uris or not all(isinstance(each, str) for each in uris):
             raise plugin_error(robot, self._what, "its camera_uris don't map names to addresses")
+        if not all(isinstance(each, CameraMount) for each in facts["mounts"].values()):
+            raise plugin_error(robot, self._what, "its mounts don't map names of cameras to CameraMounts")
         self.about: str = facts["about"]
         self.camera_uris: Mapping[str, str] = facts["camera_uris"]
         self.motors_uri: str = facts["motors_uri"]
         self.recorded: bool = facts["recorded"]
-        self.mount: CameraMount = facts["mount"]
+        self.mounts: Mapping[str, CameraMount] = facts["mounts"]
         self.base: BaseSpec = facts["base"]
         self.room: RoomMap | None = facts["room"]
         self.pids: Mapping[str, int] = facts["pids"]
