@@ -44,6 +44,10 @@ class PluginGroup:
         """Return all known names, sorted."""
         return sorted({*self.built_in, *(entry.name for entry in self._entries())})
 
+    def names_of_packages(self) -> list[str]:
+        """Return the names that packages other than vla-edge bring, sorted."""
+        return sorted({entry.name for entry in self._entries() if not is_ours(entry.module)})
+
     def load(self, name: str) -> Callable[..., Any]:
         """Import the function behind a name.
 

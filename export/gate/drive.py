@@ -31,15 +31,21 @@ class Episodes(Protocol):
 
 
 def find_episodes() -> tuple[str, Episodes]:
-    """Return the name of the installed simulation, the first by name, and the simulation.
+    """Return the name of the installed simulation, and the simulation; one of a package's goes before ours.
 
-    Raises UsageError if there is none, or it does not load.
+    Raises UsageError if there is none, if packages bring two, and if it does not load.
     """
-    known = EPISODES.names()
+    theirs = EPISODES.names_of_packages()
+    known = theirs or EPISODES.names()
     if not known:
         raise UsageError(
             f"no simulation is installed (entry point {EPISODES.entry_points})",
             "leave --episodes out, or install one",
+        )
+    if len(theirs) > 1:
+        raise UsageError(
+            f"{len(theirs)} packages bring a simulation: {', '.join(theirs)}",
+            "uninstall all but one: nothing chooses",
         )
     name = known[0]
     EPISODES.load(name)
