@@ -109,13 +109,14 @@ def _opened(reader: str, url: str) -> Read:
     if reader == "vla-edge":
         from edge.cameras.rtsp import open_address
         from edge.clock import MonotonicClock
+        from edge.runtime.cameras import ANNOUNCED_S
 
         camera, seqs = open_address(url, MonotonicClock()), [-1]
 
         def newest() -> Image | None:
+            camera.wait(ANNOUNCED_S)  # as a drive does
             frame = camera.latest(10.0)
             if frame.seq == seqs[0]:
-                time.sleep(0.002)
                 return None
             seqs[0] = frame.seq
             return frame.image

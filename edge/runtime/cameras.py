@@ -1,6 +1,7 @@
 """The cameras of a robot, read together: frame sets for a policy, and faults of the cameras."""
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -10,6 +11,7 @@ from edge.cameras.health import CameraFault, CameraHealth
 from edge.clock import Clock, MonotonicClock
 from edge.errors import StaleFrame, UsageError
 from edge.interfaces import (
+    AnnouncesFrames,
     AwaitsAnswers,
     Camera,
     NamesCamera,
@@ -24,6 +26,8 @@ from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
 
 DEFAULT_CAMERA = "front"
+POLL_S = 0.002  # so often a camera is looked at
+ANNOUNCED_S = 0.01  # so long at most one that announces its frames is waited for: the drive watches more
 _ANY_AGE_S = 1e9
 
 Returned = TypeVar("Returned")
@@ -107,6 +111,13 @@ class WatchedCamera:
         if self._frame.seq != self._seq and self._health is not None and age_s > max_age_s:
             raise _stop(self._health.stamp_fault)  # newer ones were left out
         return self._frame
+
+    def wait(self) -> None:
+        """Wait for a frame, a moment at most. Raises HardwareMissing if the camera's code fails."""
+        if isinstance(self.camera, AnnouncesFrames):
+            self._call(self.camera.wait, ANNOUNCED_S)
+        else:
+            time.sleep(POLL_S)
 
     def _call(self, code: Callable[[float], Returned], value: float) -> Returned:
         """Call the camera's code. Raises HardwareMissing, with its name, if a package's code fails."""
@@ -208,6 +219,10 @@ class CameraSet:
     def dropped(self) -> Mapping[str, int]:
         """The numbers of frames that were left out for their stamps, by camera."""
         return {name: watched.dropped for name, watched in self._cameras.items() if watched.dropped}
+
+    def wait(self) -> None:
+        """Wait for a frame of the pacing camera, a moment at most."""
+        self._cameras[self.pacing].wait()
 
     def check(self, odometry: Odometry | None = None) -> bool:
         """Return True once every camera has a fresh frame and gives steady ones.

@@ -180,5 +180,5 @@ def _rgb_of(info: MapInfo, height: int, width: int) -> Image:
     if info.size < height * width * 4:
         raise StreamFailed("pipeline", 2, f"{info.size} bytes are too few for {width} x {height} BGRx")
     pixels = (ctypes.c_uint8 * (height * width * 4)).from_address(info.data or 0)
-    bgrx = np.frombuffer(memoryview(pixels), np.uint8).reshape(height, width, 4)
+    bgrx = np.ndarray((height, width, 4), np.uint8, memoryview(pixels))
     return np.asarray(cv2.cvtColor(bgrx, cv2.COLOR_BGRA2RGB), np.uint8)
