@@ -81,6 +81,15 @@ class ShowsStills(Protocol):
 
 
 @runtime_checkable
+class AnnouncesFrames(Protocol):
+    """A camera that can be waited for, so that nobody needs to look again and again."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is a frame that nobody waited for before, at most for so long."""
+        ...
+
+
+@runtime_checkable
 class SuggestsFaster(Protocol):
     """A camera that knows what could make it faster."""
 

@@ -28,9 +28,10 @@ def job_of(text: str) -> StreamJob:
     address.finish()
     source = (
         f'rtspsrc location="{url}" latency=0 drop-on-latency=true protocols={transport}'
-        " ! application/x-rtp,media=video ! decodebin"
+        " ! application/x-rtp,media=video"
     )
-    return StreamJob("rtsp", shown, source, view, limit_s)
+    jpegs = f"{source} ! rtpjpegdepay"
+    return StreamJob("rtsp", shown, f"{source} ! decodebin", view, limit_s, jpeg_source=jpegs)
 
 
 def open_address(text: str, clock: Clock, name: str = "front") -> StreamCamera:

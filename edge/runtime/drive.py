@@ -27,7 +27,7 @@ from edge.records import (
     Outcome,
     StopCause,
 )
-from edge.runtime.cameras import CameraSet
+from edge.runtime.cameras import POLL_S, CameraSet
 from edge.runtime.ending import (
     DriveStop,
     Played,
@@ -46,7 +46,6 @@ from edge.runtime.signals import Interrupts
 
 MAX_FRAME_AGE_S = 0.25  # an older frame of a camera is refused
 FIRST_FRAME_S = 5.0
-POLL_S = 0.002
 INFERENCE_LIMIT_NS = 2_000_000_000
 WARM_UP_LIMIT_S = 60.0  # the first inference allocates and compiles
 ARM_LIMIT_S = 3.0
@@ -253,7 +252,7 @@ class Drive:
                     log.warning("frames are back")
                 return frames
             self._watch()
-            time.sleep(POLL_S)
+            self._parts.cameras.wait()
 
     def _hold(self, away: CameraAway) -> None:
         log.warning("holding: %s", away.message)

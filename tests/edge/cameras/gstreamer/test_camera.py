@@ -42,6 +42,20 @@ def test_a_camera_whose_process_is_killed_comes_back_and_its_frames_go_on(caplog
 
 
 @needs_gstreamer
+def test_who_waits_for_a_frame_is_woken_by_it_also_by_those_of_a_new_process():
+    with open_camera(LIVE, CLOCK) as camera:
+        frame, started_s = frame_of(camera), time.monotonic()
+        for _ in range(3):
+            camera.wait(60.0)
+        later, pid = frame_of(camera, frame.seq), camera.pid
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: camera.pid not in (pid, None))
+        camera.wait(0.0)
+        camera.wait(60.0)
+        assert frame_of(camera, later.seq) and time.monotonic() - started_s < 60
+
+
+@needs_gstreamer
 def test_while_it_is_away_that_is_said_at_once_and_never_as_a_frame():
     with open_camera(LIVE, CLOCK) as camera:
         frame_of(camera)
