@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import threading
+from importlib import import_module
 from typing import Any
 
 PERIOD_S = 1.0
@@ -16,18 +17,17 @@ PERIOD_S = 1.0
 def main() -> int:
     """Print until standard input or the service ends; return the exit code."""
     threading.Thread(target=_await_end, daemon=True).start()
-    from jtop import JtopException, jtop  # pyright: ignore
-
+    package: Any = import_module("jtop")
     try:
-        with jtop(interval=PERIOD_S) as service:
+        with package.jtop(interval=PERIOD_S) as service:
             told = None
             while service.ok():
                 # A service that has stalled shows its last reading again and again.
                 if service.uptime != told:
                     told = service.uptime
                     print(json.dumps(_reading(service)), flush=True)
-        raise JtopException("the service has fallen silent")
-    except (JtopException, OSError) as error:
+        raise package.JtopException("the service has fallen silent")
+    except (package.JtopException, OSError) as error:
         print(json.dumps({"trouble": " ".join(str(error).split())}), flush=True)
     return 5
 
@@ -39,9 +39,10 @@ def _await_end() -> None:
 
 def _reading(service: Any) -> dict[str, Any]:
     """Return what is measured now: degrees Celsius, watts, a fraction, turns a minute."""
-    zones = service.temperature.items()
-    rails = (service.power or {}).get("rail", {}).items()
-    fans = list(dict(service.fan).values())
+    zones: Any = service.temperature.items()
+    power: Any = service.power or {"rail": {}}
+    rails: Any = power["rail"].items()
+    fans: Any = list(service.fan.values())
     drives = [each["speed"][0] / 100 for each in fans if each.get("speed")]
     turns = [each["rpm"][0] for each in fans if each.get("rpm")]
     return {
