@@ -351,6 +351,28 @@ def test_a_policy_that_turns_for_ever_is_driven_elsewhere_without_a_jump(turn: f
     assert found[0].t0_ns > 2 * np.pi / DEFAULT_BASE.cruise_rad_s * 1e9
 
 
+def test_without_odometry_a_wall_that_is_out_of_sight_again_slows_nothing():
+    model, scans = Says(), [wall(0.35)] * 10 + [wall(5.0)] * 2
+    driver = policy(model, lambda image, view: scans.pop(0))
+    speeds = []
+    while scans:
+        seen = observe((40 - len(scans)) * 100 * MS, None)
+        chunk = driver.act(seen, driver.infer(seen))
+        speeds.append(None if chunk is None else float(chunk.values[0, 0]))
+    assert max(speed for speed in speeds[:10] if speed is not None) < 0.2
+    assert speeds[-1] is not None and speeds[-1] > 0.3
+
+
+def test_a_policy_says_what_it_does_without_odometry():
+    state = StateInput(columns=("x_m",), mean=(0.0,), std=(1.0,))
+    needs = policy(Says(head(state=state)))
+    assert needs.needs_odometry and needs.without_odometry == "the model takes it as its state"
+    sees = policy(Says(), lambda image, view: wall(5.0))
+    assert not sees.needs_odometry and "in sight" in sees.without_odometry
+    blind = policy(Says())
+    assert not blind.needs_odometry and not blind.without_odometry
+
+
 def test_what_follows_or_has_no_odometry_is_never_driven_elsewhere():
     assert not drives_elsewhere(Goal("follow_object", "red cup"))
     assert not drives_elsewhere(GOAL, with_odometry=False)
