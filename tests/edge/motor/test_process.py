@@ -24,8 +24,9 @@ from edge.motor.client import MotorProcess
 from edge.motor.drivers.open import open_motors
 from edge.motor.limits import MotorLimits
 from edge.records import ActionChunk, MotorState, MotorStatus, Refusals, StopCause
+from tests.board_process import REPO
 from tests.edge.motor.motor_runtime import arm, fresh_chunk
-from tests.sim.realtime.rover import REPO, Rover
+from tests.sim.realtime.rover import Rover
 from tests.waiting import alive, until
 
 pytestmark = pytest.mark.realtime

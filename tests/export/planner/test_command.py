@@ -319,7 +319,7 @@ def test_the_best_run_counts_and_runs_that_differ_are_warned_of(
     runs = [(8e9 * slowest, 5e10), (8e9, 4.5e10), (7.9e9, 5e10)]
     monkeypatch.setattr(boards, "measure", lambda model_bytes: runs)
     plan = said(capsys, "--model", "default", "--board", "this")
-    assert plan["measured_spread"] == pytest.approx(1 / slowest)
+    assert plan["measured_spread"] == pytest.approx(1 / slowest, rel=1e-3)
     board = this_machine(1e6)
     assert (board.bandwidth_bytes_s, board.flops_s["fp32"]) == (8e9, 5e10)
     assert cli.main(["plan", "--model", "default", "--board", "this"]) == 0
