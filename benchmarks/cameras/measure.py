@@ -13,42 +13,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from benchmarks.cameras.serving import serving
 from edge.bundle.manifest import ImageSpec
 from edge.model.images import image_to_tensor
 from edge.records import Image
 
-SERVER = Path(__file__).parent / "rtsp_server.py"
 STALL_S = 2.0
 SETTLE_S = 0.5  # after a stall the images must be fresh again by then
 Read = Callable[[], "Image | None"]
-
-
-@contextmanager
-def serving(*options: str) -> Iterator[str]:
-    """Run the server; gives the beginning of its URLs."""
-    command = ["/usr/bin/python3", str(SERVER), *options]
-    pipes: dict[str, Any] = {
-        "stdin": subprocess.PIPE,
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.DEVNULL,
-    }
-    with subprocess.Popen(command, text=True, **pipes) as server:
-        assert server.stdin is not None and server.stdout is not None
-        try:
-            yield f"rtsp://127.0.0.1:{server.stdout.readline().strip()}"
-        finally:
-            server.stdin.close()
-            try:
-                server.wait(5)
-            except subprocess.TimeoutExpired:
-                server.kill()
 
 
 def content_age_ms(image: Image) -> int:
@@ -209,8 +186,8 @@ def main() -> None:
         spec = ImageSpec.model_validate_json(options.spec)
         print(json.dumps(read_tensors(options.reader, options.url, spec, options.seconds)), flush=True)
         os._exit(0)  # threads of other libraries may be in the middle of a read
-    with serving() as server:
-        url = f"{server}/{options.codec}"
+    with serving() as host:
+        url = f"rtsp://{host}/{options.codec}"
         if options.what == "lag":
             for stall_child in (False, True):
                 url_by = f"{url}?transport={options.transport}"
