@@ -2,7 +2,8 @@
 
 Both read the RTSP server beside this file, whose images carry the time at which they were drawn. `cost`
 compares a frame's way into the model's tensor with cv2.VideoCapture and LeRobot's OpenCVCamera, one after the
-other on the same stream. `lag` stalls the reader for two seconds in the middle and measures the images' age.
+other on the same stream. The goal is half of either peer's loop and processor share; docs/cameras.md says
+where it is missed. `lag` stalls the reader for two seconds in the middle and measures the images' age.
 """
 
 import argparse
