@@ -25,6 +25,7 @@ from edge.model.images import image_to_tensor
 from edge.records import Image
 
 STALL_S = 2.0
+WARM_UP_S = 1.5
 SETTLE_S = 0.5  # after a stall the images must be fresh again by then
 Read = Callable[[], "Image | None"]
 
@@ -150,8 +151,24 @@ def read_tensors(reader: str, url: str, spec: ImageSpec, seconds: float) -> dict
     }
 
 
+def decode_alone(url: str, seconds: float) -> dict[str, Any]:
+    """Receive and decode a stream for so long, and do nothing with it: what no reader goes below."""
+    pipeline = f"rtspsrc location={url} latency=0 protocols=tcp ! application/x-rtp,media=video ! decodebin"
+    command = ["gst-launch-1.0", "-q", *pipeline.split(), "!", "fakesink", "sync=false"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        try:
+            time.sleep(WARM_UP_S)
+            before, started_s = psutil.Process(child.pid).cpu_times(), time.monotonic()
+            time.sleep(seconds)
+            after, wall_s = psutil.Process(child.pid).cpu_times(), time.monotonic() - started_s
+        finally:
+            child.kill()
+    share = (after.user + after.system - before.user - before.system) / wall_s
+    return {"reader": "decoding alone", "processor_share": round(share, 4)}
+
+
 def measure_cost(url: str, seconds: float, lerobot_python: str) -> Iterator[dict[str, Any]]:
-    """Run each reader in a process of its own, one after the other."""
+    """Run each reader in a process of its own, one after the other, then the decoder alone."""
     from edge.bundle.bundle import load_bundle
     from edge.bundle.choice import AUTO
 
@@ -169,6 +186,7 @@ def measure_cost(url: str, seconds: float, lerobot_python: str) -> Iterator[dict
             if done.returncode == 0
             else {"reader": reader, "error": last}
         )
+    yield decode_alone(url, seconds)
 
 
 def main() -> None:
