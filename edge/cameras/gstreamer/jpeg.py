@@ -31,7 +31,10 @@ def decode_jpeg(content: NDArray[np.uint8], view: ImageView) -> tuple[Image, tup
     out = size_out(view, *size)
     wanted = out if view.rotate_deg in (0, 180) else (out[1], out[0])
     part = next(each for each in _REDUCED if each == 1 or _covers(kept, each, wanted))
-    bgr = cv2.imdecode(content, _REDUCED[part] | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        bgr = cv2.imdecode(content, _REDUCED[part] | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # such as a damaged size, of more pixels than any camera has
+        return None
     if bgr is None:
         return None
     image = ImageView(view.crop, view.rotate_deg, view.flip, out).apply(np.asarray(bgr, np.uint8))

@@ -63,6 +63,13 @@ def test_motion_jpeg_without_its_tables_is_decoded_too():
     assert decoded is not None and np.abs(decoded[0].astype(int) - image).mean() < 6.0
 
 
+def test_a_damaged_size_is_not_decoded():
+    packet = bytearray(jpeg(96, 160)[0].tobytes())
+    at = packet.index(b"\xff\xc0")
+    packet[at + 5 : at + 9] = b"\xff" * 4
+    assert decode_jpeg(np.frombuffer(bytes(packet), np.uint8), ImageView()) is None
+
+
 @given(st.binary(max_size=200), st.booleans())
 def test_what_is_not_a_jpeg_is_none_or_an_image(content: bytes, head: bool):
     decoded = decode_jpeg(np.frombuffer(b"\xff\xd8" * head + content, np.uint8), ImageView())

@@ -69,8 +69,9 @@ def notes(folder: Path) -> list[str]:
 
 @pytest.fixture
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_module, "ASK_LIMIT_S", 1.0)
-    monkeypatch.setattr(process_module, "INTERRUPT_LIMIT_S", 1.0)
+    monkeypatch.setattr(process_module, "ASK_LIMIT_S", 0.5)
+    monkeypatch.setattr(process_module, "INTERRUPT_LIMIT_S", 0.5)
+    monkeypatch.setattr(camera_module, "SILENT_LIMIT_S", 0.5)
 
 
 @pytest.mark.parametrize(
