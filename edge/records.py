@@ -151,6 +151,7 @@ class ActionChunk:
     valid_until_ns: int  # never followed after this
     confidence: float  # [0, 1]
     decision: int  # counts the policy's decisions
+    by_way: bool = False  # bounded by the way since that frame instead of by the frame's age
 
 
 class MotorState(Enum):

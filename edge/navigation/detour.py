@@ -30,7 +30,7 @@ class Detour:
 
     def __init__(self, base: BaseSpec, pilot: Pilot) -> None:
         """Begin an episode; `pilot` knows the floor that was seen."""
-        self._patience_ns = round((TURN_RAD / base.cruise_rad_s + SPARE_S) * 1e9)
+        self._turn_ns = self._patience_ns = round((TURN_RAD / base.cruise_rad_s + SPARE_S) * 1e9)
         self._possible = base.turns_in_place  # which is how the pilot gets out of a corner
         self._pilot = pilot
         self._visited: list[tuple[float, float]] = []
@@ -48,12 +48,16 @@ class Detour:
         """True while the base is driven to another spot."""
         return self._waypoint is not None
 
-    def velocity(self, pose: Pose, asked: Floats, safe: Floats, now_ns: int) -> Velocity | None:
+    def velocity(
+        self, pose: Pose, asked: Floats, safe: Floats, now_ns: int, turning: float = 1.0
+    ) -> Velocity | None:
         """Return the velocity to another spot; None: the policy drives. Call it at every frame.
 
-        `asked` is what the policy asks for, and `safe` what the shield leaves of it, (3,) each.
+        `asked` is what the policy asks for, and `safe` what the shield leaves of it, (3,) each. `turning` is
+        the share of the cruising turn rate at which the policy turns the base all round, (0, 1].
         """
         if self._waypoint is None:
+            self._patience_ns = round(self._turn_ns / turning)
             self._waypoint = self._next(pose, asked, safe, now_ns)
             self._set_out_ns, self._blocked_frames = now_ns, 0
             self._searches = not asked[:2].any()

@@ -174,6 +174,8 @@ class Drive:
             if step.inference is not None:
                 self._answered_ns = now_ns
                 observers.on_inference(step.inference)
+            elif not parts.worker.busy:  # the policy waits for a frame to infer
+                self._answered_ns = now_ns
             elif self._moves and now_ns - self._answered_ns > INFERENCE_LIMIT_NS:
                 raise model_silent(now_ns - self._answered_ns, INFERENCE_LIMIT_NS)
             if chunk is not None:

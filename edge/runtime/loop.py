@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from statistics import median
 from typing import Protocol
 
-from edge.interfaces import Closing, Inference, Paced, Policy
+from edge.interfaces import Closing, Inference, Paced, PicksFrames, Policy
 from edge.records import ActionChunk, Frame, Goal, Image, Observation, Odometry
 
 JOIN_S = 2.0  # for an inference that is under way when the worker closes
@@ -147,8 +147,11 @@ class Loop:
         observation = Observation(frames, self._goal, odometry, self._camera)
         frame = observation.frame
         due = frame.image is not self._image if self._images_once else self._pace.due(frame.stamp_ns)
-        if due and not self._worker.busy:
+        if due and not self._worker.busy and self._wants(observation, inference):
             self._worker.submit(observation)
             self._image = frame.image
             self._pace.submitted(frame.stamp_ns)
         return Step(observation, self._policy.act(observation, inference), inference)
+
+    def _wants(self, observation: Observation, inference: Inference | None) -> bool:
+        return not isinstance(self._policy, PicksFrames) or self._policy.wants(observation, inference)
