@@ -196,6 +196,7 @@ class StopCause(Enum):
     MODEL_SILENT = "model_silent"  # the model has not answered for too long
     ENGINE_FAULT = "engine_fault"
     HOT = "hot"  # the machine that computes is too hot
+    NO_CHUNK_FOLLOWED = "no_chunk_followed"  # the motor process refused all that the policy planned
     MOTOR_FAULT = "motor_fault"  # the motor process is gone or silent, or the base did not arm
     HARDWARE_MISSING = "hardware_missing"  # a camera or the robot is not there, or no longer
     END_OF_FRAMES = "end_of_frames"  # every recorded frame has been played

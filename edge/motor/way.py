@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from edge.motor.limits import MotorLimits
 
+CRAWL = 0.01  # m/s and rad/s: a base that may only go slower stands, or it would creep on and never arrive
+
 
 @dataclass(frozen=True, slots=True)
 class Driven:
@@ -56,6 +58,7 @@ class Way:
         )
 
     def _ending_within(self, way: float, decel: float) -> float:
-        """Return the speed v with v period + v^2 / 2 decel = way; zero if no way is left."""
+        """Return the speed v with v period + v^2 / 2 decel = way; zero if hardly any way is left."""
         held = decel * self._period_s
-        return math.sqrt(held**2 + 2 * decel * max(0.0, way)) - held
+        speed = math.sqrt(held**2 + 2 * decel * max(0.0, way)) - held
+        return speed if speed >= CRAWL else 0.0

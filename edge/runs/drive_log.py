@@ -27,6 +27,7 @@ class DriveLog:
     def __init__(self) -> None:
         self._state: MotorState | None = None
         self._policy_state = ""
+        self._slowed_to_m_s: float | None = None
         self._refused = Refusals()
         self._refused_due_ns = 0
         self._about = self._warning = ""
@@ -40,6 +41,9 @@ class DriveLog:
         if policy.state != self._policy_state:
             self._policy_state = policy.state
             log.info("policy", extra=fields(state=policy.state))
+        if policy.slowed_to_m_s != self._slowed_to_m_s:
+            self._slowed_to_m_s = policy.slowed_to_m_s
+            log.info("answers are late", extra=fields(slowed_to_m_s=policy.slowed_to_m_s))
 
     def on_inference(self, inference: Inference) -> None:
         """Log the answer, for those who debug."""

@@ -2,6 +2,9 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import numpy as np
 
 from edge.cameras.frame_check import checked
 from edge.cameras.health import CameraFault, CameraHealth
@@ -9,7 +12,7 @@ from edge.clock import Clock, MonotonicClock
 from edge.errors import StaleFrame, UsageError
 from edge.interfaces import AwaitsAnswers, Camera, NamesCamera, PlaysRecording, Policy, ShowsStills
 from edge.plugins import blamed
-from edge.records import Frame, Odometry
+from edge.records import ActionChunk, Frame, Odometry
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
 
@@ -214,3 +217,10 @@ class CameraSet:
             for name, watched in self._cameras.items()
             if name != self.pacing
         }
+
+
+def standing_chunk(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
+    """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
+    valid_ns = chunk.valid_until_ns - chunk.t0_ns
+    values = np.zeros_like(chunk.values)
+    return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)

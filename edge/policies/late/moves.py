@@ -55,23 +55,21 @@ def _within_way(rows: Floats, row_s: float, limits: MotorLimits) -> int:
     metres = radians = 0.0
     steps = max(1, round(row_s / _STEP_S))
     dt_s = row_s / steps
-    for count, (x, y, turn) in enumerate(rows.tolist()):
-        for _ in range(steps):
-            linear, linear_accel = slew(
-                linear, linear_accel, complex(x, y), limits.linear_accel_m_s2, limits.linear_decel_m_s2,
-                limits.linear_jerk_m_s3, dt_s,
-            )  # fmt: skip
-            angular, angular_accel = slew(
-                angular, angular_accel, complex(turn), limits.angular_accel_rad_s2,
-                limits.angular_decel_rad_s2, limits.angular_jerk_rad_s3, dt_s,
-            )  # fmt: skip
-            way_m_s = max(abs(linear), limits.lowest_m_s) if linear else 0.0
-            turn_rad_s = max(abs(angular), limits.lowest_rad_s) if angular else 0.0
-            metres, radians = metres + way_m_s * dt_s, radians + turn_rad_s * dt_s
-        stop_m = way_m_s**2 / 2 / limits.linear_decel_m_s2
-        stop_rad = turn_rad_s**2 / 2 / limits.angular_decel_rad_s2
-        if metres + stop_m > limits.blind_m or radians + stop_rad > limits.blind_rad:
-            return count
+    for step, (x, y, turn) in enumerate(np.repeat(rows, steps, axis=0).tolist()):
+        linear, linear_accel = slew(
+            linear, linear_accel, complex(x, y), limits.linear_accel_m_s2, limits.linear_decel_m_s2,
+            limits.linear_jerk_m_s3, dt_s,
+        )  # fmt: skip
+        angular, angular_accel = slew(
+            angular, angular_accel, complex(turn), limits.angular_accel_rad_s2, limits.angular_decel_rad_s2,
+            limits.angular_jerk_rad_s3, dt_s,
+        )  # fmt: skip
+        m_s = max(abs(linear), limits.lowest_m_s) if linear else 0.0
+        rad_s = max(abs(angular), limits.lowest_rad_s) if angular else 0.0
+        metres, radians = metres + m_s * dt_s, radians + rad_s * dt_s
+        far = metres + m_s**2 / 2 / limits.linear_decel_m_s2 > limits.blind_m
+        if far or radians + rad_s**2 / 2 / limits.angular_decel_rad_s2 > limits.blind_rad:
+            return step // steps
     return len(rows)
 
 
