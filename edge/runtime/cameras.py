@@ -5,6 +5,8 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from edge.cameras.frame_check import checked
 from edge.cameras.health import CameraFault, CameraHealth
 from edge.clock import Clock, MonotonicClock
@@ -20,7 +22,7 @@ from edge.interfaces import (
     SuggestsFaster,
 )
 from edge.plugins import blaming
-from edge.records import Frame, Odometry, StopCause
+from edge.records import ActionChunk, Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
 
@@ -248,3 +250,10 @@ class CameraSet:
             for name, watched in self._cameras.items()
             if name != self.pacing
         }
+
+
+def standing_chunk(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
+    """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
+    valid_ns = chunk.valid_until_ns - chunk.t0_ns
+    values = np.zeros_like(chunk.values)
+    return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)
