@@ -28,10 +28,9 @@ def job_of(text: str) -> StreamJob:
     address.finish()
     source = (
         f'rtspsrc location="{url}" latency=0 drop-on-latency=true protocols={transport}'
-        " ! application/x-rtp,media=video"
+        " ! application/x-rtp,media=video ! decodebin"
     )
-    jpegs = f"{source} ! rtpjpegdepay"
-    return StreamJob("rtsp", shown, f"{source} ! decodebin", view, limit_s, jpeg_source=jpegs)
+    return StreamJob("rtsp", shown, source, view, limit_s)
 
 
 def open_address(text: str, clock: Clock, name: str = "front") -> StreamCamera:

@@ -55,9 +55,7 @@ def job_of(text: str) -> StreamJob:
         return job
     source = f'v4l2src device="{path}" do-timestamp=true ! {caps},width={width},height={height}'
     source += f",framerate={rate_hz}/1"
-    if form == "mjpg":
-        return replace(job, source="", jpeg_source=source, engine="gstreamer")
-    return replace(job, source=source, engine="gstreamer")
+    return replace(job, source=source, engine="gstreamer", jpeg=form == "mjpg")
 
 
 class UsbCamera(StreamCamera):

@@ -19,11 +19,11 @@ class StreamJob:
 
     scheme: str
     shown: str  # the address for people, without passwords
-    source: str  # the beginning of a GStreamer pipeline, to raw video; for OpenCV the path of a device
+    source: str  # the beginning of a GStreamer pipeline; for OpenCV the path of a device
     view: ImageView
     start_limit_s: float = START_LIMIT_S
     engine: str = "gstreamer"  # or "opencv"
-    jpeg_source: str = ""  # the same to JPEG images, where they are JPEG; with an empty `source` they are
+    jpeg: bool = False  # the source's images are JPEG, to be decoded no larger than needed
     hardware: bool = False  # the source's images are in the memory of a Jetson's video hardware
     source_size: tuple[int, int] | None = None  # height and width of the source's images, where it is known
     rate_hz: int = 0  # to ask an OpenCV device for; 0 takes its own

@@ -96,12 +96,6 @@ class GstPipeline(Closing):
         finally:
             self._gst("gst_mini_object_unref", sample)
 
-    def contains(self, name: str) -> bool:
-        """Return True if it has an element of that name, at whatever depth."""
-        if found := self._gst("gst_bin_get_by_name", self._element, name.encode()):
-            self._gst("gst_object_unref", found)
-        return bool(found)
-
     def set(self, element: str, **values: object) -> None:
         """Set properties of the element of that name."""
         found = self._gst("gst_bin_get_by_name", self._element, element.encode())

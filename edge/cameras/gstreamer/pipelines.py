@@ -41,7 +41,7 @@ def pipeline_text(job: StreamJob, has: Callable[[str], bool]) -> str:
 
 def jpeg_text(job: StreamJob) -> str:
     """Return the whole pipeline of JPEG images: one that waited is dropped before it costs its decoding."""
-    return f"{job.jpeg_source} ! {_APPSINK}"
+    return f"{job.source} ! {_APPSINK}"
 
 
 def orientation(view: ImageView) -> tuple[str, int]:

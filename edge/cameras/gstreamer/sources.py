@@ -13,7 +13,6 @@ from edge.cameras.gstreamer.pipelines import crop_px, jpeg_text, pipeline_text, 
 from edge.cameras.view import ImageView
 
 EOS_LIMIT_S = 1.0  # for the end of the stream to run through the pipeline
-JPEG_DECODER = "jpegdec0"  # as decodebin names the one of GStreamer that works on the processor
 _IN_FLIGHT = 3  # images that may be behind the crop when it is set
 
 
@@ -38,15 +37,12 @@ class PipelineSource:
 
     def __init__(self, job: StreamJob) -> None:
         """Start it. Raises StreamFailed."""
-        self._gst = gst = Gst()
+        gst = Gst()
         self._view = job.view
-        self._jpeg_text = jpeg_text(job) if job.jpeg_source else ""
-        if job.source:
-            self._pipeline = GstPipeline(gst, pipeline_text(job, gst.has))
-        else:
-            self._pipeline = GstPipeline(gst, self._jpeg_text, job.view)
+        text = jpeg_text(job) if job.jpeg else pipeline_text(job, gst.has)
+        self._pipeline = GstPipeline(gst, text, job.view if job.jpeg else None)
         # A Jetson's image processor knows the source's size from the start, and a JPEG tells its own.
-        self._fitted = job.hardware or not job.source
+        self._fitted = job.hardware or job.jpeg
         self._skip = 0
         self._pipeline.play()
 
@@ -55,22 +51,12 @@ class PipelineSource:
         found = self._pipeline.pull(wait_s)
         if found is None:
             return None
-        if not self._fitted and self._jpeg_text and self._pipeline.contains(JPEG_DECODER):
-            self._take_jpegs()
-            return None
         if not self._fitted:
             self._fit(*found.source_size)
         if self._skip:
             self._skip -= 1
             return None
         return found
-
-    def _take_jpegs(self) -> None:
-        """Begin again without the decoder: JPEG images are decoded here, no larger than needed."""
-        self._pipeline.close()
-        self._pipeline = GstPipeline(self._gst, self._jpeg_text, self._view)
-        self._fitted = True
-        self._pipeline.play()
 
     def _fit(self, height: int, width: int) -> None:
         """Set crop and size, which need the size of the source's image."""

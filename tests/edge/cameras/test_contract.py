@@ -100,7 +100,7 @@ def on_hardware(address: str, module: object) -> Callable[[Path], AbstractContex
     def opened(tmp_path: Path) -> Iterator[Live]:
         def job_of(text: str) -> StreamJob:
             source = LIVE.removeprefix("gst://")
-            return replace(real(text), source=source, engine="gstreamer", hardware=False)
+            return replace(real(text), source=source, engine="gstreamer", hardware=False, jpeg=False)
 
         with pytest.MonkeyPatch.context() as patch:
             real = module.job_of  # type: ignore[attr-defined]

@@ -123,18 +123,18 @@ def test_the_pipelines_of_hardware_play_with_test_pictures_in_its_place(job: Str
     from edge.cameras.gstreamer.library import GstPipeline
 
     gst = Gst()
-    text = pipeline_text(job, gst.has) if job.source else jpeg_text(job)
+    text = jpeg_text(job) if job.jpeg else pipeline_text(job, gst.has)
     for before, after in replaced.items():
         assert before in text
         text = text.replace(before, after)
-    with GstPipeline(gst, text, None if job.source else job.view) as pipeline:
+    with GstPipeline(gst, text, job.view if job.jpeg else None) as pipeline:
         pipeline.play()
         assert job.source_size is not None
         for _ in range(100):
             if (found := pipeline.pull(0.1)) is not None:
                 break
         assert found is not None
-        fitted = job.hardware or not job.source
+        fitted = job.hardware or job.jpeg
         wanted = size_out(job.view, *job.source_size) if fitted else job.source_size
         assert found.source_size == (wanted if job.hardware else job.source_size)
         assert found.image.shape == (*wanted, 3)

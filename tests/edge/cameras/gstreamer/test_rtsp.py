@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.address import split_options, without_password
-from edge.cameras.gstreamer.sources import JPEG_DECODER, PipelineSource
 from edge.cameras.open import open_camera
 from edge.cameras.rtsp import job_of
 from edge.clock import MonotonicClock
@@ -43,19 +42,6 @@ def test_a_stream_is_seen_by_either_transport(host: str, path: str, transport: s
         first = frame_of(camera)
         later = frame_of(camera, first.seq + 3)
     assert first.image.shape == (120, 160, 3) and (first.image != later.image).any()
-
-
-@needs_gstreamer
-@needs_rtsp_server
-def test_motion_jpeg_is_taken_before_its_decoder_and_decoded_as_small_as_the_view(host: str):
-    job = job_of(f"rtsp://me:pass%40w0rd@{host}/mjpeg?out=80x60")
-    source = PipelineSource(job)
-    try:
-        found = next(image for _ in range(300) if (image := source.pull(0.1)) is not None)
-        assert not source._pipeline.contains(JPEG_DECODER)
-    finally:
-        source.close()
-    assert found.image.shape == (60, 80, 3) and found.source_size == (240, 320) and found.source_hz == 30
 
 
 @needs_gstreamer
