@@ -81,7 +81,7 @@ def _taken(
             f"say it: --motors waveshare://{motors}, arduino://{motors} or mavlink://{motors}",
         )
     numbers = {key: default for key, (_, default) in _NUMBERS.items() if key != "wheel_base_m"}
-    return NewRobot(options.file.stem, camera, motors, mount, numbers=numbers)
+    return NewRobot(options.file.stem, camera, motors, mount, numbers=numbers, measured=False)
 
 
 def _only(found: Sequence[Plugged], noun: str, instead: str) -> str:

@@ -145,6 +145,9 @@ def _reports(status: MotorStatus) -> str:
     battery = status.battery_fraction
     charge = "no battery reported" if battery is None else f"battery {battery:.0%}"
     if status.odometry is None:
-        return f"{charge}; no odometry: it is not noticed when the base does not follow"
+        return (
+            f"{charge}; no odometry: it is not noticed when the base does not follow, and a grounding bundle "
+            "does not drive it"
+        )
     here = status.odometry
     return f"{charge}; odometry at {here.x_m:.2f}, {here.y_m:.2f} m, {math.degrees(here.yaw_rad):.0f}°"

@@ -107,6 +107,16 @@ def test_yes_takes_what_is_plugged_in_and_guesses_no_mount(machine: Path, tmp_pa
         == 0
     )
     assert read_robot_file(tmp_path / "b.yaml").mount is not None
+    assert "Nobody has measured the base" in (tmp_path / "b.yaml").read_text()
+
+
+def test_a_new_file_holds_the_password_and_no_output_shows_it(tmp_path: Path, capsys):
+    path, camera = tmp_path / "my.yaml", "rtsp://robot:secret@127.0.0.1:1/x?timeout=1"
+    assert new(str(path), "--yes", "--camera", camera, "--motors", "null://", "--mount", MOUNT) == 0
+    assert read_robot_file(path).camera_uris == {"front": camera}
+    assert "secret" not in capsys.readouterr().out
+    assert cli.main(["robot", "check", str(path), "--out", str(tmp_path / "out")]) == 5
+    assert "rtsp://…@127.0.0.1" in (out := capsys.readouterr().out) and "secret" not in out
 
 
 @pytest.mark.parametrize(
