@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from edge.address import without_password
 from edge.board.tree import Tree
 from edge.cameras.open import EndOfFrames, open_camera
 from edge.clock import MonotonicClock
@@ -86,7 +87,9 @@ def _picture(name: str, address: str, pictures: Path) -> Check:
             camera.close()
         path = _save(frame, pictures / f"{name}.png")
     except EdgeError as error:
-        return fail(label, error.message, error.hint or f"vla-edge doctor --camera {name}={address}")
+        return fail(
+            label, error.message, error.hint or f"vla-edge doctor --camera {name}={without_password(address)}"
+        )
     height, width = frame.image.shape[:2]
     found = (
         f"{width}x{height}" + ("" if rate_hz is None else f" at {rate_hz:.0f} Hz") + f", picture in {path}"
