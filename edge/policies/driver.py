@@ -101,9 +101,7 @@ class ActionPolicy:
         row_s = 1 / head.rate_hz
         self._lateness = Lateness(self._limits, row_s, max(HOLD_S, head.horizon * row_s))
         self._standstill = Standstill()
-        self._answer: ActionChunk | None = (
-            None  # the newest as predicted; settled if it is late
-        )
+        self._answer: ActionChunk | None = None  # the newest as predicted; settled if it is late
         self._chunk: ActionChunk | None = None  # the same, as late as it comes
         self._sent: ActionChunk | None = None  # the same, as it was handed on
         self._before: ActionChunk | None = None  # the answer before it, as it was handed on last
