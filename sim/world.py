@@ -65,7 +65,7 @@ class World:
         self._scale = 1 + self.rng.normal(0, [0.01, 0.01, 0.006])
         self.time_ns = 0
         self.bumped = False  # touches something right now
-        self.bumps = 0  # how often a contact began
+        self.bumps_ns: list[int] = []  # when each contact began
         self.path_m = 0.0
 
     def command(self, setpoint: Velocity) -> None:
@@ -105,6 +105,11 @@ class World:
         return Pose(x, y, math.remainder(yaw, 2 * math.pi))
 
     @property
+    def bumps(self) -> int:
+        """How often a contact began."""
+        return len(self.bumps_ns)
+
+    @property
     def speed_m_s(self) -> float:
         return float(np.hypot(*self.data.qvel[:2]))
 
@@ -139,7 +144,7 @@ class World:
             if self._robot_geom in pair and self._floor_geom not in pair:
                 touching = True
         if touching and not self.bumped:
-            self.bumps += 1
+            self.bumps_ns.append(self.time_ns)
         self.bumped = touching
 
 

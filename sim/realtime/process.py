@@ -24,7 +24,7 @@ from edge.errors import EdgeError
 from edge.records import ZERO, Odometry, Velocity
 from sim.bases import parse_base
 from sim.realtime.camera import CameraThread, Optics
-from sim.realtime.camera_faults import FAULTS, FaultyCamera
+from sim.realtime.camera_faults import FAULTS, LAG_S, FaultyCamera
 from sim.realtime.firmware import Firmware, open_pty
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
@@ -154,6 +154,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--upside-down", action="store_true", help="the camera hangs upside down")
     parser.add_argument("--fault", default="none", choices=FAULTS, help="what is wrong with the camera")
     parser.add_argument("--fault-s", type=float, default=0.0, help="from so long after its first image on")
+    parser.add_argument("--lag-ms", type=float, default=1e3 * LAG_S, help="age of a late image")
     return parser.parse_args(argv)
 
 
@@ -163,7 +164,7 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     world = World(scene, base=base_spec)
     spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
     optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
-    fault = FaultyCamera(options.fault, options.fault_s)
+    fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)
     board, cable, port = open_pty()
     with contextlib.ExitStack() as stack:
         ring = stack.enter_context(FrameRing.create(options.shm, spec.height, spec.width))

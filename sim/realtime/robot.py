@@ -36,6 +36,7 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "noise": (0.5, 64),  # without any, a picture would repeat as that of a frozen camera
     "blur_px": (0, 10),
     "fault_s": (0, 3600),
+    "lag_ms": (0, 5000),
 }
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
