@@ -133,12 +133,9 @@ class ActionSpec:
 
 
 BASE_ACTION = ActionSpec(
-    names=("linear_x", "linear_y", "angular_z"),
-    units=("m/s", "m/s", "rad/s"),
-    low=(-0.5, -0.5, -1.0),
-    high=(0.5, 0.5, 1.0),
-    rate_hz=10.0,
-)
+    names=("linear_x", "linear_y", "angular_z"), units=("m/s", "m/s", "rad/s"),
+    low=(-0.5, -0.5, -1.0), high=(0.5, 0.5, 1.0), rate_hz=10.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

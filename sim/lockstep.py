@@ -95,7 +95,7 @@ class LockstepCamera(Closing):
         self._world, self._renderer, self._clock = world, renderer, clock
         self._hanging = settings.hanging
         self._fault = FaultyCamera(settings.fault, settings.fault_s, settings.lag_s)
-        self._rng = np.random.default_rng(world.scene.seed)  # of noise that only a faulty camera adds
+        self._rng = np.random.default_rng(world.scene.seed)  # for noise that only a faulty camera adds
         self._period_ns = round(1e9 / renderer.spec.rate_hz)
         self._next_ns = self._seq = 0
         self._coming: Frame | None = None
