@@ -16,6 +16,7 @@ MASS_KG = 8.0
 MOTOR_LAG_S = 0.06  # time constant of the wheels behind their setpoint
 GRIP_S = 0.03  # time constant of the body behind the wheels while they grip
 ARRIVED_M, ARRIVED_RAD = 0.7, math.radians(20)  # at most, from a target's surface and off its centre
+WHEELS = ("grip", "slip", "dead")  # as they should; they turn and the base stays; they don't turn either
 TRACTION_M_S2 = 0.35 * 9.81  # beyond this the wheels slip
 _HEIGHT_M = 0.36
 
@@ -63,6 +64,7 @@ class World:
         self._odometry = np.zeros(3)
         # Wheel diameters are never quite what the firmware believes.
         self._scale = 1 + self.rng.normal(0, [0.01, 0.01, 0.006])
+        self.wheels = WHEELS[0]
         self.time_ns = 0
         self.bumped = False  # touches something right now
         self.bumps_ns: list[int] = []  # when each contact began
@@ -75,7 +77,7 @@ class World:
     def step(self) -> None:
         """Advance one time step."""
         dt = TIMESTEP_NS / 1e9
-        s = wheels_of(self.base, self._setpoint)
+        s = wheels_of(self.base, ZERO if self.wheels == "dead" else self._setpoint)
         wanted = np.array([s.linear_x_m_s, s.linear_y_m_s, s.angular_z_rad_s])
         self._wheels += (wanted - self._wheels) * (dt / MOTOR_LAG_S)
         yaw = self.data.qpos[2]
@@ -88,6 +90,8 @@ class World:
             pull[:2] *= TRACTION_M_S2 / linear
         turn_limit = TRACTION_M_S2 / self.base.radius_m
         pull[2] = min(max(pull[2], -turn_limit), turn_limit)
+        if self.wheels != "grip":
+            pull[:], self.data.qvel[:3] = 0.0, 0.0
         force = MASS_KG * pull[:2]
         self.data.qfrc_applied[0] = c * force[0] - sn * force[1]
         self.data.qfrc_applied[1] = sn * force[0] + c * force[1]

@@ -20,9 +20,10 @@ ALIKE = 0.75  # correlation; below, two panoramas do not show the same scene
 UNIQUE = 0.15  # by so much the best shift must be more alike than any that lies elsewhere
 FORMLESS_STD = 3.0  # grey levels; a panorama that varies less along its rows shows no turn
 
+_STEEPEST_RAD = 0.8  # pitch; a steeper camera sees little but the floor before it
 _MARGIN = 0.96  # share of the camera's horizontal field of view that is used
 _ROWS = 12  # from the camera's upper edge to its lower one; those that end before the sides are left out
-_LEAST_ROWS = 4  # with fewer the camera looks too steeply up or down
+_LEAST_ROWS = 4
 _PER_ROW, _PER_COLUMN = 4, 2  # positions of the image that are averaged
 _BESIDE = 6  # columns around the best shift that belong to it
 
@@ -49,7 +50,7 @@ class Panoramas:
         u, v = image_positions(view, left_rad[None, :], up_rad[:, None])
         inside = np.flatnonzero(((u > 0) & (u < 1) & (v > 0) & (v < 1)).all(axis=1))
         rows = len(inside) // _PER_ROW
-        if rows < _LEAST_ROWS:
+        if rows < _LEAST_ROWS or abs(mount.pitch_rad) > _STEEPEST_RAD:
             return None
         taken = inside[: rows * _PER_ROW]
         x_px, y_px = u[taken] * width - 0.5, v[taken] * height - 0.5

@@ -168,7 +168,8 @@ class Plausibility:
         elif signs.picture is PictureMotion.MOVES:
             self._note_motion(look, signs)
         elif look.moved_s >= MOVING_S and signs.time_s - look.moved_until_s > SPAN_S:
-            self.fault = self._late(look.moved_until_s - look.stood_from_s)
+            # The motion that it showed last ended up to SPAN_S before.
+            self.fault = self._late(look.moved_until_s - look.stood_from_s - SPAN_S)
         elif signs.stood_s >= MOST_LOOK_S or (look.doubt is Doubt.JUMPED and self._still_s >= JUMP_LOOK_S):
             self._end(look)
 
@@ -195,7 +196,7 @@ class Plausibility:
     def _late(self, lag_s: float) -> CameraFault:
         shown_ms, stamp_ms = 1e3 * (lag_s + self._age_s), 1e3 * self._age_s
         limit_ms = 1e3 * self._by_odometry(LATE_S, LATE_TOLD_S)
-        what = f"its picture is {shown_ms:.0f} ms old, its stamp says {stamp_ms:.0f} ms"
+        what = f"its picture is about {shown_ms:.0f} ms old, its stamp says {stamp_ms:.0f} ms"
         return self._fault(StopCause.CAMERA_LATE, f"{what} (limit {limit_ms:.0f} ms more)", _QUEUE)
 
     def _foreign(self, what: str) -> CameraFault:

@@ -28,7 +28,7 @@ from sim.realtime.camera_faults import FAULTS, LAG_S, FaultyCamera
 from sim.realtime.firmware import Firmware, open_pty
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
-from sim.world import TIMESTEP_NS, World
+from sim.world import TIMESTEP_NS, WHEELS, World
 
 MAX_BEHIND_NS = 100_000_000  # a longer delay is not caught up: the room's time stood still
 AFTER_RUNTIME_NS = 3_000_000_000  # for the motor process to stop the base once the runtime is gone
@@ -43,7 +43,8 @@ class RealTimeBase:
         self.lost_ns = 0  # time by which the physics fell behind
         self._clock = MonotonicClock()
         self._epoch_ns = self._clock.now_ns()
-        self._firmware = Firmware(board, self._apply, self._odometry, log, self._clock)
+        odometry = None if world.wheels == "dead" else self._odometry
+        self._firmware = Firmware(board, self._apply, odometry, log, self._clock)
 
     def start(self) -> None:
         """Let the room's time run from now on."""
@@ -140,6 +141,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--absent", action="store_true", help="the target is surely not in the room")
     parser.add_argument("--seed", type=int, default=1, help="seed of the room")
     parser.add_argument("--base", default="", help="settings of the base, as key=value&key=value")
+    parser.add_argument(
+        "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
+    )
     parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
     parser.add_argument("--rate-hz", type=float, default=spec.rate_hz)
@@ -162,6 +166,7 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     base_spec = parse_base(options.base)
     scene = make_scene(options.seed, options.target, options.absent, base_spec.radius_m)
     world = World(scene, base=base_spec)
+    world.wheels = options.wheels
     spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
     optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
     fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)
