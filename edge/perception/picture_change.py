@@ -1,6 +1,7 @@
 """Whether a picture moves as a whole, stays, or jumps, whatever moves in a part of it."""
 
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 from edge.perception.panorama import COLUMNS, Grey, Panoramas
 
 SPAN_NS = 300_000_000  # two panoramas so far apart are compared
-MOVES_SHARE, STILL_SHARE = 0.5, 0.2  # such a share of the cells with forms has changed
-THIRD_SHARE = 0.25  # and at least so many in the left, the middle and the right third: a person fills one
+MOVES_SHARE, STILL_SHARE = 0.6, 0.2  # such a share of the cells with forms has changed
+THIRD_SHARE = 0.5  # and at least so many in the left, the middle and the right third: a person fills one
 JUMP_FACTOR, JUMP_LEVELS = 1.8, 0.5  # by both a frame must differ more from the one before than usual
 JUMP_AFTER = 1.4  # and by this factor more than any of the last three: a base that starts comes slowly
 USUAL = 10  # frames that tell what is usual
@@ -54,10 +55,14 @@ class Changes:
         self.span_ns = stamp_ns - before_ns
         return self._compared(before, panorama) if self.span_ns >= SPAN_NS else PictureMotion.UNKNOWN
 
+    def begin_anew(self) -> None:
+        """Forget the panoramas so far."""
+        self._past.clear()
+
     def _compared(self, before: Grey, after: Grey) -> PictureMotion:
         noise = self._noise or _LEAST_NOISE
         formed = _spread(before) > _FORM * noise
-        changed = _levels(after - before) > _CHANGE * noise
+        changed = _levels(after - _in_light_of(after, before)) > _CHANGE * noise
         if formed.sum() < _LEAST_CELLS:
             return PictureMotion.UNKNOWN
         share = changed[formed].mean()
@@ -75,7 +80,7 @@ class Jumps:
         self._panoramas = panoramas
         self._usual: deque[float] = deque(maxlen=USUAL)
 
-    def take(self, before: Grey, after: Grey, turns_rad: tuple[float, ...]) -> bool:
+    def take(self, before: Grey, after: Grey, turns_rad: Sequence[float]) -> bool:
         """Return True if the picture jumped between two frames, by whichever turn may lie between them."""
         levels = min(self._panoramas.difference(before, after, turn_rad) for turn_rad in turns_rad)
         jumped = len(self._usual) == USUAL and self._is_jump(levels)
@@ -86,6 +91,16 @@ class Jumps:
         usual = list(self._usual)
         least = max(JUMP_FACTOR * float(np.median(usual)), JUMP_LEVELS + float(np.median(usual)))
         return levels > max(least, JUMP_AFTER * max(usual[-3:]))
+
+
+def _in_light_of(after: Grey, before: Grey) -> Grey:
+    """Return a panorama in the light of a later one: a lamp or the camera's exposure changes all of it."""
+    x, y = before - before.mean(), after - after.mean()
+    gain = min(max(float((x * y).mean() / max(float(before.var()), 1e-6)), 0.5), 2.0)
+    lit = gain * x + after.mean()
+    # The light is the same if that explains most of the picture: then something has come in.
+    same = np.median(np.abs(after - before)) <= np.median(np.abs(after - lit))
+    return before if same else lit
 
 
 def _levels(difference: Grey) -> Cells:

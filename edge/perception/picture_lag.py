@@ -14,6 +14,7 @@ WINDOW_S = 4.0  # turns of so long are compared
 LEAST_TURNS = 20  # between frames, that a lag needs
 ERROR_RAD_S = 0.15  # root mean square; turns of the best lag differ by less
 APART_S, APART_FACTOR, APART_RAD_S = 0.25, 1.8, 0.08  # lags so far off must fit so much worse
+MIRRORED_RAD_S = 0.3  # turns of a picture on its head differ by more at every lag
 OUTLIER_RAD_S = 1.5  # a larger difference counts no more than this
 FORESEEN_S = 0.2  # the newest motion is taken to go on for so long
 
@@ -98,7 +99,7 @@ class LagFit:
 
     lag_s: float
     sure: bool  # no other lag fits nearly as well
-    error_rad_s: float  # root mean square at that lag
+    mirrored: bool  # the picture turns against the base, and fits at no lag
 
 
 class TurnsSeen:
@@ -127,9 +128,18 @@ def lag_of(turns: Floats, base: BaseMotion) -> LagFit:
     lags_s = np.arange(0.0, MOST_LAG_S + LAG_STEP_S / 2, LAG_STEP_S)
     from_s, to_s, turn_rad = turns[:, 0], turns[:, 1], turns[:, 2]
     made_rad = base.yaw_at(to_s[:, None] - lags_s) - base.yaw_at(from_s[:, None] - lags_s)
-    off_rad_s = np.abs(turn_rad[:, None] - made_rad) / (to_s - from_s)[:, None]
-    errors = np.sqrt((np.minimum(off_rad_s, OUTLIER_RAD_S) ** 2).mean(axis=0))
+    span_s = (to_s - from_s)[:, None]
+    errors = _errors((turn_rad[:, None] - made_rad) / span_s)
     best = int(errors.argmin())
-    others = errors[np.abs(lags_s - lags_s[best]) > APART_S]
-    sure = errors[best] < ERROR_RAD_S and others.min() > max(APART_FACTOR * errors[best], APART_RAD_S)
-    return LagFit(float(lags_s[best]), bool(sure), float(errors[best]))
+    # A picture that never turns, as a frozen one, would fit at any time at which the base stood.
+    never = float(_errors(turn_rad[:, None] / span_s)[0])
+    others = min(float(errors[np.abs(lags_s - lags_s[best]) > APART_S].min()), never)
+    sure = errors[best] < ERROR_RAD_S and others > max(APART_FACTOR * errors[best], APART_RAD_S)
+    against = float(_errors((turn_rad[:, None] + made_rad[:, :1]) / span_s)[0])
+    mirrored = against < ERROR_RAD_S and errors[best] > MIRRORED_RAD_S
+    return LagFit(float(lags_s[best]), bool(sure), bool(mirrored))
+
+
+def _errors(off_rad_s: Floats) -> Floats:
+    """Return the root mean square of differences (N, L) for each lag, (L,)."""
+    return np.sqrt((np.minimum(np.abs(off_rad_s), OUTLIER_RAD_S) ** 2).mean(axis=0))

@@ -12,6 +12,7 @@ from edge.records import Image
 SPAN_S = SPAN_NS / 1e9
 STANDS_M, STANDS_RAD = 0.01, 0.015  # a base that stands moves by less within SPAN_S
 MOVES_M, MOVES_RAD = 0.03, 0.06  # and one that moves by more; twice that if it only was told to
+ALLOWED_LAGS_S = np.array([0.0, 0.1, 0.2])
 AS_EXPECTED_RAD = 0.1  # between two frames; a picture turns with the base but for this
 
 
@@ -56,6 +57,9 @@ class SignReader:
         if before is None:
             return None
         jumped = self._turn(before, (now_s, panorama))
+        if jumped:  # what was before it tells nothing of the motion after it
+            self._changes.begin_anew()
+            picture = self._changes.take(panorama, stamp_ns)
         way_m, way_rad = self._base.between(now_s - SPAN_S, now_s) or (0.0, 0.0)
         stands = way_m < STANDS_M and way_rad < STANDS_RAD
         stood_s = self._stands.take(stands, now_s) + SPAN_S if stands else self._stands.take(False, now_s)
@@ -66,12 +70,13 @@ class SignReader:
     def _turn(self, before: tuple[float, Grey], after: tuple[float, Grey]) -> bool:
         """Take in the turn between two frames. Returns True if the picture jumped between them."""
         (from_s, one), (to_s, other) = before, after
-        from_rad, to_rad = self._base.yaw_at(np.array([from_s, to_s]))
-        expected_rad = float(to_rad - from_rad)
+        # The picture may be a little late, by which it is off whenever the base begins or ends to turn.
+        headings_rad = self._base.yaw_at(np.array([from_s, to_s])[:, None] - ALLOWED_LAGS_S)
+        expected_rad = [float(turn_rad) for turn_rad in headings_rad[1] - headings_rad[0]]
         turn_rad = self._panoramas.turn(one, other)
-        # What the base reports comes late, so the picture's own turn counts as well where it is likely.
-        likely = turn_rad is not None and abs(turn_rad - expected_rad) < AS_EXPECTED_RAD
-        if self._jumps.take(one, other, (expected_rad, turn_rad if likely and turn_rad else expected_rad)):
+        if turn_rad is not None and abs(turn_rad - expected_rad[0]) < AS_EXPECTED_RAD:
+            expected_rad.append(turn_rad)
+        if self._jumps.take(one, other, expected_rad):
             self._turns.forget()
             return True
         if turn_rad is not None:

@@ -17,8 +17,7 @@ from edge.records import CameraMount, Frame, StopCause
 # By odometry, and where the base does not measure its motion, by what it was told.
 LATE_S, LATE_TOLD_S = 0.25, 0.6  # a larger lag is a fault
 DOUBT_S, DOUBT_TOLD_S = 0.25, 0.7  # the picture contradicts the base for so long: the base stands
-DOUBT_FRAMES, FAULT_FRAMES = 3, 8  # frames in a row with too large a lag, or turns of another base
-TURNS_RAD_S = 0.5  # by so much turns disagree with those of the base at every lag: they are of another
+DOUBT_FRAMES, FAULT_FRAMES = 3, 8  # frames in a row with too large a lag, or with turns against the base
 JUMP_LOOK_S = 0.4  # a picture that jumped and then stays for so long, while the base stands, is of now
 MOST_LOOK_S = 2.4  # while the base stands; longer than any lag that is looked for
 MOVING_S = 0.35  # a picture that moves for so long, while the base stands, is not of now
@@ -45,7 +44,7 @@ class Doubt(Enum):
     STILL = "does not change its picture while the base moves"
     MOVING = "shows motion while the base stands"
     LATE = "shows turns too late"
-    TURNS = "turns otherwise than the base"
+    AGAINST = "turns against the base"
 
 
 @dataclass(slots=True)
@@ -75,7 +74,7 @@ class Plausibility:
         self._look: Look | None = None
         self._contradicts, self._moving, self._still = Lasting(), Lasting(), Lasting()
         self._still_s = 0.0
-        self._late_frames = self._odd_frames = 0
+        self._late_frames = self._against_frames = 0
         self._confirmed_s: float | None = None  # when a small lag was measured last
         self._age_s = 0.0  # age of the newest frame, by its stamp
 
@@ -130,23 +129,22 @@ class Plausibility:
         return measured if self._base.measured else told
 
     def _count(self, fit: LagFit | None, now_s: float) -> None:
-        """Count frames in a row with too large a lag, and with turns of another base."""
-        late = odd = False
+        """Count frames in a row with too large a lag, and with turns against the base."""
+        late = False
         if fit is not None and fit.sure:
             self.lag_s = fit.lag_s
             late = fit.lag_s > self._by_odometry(LATE_S, LATE_TOLD_S) + 1e-6
             self._confirmed_s = self._confirmed_s if late else now_s
-        elif fit is not None:
-            odd = fit.error_rad_s > TURNS_RAD_S
         self._late_frames = self._late_frames + 1 if late else 0
-        self._odd_frames = self._odd_frames + 1 if odd else 0
+        against = fit is not None and fit.mirrored
+        self._against_frames = self._against_frames + 1 if against else 0
 
     def _begin(self, signs: PictureSigns, contradicts_s: float, moving_s: float) -> None:
         """Begin a look if anything is odd."""
         doubt_s = self._by_odometry(DOUBT_S, DOUBT_TOLD_S)
         odd = {
             Doubt.LATE: self._late_frames >= DOUBT_FRAMES,
-            Doubt.TURNS: self._odd_frames >= DOUBT_FRAMES,
+            Doubt.AGAINST: self._against_frames >= DOUBT_FRAMES,
             Doubt.STILL: contradicts_s >= doubt_s,
             Doubt.MOVING: moving_s >= doubt_s,
             Doubt.JUMPED: signs.jumped,
@@ -160,8 +158,8 @@ class Plausibility:
         """Go on with a look: it ends by a fault, by nothing being wrong, or goes on."""
         if self._late_frames >= FAULT_FRAMES and self.lag_s is not None:
             self.fault = self._late(self.lag_s)
-        elif self._odd_frames >= FAULT_FRAMES:
-            self.fault = self._foreign("turns otherwise than the base")
+        elif self._against_frames >= FAULT_FRAMES:
+            self.fault = self._foreign(Doubt.AGAINST.value)
         elif not self._settled(signs):
             if signs.time_s - look.since_s > STAND_LIMIT_S:
                 self._end(look)
@@ -170,8 +168,10 @@ class Plausibility:
         elif look.moved_s >= MOVING_S and signs.time_s - look.moved_until_s > SPAN_S:
             # The motion that it showed last ended up to SPAN_S before.
             self.fault = self._late(look.moved_until_s - look.stood_from_s - SPAN_S)
-        elif signs.stood_s >= MOST_LOOK_S or (look.doubt is Doubt.JUMPED and self._still_s >= JUMP_LOOK_S):
-            self._end(look)
+        else:
+            looked_s = min(self._still_s, signs.time_s - look.since_s - SPAN_S)
+            if signs.stood_s >= MOST_LOOK_S or (look.doubt is Doubt.JUMPED and looked_s >= JUMP_LOOK_S):
+                self._end(look)
 
     def _note_motion(self, look: Look, signs: PictureSigns) -> None:
         look.stood_from_s = signs.time_s - signs.stood_s
@@ -188,8 +188,8 @@ class Plausibility:
             self.fault = self._fault(
                 StopCause.CAMERA_STILL, f"its picture does not change while the base {how}", _SLIP
             )
-        elif look.doubt is Doubt.TURNS:
-            self.fault = self._foreign("turns otherwise than the base")
+        elif look.doubt is Doubt.AGAINST:
+            self.fault = self._foreign(look.doubt.value)
         else:
             self._look = None
 

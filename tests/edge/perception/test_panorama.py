@@ -13,7 +13,6 @@ from edge.perception.panorama import COLUMNS, REACH, Panoramas, image_positions
 from edge.records import CameraMount
 from tests.edge.perception.surroundings import MOUNT, Surroundings, painted
 
-
 FINE = (24, 192)  # enough forms at every angle
 
 
