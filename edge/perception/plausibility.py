@@ -17,6 +17,7 @@ from edge.records import CameraMount, Frame, StopCause
 # By odometry, and where the base does not measure its motion, by what it was told.
 LATE_S, LATE_TOLD_S = 0.25, 0.6  # a larger lag is a fault
 DOUBT_S, DOUBT_TOLD_S = 0.25, 0.7  # the picture contradicts the base for so long: the base stands
+STAYED_S = 0.1  # the same, and then the base stands: the picture has missed its last motion
 DOUBT_FRAMES, FAULT_FRAMES = 3, 8  # frames in a row with too large a lag, or with turns against the base
 JUMP_LOOK_S = 0.4  # a picture that jumped and then stays for so long, while the base stands, is of now
 MOST_LOOK_S = 2.4  # while the base stands; longer than any lag that is looked for
@@ -74,6 +75,7 @@ class Plausibility:
         self._look: Look | None = None
         self._contradicts, self._moving, self._still = Lasting(), Lasting(), Lasting()
         self._still_s = 0.0
+        self._stayed = False  # it was still while the base moved, and has not moved since
         self._late_frames = self._against_frames = 0
         self._confirmed_s: float | None = None  # when a small lag was measured last
         self._age_s = 0.0  # age of the newest frame, by its stamp
@@ -119,7 +121,9 @@ class Plausibility:
         self._still_s = self._still.take(not moves and signs.stood_s > 0, signs.time_s)
         stays = signs.picture is PictureMotion.STILL and signs.base_moves
         moving = moves and self._settled(signs)
-        return self._contradicts.take(stays, signs.time_s), self._moving.take(moving, signs.time_s)
+        contradicts_s = self._contradicts.take(stays, signs.time_s)
+        self._stayed = not moves and (self._stayed or contradicts_s >= STAYED_S)
+        return contradicts_s, self._moving.take(moving, signs.time_s)
 
     def _settled(self, signs: PictureSigns) -> bool:
         """Return True if all of the motion that the picture shows should be that of a standing base."""
@@ -145,7 +149,7 @@ class Plausibility:
         odd = {
             Doubt.LATE: self._late_frames >= DOUBT_FRAMES,
             Doubt.AGAINST: self._against_frames >= DOUBT_FRAMES,
-            Doubt.STILL: contradicts_s >= doubt_s,
+            Doubt.STILL: contradicts_s >= doubt_s or (self._stayed and self._settled(signs)),
             Doubt.MOVING: moving_s >= doubt_s,
             Doubt.JUMPED: signs.jumped,
         }
@@ -191,7 +195,7 @@ class Plausibility:
         elif look.doubt is Doubt.AGAINST:
             self.fault = self._foreign(look.doubt.value)
         else:
-            self._look = None
+            self._look, self._stayed = None, False
 
     def _late(self, lag_s: float) -> CameraFault:
         shown_ms, stamp_ms = 1e3 * (lag_s + self._age_s), 1e3 * self._age_s
