@@ -15,6 +15,7 @@ from edge.commands.arguments import ArgumentParser, positive_float, positive_int
 from edge.errors import HardwareMissing
 
 TARGET = "cup"
+MOUNT = "fov=55,height=0.35,pitch=12,forward=0.12"  # where the simulated camera sits
 END_S = 30.0
 
 
@@ -33,7 +34,8 @@ def drive(seed: int, domain: int, seconds: float) -> dict[str, Any]:
                 "the simulator did not start", "scripts/ros2-venv makes a Python with ROS 2"
             )
         addresses = (f"ros2:///sim/image?domain={domain}", f"ros2:///cmd_vel?domain={domain}")
-        run = [sys.executable, "-m", "benchmarks.ros2.drive", "--goal", "find_object", "--target", TARGET]
+        run = [sys.executable, "-m", "edge.cli", "run", "--goal", "find_object", "--target", TARGET]
+        run += ["--mount", MOUNT, "--allow-domain"]  # to a run it is a real camera
         run += ["--camera", addresses[0], "--motors", addresses[1], "--max-seconds", str(seconds)]
         done = subprocess.run(
             [*run, "--json", "--runs-dir", folder], capture_output=True, text=True, check=False

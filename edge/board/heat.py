@@ -91,9 +91,14 @@ def _limits(tree: Tree, zone: str) -> tuple[str, float | None, float | None]:
             trips.setdefault(tree.text(name) or "", []).append(millidegrees / 1e3)
     critical_c = min(trips.get("critical", []), default=None)
     throttle_c = min(trips.get("passive", []) + trips.get("hot", []), default=None)
-    if throttle_c is None and _PROCESSOR.match(kind):
-        throttle_c = DEFAULT_THROTTLE_C if critical_c is None else min(DEFAULT_THROTTLE_C, critical_c - 5)
-    return kind, throttle_c, critical_c
+    return kind, default_throttle_c(kind, critical_c) if throttle_c is None else throttle_c, critical_c
+
+
+def default_throttle_c(kind: str, critical_c: float | None = None) -> float | None:
+    """Return where a zone that does not say it is taken to throttle; None if it is not the processor's."""
+    if not _PROCESSOR.match(kind):
+        return None
+    return DEFAULT_THROTTLE_C if critical_c is None else min(DEFAULT_THROTTLE_C, critical_c - 5)
 
 
 def read_power_w(tree: Tree) -> dict[str, float]:

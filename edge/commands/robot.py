@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.commands.arguments import ArgumentParser, positive_float
 from edge.commands.output import print_json
 from edge.errors import SafetyStop, UsageError
-from edge.records import CameraMount, Goal
+from edge.records import Goal
 from edge.robots.check import Finding, check_camera, check_motors
 from edge.robots.choose import MAX_STOP_TIME_S, open_file
 from edge.robots.robot_file import RobotFile, find_robot_file, is_real, read_robot_file
@@ -35,7 +35,7 @@ def check(argv: list[str]) -> int:
     if options.stop_test:
         raise UsageError("--stop-test asks before it drives, and --json is for machines", "leave out --json")
     with _opened(file, options.out) as robot:
-        mounts = _mounts(file, robot)
+        mounts = robot.mounts
         findings = [
             finding
             for name, uri in robot.camera_uris.items()
@@ -85,13 +85,6 @@ def _opened(file: RobotFile, out: Path) -> Generator[Robot]:
         yield robot
     finally:
         robot.close()
-
-
-def _mounts(file: RobotFile, robot: Robot) -> dict[str, CameraMount | None]:
-    cameras = file.sections.cameras
-    if cameras is None:
-        return dict.fromkeys(robot.camera_uris, robot.mount)
-    return {name: each.mount and each.mount.mount() for name, each in cameras.items()}
 
 
 def _stop_finding(file: RobotFile, moves: bool) -> Finding:

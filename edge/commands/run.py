@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
     run = Run(options, goal, bundle, choice)
     end = run.go()
     print_run(run, end, options.json)
-    code = end.exit_code or (run.unwritten.exit_code if run.unwritten else 0)
+    code = end.exit_code  # a folder that could not be written changes nothing of the drive
     if not run.threads_ended:
         # An inference that hangs in native code would abort the interpreter's orderly end.
         sys.stdout.flush()
@@ -82,7 +82,7 @@ class Run:
         self.threads_ended = True
         self.summary: Summary | None = None
         self.notes: list[str] = []  # for people, beside the summary
-        self.unwritten: UsageError | None = None  # why the run's folder lacks files
+        self.unwritten = ""  # why the run's folder lacks files
         self._options = options
         self._goal = goal
         self._bundle = bundle
@@ -141,9 +141,9 @@ class Run:
         self._note_pids(robot.pids)
         self._room, self._about = robot.room, robot.about
         check_domain(manifest, robot.camera_uris, options.allow_domain)
-        setup = self._setup = self._setup_of(robot)
         # Known before the model is loaded, which may take a minute.
-        chosen_camera(robot.camera_uris, manifest.camera)
+        sees_with = chosen_camera(robot.camera_uris, manifest.camera)
+        setup = self._setup = self._setup_of(robot, sees_with)
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.callback(lambda: self._truth.update(robot.finish()))
@@ -218,8 +218,8 @@ class Run:
             RobotOptions(self._goal, self._make_folder, options.seed, options.absent, choice.settings)
         )
 
-    def _setup_of(self, robot: Robot) -> Setup:
-        setup = self._choice.setup(robot)
+    def _setup_of(self, robot: Robot, sees_with: str) -> Setup:
+        setup = self._choice.setup(robot, sees_with)
         cautions = floor_cautions(self._bundle.manifest, self._goal, robot.recorded)
         return replace(setup, cautions=setup.cautions + cautions)
 
@@ -272,7 +272,8 @@ class Run:
         try:
             self._write_files(folder, self.summary)
         except UsageError as error:  # the disk is full, or the folder has gone: what is known is printed
-            self.unwritten = error
+            self.unwritten = error.message
+            log.error("folder not written", extra=fields(why=error.message))
 
     def _write_files(self, folder: RunFolder, summary: Summary) -> None:
         tally = self._tally

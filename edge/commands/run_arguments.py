@@ -9,6 +9,7 @@ from edge.commands.arguments import ArgumentParser, non_negative_int, parallel_i
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
 from edge.motor.operator.panel import EXAMPLE
+from edge.plugins import CAMERAS, MOTORS, PluginGroup
 from edge.robots.choose import RobotChoice, choose_addresses, choose_robot
 from edge.robots.sections import parse_mount
 from edge.runs.log import LEVELS
@@ -35,17 +36,16 @@ def run_arguments() -> ArgumentParser:
         action="append",
         type=camera,
         metavar="[NAME=]URI",
-        help="address of a camera, instead of a robot: file://PATH (a video, or pictures "
-        "that are shown one by one, each until it is answered; file://PATH?rate=HZ: at that rate; "
-        "file://PATH?every=N: one image in N, one by one), "
-        "shm://NAME. Repeat it for several cameras, each with its name; the model sees with the only one, "
-        "or with "
-        f"{DEFAULT_CAMERA!r}",
+        help=f"address of a camera, instead of a robot: {_schemes(CAMERAS)} (docs/cameras.md). file://PATH "
+        "is a video, or pictures that are shown one by one, each until it is answered; file://PATH?rate=HZ: "
+        "at that rate; file://PATH?every=N: one image in N, one by one. Repeat it for several cameras, each "
+        f"with its name; the model sees with the only one, or with {DEFAULT_CAMERA!r}",
     )
     parser.add_argument(
         "--motors",
-        help="address of the motors, with --camera: null://, mavlink:///dev/ttyACM0?baud=115200, "
-        "waveshare:///dev/ttyUSB0, arduino:///dev/ttyACM0?counts_per_m=5000&track_m=0.2",
+        help=f"address of the motors, with --camera: {_schemes(MOTORS)}, such as "
+        "mavlink:///dev/ttyACM0?baud=115200; null:// moves nothing (docs/mavlink.md, docs/serial-bases.md, "
+        "docs/from-ros2.md)",
     )
     parser.add_argument(
         "--gamepad",
@@ -103,6 +103,10 @@ def run_arguments() -> ArgumentParser:
     )  # see `vla-edge doctor`
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser
+
+
+def _schemes(group: PluginGroup) -> str:
+    return ", ".join(f"{name}://" for name in group.names())
 
 
 def operator_addresses(options: argparse.Namespace) -> list[str]:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from edge.board.identity import read_board
+from edge.board.jtop import JtopReader, open_jtop
 from edge.board.tree import Tree
 from edge.bundle.bundle import load_bundle
 from edge.doctor.check import Check, absent, fail, ok, warn
@@ -17,6 +18,7 @@ from edge.errors import EdgeError, HardwareMissing, install_hint
 from edge.plugins import BUNDLES
 
 _DPKG = "/var/lib/dpkg/status"
+JTOP_LIMIT_S = 5.0  # its first reading takes one to two seconds
 
 
 def check_compute(tree: Tree, bundles: Sequence[str]) -> list[Check]:
@@ -89,13 +91,34 @@ def _jtop(tree: Tree, jetson: bool) -> Check:
         return absent("jtop", "for Jetsons alone")
     words = f"jetson-stats {package}" if package else "jetson-stats is not seen by this Python"
     if running:
-        return ok("jtop", f"its service runs; {words}")
+        reader = open_jtop(tree)
+        if reader is None:
+            return ok("jtop", f"its service runs; {words}. Heat is read from /sys")
+        with reader:
+            return check_jtop(reader, words)
     return warn(
         "jtop",
         f"its service does not run; {words}. Heat is watched without it",
         f"{install_hint('jetson')}; then sudo jtop --install-service. In a container: "
         "docker run -v /run/jtop.sock:/run/jtop.sock …",
     )
+
+
+def check_jtop(reader: JtopReader, words: str) -> Check:
+    """Say what the service of jetson-stats reads, which is what a run goes by."""
+    reading = reader.await_reading(JTOP_LIMIT_S)
+    if reading is None:
+        return warn(
+            "jtop",
+            f"its service runs and tells nothing: {reader.trouble}; {words}. Heat is read from /sys",
+            "sudo systemctl restart jtop",
+        )
+    hottest = max(reading.celsius.items(), key=lambda zone: zone[1], default=None)
+    found = [] if hottest is None else [f"{hottest[0]} {hottest[1]:.0f} °C"]
+    found += [f"{name} {watts:.1f} W" for name, watts in reading.power_w.items()]
+    found += [f"power mode {reading.power_mode}"] if reading.power_mode else []
+    found += [] if reading.fan_fraction is None else [f"fan driven at {reading.fan_fraction:.0%}"]
+    return ok("jtop", f"{words}: {', '.join(found)}. A run reads temperatures from it, the rest from /sys")
 
 
 def _bundle(name: str) -> Check:

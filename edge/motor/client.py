@@ -1,7 +1,6 @@
 """Start the motor process and talk to it: the runtime's end."""
 
 import contextlib
-import os
 import select
 import signal
 import socket
@@ -9,9 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-import edge
+from edge.child import child_environment
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, MotorFault, SafetyStop, UsageError
 from edge.interfaces import Closing
 from edge.motor.limits import MotorLimits
@@ -69,7 +67,7 @@ class MotorProcess(Closing):
                 pass_fds=[there.fileno()],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                env=child_environment(),
             )
         motor = cls(child, here)
         try:
@@ -192,11 +190,3 @@ class MotorProcess(Closing):
         code = self._child.returncode
         how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return MotorFault(f"motor process {self.pid} is gone: {how}", "the base stops by its own timeout")
-
-
-def _environment() -> dict[str, str]:
-    """Return this environment, with the folder that this package was imported from on PYTHONPATH."""
-    root = str(Path(edge.__file__).parent.parent) if edge.__file__ else "."
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    # More threads of numpy would only delay a process that adds three numbers.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

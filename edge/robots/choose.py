@@ -29,14 +29,20 @@ class RobotChoice:
     cautions: tuple[str, ...] = ()
     max_speed_m_s: float | None = None
 
-    def setup(self, robot: Robot) -> Setup:
-        """Return what the run takes for true about the opened robot.
+    def setup(self, robot: Robot, sees_with: str) -> Setup:
+        """Return what the run takes for true about the opened robot, whose model sees with that camera.
 
-        Raises UsageError if `max_speed_m_s` is above what the base may drive at.
+        Raises UsageError if its motors move something and nobody has said where that camera sits, and if
+        `max_speed_m_s` is not a speed that the base can be lowered to.
         """
+        mount, mount_from = robot.mounts.get(sees_with), self.mount_from
+        if mount is None:
+            if is_real(robot.motors_uri):
+                raise _not_measured(self.mount_from, sees_with)
+            mount, mount_from = PLAIN_MOUNT, "a guess"
         base = robot.base if self.max_speed_m_s is None else lowered(robot.base, self.max_speed_m_s)
         source = self.base_from if base is robot.base else f"{self.base_from}, lowered by --max-speed"
-        return Setup(robot.mount, self.mount_from, base, source, self.cautions)
+        return Setup(mount, mount_from, base, source, self.cautions)
 
 
 def choose_addresses(
@@ -52,7 +58,7 @@ def choose_addresses(
             'measure it: --mount "fov=55,height=0.35,pitch=0,forward=0.1" (degrees, metres), or better a '
             "robot file: `vla-edge robot new my-robot.yaml`, then --robot my-robot.yaml",
         )
-    robot = PlainRobot(cameras, motors, mount or PLAIN_MOUNT)
+    robot = PlainRobot(cameras, motors, {} if mount is None else dict.fromkeys(cameras, mount))
     cautions: tuple[str, ...] = ()
     if is_real(motors):
         lowered(DEFAULT_BASE, max_speed_m_s or DEFAULT_BASE.linear_m_s)
@@ -61,14 +67,7 @@ def choose_addresses(
             "a robot file says what it is",
             f"how fast it stops by itself when this computer falls silent is not known: {_MEASURE}",
         )
-    return RobotChoice(
-        lambda _: robot,
-        {},
-        "a guess" if mount is None else "--mount",
-        "the default base",
-        cautions,
-        max_speed_m_s,
-    )
+    return RobotChoice(lambda _: robot, {}, "--mount", "the default base", cautions, max_speed_m_s)
 
 
 def choose_robot(name: str, accept_stop_time: bool, max_speed_m_s: float | None) -> RobotChoice:
@@ -90,29 +89,41 @@ def choose_robot(name: str, accept_stop_time: bool, max_speed_m_s: float | None)
     moves = is_real(robot.motors_uri)
     cautions = _stop_cautions(file, accept_stop_time) if moves else ()
     source = str(path)
-    return RobotChoice(
-        lambda _: robot, {}, "a guess" if file.mount is None else source, source, cautions, max_speed_m_s
-    )
+    return RobotChoice(lambda _: robot, {}, source, source, cautions, max_speed_m_s)
 
 
 def open_file(file: RobotFile, *, measured: bool = True) -> PlainRobot:
     """Return the robot of a file that states its own cameras and motors.
 
-    Raises UsageError if its motors move something and its mount is missing; not with `measured` False.
+    Raises UsageError if its motors move something and no camera has a mount; not with `measured` False.
     """
     sections = file.sections
     assert sections.motors is not None  # `parse_robot_file` checked it
-    if measured and file.mount is None and is_real(sections.motors):
-        raise UsageError(
-            f"{file.path}: cameras.{file.sees_with}.mount is missing: where the camera sits is not measured",
-            "docs/robot-files.md says how; `vla-edge robot check` then draws what follows from it",
-        )
+    if measured and not file.mounts and is_real(sections.motors):
+        raise _not_measured(str(file.path), file.sees_with)
     about = f"robot {sections.name or file.path.stem}"
-    return PlainRobot(file.camera_uris, sections.motors, file.mount or PLAIN_MOUNT, file.base, about=about)
+    return PlainRobot(file.camera_uris, sections.motors, file.mounts, file.base, about=about)
+
+
+def _not_measured(source: str, camera: str) -> UsageError:
+    return UsageError(
+        f"{source}: cameras.{camera}.mount is missing: where the camera sits is not measured",
+        "docs/robot-files.md says how; `vla-edge robot check` then draws what follows from it",
+    )
 
 
 def lowered(base: BaseSpec, max_speed_m_s: float) -> BaseSpec:
-    """Return the base with a lower highest speed. Raises UsageError for a higher one."""
+    """Return the base with a lower highest speed.
+
+    Raises UsageError for a higher one, and for one below the speed of its pulses: it would still go at that.
+    """
+    if max_speed_m_s < base.lowest_m_s:
+        kind = "one speed that the base has" if base.fixed_speed_m_s else "lowest speed of the base"
+        raise UsageError(
+            f"--max-speed {max_speed_m_s:g} is below the {kind}, {base.lowest_m_s:g} m/s: it can't go slower",
+            "leave --max-speed out, with room around it; a lower `linear_m_s` in its robot file lowers only "
+            "the average, by pauses (docs/bases.md#pulses)",
+        )
     if max_speed_m_s > base.linear_m_s:
         raise UsageError(
             f"--max-speed {max_speed_m_s:g} is above the {base.linear_m_s:g} m/s that the base states",

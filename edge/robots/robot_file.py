@@ -51,15 +51,20 @@ class RobotFile:
 
     @property
     def sees_with(self) -> str:
-        """The name of the camera that drives: the only one, or "front"."""
+        """The name of the camera that drives unless the bundle names another: the only one, or "front"."""
         names = list(self.camera_uris)
         return names[0] if len(names) == 1 else DEFAULT_CAMERA
 
     @property
+    def mounts(self) -> dict[str, CameraMount]:
+        """Where the cameras sit, by name, as far as somebody has measured it."""
+        cameras = self.sections.cameras or {}
+        return {name: each.mount.mount() for name, each in cameras.items() if each.mount is not None}
+
+    @property
     def mount(self) -> CameraMount | None:
         """Where the camera sits that drives; None if nobody has measured it."""
-        section = (self.sections.cameras or {})[self.sees_with].mount
-        return None if section is None else section.mount()
+        return self.mounts.get(self.sees_with)
 
 
 def read_robot_file(path: Path) -> RobotFile:

@@ -11,7 +11,7 @@ from typing import Any
 
 import cv2
 
-from edge.errors import UsageError
+from edge.errors import UsageError, write_hint
 from edge.files import write_whole
 from edge.records import Image, Odometry
 from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, spread
@@ -73,15 +73,18 @@ class RunFolder:
         return self._write("frames.png", _png(draw_strip(spread(frames, FRAMES_PER_STRIP))))
 
     def names(self) -> list[str]:
-        """Return the names of its files, for people."""
-        return sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
+        """Return the names of its files, for people; none if the folder has gone."""
+        try:
+            return sorted(path.name for path in self.path.iterdir() if not path.name.startswith("."))
+        except OSError:
+            return []
 
     def _write(self, name: str, content: bytes) -> Path:
         target = self.path / name
         try:
             write_whole(target, content)
         except OSError as error:
-            raise UsageError(f"can't write {target}: {error.strerror}", hint="is the disk full?") from error
+            raise UsageError(f"can't write {target}: {error.strerror}", write_hint(error)) from error
         return target
 
 

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from edge.board.heat import HeatReading, HeatZone, Thermometer
+from edge.board.jtop import JtopReader, open_jtop, with_jtop
 from edge.board.tree import Tree
 from edge.clock import Clock
 from edge.interfaces import Closing, Inference
@@ -34,6 +35,8 @@ THROTTLED_STOP_S = 60.0
 OVER_CURRENT_REST_S = 30.0  # after an event: many boards have them at their highest power mode
 REST_S = 0.15  # from the end of an inference to the next one
 SLOW_FRACTION = 0.5  # the part of the speed that is left
+
+SYSFS, JTOP = "/sys", "jetson-stats"  # where temperatures come from
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +132,14 @@ class HeatFigures:
 class HeatWatch(Closing):
     """Watches the heat of a machine from a thread of its own. Close it to end the thread."""
 
-    def __init__(self, tree: Tree, clock: Clock, period_s: float = PERIOD_S) -> None:
+    def __init__(
+        self, tree: Tree, clock: Clock, period_s: float = PERIOD_S, jtop: JtopReader | None = None
+    ) -> None:
+        """Watch by /sys, and by the service of jetson-stats where it runs or `jtop` listens to it."""
         self.figures = HeatFigures()
         self._thermometer = Thermometer(tree)
+        self._jtop = jtop or open_jtop(tree)
+        self._source = ""
         self._clock, self._period_s = clock, period_s
         self._rules = HeatRules()
         self._read_ns = clock.now_ns()
@@ -139,7 +147,7 @@ class HeatWatch(Closing):
         self._first_over_currents: int | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="heat", daemon=True)
-        if self._thermometer.judged:
+        if self._thermometer.judged or self._jtop is not None:
             self._thread.start()
         else:
             log.info("heat is not watched: this machine shows no temperature of its processor")
@@ -153,6 +161,7 @@ class HeatWatch(Closing):
         """Return what a run's summary tells about heat; None for what is not known."""
         figures, hottest = self.figures, self.figures.hottest
         return {
+            "heat_from": self._source or None,
             "hottest": hottest.name if hottest else None,
             "hottest_c": hottest.celsius if hottest else None,
             "rest_s": round(figures.rest_s, 1),
@@ -188,16 +197,29 @@ class HeatWatch(Closing):
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join(self._period_s)
+        if self._jtop is not None:
+            self._jtop.close()
 
     def _work(self) -> None:
         before_ns = self._clock.now_ns()
         while not self._closed.is_set():
-            reading = self._thermometer.read()
+            reading = self._read()
             now_ns = self._clock.now_ns()
             if reading.nearest is not None:  # without one the sensors are gone: the level stays as it was
                 self._take(reading, now_ns, (now_ns - before_ns) / 1e9)
             before_ns = now_ns
             self._closed.wait(self._period_s)
+
+    def _read(self) -> HeatReading:
+        """Read the sensors, and note by which way if that has changed."""
+        told = self._jtop.latest() if self._jtop is not None else None
+        source = SYSFS if told is None else JTOP
+        if source != self._source:
+            level = logging.WARNING if self._source == JTOP else logging.INFO
+            why = self._jtop.trouble if self._jtop is not None and told is None else ""
+            log.log(level, "heat is read", extra=fields(source=source, **({"trouble": why} if why else {})))
+        self._source = source
+        return with_jtop(self._thermometer.read(), told)
 
     def _take(self, reading: HeatReading, now_ns: int, since_s: float) -> None:
         figures, before = self.figures, self._rules.level

@@ -17,6 +17,7 @@ from edge.plugins import ROBOTS
 from edge.records import CameraMount, Goal
 from edge.runs.room import RoomMap
 
+# A guess, for motors that move nothing.
 PLAIN_MOUNT = CameraMount(vertical_fov_rad=math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)
 
 
@@ -44,8 +45,8 @@ class Robot(Protocol):
         ...
 
     @property
-    def mount(self) -> CameraMount:
-        """Where the camera sits that the policy sees with."""
+    def mounts(self) -> Mapping[str, CameraMount]:
+        """Where each camera sits that a policy may see with, by name; one that is missing is not known."""
         ...
 
     @property
@@ -96,13 +97,12 @@ class RobotOptions:
 class PlainRobot:
     """Cameras and motors by their addresses, such as file://clip.mp4 and null://.
 
-    Mount and base are guesses: a camera that looks level, 0.35 m above the floor and 55 degrees high, and the
-    default base.
+    Where a camera sits is not known unless it is said, and the base is the default one.
     """
 
     camera_uris: Mapping[str, str]
     motors_uri: str
-    mount: CameraMount = PLAIN_MOUNT
+    mounts: Mapping[str, CameraMount] = field(default_factory=dict[str, CameraMount])
     base: BaseSpec = DEFAULT_BASE
     room: RoomMap | None = None
     pids: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -1,5 +1,6 @@
 """The stop over HTTP: `POST /stop` on the loopback address, with the token in a file of the run's folder."""
 
+import contextlib
 import hmac
 import json
 import os
@@ -10,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError, write_hint
 from edge.files import whole_file
 from edge.interfaces import Closing
 
@@ -24,7 +25,10 @@ class StopServer(Closing):
     """Listens until it is closed. Its file, for this user alone, holds port, token and process id."""
 
     def __init__(self, folder: Path, on_stop: Callable[[str], None]) -> None:
-        """Listen on a free port of 127.0.0.1 and write the file. Raises OSError."""
+        """Listen on a free port of 127.0.0.1 and write the file.
+
+        Raises UsageError if the file can't be written, OSError if nothing can listen.
+        """
         self._file = folder / STOP_FILE
         token = secrets.token_urlsafe(32)
 
@@ -35,15 +39,20 @@ class StopServer(Closing):
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), BoundHandler)
         self._server.daemon_threads = True
         content = {"port": self._server.server_address[1], "token": token, "pid": os.getpid()}
-        with whole_file(self._file) as draft:
-            draft.touch(mode=0o600)
-            draft.write_text(json.dumps(content) + "\n")
+        try:
+            with whole_file(self._file) as draft:
+                draft.touch(mode=0o600)
+                draft.write_text(json.dumps(content) + "\n")
+        except OSError as error:
+            self._server.server_close()
+            raise UsageError(f"can't write {self._file}: {error.strerror}", write_hint(error)) from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Remove the file and stop listening."""
-        self._file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what can't be removed any more must not cost the drive's outcome
+            self._file.unlink()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -58,6 +58,7 @@ class CameraThread(Closing):
         self._rng = np.random.default_rng(world.scene.seed)
         self._changed = threading.Condition()
         self._exposure: tuple[Pose, int] | None = None
+        self._due_ns = 0  # the room's time of the next image
         self._closing = False
         self._error: Exception | None = None
         self._ready = threading.Event()
@@ -68,12 +69,18 @@ class CameraThread(Closing):
             raise HardwareMissing(f"the renderer did not start within {START_LIMIT_S:.0f} s")
         self._raise_error()
 
-    def expose(self, pose: Pose, stamp_ns: int) -> None:
-        """Take an image from this pose, at this moment. One that waits to be drawn is replaced."""
+    def expose_if_due(self, stamp_ns: int) -> None:
+        """Take an image of the room at this moment, if the camera's rate asks for one by the room's time.
+
+        One that waits to be drawn is replaced. Raises what the renderer raised.
+        """
         self._raise_error()
+        if self._world.time_ns < self._due_ns:
+            return
+        self._due_ns += round(1e9 / self.spec.rate_hz)
         with self._changed:
             self.skipped += self._exposure is not None
-            self._exposure = (pose, stamp_ns)
+            self._exposure = (self._world.pose, stamp_ns)
             self._changed.notify()
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ setpoint that it applies is one line of its log, written out before the next one
 reached the actuator, and when.
 """
 
-import json
 import math
 import os
 import tty
@@ -15,6 +14,7 @@ from pathlib import Path
 from edge.clock import Clock, MonotonicClock
 from edge.motor.drivers.mavlink.stream import MavMessage, MavStream, flipped, mav
 from edge.records import ZERO, Odometry, Velocity
+from sim.realtime.room_time import SetpointLog
 
 SETPOINT_LIMIT_NS = 300_000_000  # no setpoint for this long: zero
 NEAR_ZERO = 0.01  # m/s and rad/s
@@ -56,8 +56,7 @@ class Firmware:
         self._odometry = odometry
         self._battery_fraction = battery_fraction
         self._clock: Clock = clock or MonotonicClock()
-        # Unbuffered and in append mode: each line is one write, whole even when this process is killed.
-        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.log = SetpointLog(log)
         self.manual = False
         self.emergency = False
         self.dropped = 0  # packets of telemetry that were not taken
@@ -79,7 +78,7 @@ class Firmware:
 
     def close(self) -> None:
         """Close the log; the descriptor of the line belongs to the caller."""
-        os.close(self._log)
+        self.log.close()
 
     def poll(self, now_ns: int) -> None:
         """Read what came, watch the time limit, send what is due."""
@@ -135,14 +134,7 @@ class Firmware:
 
     def _set(self, velocity: Velocity, now_ns: int) -> None:
         self._apply(velocity, self.armed)
-        line = {
-            "stamp_ns": now_ns,
-            "linear_x": velocity.linear_x_m_s,
-            "linear_y": velocity.linear_y_m_s,
-            "angular_z": velocity.angular_z_rad_s,
-            "armed": self.armed,
-        }
-        os.write(self._log, json.dumps(line).encode() + b"\n")
+        self.log.write(velocity, now_ns, armed=self.armed)
 
     def _read(self) -> bytes:
         try:

@@ -26,11 +26,11 @@ from sim.bases import parse_base
 from sim.realtime.camera import CameraThread, Optics
 from sim.realtime.camera_faults import FAULTS, FaultyCamera
 from sim.realtime.firmware import Firmware, open_pty
+from sim.realtime.room_time import RoomTime
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
-from sim.world import TIMESTEP_NS, World
+from sim.world import World
 
-MAX_BEHIND_NS = 100_000_000  # a longer delay is not caught up: the room's time stood still
 AFTER_RUNTIME_NS = 3_000_000_000  # for the motor process to stop the base once the runtime is gone
 
 
@@ -40,30 +40,19 @@ class RealTimeBase:
     def __init__(self, world: World, board: int, log: Path) -> None:
         self.world = world
         self.velocity = ZERO  # newest setpoint that the firmware applied
-        self.lost_ns = 0  # time by which the physics fell behind
         self._clock = MonotonicClock()
-        self._epoch_ns = self._clock.now_ns()
-        self._firmware = Firmware(board, self._apply, self._odometry, log, self._clock)
-
-    def start(self) -> None:
-        """Let the room's time run from now on."""
-        self._epoch_ns = self._clock.now_ns() - self.world.time_ns
+        self.time = RoomTime(world, self._clock)
+        self.firmware = Firmware(board, self._apply, self._odometry, log, self._clock)
 
     def step(self) -> int:
         """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
-        due_ns = self._epoch_ns + self.world.time_ns + TIMESTEP_NS
-        self._clock.sleep_until(due_ns)
-        now_ns = self._clock.now_ns()
-        if (behind_ns := now_ns - due_ns) > MAX_BEHIND_NS:
-            self._epoch_ns += behind_ns
-            self.lost_ns += behind_ns
-            due_ns += behind_ns
-        self._firmware.poll(now_ns)
+        due_ns, now_ns = self.time.wait()
+        self.firmware.poll(now_ns)
         self.world.step()
         return due_ns
 
     def close(self) -> None:
-        self._firmware.close()
+        self.firmware.close()
 
     def _apply(self, velocity: Velocity, armed: bool) -> None:
         self.velocity = velocity if armed else ZERO
@@ -81,17 +70,12 @@ class Simulation:
         self._camera = camera
         self._control = control
         self._target = target
-        self._period_ns = round(1e9 / camera.spec.rate_hz)
 
     def run(self, board: int, cable: int) -> None:
         """Run until the runtime has let go and the base stands."""
-        self._base.start()
-        next_ns = 0
+        self._base.time.start()
         while self._runtime_is_there():
-            due_ns = self._base.step()
-            if self._base.world.time_ns >= next_ns:
-                next_ns += self._period_ns
-                self._camera.expose(self._base.world.pose, due_ns)
+            self._camera.expose_if_due(self._base.step())
         # From now on the port reports when it is closed at the other end.
         os.close(cable)
         end_ns = time.monotonic_ns() + AFTER_RUNTIME_NS
@@ -113,7 +97,9 @@ class Simulation:
 
     def _truth(self) -> dict[str, Any]:
         camera = {"frames": self._camera.frames, "frames_skipped": self._camera.skipped}
-        return {**truth(self._base.world, self._target), **camera, "lost_ms": self._base.lost_ns // 1_000_000}
+        base = self._base
+        lost = {"lost_ms": base.time.lost_ns // 1_000_000, "setpoints_unlogged": base.firmware.log.lost}
+        return {**truth(base.world, self._target), **camera, **lost}
 
 
 def _hung_up(board: int) -> bool:

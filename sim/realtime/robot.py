@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-import edge
 from edge.base_spec import BaseSpec
 from edge.cameras.shm import FrameRing
+from edge.child import child_environment
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
 from edge.records import CameraMount
 from edge.runs.room import RoomMap
@@ -58,7 +58,7 @@ class SimRobot:
         self.about = ""
         self.recorded = False
         self.room: RoomMap | None = None
-        self.mount = mount
+        self.mounts = {"front": mount}
         self.base = base
         self.pids = {"sim": child.pid}
         self._child = child
@@ -158,7 +158,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=_environment(),
+            env=child_environment(),
         )
     robot = SimRobot(child, here, shm, log, _mount(settings), base, hanging.flip)
     try:
@@ -197,10 +197,3 @@ def _mount(settings: Mapping[str, float]) -> CameraMount:
     spec = CameraSpec()
     fov_rad = settings.get("fov_rad", spec.vertical_fov_rad)
     return CameraMount(fov_rad, spec.height_m, spec.pitch_rad, spec.forward_m)
-
-
-def _environment() -> dict[str, str]:
-    """Return this process's environment, with the folder that `edge` was imported from."""
-    root = str(Path(edge.__file__ or ".").parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

@@ -23,13 +23,13 @@ from edge.records import ZERO, Image, Velocity
 from edge.ros2 import RosNode, load_ros
 from sim.realtime.camera import CameraThread, Optics
 from sim.realtime.camera_faults import FaultyCamera
+from sim.realtime.room_time import RoomTime, SetpointLog
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
-from sim.world import TIMESTEP_NS, World
+from sim.world import World
 
 COMMAND_LIMIT_NS = 500_000_000  # no command for this long: zero
 ODOMETRY_PERIOD_NS = 20_000_000
-MAX_BEHIND_NS = 100_000_000  # a longer delay is not caught up: the room's time stood still
 
 
 class ImageTopic:
@@ -55,32 +55,20 @@ class RosBase:
 
     def __init__(self, node: RosNode, world: World, log: Path) -> None:
         self.world = world
-        self.lost_ns = 0  # time by which the physics fell behind
         self._node = node
         self._clock = MonotonicClock()
-        self._epoch_ns = self._clock.now_ns()
+        self.time = RoomTime(world, self._clock)
         self._command_ns: int | None = None
         self._odometry_due_ns = 0
-        # Unbuffered and in append mode: each line is one write, whole even when this process is killed.
-        self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._log = SetpointLog(log)
         self._message = load_ros("nav_msgs.msg").Odometry()
         self._message.header.frame_id, self._message.child_frame_id = "odom", "base_link"
         self._publisher = node.publisher(type(self._message), "/odom", "reliable")
         node.subscribe(load_ros("geometry_msgs.msg").Twist, "/cmd_vel", self._on_command, "reliable")
 
-    def start(self) -> None:
-        """Let the room's time run from now on."""
-        self._epoch_ns = self._clock.now_ns() - self.world.time_ns
-
     def step(self) -> int:
         """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
-        due_ns = self._epoch_ns + self.world.time_ns + TIMESTEP_NS
-        self._clock.sleep_until(due_ns)
-        now_ns = self._clock.now_ns()
-        if (behind_ns := now_ns - due_ns) > MAX_BEHIND_NS:
-            self._epoch_ns += behind_ns
-            self.lost_ns += behind_ns
-            due_ns += behind_ns
+        due_ns, now_ns = self.time.wait()
         self._node.spin(1)
         if self._command_ns is not None and now_ns - self._command_ns > COMMAND_LIMIT_NS:
             self._command_ns = None
@@ -93,7 +81,7 @@ class RosBase:
 
     def close(self) -> None:
         """Close the log."""
-        os.close(self._log)
+        self._log.close()
 
     def _on_command(self, message: Any) -> None:
         self._command_ns = self._clock.now_ns()
@@ -101,13 +89,7 @@ class RosBase:
 
     def _set(self, velocity: Velocity, now_ns: int) -> None:
         self.world.command(velocity)
-        line = {
-            "stamp_ns": now_ns,
-            "linear_x": velocity.linear_x_m_s,
-            "linear_y": velocity.linear_y_m_s,
-            "angular_z": velocity.angular_z_rad_s,
-        }
-        os.write(self._log, json.dumps(line).encode() + b"\n")
+        self._log.write(velocity, now_ns)
 
     def _publish_odometry(self, now_ns: int) -> None:
         message, state = self._message, self.world.odometry(now_ns)
@@ -149,17 +131,13 @@ def _bridge(options: argparse.Namespace) -> None:
         )
         base = stack.enter_context(contextlib.closing(RosBase(node, world, options.log)))
         print(json.dumps({"renderer": camera.backend}), flush=True)
-        base.start()
-        next_ns, period_ns = 0, round(1e9 / spec.rate_hz)
+        base.time.start()
         while not (select.select([sys.stdin], [], [], 0)[0] and not sys.stdin.read(1)):
-            due_ns = base.step()
-            if world.time_ns >= next_ns:
-                next_ns += period_ns
-                camera.expose(world.pose, due_ns)
+            camera.expose_if_due(base.step())
         found = {
             "frames": camera.frames,
             "frames_skipped": camera.skipped,
-            "lost_ms": base.lost_ns // 1_000_000,
+            "lost_ms": base.time.lost_ns // 1_000_000,
         }
         print(json.dumps({**truth(world, options.target), **found}), flush=True)
 

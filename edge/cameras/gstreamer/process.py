@@ -10,12 +10,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
-import edge
 from edge.cameras.gstreamer.job import MAX_PACKET_BYTES, StreamJob, read_report
 from edge.cameras.shm import FrameRing
+from edge.child import child_environment
 
 ASK_LIMIT_S = 2.0  # for the end of the stream to run through, and the device to be given back
 INTERRUPT_LIMIT_S = 1.0
@@ -49,7 +48,7 @@ class StreamProcess:
                 stdout=subprocess.DEVNULL,
                 # What goes wrong is reported; the libraries' own chatter is for who asks for it.
                 stderr=None if "GST_DEBUG" in os.environ else subprocess.DEVNULL,
-                env=_environment(),
+                env=child_environment(),
             )
         with contextlib.suppress(OSError):  # a child that is gone already is noticed in `report`
             self._control.send(job.to_json().encode())
@@ -99,10 +98,3 @@ class StreamProcess:
         self._control.close()
         FrameRing.unlink(self.ring_name)  # in case it was killed before anybody attached
         return ended
-
-
-def _environment() -> dict[str, str]:
-    """Return this environment, with the folder that this package was imported from on PYTHONPATH."""
-    root = str(Path(edge.__file__).parent.parent) if edge.__file__ else "."
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

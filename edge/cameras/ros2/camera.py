@@ -6,12 +6,11 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-import edge
 from edge.cameras.ros2.child import RosCameraOptions, parse_camera
 from edge.cameras.shm import FrameRing, ShmCamera
+from edge.child import child_environment
 from edge.clock import Clock
 from edge.errors import EdgeError, HardwareMissing, UsageError
 from edge.interfaces import Closing
@@ -44,7 +43,7 @@ class RosCamera(Closing):
                 pass_fds=[there.fileno()],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                env=child_environment(),
             )
         try:
             self._control.settimeout(2 * options.timeout_s + START_S)
@@ -116,10 +115,3 @@ class RosCamera(Closing):
 def open_address(address: str, clock: Clock, name: str = "front") -> RosCamera:
     """Open `ros2:///TOPIC`. Raises UsageError for a malformed address, and what `RosCamera` raises."""
     return RosCamera(address, parse_camera(address), clock, name)
-
-
-def _environment() -> dict[str, str]:
-    """Return this environment, with the folder that this package was imported from on PYTHONPATH."""
-    root = str(Path(edge.__file__ or ".").parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}

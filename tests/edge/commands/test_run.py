@@ -16,6 +16,7 @@ import pytest
 from edge import cli
 from edge.bundle.bundle import write_bundle
 from edge.goals.prompts import family_prompt
+from edge.plugins import CAMERAS, MOTORS
 from edge.records import Goal
 from edge.runs import folder as folder_module
 from tests.edge.commands.robot_text import robot_file
@@ -142,6 +143,23 @@ def test_a_robot_file_states_cameras_mount_and_base_and_the_run_says_so(
     assert "event=base radius_m=0.25 linear_m_s=0.2" in log and "camera_wrist=" in log
 
 
+def test_the_mount_is_that_of_the_camera_that_the_bundle_sees_with(
+    pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    bundle = load_bundle(tiny_bundle)
+    manifest = bundle.manifest.model_copy(update={"camera": "wrist"})
+    write_bundle(tmp_path / "sees-by-wrist", with_manifest(bundle, manifest))
+    name = robot_file(tmp_path, pictures, "null://")
+    mount = "mount: {vertical_fov_deg: 70, height_m: 0.9, pitch_deg: 40, forward_m: 0.2}"
+    path = Path(name)
+    path.write_text(path.read_text().replace(f'"file://{pictures}"}}', f'"file://{pictures}", {mount}}}'))
+    code, summary, _, _ = turning_run(
+        "--goal", "find_object", "--target", "cup", "--robot", name,
+        runs_dir=tmp_path / "runs", bundle=tmp_path / "sees-by-wrist",
+    )  # fmt: skip
+    assert code == 3 and summary["mount"]["height_m"] == 0.9 and summary["mount"]["from"] == name
+
+
 def test_people_are_told_the_mount_and_the_base_before_it_drives(pictures: Path, tmp_path: Path, capsys):
     words = family_prompt("smolvlm", Goal("describe_scene"))
     write_bundle(tmp_path / "talks", open_bundle("smolvlm", "the red cup", words, max_tokens=60)[0])
@@ -237,5 +255,13 @@ def test_a_disk_that_fills_up_costs_the_files_and_not_the_outcome(
     monkeypatch.setattr(folder_module, "write_whole", full)
     code = cli.main([*command, "--camera", f"file://{pictures}", "--runs-dir", str(tmp_path / "runs")])
     out, err = capsys.readouterr()
-    assert code == 2 and "summary.json: No space left on device" in err and "\nhint: " in err
+    *setup, note = err.splitlines()
+    assert code == 0 and note.startswith("note: can't write ") and "No space left on device" in note
+    assert [line.partition(":")[0] for line in setup] == ["mount", "base"]
     assert out.startswith("stopped: ") and "3 answers of the model" in out
+
+
+def test_the_help_names_every_scheme_of_cameras_and_motors(capsys: pytest.CaptureFixture[str]):
+    assert cli.main(["run", "--help"]) == 0
+    words = "".join(capsys.readouterr().out.split())
+    assert [name for name in (*CAMERAS.names(), *MOTORS.names()) if f"{name}://" not in words] == []

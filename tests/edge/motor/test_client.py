@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -172,12 +171,3 @@ def test_a_process_that_does_not_quit_is_terminated_then_killed(ends, deaf: bool
     motor = MotorProcess(child(*[ignore] * deaf, *SLEEPS), ends[0])
     assert motor.close(timeout_s=0.3) == -ended_by
     assert decode(ends[1].recv(4096)) == Quit()
-
-
-@pytest.mark.parametrize(("given", "expected"), [(None, ""), ("/elsewhere", ":/elsewhere")])
-def test_the_process_imports_this_package_first(given, expected: str, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    if given:
-        monkeypatch.setenv("PYTHONPATH", given)
-    root = Path(__file__).parents[3]
-    assert client._environment()["PYTHONPATH"] == f"{root}{expected}"

@@ -28,9 +28,9 @@ def write(tmp_path: Path, mount: str = SEES, motors: str = "ros2:///cmd_vel", mo
     return str(path)
 
 
-def setup_of(choice: RobotChoice):
+def setup_of(choice: RobotChoice, sees_with: str = "front"):
     options = RobotOptions(Goal("describe_scene"), lambda: Path("/nowhere"))
-    return choice.setup(choice.open(options))
+    return choice.setup(choice.open(options), sees_with)
 
 
 @pytest.mark.parametrize("motors", ["mavlink:///dev/ttyACM0", "ros2:///cmd_vel", "waveshare:///dev/x"])
@@ -73,7 +73,7 @@ def test_a_file_brings_all_its_cameras_its_mount_and_its_base(tmp_path: Path):
     choice = choose_robot(name, False, None)
     robot = choice.open(RobotOptions(Goal("describe_scene"), lambda: tmp_path))
     assert robot.camera_uris == {"front": "csi://0", "hand": "csi://1"}
-    setup = choice.setup(robot)
+    setup = choice.setup(robot, "front")
     assert (setup.mount_from, setup.base_from, setup.cautions) == (name, name, ())
     assert setup.base.linear_m_s == 0.3 and not robot.recorded
 
@@ -82,6 +82,22 @@ def test_a_file_without_a_mount_drives_no_real_motors(tmp_path: Path):
     with pytest.raises(UsageError, match=r"cameras.front.mount is missing"):
         choose_robot(write(tmp_path, mount=""), False, None)
     assert setup_of(choose_robot(write(tmp_path, "", "null://"), False, None)).mount_from == "a guess"
+
+
+def test_the_mount_is_that_of_the_camera_that_the_model_sees_with(tmp_path: Path):
+    name = write(tmp_path)
+    path = tmp_path / "r.yaml"
+    with pytest.raises(UsageError, match=r"r.yaml: cameras.hand.mount is missing"):
+        setup_of(choose_robot(name, False, None), "hand")
+    hand = "{vertical_fov_deg: 70, height_m: 0.9, pitch_deg: 40, forward_m: 0.2}"
+    path.write_text(path.read_text().replace("csi://1}", f"csi://1, mount: {hand}}}"))
+    choice = choose_robot(name, False, None)
+    assert setup_of(choice, "hand").mount.height_m == 0.9 and setup_of(choice).mount.height_m == 0.3
+    path.write_text(path.read_text().replace(SEES, ""))
+    choice = choose_robot(name, False, None)
+    assert setup_of(choice, "hand").mount.height_m == 0.9
+    with pytest.raises(UsageError, match=r"r.yaml: cameras.front.mount is missing"):
+        setup_of(choice)
 
 
 def test_a_stop_time_that_nobody_measured_is_said_at_every_start(tmp_path: Path):
@@ -106,6 +122,23 @@ def test_max_speed_lowers_and_never_raises(tmp_path: Path):
         choose_robot(write(tmp_path), False, 0.31)
     with pytest.raises(UsageError, match=r"above the 0.5 m/s"):
         choose_addresses({"front": "csi://0"}, "ros2:///x", parse_mount(MOUNT), 0.6)
+
+
+@pytest.mark.parametrize(
+    ("pulses", "said"),
+    [
+        ("fixed_speed_m_s: 0.2, fixed_turn_rad_s: 0.8", "below the one speed that the base has, 0.2 m/s"),
+        ("dead_band_m_s: 0.2", "below the lowest speed of the base, 0.2 m/s"),
+        ("min_speed_m_s: 0.2", "below the lowest speed of the base, 0.2 m/s"),
+    ],
+)
+def test_a_base_that_can_not_go_slowly_is_not_slowed_by_max_speed(pulses: str, said: str, tmp_path: Path):
+    name = write(tmp_path)
+    path = tmp_path / "r.yaml"
+    path.write_text(path.read_text().replace("angular_rad_s: 1}", f"angular_rad_s: 1, {pulses}}}"))
+    with pytest.raises(UsageError, match=f"--max-speed 0.1 is {said}") as caught:
+        choose_robot(name, False, 0.1)
+    assert "leave --max-speed out" in caught.value.hint
 
 
 def test_unknown_names_list_packages_and_files():

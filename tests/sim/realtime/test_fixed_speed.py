@@ -56,3 +56,13 @@ def test_sigkill_of_the_runtime_ends_a_pulse_at_once(tmp_path: Path, tiny_bundle
         assert len(measured) < 3, f"zero after {measured} ms (limit {limit_ms} ms)"
         measured.append(killed_in_a_pulse(tmp_path / str(len(measured)), tiny_bundle))
     print(f"zero {measured[-1]:.1f} ms after the SIGKILL (limit {limit_ms} ms)")
+
+
+def test_max_speed_below_the_one_speed_is_refused_before_anything_moves(
+    tmp_path: Path, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "--goal", "find_object", "--target", "cup", "--bundle", str(tiny_bundle)]
+    assert main([*command, "--robot", BASE, "--max-speed", "0.1", "--runs-dir", str(tmp_path)]) == 2
+    assert "--max-speed 0.1 is below the one speed that the base has, 0.2 m/s" in capsys.readouterr().err
+    (folder,) = tmp_path.iterdir()
+    assert not any(map(moving, map(json.loads, (folder / "firmware.jsonl").read_text().splitlines())))

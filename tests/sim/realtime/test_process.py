@@ -137,7 +137,7 @@ def test_robot_is_found_by_name_and_knows_where_its_camera_sits(robot: SimRobot)
     assert find_robot("sim?noise=8&width=64") == (open_robot, {"noise": "8", "width": "64"})
     with pytest.raises(UsageError, match="unknown robot 'butler'"):
         find_robot("butler")
-    assert robot.mount.height_m == pytest.approx(0.35) and robot.base == DEFAULT_BASE
+    assert robot.mounts["front"].height_m == pytest.approx(0.35) and robot.base == DEFAULT_BASE
     assert robot.room is not None and any(place.is_target for place in robot.room.objects)
     assert robot.motors_uri.startswith("mavlink:///dev/pts/") and "rendered by" in robot.about
     robot.check()
@@ -161,7 +161,7 @@ def test_camera_can_be_set(tmp_path: Path):
     seen = frames(camera, 1.0)
     assert 60 <= age_ms < 250 and 13 <= len(seen) <= 17
     assert seen[0].image.shape == (120, 160, 3)
-    assert robot.mount.vertical_fov_rad == pytest.approx(0.8)
+    assert robot.mounts["front"].vertical_fov_rad == pytest.approx(0.8)
     robot.close()
 
 
@@ -270,7 +270,7 @@ def test_what_was_sent_just_before_the_port_closed_is_read(tmp_path: Path):
         return json.loads(log.read_text().splitlines()[-1])["armed"]
 
     with contextlib.closing(RealTimeBase(World(make_scene(1, "red cup")), board, log)) as base:
-        base.start()
+        base.time.start()
         send_arm(1)
         until(lambda: base.step() and armed())
         runtime.close()

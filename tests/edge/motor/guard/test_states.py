@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.base_spec import BaseSpec, DriveKind
 from edge.errors import UsageError
 from edge.motor.guard import Guard, GuardCounts
 from edge.motor.limits import MotorLimits
@@ -258,3 +259,27 @@ def test_a_hold_neither_arms_nor_loosens_a_stop() -> None:
     guard.stop("e-stop")
     guard.hold("camera 'front' is away")
     assert (guard.state, guard.reason) == (MotorState.RAMPING, "e-stop")
+
+
+# Its turn is braked so gently that the arcs cut what is left of it once the wheels stand.
+_STEERED = {"drive": DriveKind.ACKERMANN, "wheel_base_m": 0.2, "angular_rad_s": 0.2}
+ARCS = MotorLimits.of(BaseSpec(angular_decel_rad_s2=1.0, **_STEERED))
+
+
+@pytest.mark.parametrize(
+    ("limits", "row"),
+    [
+        (LIMITS, (0.3, -0.0, 0.5)),
+        (LIMITS, (-0.0, 0.3, 0.5)),
+        (LIMITS, (-0.3, -0.3, -0.5)),
+        (ARCS, (0.1, 0, -0.2)),
+    ],
+)
+def test_no_setpoint_is_a_negative_zero(limits: MotorLimits, row: tuple[float, float, float]) -> None:
+    """It would be on the line, in the log and before every comparison of signs."""
+    guard = armed(limits)
+    now_ns, velocity = drive(guard, START, 40, row=row)
+    guard.stop("enough")
+    for each in (velocity, *coast(guard, now_ns, 40)):
+        assert all(math.copysign(1, part) > 0 for part in astuple(each) if part == 0), each
+    assert not guard.moving
