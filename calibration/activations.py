@@ -11,6 +11,7 @@ from calibration.diverse import SAME, distance, most_different, thumbnail
 from calibration.sample_set import Part, Question, write_set
 from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest
+from edge.cameras.frame_check import image_breach
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.commands.output import ProgressLine, print_json
 from edge.errors import UsageError
@@ -67,8 +68,24 @@ def main(argv: list[str]) -> int:
 
 
 def from_robot(name: str, seed: int) -> Iterator[LabelledImage]:
-    """Return endless pictures of a robot. Raises UsageError if no package delivers any."""
-    return PICTURES.open(name, seed)
+    """Return the pictures that a robot's package delivers. Raises UsageError if none does."""
+    PICTURES.load(name)
+    return _delivered(name, seed)
+
+
+def _delivered(name: str, seed: int) -> Iterator[LabelledImage]:
+    """Yield a package's pictures. Raises PluginError if its code fails, or yields something else."""
+    with PICTURES.blaming(name):
+        none = True
+        for image, names in PICTURES.open(name, seed):
+            if why := image_breach(image):
+                raise TypeError(why)
+            if not all(isinstance(each, str) for each in names):
+                raise TypeError(f"the names in sight are {names!r:.80}, not texts")
+            none = False
+            yield np.ascontiguousarray(image), tuple(names)
+        if none:
+            raise TypeError("it yields no pictures")
 
 
 def from_folder(folder: Path) -> Iterator[LabelledImage]:

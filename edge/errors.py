@@ -5,10 +5,11 @@
     ├── UsageError           2  bad arguments, address or configuration
     ├── SafetyStop           4  a safety rule stopped the robot
     │   ├── StaleFrame       4  the newest frame is too old
-    │   │   └── CameraAway   4  a camera is gone for the moment and may come back: the base holds
+    │   │   └── CameraAway   4  a camera is away and may come back: the base holds
     │   ├── MotorFault       4  the motor process or the actuator failed
     │   └── EngineFault      4  an engine failed
     ├── HardwareMissing      5  a camera, port, robot or renderer is not there
+    │   └── PluginError      5  the code of an installed package fails, or breaks its contract
     └── BundleRefused        6  a bundle is missing, damaged or not made for this machine
 
 Exit code 0 is also a goal that was reached, 3 one that was not; 1 is otherwise a bug, 130 an end by Ctrl-C.
@@ -63,7 +64,7 @@ class StaleFrame(SafetyStop):
 
 
 class CameraAway(StaleFrame):
-    """A camera is gone for the moment and is being reconnected."""
+    """A camera is away: without frames for the moment, and being reconnected. The base holds."""
 
 
 class MotorFault(SafetyStop):
@@ -78,6 +79,10 @@ class HardwareMissing(EdgeError):
     """A camera, port, robot or renderer is not there or may not be opened."""
 
     exit_code = 5
+
+
+class PluginError(HardwareMissing):
+    """The code of an installed package fails or breaks its contract: what it brings can't be used."""
 
 
 class BundleRefused(EdgeError):

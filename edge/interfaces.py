@@ -81,6 +81,15 @@ class ShowsStills(Protocol):
 
 
 @runtime_checkable
+class SuggestsFaster(Protocol):
+    """A camera that knows what could make it faster."""
+
+    def faster(self, rate_hz: float) -> str:
+        """Return what to do about a camera that gives only `rate_hz` frames a second, with what to type."""
+        ...
+
+
+@runtime_checkable
 class NamesChannels(Protocol):
     """A camera whose images are not RGB: `channels` is "BGR", and they are converted."""
 
@@ -233,6 +242,14 @@ class LooksRound(Protocol):
     """A policy that turns the base in place to look round, for a goal that needs no motion."""
 
     looks_round: bool  # False on a base that can't
+
+
+@runtime_checkable
+class UsesOdometry(Protocol):
+    """A policy that drives otherwise, or not at all, on a base that does not measure its motion."""
+
+    needs_odometry: bool  # True: it can't drive without
+    without_odometry: str  # for people: what odometry is for, or what it does without
 
 
 class DriveObserver(Protocol):

@@ -7,21 +7,26 @@ row of CAMERAS or MOTORS; a package of its own adds one by an entry point of the
     mycam = "my_package.mycam:open_address"
 """
 
+import logging
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.address import without_password
-from edge.errors import EdgeError, HardwareMissing, UsageError, install_hint, reason_of
+from edge.errors import EdgeError, PluginError, UsageError, install_hint, reason_of
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+log = logging.getLogger(__name__)
+
 MAX_NAME_CHARS = 40  # a message shows no more of a name from outside
 MAX_ADDRESS_CHARS = 200
+# The packages of vla-edge itself: what they raise unexpectedly is a bug here, however they are found.
+OURS = frozenset(("edge", "export", "calibration", "benchmarks", "vla", "training", "sim"))
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,15 @@ class PluginGroup:
     built_in: Mapping[str, str] = field(default_factory=dict[str, str])  # name -> "module:function"
     separator: str = ""  # what follows a name in an address; empty where names stand alone
     instead: str = ""  # what else a user may give, for hints
+    members: tuple[str, ...] = ()  # what all that a package's function returns must have
 
     def names(self) -> list[str]:
         """Return all known names, sorted."""
         return sorted({*self.built_in, *(entry.name for entry in self._entries())})
+
+    def names_of_packages(self) -> list[str]:
+        """Return the names that packages other than vla-edge bring, sorted."""
+        return sorted({entry.name for entry in self._entries() if not is_ours(entry.module)})
 
     def load(self, name: str) -> Callable[..., Any]:
         """Import the function behind a name.
@@ -46,7 +56,7 @@ class PluginGroup:
         if name in self.built_in:
             return self._load_built_in(name)
         entry = self._entry(name)
-        with self._blaming(entry):
+        with _blaming_entry(entry, self.noun, UsageError):
             function = entry.load()
             if not callable(function):
                 raise TypeError(f"{entry.value} is not a function")
@@ -55,13 +65,24 @@ class PluginGroup:
     def open(self, name: str, *arguments: Any) -> Any:
         """Call the function behind a name. Raises what `load` and the function raise.
 
-        What a package's function raises is an EdgeError of its own, or a UsageError that names the package.
+        What a package's function raises is an EdgeError of its own, or a PluginError that names the package.
         """
         function = self.load(name)
+        with self.blaming(name):
+            found = function(*arguments)
+            if missing := [each for each in self.members if not hasattr(found, each)]:
+                raise TypeError(f"it returned {type(found).__name__}, which lacks {', '.join(missing)}")
+            return found
+
+    @contextmanager
+    def blaming(self, name: str) -> Generator[None]:
+        """Turn what the package behind a name raises into a PluginError; what is ours stays as it is."""
         if name in self.built_in:
-            return function(*arguments)
-        with self._blaming(self._entry(name)):
-            return function(*arguments)
+            yield
+            return
+        entry = self._entry(name)
+        with nullcontext() if is_ours(entry.module) else _blaming_entry(entry, self.noun, PluginError):
+            yield
 
     def open_address(self, address: str, *arguments: Any) -> Any:
         """Call the function behind an address's scheme with the address. Raises what `open` raises."""
@@ -111,21 +132,6 @@ class PluginGroup:
             )
         return next(iter(found.values()))
 
-    @contextmanager
-    def _blaming(self, entry: "EntryPoint") -> Generator[None]:
-        """Turn whatever a package's code raises into an error that names the package."""
-        try:
-            yield
-        except EdgeError:
-            raise
-        except (Exception, SystemExit) as error:
-            summary = f"{type(error).__name__}: {reason_of(error)}"
-            raise UsageError(
-                f"{self.noun} {entry.name!r}: {_package(entry)} fails "
-                f"(entry point {entry.name} = {entry.value} of {self.entry_points}): {summary}",
-                f"mend or uninstall that package; `python -c 'import {entry.module}'` shows if it imports",
-            ) from error
-
 
 CAMERAS = PluginGroup(
     "vla_edge.cameras",  # called with (address, clock, name)
@@ -140,6 +146,7 @@ CAMERAS = PluginGroup(
         "v4l2": "edge.cameras.v4l2:open_address",
     },
     "://",
+    members=("name", "latest", "close"),
 )
 MOTORS = PluginGroup(
     "vla_edge.motors",  # called with (address)
@@ -152,11 +159,16 @@ MOTORS = PluginGroup(
         "waveshare": "edge.motor.drivers.waveshare:open_address",
     },
     "://",
+    members=("max_rate_hz", "arm", "write", "stop", "read", "close"),
 )
 ROBOTS = PluginGroup(
     "vla_edge.robots",  # called with (RobotOptions)
     "robot",
     instead="or give --camera and --motors",
+    members=(
+        *("about", "camera_uris", "motors_uri", "recorded", "mount", "base", "room", "pids"),
+        *("check", "finish", "close"),
+    ),
 )
 BUNDLES = PluginGroup(
     "vla_edge.bundles",  # called with (), return a folder
@@ -174,29 +186,70 @@ EPISODES = PluginGroup(
 )
 
 
-def blamed(thing: object, what: str, error: BaseException) -> HardwareMissing | None:
-    """Return what `error` means if the code of `thing`'s package raised it; None if that is this one.
+def is_ours(module: str) -> bool:
+    """Return True for a module of vla-edge itself."""
+    return module.partition(".")[0] in OURS
 
-    `what` names the thing for people, such as "camera 'front'".
+
+@contextmanager
+def blaming(thing: object, what: str) -> Generator[None]:
+    """Turn whatever a call of `thing`, which a package brought, raises into a PluginError.
+
+    An EdgeError stays as it is, and so does what a thing of ours raises. `what` names the thing for people,
+    such as "camera 'front'".
     """
+    try:
+        yield
+    except EdgeError:
+        raise
+    except (Exception, SystemExit) as error:
+        if is_ours(type(thing).__module__):
+            raise
+        raise plugin_error(thing, what, f"{type(error).__name__}: {reason_of(error)}") from error
+
+
+def plugin_error(thing: object, what: str, why: str) -> PluginError:
+    """Return the error for a thing of a package whose code fails, or breaks its contract."""
     kind = type(thing)
     package = kind.__module__.partition(".")[0]
-    ours = isinstance(error, EdgeError) or package == __name__.partition(".")[0]
-    if ours or not _passed_through(error, package):
-        return None
-    return HardwareMissing(
-        f"{what} ({kind.__module__}.{kind.__qualname__}) fails: {type(error).__name__}: {reason_of(error)}",
-        f"mend or uninstall what brings {package!r}: the error is in its code, not in vla-edge",
+    return PluginError(
+        f"{what} ({kind.__module__}.{kind.__qualname__}) fails: {why}",
+        f"mend or uninstall what brings {package!r}: the error is in its code, not in vla-edge "
+        "(docs/plug-ins.md says what it must do)",
     )
 
 
-def _passed_through(error: BaseException, package: str) -> bool:
-    trace = error.__traceback__
-    while trace is not None:
-        if str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == package:
-            return True
-        trace = trace.tb_next
-    return False
+@contextmanager
+def ended(end: Callable[[], object], what: str) -> Generator[None]:
+    """Call `end` on the way out, such as a package's `close`. The first error counts: a later one is logged.
+
+    Raises what `end` raises if nothing was raised before. `what` names it in the log.
+    """
+    try:
+        yield
+    except BaseException:
+        try:
+            end()
+        except Exception as error:  # noqa: BLE001 - logged, beside the error that is on its way
+            log.warning("%s fails, too: %s", what, reason_of(error))
+        raise
+    end()
+
+
+@contextmanager
+def _blaming_entry(entry: "EntryPoint", noun: str, kind: type[EdgeError]) -> Generator[None]:
+    """Turn whatever a package's code raises into an error of a kind that names the package."""
+    try:
+        yield
+    except EdgeError:
+        raise
+    except (Exception, SystemExit) as error:
+        summary = f"{type(error).__name__}: {reason_of(error)}"
+        raise kind(
+            f"{noun} {entry.name!r}: {_package(entry)} fails "
+            f"(entry point {entry.name} = {entry.value} of {entry.group}): {summary}",
+            f"mend or uninstall that package; `python -c 'import {entry.module}'` shows if it imports",
+        ) from error
 
 
 def load_function(target: str, what: str) -> Callable[..., Any]:

@@ -196,7 +196,7 @@ class StopCause(Enum):
     ENGINE_FAULT = "engine_fault"
     HOT = "hot"  # the machine that computes is too hot
     MOTOR_FAULT = "motor_fault"  # the motor process is gone or silent, or the base did not arm
-    HARDWARE_MISSING = "hardware_missing"  # a camera or the robot is not there, or no longer
+    HARDWARE_MISSING = "hardware_missing"  # a camera, the robot or what a package brings fails
     END_OF_FRAMES = "end_of_frames"  # every recorded frame has been played
     INTERRUPTED = "interrupted"  # by a signal, such as SIGINT
 

@@ -229,7 +229,8 @@ def find_bundle(name_or_folder: str | Path) -> Path:
         return folder
     if name not in BUNDLES.names():
         raise BundleRefused(f"no bundle '{name}': neither a folder nor a known name", BUNDLES.hint(name))
-    folder = Path(BUNDLES.open(name))
+    with BUNDLES.blaming(name):
+        folder = Path(BUNDLES.open(name))
     if not folder.is_dir():
         raise BundleRefused(f"bundle '{name}' should be in {folder}, which is not there", REEXPORT)
     return folder

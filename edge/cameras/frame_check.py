@@ -1,4 +1,4 @@
-"""The contract of frames, held against what a camera delivers: a package's camera may break it."""
+"""The contract of cameras and frames, held against what a camera delivers: a package's may break it."""
 
 from dataclasses import replace
 from numbers import Integral
@@ -7,22 +7,65 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edge.errors import HardwareMissing
-from edge.interfaces import Camera, NamesChannels
+from edge.errors import PluginError
+from edge.interfaces import AwaitsAnswers, Camera, Closing, NamesChannels, PlaysRecording, ShowsStills
+from edge.plugins import blaming
 from edge.records import Frame
 
 CHANNELS = ("RGB", "BGR")
 _MEND = "mend that camera's code: docs/adding-a-camera-or-driver.md says what a frame is"
 
 
+class PackagedCamera(Closing):
+    """The camera of an installed package. What its code raises, or delivers wrongly, is a PluginError.
+
+    Its images are RGB, whatever channels it names.
+    """
+
+    def __init__(self, camera: Camera, name: str) -> None:
+        """Take an opened camera and the robot's name for it."""
+        self.name = name
+        self._camera = camera
+        self._what = f"camera {name!r}"
+        self._raw: Frame | None = None  # the newest, as it came
+        self._frame: Frame | None = None  # the same, checked
+        # A camera has these only if they hold for it: `edge.interfaces` asks whether they are there.
+        with blaming(camera, self._what):
+            if isinstance(camera, PlaysRecording):
+                self.plays_recording = camera.plays_recording
+            if isinstance(camera, ShowsStills):
+                self.shows_stills = camera.shows_stills
+            if isinstance(camera, AwaitsAnswers):
+                self.answered = self._answered
+
+    def latest(self, max_age_s: float) -> Frame:
+        """Return the newest frame. Raises StaleFrame if it is older than `max_age_s`."""
+        with blaming(self._camera, self._what):
+            raw = self._camera.latest(max_age_s)
+        if self._frame is None or raw is not self._raw:
+            self._frame = checked(raw, self._raw, self.name, self._camera)
+            self._raw = raw
+        return self._frame
+
+    def close(self) -> None:
+        """Close the camera."""
+        with blaming(self._camera, self._what):
+            self._camera.close()
+
+    def _answered(self) -> None:
+        with blaming(self._camera, self._what):
+            assert isinstance(self._camera, AwaitsAnswers)
+            self._camera.answered()
+
+
 def checked(frame: Frame, before: Frame | None, name: str, camera: Camera) -> Frame:
     """Return a camera's frame under the robot's name for the camera, contiguous and RGB.
 
-    `before` is the camera's frame before this one, as it came. Raises HardwareMissing if the camera is wrong.
+    `before` is the camera's frame before this one, as it came. Raises PluginError if the camera is wrong.
     """
     channels = camera.channels if isinstance(camera, NamesChannels) else CHANNELS[0]
     if why := _breach(frame, before, channels):
-        raise HardwareMissing(f"camera {name!r} ({type(camera).__qualname__}): {why}", _MEND)
+        raise PluginError(f"camera {name!r} ({type(camera).__qualname__}): {why}", _MEND)
     image = np.ascontiguousarray(frame.image)
     if channels == "BGR":
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
@@ -37,10 +80,11 @@ def _breach(frame: object, before: Frame | None, channels: object) -> str:
         return f"it delivered {type(frame).__name__}, not an edge.records.Frame"
     if channels not in CHANNELS:
         return f"its channels {str(channels)[:40]!r} are none of {', '.join(CHANNELS)}"
-    return _image_breach(frame.image) or _count_breach(frame, before)
+    return image_breach(frame.image) or _count_breach(frame, before)
 
 
-def _image_breach(image: Any) -> str:
+def image_breach(image: Any) -> str:
+    """Return what keeps a thing from being an image; empty if nothing does."""
     if type(image) is not np.ndarray:
         return f"its image is {type(image).__name__}, not a numpy array"
     kind, shape = str(image.dtype), tuple(image.shape)

@@ -26,7 +26,7 @@ from edge.records import Frame, Image, Odometry, StopCause
 
 REPEATS_S = 0.3  # the same content for so long is a fault: a sensor never gives one picture twice
 UNLIT_S = 0.5  # black, white or covered for so long is a fault
-DOUBT_S = 0.15  # either for so long: the base stands meanwhile
+DOUBT_S = 0.15  # either for so long is a doubt: the base holds
 ODD_SHARE = 0.2  # share of the last ODD_WINDOW frames; more with odd stamps are a fault
 READY_FRAMES = 5  # before a camera counts as steady
 
@@ -62,8 +62,8 @@ class CameraFault:
 class CameraHealth:
     """Judges one live camera by its frames. Give each new frame to `take`, once.
 
-    `fault` tells what ends a drive, and `doubt` why the base should stand for now; both are of the newest
-    frame. `shows_stills` is for a camera whose picture may stay the same while nothing moves.
+    `fault` tells what ends a drive, and `doubt` why the base holds for now; both are of the newest frame.
+    `shows_stills` is for a camera whose picture may stay the same while nothing moves.
     """
 
     def __init__(self, camera: str, shows_stills: bool = False) -> None:
@@ -84,8 +84,13 @@ class CameraHealth:
     @property
     def ready(self) -> bool:
         """True once enough frames came, and nothing is wrong with the newest one."""
-        steady = self._frames >= READY_FRAMES and self._rate.slow_hz is None
+        steady = self._frames >= READY_FRAMES and self.slow_hz is None
         return steady and self.fault is None and not self.suspect
+
+    @property
+    def slow_hz(self) -> float | None:
+        """The camera's frames a second, if they are too few."""
+        return self._rate.slow_hz
 
     def take(self, frame: Frame, now_ns: int, odometry: Odometry | None) -> bool:
         """Judge a new frame. Returns False if its stamp is odd: then it must not be used."""
@@ -139,7 +144,7 @@ class CameraHealth:
         return self._fault(StopCause.CAMERA_RESIZED, f"picture changed its size {sizes}", _RESIZE)
 
     def _slow(self) -> CameraFault | None:
-        if (rate_hz := self._rate.slow_hz) is None:
+        if (rate_hz := self.slow_hz) is None:
             return None
         rates = f"{rate_hz:.1f} frames a second (at least {LEAST_RATE_HZ:g} are needed)"
         return CameraFault(StopCause.CAMERA_SLOW, f"camera {self._camera!r} gives {rates}", _SLOW)

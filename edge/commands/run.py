@@ -19,7 +19,7 @@ from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
 from edge.commands.run_report import print_run
-from edge.errors import EdgeError, MotorFault, UsageError
+from edge.errors import EdgeError, MotorFault, PluginError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
@@ -27,6 +27,7 @@ from edge.interfaces import Camera
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
+from edge.plugins import ended
 from edge.records import DriveEnd, Goal, Outcome
 from edge.robots.choose import RobotChoice
 from edge.robots.domain import check_domain, floor_cautions
@@ -137,7 +138,7 @@ class Run:
         options, manifest = self._options, self._bundle.manifest
         self._live.write("starting the robot")
         robot = self._open_robot()
-        stack.callback(robot.close)
+        stack.enter_context(ended(robot.close, "closing the robot"))
         self._note_pids(robot.pids)
         self._room, self._about = robot.room, robot.about
         check_domain(manifest, robot.camera_uris, options.allow_domain)
@@ -146,7 +147,7 @@ class Run:
         setup = self._setup = self._setup_of(robot, sees_with)
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
-        stack.callback(lambda: self._truth.update(robot.finish()))
+        stack.enter_context(ended(lambda: self._truth.update(robot.finish()), "the robot's account"))
         motor = stack.enter_context(
             MotorProcess.start(
                 robot.motors_uri, MotorLimits.of(setup.base), operator=operator_addresses(options)
@@ -156,10 +157,14 @@ class Run:
         operator = self._heed_operator(stack, motor)
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         # Imported here, because it needs the inference engine.
+        from edge.policies.odometry import odometry_cautions
         from edge.policies.open import make_policy
 
         policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
         self._bundle.release()
+        if not robot.recorded:
+            cautions = odometry_cautions(policy, self._goal, motor, interrupts.check)
+            setup = self._setup = replace(setup, cautions=setup.cautions + cautions)
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
         pacing = pacing_camera(policy, cameras, manifest.camera)
@@ -190,7 +195,8 @@ class Run:
         operator = Operator(motor.stop)
 
         def on_space() -> None:
-            with contextlib.suppress(MotorFault):  # the process is gone; the loop ends the drive all the same
+            # If the process is gone, the loop ends the drive all the same.
+            with contextlib.suppress(MotorFault, PluginError):
                 operator.stop("space")
 
         if keyboard := watch_keyboard(on_space):
@@ -239,7 +245,7 @@ class Run:
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
         camera = open_camera(uri, self._clock, name)
-        stack.callback(camera.close)
+        stack.enter_context(ended(camera.close, f"closing camera {name!r}"))
         return camera
 
     def _note_end(self, ended: bool) -> None:

@@ -15,7 +15,7 @@ from edge.doctor.check import Check, absent, fail, ok, warn
 from edge.doctor.v4l2 import VideoDevice, video_devices
 from edge.errors import EdgeError, StaleFrame
 from edge.files import write_whole
-from edge.interfaces import AwaitsAnswers, Camera
+from edge.interfaces import AwaitsAnswers, Camera, SuggestsFaster
 from edge.plugins import CAMERAS
 from edge.records import Frame
 
@@ -24,6 +24,7 @@ COUNT_S = 0.7
 LEAST_RATE_HZ = 8.0  # below it most frames are older than a policy may use
 _POLL_S = 0.003
 _V4L2 = "v4l2"
+_FASTER = "take a smaller picture or format=mjpg, give it more light, or a USB bus of its own"
 _LOOK = "look at it: is it upside down (option flip=180), are red and blue swapped?"
 
 
@@ -78,6 +79,7 @@ def _picture(name: str, address: str, pictures: Path) -> Check:
         try:
             frame = _first(camera)
             rate_hz = None if isinstance(camera, AwaitsAnswers) else _rate_hz(camera, frame)
+            faster = camera.faster(rate_hz) if rate_hz and isinstance(camera, SuggestsFaster) else _FASTER
         finally:
             camera.close()
         path = _save(frame, pictures / f"{name}.png")
@@ -91,7 +93,7 @@ def _picture(name: str, address: str, pictures: Path) -> Check:
         return warn(
             label,
             f"{found}; a drive needs {LEAST_RATE_HZ:.0f} Hz or more",
-            "take a smaller picture or format=mjpg, give it more light, or a USB bus of its own",
+            faster,
         )
     return ok(label, found, _LOOK)
 

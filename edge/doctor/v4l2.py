@@ -1,21 +1,11 @@
 """V4L2 devices as the kernel lists them, and the formats that they offer."""
 
-import fcntl
-import os
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from edge.board.tree import Tree
-
-_VIDIOC_QUERYCAP = 0x80685600
-_VIDIOC_ENUM_FMT = 0xC0405602
-_CAPABILITY = "16s32s32sIII12x"  # driver, card, bus, version, capabilities, those of this node
-_DESCRIPTION = "III32sII12x"  # index, type, flags, description, pixel format, bus code
-_CAPTURE = 0x1
-_CAPTURE_BUFFERS = 1
-_MAX_FORMATS = 32
+from edge.board.video_modes import read_formats
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +36,6 @@ def video_devices(tree: Tree) -> list[VideoDevice]:
         found.append(
             VideoDevice(f"/dev/{short}", card, stable.get(short, ""), _usb_bus(tree, folder), formats)
         )
-    return found
-
-
-def read_formats(device: Path) -> tuple[str, ...] | None:
-    """Return the pixel formats of a device, none if it takes no pictures; None if it can't be opened."""
-    try:
-        handle = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        answer = fcntl.ioctl(handle, _VIDIOC_QUERYCAP, bytes(struct.calcsize(_CAPABILITY)))
-        if not struct.unpack(_CAPABILITY, answer)[5] & _CAPTURE:
-            return ()
-        return tuple(_formats(handle))
-    except OSError:
-        return None
-    finally:
-        os.close(handle)
-
-
-def _formats(handle: int) -> list[str]:
-    found: list[str] = []
-    for index in range(_MAX_FORMATS):
-        question = struct.pack(_DESCRIPTION, index, _CAPTURE_BUFFERS, 0, b"", 0, 0)
-        try:
-            answer = fcntl.ioctl(handle, _VIDIOC_ENUM_FMT, question)
-        except OSError:  # EINVAL ends the list
-            break
-        code: int = struct.unpack(_DESCRIPTION, answer)[4]
-        found.append(code.to_bytes(4, "little").decode("ascii", "replace").strip())
     return found
 
 

@@ -8,9 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from types import TracebackType
 
 from edge.child import child_environment
-from edge.errors import BundleRefused, EdgeError, HardwareMissing, MotorFault, SafetyStop, UsageError
+from edge.errors import (
+    BundleRefused,
+    EdgeError,
+    HardwareMissing,
+    MotorFault,
+    PluginError,
+    SafetyStop,
+    UsageError,
+)
 from edge.interfaces import Closing
 from edge.motor.limits import MotorLimits
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
@@ -27,7 +36,9 @@ _ERRORS: dict[int, type[EdgeError]] = {
 class MotorProcess(Closing):
     """A running motor process, to be closed. It is for one thread; only `stop` may be called from any.
 
-    Every method but `close` raises MotorFault if the process is gone, `status` also if it is silent.
+    Every method but `close` raises MotorFault if the process is gone, PluginError if that is a package's
+    doing; `status` raises MotorFault also if it is silent. As a context manager it raises them at its end, if
+    nothing was raised before: then stopping or closing the actuator failed.
     Don't fork without exec while it runs: a child that keeps the socket open hides this process's death from
     it (the age of the newest frame still stops it).
     """
@@ -37,6 +48,7 @@ class MotorProcess(Closing):
         self._control = control
         self._newest: MotorStatus | None = None
         self._failure: Failure | None = None
+        self._told = False  # that the process is gone, and why
 
     @classmethod
     def start(
@@ -54,7 +66,8 @@ class MotorProcess(Closing):
         `module` is what Python runs.
 
         Raises UsageError for a bad address or rate, HardwareMissing if a port is not there, taken or not
-        permitted, MotorFault if there is no status within `timeout_s`.
+        permitted, PluginError if a package's driver fails, MotorFault if there is no status within
+        `timeout_s`.
         """
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-m", module, "--fd", str(there.fileno()), "--motors", uri]
@@ -124,8 +137,16 @@ class MotorProcess(Closing):
                 break
             except subprocess.TimeoutExpired:
                 self._child.send_signal(sent)
+        self._drain()
         self._control.close()
         return self._child.wait()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if kind is None and self._failure is not None and not self._told:
+            raise self._fault()
 
     def _send(self, message: Message) -> None:
         packet = encode(message)
@@ -170,23 +191,29 @@ class MotorProcess(Closing):
                 if left_s <= 0:
                     raise MotorFault(f"motor process reported nothing within {timeout_s:g} s")
                 self._wait(left_s)
-        except MotorFault as fault:
-            if self._failure is None:
+        except (MotorFault, PluginError) as fault:
+            if self._failure is None or self._failure.of_package:
                 raise
             error = _ERRORS.get(self._failure.exit_code, MotorFault)
             raise error(self._failure.message, self._failure.hint) from fault
 
-    def _fault(self) -> MotorFault:
+    def _fault(self) -> MotorFault | PluginError:
         """Make the error for a process that is gone, from its Failure if it sent one."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._child.wait(EXIT_LIMIT_S)
+        self._drain()
+        self._told = True
+        if self._failure is not None:
+            error = PluginError if self._failure.of_package else MotorFault
+            return error(self._failure.message, self._failure.hint)
+        code = self._child.returncode
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return MotorFault(f"motor process {self.pid} is gone: {how}", "the base stops by its own timeout")
+
+    def _drain(self) -> None:
+        """Take what a process that has ended still had to say."""
         # A reset is reported once, before the messages that were sent ahead of it.
         for _ in range(2):
             with contextlib.suppress(OSError):
                 while packet := self._control.recv(MAX_BYTES, socket.MSG_DONTWAIT):
                     self._take(decode(packet))
-        if self._failure is not None:
-            return MotorFault(self._failure.message, self._failure.hint)
-        code = self._child.returncode
-        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        return MotorFault(f"motor process {self.pid} is gone: {how}", "the base stops by its own timeout")

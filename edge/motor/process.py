@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, PluginError, UsageError
 from edge.interfaces import KnowsSideways, Motors
 from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
@@ -23,7 +23,7 @@ from edge.motor.limits import MotorLimits
 from edge.motor.loop import MotorLoop, send
 from edge.motor.operator.panel import Panel, open_panel
 from edge.motor.wire import Failure
-from edge.plugins import MAX_ADDRESS_CHARS, blamed
+from edge.plugins import ended
 
 RATE_RANGE_HZ = (20.0, 200.0)
 FIFO_PRIORITY = 20
@@ -71,7 +71,8 @@ def main(argv: list[str], opens: Callable[[str], Motors] | None = None) -> int:
         try:
             _serve(control, arguments, opens or open_motors)
         except EdgeError as error:
-            send(control, Failure(error.exit_code, error.message, error.hint))
+            of_package = isinstance(error, PluginError)
+            send(control, Failure(error.exit_code, error.message, error.hint, of_package))
             return error.exit_code
     return 0
 
@@ -88,19 +89,11 @@ def _serve(control: socket.socket, arguments: argparse.Namespace, opens: Callabl
 def _serve_motors(
     control: socket.socket, arguments: argparse.Namespace, limits: MotorLimits, panel: Panel, motors: Motors
 ) -> None:
-    try:
-        try:
-            _check_motors(motors, limits, arguments)
-            _raise_priority()
-            period_ns = round(1e9 / arguments.rate_hz)
-            _drive(MotorLoop(control, motors, Guard(limits, period_ns=period_ns), period_ns, panel))
-        finally:
-            motors.stop()
-            motors.close()
-    except (Exception, SystemExit) as error:
-        if (blame := blamed(motors, f"motors {arguments.motors[:MAX_ADDRESS_CHARS]!r}", error)) is None:
-            raise
-        raise blame from error
+    with ended(motors.close, "closing the motors"), ended(motors.stop, "stopping the motors"):
+        _check_motors(motors, limits, arguments)
+        _raise_priority()
+        period_ns = round(1e9 / arguments.rate_hz)
+        _drive(MotorLoop(control, motors, Guard(limits, period_ns=period_ns), period_ns, panel))
 
 
 def _check_motors(motors: Motors, limits: MotorLimits, arguments: argparse.Namespace) -> None:

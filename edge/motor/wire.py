@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 4
+VERSION = 5
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer texts are cut
 
@@ -25,7 +25,7 @@ _STATUS = struct.Struct("<qBB3dqqqqB")
 _REFUSALS = struct.Struct("<8q")
 _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
-_EXIT_CODE = struct.Struct("<B")
+_FAILURE = struct.Struct("<B?")
 _CAUSE = struct.Struct("<B")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
@@ -63,6 +63,7 @@ class Failure:
     exit_code: int  # an exit code of edge.errors
     message: str
     hint: str
+    of_package: bool = False  # the code of an installed package failed: a PluginError
 
 
 Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold
@@ -111,7 +112,8 @@ def _payload(message: Message) -> bytes:
         case Hold():
             return _pack_text(message.reason)
         case Failure():
-            return _EXIT_CODE.pack(message.exit_code) + _pack_text(message.message) + _pack_text(message.hint)
+            head = _FAILURE.pack(message.exit_code, message.of_package)
+            return head + _pack_text(message.message) + _pack_text(message.hint)
         case _:
             return b""
 
@@ -129,8 +131,8 @@ def _message(kind: type[Any], payload: bytes) -> Message:
     elif kind is Hold:
         message = Hold(reader.text())
     elif kind is Failure:
-        (exit_code,) = reader.unpack(_EXIT_CODE)
-        message = Failure(exit_code, reader.text(), reader.text())
+        exit_code, of_package = reader.unpack(_FAILURE)
+        message = Failure(exit_code, reader.text(), reader.text(), of_package)
     else:
         message = kind()
     if reader.left:

@@ -31,11 +31,17 @@ class Shield:
         self._map = floor
         self._points: Floats = np.zeros((0, 2))
 
-    def see(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
-        """Take in what a scan from `pose` shows; `limit` is about the base at this pose from now on."""
+    def see(self, scan: Scan, pose: Pose | None, stamp_ns: int) -> None:
+        """Take in what a scan from `pose` shows; `limit` is about the base at this pose from now on.
+
+        Without a pose only this scan counts: a map would hold things where they were.
+        """
+        seen = scan.points[scan.blocked & (scan.ranges < REACH_M)]
+        if pose is None:
+            self._points = seen
+            return
         self._map.add(scan, pose, stamp_ns)
         # The map remembers what went out of view, but wants to see a thing twice.
-        seen = scan.points[scan.blocked & (scan.ranges < REACH_M)]
         self._points = np.concatenate([self._map.blocked_points(pose, REACH_M), seen])
 
     def limit(self, rows: Floats) -> Floats:

@@ -113,6 +113,11 @@ class PoseHistory:
             self._items.append(odometry)
             del self._items[: -self._length]
 
+    @property
+    def known(self) -> bool:
+        """True once there was any odometry."""
+        return bool(self._items)
+
     def at(self, stamp_ns: int) -> Pose:
         """Return the pose at a time: interpolated, or carried on with the last velocity by at most 0.2 s.
 

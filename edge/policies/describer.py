@@ -133,6 +133,9 @@ class Things:
 class Surveyor:
     """Looks round once and says what is there."""
 
+    needs_odometry = False
+    without_odometry = "the base does not turn, and what lies ahead is described"
+
     def __init__(self, look: Callable[[Observation], Inference], mount: CameraMount, base: BaseSpec) -> None:
         """Begin to look; `look` is the model's answer about a frame, in the worker, with its detections."""
         self._look = look

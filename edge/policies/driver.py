@@ -51,6 +51,8 @@ HOLD_S = 0.3  # a shorter horizon is held so long by its last row: until the nex
 ON_THE_WAY_S = 0.07
 LATE_ANSWERS = 30  # the slowest of so many tells how late the next may be
 MIN_SHARE = 0.2  # share of full speed; an answer that is too late even for it stops the base
+_STATE = "the model takes it as its state"
+_NO_MAP = "obstacles count only while they are in sight, and nothing leads around them"
 _CHANGE = 0.01  # m/s and rad/s; a smaller change by the shield is not worth a new chunk
 
 
@@ -83,6 +85,8 @@ class ActionPolicy:
         self._base = base
         self._limits = MotorLimits.of(base)
         self._see_floor = see_floor
+        self.needs_odometry = model.head.state is not None
+        self.without_odometry = _STATE if self.needs_odometry else "" if see_floor is None else _NO_MAP
         self._view: View | None = None
         self._decision = 0
         self.period_ns = round(1e9 / model.head.rate_hz)
@@ -186,7 +190,7 @@ class ActionPolicy:
             self._view = View(self._mount, width / height)
         self._pose = self._poses.at(frame.stamp_ns)
         self._scan = self._see_floor(frame.image, self._view)
-        self._shield.see(self._scan, self._pose, frame.stamp_ns)
+        self._shield.see(self._scan, self._pose if self._poses.known else None, frame.stamp_ns)
 
 
 def stands_before(scan: Scan) -> bool:

@@ -44,6 +44,9 @@ def check_base(base: BaseSpec) -> None:
 class Seeker:
     """Drives to what a grounding model finds, or follows it. See the module's text for its states."""
 
+    needs_odometry = True
+    without_odometry = "it counts its turns by it, and remembers by it where its target and obstacles are"
+
     def __init__(
         self,
         ask: Ask,

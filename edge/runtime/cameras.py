@@ -2,19 +2,31 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 from edge.cameras.frame_check import checked
 from edge.cameras.health import CameraFault, CameraHealth
 from edge.clock import Clock, MonotonicClock
 from edge.errors import StaleFrame, UsageError
-from edge.interfaces import AwaitsAnswers, Camera, NamesCamera, PlaysRecording, Policy, ShowsStills
-from edge.plugins import blamed
-from edge.records import Frame, Odometry
+from edge.interfaces import (
+    AwaitsAnswers,
+    Camera,
+    NamesCamera,
+    PlaysRecording,
+    Policy,
+    ShowsStills,
+    SuggestsFaster,
+)
+from edge.plugins import blaming
+from edge.records import Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
 
 DEFAULT_CAMERA = "front"
 _ANY_AGE_S = 1e9
+
+Returned = TypeVar("Returned")
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +70,7 @@ class WatchedCamera:
 
     @property
     def doubt(self) -> str:
-        """Why the base should stand for now: the camera and what is wrong; empty if nothing is."""
+        """Why the base holds for now: the camera and what is wrong; empty if nothing is."""
         doubt = self._health.doubt if self._health is not None else ""
         return f"camera {self._name!r} {doubt}" if doubt else ""
 
@@ -97,12 +109,14 @@ class WatchedCamera:
         return self._frame
 
     def _read(self, max_age_s: float) -> Frame:
-        try:
+        with blaming(self.camera, f"camera {self._name!r}"):
             return self.camera.latest(max_age_s)
-        except (Exception, SystemExit) as error:
-            if (blame := blamed(self.camera, f"camera {self._name!r}", error)) is None:
-                raise
-            raise blame from error
+
+    def answered(self) -> None:
+        """Tell the camera, if it waits for that, that the policy has answered about the newest frame set."""
+        if isinstance(self.camera, AwaitsAnswers):
+            with blaming(self.camera, f"camera {self._name!r}"):
+                self.camera.answered()
 
     def _take(self, raw: Frame, odometry: Odometry | None) -> None:
         if self._raw is not None and raw is self._raw:
@@ -123,14 +137,21 @@ class WatchedCamera:
 
     def _raise_fault(self) -> None:
         """Raise the fault that the newest frame shows, as often as it is looked at."""
-        if self._health is not None and self._health.fault is not None:
-            raise _stop(self._health.fault)
+        if self._health is None or (fault := self._health.fault) is None:
+            return
+        slow_hz = self._health.slow_hz if fault.cause is StopCause.CAMERA_SLOW else None
+        if slow_hz is not None and isinstance(self.camera, SuggestsFaster):
+            with blaming(self.camera, f"camera {self._name!r}"):
+                fault = replace(fault, hint=self.camera.faster(slow_hz))
+        raise _stop(fault)
 
     def _explain(self, odometry: Odometry | None) -> None:
         """Look at a frame that is too old: where a fault of the camera is why, raise that."""
         try:
-            raw = self.camera.latest(_ANY_AGE_S)
+            raw = self._read(_ANY_AGE_S)
         except StaleFrame:
+            if self._health is not None and self._health.slow_hz is not None:
+                self._raise_fault()  # between two of its frames a slow camera is always away
             return
         self._take(raw, odometry)
         self._raise_fault()
@@ -167,8 +188,7 @@ class CameraSet:
     def answered(self) -> None:
         """Tell the cameras that wait for it that the policy has answered about the newest frame set."""
         for watched in self._cameras.values():
-            if isinstance(watched.camera, AwaitsAnswers):
-                watched.camera.answered()
+            watched.answered()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -177,7 +197,7 @@ class CameraSet:
 
     @property
     def doubt(self) -> str:
-        """Why the base should stand for now, such as "camera 'front' is black"; empty if nothing is wrong."""
+        """Why the base holds for now, such as "camera 'front' is black"; empty if nothing is wrong."""
         return next((watched.doubt for watched in self._cameras.values() if watched.doubt), "")
 
     @property

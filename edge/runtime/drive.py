@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
-from edge.errors import CameraAway, MotorFault, SafetyStop, StaleFrame
+from edge.errors import CameraAway, MotorFault, PluginError, SafetyStop, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
@@ -129,7 +129,7 @@ class Drive:
             self._seconds = self._elapsed_s()
         except BaseException as error:
             self._seconds = self._elapsed_s()
-            with contextlib.suppress(MotorFault):  # a motor process that is gone: the firmware stops the base
+            with contextlib.suppress(MotorFault, PluginError):  # gone: the firmware stops the base
                 self._stand(str(error) or type(error).__name__)
             raise
         self._stand(end.reason)
@@ -196,9 +196,9 @@ class Drive:
         return replace(step, chunk=self._parts.heat.slowed(step.chunk))
 
     def _chunk(self, step: Step) -> ActionChunk | None:
-        """Return the chunk to send: the policy's, or one that stands while a camera is in doubt."""
+        """Return the chunk to send: the policy's, or one that holds while a camera is in doubt."""
         if self._parts.cameras.doubt:
-            return None if self._sent is None else _standing(self._sent, step.observation.frame.stamp_ns)
+            return None if self._sent is None else _holding(self._sent, step.observation.frame.stamp_ns)
         self._sent = step.chunk or self._sent
         return step.chunk
 
@@ -235,7 +235,7 @@ class Drive:
     def _next_frames(self, end_ns: int) -> dict[str, Frame]:
         """Wait for the next frame set. Raises StaleFrame when none comes in time.
 
-        While a camera is away the base stands and the drive waits, at most until `end_ns`.
+        While a camera is away the base holds and the drive waits, at most until `end_ns`.
         """
         held = False
         while True:
@@ -278,7 +278,7 @@ class Drive:
         return status
 
     def _stand(self, reason: str) -> None:
-        """Brake to zero, latch, and wait until the base stands. Raises MotorFault if nobody knows."""
+        """Brake to zero, latch, and wait until the base stands. Raises what `MotorProcess.status` raises."""
         was_armed, self._armed = self._armed, False
         motor, clock = self._parts.motor, self._parts.clock
         motor.stop(reason[:MAX_REASON_CHARS])
@@ -293,7 +293,7 @@ class Drive:
             time.sleep(SETTLE_S)
 
 
-def _standing(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
+def _holding(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
     """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
     valid_ns = chunk.valid_until_ns - chunk.t0_ns
     values = np.zeros_like(chunk.values)

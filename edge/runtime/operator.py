@@ -17,7 +17,7 @@ class Operator:
         self._stop_motor = stop_motor
 
     def stop(self, how: str) -> None:
-        """Stop, for any thread and any number of times. Raises MotorFault if the motor process is gone."""
+        """Stop, for any thread and any number of times. Raises what `MotorProcess.stop` raises."""
         self.reason = self.reason or f"stopped by the operator ({how})"
         self._stop_motor(self.reason, StopCause.OPERATOR)
 

@@ -4,16 +4,18 @@
 "module:function", called with RobotOptions. `--camera URI --motors URI` makes a PlainRobot of addresses.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
-from edge.errors import UsageError
-from edge.plugins import ROBOTS
+from edge.errors import PluginError, UsageError
+from edge.plugins import ROBOTS, blaming, ended, is_ours, plugin_error
 from edge.records import CameraMount, Goal
 from edge.runs.room import RoomMap
 
@@ -124,13 +126,87 @@ class PlainRobot:
         """Do nothing: there is nothing to give back."""
 
 
+# What a package's robot must hold, by name and type.
+_FACTS: Mapping[str, type | tuple[type, ...]] = {
+    "about": str,
+    "camera_uris": Mapping,
+    "motors_uri": str,
+    "recorded": bool,
+    "mounts": Mapping,
+    "base": BaseSpec,
+    "room": (RoomMap, type(None)),
+    "pids": Mapping,
+}
+
+
+class PackagedRobot:
+    """The robot of an installed package. What its code raises, or holds wrongly, is a PluginError.
+
+    Its facts are read once, when it is opened.
+    """
+
+    def __init__(self, robot: Robot, name: str) -> None:
+        """Take an opened robot. Raises PluginError if it lacks a fact, or one is of another type."""
+        self._robot = robot
+        self._what = f"robot {name!r}"
+        facts: dict[str, Any] = {}
+        with blaming(robot, self._what):
+            for fact, kind in _FACTS.items():
+                facts[fact] = getattr(robot, fact)
+                if not isinstance(facts[fact], kind):
+                    raise plugin_error(robot, self._what, f"its {fact} is {facts[fact]!r:.80}")
+        uris: list[object] = [*facts["camera_uris"], *facts["camera_uris"].values()]
+        if not uris or not all(isinstance(each, str) for each in uris):
+            raise plugin_error(robot, self._what, "its camera_uris don't map names to addresses")
+        if not all(isinstance(each, CameraMount) for each in facts["mounts"].values()):
+            raise plugin_error(robot, self._what, "its mounts don't map names of cameras to CameraMounts")
+        self.about: str = facts["about"]
+        self.camera_uris: Mapping[str, str] = facts["camera_uris"]
+        self.motors_uri: str = facts["motors_uri"]
+        self.recorded: bool = facts["recorded"]
+        self.mounts: Mapping[str, CameraMount] = facts["mounts"]
+        self.base: BaseSpec = facts["base"]
+        self.room: RoomMap | None = facts["room"]
+        self.pids: Mapping[str, int] = facts["pids"]
+
+    def check(self) -> None:
+        """Raise HardwareMissing if the robot is gone."""
+        with blaming(self._robot, self._what):
+            self._robot.check()
+
+    def finish(self) -> dict[str, Any]:
+        """Return the truth about the run; empty if the robot does not know it."""
+        with blaming(self._robot, self._what):
+            truth = cast("object", self._robot.finish())
+            json.dumps(truth, allow_nan=False)  # it goes into summary.json
+        if not isinstance(truth, dict):
+            raise plugin_error(self._robot, self._what, f"its finish returned {truth!r:.80}, not a dict")
+        return cast("dict[str, Any]", truth)
+
+    def close(self) -> None:
+        """Give everything back."""
+        with blaming(self._robot, self._what):
+            self._robot.close()
+
+
+def _open_packaged(name: str, options: RobotOptions) -> Robot:
+    robot = ROBOTS.open(name, options)
+    if is_ours(type(robot).__module__):
+        return robot
+    try:
+        return PackagedRobot(robot, name)
+    except PluginError:
+        with ended(robot.close, f"closing the robot {name!r}"):
+            raise
+
+
 def find_robot(name: str) -> tuple[Callable[[RobotOptions], Robot], dict[str, str]]:
     """Return what opens the robot of that name, and the settings behind it.
 
     Raises UsageError for an unknown robot and for settings that are not key=value&key=value.
     """
     name, _, query = name.partition("?")
-    open_robot = ROBOTS.load(name)
+    ROBOTS.load(name)
     try:
         settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:
@@ -138,4 +214,4 @@ def find_robot(name: str) -> tuple[Callable[[RobotOptions], Robot], dict[str, st
             f"robot {name}: {query[:80]!r} is not key=value&key=value",
             f'such as --robot "{name}?noise=8&rate_hz=30"',
         ) from error
-    return open_robot, settings
+    return partial(_open_packaged, name), settings

@@ -6,6 +6,7 @@ The rooms are a simulation's; a package offers them by the entry point `vla_edge
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -30,14 +31,39 @@ class Episodes(Protocol):
 
 
 def find_episodes() -> tuple[str, Episodes]:
-    """Return the name of the installed simulation, and the simulation. Raises UsageError if there is none."""
-    known = EPISODES.names()
+    """Return the name of the installed simulation, and the simulation; one of a package's goes before ours.
+
+    Raises UsageError if there is none, if packages bring two, and if it does not load.
+    """
+    theirs = EPISODES.names_of_packages()
+    known = theirs or EPISODES.names()
     if not known:
         raise UsageError(
             f"no simulation is installed (entry point {EPISODES.entry_points})",
             "leave --episodes out, or install one",
         )
-    return known[0], EPISODES.load(known[0])
+    if len(theirs) > 1:
+        raise UsageError(
+            f"{len(theirs)} packages bring a simulation: {', '.join(theirs)}",
+            "uninstall all but one: nothing chooses",
+        )
+    name = known[0]
+    EPISODES.load(name)
+    return name, partial(_reached, name)
+
+
+def _reached(
+    name: str, folders: Sequence[Path], episodes: int, seed: int, on_episode: Callable[[int], None]
+) -> list[list[bool]]:
+    """Drive in a package's simulation. Raises PluginError if that fails, or judges other than it must."""
+    with EPISODES.blaming(name):
+        found = [
+            [bool(room) for room in each] for each in EPISODES.open(name, folders, episodes, seed, on_episode)
+        ]
+        if [len(rooms) for rooms in found] != [episodes] * len(folders):
+            rooms = ", ".join(str(len(each)) for each in found) or "none"
+            raise TypeError(f"it judged {rooms} rooms by bundle, {len(folders)} times {episodes} are wanted")
+        return found
 
 
 def with_success(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.cli import COMMANDS, main
-from edge.errors import HardwareMissing, MotorFault, UsageError
+from edge.errors import HardwareMissing, PluginError, UsageError
 from edge.motor.client import MotorProcess
 from edge.plugins import BUNDLES, CAMERAS, EPISODES, MOTORS, PICTURES, ROBOTS, PluginGroup, load_function
 
@@ -18,8 +18,14 @@ WHEELS = """
 import sys
 from edge.errors import HardwareMissing
 
+class Opened(tuple):
+    max_rate_hz = arm = write = stop = read = close = None
+
 def open_address(address):
-    return "opened", address
+    return Opened(("opened", address))
+
+def open_nothing(address):
+    return None
 
 def open_broken(address):
     raise ValueError("no such register")
@@ -115,17 +121,36 @@ def test_unknown_names_are_bad_usage_with_what_is_known():
         ("leaving:open_address", "SystemExit: 0"),
         ("wheels:missing", "AttributeError"),
         ("wheels:NUMBER", "is not a function"),
-        ("wheels:open_broken", "ValueError: no such register"),
     ],
 )
-def test_a_broken_package_is_named_with_its_entry_point(
-    offer: Callable[..., None], value: str, fault: str, capsys: pytest.CaptureFixture[str]
+def test_a_package_that_does_not_load_is_bad_usage_and_named_with_its_entry_point(
+    offer: Callable[..., None], value: str, fault: str
 ):
     offer(MOTORS, "wheels", value)
     with pytest.raises(UsageError, match=fault) as caught:
         MOTORS.open_address("wheels://2")
     assert f"entry point wheels = {value} of vla_edge.motors" in caught.value.message
     assert "uninstall" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("wheels:open_broken", "ValueError: no such register"),
+        (
+            "wheels:open_nothing",
+            "it returned NoneType, which lacks max_rate_hz, arm, write, stop, read, close",
+        ),
+    ],
+)
+def test_a_package_that_fails_when_it_is_opened_is_an_error_of_its_own(
+    offer: Callable[..., None], value: str, fault: str
+):
+    offer(MOTORS, "wheels", value)
+    with pytest.raises(PluginError, match=fault) as caught:
+        MOTORS.open_address("wheels://2")
+    assert f"entry point wheels = {value} of vla_edge.motors" in caught.value.message
+    assert caught.value.exit_code == 5 and "uninstall" in caught.value.hint
 
 
 def test_a_package_says_itself_that_its_hardware_is_missing(offer: Callable[..., None]):
@@ -206,7 +231,7 @@ def motors(address): return Breaks()
 
 @pytest.mark.realtime
 def test_an_installed_driver_that_raises_on_the_way_is_named_and_not_vla_edge(tmp_path: Path, monkeypatch):
-    """A real package beside vla-edge, in the motor process: a safety stop, not a bug."""
+    """A real package beside vla-edge, in the motor process: an error of its own, not a bug."""
     (tmp_path / "broken_base.py").write_text(BROKEN_PACKAGE)
     info = tmp_path / "broken_base-1.0.dist-info"
     info.mkdir()
@@ -214,11 +239,11 @@ def test_an_installed_driver_that_raises_on_the_way_is_named_and_not_vla_edge(tm
     (info / "entry_points.txt").write_text("[vla_edge.motors]\nbroken = broken_base:motors\n")
     root = Path(__file__).parents[2]
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{root}")
-    with MotorProcess.start("broken://x") as motor, pytest.raises(MotorFault) as caught:
+    with MotorProcess.start("broken://x") as motor, pytest.raises(PluginError) as caught:
         deadline_s = time.monotonic() + 20
         while time.monotonic() < deadline_s:
             motor.status()
             time.sleep(0.01)
     assert "motors 'broken://x' (broken_base.Breaks) fails: ValueError" in caught.value.message
     assert "the vendor's library gave up" in caught.value.message and "'broken_base'" in caught.value.hint
-    assert caught.value.exit_code == 4
+    assert caught.value.exit_code == 5

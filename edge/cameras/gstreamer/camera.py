@@ -5,8 +5,9 @@ import logging
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from edge.cameras.gstreamer.faults import fault_of
+from edge.cameras.gstreamer.faults import SENSOR_MODES, fault_of
 from edge.cameras.gstreamer.job import StreamJob
 from edge.cameras.gstreamer.outages import Outages
 from edge.cameras.gstreamer.process import StreamEnd, StreamProcess
@@ -17,7 +18,7 @@ from edge.errors import CameraAway, EdgeError, HardwareMissing, UsageError
 from edge.interfaces import Closing
 from edge.records import Frame
 
-AWAY_AGE_S = 0.2  # without a frame for so long the base shall stand, before its motor process latches
+AWAY_AGE_S = 0.2  # without a frame for so long it is away: the base holds, before its motor process latches
 SILENT_LIMIT_S = 2.0  # without a frame for so long the stream is started anew
 WATCH_S = 0.05
 RESTART_LIMIT_S = 10.0
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 class StreamCamera(Closing):
     """The frames of one stream.
 
-    `latest` raises CameraAway while the stream is reconnected, and HardwareMissing once it is given up.
+    `latest` raises CameraAway while the stream is silent or reconnected, HardwareMissing once it is given up.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class StreamCamera(Closing):
         self._process: StreamProcess | None = None
         self._ring: FrameRing | None = None
         self._read_ring: FrameRing | None = None  # the ring of the newest frame
+        self._source_size, self._source_hz = "", 0.0  # as the source states them; 0: it does not
         self._first_seq = 0  # the number of the first frame in that ring
         self._frame: Frame | None = None
         self._away = ""  # why the stream is down; empty while it is up
@@ -81,9 +83,22 @@ class StreamCamera(Closing):
         if age_s > AWAY_AGE_S and max_age_s >= AWAY_AGE_S:
             age = age_over(round(age_s * 1e9), round(AWAY_AGE_S * 1e9))
             raise CameraAway(
-                f"camera {self.name!r}: newest frame is {age}", "check its cable and its network"
+                f"camera {self.name!r} is away: its newest frame is {age}", "check its cable and its network"
             )
         return require_fresh(self._frame, self._clock.now_ns(), max_age_s)
+
+    def faster(self, rate_hz: float) -> str:
+        """Return what to do about a stream that brings only `rate_hz` frames a second."""
+        stated = self._source_size
+        if self._source_hz:
+            stated += f" at {self._source_hz:.3g} frames a second"
+        if self._job.scheme == "gst":
+            return f"its pipeline is {stated}: raise the framerate in its caps, or take a smaller size"
+        if self._job.scheme == "csi":
+            return f"its sensor gives {stated}: give it more light, or another mode: {SENSOR_MODES}"
+        return (
+            f"it sends {stated}: raise the rate or lower the size in its own settings, and check the network"
+        )
 
     def close(self) -> None:
         """End the child process in good order."""
@@ -110,6 +125,7 @@ class StreamCamera(Closing):
     def _connect(self, limit_s: float) -> None:
         """Start the child and wait for its first image. Raises what it reports instead."""
         process = self._start(self._job)
+        report: dict[str, Any] | None
         deadline_ns = self._real.now_ns() + round(limit_s * 1e9)
         try:
             while (report := process.report(WATCH_S)) is None:
@@ -119,6 +135,8 @@ class StreamCamera(Closing):
             if report["kind"] != "started":
                 raise fault_of(report, self._job, self.name)
             self._ring = FrameRing.attach(process.ring_name)
+            self._source_size = "{1}x{0}".format(*report["source_size"])
+            self._source_hz = report["source_hz"]
         except BaseException:
             self._end(process)
             raise

@@ -15,8 +15,11 @@ import threading
 import time
 from types import FrameType
 
+import cv2
+
+from edge.cameras.gstreamer.functions import StreamEnded, StreamFailed
 from edge.cameras.gstreamer.job import MAX_PACKET_BYTES, StreamJob, send_report
-from edge.cameras.gstreamer.library import StreamEnded, StreamFailed, StreamImage
+from edge.cameras.gstreamer.library import StreamImage
 from edge.cameras.gstreamer.sources import StreamSource, open_source
 from edge.cameras.shm import FrameRing
 from edge.errors import HardwareMissing
@@ -90,7 +93,7 @@ class StreamChild:
             self._source_size = found.source_size
             self._ring = FrameRing.create(self._ring_name, height, width)
             self._ring.write(found.image, stamp_ns)
-            self._report("started", height=height, width=width, source_size=found.source_size)
+            self._report("started", source_size=found.source_size, source_hz=found.source_hz)
             return
         if found.source_size != self._source_size or (height, width) != (self._ring.height, self._ring.width):
             before, now = (
@@ -132,6 +135,7 @@ def main(argv: list[str]) -> int:
     with socket.socket(fileno=options.control) as control:
         child = StreamChild(control, options.ring)
         signal.signal(signal.SIGINT, child.interrupt)
+        cv2.setNumThreads(1)  # more of them cost more than they gain at these sizes
         job = control.recv(MAX_PACKET_BYTES).decode()
         if job:
             child.run(StreamJob.from_json(job))

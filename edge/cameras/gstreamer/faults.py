@@ -32,9 +32,12 @@ _MISSING_PLUGIN = 12  # GstCoreError
 _NO_DECODER = (6, 8)  # GstStreamError: WRONG_TYPE, CODEC_NOT_FOUND, DECODE
 _DEVICES = "`ls -l /dev/v4l/by-id/` lists the cameras that are plugged in"
 _BUSY_HINT = "another program uses it: `fuser -v /dev/video*` names it"
+SENSOR_MODES = (
+    "`v4l2-ctl --list-formats-ext` lists the sensor's modes; such as ?width=1920&height=1080&fps=30"
+)
 _FORMATS = {  # what shows the formats of a camera
     "v4l2": "`v4l2-ctl --list-formats-ext` lists what it has; such as ?format=yuyv&width=640&height=480",
-    "csi": "`v4l2-ctl --list-formats-ext` lists the sensor's modes; such as ?width=1920&height=1080&fps=30",
+    "csi": SENSOR_MODES,
 }
 Words = tuple[type[EdgeError], str, str]  # kind of error, what happened, hint
 

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
+from edge.cameras.gstreamer.functions import Gst, StreamEnded, StreamFailed
 from edge.cameras.gstreamer.job import StreamJob
-from edge.cameras.gstreamer.library import Gst, GstPipeline, StreamEnded, StreamFailed, StreamImage
+from edge.cameras.gstreamer.library import GstPipeline, StreamImage
 from edge.cameras.gstreamer.pipelines import crop_px, pipeline_text, size_caps, size_out
 from edge.cameras.view import ImageView
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from edge.cameras.recordings.frame_sizes import check_one_size
 from edge.errors import HardwareMissing
 from edge.interfaces import Closing
 from edge.records import Image
@@ -38,9 +39,13 @@ class Video(Closing):
     """Reads a video from its first frame to its last."""
 
     def __init__(self, path: Path) -> None:
-        """Open it. Raises HardwareMissing if that fails, with the reason if it is known."""
+        """Open it. Raises HardwareMissing if that fails, with the reason if it is known.
+
+        A video whose frames change their size fails too: OpenCV squeezes them into the first one.
+        """
         self._path = path
         self._capture = _opened(path)
+        check_one_size(path)
         self._read = self._bad = 0
         # Only there it is the count of an index: elsewhere it is a guess by the duration, or counts repeats.
         counted = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if _is_mp4(_head(path)) else 0

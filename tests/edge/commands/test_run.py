@@ -14,7 +14,7 @@ import cv2
 import pytest
 
 from edge import cli
-from edge.bundle.bundle import write_bundle
+from edge.bundle.bundle import load_bundle, with_manifest, write_bundle
 from edge.goals.prompts import family_prompt
 from edge.plugins import CAMERAS, MOTORS
 from edge.records import Goal

@@ -38,7 +38,7 @@ messages = st.one_of(
     st.just(Quit()),
     st.builds(Stop, text, st.sampled_from(StopCause)),
     st.builds(Hold, text),
-    st.builds(Failure, st.integers(0, 255), text, text),
+    st.builds(Failure, st.integers(0, 255), text, text, st.booleans()),
 )
 
 

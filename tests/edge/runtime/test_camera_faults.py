@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge.clock import MonotonicClock, VirtualClock
-from edge.errors import HardwareMissing, SafetyStop, StaleFrame, UsageError
+from edge.errors import CameraAway, HardwareMissing, SafetyStop, StaleFrame, UsageError
 from edge.interfaces import Inference, PolicyStatus
 from edge.motor.client import MotorProcess
 from edge.records import ActionChunk, Frame, Goal, MotorState, MotorStatus, Observation, StopCause
@@ -87,6 +87,37 @@ def test_what_arrives_too_slowly_is_told_by_its_rate_and_not_by_an_age():
     stop = next(error for error in errors if isinstance(error, DriveStop))
     assert stop.cause is StopCause.CAMERA_SLOW and "2.5 frames a second" in stop.message
     assert isinstance(errors[0], StaleFrame) and errors[0].hint == "its own hint"
+
+
+class Slow(Scripted):
+    """A camera that is away between two of its frames, as one of GStreamer is, and knows its modes."""
+
+    def latest(self, max_age_s: float) -> Frame:
+        try:
+            return super().latest(min(max_age_s, 0.2))
+        except StaleFrame as error:
+            raise CameraAway("camera 'front' is away") from error
+
+    def faster(self, rate_hz: float) -> str:
+        return f"{rate_hz:.1f}: take own://0?mode=fast"
+
+
+def test_a_slow_camera_is_called_slow_at_every_look_also_while_it_is_away():
+    """Field case 15."""
+    clock = VirtualClock(START_NS)
+    cameras = CameraSet({"front": Slow(clock, period_ms=400)}, "front", 0.25, clock)
+    causes: list[StopCause] = []
+    for _ in range(600):
+        try:
+            cameras.check()
+        except DriveStop as stop:
+            causes.append(stop.cause)
+            assert stop.hint == "2.5: take own://0?mode=fast"
+        except SafetyStop:
+            causes.append(StopCause.STALE_FRAME)
+        clock.advance(5 * MS)
+    known = causes.index(StopCause.CAMERA_SLOW)
+    assert known < 300 and set(causes[known:]) == {StopCause.CAMERA_SLOW}
 
 
 @pytest.mark.parametrize("lead_ms", [100, 18_000, -18_000])

@@ -10,9 +10,10 @@ from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.errors import CameraAway, HardwareMissing
 from edge.motor.client import MotorProcess
-from edge.records import Frame, MotorState, MotorStatus, Outcome
+from edge.records import Frame, MotorState, MotorStatus, Outcome, StopCause
 from edge.runtime.cameras import CameraSet
 from edge.runtime.drive import Drive, DriveParts
+from edge.runtime.ending import DriveStop
 from edge.runtime.loop import ThreadWorker
 from edge.runtime.operator import Operator
 from edge.runtime.signals import Interrupts
@@ -101,6 +102,21 @@ def test_a_drive_whose_time_is_over_while_its_camera_is_away_names_the_camera():
     with pytest.raises(CameraAway, match="'front'") as caught:
         run(camera, 1.5, camera.statuses)
     assert caught.value.exit_code == 4 and camera.statuses[-1].state is MotorState.LATCHED
+
+
+@pytest.mark.slow
+@pytest.mark.realtime
+@needs_gstreamer
+def test_a_camera_that_is_too_slow_ends_a_drive_as_slow_with_what_would_help():
+    """Field case 15: it is seen to be slow before anything is armed."""
+    statuses: list[MotorStatus] = []
+    slow = "gst://videotestsrc is-live=true pattern=snow ! video/x-raw,width=64,height=48,framerate=2/1"
+    with open_camera(slow, MonotonicClock()) as camera, pytest.raises(DriveStop) as caught:
+        run(camera, 20.0, statuses)
+    assert caught.value.cause is StopCause.CAMERA_SLOW and caught.value.exit_code == 4
+    assert "gives 2.0 frames a second (at least 5 are needed)" in caught.value.message
+    assert caught.value.hint.startswith("its pipeline is 64x48 at 2 frames a second: raise the framerate")
+    assert all(status.state in (MotorState.DISARMED, MotorState.LATCHED) for status in statuses)
 
 
 @pytest.mark.realtime

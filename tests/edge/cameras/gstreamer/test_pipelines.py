@@ -119,7 +119,8 @@ def test_on_a_jetson_other_streams_pass_its_image_processor_too():
     ids=["csi", "mjpg", "yuyv"],
 )
 def test_the_pipelines_of_hardware_play_with_test_pictures_in_its_place(job: StreamJob, replaced: dict):
-    from edge.cameras.gstreamer.library import Gst, GstPipeline
+    from edge.cameras.gstreamer.functions import Gst
+    from edge.cameras.gstreamer.library import GstPipeline
 
     gst = Gst()
     text = pipeline_text(job, gst.has)

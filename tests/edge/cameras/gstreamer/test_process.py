@@ -42,7 +42,7 @@ control = socket.socket(fileno=int(options["--control"]))
 control.recv(65536)
 ring = FrameRing.create(options["--ring"], 2, 2)
 ring.write(np.zeros((2, 2, 3), np.uint8), time.monotonic_ns())
-send_report(control, "started", height=2, width=2, source_size=(2, 2))
+send_report(control, "started", source_size=(2, 2), source_hz=30.0)
 if control.recv(16):
     note("asked")
 while True:

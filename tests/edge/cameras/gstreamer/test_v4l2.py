@@ -10,9 +10,10 @@ import pytest
 
 from edge.cameras import v4l2
 from edge.cameras.gstreamer.faults import fault_of
-from edge.cameras.gstreamer.library import StreamEnded, StreamFailed
+from edge.cameras.gstreamer.functions import StreamEnded, StreamFailed
 from edge.cameras.gstreamer.sources import OpenCvSource
 from edge.errors import HardwareMissing
+from tests.edge.board.pretended_v4l2 import USB_CAMERA, Offer, plugged_in
 
 PATH = "/dev/v4l/by-id/usb-Maker_Camera-video-index0"
 
@@ -98,3 +99,37 @@ def test_what_a_device_says_is_told_with_what_to_do(domain: str, code: int, text
 def test_opencv_says_which_device_it_can_t_open():
     with pytest.raises(StreamFailed, match="/dev/nosuch"):
         OpenCvSource(replace(v4l2.job_of(f"v4l2://{PATH}"), source="/dev/nosuch"))
+
+
+def suggested(options: str, rate_hz: float, offers: list[Offer] = USB_CAMERA) -> str:
+    """What a device with these offers says when its camera gives so few frames."""
+    camera = object.__new__(v4l2.UsbCamera)  # there is no device that could be opened
+    camera._job = replace(v4l2.job_of(f"v4l2://{PATH}{options}"), shown=f"v4l2:///dev/null{options}")
+    with plugged_in(offers):
+        return camera.faster(rate_hz)
+
+
+def test_raw_pictures_that_fill_the_bus_are_told_which_formats_would_do():
+    """Field case 15: the same size compressed comes first, and the other options stay."""
+    hint = suggested("?width=1280&height=720&fps=10&format=yuyv&flip=180", 3.2)
+    best, second, third = hint.partition(" would do")[0].split(" or ")
+    assert best == "v4l2:///dev/null?flip=180&format=mjpg&width=1280&height=720&fps=30"
+    assert "format=mjpg&width=640&height=480&fps=30" in second and "format=mjpg&width=320" in third
+    for address in (best, second, third):
+        assert v4l2.job_of(address).view.flip == "180"
+
+
+def test_a_raw_size_is_offered_only_if_what_came_through_carries_it():
+    """At 1280x720, 3.2 frames a second are 5.9 MB/s: enough for 320x240, too little for 640x480."""
+    raw = USB_CAMERA[:1]
+    hint = suggested("?width=1280&height=720&format=yuyv&fps=10", 3.2, raw)
+    assert "width=320&height=240&fps=30 would do" in hint and "640" not in hint
+    assert "width=640&height=480" in suggested("?width=1280&height=720&format=yuyv&fps=10", 4.5, raw)
+
+
+def test_compressed_pictures_that_come_slowly_are_told_to_be_smaller_or_lit():
+    hint = suggested("", 4.0)
+    assert "width=640&height=480" in hint and "1920" not in hint and "1280" not in hint
+    assert "format=yuyv" not in hint and "light" in hint
+    assert "no faster format" in suggested("?width=320&height=240", 4.0)
+    assert "no faster format" in suggested("", 4.0, [])
