@@ -1,0 +1,119 @@
+"""`vla-edge run` with a policy that turns, and breaks: `python -m tests.faults.broken_run ARGUMENTS`.
+
+`VLA_EDGE_TEST` says how it breaks, 1.5 s after it began to drive; the file `VLA_EDGE_BROKE` gets the time. The
+model runs for real, and its answers are ignored.
+"""
+
+import ctypes
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from edge import cli
+from edge.engines.cuda import Cuda
+from edge.interfaces import Inference
+from edge.plugins import CAMERAS
+from edge.records import ActionChunk, Observation
+from tests.edge.commands.turning_run import TurningPolicy
+from tests.edge.engines.fake_gpu import FakeGpu, Status
+
+AFTER_NS = 1_500_000_000
+MS = 1_000_000
+LATE_S = 0.2
+
+
+class BreakingPolicy(TurningPolicy):
+    """Turns until it breaks."""
+
+    def infer(self, observation: Observation) -> Inference:
+        if self._mode == "slow_warm_up" and not self._inferences:
+            time.sleep(3.0)
+        breaks = INFERENCES.get(self._mode)
+        if breaks is not None and self._due(observation.frame.stamp_ns) and self._broke():
+            breaks()
+        if self._mode == "late":
+            time.sleep(LATE_S)
+        return super().infer(observation)
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
+        chunk = super().act(observation, inference)
+        if self._mode == "late":
+            return None if inference is None else _falling(replace(chunk, t0_ns=inference.frame.stamp_ns))
+        if self._mode not in CHUNKS or not self._due(observation.frame.stamp_ns):
+            self._last = chunk
+            return chunk
+        self._broke()
+        return CHUNKS[self._mode](chunk, self._last)
+
+    def _due(self, stamp_ns: int) -> bool:
+        return bool(self._began_ns) and stamp_ns - self._began_ns > AFTER_NS
+
+    def _broke(self) -> bool:
+        """Write down when it broke; True the first time."""
+        file = Path(os.environ["VLA_EDGE_BROKE"])
+        first = not file.exists()
+        if first:
+            file.write_text(str(time.monotonic_ns()))
+        return first
+
+
+def _falling(chunk: ActionChunk) -> ActionChunk:
+    """Return a chunk whose first rows are quick; they have elapsed when it comes."""
+    values = np.zeros_like(chunk.values)
+    values[:, 2] = (0.9, 0.9, 0.3, 0.3, 0.3)
+    return replace(chunk, values=values, valid_until_ns=chunk.t0_ns + 500 * MS)
+
+
+def _hold_the_gil() -> None:
+    ctypes.PyDLL(None).usleep(900_000)  # PyDLL keeps the lock of the interpreter while it waits
+
+
+def _fail_on_the_gpu() -> None:
+    """Let the adapter of CUDA meet an error that a double of its library reports."""
+    gpu = FakeGpu()
+    gpu.install(pytest.MonkeyPatch())
+    cuda = Cuda()
+    gpu.next_status = Status.cudaErrorIllegalAddress
+    cuda.call("StreamSynchronize", cuda.stream)
+
+
+def _use_up_memory() -> None:
+    held_kb = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (held_kb + (32 << 20),) * 2)
+    held = []
+    while True:
+        held.append(bytearray(16 << 20))
+
+
+INFERENCES: dict[str, Callable[[], object]] = {
+    "gpu": _fail_on_the_gpu,
+    "gil": _hold_the_gil,
+    "memory": _use_up_memory,
+}
+CHUNKS: dict[str, Callable[[ActionChunk, ActionChunk], ActionChunk | None]] = {
+    "nan": lambda chunk, last: replace(chunk, values=chunk.values * np.float32("nan")),
+    "jump": lambda chunk, last: replace(chunk, values=chunk.values * (-1.5 if chunk.decision % 2 else 1.5)),
+    "silent": lambda chunk, last: None,
+    "frozen": lambda chunk, last: last,
+    "stale": lambda chunk, last: replace(chunk, t0_ns=last.t0_ns, valid_until_ns=last.valid_until_ns),
+}
+
+
+def main() -> int:
+    module = ModuleType("edge.policies.open")
+    module.make_policy = BreakingPolicy
+    sys.modules["edge.policies.open"] = module
+    CAMERAS.built_in["broken"] = "tests.faults.broken_camera:open_address"
+    return cli.main(["run", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
