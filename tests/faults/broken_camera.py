@@ -34,5 +34,3 @@ class BrokenCamera(ShmCamera):
 def open_address(address: str, clock: Clock, name: str = "front") -> BrokenCamera:
     kind, _, ring_name = address.removeprefix("broken://").partition("/")
     return BrokenCamera(kind, ring_name, clock, name)
-
-

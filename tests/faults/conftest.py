@@ -97,4 +97,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(str(record))
     passed = {record.number for record in ran if record.outcome == "passed"}
     missing = [str(number) for number in range(1, FAULTS + 1) if number not in passed]
-    terminalreporter.line(f"faults: {len(passed)}/{FAULTS}{'; without: ' + ', '.join(missing) if missing else ''}")
+    without = f"; without: {', '.join(missing)}" if missing else ""
+    terminalreporter.line(f"faults: {len(passed)}/{FAULTS}{without}")

@@ -68,7 +68,7 @@ class Ended:
         for words in said:
             assert words in self.err + self.summary["reason"], self.err
 
-    def check_went_on(self, *causes: str) -> None:
+    def check_went_on(self) -> None:
         """Check that nothing stopped it before its time."""
         if self.cause in BUSY:
             raise MissedBound(f"the machine was busy: {self.told}")
@@ -90,7 +90,7 @@ class Drive(Running):
         return [line for line in lines if line["stamp_ns"] >= since_ns]
 
     def until_it_turns(self) -> None:
-        until(lambda: self.child.poll() is not None or self.turns)
+        until(lambda: self.child.poll() is not None or self.turns, 60)
         if not self.turns:
             raise MissedBound(f"it never turned: {self.end()}")
 
@@ -125,12 +125,16 @@ class Drive(Running):
         return found
 
 
+def _unspoilt(image: Image, stamp_ns: int) -> tuple[Image, int]:
+    return image, stamp_ns
+
+
 class Feed:
     """A camera at shm://NAME. `spoil` makes of an image and its stamp what is delivered; None loses it."""
 
     def __init__(self, height: int = 48, width: int = 64) -> None:
         self.name = f"faults-{os.getpid()}-{secrets.token_hex(4)}"
-        self.spoil: Callable[[Image, int], tuple[Image, int] | None] = lambda image, stamp_ns: (image, stamp_ns)
+        self.spoil: Callable[[Image, int], tuple[Image, int] | None] = _unspoilt
         self._size = height, width
         self._ring = FrameRing.create(self.name, height, width)
         self._over = threading.Event()
