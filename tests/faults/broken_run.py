@@ -1,7 +1,7 @@
 """`vla-edge run` with a policy that turns, and breaks: `python -m tests.faults.broken_run ARGUMENTS`.
 
-`VLA_EDGE_TEST` says how it breaks, 1.5 s after it began to drive; the file `VLA_EDGE_BROKE` gets the time. The
-model runs for real, and its answers are ignored.
+`VLA_EDGE_TEST` says how it breaks, 1.5 s after it began to drive; the file `VLA_EDGE_BROKE` gets the time.
+The model runs for real, and its answers are ignored. With `orin` it sees the double of a GPU.
 """
 
 import ctypes
@@ -36,6 +36,7 @@ class BreakingPolicy(TurningPolicy):
     def infer(self, observation: Observation) -> Inference:
         if self._mode == "slow_warm_up" and not self._inferences:
             time.sleep(3.0)
+            self._broke()
         breaks = INFERENCES.get(self._mode)
         if breaks is not None and self._due(observation.frame.stamp_ns) and self._broke():
             breaks()
@@ -50,8 +51,8 @@ class BreakingPolicy(TurningPolicy):
         if self._mode not in CHUNKS or not self._due(observation.frame.stamp_ns):
             self._last = chunk
             return chunk
-        self._broke()
-        return CHUNKS[self._mode](chunk, self._last)
+        first = self._broke()
+        return CHUNKS[self._mode](chunk, self._last, first)
 
     def _due(self, stamp_ns: int) -> bool:
         return bool(self._began_ns) and stamp_ns - self._began_ns > AFTER_NS
@@ -93,21 +94,39 @@ def _use_up_memory() -> None:
         held.append(bytearray(16 << 20))
 
 
+def _raise() -> None:
+    raise FloatingPointError("the engine broke")
+
+
 INFERENCES: dict[str, Callable[[], object]] = {
+    "hangs": lambda: time.sleep(3600),
+    "raises": _raise,
     "gpu": _fail_on_the_gpu,
     "gil": _hold_the_gil,
     "memory": _use_up_memory,
 }
-CHUNKS: dict[str, Callable[[ActionChunk, ActionChunk], ActionChunk | None]] = {
-    "nan": lambda chunk, last: replace(chunk, values=chunk.values * np.float32("nan")),
-    "jump": lambda chunk, last: replace(chunk, values=chunk.values * (-1.5 if chunk.decision % 2 else 1.5)),
-    "silent": lambda chunk, last: None,
-    "frozen": lambda chunk, last: last,
-    "stale": lambda chunk, last: replace(chunk, t0_ns=last.t0_ns, valid_until_ns=last.valid_until_ns),
+
+
+def _rows(chunk: ActionChunk, share: float) -> ActionChunk:
+    return replace(chunk, values=chunk.values * np.float32(share))
+
+
+# By the chunk that is right, the last one before it broke, and whether this is the first one after.
+CHUNKS: dict[str, Callable[[ActionChunk, ActionChunk, bool], ActionChunk | None]] = {
+    "nan": lambda chunk, last, first: _rows(chunk, np.nan),
+    "jump": lambda chunk, last, first: _rows(chunk, -1.5 if chunk.decision % 2 else 1.5),
+    "used_up": lambda chunk, last, first: (
+        replace(chunk, valid_until_ns=chunk.t0_ns + 200 * MS) if first else None
+    ),
+    "silent": lambda chunk, last, first: None,
+    "frozen": lambda chunk, last, first: last,
+    "stale": lambda chunk, last, first: replace(last, decision=chunk.decision),
 }
 
 
 def main() -> int:
+    if os.environ.get("VLA_EDGE_TEST") == "orin":
+        FakeGpu().install(pytest.MonkeyPatch())
     module = ModuleType("edge.policies.open")
     module.make_policy = BreakingPolicy
     sys.modules["edge.policies.open"] = module

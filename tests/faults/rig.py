@@ -75,6 +75,21 @@ class Ended:
         assert (self.summary["outcome"], self.code) == ("timeout", 3), self.err
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What a run says that is refused before it has a folder; its base was never armed."""
+
+    code: int
+    err: str
+
+    def check(self, code: int, *said: str) -> str:
+        """Check the exit code and what is said; return the first line."""
+        assert self.code == code, self.err
+        for words in said:
+            assert words in self.err, self.err
+        return self.err.partition("\n")[0].removeprefix("error: ")
+
+
 class Drive(Running):
     """A run under way, judged by what its base's firmware was told."""
 
@@ -186,7 +201,9 @@ class Rig:
         """Yield a run at the simulated robot."""
         folder = Path(env.pop("folder", "") or self.new_folder())
         robot = f"sim?width=96&height=72{robot}"
-        with self._child([*self._goal(folder), "--robot", robot, *arguments], folder, mode, env) as child:
+        with self._child(
+            [*self._goal(folder), "--json", "--robot", robot, *arguments], folder, mode, env
+        ) as child:
             yield Drive(child, folder)
 
     @contextlib.contextmanager
@@ -201,27 +218,35 @@ class Rig:
             wire = stack.enter_context(Wire(rover.port, wired)) if wired else None
             uri = rover.uri if wire is None else wire.uri
             command = [*self._goal(folder), "--camera", camera.format(feed.name), "--motors", uri]
-            command += ["--mount", MOUNT, *arguments]
+            command += ["--mount", MOUNT, "--json", *arguments]
             child = stack.enter_context(self._child(command, folder, mode, env))
             yield AtRover(Drive(child, folder, rover.log), rover, feed, wire)
 
-    def refused(self, *arguments: str, **env: str) -> tuple[int, str]:
-        """Run what must be refused before it has a folder: exit code and stderr."""
+    def refused(self, *arguments: str, **env: str) -> Refusal:
+        """Run what must be refused before it drives, at the bare base unless `arguments` name a robot."""
         folder = self.new_folder()
-        done = subprocess.run(
-            self._command([*self._goal(folder), *arguments]),
-            cwd=REPO,
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
-        assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr, done.stderr
+        with Rover(folder) as rover, Feed() as feed:
+            at_rover = ["--camera", f"shm://{feed.name}", "--motors", rover.uri, "--mount", MOUNT]
+            done = subprocess.run(
+                self._command(
+                    [*self._goal(folder), *([] if "--robot" in arguments else at_rover), *arguments]
+                ),
+                cwd=REPO,
+                env={**os.environ, **env},
+                capture_output=True,
+                text=True,
+                timeout=90,
+            )
+            lines = rover.lines()
+        assert done.stderr.startswith("error: ") and "\nhint: " in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
+        assert not any(moving(line) or line["armed"] for line in lines)
         assert not (folder / "runs").exists() or not list((folder / "runs").iterdir())
-        return done.returncode, done.stderr
+        return Refusal(done.returncode, done.stderr)
 
     def _goal(self, folder: Path) -> list[str]:
-        goal = ["--goal", "find_object", "--target", "red cup", "--bundle", str(self.bundle), "--json"]
+        """Arguments that come first: those of a test may say otherwise."""
+        goal = ["--goal", "find_object", "--target", "red cup", "--bundle", str(self.bundle)]
         return [*goal, "--runs-dir", str(folder / "runs")]
 
     @staticmethod
