@@ -27,7 +27,7 @@ from tests.edge.engines.fake_gpu import FakeGpu, Status
 
 AFTER_NS = 1_500_000_000
 MS = 1_000_000
-LATE_S = 0.2
+LATE_S = 0.13
 
 
 class BreakingPolicy(TurningPolicy):
@@ -67,9 +67,9 @@ class BreakingPolicy(TurningPolicy):
 
 
 def _falling(chunk: ActionChunk) -> ActionChunk:
-    """Return a chunk whose first rows are quick; they have elapsed when it comes."""
+    """Return a chunk whose first row is quick; it has elapsed when the chunk comes."""
     values = np.zeros_like(chunk.values)
-    values[:, 2] = (0.9, 0.9, 0.3, 0.3, 0.3)
+    values[:, 2] = (0.9, 0.3, 0.3, 0.3, 0.3)
     return replace(chunk, values=values, valid_until_ns=chunk.t0_ns + 500 * MS)
 
 
@@ -111,10 +111,16 @@ def _rows(chunk: ActionChunk, share: float) -> ActionChunk:
     return replace(chunk, values=chunk.values * np.float32(share))
 
 
+def _aside(chunk: ActionChunk) -> ActionChunk:
+    """Return a chunk that jumps away from the turn to the left, and from the one before itself."""
+    row = (0.4 if chunk.decision % 2 else -0.4, 0.0, -0.95)
+    return replace(chunk, values=np.tile(np.array(row, np.float32), (len(chunk.values), 1)))
+
+
 # By the chunk that is right, the last one before it broke, and whether this is the first one after.
 CHUNKS: dict[str, Callable[[ActionChunk, ActionChunk, bool], ActionChunk | None]] = {
     "nan": lambda chunk, last, first: _rows(chunk, np.nan),
-    "jump": lambda chunk, last, first: _rows(chunk, -1.5 if chunk.decision % 2 else 1.5),
+    "jump": lambda chunk, last, first: _aside(chunk),
     "used_up": lambda chunk, last, first: (
         replace(chunk, valid_until_ns=chunk.t0_ns + 200 * MS) if first else None
     ),

@@ -115,7 +115,7 @@ class Drive(Running):
 
     def broke_ns(self) -> int:
         """Wait until the policy has broken, and return when."""
-        until(lambda: self._broke.exists() and self._broke.read_text())
+        until(lambda: self._broke.exists() and self._broke.read_text(), 90)
         return int(self._broke.read_text())
 
     def first_zero_ms(self, since_ns: int) -> float:
