@@ -1,7 +1,8 @@
 """`vla-edge run` with a policy that turns, and breaks: `python -m tests.faults.broken_run ARGUMENTS`.
 
 `VLA_EDGE_TEST` says how it breaks, 1.5 s after it began to drive; the file `VLA_EDGE_BROKE` gets the time.
-The model runs for real, and its answers are ignored. With `orin` it sees the double of a GPU.
+The model runs for real, and its answers are ignored. With `orin` it sees the double of a GPU. With `talks` the
+bundle's own policy drives; with `parser_raises` it does until its parser breaks.
 """
 
 import ctypes
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,9 +38,9 @@ class BreakingPolicy(TurningPolicy):
     def infer(self, observation: Observation) -> Inference:
         if self._mode == "slow_warm_up" and not self._inferences:
             time.sleep(3.0)
-            self._broke()
+            broke()
         breaks = INFERENCES.get(self._mode)
-        if breaks is not None and self._due(observation.frame.stamp_ns) and self._broke():
+        if breaks is not None and self._due(observation.frame.stamp_ns) and broke():
             breaks()
         if self._mode == "late":
             time.sleep(LATE_S)
@@ -51,19 +53,20 @@ class BreakingPolicy(TurningPolicy):
         if self._mode not in CHUNKS or not self._due(observation.frame.stamp_ns):
             self._last = chunk
             return chunk
-        first = self._broke()
+        first = broke()
         return CHUNKS[self._mode](chunk, self._last, first)
 
     def _due(self, stamp_ns: int) -> bool:
         return bool(self._began_ns) and stamp_ns - self._began_ns > AFTER_NS
 
-    def _broke(self) -> bool:
-        """Write down when it broke; True the first time."""
-        file = Path(os.environ["VLA_EDGE_BROKE"])
-        first = not file.exists()
-        if first:
-            file.write_text(str(time.monotonic_ns()))
-        return first
+
+def broke() -> bool:
+    """Write down when it broke; True the first time."""
+    file = Path(os.environ["VLA_EDGE_BROKE"])
+    first = not file.exists()
+    if first:
+        file.write_text(str(time.monotonic_ns()))
+    return first
 
 
 def _falling(chunk: ActionChunk) -> ActionChunk:
@@ -130,12 +133,31 @@ CHUNKS: dict[str, Callable[[ActionChunk, ActionChunk, bool], ActionChunk | None]
 }
 
 
+def _break_the_parser() -> None:
+    from edge.policies import instructed
+
+    parse, began_ns = instructed.parse_action, time.monotonic_ns()
+
+    def broken(*arguments: Any, **more: Any) -> Any:
+        nonlocal began_ns
+        if time.monotonic_ns() - began_ns < AFTER_NS:
+            return parse(*arguments, **more)
+        broke()
+        raise RecursionError("maximum recursion depth exceeded")
+
+    instructed.parse_action = broken
+
+
 def main() -> int:
-    if os.environ.get("VLA_EDGE_TEST") == "orin":
+    mode = os.environ.get("VLA_EDGE_TEST", "")
+    if mode == "orin":
         FakeGpu().install(pytest.MonkeyPatch())
-    module = ModuleType("edge.policies.open")
-    module.make_policy = BreakingPolicy
-    sys.modules["edge.policies.open"] = module
+    if mode == "parser_raises":
+        _break_the_parser()
+    elif mode != "talks":
+        module = ModuleType("edge.policies.open")
+        module.make_policy = BreakingPolicy
+        sys.modules["edge.policies.open"] = module
     CAMERAS.built_in["broken"] = "tests.faults.broken_camera:open_address"
     return cli.main(["run", *sys.argv[1:]])
 

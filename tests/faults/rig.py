@@ -35,6 +35,7 @@ AGE_MS = 500  # from the newest frame to zero
 MOUNT = "fov=55,height=0.35,pitch=0,forward=0.1"
 BUSY = ("stale_frame", "stale_chunk", "motor_fault", "camera_slow")
 PERIOD_S = 1 / 30
+PRETENDED = {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parent / "pretended"), str(REPO)))}
 
 
 class MissedBound(AssertionError):
@@ -107,7 +108,7 @@ class Drive(Running):
     def until_it_turns(self) -> None:
         until(lambda: self.child.poll() is not None or self.turns, 60)
         if not self.turns:
-            raise MissedBound(f"it never turned: {self.end()}")
+            raise MissedBound(f"it never turned: {self.child.communicate()}")
 
     @property
     def turns(self) -> bool:
@@ -115,7 +116,9 @@ class Drive(Running):
 
     def broke_ns(self) -> int:
         """Wait until the policy has broken, and return when."""
-        until(lambda: self._broke.exists() and self._broke.read_text(), 90)
+        until(lambda: self.child.poll() is not None or (self._broke.exists() and self._broke.read_text()), 90)
+        if not self._broke.exists():
+            raise MissedBound(f"it ended before it broke: {self.child.communicate()}")
         return int(self._broke.read_text())
 
     def first_zero_ms(self, since_ns: int) -> float:
@@ -199,7 +202,7 @@ class Rig:
     @contextlib.contextmanager
     def sim(self, *arguments: str, mode: str = "", robot: str = "", **env: str) -> Iterator[Drive]:
         """Yield a run at the simulated robot."""
-        folder = Path(env.pop("folder", "") or self.new_folder())
+        folder = self.new_folder()
         robot = f"sim?width=96&height=72{robot}"
         with self._child(
             [*self._goal(folder), "--json", "--robot", robot, *arguments], folder, mode, env
@@ -208,10 +211,21 @@ class Rig:
 
     @contextlib.contextmanager
     def rover(
-        self, *arguments: str, mode: str = "", camera: str = "shm://{}", wired: str = "", **env: str
+        self,
+        *arguments: str,
+        mode: str = "",
+        camera: str = "shm://{}",
+        wired: str = "",
+        runs: Path | None = None,
+        **env: str,
     ) -> Iterator[AtRover]:
-        """Yield a run at the bare base, with a `wired` line ("pty" or "udp") between if that is named."""
+        """Yield a run at the bare base, with a `wired` line ("pty" or "udp") between if that is named.
+
+        Its folder is made in `runs` if that is given.
+        """
         folder = self.new_folder()
+        if runs is not None:
+            (folder / "runs").symlink_to(runs)
         with contextlib.ExitStack() as stack:
             rover = stack.enter_context(Rover(folder))
             feed = stack.enter_context(Feed())
@@ -222,7 +236,7 @@ class Rig:
             child = stack.enter_context(self._child(command, folder, mode, env))
             yield AtRover(Drive(child, folder, rover.log), rover, feed, wire)
 
-    def refused(self, *arguments: str, **env: str) -> Refusal:
+    def refused(self, *arguments: str, prefix: Sequence[str] = (), **env: str) -> Refusal:
         """Run what must be refused before it drives, at the bare base unless `arguments` name a robot."""
         folder = self.new_folder()
         with Rover(folder) as rover, Feed() as feed:

@@ -18,12 +18,12 @@ NOTICED_MS = 100  # from an error in the runtime to the motor process
 @pytest.mark.slow
 @pytest.mark.fault(19, "inference hangs")
 def test_a_model_that_hangs_stops_the_base(rig: Rig, fault: FaultRecord):
-    with rig.sim(mode="hangs") as run:
-        hung_ns = run.broke_ns()
-        end = run.end()
+    with rig.rover(mode="hangs") as run:
+        hung_ns = run.drive.broke_ns()
+        end = run.drive.end()
     end.check("model_silent", 4, "the model has not answered for 2", "hint: ")
     fault.said(end)
-    fault.zero(run.zero_after_ms(hung_ns), SILENT_MS + NOTICED_MS + RAMP_MS + SLACK_MS)
+    fault.zero(run.drive.zero_after_ms(hung_ns), SILENT_MS + NOTICED_MS + RAMP_MS + SLACK_MS)
 
 
 @pytest.mark.slow
