@@ -13,7 +13,7 @@ from calibration.sample_set import Question, Sample
 from edge.board.steady import one_power_mode
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.commands.arguments import ArgumentParser, positive_int
-from edge.commands.output import ProgressLine, print_json
+from edge.commands.output import ProgressLine, plain_digits, print_json
 from edge.engines.onnx import OnnxEngine
 from edge.errors import UsageError
 from edge.goals.prompts import goal_prompt
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
             pairs, a.rounds, lambda stage, done: progress.show(f"rounds of {stage}", done, a.rounds)
         )
     if a.json:
-        print_json(figures | {"machine": machine})
+        print_json(plain_digits(figures | {"machine": machine}))
         return 0
     table = Table(
         "",

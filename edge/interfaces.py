@@ -81,6 +81,15 @@ class ShowsStills(Protocol):
 
 
 @runtime_checkable
+class AnnouncesFrames(Protocol):
+    """A camera that can be waited for, so that nobody needs to look again and again."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is a frame that nobody waited for before, at most for so long."""
+        ...
+
+
+@runtime_checkable
 class SuggestsFaster(Protocol):
     """A camera that knows what could make it faster."""
 
@@ -203,6 +212,7 @@ class PolicyStatus:
     ending: PolicyEnding | None = None  # the drive ends so, though the goal is not reached; None: it goes on
     at_limit: PolicyEnding | None = None  # how it would end if its time were over now; None: by a timeout
     kept_fraction: float | None = None  # follow_object: share of the time that it kept its distance
+    slowed_to_m_s: float | None = None  # highest speed, as answers come late; 0: stop-look-move; None: full
 
 
 class Policy(Protocol):
@@ -228,6 +238,15 @@ class Paced(Protocol):
     """A policy that infers at a rate of its own, such as that of its demonstrations."""
 
     period_ns: int  # > 0; between the frames that `infer` gets
+
+
+@runtime_checkable
+class PicksFrames(Protocol):
+    """A policy that does not infer every frame that is due, such as one that looks from a standstill."""
+
+    def wants(self, observation: Observation, inference: Inference | None) -> bool:
+        """Return True if this frame is one to infer. `inference` is handed over with the same frame."""
+        ...
 
 
 @runtime_checkable

@@ -166,7 +166,7 @@ ROBOTS = PluginGroup(
     "robot",
     instead="or give --camera and --motors",
     members=(
-        *("about", "camera_uris", "motors_uri", "recorded", "mount", "base", "room", "pids"),
+        *("about", "camera_uris", "motors_uri", "recorded", "mounts", "base", "room", "pids"),
         *("check", "finish", "close"),
     ),
 )

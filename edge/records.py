@@ -52,10 +52,8 @@ class Box:
 
     def iou(self, other: "Box") -> float:
         """Intersection over union, [0, 1]."""
-        height = min(self.y1, other.y1) - max(self.y0, other.y0)
-        width = min(self.x1, other.x1) - max(self.x0, other.x0)
-        if height <= 0 or width <= 0:
-            return 0.0
+        height = max(0.0, min(self.y1, other.y1) - max(self.y0, other.y0))
+        width = max(0.0, min(self.x1, other.x1) - max(self.x0, other.x0))
         return height * width / (self.area + other.area - height * width)
 
 
@@ -151,6 +149,7 @@ class ActionChunk:
     valid_until_ns: int  # never followed after this
     confidence: float  # [0, 1]
     decision: int  # counts the policy's decisions
+    by_way: bool = False  # bounded by the way since that frame instead of by the frame's age
 
 
 class MotorState(Enum):
@@ -195,6 +194,7 @@ class StopCause(Enum):
     MODEL_SILENT = "model_silent"  # the model has not answered for too long
     ENGINE_FAULT = "engine_fault"
     HOT = "hot"  # the machine that computes is too hot
+    NO_CHUNK_FOLLOWED = "no_chunk_followed"  # the motor process refused all that the policy planned
     MOTOR_FAULT = "motor_fault"  # the motor process is gone or silent, or the base did not arm
     HARDWARE_MISSING = "hardware_missing"  # a camera, the robot or what a package brings fails
     END_OF_FRAMES = "end_of_frames"  # every recorded frame has been played

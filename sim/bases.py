@@ -14,23 +14,24 @@ from edge.errors import UsageError
 from edge.records import Image, Velocity
 
 _DRIVES = {kind.value: kind for kind in DriveKind}
-_FIELDS = {  # settings with a number: the field of BaseSpec, its lowest and highest value
-    "speed_m_s": ("linear_m_s", 0.1, 0.5),
-    "turn_rad_s": ("angular_rad_s", 0.1, 1.0),
-    "radius_m": ("radius_m", 0.1, 0.3),
-    "wheel_base_m": ("wheel_base_m", 0.05, 0.5),
-    "steering_rad": ("steering_rad", 0.1, 1.2),
-    "fixed_speed_m_s": ("fixed_speed_m_s", 0.05, 0.5),
-    "fixed_turn_rad_s": ("fixed_turn_rad_s", 0.1, 1.0),
-    "dead_band_m_s": ("dead_band_m_s", 0.01, 0.3),
-    "dead_band_rad_s": ("dead_band_rad_s", 0.01, 0.6),
-    "min_speed_m_s": ("min_speed_m_s", 0.01, 0.3),
-    "min_turn_rad_s": ("min_turn_rad_s", 0.01, 0.6),
-    "pulse_on_s": ("pulse_on_s", 0.02, 0.5),
-    "pulse_off_s": ("pulse_off_s", 0.02, 0.5),
+_RANGES = {  # lowest and highest value of the settings with a number
+    "speed_m_s": (0.1, 0.5),
+    "turn_rad_s": (0.1, 1.0),
+    "radius_m": (0.1, 0.3),
+    "wheel_base_m": (0.05, 0.5),
+    "steering_rad": (0.1, 1.2),
+    "fixed_speed_m_s": (0.05, 0.5),
+    "fixed_turn_rad_s": (0.1, 1.0),
+    "dead_band_m_s": (0.01, 0.3),
+    "dead_band_rad_s": (0.01, 0.6),
+    "min_speed_m_s": (0.01, 0.3),
+    "min_turn_rad_s": (0.01, 0.6),
+    "pulse_on_s": (0.02, 0.5),
+    "pulse_off_s": (0.02, 0.5),
 }
+_FIELDS = {"speed_m_s": "linear_m_s", "turn_rad_s": "angular_rad_s"}  # the others are named as in BaseSpec
 _SWITCHES = {"turns_while_driving": {"true": True, "false": False}}
-BASE_SETTINGS = ("drive", *_FIELDS, *_SWITCHES)
+BASE_SETTINGS = ("drive", *_RANGES, *_SWITCHES)
 HANGING_SETTINGS = ("upside_down", "flip")
 _YES_NO = ("no", "yes")
 
@@ -81,11 +82,11 @@ def parse_base(query: str) -> BaseSpec:
 
 
 def _field(name: str) -> str:
-    if name not in _FIELDS:
+    if name not in _RANGES:
         raise UsageError(
             f"the simulated base has no setting {name[:40]!r}", f"it has {', '.join(BASE_SETTINGS)}"
         )
-    return _FIELDS[name][0]
+    return _FIELDS.get(name, name)
 
 
 def _switch(name: str, text: str) -> bool:
@@ -98,7 +99,7 @@ def _switch(name: str, text: str) -> bool:
 
 
 def _number(name: str, text: str) -> float:
-    _, low, high = _FIELDS[name]
+    low, high = _RANGES[name]
     try:
         value = float(text)
     except ValueError:

@@ -2,7 +2,8 @@
 
 Both read the RTSP server beside this file, whose images carry the time at which they were drawn. `cost`
 compares a frame's way into the model's tensor with cv2.VideoCapture and LeRobot's OpenCVCamera, one after the
-other on the same stream. `lag` stalls the reader for two seconds in the middle and measures the images' age.
+other on the same stream. The goal is half of either peer's loop and processor share; docs/cameras.md says
+where it is missed. `lag` stalls the reader for two seconds in the middle and measures the images' age.
 """
 
 import argparse
@@ -13,42 +14,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from benchmarks.cameras.serving import serving
 from edge.bundle.manifest import ImageSpec
 from edge.model.images import image_to_tensor
 from edge.records import Image
 
-SERVER = Path(__file__).parent / "rtsp_server.py"
 STALL_S = 2.0
+WARM_UP_S = 1.5
 SETTLE_S = 0.5  # after a stall the images must be fresh again by then
 Read = Callable[[], "Image | None"]
-
-
-@contextmanager
-def serving(*options: str) -> Iterator[str]:
-    """Run the server; gives the beginning of its URLs."""
-    command = ["/usr/bin/python3", str(SERVER), *options]
-    pipes: dict[str, Any] = {
-        "stdin": subprocess.PIPE,
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.DEVNULL,
-    }
-    with subprocess.Popen(command, text=True, **pipes) as server:
-        assert server.stdin is not None and server.stdout is not None
-        try:
-            yield f"rtsp://127.0.0.1:{server.stdout.readline().strip()}"
-        finally:
-            server.stdin.close()
-            try:
-                server.wait(5)
-            except subprocess.TimeoutExpired:
-                server.kill()
 
 
 def content_age_ms(image: Image) -> int:
@@ -109,13 +88,18 @@ def _opened(reader: str, url: str) -> Read:
     if reader == "vla-edge":
         from edge.cameras.rtsp import open_address
         from edge.clock import MonotonicClock
+        from edge.errors import CameraAway
+        from edge.runtime.cameras import ANNOUNCED_S
 
         camera, seqs = open_address(url, MonotonicClock()), [-1]
 
         def newest() -> Image | None:
-            frame = camera.latest(10.0)
+            camera.wait(ANNOUNCED_S)  # as a drive does
+            try:
+                frame = camera.latest(10.0)
+            except CameraAway:  # for a moment, on a busy machine
+                return None
             if frame.seq == seqs[0]:
-                time.sleep(0.002)
                 return None
             seqs[0] = frame.seq
             return frame.image
@@ -163,11 +147,28 @@ def read_tensors(reader: str, url: str, spec: ImageSpec, seconds: float) -> dict
         "frames_per_s": round(frames / wall_s, 1),
         "loop_ms": round(thread_s / frames * 1e3, 2),
         "processor_share": round(cpu_s / wall_s, 4),
+        "processor_ms": round(cpu_s / frames * 1e3, 2),
     }
 
 
+def decode_alone(url: str, seconds: float) -> dict[str, Any]:
+    """Receive and decode a stream for so long, and do nothing with it: what no reader goes below."""
+    pipeline = f"rtspsrc location={url} latency=0 protocols=tcp ! application/x-rtp,media=video ! decodebin"
+    command = ["gst-launch-1.0", "-q", *pipeline.split(), "!", "fakesink", "sync=false"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        try:
+            time.sleep(WARM_UP_S)
+            before, started_s = psutil.Process(child.pid).cpu_times(), time.monotonic()
+            time.sleep(seconds)
+            after, wall_s = psutil.Process(child.pid).cpu_times(), time.monotonic() - started_s
+        finally:
+            child.kill()
+    share = (after.user + after.system - before.user - before.system) / wall_s
+    return {"reader": "decoding alone", "processor_share": round(share, 4)}
+
+
 def measure_cost(url: str, seconds: float, lerobot_python: str) -> Iterator[dict[str, Any]]:
-    """Run each reader in a process of its own, one after the other."""
+    """Run each reader in a process of its own, one after the other, then the decoder alone."""
     from edge.bundle.bundle import load_bundle
     from edge.bundle.choice import AUTO
 
@@ -185,6 +186,7 @@ def measure_cost(url: str, seconds: float, lerobot_python: str) -> Iterator[dict
             if done.returncode == 0
             else {"reader": reader, "error": last}
         )
+    yield decode_alone(url, seconds)
 
 
 def main() -> None:
@@ -203,8 +205,8 @@ def main() -> None:
         spec = ImageSpec.model_validate_json(options.spec)
         print(json.dumps(read_tensors(options.reader, options.url, spec, options.seconds)), flush=True)
         os._exit(0)  # threads of other libraries may be in the middle of a read
-    with serving() as server:
-        url = f"{server}/{options.codec}"
+    with serving() as host:
+        url = f"rtsp://{host}/{options.codec}"
         if options.what == "lag":
             for stall_child in (False, True):
                 url_by = f"{url}?transport={options.transport}"

@@ -68,11 +68,13 @@ class Feed:
         threading.Thread(target=self._push, args=(source,), daemon=True).start()
 
     def _push(self, source: "Gst.Element") -> None:
-        due_s, number = time.monotonic(), 0
+        due_s, number, taken = time.monotonic(), 0, False
         while True:
             image = Gst.Buffer.new_wrapped(self._painter.draw(number))
-            if source.emit("push-buffer", image) not in (Gst.FlowReturn.OK,) and number:
+            took = source.emit("push-buffer", image) == Gst.FlowReturn.OK
+            if taken and not took:  # before the first one the media is still being prepared
                 return
+            taken = took
             number, due_s = number + 1, due_s + self._period_s
             time.sleep(max(0.0, due_s - time.monotonic()))
 

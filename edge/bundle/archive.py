@@ -68,7 +68,7 @@ def unpack_bundle(file: Path, folder: Path) -> Bundle:
 
 def _check_absent(path: Path) -> None:
     if os.path.lexists(path):
-        raise UsageError(f"{path} is there already", "remove it, or choose another name")
+        raise UsageError(f"{path} is there already", "name another file: nothing is written over")
 
 
 def _write_zip(out: Path, files: Mapping[str, Content]) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from edge.errors import BundleRefused, reason_of
 
+MIN_COLUMNS = 80
 Row = tuple[str, str, str]  # what, measured, limit
 
 
@@ -18,7 +19,8 @@ def print_parity(content: bytes, console: Console | None = None) -> None:
 
     Raises BundleRefused if the file does not hold these.
     """
-    console = console or Console()
+    # A narrower table would cut its words: a narrow terminal wraps the lines instead.
+    console = console or Console(width=max(MIN_COLUMNS, Console().width))
     try:
         parity = json.loads(content)
         tables = [_stages(parity), *_kept(parity), *_answers(parity), *_success(parity)]

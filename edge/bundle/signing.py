@@ -25,7 +25,7 @@ def make_keys(private: Path, public: Path) -> str:
 
     for file in (private, public):
         if os.path.lexists(file):
-            raise UsageError(f"{file} is there already", "keys are never overwritten; choose another name")
+            raise UsageError(f"{file} is there already", "name another file: nothing is written over")
     key = Ed25519PrivateKey.generate()
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

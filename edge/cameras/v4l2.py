@@ -14,7 +14,6 @@ from edge.board.video_modes import VideoMode, read_modes
 from edge.cameras.gstreamer.camera import StreamCamera
 from edge.cameras.gstreamer.faults import VIDEO_GROUP
 from edge.cameras.gstreamer.job import START_LIMIT_S, StreamJob
-from edge.cameras.gstreamer.pipelines import QUEUE
 from edge.cameras.view import MOST_PIXELS, take_view
 from edge.clock import Clock
 from edge.errors import HardwareMissing
@@ -54,10 +53,9 @@ def job_of(text: str) -> StreamJob:
     )
     if find_library("gstreamer-1.0") is None:
         return job
-    # A JPEG that waited is dropped before it costs its decoding.
-    decoded = f" ! {QUEUE} ! jpegdec" if form == "mjpg" else ""
     source = f'v4l2src device="{path}" do-timestamp=true ! {caps},width={width},height={height}'
-    return replace(job, source=f"{source},framerate={rate_hz}/1{decoded}", engine="gstreamer")
+    source += f",framerate={rate_hz}/1"
+    return replace(job, source=source, engine="gstreamer", jpeg=form == "mjpg")
 
 
 class UsbCamera(StreamCamera):

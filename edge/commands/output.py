@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Any, cast
 
 LINE_EVERY_S = 10.0  # without a terminal
 _REDRAW_EVERY_S = 0.1  # on a terminal
@@ -16,6 +17,17 @@ _NO_ESTIMATE_S = 2.0  # before that, a rate means little
 def print_json(document: object) -> None:
     """Print one line of JSON. Raises ValueError for NaN and infinity, which JSON has not."""
     print(json.dumps(document, ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def plain_digits(document: Any) -> Any:
+    """Return a document of JSON with the digits that mean something: four, and whole numbers from 1000 on."""
+    if isinstance(document, float) and math.isfinite(document):
+        return round(document) if abs(document) >= 1000 else float(f"{document:.4g}")
+    if isinstance(document, dict):
+        return {key: plain_digits(value) for key, value in cast("dict[str, Any]", document).items()}
+    if isinstance(document, list):
+        return [plain_digits(each) for each in cast("list[Any]", document)]
+    return document
 
 
 def duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge.base_spec import BaseSpec
 from edge.commands.arguments import ArgumentParser, positive_float
 from edge.commands.output import print_json
 from edge.errors import SafetyStop, UsageError
@@ -18,6 +19,7 @@ from edge.robots.stop_time import LONGEST_S
 from edge.robots.write import write_stop_time
 from edge.runtime.robot import Robot, RobotOptions, find_robot
 
+STOP_TEST_M_S = 0.1
 _CONSENT = (
     "The base will arm, drive ahead at {speed:g} m/s for a second and then get no command for {silent:g} s:\n"
     "{room:.1f} m if it never stops by itself. Put its wheels off the ground, or clear {clear:g} m of floor\n"
@@ -59,7 +61,10 @@ def _check_arguments() -> ArgumentParser:
         help="drive slowly, fall silent, measure how long the base goes on, and write that into the file",
     )
     parser.add_argument(
-        "--speed", type=positive_float, default=0.1, metavar="M_S", help="of the stop test (%(default)s)"
+        "--speed",
+        type=positive_float,
+        metavar="M_S",
+        help=f"of the stop test ({STOP_TEST_M_S:g}, or the lowest at which the base drives without pauses)",
     )
     parser.add_argument(
         "--out", type=Path, default=Path("robot-check"), help="folder of the pictures (%(default)s/)"
@@ -99,14 +104,30 @@ def _stop_finding(file: RobotFile, moves: bool) -> Finding:
     return Finding("stop time", found, wrong, "lower the command timeout of its firmware" if late else "")
 
 
-def _stop_test(file: RobotFile, robot: Robot, speed_m_s: float) -> int:
+def _test_speed(base: BaseSpec, speed_m_s: float | None) -> float:
+    """Return the speed of the stop test. Raises UsageError for one that the base can't keep up.
+
+    Below its lowest speed a base is driven by pulses, and a silence that begins in a pause measures nothing.
+    """
+    speed_m_s = max(min(STOP_TEST_M_S, base.linear_m_s), base.lowest_m_s) if speed_m_s is None else speed_m_s
+    if speed_m_s > max(base.linear_m_s, base.lowest_m_s):
+        raise UsageError(
+            f"--speed {speed_m_s:g} is above the base's {base.linear_m_s:g} m/s", "take a lower one"
+        )
+    if speed_m_s < base.lowest_m_s:
+        raise UsageError(
+            f"--speed {speed_m_s:g} is below {base.lowest_m_s:g} m/s, the lowest at which the base drives "
+            "without pauses",
+            "leave --speed out",
+        )
+    return speed_m_s
+
+
+def _stop_test(file: RobotFile, robot: Robot, speed_m_s: float | None) -> int:
     """Ask, measure, and write what was measured into the file."""
     if not is_real(robot.motors_uri):
         raise UsageError(f"{file.path}: motors {robot.motors_uri} move nothing", "name the base's own driver")
-    if speed_m_s > robot.base.linear_m_s:
-        raise UsageError(
-            f"--speed {speed_m_s:g} is above the base's {robot.base.linear_m_s:g} m/s", "take a lower one"
-        )
+    speed_m_s = _test_speed(robot.base, speed_m_s)
     room_m = speed_m_s * (LONGEST_S + 1)
     clear_m = max(1.0, math.ceil(2 * room_m))
     consent = _CONSENT.format(speed=speed_m_s, silent=LONGEST_S, room=room_m, clear=clear_m)

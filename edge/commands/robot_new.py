@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from edge.address import without_password
 from edge.base_spec import DriveKind
 from edge.commands.arguments import ArgumentParser
 from edge.errors import HardwareMissing, UsageError
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> int:
         write_whole(path, text)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror}", "name another file") from error
-    print(f"{path}: camera {robot.camera}, motors {robot.motors}")
+    print(f"{path}: camera {without_password(robot.camera)}, motors {robot.motors}")
     print("next: measure the mount and write it in" if robot.mount is None else "next: check it", end="")
     print(f"; `vla-edge robot check {path}`")
     return 0
@@ -80,14 +81,15 @@ def _taken(
             f"say it: --motors waveshare://{motors}, arduino://{motors} or mavlink://{motors}",
         )
     numbers = {key: default for key, (_, default) in _NUMBERS.items() if key != "wheel_base_m"}
-    return NewRobot(options.file.stem, camera, motors, mount, numbers=numbers)
+    return NewRobot(options.file.stem, camera, motors, mount, numbers=numbers, measured=False)
 
 
 def _only(found: Sequence[Plugged], noun: str, instead: str) -> str:
     if len(found) == 1:
         return found[0].address
     which = ", ".join(each.about for each in found) or "none"
-    raise HardwareMissing(f"{len(found)} of one {noun} are plugged in: {which}", f"say which: {instead}")
+    count = f"{len(found)} {noun}s are plugged in, and one is wanted: {which}"
+    raise HardwareMissing(count if found else f"no {noun} is plugged in", f"say which: {instead}")
 
 
 def _asked(

@@ -18,7 +18,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
-from edge.commands.run_report import print_run
+from edge.commands.run_report import report_run
 from edge.errors import EdgeError, MotorFault, PluginError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
     run = Run(options, goal, bundle, choice)
     end = run.go()
-    print_run(run, end, options.json)
+    report_run(run, end, options.json)
     code = end.exit_code  # a folder that could not be written changes nothing of the drive
     if not run.threads_ended:
         # An inference that hangs in native code would abort the interpreter's orderly end.

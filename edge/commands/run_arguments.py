@@ -136,10 +136,10 @@ def choose_hardware(options: argparse.Namespace) -> RobotChoice:
         if options.mount is not None:
             raise UsageError("--mount goes with --camera and --motors", "a robot states its own mount")
         return choose_robot(options.robot or "sim", options.accept_stop_time, options.max_speed)
-    if options.camera is None or options.motors is None:
-        raise UsageError("--camera and --motors go together", "to watch without moving: --motors null://")
     if options.robot is not None or options.absent:
         raise UsageError("--robot and --absent don't go with --camera and --motors", "leave one of them out")
+    if options.camera is None or options.motors is None:
+        raise UsageError("--camera and --motors go together", "to watch without moving: --motors null://")
     names = [name for name, _ in options.camera]
     if doubled := {name for name in names if names.count(name) > 1}:
         raise UsageError(

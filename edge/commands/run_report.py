@@ -1,6 +1,8 @@
 """What `vla-edge run` prints once a drive has ended."""
 
+import contextlib
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,8 +12,25 @@ if TYPE_CHECKING:
     from edge.commands.run import Run
 
 
-def print_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
-    """Print what went wrong, what is worth a note, and the summary."""
+def report_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
+    """Print what went wrong, what is worth a note, and the summary.
+
+    Output that goes to a full disk is lost, with a note, and the drive's exit code stays what it is. Raises
+    BrokenPipeError.
+    """
+    try:
+        _print_run(run, end, as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is still in the buffer must not fail once more when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with contextlib.suppress(OSError):
+            print(f"note: the summary can't be printed: {error.strerror}", file=sys.stderr, flush=True)
+
+
+def _print_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
     assert run.summary is not None and run.folder is not None and run.log is not None  # `go` wrote them
     if end.outcome is Outcome.FAULT:
         print(f"error: {end.reason}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Cameras: what is plugged in, and a picture of each to look at."""
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from edge.address import without_password
 from edge.board.tree import Tree
 from edge.cameras.open import EndOfFrames, open_camera
 from edge.clock import MonotonicClock
@@ -21,6 +23,7 @@ from edge.records import Frame
 
 FIRST_FRAME_S = 4.0
 COUNT_S = 0.7
+SLOWEST_S = 2.0  # a second frame is waited for so long
 LEAST_RATE_HZ = 8.0  # below it most frames are older than a policy may use
 _POLL_S = 0.003
 _V4L2 = "v4l2"
@@ -84,7 +87,9 @@ def _picture(name: str, address: str, pictures: Path) -> Check:
             camera.close()
         path = _save(frame, pictures / f"{name}.png")
     except EdgeError as error:
-        return fail(label, error.message, error.hint or f"vla-edge doctor --camera {name}={address}")
+        return fail(
+            label, error.message, error.hint or f"vla-edge doctor --camera {name}={without_password(address)}"
+        )
     height, width = frame.image.shape[:2]
     found = (
         f"{width}x{height}" + ("" if rate_hz is None else f" at {rate_hz:.0f} Hz") + f", picture in {path}"
@@ -114,8 +119,11 @@ def _rate_hz(camera: Camera, first: Frame) -> float | None:
     """Count frames by their stamps; None if a recording ended before there were two."""
     newest, started_s = first, time.monotonic()
     try:
-        while time.monotonic() - started_s < COUNT_S:
-            newest = camera.latest(10.0)
+        while (elapsed_s := time.monotonic() - started_s) < COUNT_S or (
+            newest.seq == first.seq and elapsed_s < SLOWEST_S
+        ):
+            with contextlib.suppress(StaleFrame):  # between two frames a slow camera is away
+                newest = camera.latest(10.0)
             time.sleep(_POLL_S)
     except EndOfFrames:
         pass

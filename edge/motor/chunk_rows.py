@@ -1,4 +1,4 @@
-"""The rows of an action chunk, limited and found by time. Pure, like the guard that follows them."""
+"""The rows of an action chunk, limited and found by time, and counts of chunks. Pure, like the guard."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import clipped
-from edge.records import ActionChunk, ActionSpec
+from edge.records import ActionChunk, ActionSpec, Refusals
 
 Row = tuple[complex, float]  # (linear x + y * 1j in m/s, angular in rad/s)
 
@@ -66,3 +66,36 @@ class LimitedChunk:
         if index >= len(self.rows) or now_ns >= self.chunk.valid_until_ns:
             return None
         return self.rows[index]
+
+
+@dataclass(slots=True)
+class GuardCounts:
+    """Counts of the chunks so far, by what became of them."""
+
+    accepted: int = 0
+    clamped: int = 0  # accepted, with values cut to the limits
+    malformed: int = 0  # wrong width, horizon or row time; NaN or Inf
+    future: int = 0  # their frame is yet to be captured
+    repeated: int = 0  # duplicated, replayed or out of order
+    early: int = 0  # their frame was captured before arming
+    old: int = 0  # too old when it arrived
+    unsure: int = 0  # confidence below the limit
+    jumps: int = 0  # between two rows, or away from the chunk before
+
+    def refusals(self, messages: int = 0) -> Refusals:
+        """Return the counts of chunks that were not followed, and `messages` that could not be read."""
+        return Refusals(
+            self.malformed,
+            self.future,
+            self.repeated,
+            self.early,
+            self.old,
+            self.unsure,
+            self.jumps,
+            messages,
+        )
+
+    @property
+    def refused(self) -> int:
+        """Number of chunks that were not followed."""
+        return self.refusals().total

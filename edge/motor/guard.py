@@ -4,6 +4,9 @@
   followed up to `follow_age_s`; then the base brakes at maximum deceleration, stands by `zero_age_s`, and is
   latched. A chunk slower than full speed takes less time to brake and is followed longer by so much: the base
   stands by the same age, after a shorter way.
+- A chunk that is `by_way` is bounded by its way instead: whatever it asks for, the base comes to a stand
+  before it has gone farther since the frame than at full speed. So a slow chunk, and the move of a base that
+  stood for the frame, are followed longer. Once its rows are over, the base holds.
 - A chunk that is malformed, not finite, from the future or of low confidence makes the base brake to zero
   without latching.
 - A chunk that is not newer than what came before is ignored; the age of the current one goes on counting.
@@ -16,52 +19,19 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
 from edge.clock import age_over
 from edge.errors import UsageError
-from edge.motor.chunk_rows import LimitedChunk, Row, jumps, malformed
+from edge.motor.chunk_rows import GuardCounts, LimitedChunk, Row, jumps, malformed
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import capped, clipped, faster, slew
-from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, Refusals, StopCause, Velocity
+from edge.motor.way import DrivenWay
+from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, StopCause, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
 # After a stall, jerk and acceleration are integrated over at most this many periods.
 MAX_STALL_PERIODS = 2
-
-
-@dataclass(slots=True)
-class GuardCounts:
-    """Counts of the chunks so far, by what became of them."""
-
-    accepted: int = 0
-    clamped: int = 0  # accepted, with values cut to the limits
-    malformed: int = 0  # wrong width, horizon or row time; NaN or Inf
-    future: int = 0  # their frame is yet to be captured
-    repeated: int = 0  # duplicated, replayed or out of order
-    early: int = 0  # their frame was captured before arming
-    old: int = 0  # too old when it arrived
-    unsure: int = 0  # confidence below the limit
-    jumps: int = 0  # between two rows, or away from the chunk before
-
-    def refusals(self, messages: int = 0) -> Refusals:
-        """Return the counts of chunks that were not followed, and `messages` that could not be read."""
-        return Refusals(
-            self.malformed,
-            self.future,
-            self.repeated,
-            self.early,
-            self.old,
-            self.unsure,
-            self.jumps,
-            messages,
-        )
-
-    @property
-    def refused(self) -> int:
-        """Number of chunks that were not followed."""
-        return self.refusals().total
 
 
 class Guard:
@@ -89,11 +59,14 @@ class Guard:
         self._period_ns = period_ns
         self._follow_age_ns = round(limits.follow_age_s * 1e9)
         self._zero_age_ns = round(limits.zero_age_s * 1e9)
+        self._longest_age_ns = round(limits.longest_age_s * 1e9)
         self._armed_ns = 0
         self._stepped_ns: int | None = None
         self._seen = (-1, -1)  # (t0_ns, decision) of the newest chunk in order
         self._frame_ns = 0  # t0_ns of the newest chunk that was followed
         self._brake_age_ns = self._follow_age_ns  # age of that frame from which on it is braked
+        self._by_way = False  # how that chunk is bounded
+        self._way = DrivenWay(limits, period_ns)
         self._followed: LimitedChunk | None = None
         self._set_aside: Row | None = None
         self._linear, self._linear_accel = 0j, 0j
@@ -166,13 +139,14 @@ class Guard:
             self._stepped_ns = now_ns
         elapsed_ns = max(0, now_ns - self._stepped_ns)
         self._stepped_ns = max(self._stepped_ns, now_ns)
+        self._way.add(self._stepped_ns, abs(self._linear), abs(self._angular), elapsed_ns)
         target = self._target(now_ns)
         if target is None:
             self._brake(elapsed_ns / 1e9)
         elif elapsed_ns > 0:
             self._approach(target, min(elapsed_ns, MAX_STALL_PERIODS * self._period_ns) / 1e9)
         if self.moving:
-            self._cap_by_age(now_ns)
+            self._cap_by_way() if self._by_way else self._cap_by_age(now_ns)
             self._keep_to_arcs()
         if self.state is MotorState.RAMPING and not self.moving:
             self.state = MotorState.LATCHED
@@ -193,10 +167,11 @@ class Guard:
         if chunk.t0_ns < self._armed_ns:
             self.counts.early += 1
             return False
-        if (age_ns := now_ns - chunk.t0_ns) > self._follow_age_ns:
+        limit_ns = self._longest_age_ns if chunk.by_way else self._follow_age_ns
+        if (age_ns := now_ns - chunk.t0_ns) > limit_ns:
             self.counts.old += 1
             if self._followed is None:
-                self.reason = self._age_text(age_ns, self._follow_age_ns)
+                self.reason = self._age_text(age_ns, limit_ns)
             return False
         limited = LimitedChunk.from_chunk(chunk, self._spec, self.limits)
         if any(jumps(before, after, self.limits) for before, after in pairwise(limited.rows)):
@@ -208,8 +183,8 @@ class Guard:
             self.reason = "chunk jumps away from the one before; waiting for the next to agree"
             return False
         self._followed, self._set_aside = limited, None
-        self._frame_ns = chunk.t0_ns
-        self._brake_age_ns = self._age_to_brake_ns(left)
+        self._frame_ns, self._by_way = chunk.t0_ns, chunk.by_way
+        self._brake_age_ns = limit_ns if chunk.by_way else self._age_to_brake_ns(left)
         self.frame_to_motor_ns = -1
         self.state = MotorState.FOLLOWING
         self.counts.accepted += 1
@@ -252,6 +227,8 @@ class Guard:
         row = self._followed.row(now_ns)
         if row is None:
             self.reason = "chunk is used up"
+            if self._by_way and not self.moving:
+                self._hold(self.reason)
             return None
         if self.frame_to_motor_ns < 0:
             self.frame_to_motor_ns = max(0, age_ns)
@@ -289,6 +266,12 @@ class Guard:
         limits = self.limits
         self._linear = capped(self._linear, limits.linear_decel_m_s2 * left_s, limits.lowest_m_s)
         self._angular = capped(self._angular, limits.angular_decel_rad_s2 * left_s, limits.lowest_rad_s)
+
+    def _cap_by_way(self) -> None:
+        """Limit the speed to what ends within the way of the frame."""
+        linear_m_s, angular_rad_s = self._way.highest(self._frame_ns)
+        self._linear = capped(self._linear, linear_m_s, self.limits.lowest_m_s)
+        self._angular = capped(self._angular, angular_rad_s, self.limits.lowest_rad_s)
 
     def _keep_to_arcs(self) -> None:
         """Limit the turn to what the wheels can follow: the speed may lag behind its row's."""

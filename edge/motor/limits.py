@@ -22,6 +22,9 @@ CEILINGS = MappingProxyType(
         "angular_jerk_rad_s3": 60.0,
         "follow_age_s": 0.25,
         "zero_age_s": 0.5,
+        "blind_m": 0.1875,
+        "blind_rad": 0.375,
+        "longest_age_s": 3.0,
         "linear_jump_m_s": 0.6,
         "angular_jump_rad_s": 1.5,
     }
@@ -48,6 +51,11 @@ class MotorLimits:
     # Lower these freely; to raise them, see CEILINGS and `_check_braking`.
     follow_age_s: float = 0.25  # age of the frame that a chunk answers, up to which it is followed
     zero_age_s: float = 0.5  # age of that frame at which the base stands
+    # A chunk that is bounded by its way: what the base goes and turns since the frame, braking included. It
+    # is what full speed needs from a frame's capture until the base stands.
+    blind_m: float = 0.1875
+    blind_rad: float = 0.375
+    longest_age_s: float = 3.0  # age of the frame of such a chunk, up to which it is followed
     min_confidence: float = LOWEST_CONFIDENCE  # chunks below it are not followed
     linear_jump_m_s: float = 0.6  # change from one row to the next; more is an outlier
     angular_jump_rad_s: float = 1.5
@@ -102,15 +110,19 @@ class MotorLimits:
         full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
         return self.follow_age_s + max(0.0, full_s - self.braking_s(linear_m_s, angular_rad_s))
 
-    def share_at_age(self, age_s: float) -> float:
-        """Return the share of full speed, in [0, 1], at which a chunk is followed up to this age.
+    def share_by_way(self, age_s: float) -> float:
+        """Return the share of full speed, in [0, 1], at which a chunk `by_way` is followed up to this age.
 
-        Zero if none is slow enough, as for a base that knows one speed only.
+        The base goes at that speed from the frame on, is braked at this age, and stands within `blind_m` and
+        `blind_rad`. Zero if the base can't go so slowly, and beyond `longest_age_s`.
         """
-        full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
-        share = min(1.0, 1 - (age_s - self.follow_age_s) / full_s)
+        if age_s > self.longest_age_s:
+            return 0.0
+        way = _share_within(self.blind_m, self.linear_m_s, self.linear_decel_m_s2, age_s)
+        turn = _share_within(self.blind_rad, self.angular_rad_s, self.angular_decel_rad_s2, age_s)
+        share = min(1.0, way, turn)
         slow = share * self.linear_m_s >= self.lowest_m_s and share * self.angular_rad_s >= self.lowest_rad_s
-        return share if slow or share == 1 else 0.0
+        return share if slow else 0.0
 
     @staticmethod
     def _check_number(name: str, value: float) -> None:
@@ -173,3 +185,8 @@ class MotorLimits:
         if unknown := sorted(set(values) - known):
             raise UsageError(f"unknown motor limit {unknown[0]}", f"known: {', '.join(sorted(known))}")
         return MotorLimits(**values)
+
+
+def _share_within(way: float, speed: float, decel: float, age_s: float) -> float:
+    """Return the share s of a speed v with s v age + (s v)^2 / 2 decel = way."""
+    return (math.sqrt((decel * age_s) ** 2 + 2 * decel * way) - decel * age_s) / speed

@@ -20,7 +20,7 @@ MAX_TEXT_BYTES = 512  # longer texts are cut
 
 _MAGIC = b"vlaM"
 _HEADER = struct.Struct("<4sBBHI")
-_CHUNK = struct.Struct("<HHdqqdq")
+_CHUNK = struct.Struct("<HHdqqdq?")
 _STATUS = struct.Struct("<qBB3dqqqqB")
 _REFUSALS = struct.Struct("<8q")
 _ODOMETRY = struct.Struct("<q6d")
@@ -174,14 +174,14 @@ def _pack_chunk(chunk: ActionChunk) -> bytes:
         raise ValueError(f"chunk has shape {chunk.values.shape}, not (rows, dims)")
     rows, dims = chunk.values.shape
     fields = (rows, dims, chunk.dt_s, chunk.t0_ns, chunk.valid_until_ns, chunk.confidence, chunk.decision)
-    return _CHUNK.pack(*fields) + chunk.values.astype("<f4").tobytes()
+    return _CHUNK.pack(*fields, chunk.by_way) + chunk.values.astype("<f4").tobytes()
 
 
 def _read_chunk(reader: _Reader) -> ActionChunk:
-    rows, dims, dt_s, t0_ns, valid_until_ns, confidence, decision = reader.unpack(_CHUNK)
+    rows, dims, dt_s, t0_ns, valid_until_ns, confidence, decision, by_way = reader.unpack(_CHUNK)
     values: NDArray[np.float32] = np.empty((int(rows), int(dims)), np.float32)
     values[:] = np.ndarray(values.shape, "<f4", reader.take(rows * dims * 4))
-    return ActionChunk(values, dt_s, t0_ns, valid_until_ns, confidence, decision)
+    return ActionChunk(values, dt_s, t0_ns, valid_until_ns, confidence, decision, by_way)
 
 
 def _pack_velocity(velocity: Velocity) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ SLOW, CAREFUL, FAST = 0.5, 0.3, 1.5
 # Doubts that more than one reader finds.
 QUESTION = "a question"
 CONDITIONAL = "only under a condition"
+NO_WAY = "no direction to turn to"
 
 
 def own_words(text: str, reported: re.Pattern[str], conclusion: re.Pattern[str]) -> str | None:

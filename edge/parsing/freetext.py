@@ -1,11 +1,12 @@
 """Free text, English or Korean, to one action. Text that is not surely an order does not move the robot."""
 
+import math
 import unicodedata
 from dataclasses import replace
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.parsing.amounts import NO_AMOUNTS
-from edge.parsing.cues import APPROACH_SHARE, QUESTION, SPEED_SHARE, TURN_SHARE, Cue, Reading
+from edge.parsing.cues import APPROACH_SHARE, NO_WAY, QUESTION, SPEED_SHARE, TURN_SHARE, Cue, Reading
 from edge.parsing.data import quotation_noun, without_data
 from edge.parsing.sentences import readings_of
 from edge.parsing.speeds import limited_to_stated, without_korean_speeds
@@ -47,6 +48,13 @@ def _located(cue: Cue, sides: frozenset[str]) -> Cue:
     return cue
 
 
+def _with_way(cue: Cue) -> Cue:
+    """Let a half or a whole turn go to the left where the text names no side: it ends the same either way."""
+    angle_rad = cue.amounts.angle_rad or 0.0
+    ends_the_same = any(math.isclose(angle_rad, turn_rad, rel_tol=1e-6) for turn_rad in (math.pi, math.tau))
+    return replace(cue, ways=frozenset({"left"}), doubt="") if cue.doubt == NO_WAY and ends_the_same else cue
+
+
 def action(
     kind: ActionType,
     confidence: float,
@@ -75,7 +83,7 @@ def _clamp(value: float, limit: float) -> float:
 
 
 def _judge(reading: Reading, text: str, base: BaseSpec) -> ParsedAction:
-    orders = [cue for cue in reading.cues if not cue.negated]
+    orders = [_with_way(cue) for cue in reading.cues if not cue.negated]
     if any(cue.type is ActionType.STOP for cue in orders):
         # "I think you should stop" is unsure, and to stop is right then too; a question asks for nothing.
         asked = reading.doubt == QUESTION

@@ -2,11 +2,11 @@
 
 `infer` asks the model at the rate of its demonstrations and makes a chunk of its actions. `act` hands the
 chunk on, once; with a shield it looks at each frame whether the rest of it is still safe. A model that gets
-nowhere, because it has no memory of what it tried, is driven elsewhere first (`edge.navigation.detour`).
+nowhere, because it has no memory of what it tried, is driven elsewhere first (`edge.navigation.detour`). One
+that answers late drives more slowly, or stands for each frame that it sees (`edge.policies.late`).
 """
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -26,18 +26,19 @@ from edge.navigation.servo import standing
 from edge.navigation.shield import Shield
 from edge.perception.floor_map import FloorMap
 from edge.perception.floor_scan import Scan
-from edge.perception.geometry import Pose, PoseHistory, View
+from edge.perception.geometry import Floats, Pose, PoseHistory, View
 from edge.policies.chunks import (
     VALID_NS,
     base_actions,
     held,
     possible_rows,
     settled,
-    slowed,
     still,
     velocity_chunk,
     without_jumps,
 )
+from edge.policies.late.moves import Standstill, one_move, retimed, stand
+from edge.policies.late.tempo import ON_THE_WAY_S, Lateness
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation, Odometry, Velocity
 
 STILL_ROWS = 3  # rows of a chunk that tell whether it moves: what lies farther ahead is the next answer's
@@ -47,10 +48,6 @@ ARRIVED_NS = 800_000_000  # the expert stands for 1 s before it claims that it h
 BEFORE_M, BEFORE_RAD = 0.9, math.radians(20)
 TIGHT_M = 0.08  # kept from obstacles on a detour, which is planned through the middle of a gap
 HOLD_S = 0.3  # a shorter horizon is held so long by its last row: until the next answer is there
-# Time from a frame to the motors' next tick, beyond the model's own: camera, tick, and a busy machine.
-ON_THE_WAY_S = 0.07
-LATE_ANSWERS = 30  # the slowest of so many tells how late the next may be
-MIN_SHARE = 0.2  # share of full speed; an answer that is too late even for it stops the base
 _STATE = "the model takes it as its state"
 _NO_MAP = "obstacles count only while they are in sight, and nothing leads around them"
 _CHANGE = 0.01  # m/s and rad/s; a smaller change by the shield is not worth a new chunk
@@ -104,19 +101,33 @@ class ActionPolicy:
         self._shield = Shield(self._base, floor)
         wide = replace(self._base, radius_m=self._base.radius_m + TIGHT_M - HARD_M)
         self._detour = Detour(self._base, Pilot(wide, self._see_floor is not None, floor))
-        self._chunk: ActionChunk | None = None  # the newest, as the model predicted it
+        head = self._model.head
+        row_s = 1 / head.rate_hz
+        self._lateness = Lateness(self._limits, row_s, max(HOLD_S, head.horizon * row_s))
+        self._standstill = Standstill()
+        self._answer: ActionChunk | None = None  # the newest as predicted; settled if it is late
+        self._chunk: ActionChunk | None = None  # the same, as late as it comes
         self._sent: ActionChunk | None = None  # the same, as it was handed on
-        self._late_s: deque[float] = deque(maxlen=LATE_ANSWERS)  # from the frame of an answer to the answer
         self._before: ActionChunk | None = None  # the answer before it, as it was handed on last
 
     @property
     def status(self) -> PolicyStatus:
         reached = self._arrival.arrived and self._goal.kind == "find_object"
         state = "arrived" if reached else "detour" if self._detour.under_way else "drive"
-        return PolicyStatus(state, reached)
+        tempo = self._lateness.tempo
+        slowed = 0.0 if tempo.looks else tempo.share * self._base.linear_m_s if tempo.share < 1 else None
+        return PolicyStatus(state, reached, slowed_to_m_s=slowed)
+
+    def wants(self, observation: Observation, inference: Inference | None) -> bool:
+        """Return True if the model shall see this frame: in stop-look-move, only while the base stands."""
+        if not self._lateness.tempo.looks or self._detour.under_way:
+            return True
+        return inference is None and self._standstill.shows(observation.frame.stamp_ns)
 
     def infer(self, observation: Observation) -> Inference:
         frame = observation.frame
+        if self._lateness.tempo.looks:
+            self._model.reset()  # it knows steps that follow each other closely, or the first of an episode
         step = self._model.step(frame.image, self._prompt, observation.odometry)
         head = self._model.head
         row_s = 1 / head.rate_hz
@@ -136,49 +147,92 @@ class ActionPolicy:
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         """Return the newest inference's chunk, once; with a shield, again whenever less of it is safe."""
+        stamp_ns = observation.frame.stamp_ns
         if observation.odometry is not None:
             self._poses.add(observation.odometry)
+        self._standstill.update(observation)
         if inference is not None:
-            assert inference.chunk is not None
-            self._before = self._sent or self._before
-            self._chunk, self._sent = inference.chunk, None
-            self._late_s.append((observation.frame.stamp_ns - inference.frame.stamp_ns) / 1e9)
+            self._take(inference, stamp_ns)
         self._look(observation)
         if inference is not None and inference.chunk is not None:
             before = self._scan is None or stands_before(self._scan)
             self._arrival.update(inference.chunk, observation.odometry, before)
-        if self._chunk is None or observation.frame.stamp_ns >= self._chunk.valid_until_ns:
+        return self._drive(observation) or self._rest(stamp_ns)
+
+    def _take(self, inference: Inference, stamp_ns: int) -> None:
+        """Take over an answer: its chunk, as fast and as late as its lateness allows."""
+        assert inference.chunk is not None
+        chunk, lateness = inference.chunk, self._lateness
+        lateness.add((stamp_ns - chunk.t0_ns) / 1e9)
+        self._before = self._sent or self._before
+        if lateness.tempo.by_way and self._answer is not None:
+            # Slower rows don't jump, and a move begins from zero: it is the answers that must agree.
+            values = settled(chunk, replace(self._answer, t0_ns=chunk.t0_ns))
+            chunk = replace(chunk, values=values.astype(np.float32))
+        self._answer, self._sent = chunk, None
+        if lateness.tempo.looks and not self._standstill.shows(chunk.t0_ns):
+            chunk = stand(stamp_ns)
+        elif lateness.tempo.looks:
+            chunk = one_move(chunk, stamp_ns + round(ON_THE_WAY_S * 1e9), self._limits)
+        elif lateness.tempo.by_way:
+            chunk = retimed(chunk, lateness.tempo.share)
+        self._chunk = chunk
+
+    def _drive(self, observation: Observation) -> ActionChunk | None:
+        """Return what to hand on at this frame: of a detour, or of the newest answer; None: nothing new."""
+        chunk, stamp_ns = self._chunk, observation.frame.stamp_ns
+        late = self._lateness.tempo.by_way
+        if chunk is not None and stamp_ns >= chunk.valid_until_ns:
+            chunk = None
+        if self._answer is None or (chunk is None and not (late and self._detour.under_way)):
             return None
-        values = asked = settled(self._chunk, self._before)
-        if self._see_floor is not None:
-            values = self._shield.limit(asked)
+        asked = self._answer.values.astype(np.float64) if chunk is None else settled(chunk, self._before)
+        values = asked if self._see_floor is None else self._shield.limit(asked)
         if self._goal.kind == "find_object" and observation.odometry is not None:
-            velocity = self._detour.velocity(self._pose, asked[0], values[0], observation.frame.stamp_ns)
+            under_way, velocity = self._detour.under_way, self._away(asked, values, stamp_ns)
             if velocity is not None:
-                return self._drive(velocity, observation.frame.stamp_ns)
-        values = slowed(values, self._share(), self._base)
-        values = without_jumps(replace(self._chunk, values=values), (self._before, self._sent))
+                return self._lead(velocity, stamp_ns)
+            if late and under_way:  # what was answered on the way is not about where the base stands now
+                self._chunk = chunk = None
+        if chunk is None:
+            return None
+        values = without_jumps(replace(chunk, values=values), (self._before, self._sent))
         # A row that lost speed on the way must not turn tighter than the wheels can.
         values = possible_rows(values, self._base).astype(np.float32)
         if self._sent is not None and np.abs(values - self._sent.values).max() < _CHANGE:
             return None
-        self._decision += 1
-        self._sent = replace(self._chunk, values=values, decision=self._decision)
-        return self._sent
+        return self._send(replace(chunk, values=values))
 
-    def _drive(self, velocity: Velocity, stamp_ns: int) -> ActionChunk:
+    def _away(self, asked: Floats, safe: Floats, stamp_ns: int) -> Velocity | None:
+        """Return the velocity of a detour, if the policy gets nowhere."""
+        tempo = self._lateness.tempo
+        if tempo.by_way:  # the rows of a late chunk are slower, or stand first
+            assert self._answer is not None
+            asked = self._answer.values[:1].astype(np.float64)
+            safe = asked if self._see_floor is None else self._shield.limit(asked)
+        return self._detour.velocity(self._pose, asked[0], safe[0], stamp_ns, tempo.turning)
+
+    def _lead(self, velocity: Velocity, stamp_ns: int) -> ActionChunk:
         """Return a chunk of the detour's velocity, without a jump from what was handed on before."""
-        self._decision += 1
-        chunk = velocity_chunk(velocity, stamp_ns, self._decision)
+        chunk = velocity_chunk(velocity, stamp_ns, 0)
         values = without_jumps(chunk, (self._before, self._sent)).astype(np.float32)
-        self._before, self._sent = self._sent or self._before, replace(chunk, values=values)
-        return self._sent
+        self._before = self._sent or self._before
+        return self._send(replace(chunk, values=values))
 
-    def _share(self) -> float:
-        """Return the share of full speed at which this answer is followed until the next one is there."""
-        late_s = max(self._late_s)
-        until_s = max(self.period_ns / 1e9, late_s) + late_s + ON_THE_WAY_S
-        return max(MIN_SHARE, self._limits.share_at_age(until_s))
+    def _rest(self, stamp_ns: int) -> ActionChunk | None:
+        """Return a chunk that stands, if answers are late and what was handed on last would grow too old."""
+        last = self._sent or self._before
+        if not self._lateness.tempo.by_way or last is None or last.by_way:
+            return None
+        return self._send(stand(stamp_ns))
+
+    def _send(self, chunk: ActionChunk) -> ActionChunk:
+        """Return the chunk as the next decision."""
+        self._decision += 1
+        self._sent = replace(chunk, decision=self._decision)
+        if chunk.values.any():
+            self._standstill.moves(chunk.valid_until_ns)
+        return self._sent
 
     def _look(self, observation: Observation) -> None:
         """Show the shield where the floor ends now."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.address import without_password
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.errors import EdgeError, StaleFrame, UsageError, reason_of
@@ -54,7 +55,7 @@ def check_camera(name: str, uri: str, mount: CameraMount | None, folder: Path) -
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))[1].tobytes())
     except EdgeError as error:
-        broken = Finding(what, uri, error.message, error.hint, error.exit_code)
+        broken = Finding(what, without_password(uri), error.message, error.hint, error.exit_code)
         return [broken, *([check_mount(name, None, 1.0)] if mount is None else [])]
     except OSError as error:
         raise UsageError(
@@ -144,6 +145,9 @@ def _reports(status: MotorStatus) -> str:
     battery = status.battery_fraction
     charge = "no battery reported" if battery is None else f"battery {battery:.0%}"
     if status.odometry is None:
-        return f"{charge}; no odometry: it is not noticed when the base does not follow"
+        return (
+            f"{charge}; no odometry: it is not noticed when the base does not follow, and a grounding bundle "
+            "does not drive it"
+        )
     here = status.odometry
     return f"{charge}; odometry at {here.x_m:.2f}, {here.y_m:.2f} m, {math.degrees(here.yaw_rad):.0f}°"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
+from edge.address import without_password
 from edge.errors import UsageError
 from edge.records import CameraMount
 
@@ -40,7 +41,7 @@ def ranged(low: float, high: float, unit: str) -> BeforeValidator:
 
 def _address(value: Any) -> str:
     if not isinstance(value, str) or len(value) > MOST_CHARS or not _ADDRESS.fullmatch(value):
-        raise _wrong(f"{value!r:.60} is not an address, SCHEME://PLACE without blanks")
+        raise _wrong(f"{without_password(repr(value))[:60]} is not an address, SCHEME://PLACE without blanks")
     return value
 
 

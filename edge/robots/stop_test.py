@@ -41,7 +41,9 @@ def measure_stop(
 
     Raises what opening the motors raises, and MotorFault if the base does not arm or does not move.
     """
-    limits = MotorLimits.of(replace(base, linear_m_s=min(base.linear_m_s, speed_m_s)))
+    # A dead band must stay below the highest speed; the rows below ask for no more than `speed_m_s` anyway.
+    slow = not base.lowest_m_s or bool(base.fixed_speed_m_s)
+    limits = MotorLimits.of(replace(base, linear_m_s=speed_m_s) if slow else base)
     with MotorProcess.start(motors_uri, limits, module="edge.robots.silent_process") as motor:
         trace: list[Odometry] = []
         _arm(motor)

@@ -29,6 +29,7 @@ class NewRobot:
     mount: CameraMount | None = None  # None: not measured
     drive: DriveKind = DriveKind.DIFFERENTIAL
     numbers: dict[str, float] = field(default_factory=dict[str, float])  # fields of BaseSpec
+    measured: bool = True  # False: nobody was asked, and `numbers` are examples
 
     def to_yaml(self) -> str:
         """Return the text of the file."""
@@ -40,10 +41,12 @@ class NewRobot:
             f"    address: {quoted(self.camera)}",
             *self._mount_lines(),
             f"motors: {quoted(self.motors)}",
-            *(["# Nobody has measured the base: these are examples."] if self.mount is None else []),
+            *(["# Nobody has measured the base: these are examples."] if not self.measured else []),
             "base:",
             _line("  ", "drive", self.drive.value),
             *(_line("  ", key, f"{value:g}") for key, value in self.numbers.items()),
+            "  # A base that ignores how large a speed is, or does nothing below one, states that too:",
+            "  # fixed_speed_m_s, dead_band_m_s and others in docs/bases.md#pulses.",
             "# stop_time_s is written by `vla-edge robot check FILE --stop-test`.",
         ]
         return "\n".join(lines) + "\n"

@@ -10,7 +10,7 @@ from edge.runs.would_do import Stretch, would_do_lines
 
 # A higher share of chunks set aside is felt. Measured drives stay under 0.01.
 NORMAL_SHARE = 0.1
-_WHY = {
+REFUSED_WHY = {
     "malformed": "malformed",
     "future": "about a frame from the future",
     "repeated": "repeated or out of order",
@@ -45,6 +45,9 @@ class Figures:
     ticks: int
     chunks: int  # sent to the motor process
     refused_chunks: Refusals
+    slowed_s: float = 0.0  # driven more slowly, as answers came late
+    slowed_to_m_s: float | None = None  # the lowest of the highest speeds meanwhile
+    stop_look_move_s: float = 0.0  # driven by stop-look-move, as answers came later still
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +144,24 @@ class Summary:
         if (p99_ms := figures.frame_to_motor_ms.p99) is not None:
             missed = f"{figures.missed_ticks} of {figures.ticks} motor ticks missed"
             lines.append(f"from frame to motors in {p99_ms:.0f} ms (99 %), {missed}")
-        return lines + _heat_lines(self.machine) + _set_aside_lines(figures, end.cause)
+        return lines + _late_lines(figures) + _heat_lines(self.machine) + _set_aside_lines(figures, end.cause)
 
 
 def printable(text: str) -> str:
     """Return the text on one line, without characters that a terminal would act on."""
     return "".join(each if each.isprintable() else " " for each in text)
+
+
+def slow_words(slowed_to_m_s: float) -> str:
+    """Return for people how a policy drives whose answers come late."""
+    return f"slowed to {slowed_to_m_s:.2f} m/s" if slowed_to_m_s else "stop-look-move"
+
+
+def _late_lines(figures: Figures) -> list[str]:
+    """Say for how long late answers slowed the run; nothing if they did not."""
+    times = ((figures.slowed_to_m_s, figures.slowed_s), (0.0, figures.stop_look_move_s))
+    parts = [f"{slow_words(speed or 0.0)} for {seconds:.1f} s" for speed, seconds in times if seconds]
+    return [f"answers came late: {', '.join(parts)}"] if parts else []
 
 
 def _heat_lines(machine: Mapping[str, Any]) -> list[str]:
@@ -163,7 +178,7 @@ def _set_aside_lines(figures: Figures, cause: StopCause) -> list[str]:
     """Say how many chunks the motor process did not follow, why, and whether that matters."""
     counts = asdict(figures.refused_chunks)
     chunks = figures.chunks - counts.pop("early")  # every run begins with frames from before arming
-    reasons = [f"{count} {_WHY[reason]}" for reason, count in counts.items() if count]
+    reasons = [f"{count} {REFUSED_WHY[reason]}" for reason, count in counts.items() if count]
     if not reasons:
         return []
     aside = sum(counts.values())

@@ -38,6 +38,9 @@ class Tally:
         self._decision = -1
         self._status: MotorStatus | None = None
         self._odometry: Odometry | None = None  # the newest of the path
+        self._frame_ns = 0  # stamp of the newest frame
+        self._slowed_s = self._stop_look_move_s = 0.0
+        self._slowed_to_m_s: float | None = None
 
     @property
     def answered(self) -> list[AnsweredFrame]:
@@ -54,7 +57,14 @@ class Tally:
         self._start_ns = stamp_ns
 
     def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
-        """Do nothing: frames without an answer are not counted."""
+        """Add the time for which late answers slowed the base."""
+        before_ns, self._frame_ns = self._frame_ns, observation.frame.stamp_ns
+        passed_s = (self._frame_ns - before_ns) / 1e9 if before_ns else 0.0
+        if policy.slowed_to_m_s:
+            self._slowed_s += passed_s
+            self._slowed_to_m_s = min(policy.slowed_to_m_s, self._slowed_to_m_s or math.inf)
+        elif policy.slowed_to_m_s is not None:
+            self._stop_look_move_s += passed_s
 
     def on_inference(self, inference: Inference) -> None:
         """Add the times of the model's stages, its boxes and the frame."""
@@ -110,6 +120,9 @@ class Tally:
             ticks=status.ticks if status else 0,
             chunks=self._chunks,
             refused_chunks=status.refused if status else Refusals(),
+            slowed_s=round(self._slowed_s, 2),
+            slowed_to_m_s=None if self._slowed_to_m_s is None else round(self._slowed_to_m_s, 3),
+            stop_look_move_s=round(self._stop_look_move_s, 2),
         )
 
     def _add_to_path(self, odometry: Odometry) -> None:

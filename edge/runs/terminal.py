@@ -7,7 +7,7 @@ import unicodedata
 
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Goal, MotorStatus, Observation
-from edge.runs.summary import printable
+from edge.runs.summary import printable, slow_words
 
 LIVE_PERIOD_NS = 100_000_000
 PLAIN_PERIOD_NS = 10_000_000_000  # without a terminal
@@ -86,6 +86,8 @@ class LiveLine:
         confidence = f" {inference.confidence:.2f}" if inference is not None and tells else ""
         about = printable(f'"{policy.answer}"') if self._by_words else self._target
         words = [f"{seconds:5.1f} s", f"{policy.state:<8} {about}{confidence}"]
+        if policy.slowed_to_m_s is not None:
+            words.append(slow_words(policy.slowed_to_m_s))
         if self._status is not None:
             sent = self._status.sent
             speed_m_s = math.hypot(sent.linear_x_m_s, sent.linear_y_m_s)

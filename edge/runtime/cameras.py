@@ -1,15 +1,18 @@
 """The cameras of a robot, read together: frame sets for a policy, and faults of the cameras."""
 
 import logging
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TypeVar
+
+import numpy as np
 
 from edge.cameras.frame_check import checked
 from edge.cameras.health import CameraFault, CameraHealth
 from edge.clock import Clock, MonotonicClock
 from edge.errors import StaleFrame, UsageError
 from edge.interfaces import (
+    AnnouncesFrames,
     AwaitsAnswers,
     Camera,
     NamesCamera,
@@ -19,14 +22,15 @@ from edge.interfaces import (
     SuggestsFaster,
 )
 from edge.plugins import blaming
-from edge.records import Frame, Odometry, StopCause
+from edge.records import ActionChunk, Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
 
 DEFAULT_CAMERA = "front"
+POLL_S = 0.002  # so often a camera is looked at
+ANNOUNCED_S = 0.01  # so long at most one that announces its frames is waited for: the drive watches more
 _ANY_AGE_S = 1e9
 
-Returned = TypeVar("Returned")
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +115,14 @@ class WatchedCamera:
     def _read(self, max_age_s: float) -> Frame:
         with blaming(self.camera, f"camera {self._name!r}"):
             return self.camera.latest(max_age_s)
+
+    def wait(self) -> None:
+        """Wait for a frame, a moment at most. Raises PluginError if the camera's code fails."""
+        if isinstance(self.camera, AnnouncesFrames):
+            with blaming(self.camera, f"camera {self._name!r}"):
+                self.camera.wait(ANNOUNCED_S)
+        else:
+            time.sleep(POLL_S)
 
     def answered(self) -> None:
         """Tell the camera, if it waits for that, that the policy has answered about the newest frame set."""
@@ -210,6 +222,10 @@ class CameraSet:
         """The numbers of frames that were left out for their stamps, by camera."""
         return {name: watched.dropped for name, watched in self._cameras.items() if watched.dropped}
 
+    def wait(self) -> None:
+        """Wait for a frame of the pacing camera, a moment at most."""
+        self._cameras[self.pacing].wait()
+
     def check(self, odometry: Odometry | None = None) -> bool:
         """Return True once every camera has a fresh frame and gives steady ones.
 
@@ -234,3 +250,10 @@ class CameraSet:
             for name, watched in self._cameras.items()
             if name != self.pacing
         }
+
+
+def standing_chunk(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
+    """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
+    valid_ns = chunk.valid_until_ns - chunk.t0_ns
+    values = np.zeros_like(chunk.values)
+    return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)

@@ -27,8 +27,9 @@ from edge.records import (
     Outcome,
     StopCause,
 )
-from edge.runtime.cameras import CameraSet
+from edge.runtime.cameras import POLL_S, CameraSet, standing_chunk
 from edge.runtime.ending import (
+    ChunkCount,
     DriveStop,
     Played,
     ending_at_limit,
@@ -46,7 +47,6 @@ from edge.runtime.signals import Interrupts
 
 MAX_FRAME_AGE_S = 0.25  # an older frame of a camera is refused
 FIRST_FRAME_S = 5.0
-POLL_S = 0.002
 INFERENCE_LIMIT_NS = 2_000_000_000
 WARM_UP_LIMIT_S = 60.0  # the first inference allocates and compiles
 ARM_LIMIT_S = 3.0
@@ -100,6 +100,7 @@ class Drive:
         self._answered_ns = 0
         self._odometry: Odometry | None = None  # the newest
         self._sent: ActionChunk | None = None  # the newest chunk
+        self._chunks = ChunkCount()
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
 
@@ -169,11 +170,14 @@ class Drive:
             chunk = self._chunk(step)
             if chunk is not None and self._moves:
                 parts.motor.send(chunk)
+                self._chunks.sent += 1
             now_ns, policy = parts.clock.now_ns(), parts.policy.status
             observers.on_frame(step.observation, policy)
             if step.inference is not None:
                 self._answered_ns = now_ns
                 observers.on_inference(step.inference)
+            elif not parts.worker.busy:  # the policy waits for a frame to infer
+                self._answered_ns = now_ns
             elif self._moves and now_ns - self._answered_ns > INFERENCE_LIMIT_NS:
                 raise model_silent(now_ns - self._answered_ns, INFERENCE_LIMIT_NS)
             if chunk is not None:
@@ -187,6 +191,7 @@ class Drive:
             if now_ns >= end_ns and parts.robot.recorded:
                 return played.end(Outcome.TIMEOUT, f"watched for {max_seconds:g} s")
             if now_ns >= end_ns:
+                self._chunks.check()
                 return ending_at_limit(policy, max_seconds)
 
     def _cooled(self, step: Step) -> Step:
@@ -198,7 +203,7 @@ class Drive:
     def _chunk(self, step: Step) -> ActionChunk | None:
         """Return the chunk to send: the policy's, or one that holds while a camera is in doubt."""
         if self._parts.cameras.doubt:
-            return None if self._sent is None else _holding(self._sent, step.observation.frame.stamp_ns)
+            return None if self._sent is None else standing_chunk(self._sent, step.observation.frame.stamp_ns)
         self._sent = step.chunk or self._sent
         return step.chunk
 
@@ -253,7 +258,7 @@ class Drive:
                     log.warning("frames are back")
                 return frames
             self._watch()
-            time.sleep(POLL_S)
+            self._parts.cameras.wait()
 
     def _hold(self, away: CameraAway) -> None:
         log.warning("holding: %s", away.message)
@@ -269,6 +274,7 @@ class Drive:
             self._parts.heat.check()
         status = self._parts.motor.status()
         self._odometry = status.odometry
+        self._chunks.update(status)
         self._observers.on_status(status)
         if status.cause in (StopCause.OPERATOR, StopCause.OPERATOR_LOST):  # also before anything is armed
             raise DriveStop(status.cause, status.reason)
@@ -291,10 +297,3 @@ class Drive:
             time.sleep(POLL_S)
         if was_armed:
             time.sleep(SETTLE_S)
-
-
-def _holding(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
-    """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
-    valid_ns = chunk.valid_until_ns - chunk.t0_ns
-    values = np.zeros_like(chunk.values)
-    return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)

@@ -1,13 +1,14 @@
 """Which outcome, cause and exit code a drive has: by an error, by its policy, by its time, by the truth."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from edge.errors import EdgeError, EngineFault, HardwareMissing, MotorFault, SafetyStop, StaleFrame
 from edge.goals.words import COLOURS, KINDS
 from edge.interfaces import Inference, PolicyStatus
-from edge.records import DriveEnd, Goal, Outcome, StopCause
+from edge.records import DriveEnd, Goal, MotorState, MotorStatus, Outcome, Refusals, StopCause
+from edge.runs.summary import REFUSED_WHY
 from edge.runtime.signals import INTERRUPTED
 
 _NOT_REACHED = 3
@@ -44,6 +45,43 @@ def stop_hint(cause: StopCause, recorded: bool) -> str:
         "answers come too late: close what else uses this machine, give the model `--threads 2`, or "
         "take a faster bundle; `vla-edge bench latency BUNDLE` measures it"
     )
+
+
+_REFUSED_HINTS = {
+    "malformed": "no base can follow what this bundle plans: export it again",
+    "future": "the camera's stamps are ahead of CLOCK_MONOTONIC: mend its clock or its driver",
+    "repeated": "the camera's stamps go backwards: mend its clock or its driver",
+    "old": stop_hint(StopCause.STALE_CHUNK, recorded=False),
+    "unsure": "the model is never sure: is the target one that the bundle knows? take another bundle",
+    "jumps": stop_hint(StopCause.JUMPING_CHUNK, recorded=False),
+    "messages": "runtime and motor process are of two versions: install vla-edge again",
+}
+
+
+class ChunkCount:
+    """Counts a drive's chunks, and notes whether the motor process followed any."""
+
+    def __init__(self) -> None:
+        self.sent = 0  # to the motor process
+        self._followed = False
+        self._refused = Refusals()
+
+    def update(self, status: MotorStatus) -> None:
+        """Take in a report of the motor process."""
+        self._followed |= status.state is MotorState.FOLLOWING
+        self._refused = status.refused
+
+    def check(self) -> None:
+        """Raise DriveStop if chunks were refused and none was followed: the base never had a plan."""
+        counts = asdict(self._refused)
+        del counts["early"]  # every drive begins with frames from before arming
+        reason = max(counts, key=counts.__getitem__)
+        if self.sent and not self._followed and counts[reason]:
+            raise DriveStop(
+                StopCause.NO_CHUNK_FOLLOWED,
+                f"none of {self.sent} chunks was followed: {counts[reason]} {REFUSED_WHY[reason]}",
+                _REFUSED_HINTS[reason],
+            )
 
 
 def model_silent(silent_ns: int, limit_ns: int) -> DriveStop:

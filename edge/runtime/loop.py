@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from statistics import median
 from typing import Protocol
 
-from edge.interfaces import Closing, Inference, Paced, Policy
+from edge.interfaces import Closing, Inference, Paced, PicksFrames, Policy
 from edge.records import ActionChunk, Frame, Goal, Image, Observation, Odometry
 
 JOIN_S = 2.0  # for an inference that is under way when the worker closes
@@ -140,6 +140,7 @@ class Loop:
         self._images_once = images_once
         self._image: Image | None = None  # the newest that was submitted
         self._pace = Pace(policy.period_ns if isinstance(policy, Paced) else 0)
+        self._picks = policy if isinstance(policy, PicksFrames) else None
 
     def on_frame(self, frames: Mapping[str, Frame], odometry: Odometry | None) -> Step:
         """Act on a frame set, by camera name. Raises what the inference raised."""
@@ -147,7 +148,8 @@ class Loop:
         observation = Observation(frames, self._goal, odometry, self._camera)
         frame = observation.frame
         due = frame.image is not self._image if self._images_once else self._pace.due(frame.stamp_ns)
-        if due and not self._worker.busy:
+        wanted = self._picks is None or self._picks.wants(observation, inference)
+        if due and wanted and not self._worker.busy:
             self._worker.submit(observation)
             self._image = frame.image
             self._pace.submitted(frame.stamp_ns)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
-from edge.commands.output import print_json
+from edge.commands.output import plain_digits, print_json
 from edge.errors import UsageError
 from export.planner.boards import BITS, BOARDS, Board, find_board
 from export.planner.bounds import Estimate, StageBound, estimate
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
     estimates, refused = _estimate_all(source.name, workload, boards, a.precision)
     if a.json:
         documents = [*map(_document, estimates), *refused]
-        print_json(documents[0] if len(names) == 1 else {"plans": documents})
+        print_json(plain_digits(documents[0] if len(names) == 1 else {"plans": documents}))
     else:
         from export.planner.tables import print_boards, print_stages  # rich: not for --json and --help
 

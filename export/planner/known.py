@@ -36,7 +36,7 @@ PALIGEMMA_3B: dict[str, Any] = {
     },
 }
 
-# config.json of microsoft/kosmos-2-patch14-224, which has nothing but its class's defaults.
+# config.json of Qwen/Qwen2.5-VL-3B-Instruct.
 QWEN25_VL_3B: dict[str, Any] = {
     "model_type": "qwen2_5_vl",
     "hidden_size": 2048,
@@ -48,6 +48,7 @@ QWEN25_VL_3B: dict[str, Any] = {
     "tie_word_embeddings": True,
     "vision_config": {"hidden_size": 1280, "out_hidden_size": 2048},
 }
+# config.json of microsoft/kosmos-2-patch14-224, which has nothing but its class's defaults.
 KOSMOS_2: dict[str, Any] = {"model_type": "kosmos-2"}
 
 # config.json of HuggingFaceTB/SmolVLM2-500M-Video-Instruct, with the 16 layers that SmolVLA keeps of 32.

@@ -11,10 +11,12 @@ from export.planner.boards import BITS
 from export.planner.bounds import Estimate, Memory
 from export.planner.layers import Request
 
+MIN_COLUMNS = 80
+
 
 def print_stages(one: Estimate, request: Request) -> None:
     """Print one model on one board, stage by stage."""
-    console, board, memory = Console(highlight=False), one.board, one.memory
+    console, board, memory = _console(), one.board, one.memory
     console.print(f"{_request_line(one, request)}\n{one.precision} on {board.title}")
     table = Table(caption="memory, compute, bound: ms of all passes", pad_edge=False)  # within 80 columns
     for name in ("stage", "passes", "weights", "bytes", "FLOPs", "memory", "compute", "bound"):
@@ -47,7 +49,7 @@ def print_stages(one: Estimate, request: Request) -> None:
 
 def print_boards(estimates: Sequence[Estimate], refused: Sequence[dict[str, str]], request: Request) -> None:
     """Print one model on several boards."""
-    console = Console(highlight=False)
+    console = _console()
     console.print(_request_line(estimates[0], request))
     table = Table(pad_edge=False)  # within 80 columns
     for name in ("board", "precision", "bound ms", "Hz", "run GB", "build GB", "of GB", "fits"):
@@ -73,6 +75,11 @@ def print_boards(estimates: Sequence[Estimate], refused: Sequence[dict[str, str]
         _warn(console, one)
     for each in refused:
         console.print(each["refused"])
+
+
+def _console() -> Console:
+    """Return a console that is wide enough: a narrower table would cut its words."""
+    return Console(highlight=False, width=max(MIN_COLUMNS, Console().width))
 
 
 def _warn(console: Console, one: Estimate) -> None:

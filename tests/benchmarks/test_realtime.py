@@ -62,7 +62,9 @@ def test_people_get_words_machines_one_object_and_both_are_told_how_long_it_take
     monkeypatch.setattr(realtime, "kill_once", lambda bundle, seed: KILL)
     assert main(["--seconds", "5", "--kills", "2"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("a run of 5 s, then a SIGKILL at 0.3 m/s in each of 2 more: about 28 s\n")
+    assert captured.err.startswith(
+        "a run of 5 s, then a SIGKILL at 0.3 m/s in each of 2 more: about 31 s if nothing else runs\n"
+    )
     assert "{" not in captured.out and "None" not in captured.out
     assert (
         "model           9.0 ms, p99 - ms" in captured.out and "2 of 2 bases stopped in time" in captured.out

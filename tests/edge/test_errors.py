@@ -15,12 +15,17 @@ def test_the_drawn_tree_is_the_tree():
     own = [each for each in vars(edge.errors).values() if isinstance(each, type)]
     tree = {each.__name__: each.exit_code for each in (*own, EndOfFrames) if issubclass(each, EdgeError)}
     drawn = re.findall(r"^ +(?:│ +)*(?:[├└]── )?(\w+) +(?:exit code )?(\d)", edge.errors.__doc__ or "", re.M)
-    assert {name: int(code) for name, code in drawn} == tree and len(tree) == 10
+    assert {name: int(code) for name, code in drawn} == tree and len(tree) == 11
 
 
-def test_what_the_tree_draws_under_a_safety_stop_is_one():
-    below = re.findall(r"│ +[├└]── (\w+)", edge.errors.__doc__ or "")
-    assert [issubclass(getattr(edge.errors, name), edge.errors.SafetyStop) for name in below] == [True] * 4
+def test_what_the_tree_draws_under_an_error_is_one():
+    above: list[type[EdgeError]] = [EdgeError]
+    kinds = {**vars(edge.errors), "EndOfFrames": EndOfFrames}
+    for line in re.findall(r"^    (\W*[├└]── \w+)", edge.errors.__doc__ or "", re.M):
+        depth, kind = line.index("──") // 4 + 1, kinds[line.split()[-1]]
+        assert kind.__bases__ == (above[depth - 1],), line
+        above[depth:] = [kind]
+    assert [each.__name__ for each in above] == ["EdgeError", "BundleRefused"]
 
 
 def test_who_has_a_gpu_is_told_to_leave_the_index_out():

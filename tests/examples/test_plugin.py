@@ -79,7 +79,7 @@ def test_its_robot_drives_by_its_bundle_its_camera_and_its_motors(command: Comma
     (folder,) = (tmp_path / "runs").iterdir()
     assert "bug" not in done.stderr and "no odometry" not in done.stderr
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["robot"] == "a robot on paper" and done.returncode == summary["exit_code"]
+    assert summary["robot"] == "a robot on paper" and done.returncode == summary["exit_code"], done.stderr
     lines = setpoints(folder / "base.txt")
     assert lines[0] == lines[-1] == "0.000 0.000 0.000" and len(set(lines)) > 2, "it turned, and stands"
     assert summary["truth"]["setpoints"] == len(lines)

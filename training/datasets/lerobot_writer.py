@@ -46,7 +46,7 @@ class LeRobotWriter:
                  state_names: tuple[str, ...], action_names: tuple[str, ...]) -> None:  # fmt: skip
         """`size` is height, width. Raises UsageError when `path` is taken or can't be written."""
         if path.exists():
-            raise UsageError(f"{path} exists already", "name a folder that does not exist")
+            raise UsageError(f"{path} is there already", "name another folder: nothing is written over")
         self.path, self._image = path, IMAGES + camera
         self._robot, self._rate_hz = robot, rate_hz
         vectors = {STATE: state_names, ACTION: action_names}

@@ -80,7 +80,7 @@ def _check(a: argparse.Namespace) -> None:
     if not 8 <= a.height <= camera.height:
         raise UsageError(f"--height {a.height} is not between 8 and the camera's {camera.height}")
     if a.out.exists():
-        raise UsageError(f"{a.out} exists already", "name a folder that does not exist")
+        raise UsageError(f"{a.out} is there already", "name another folder: nothing is written over")
     if a.target is not None:
         make_scene(0, a.target)
     if a.dagger is not None:

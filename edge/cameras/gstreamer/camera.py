@@ -2,8 +2,11 @@
 
 import contextlib
 import logging
+import os
+import select
 import subprocess
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +41,7 @@ class StreamCamera(Closing):
         job: StreamJob,
         clock: Clock,
         name: str = "front",
-        start: Callable[[StreamJob], StreamProcess] = StreamProcess,
+        start: Callable[[StreamJob, int], StreamProcess] = StreamProcess,
         restart_argus: Sequence[str] = RESTART_ARGUS,
     ) -> None:
         """Start the stream and wait for its first frame. Raises UsageError, HardwareMissing."""
@@ -57,6 +60,8 @@ class StreamCamera(Closing):
         self._away = ""  # why the stream is down; empty while it is up
         self._fault: EdgeError | None = None
         self._closing = threading.Event()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)  # one for all processes to come
+        weakref.finalize(self, os.close, self._bell)
         self._connect(job.start_limit_s)
         self._thread = threading.Thread(target=self._supervise, name=f"camera {name}", daemon=True)
         self._thread.start()
@@ -86,6 +91,12 @@ class StreamCamera(Closing):
                 f"camera {self.name!r} is away: its newest frame is {age}", "check its cable and its network"
             )
         return require_fresh(self._frame, self._clock.now_ns(), max_age_s)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is a frame that nobody waited for before, at most for so long."""
+        if select.select([self._bell], [], [], timeout_s)[0]:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._bell)
 
     def faster(self, rate_hz: float) -> str:
         """Return what to do about a stream that brings only `rate_hz` frames a second."""
@@ -124,7 +135,7 @@ class StreamCamera(Closing):
 
     def _connect(self, limit_s: float) -> None:
         """Start the child and wait for its first image. Raises what it reports instead."""
-        process = self._start(self._job)
+        process = self._start(self._job, self._bell)
         report: dict[str, Any] | None
         deadline_ns = self._real.now_ns() + round(limit_s * 1e9)
         try:

@@ -1,4 +1,6 @@
-"""The child process of one camera: `python -m edge.cameras.gstreamer.child --control FD --ring NAME`.
+"""The child process of one camera.
+
+`python -m edge.cameras.gstreamer.child --control FD --bell FD --ring NAME`
 
 It takes its job from the socket, writes the newest image into shared memory, and reports over the socket:
 `started` with each new ring, `failed`, `ended`. It ends in good order when a packet or SIGINT comes, and in
@@ -33,8 +35,9 @@ ORPHAN_LIMIT_S = 3.0  # to end in good order once the parent is gone
 class StreamChild:
     """Pulls images and publishes them until it shall end."""
 
-    def __init__(self, control: socket.socket, ring_name: str) -> None:
+    def __init__(self, control: socket.socket, bell: int, ring_name: str) -> None:
         self._control = control
+        self._bell = bell
         self._ring_name = ring_name
         self._ring: FrameRing | None = None
         self._source_size: tuple[int, int] | None = None
@@ -77,6 +80,7 @@ class StreamChild:
                 raise StreamFailed("stall", 0, f"its process stood still for {stood_ns / 1e9:.1f} s")
             if found is not None:
                 self._publish(found)
+                os.eventfd_write(self._bell, 1)
 
     def _publish(self, found: StreamImage) -> None:
         """Write an image into the ring. Raises StreamFailed if its size is not that of the first one."""
@@ -130,10 +134,11 @@ def main(argv: list[str]) -> int:
         prog="python -m edge.cameras.gstreamer.child", description="The child process of one camera."
     )
     parser.add_argument("--control", type=int, required=True, help="the socket to the parent, inherited")
+    parser.add_argument("--bell", type=int, required=True, help="rung for each frame, an eventfd, inherited")
     parser.add_argument("--ring", required=True, help="name of the shared memory for the frames")
     options = parser.parse_args(argv)
     with socket.socket(fileno=options.control) as control:
-        child = StreamChild(control, options.ring)
+        child = StreamChild(control, options.bell, options.ring)
         signal.signal(signal.SIGINT, child.interrupt)
         cv2.setNumThreads(1)  # more of them cost more than they gain at these sizes
         job = control.recv(MAX_PACKET_BYTES).decode()

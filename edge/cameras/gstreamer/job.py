@@ -23,6 +23,7 @@ class StreamJob:
     view: ImageView
     start_limit_s: float = START_LIMIT_S
     engine: str = "gstreamer"  # or "opencv"
+    jpeg: bool = False  # the source's images are JPEG, to be decoded no larger than needed
     hardware: bool = False  # the source's images are in the memory of a Jetson's video hardware
     source_size: tuple[int, int] | None = None  # height and width of the source's images, where it is known
     rate_hz: int = 0  # to ask an OpenCV device for; 0 takes its own

@@ -7,13 +7,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.cameras.gstreamer.functions import GError, Gst, MapInfo, StreamEnded, StreamFailed
+from edge.cameras.gstreamer.jpeg import decode_jpeg
+from edge.cameras.gstreamer.pipelines import SINK
+from edge.cameras.view import ImageView
 from edge.interfaces import Closing
 from edge.records import Image
 
 NO_STAMP = 2**64 - 1  # GST_CLOCK_TIME_NONE
-SINK = "newest"  # the name of the appsink
 _STATE_NULL, _STATE_PLAYING, _STATE_FAILURE = 1, 4, 0
 _MESSAGE_EOS, _MESSAGE_ERROR = 1 << 0, 1 << 1
 _FORMAT_TIME, _MAP_READ, _CLOCK_TYPE_MONOTONIC = 3, 1, 1
@@ -33,16 +36,24 @@ class StreamImage:
 
 
 class GstPipeline(Closing):
-    """A pipeline whose images leave it as BGRx through the appsink SINK, behind a videocrop `view_crop`."""
+    """A pipeline whose images leave it through the appsink SINK.
 
-    def __init__(self, gst: Gst, text: str) -> None:
-        """Parse the text, without starting anything. Raises StreamFailed with GStreamer's own words."""
+    They are BGRx, behind a videocrop `view_crop`, or JPEG.
+    """
+
+    def __init__(self, gst: Gst, text: str, view: ImageView | None = None) -> None:
+        """Parse the text, without starting anything. Raises StreamFailed with GStreamer's own words.
+
+        `view` is that of JPEG images, which are decoded here.
+        """
         self._gst = gst
         self._element = self._parse(text)
         self._sink = gst("gst_bin_get_by_name", self._element, SINK.encode())
         self._bus = gst("gst_element_get_bus", self._element)
+        # Without a crop, JPEG images reach the sink, which are decoded as the view wants them.
         self._crop = gst("gst_bin_get_by_name", self._element, b"view_crop")
-        self._crop_pad = gst("gst_element_get_static_pad", self._crop, b"sink")
+        self._crop_pad = gst("gst_element_get_static_pad", self._crop, b"sink") if self._crop else None
+        self._view = view
         # A source that brings a clock of its own would give stamps that mean nothing to anybody else.
         clock = gst("gst_system_clock_obtain")
         self.monotonic = gst.number_of(clock, "clock-type") == _CLOCK_TYPE_MONOTONIC
@@ -103,7 +114,7 @@ class GstPipeline(Closing):
         self._gst("gst_element_set_state", self._element, _STATE_NULL)
         if self._caps is not None:
             self._gst("gst_mini_object_unref", self._caps)
-        for held in (self._crop_pad, self._crop, self._sink, self._bus, self._element):
+        for held in filter(None, (self._crop_pad, self._crop, self._sink, self._bus, self._element)):
             self._gst("gst_object_unref", held)
         self._element = None
 
@@ -123,17 +134,25 @@ class GstPipeline(Closing):
         self._gst("g_free", ctypes.cast(detail, _POINTER))
         return self._gst.take_error(error, text)
 
-    def _image_of(self, sample: int) -> StreamImage:
-        size = self._size_in(self._gst("gst_sample_get_caps", sample))
+    def _image_of(self, sample: int) -> StreamImage | None:
+        """Return a sample's image; None for a JPEG that can't be decoded."""
+        caps = self._gst("gst_sample_get_caps", sample)
         buffer, info = self._gst("gst_sample_get_buffer", sample), MapInfo()
         stamp_ns = self._stamp_ns(sample, buffer)
         if not self._gst("gst_buffer_map", buffer, ctypes.byref(info), _MAP_READ):
             raise StreamFailed("pipeline", 1, "an image's memory can't be read")
         try:
-            image = _rgb_of(info, *size)
+            content = np.ndarray(
+                (info.size,), np.uint8, memoryview((ctypes.c_uint8 * info.size).from_address(info.data or 0))
+            )
+            if self._view is None:
+                image = _rgb_of(content, *self._size_in(caps))
+                return StreamImage(image, stamp_ns, self._source_size(), self._rate_hz)
+            if (decoded := decode_jpeg(content, self._view)) is None:
+                return None
+            return StreamImage(decoded[0], stamp_ns, decoded[1], self._rate_in(caps))
         finally:
             self._gst("gst_buffer_unmap", buffer, ctypes.byref(info))
-        return StreamImage(image, stamp_ns, self._source_size(), self._rate_hz)
 
     def _stamp_ns(self, sample: int, buffer: int) -> int:
         """Return the moment at which the image entered the pipeline, CLOCK_MONOTONIC."""
@@ -175,10 +194,9 @@ class GstPipeline(Closing):
         return height.value, width.value
 
 
-def _rgb_of(info: MapInfo, height: int, width: int) -> Image:
-    """Return a copy in RGB of an image (height, width) in BGRx. Raises StreamFailed if it is cut short."""
-    if info.size < height * width * 4:
-        raise StreamFailed("pipeline", 2, f"{info.size} bytes are too few for {width} x {height} BGRx")
-    pixels = (ctypes.c_uint8 * (height * width * 4)).from_address(info.data or 0)
-    bgrx = np.frombuffer(memoryview(pixels), np.uint8).reshape(height, width, 4)
+def _rgb_of(content: NDArray[np.uint8], height: int, width: int) -> Image:
+    """Return an image (height, width) in BGRx as RGB. Raises StreamFailed if it is cut short."""
+    if content.size < height * width * 4:
+        raise StreamFailed("pipeline", 2, f"{content.size} bytes are too few for {width} x {height} BGRx")
+    bgrx = np.ndarray((height, width, 4), np.uint8, content)
     return np.asarray(cv2.cvtColor(bgrx, cv2.COLOR_BGRA2RGB), np.uint8)

@@ -7,9 +7,9 @@ does the same and waits for no clock.
 from collections.abc import Callable
 
 from edge.cameras.gstreamer.job import LONGEST_SIDE_PX, StreamJob
-from edge.cameras.gstreamer.library import SINK
 from edge.cameras.view import ImageView
 
+SINK = "newest"  # the name of the appsink
 QUEUE = "queue max-size-buffers=1 max-size-bytes=0 max-size-time=0 leaky=downstream"
 _APPSINK = f"appsink name={SINK} drop=true max-buffers=1 sync=false"
 PIXELS = "video/x-raw,format=BGRx"  # what GStreamer converts to fastest
@@ -37,6 +37,11 @@ def pipeline_text(job: StreamJob, has: Callable[[str], bool]) -> str:
         f" ! videoscale add-borders=false ! capsfilter name=view_size"
         f" ! videoconvert dither=none chroma-mode=none ! {PIXELS}{turned} ! {_APPSINK}"
     )
+
+
+def jpeg_text(job: StreamJob) -> str:
+    """Return the whole pipeline of JPEG images: one that waited is dropped before it costs its decoding."""
+    return f"{job.source} ! {_APPSINK}"
 
 
 def orientation(view: ImageView) -> tuple[str, int]:

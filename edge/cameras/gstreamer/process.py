@@ -34,15 +34,18 @@ class StreamEnd(Enum):
 class StreamProcess:
     """A running child process. It is for one thread."""
 
-    def __init__(self, job: StreamJob, command: Sequence[str] = _CHILD) -> None:
-        """Start it and hand it its job, which never stands in its command line: there may be a password."""
+    def __init__(self, job: StreamJob, bell: int, command: Sequence[str] = _CHILD) -> None:
+        """Start it and hand it its job, which never stands in its command line: there may be a password.
+
+        `bell` is an eventfd, which it rings for each frame that it has published.
+        """
         self.ring_name = f"vla-edge-{os.getpid()}-{secrets.token_hex(4)}"
         self._control, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Its end of the socket must live nowhere else, or neither side would hear the other one die.
         with there:
             self._child = subprocess.Popen(
-                [*command, "--control", str(there.fileno()), "--ring", self.ring_name],
-                pass_fds=[there.fileno()],
+                [*command, "--control", str(there.fileno()), "--bell", str(bell), "--ring", self.ring_name],
+                pass_fds=[there.fileno(), bell],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

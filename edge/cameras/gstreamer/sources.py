@@ -9,7 +9,7 @@ import numpy as np
 from edge.cameras.gstreamer.functions import Gst, StreamEnded, StreamFailed
 from edge.cameras.gstreamer.job import StreamJob
 from edge.cameras.gstreamer.library import GstPipeline, StreamImage
-from edge.cameras.gstreamer.pipelines import crop_px, pipeline_text, size_caps, size_out
+from edge.cameras.gstreamer.pipelines import crop_px, jpeg_text, pipeline_text, size_caps, size_out
 from edge.cameras.view import ImageView
 
 EOS_LIMIT_S = 1.0  # for the end of the stream to run through the pipeline
@@ -39,8 +39,10 @@ class PipelineSource:
         """Start it. Raises StreamFailed."""
         gst = Gst()
         self._view = job.view
-        self._pipeline = GstPipeline(gst, pipeline_text(job, gst.has))
-        self._fitted = job.hardware  # a Jetson's image processor knows the source's size from the start
+        text = jpeg_text(job) if job.jpeg else pipeline_text(job, gst.has)
+        self._pipeline = GstPipeline(gst, text, job.view if job.jpeg else None)
+        # A Jetson's image processor knows the source's size from the start, and a JPEG tells its own.
+        self._fitted = job.hardware or job.jpeg
         self._skip = 0
         self._pipeline.play()
 

@@ -1,7 +1,7 @@
 """The verb of an English clause: what it asks for, its direction and its target."""
 
 from edge.parsing.amounts import MARKS
-from edge.parsing.cues import Cue
+from edge.parsing.cues import NO_WAY, Cue
 from edge.parsing.english import words
 from edge.parsing.english.mood import PREPOSITIONS, not_an_order
 from edge.records import ActionType
@@ -130,7 +130,7 @@ def _motion(kind: ActionType, base: str, rest: list[str], ways: frozenset[str], 
     if ways:
         return Cue(kind, negated, ways, "" if target.split(" ")[0] in words.WAYS else target)
     if kind is ActionType.TURN:
-        return Cue(kind, negated, target=target, doubt="" if negated else "no direction to turn to")
+        return Cue(kind, negated, target=target, doubt="" if negated else NO_WAY)
     unknown = next((token for token in rest if token not in _ANYHOW), None)
     if unknown is not None or base not in words.PLAIN_MOVE:
         return Cue(kind, negated, doubt="" if negated else f"unclear where to {base}")

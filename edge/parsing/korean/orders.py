@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field, replace
 
-from edge.parsing.cues import Cue
+from edge.parsing.cues import NO_WAY, Cue
 from edge.parsing.korean import words
 from edge.parsing.korean.nouns import bare_object_of, destination_of, object_of, side_of
 from edge.parsing.korean.verbs import VERBS
@@ -183,7 +183,7 @@ def _order_of(tokens: list[str], at: int, verb: Verb, clause: Clause) -> Cue:
         return _move(tokens, at, verb, clause, ways, target)
     if verb.type is ActionType.TURN:
         handled = "carries" in verb.traits and target
-        doubt = "" if ways else "no direction to turn to"
+        doubt = "" if ways else NO_WAY
         doubt = "says to turn something, not the robot" if handled else doubt
         if any(words.ELSEWHERE.match(word) for word in tokens[clause.reason : at]):
             doubt = "speaks of a turn somewhere else"

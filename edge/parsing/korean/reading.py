@@ -192,16 +192,17 @@ def _toward(tokens: list[str], at: int, clause: Clause) -> bool:
 
 
 def _verbless(sentence: _Sentence, speed: bool) -> list[Cue]:
-    """Return the order of a sentence without a verb: "빨리 앞으로", "앞으로 2미터", "왼쪽으로 30도"."""
+    """Return the order of a sentence without a verb: "빨리 앞으로", "앞으로 2미터", "앞으로 두 걸음"."""
     ways: set[str] = set()
-    for word in sentence.tokens:
+    tokens = words.STEPS.sub("조금", " ".join(sentence.tokens)).split()  # "두 걸음" is a little
+    for word in tokens:
         side = side_of(word)
         if side is not None and side[1] in ("으로", "로", "으로만", "로만"):
             ways.add(side[0])
         elif side is not None or word not in words.ADVERBS:
             return []
     amounts = sentence.amounts(0)
-    little = any(word in words.LITTLE for word in sentence.tokens)
+    little = any(word in words.LITTLE for word in tokens)
     if len(ways) != 1:
         return []
     cue = Cue(ActionType.MOVE, ways=frozenset(ways)).with_amounts(amounts)

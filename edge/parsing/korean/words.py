@@ -97,6 +97,10 @@ ADVERBS = frozenset(MARKS) | frozenset(
     " 그래 좋아 아니 아니요 이 그 저 제자리에서 이쪽 저쪽 그쪽 똑바로 곧장 쭉 곧바로 따라 향해 쪽으로"
     " 꽉 단단히 세게 너무 또 또는 혹은".split()
 )
+# "두 걸음". How far a robot's step is nobody says, so steps name no distance.
+STEPS = re.compile(
+    r"(?<!\S)(?:[0-9]{1,2}|한|두|세|네|다섯|반)\s?(?:걸음|발자국|발짝)(?:만|씩|정도|쯤)?(?!\S)"
+)
 LITTLE = frozenset("조금 조금만 좀 살짝 약간 조금씩".split())
 SPEED = (
     (re.compile(r"조심(?!하지마)"), CAREFUL),

@@ -21,7 +21,8 @@ def pictures(seed: int) -> Iterator[tuple[Image, tuple[str, ...]]]:
     """Yield images, uint8 (height, width, 3) RGB, without end, each with the names of what is in sight."""
     rng = np.random.default_rng(seed)
     while True:
-        yield drawing(*rng.integers(64, 320, 2), int(rng.integers(256)))[:, :, ::-1], ()
+        width, height, number = (int(each) for each in rng.integers(64, 320, 3))
+        yield drawing(width, height, number)[:, :, ::-1], ()
 
 
 def reached(

@@ -14,7 +14,6 @@ class PaperRobot:
 
     about = "a robot on paper"
     recorded = False  # its frames come live
-    mount = CameraMount(math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)
     base = BaseSpec(linear_m_s=0.3)
     room = None  # nobody knows its true map
 
@@ -22,6 +21,7 @@ class PaperRobot:
         self._base_file = options.folder / "base.txt"
         self._base_file.touch()
         self.camera_uris = {"front": "paper://320x240"}
+        self.mounts = {"front": CameraMount(math.radians(55), height_m=0.35, pitch_rad=0.0, forward_m=0.1)}
         self.motors_uri = f"paper://{self._base_file.resolve()}"
         self.pids: dict[str, int] = {}  # it has no processes of its own
 

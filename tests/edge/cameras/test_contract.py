@@ -99,7 +99,8 @@ def on_hardware(address: str, module: object) -> Callable[[Path], AbstractContex
     @contextmanager
     def opened(tmp_path: Path) -> Iterator[Live]:
         def job_of(text: str) -> StreamJob:
-            return replace(real(text), source=LIVE.removeprefix("gst://"), engine="gstreamer", hardware=False)
+            source = LIVE.removeprefix("gst://")
+            return replace(real(text), source=source, engine="gstreamer", hardware=False, jpeg=False)
 
         with pytest.MonkeyPatch.context() as patch:
             real = module.job_of  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.commands import output
-from edge.commands.output import ProgressLine, duration, figure, print_json, share
+from edge.commands.output import ProgressLine, duration, figure, plain_digits, print_json, share
 
 
 class Stream(io.StringIO):
@@ -125,3 +125,20 @@ def test_the_share_of_nothing_is_not_a_number_and_shown_as_a_dash() -> None:
 )
 def test_times_are_for_people(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_figures_of_json_have_four_digits_and_whole_numbers_stay_whole():
+    document = {
+        "ms": 0.41739859803921564,
+        "bytes": 7012168.0,
+        "n": 1_234_567,
+        "rows": [1.23456, True, None, "x"],
+    }
+    plain = plain_digits(document)
+    assert plain == {"ms": 0.4174, "bytes": 7012168, "n": 1_234_567, "rows": [1.235, True, None, "x"]}
+    assert isinstance(plain["bytes"], int) and plain["rows"][1] is True
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_plain_digits_are_within_one_part_in_two_thousand(value: float):
+    assert plain_digits(value) == pytest.approx(value, rel=5.001e-4, abs=1e-300)

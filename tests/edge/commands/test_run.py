@@ -261,6 +261,20 @@ def test_a_disk_that_fills_up_costs_the_files_and_not_the_outcome(
     assert out.startswith("stopped: ") and "3 answers of the model" in out
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_row_36_a_summary_that_can_not_be_printed_leaves_the_exit_code(
+    as_json: bool, pictures: Path, tmp_path: Path, tiny_bundle: Path
+):
+    command = [sys.executable, "-m", "tests.edge.commands.turning_run", "--goal", "describe_scene"]
+    command += ["--bundle", str(tiny_bundle), "--runs-dir", str(tmp_path / "runs"), "--motors", "null://"]
+    command += ["--camera", f"file://{pictures}", *(["--json"] if as_json else [])]
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(command, cwd=REPO, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    summary = json.loads(next((tmp_path / "runs").glob("*/summary.json")).read_text())
+    assert run.returncode == summary["exit_code"] != 2, run.stderr
+    assert run.stderr.splitlines()[-1] == "note: the summary can't be printed: No space left on device"
+
+
 def test_the_help_names_every_scheme_of_cameras_and_motors(capsys: pytest.CaptureFixture[str]):
     assert cli.main(["run", "--help"]) == 0
     words = "".join(capsys.readouterr().out.split())

@@ -19,6 +19,7 @@ from edge.board.ports import owners_of
 from edge.board.tree import Tree
 from edge.cameras.open import FrameRing
 from edge.doctor.ros import check_ros
+from tests.edge.cameras.gstreamer.peers import needs_gstreamer
 
 BOARDS = Path(__file__).parent / "boards"
 Lines = dict[str, tuple[str, str, str]]
@@ -72,6 +73,16 @@ def test_this_machine_is_told_as_it_is(doctor, tmp_path: Path):
     assert lines["bundle default-int8"][0] == "ok"
     if Path("/.dockerenv").exists():
         assert lines["container"][1].startswith("in one")
+
+
+@needs_gstreamer
+def test_a_slow_camera_is_told_with_its_rate_and_what_would_help(doctor, tmp_path: Path):
+    """Field case 15."""
+    slow = "gst://videotestsrc is-live=true pattern=snow ! video/x-raw,width=64,height=48,framerate=2/1"
+    _, lines = doctor("--camera", slow, "--pictures", str(tmp_path))
+    status, found, hint = next(line for name, line in lines.items() if name.startswith("camera "))
+    assert status == "warn" and found.startswith("64x48 at 2 Hz") and "needs 8 Hz" in found
+    assert hint.startswith("its pipeline is 64x48 at 2 frames a second: raise the framerate")
 
 
 @pytest.mark.realtime

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge.errors import EdgeError, HardwareMissing, MotorFault, UsageError
+from edge.errors import EdgeError, HardwareMissing, MotorFault, PluginError, UsageError
 from edge.motor import client
 from edge.motor.client import MotorProcess
 from edge.motor.wire import Arm, Failure, Quit, Stop, decode, encode
@@ -145,6 +145,37 @@ def test_a_process_that_is_gone_is_a_fault_with_its_last_words(motor, ends, unre
     assert caught.value.hint == "check the cable"
     with pytest.raises(MotorFault, match="the port is gone"):
         motor.arm()
+
+
+def test_a_process_that_a_packages_driver_ended_is_that_packages_error(motor, ends) -> None:  # type: ignore[no-untyped-def]
+    ends[1].send(encode(Failure(5, "motors 'x://1' (x.X) fails: ValueError: no", "mend x", True)))
+    ends[1].close()
+    motor._child.kill()
+    for call in (motor.status, motor.arm, lambda: motor._await_first_status(5.0)):
+        with pytest.raises(PluginError, match="ValueError: no") as caught:
+            call()
+        assert (caught.value.exit_code, caught.value.hint) == (5, "mend x")
+
+
+@pytest.mark.parametrize("of_package", [True, False])
+def test_what_fails_only_while_it_ends_is_raised_at_the_end_and_never_instead_of_another_error(
+    ends, of_package: bool
+) -> None:  # type: ignore[no-untyped-def]
+    error = PluginError if of_package else MotorFault
+    with pytest.raises(error, match="closing failed"), MotorProcess(child("print(flush=True)"), ends[0]):
+        ends[1].send(encode(Failure(5, "closing failed", "", of_package)))
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with there, pytest.raises(KeyError), MotorProcess(child("print(flush=True)"), here):
+        there.send(encode(Failure(5, "closing failed", "", of_package)))
+        raise KeyError
+
+
+def test_what_was_told_once_is_not_told_again_at_the_end(ends) -> None:  # type: ignore[no-untyped-def]
+    with MotorProcess(child("print(flush=True)"), ends[0]) as motor:
+        ends[1].send(encode(Failure(5, "the port is gone", "")))
+        ends[1].close()
+        with pytest.raises(MotorFault, match="the port is gone"):
+            motor.status()
 
 
 def test_a_process_that_ended_without_words_tells_its_exit_code(ends) -> None:  # type: ignore[no-untyped-def]

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from edge.errors import SafetyStop, UsageError
+from edge.errors import MotorFault, PluginError, SafetyStop, UsageError
 from edge.interfaces import Feedback
 from edge.motor import loop as loop_module
 from edge.motor import process
@@ -378,6 +378,45 @@ def test_the_motors_are_stopped_and_closed_whatever_ends_the_loop(ends, handlers
     with pytest.raises(ZeroDivisionError):
         main(there, "--motors", "null://")
     assert calls == ["stop", "close"]
+
+
+@pytest.mark.parametrize("error", [PluginError, MotorFault])
+def test_stop_and_close_are_tried_whatever_fails_and_the_first_error_is_the_last_word(
+    ends, handlers, monkeypatch, error
+) -> None:  # type: ignore[no-untyped-def]
+    runtime, there = ends
+    motors, calls = NullMotors(), []
+
+    def fails(name: str) -> Callable[..., None]:
+        def call(*_: object) -> None:
+            calls.append(name)
+            raise error(f"{name} fails")
+
+        return call
+
+    monkeypatch.setattr(process, "open_motors", lambda _: motors)
+    for name in ("read", "stop", "close"):
+        monkeypatch.setattr(motors, name, fails(name))
+    assert main(there, "--motors", "null://") == error.exit_code
+    assert calls == ["read", "stop", "close"]
+    failure = last_words(runtime)
+    assert isinstance(failure, Failure) and failure.message == "read fails"
+    assert failure.of_package is (error is PluginError)
+
+
+def test_a_driver_that_fails_only_at_the_end_says_so(ends, handlers, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    runtime, there = ends
+    motors = NullMotors()
+
+    def fails() -> None:
+        raise PluginError("closing fails")
+
+    monkeypatch.setattr(process, "open_motors", lambda _: motors)
+    monkeypatch.setattr(motors, "close", fails)
+    runtime.send(Quit())
+    assert main(there, "--motors", "null://") == PluginError.exit_code
+    failure = last_words(runtime)
+    assert isinstance(failure, Failure) and failure.message == "closing fails"
 
 
 @pytest.mark.parametrize(

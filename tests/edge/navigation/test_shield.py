@@ -95,6 +95,16 @@ def test_each_axis_keeps_its_place():
     np.testing.assert_allclose(safe[1], rows[1])
 
 
+def test_without_a_pose_only_what_is_in_sight_counts():
+    rows = np.array([[0.3, 0.0, 0.0]])
+    shield = Shield(BASE, FloorMap(RADIUS_M))
+    for stamp_ns in range(5):
+        shield.see(wall_ahead(0.35), None, stamp_ns)
+    assert shield.limit(rows)[0, 0] < 0.2
+    shield.see(wall_ahead(5.0), None, 5)
+    np.testing.assert_allclose(shield.limit(rows), rows)  # a map would still hold the wall where it was
+
+
 def test_it_never_makes_a_velocity_faster():
     rng = np.random.default_rng(0)
     for _ in range(300):

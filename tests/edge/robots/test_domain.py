@@ -4,7 +4,7 @@ import pytest
 
 from edge.bundle.bundle import find_bundle, read_manifest
 from edge.bundle.manifest import Manifest
-from edge.errors import BundleRefused
+from edge.errors import BundleRefused, UsageError
 from edge.records import Goal
 from edge.robots.domain import check_domain, floor_cautions
 
@@ -30,6 +30,27 @@ def test_a_real_camera_refuses_it_and_says_how_to_come_to_another(uri: str, defa
     for part in ("vla-edge export", "paligemma-3b-mix", "Qwen2.5-VL-3B", "this machine", "--allow-domain"):
         assert part in hint
     check_domain(default, {"front": uri}, True)
+
+
+def test_the_refusal_shows_no_password(default: Manifest):
+    with pytest.raises(BundleRefused) as caught:
+        check_domain(default, {"front": "rtsp://robot:secret@10.0.0.2/x"}, False)
+    assert "rtsp://…@10.0.0.2/x" in caught.value.message and "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["usb://0", "/dev/video0"])
+def test_an_address_that_nothing_opens_is_not_taken_for_a_real_camera(uri: str, default: Manifest):
+    check_domain(default, {"front": uri}, False)  # opening it says what is wrong
+
+
+def test_a_board_without_figures_still_learns_the_command(default: Manifest, monkeypatch):
+    def unknown() -> str:
+        raise UsageError("there are no figures of a 'Jetson X'", "")
+
+    monkeypatch.setattr("export.planner.real_rooms.advice", unknown)
+    with pytest.raises(BundleRefused) as caught:
+        check_domain(default, {"front": REAL[0]}, False)
+    assert "vla-edge export" in caught.value.hint and "Jetson X" in caught.value.hint
 
 
 def test_recordings_the_simulator_and_other_bundles_are_let_through(default: Manifest):

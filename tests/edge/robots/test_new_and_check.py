@@ -90,9 +90,9 @@ def test_answers_that_end_early_write_nothing(tmp_path: Path, monkeypatch, capsy
 def test_yes_takes_what_is_plugged_in_and_guesses_no_mount(machine: Path, tmp_path: Path, capsys):
     path = tmp_path / "my.yaml"
     assert new(str(path), "--yes", "--root", str(machine)) == 5
-    assert "2 of one camera are plugged in: imx219 9-0010, usb-Acme" in capsys.readouterr().err
+    assert "2 cameras are plugged in, and one is wanted: imx219 9-0010, usb-Acme" in capsys.readouterr().err
     assert new(str(path), "--yes", "--root", str(machine), "--camera", "csi://0") == 5
-    assert "2 of one serial port" in capsys.readouterr().err
+    assert "2 serial ports are plugged in" in capsys.readouterr().err
     (machine / "dev/serial/by-id/usb-ArduPilot_Pixhawk1_3F00-if00").unlink()
     assert new(str(path), "--yes", "--root", str(machine), "--camera", "csi://0") == 5
     assert "can't be told by its name" in capsys.readouterr().err and not path.exists()
@@ -107,6 +107,16 @@ def test_yes_takes_what_is_plugged_in_and_guesses_no_mount(machine: Path, tmp_pa
         == 0
     )
     assert read_robot_file(tmp_path / "b.yaml").mount is not None
+    assert "Nobody has measured the base" in (tmp_path / "b.yaml").read_text()
+
+
+def test_a_new_file_holds_the_password_and_no_output_shows_it(tmp_path: Path, capsys):
+    path, camera = tmp_path / "my.yaml", "rtsp://robot:secret@127.0.0.1:1/x?timeout=1"
+    assert new(str(path), "--yes", "--camera", camera, "--motors", "null://", "--mount", MOUNT) == 0
+    assert read_robot_file(path).camera_uris == {"front": camera}
+    assert "secret" not in capsys.readouterr().out
+    assert cli.main(["robot", "check", str(path), "--out", str(tmp_path / "out")]) == 5
+    assert "rtsp://…@127.0.0.1" in (out := capsys.readouterr().out) and "secret" not in out
 
 
 @pytest.mark.parametrize(
@@ -171,6 +181,20 @@ def test_a_stop_test_of_motors_that_move_nothing_is_refused(tmp_path: Path, caps
     assert cli.main(["robot", "check", str(robot(tmp_path)), "--stop-test"]) == 2
     assert "move nothing" in capsys.readouterr().err
     assert cli.main(["robot", "check", str(robot(tmp_path)), "--stop-test", "--json"]) == 2
+
+
+def test_row_30_a_stop_test_drives_a_base_without_pauses(tmp_path: Path, monkeypatch, capsys):
+    """In a pause of its pulses a base stands, and would be said to stop at once."""
+    path = robot(tmp_path, motors="mavlink:///dev/nowhere")
+    text = path.read_text().replace("linear_m_s: 0.3", "linear_m_s: 0.1, fixed_speed_m_s: 0.2")
+    path.write_text(text.replace("angular_rad_s: 1", "angular_rad_s: 0.8, fixed_turn_rad_s: 0.8"))
+    command = ["robot", "check", str(path), "--stop-test"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    assert cli.main(command) == 2
+    assert "ahead at 0.2 m/s for a second" in (asked := capsys.readouterr().out) and "0.8 m if" in asked
+    for speed, said in (("0.1", "below 0.2 m/s"), ("0.3", "above the base's")):
+        assert cli.main([*command, "--speed", speed]) == 2
+        assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pitch_rad", [-0.1, 0.0, 0.3])

@@ -129,6 +129,18 @@ def test_an_answer_that_is_not_a_time_writes_nothing(start_base: StartBase):
     assert file.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("own", ["fixed_speed_m_s: 0.2, fixed_turn_rad_s: 0.8", "dead_band_m_s: 0.2"])
+def test_row_30_a_base_that_is_driven_by_pulses_is_measured_at_its_own_speed(own: str, start_base: StartBase):
+    file, _ = start_base("0.3")
+    text = file.read_text(encoding="utf-8").replace("angular_rad_s: 1}", f"angular_rad_s: 1, {own}}}")
+    file.write_text(text, encoding="utf-8")
+    done = stop_test(file, "yes\n")
+    assert done.returncode == 0, done.stderr
+    assert "it drove 0.20 m/s" in done.stdout
+    assert 0.25 <= float(written(file)) <= 0.5
+
+
 def test_without_consent_nothing_is_opened(start_base: StartBase):
     file, log = start_base("0.3")
     done = stop_test(file, "y\n")

@@ -16,7 +16,7 @@ import pytest
 
 from edge import cli
 from edge.commands import stop as stop_command
-from edge.errors import MotorFault
+from edge.errors import MotorFault, UsageError
 from edge.records import Outcome, StopCause
 from edge.runtime.ending import DriveStop, ending_of
 from edge.runtime.operator import Operator
@@ -104,6 +104,13 @@ def test_its_file_is_for_this_user_alone_and_goes_with_it(tmp_path: Path):
         assert stat.S_IMODE((tmp_path / STOP_FILE).stat().st_mode) == 0o600
         assert access(tmp_path)["pid"] == os.getpid()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_can_not_be_written_or_has_gone_is_no_bug(tmp_path: Path):
+    with pytest.raises(UsageError, match=r"can't write .*stop.json: No such file"):
+        StopServer(tmp_path / "gone", print)
+    with StopServer(tmp_path, print):
+        (tmp_path / STOP_FILE).unlink()
 
 
 def test_only_the_token_stops(server: StopServer, tmp_path: Path, told: list[str]):

@@ -11,22 +11,12 @@ from edge.errors import UsageError
 from export.planner.boards import BITS, BOARDS
 from export.planner.bounds import Estimate, estimate
 from export.planner.families import read_config
-from export.planner.known import KNOWN
+from export.planner.known import KNOWN, PALIGEMMA_3B
 from export.planner.layers import Request, StageWork, Work, Workload
 
-# config.json of google/paligemma2-3b-mix-448, at 224 px.
+# config.json of google/paligemma2-3b-mix-448, at 224 px: another language model behind the same vision tower.
 PALIGEMMA2_3B = {
-    "model_type": "paligemma",
-    "vision_config": {
-        "model_type": "siglip_vision_model",
-        "hidden_size": 1152,
-        "intermediate_size": 4304,
-        "num_hidden_layers": 27,
-        "num_attention_heads": 16,
-        "image_size": 224,
-        "patch_size": 14,
-        "vision_use_head": False,
-    },
+    **PALIGEMMA_3B,
     "text_config": {
         "model_type": "gemma2",
         "vocab_size": 257216,

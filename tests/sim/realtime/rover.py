@@ -4,54 +4,24 @@
 `mute`, `reboot`, `manual 1`, `emergency 1`, `battery 0.05`, `stuck 1`, `noise`. It ends with its input.
 """
 
-import json
 import math
 import os
 import select
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from edge.records import ZERO, Odometry, Velocity
 from sim.realtime.firmware import Firmware, open_pty
+from tests.board_process import BoardProcess
 
-REPO = Path(__file__).parents[3]
 
-
-class Rover:
+class Rover(BoardProcess):
     """The parent's handle on the child process."""
 
     def __init__(self, folder: Path) -> None:
-        self.log = folder / "firmware.jsonl"
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "tests.sim.realtime.rover", str(self.log)],
-            cwd=REPO,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert self._child.stdout is not None
-        self.port = self._child.stdout.readline().strip()
+        super().__init__("tests.sim.realtime.rover", folder / "firmware.jsonl")
         self.uri = f"mavlink://{self.port}?timeout_s=10&omni=yes"
-
-    def tell(self, command: str) -> None:
-        assert self._child.stdin is not None
-        self._child.stdin.write(command + "\n")
-        self._child.stdin.flush()
-
-    def lines(self) -> list[dict[str, float]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def __enter__(self) -> "Rover":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._child.stdin is not None and self._child.stdout is not None
-        self._child.stdin.close()
-        self._child.wait(10)
-        self._child.stdout.close()
 
 
 class _Wheels:

@@ -230,5 +230,5 @@ def test_a_folder_that_can_not_be_made_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_exists_is_never_written_to(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="is there already"):
         main(["--out", str(tmp_path), "--episodes", "1"])

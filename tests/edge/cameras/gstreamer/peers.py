@@ -3,19 +3,17 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from ctypes.util import find_library
 from pathlib import Path
 
 import pytest
 
+from benchmarks.cameras.serving import SYSTEM_PYTHON, serving
 from edge.errors import CameraAway
 from edge.interfaces import Camera
 from edge.records import Frame
 
-SERVER = Path(__file__).parents[4] / "benchmarks/cameras/rtsp_server.py"
-SYSTEM_PYTHON = "/usr/bin/python3"
 _TRY = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 LIVE = "gst://videotestsrc is-live=true pattern=ball ! video/x-raw,width=64,height=48,framerate=30/1"
 
@@ -35,22 +33,9 @@ needs_rtsp_server = pytest.mark.skipif(
 )
 
 
-@contextmanager
-def rtsp_server(*options: str) -> Iterator[str]:
+def rtsp_server(*options: str) -> AbstractContextManager[str]:
     """Serve a small camera; gives its host and port."""
-    command = [SYSTEM_PYTHON, str(SERVER), "--width", "320", "--height", "240", *options]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        assert server.stdin is not None and server.stdout is not None
-        try:
-            yield f"127.0.0.1:{server.stdout.readline().strip()}"
-        finally:
-            server.stdin.close()
-            try:
-                server.wait(5)
-            except subprocess.TimeoutExpired:
-                server.kill()
+    return serving("--width", "320", "--height", "240", *options)
 
 
 def frame_of(camera: Camera, after_seq: int = -1, patience_s: float = 30.0) -> Frame:

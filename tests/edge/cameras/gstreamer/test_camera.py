@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.cameras.gstreamer import camera as camera_module
+from edge.cameras.gstreamer import process as process_module
 from edge.cameras.gstreamer.outages import MOST_RECONNECTS, WITHIN_NS, Outages
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
@@ -42,6 +44,20 @@ def test_a_camera_whose_process_is_killed_comes_back_and_its_frames_go_on(caplog
 
 
 @needs_gstreamer
+def test_who_waits_for_a_frame_is_woken_by_it_also_by_those_of_a_new_process():
+    with open_camera(LIVE, CLOCK) as camera:
+        frame, started_s = frame_of(camera), time.monotonic()
+        for _ in range(3):
+            camera.wait(60.0)
+        later, pid = frame_of(camera, frame.seq), camera.pid
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: camera.pid not in (pid, None))
+        camera.wait(0.0)
+        camera.wait(60.0)
+        assert frame_of(camera, later.seq) and time.monotonic() - started_s < 60
+
+
+@needs_gstreamer
 def test_while_it_is_away_that_is_said_at_once_and_never_as_a_frame():
     with open_camera(LIVE, CLOCK) as camera:
         frame_of(camera)
@@ -54,7 +70,10 @@ def test_while_it_is_away_that_is_said_at_once_and_never_as_a_frame():
 
 
 @needs_gstreamer
-def test_a_process_that_hangs_is_killed_and_replaced():
+def test_a_process_that_hangs_is_killed_and_replaced(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(process_module, "ASK_LIMIT_S", 0.3)
+    monkeypatch.setattr(process_module, "INTERRUPT_LIMIT_S", 0.3)
+    monkeypatch.setattr(camera_module, "SILENT_LIMIT_S", 1.0)
     with open_camera(LIVE, CLOCK) as camera:
         before, pid = frame_of(camera), camera.pid
         os.kill(pid, signal.SIGSTOP)
@@ -64,8 +83,8 @@ def test_a_process_that_hangs_is_killed_and_replaced():
 
 @needs_gstreamer
 def test_a_stream_that_ends_again_and_again_is_given_up_with_the_camera_s_name():
-    """The stream lasts for half a second, each time."""
-    address = LIVE.replace("pattern=ball", "num-buffers=15")
+    """The stream lasts for a tenth of a second, each time."""
+    address = LIVE.replace("pattern=ball", "num-buffers=3")
     with open_camera(address, CLOCK, "wrist") as camera:
         until(lambda: given_up(camera), patience_s=60)
         with pytest.raises(HardwareMissing, match=r"'wrist'.*the stream has ended.*too often") as caught:

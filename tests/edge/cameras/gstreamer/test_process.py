@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ while True:
 """
 
 
+@pytest.fixture
+def bell() -> Iterator[int]:
+    made = os.eventfd(0)
+    yield made
+    os.close(made)
+
+
 def stubborn(folder: Path, *heeds: str) -> list[str]:
     return python(STUBBORN.format(heeds=heeds, notes=str(folder / "notes")))
 
@@ -61,8 +69,9 @@ def notes(folder: Path) -> list[str]:
 
 @pytest.fixture
 def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_module, "ASK_LIMIT_S", 1.0)
-    monkeypatch.setattr(process_module, "INTERRUPT_LIMIT_S", 1.0)
+    monkeypatch.setattr(process_module, "ASK_LIMIT_S", 0.5)
+    monkeypatch.setattr(process_module, "INTERRUPT_LIMIT_S", 0.5)
+    monkeypatch.setattr(camera_module, "SILENT_LIMIT_S", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -74,17 +83,17 @@ def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_child_is_asked_then_interrupted_then_killed(
-    tmp_path: Path, short_limits: None, heeds: tuple[str, ...], end: StreamEnd, taken: list[str]
+    tmp_path: Path, short_limits: None, bell: int, heeds: tuple[str, ...], end: StreamEnd, taken: list[str]
 ):
-    child = StreamProcess(JOB, stubborn(tmp_path, *heeds))
+    child = StreamProcess(JOB, bell, stubborn(tmp_path, *heeds))
     until(lambda: (child.report(0.1) or {}).get("kind") == "started")
     assert child.end() is end
     assert notes(tmp_path) == taken and not alive(child.pid)
     assert not (SHARED_MEMORY / child.ring_name).exists()
 
 
-def test_a_child_that_died_of_a_signal_counts_as_killed(tmp_path: Path):
-    child = StreamProcess(JOB, stubborn(tmp_path))
+def test_a_child_that_died_of_a_signal_counts_as_killed(tmp_path: Path, bell: int):
+    child = StreamProcess(JOB, bell, stubborn(tmp_path))
     until(lambda: (child.report(0.1) or {}).get("kind") == "started")
     os.kill(child.pid, signal.SIGSEGV)
     assert child.report(20) == {"kind": "gone", "text": "killed by SIGSEGV"}
@@ -97,8 +106,8 @@ def argus(folder: Path, exit_code: int) -> list[str]:
 
 
 def test_after_a_kill_the_daemon_is_restarted_and_the_camera_comes_back(tmp_path: Path, short_limits: None):
-    def start(job: StreamJob) -> StreamProcess:
-        return StreamProcess(job, stubborn(tmp_path))
+    def start(job: StreamJob, bell: int) -> StreamProcess:
+        return StreamProcess(job, bell, stubborn(tmp_path))
 
     with StreamCamera(JOB, MonotonicClock(), start=start, restart_argus=argus(tmp_path, 0)) as camera:
         first, pid = frame_of(camera), camera.pid  # its one image soon is too old, and all steps are taken
@@ -108,8 +117,8 @@ def test_after_a_kill_the_daemon_is_restarted_and_the_camera_comes_back(tmp_path
 
 
 def test_a_daemon_that_may_not_be_restarted_latches_with_the_command(tmp_path: Path, short_limits: None):
-    def start(job: StreamJob) -> StreamProcess:
-        return StreamProcess(job, stubborn(tmp_path))
+    def start(job: StreamJob, bell: int) -> StreamProcess:
+        return StreamProcess(job, bell, stubborn(tmp_path))
 
     with StreamCamera(JOB, MonotonicClock(), start=start, restart_argus=argus(tmp_path, 1)) as camera:
         frame_of(camera)
@@ -156,8 +165,10 @@ def test_what_a_job_says_survives_its_way_to_the_child():
         assert StreamJob.from_json(job.to_json()) == job
 
 
-def test_a_child_that_never_ends_is_a_fault_of_its_driver(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    child = StreamProcess(JOB, stubborn(tmp_path, "asked"))
+def test_a_child_that_never_ends_is_a_fault_of_its_driver(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, bell: int
+):
+    child = StreamProcess(JOB, bell, stubborn(tmp_path, "asked"))
     until(lambda: (child.report(0.1) or {}).get("kind") == "started")
     camera = object.__new__(StreamCamera)
     camera.name, camera._job = "front", JOB

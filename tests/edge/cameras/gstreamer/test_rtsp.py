@@ -27,8 +27,15 @@ def host():
 
 @needs_gstreamer
 @needs_rtsp_server
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
-@pytest.mark.parametrize("path", ["h264", "mjpeg"])
+@pytest.mark.parametrize(
+    ("path", "transport"),
+    [
+        ("h264", "tcp"),
+        ("mjpeg", "udp"),
+        pytest.param("h264", "udp", marks=pytest.mark.slow),
+        pytest.param("mjpeg", "tcp", marks=pytest.mark.slow),
+    ],
+)
 def test_a_stream_is_seen_by_either_transport(host: str, path: str, transport: str):
     address = f"rtsp://me:pass%40w0rd@{host}/{path}?transport={transport}&out=160x120"
     with open_camera(address, CLOCK) as camera:

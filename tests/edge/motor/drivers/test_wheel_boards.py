@@ -16,8 +16,9 @@ from edge.motor.client import MotorProcess
 from edge.motor.drivers.open import open_motors
 from edge.motor.limits import MotorLimits
 from edge.records import ZERO, MotorState, Odometry, StopCause, Velocity
+from tests.board_process import REPO
 from tests.edge.motor.drivers.driver_contract import FORWARD, armed
-from tests.edge.motor.drivers.wheel_boards import REPO, WheelBoard
+from tests.edge.motor.drivers.wheel_boards import WheelBoard
 from tests.edge.motor.motor_runtime import arm, fresh_chunk
 from tests.waiting import alive, until
 

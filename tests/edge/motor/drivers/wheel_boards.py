@@ -11,50 +11,34 @@ import contextlib
 import json
 import os
 import select
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from edge.records import ZERO, Velocity
 from sim.realtime.firmware import open_pty
-from tests.waiting import until
+from tests.board_process import BoardProcess
 
-REPO = Path(__file__).parents[4]
 TRACK_M = 0.172
 COUNTS_PER_M = 5000
 PID_HZ = 30
 BOOT_S = 0.7  # longer than a driver waits for an answer
 
 
-class WheelBoard:
+class WheelBoard(BoardProcess):
     """The parent's handle on the child process."""
 
     def __init__(self, kind: str, folder: Path, options: str = "") -> None:
-        self.log = folder / f"{kind}.jsonl"
-        self.log.touch()
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "tests.edge.motor.drivers.wheel_boards", kind, str(self.log)],
-            cwd=REPO,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        assert self._child.stdout is not None
-        self.port = self._child.stdout.readline().strip()
+        log = folder / f"{kind}.jsonl"
+        log.touch()
+        super().__init__("tests.edge.motor.drivers.wheel_boards", log, kind)
         needed = f"counts_per_m={COUNTS_PER_M}&track_m={TRACK_M}" if kind == "arduino" else ""
         self.address = f"{kind}://{self.port}?" + "&".join(filter(None, [needed, options or "timeout_s=9"]))
 
     def tell(self, command: str) -> None:
         """Send a command, and wait until the child has obeyed it."""
-        assert self._child.stdin is not None and self._child.stdout is not None
-        self._child.stdin.write(command + "\n")
-        self._child.stdin.flush()
-        assert self._child.stdout.readline() == "done\n"
-
-    def lines(self) -> list[dict[str, float]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        super().tell(command)
+        assert self._output.readline() == "done\n"
 
     def velocity(self) -> Velocity:
         lines = self.lines()
@@ -67,16 +51,6 @@ class WheelBoard:
         if self._child.poll() is None:
             with contextlib.suppress(BrokenPipeError, ValueError):
                 self.tell("pull")
-
-    def __enter__(self) -> "WheelBoard":
-        until(lambda: self.port)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._child.stdin is not None and self._child.stdout is not None
-        self._child.stdin.close()
-        self._child.wait(10)
-        self._child.stdout.close()
 
 
 class Board:
