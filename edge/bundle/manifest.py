@@ -231,6 +231,8 @@ class Manifest(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.action is not None and self.action.names != BASE_ACTION.names:
+            raise ValueError(f"actions {self.action.names} are not those of a base, {BASE_ACTION.names}")
         kind = None if self.head is None else ("token" if self.head.kind == "discrete" else "head")
         if kind != (None if self.policy == "grounding" else self.policy):
             raise ValueError(f"a {self.policy} policy with a section head that says {kind}")

@@ -2,6 +2,8 @@
 
 import math
 from collections import deque
+from itertools import pairwise
+from statistics import median_low
 
 import cv2
 import numpy as np
@@ -70,7 +72,10 @@ class Stamps:
 
 
 class Rate:
-    """Measures frames a second, with those that the camera counted and nobody saw."""
+    """Measures frames a second, with those that the camera counted and nobody saw.
+
+    The rate is that of the median gap: one long gap is a camera that was away, and not a slow one.
+    """
 
     def __init__(self) -> None:
         self.slow_hz: float | None = None  # the rate, if it is too low
@@ -79,12 +84,17 @@ class Rate:
     def take(self, frame: Frame) -> None:
         """Note a frame."""
         self._taken.append((frame.stamp_ns, frame.seq))
-        while frame.stamp_ns - self._taken[0][0] > _RATE_WINDOW_NS and len(self._taken) > 2:
+        while frame.stamp_ns - self._taken[0][0] > _RATE_WINDOW_NS and len(self._taken) > 3:
             self._taken.popleft()
-        stamp_ns, seq = self._taken[0]
-        span_ns = frame.stamp_ns - stamp_ns
-        rate_hz = (frame.seq - seq) * 1e9 / span_ns if span_ns >= _RATE_LEAST_NS else math.inf
-        self.slow_hz = rate_hz if rate_hz < _RATE_TOLERANCE * LEAST_RATE_HZ else None
+        self.slow_hz = None
+        if frame.stamp_ns - self._taken[0][0] < _RATE_LEAST_NS:
+            return
+        gaps_ns = [
+            (after_ns - before_ns) / max(1, after - before)
+            for (before_ns, before), (after_ns, after) in pairwise(self._taken)
+        ]
+        gap_ns = median_low(gaps_ns)
+        self.slow_hz = 1e9 / gap_ns if gap_ns * _RATE_TOLERANCE * LEAST_RATE_HZ > 1e9 else None
 
 
 class Repeats:

@@ -88,6 +88,9 @@ class RunLog(logging.Handler):
         logging.root.setLevel(self._level_before)
         self._lines.put(None)
         self._thread.join(CLOSE_S)
+        if self._thread.is_alive():  # it writes a line that the disk does not take
+            self.lost += self._lines.qsize()
+            self.trouble = "the disk does not take them"
         self.close()
 
     def _lose(self, why: str) -> None:

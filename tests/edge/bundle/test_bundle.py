@@ -133,6 +133,7 @@ def test_a_broken_manifest_is_refused(folder: Path, content: str):
         lambda manifest: manifest.update(surprise=1),
         lambda manifest: manifest["image"].update(height="32"),
         lambda manifest: manifest["action"].update(surprise=1),
+        lambda manifest: manifest["action"].update(names=[f"joint{number}" for number in range(7)]),
         lambda manifest: manifest["graphs"]["vision"].update(sha256="0" * 63),
         lambda manifest: manifest.pop("policy"),
     ],

@@ -207,6 +207,15 @@ def test_five_frames_a_second_are_enough_and_frames_that_nobody_took_count():
         assert watched.show([noisy(room(), i)], 10 * PERIOD_NS) is StopCause.NONE
 
 
+@pytest.mark.parametrize("away_s", [1.2, 1.9, 5.0])
+def test_a_camera_that_was_away_and_came_back_is_not_called_slow(away_s: float):
+    """Field case 16."""
+    watched = Watched()
+    assert watched.show((noisy(room(), i) for i in range(60)), PERIOD_NS) is StopCause.NONE
+    assert watched.show([noisy(room(), 60)], round(away_s * 1e9)) is StopCause.NONE
+    assert watched.show((noisy(room(), i) for i in range(61, 120)), PERIOD_NS) is StopCause.NONE
+
+
 @pytest.mark.parametrize(
     ("lead_ns", "text"),
     [
