@@ -12,7 +12,7 @@ import numpy as np
 
 from edge.cameras.slot import require_fresh
 from edge.clock import VirtualClock
-from edge.errors import UsageError
+from edge.errors import SafetyStop, UsageError
 from edge.interfaces import Closing, Inference, Policy
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
@@ -20,7 +20,7 @@ from edge.motor.pulses import Pulses
 from edge.records import ZERO, Frame, Goal, Observation, StopCause
 from edge.runtime.cameras import CameraSet
 from edge.runtime.drive import MAX_FRAME_AGE_S
-from edge.runtime.ending import DriveStop
+from edge.runtime.ending import ending_of
 from edge.runtime.loop import Loop, Sent
 from sim.bases import Hanging, hanging_of
 from sim.realtime.camera_faults import LAG_S, FaultyCamera, check_fault
@@ -102,6 +102,11 @@ class LockstepCamera(Closing):
         self._frame: Frame | None = None
 
     @property
+    def started(self) -> bool:
+        """True once a frame has arrived."""
+        return self._frame is not None
+
+    @property
     def new(self) -> bool:
         """True if a frame has arrived that was not there at the last call."""
         coming, now_ns = self._coming, self._clock.now_ns()
@@ -166,7 +171,7 @@ class EpisodeResult:
     state: str
     turned_rad: float  # turn of the robot in all
     answers: int
-    stopped: str = ""  # why a rule about cameras ended it; empty if none did
+    stopped: str = ""  # why a safety rule about cameras ended it; empty if none did
     cause: StopCause = StopCause.NONE
     bumps_ns: tuple[int, ...] = ()  # when each of its bumps began
 
@@ -195,9 +200,9 @@ def play(
         now_ns = clock.now_ns()
         odometry = world.odometry(now_ns)
         try:
-            frames = cameras.next(odometry) if eye.new else None
-        except DriveStop as fault:
-            stop = fault
+            frames = cameras.next(odometry) if eye.new or (camera.judged and eye.started) else None
+        except SafetyStop as fault:
+            stop = ending_of(fault)
             break
         if frames is not None:
             step = loop.on_frame(frames, odometry)
@@ -220,5 +225,5 @@ def play(
     success = claimed and any(has_arrived(world.pose, o) for o in matching(world.scene, goal.target))
     return EpisodeResult(
         claimed, success, world.bumps, seconds, world.path_m, policy.status.state, turned, worker.answers,
-        *(("", StopCause.NONE) if stop is None else (stop.message, stop.cause)), tuple(world.bumps_ns),
+        *(("", StopCause.NONE) if stop is None else (stop.reason, stop.cause)), tuple(world.bumps_ns),
     )  # fmt: skip

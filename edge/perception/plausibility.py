@@ -4,6 +4,7 @@ At the first doubt the base stands, and what the picture does then tells: one th
 goes on moving is of another time, and one that never moved with the base is frozen, or the base slips.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 
@@ -22,6 +23,8 @@ DOUBT_FRAMES, FAULT_FRAMES = 3, 8  # frames in a row with too large a lag, or wi
 JUMP_LOOK_S = 0.4  # a picture that jumped and then stays for so long, while the base stands, is of now
 MOST_LOOK_S = 2.4  # while the base stands; longer than any lag that is looked for
 MOVING_S = 0.35  # a picture that moves for so long, while the base stands, is not of now
+FOREIGN_S = 3.0  # and if it goes on for so long, it is not of any time that this base knows
+JUMPS, JUMPS_WITHIN_S = 4, 15.0  # so many jumps are more than lamps make
 STAND_LIMIT_S = 3.0  # a base that was told to stand and does not
 CONFIRMED_S = 10.0  # a small lag that was measured is believed for so long
 LAST_LOOK_S = 0.8  # an arrival takes so long a stand if the lag is known; if it is not, MOST_LOOK_S
@@ -78,6 +81,7 @@ class Plausibility:
         self._stayed = False  # it was still while the base moved, and has not moved since
         self._late_frames = self._against_frames = 0
         self._confirmed_s: float | None = None  # when a small lag was measured last
+        self._jumped_s: deque[float] = deque(maxlen=JUMPS)  # when a look for a jump began
         self._age_s = 0.0  # age of the newest frame, by its stamp
 
     @property
@@ -154,6 +158,8 @@ class Plausibility:
             Doubt.JUMPED: signs.jumped,
         }
         doubt = next((doubt for doubt, is_so in odd.items() if is_so), None)
+        if doubt is Doubt.JUMPED:
+            self._jumped_s.append(signs.time_s)
         if doubt is not None:
             self._confirmed_s = None
             self._look = Look(doubt, signs.time_s)
@@ -162,6 +168,10 @@ class Plausibility:
         """Go on with a look: it ends by a fault, by nothing being wrong, or goes on."""
         if self._late_frames >= FAULT_FRAMES and self.lag_s is not None:
             self.fault = self._late(self.lag_s)
+        elif len(self._jumped_s) == JUMPS and signs.time_s - self._jumped_s[0] < JUMPS_WITHIN_S:
+            self.fault = self._foreign(
+                f"jumped {JUMPS} times within {signs.time_s - self._jumped_s[0]:.0f} s"
+            )
         elif self._against_frames >= FAULT_FRAMES:
             self.fault = self._foreign(Doubt.AGAINST.value)
         elif not self._settled(signs):
@@ -169,9 +179,10 @@ class Plausibility:
                 self._end(look)
         elif signs.picture is PictureMotion.MOVES:
             self._note_motion(look, signs)
-        elif look.moved_s >= MOVING_S and signs.time_s - look.moved_until_s > SPAN_S:
-            # The motion that it showed last ended up to SPAN_S before.
-            self.fault = self._late(look.moved_until_s - look.stood_from_s - SPAN_S)
+        elif look.moved_s >= MOVING_S:
+            if signs.time_s - look.moved_until_s > SPAN_S:
+                # The motion that it showed last ended up to SPAN_S before.
+                self.fault = self._late(look.moved_until_s - look.stood_from_s - SPAN_S)
         else:
             looked_s = min(self._still_s, signs.time_s - look.since_s - SPAN_S)
             if signs.stood_s >= MOST_LOOK_S or (look.doubt is Doubt.JUMPED and looked_s >= JUMP_LOOK_S):
@@ -182,7 +193,7 @@ class Plausibility:
         gap_s = signs.time_s - look.moved_until_s
         look.moved_s += gap_s if gap_s < SPAN_S else 0.0
         look.moved_until_s = signs.time_s
-        if signs.stood_s >= MOST_LOOK_S and look.moved_s >= MOVING_S:
+        if signs.stood_s >= FOREIGN_S and look.moved_s >= MOVING_S:
             self.fault = self._foreign(f"moves while the base stands, for {look.moved_s:.1f} s")
 
     def _end(self, look: Look) -> None:

@@ -164,6 +164,15 @@ def test_another_scene_that_moves_while_the_base_stands_is_foreign(from_s: float
     assert judge.fault is not None and "its picture" in judge.fault.message
 
 
+def test_a_picture_that_jumps_again_and_again_is_foreign():
+    """A loop of a few seconds, in which nothing moves."""
+    scenes = (AROUND, ELSEWHERE)
+    table = Turntable(lambda time_s: 0.0, lambda table, ns: scenes[ns // 2_000_000_000 % 2].seen(0.0, ns))
+    judge = table.run(12)
+    assert cause_of(judge) is StopCause.CAMERA_FOREIGN and judge.fault is not None
+    assert "jumped 4 times within 6 s" in judge.fault.message
+
+
 def test_a_mirrored_picture_turns_against_the_base():
     """Field case 5."""
     judge = Turntable(lambda time_s: 0.8, lambda table, ns: AROUND.seen(-table.heading(ns / 1e9), ns)).run(8)

@@ -107,7 +107,7 @@ def test_stamps_that_go_back_now_and_then_end_no_run_and_are_counted(tmp_path: P
 def test_a_base_that_does_not_move_the_picture_is_stopped(
     wheels: str, said: str, tmp_path: Path, tiny_bundle: Path
 ):
-    """Row 28: wheels that turn alone, and a base that heartbeats, does nothing and measures nothing."""
+    """Row 28: wheels that turn alone, and a base that does nothing and measures nothing."""
     summary, err, setpoints = judged_run(tmp_path, tiny_bundle, f"sim?wheels={wheels}")
     assert (summary["cause"], summary["exit_code"]) == ("camera_still", 4), err
     assert err.startswith("error: camera 'front': its picture does not change") and said in err
