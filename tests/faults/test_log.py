@@ -47,7 +47,7 @@ def test_a_fault_is_the_same_on_a_full_disk(rig: Rig, fault: FaultRecord, disk: 
         runs = disk / f"runs{mode}"
         runs.mkdir()
         with rig.rover("--max-seconds", "5", mode=mode, runs=runs) as run:
-            until(lambda: run.drive.child.poll() is not None or run.drive.turns)  # noqa: B023
+            until(lambda: run.drive.child.poll() is not None or run.drive.turns)
             fill(disk)
             end = run.drive.end()
         if mode:
