@@ -51,12 +51,13 @@ _AMOUNT = re.compile(
     rf"(?<![\w.,/-]){_ABOUT}(?P<number>{_NUMBER})(?:\s|-)?(?:{_UNIT})(?![a-z0-9]|\s?/|\sper\b)"
     r"(?:만큼|만|정도|쯤|가량|씩|를|을)?"
 )
+_POWER = r"(?:e[-+]?[0-9]{1,20})"  # of ten
 # No robot drives these: below zero, also as a speed, or in figures that can be read in two ways ("1,000").
 _ODD = re.compile(
     rf"(?<![a-z0-9.,/-]){_ABOUT}(?:"
     r"(?:(?<=\w\s)-\s|[-\u2212\u2013]|\b(?:minus|negative)\s|마이너스\s?)"
-    rf"(?:\.?[0-9][0-9.,]{{0,20}}|{_NUMBER})|"
-    r"[0-9][0-9.]{0,20}(?:[,/~\u2013-][0-9][0-9.,/~\u2013-]{0,20}|e[-+]?[0-9]{1,3})|"
+    rf"(?:\.?[0-9][0-9.,]{{0,20}}{_POWER}?|{_NUMBER})|"
+    rf"[0-9][0-9.]{{0,20}}(?:[,/~\u2013-][0-9][0-9.,/~\u2013-]{{0,20}}|{_POWER})|"
     r"[0-9]{7,30}(?:\.[0-9]{1,30})?|[0-9]{1,6}\.[0-9]{7,30}|(?:nan|inf|infinity|infinite)(?=\s))"
     rf"(?:\s|-)?(?:{_UNIT})(?![a-z0-9])"
 )

@@ -1,8 +1,8 @@
 """`vla-edge run` with a policy that turns, and breaks: `python -m tests.faults.broken_run ARGUMENTS`.
 
 `VLA_EDGE_TEST` says how it breaks, 1.5 s after it began to drive; the file `VLA_EDGE_BROKE` gets the time.
-The model runs for real, and its answers are ignored. With `orin` it sees the double of a GPU. With `talks` the
-bundle's own policy drives; with `parser_raises` it does until its parser breaks.
+The model runs for real, and its answers are ignored. With `orin` it sees the double of a GPU. With `talks`
+the bundle's own policy drives; with `parser_raises` it does until its parser breaks.
 """
 
 import ctypes

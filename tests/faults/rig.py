@@ -241,10 +241,9 @@ class Rig:
         folder = self.new_folder()
         with Rover(folder) as rover, Feed() as feed:
             at_rover = ["--camera", f"shm://{feed.name}", "--motors", rover.uri, "--mount", MOUNT]
+            hardware = [] if "--robot" in arguments else at_rover
             done = subprocess.run(
-                self._command(
-                    [*self._goal(folder), *([] if "--robot" in arguments else at_rover), *arguments]
-                ),
+                [*prefix, *self._command([*self._goal(folder), *hardware, *arguments])],
                 cwd=REPO,
                 env={**os.environ, **env},
                 capture_output=True,

@@ -10,6 +10,12 @@ from tests.faults.conftest import FaultRecord
 from tests.faults.rig import Rig
 
 pytestmark = [pytest.mark.realtime, pytest.mark.timeout(400)]
+# What makes root an ordinary user for files of others.
+NOT_PERMITTED = (
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search",
+    "--inh-caps=-dac_override,-dac_read_search",
+)
 
 
 def changed(folder: Path, old: str, new: str) -> str:
@@ -61,7 +67,3 @@ def test_a_port_that_is_not_there_and_one_that_is_not_permitted_say_so(rig: Rig,
     finally:
         os.close(board)
         os.close(cable)
-
-
-# What makes root an ordinary user for files of others.
-NOT_PERMITTED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override")

@@ -162,6 +162,9 @@ def test_amounts_are_those_of_the_order(
     ("text", "reason"),
     [
         ("go forward -1 m", "zero, below it, or not clear"),
+        ("go forward -1e999 m", "zero, below it, or not clear"),
+        ("turn left by -2e1 degrees", "zero, below it, or not clear"),
+        ("go forward 1e9999 m", "zero, below it, or not clear"),
         ("앞으로 0미터 가", "zero, below it, or not clear"),
         ("Move forward 1000 km", "1e+06 m are too much for one motion (limit 100 m)"),
         ("오른쪽으로 500도 도세요.", "500 degrees are too much for one motion (limit 360 degrees)"),
