@@ -11,12 +11,13 @@ import numpy as np
 
 from edge.base_spec import BaseSpec
 from edge.navigation.pilot import Destination, Pilot
-from edge.perception.geometry import Floats, Pose
+from edge.perception.geometry import Floats, Pose, wrap
 from edge.records import Velocity
 
 TURN_RAD = 2 * math.pi + 0.3  # turn that shows a policy all round
 AROUND_M = 0.3  # a base that stays within this of one position gets nowhere
 SPARE_S = 1.5  # beyond the time of that turn
+NEW_RAD = 0.5  # a slow policy that turns to and fro, and by no more than this farther, sees nothing new
 SEEN_NS = 300_000_000  # a policy that searched and drives for longer now has seen something
 STOPPED_NS = 1_500_000_000  # a way that is shut for longer is driven around
 STOPPED_M_S, STOPPED_SHARE = 0.05, 0.3  # speed, and share of the asked one, below which a way is shut
@@ -30,7 +31,7 @@ class Detour:
 
     def __init__(self, base: BaseSpec, pilot: Pilot) -> None:
         """Begin an episode; `pilot` knows the floor that was seen."""
-        self._turn_ns = self._patience_ns = round((TURN_RAD / base.cruise_rad_s + SPARE_S) * 1e9)
+        self._patience_ns = round((TURN_RAD / base.cruise_rad_s + SPARE_S) * 1e9)
         self._possible = base.turns_in_place  # which is how the pilot gets out of a corner
         self._pilot = pilot
         self._visited: list[tuple[float, float]] = []
@@ -39,6 +40,9 @@ class Detour:
         self._blocked_frames = 0
         self._anchor: Pose | None = None
         self._around_since_ns = 0  # at the anchor
+        self._yaw_rad = 0.0  # when it was asked last
+        self._turned_rad = self._leftmost_rad = self._rightmost_rad = 0.0  # since the anchor, left positive
+        self._turned_ns = 0  # when it turned to something new last
         self._open_ns: int | None = None  # when the asked way was open last
         self._searches = False  # the policy only turned, or stood, as the base set out
         self._still_ns = 0  # when it did so last
@@ -57,8 +61,7 @@ class Detour:
         the share of the cruising turn rate at which the policy turns the base all round, (0, 1].
         """
         if self._waypoint is None:
-            self._patience_ns = round(self._turn_ns / turning)
-            self._waypoint = self._next(pose, asked, safe, now_ns)
+            self._waypoint = self._next(pose, asked, safe, now_ns, turning)
             self._set_out_ns, self._blocked_frames = now_ns, 0
             self._searches = not asked[:2].any()
         if self._waypoint is None:
@@ -75,11 +78,13 @@ class Detour:
             return None
         return steering.velocity
 
-    def _next(self, pose: Pose, asked: Floats, safe: Floats, now_ns: int) -> tuple[float, float] | None:
+    def _next(
+        self, pose: Pose, asked: Floats, safe: Floats, now_ns: int, turning: float
+    ) -> tuple[float, float] | None:
         """Return where to drive if the policy gets nowhere, else None."""
         if not self._possible:
             return None
-        stays, shut = self._stays(pose, now_ns), self._is_shut(asked, safe, now_ns)
+        stays, shut = self._stays(pose, now_ns, turning), self._is_shut(asked, safe, now_ns)
         if not stays and not shut:
             return None
         self._anchor, self._open_ns = None, None
@@ -96,10 +101,23 @@ class Detour:
             self._open_ns = now_ns
         return now_ns - self._open_ns > STOPPED_NS
 
-    def _stays(self, pose: Pose, now_ns: int) -> bool:
+    def _stays(self, pose: Pose, now_ns: int, turning: float) -> bool:
         """Return True if the base stayed around one position for too long."""
         anchor = self._anchor
         apart_m = math.inf if anchor is None else math.dist((anchor.x_m, anchor.y_m), (pose.x_m, pose.y_m))
         if apart_m > AROUND_M:
             self._anchor, self._around_since_ns = pose, now_ns
-        return now_ns - self._around_since_ns > self._patience_ns
+            self._turned_rad = self._leftmost_rad = self._rightmost_rad = 0.0
+            self._yaw_rad, self._turned_ns = pose.yaw_rad, now_ns
+        all_round = now_ns - self._around_since_ns > self._patience_ns / turning
+        return all_round or (turning < 1 and self._turns_to_and_fro(pose, now_ns))
+
+    def _turns_to_and_fro(self, pose: Pose, now_ns: int) -> bool:
+        """Return True if the base has turned to nothing new for as long as a fast one would turn all round."""
+        self._turned_rad += wrap(pose.yaw_rad - self._yaw_rad)
+        self._yaw_rad = pose.yaw_rad
+        if self._turned_rad > self._leftmost_rad + NEW_RAD:
+            self._leftmost_rad, self._turned_ns = self._turned_rad, now_ns
+        if self._turned_rad < self._rightmost_rad - NEW_RAD:
+            self._rightmost_rad, self._turned_ns = self._turned_rad, now_ns
+        return now_ns - self._turned_ns > self._patience_ns

@@ -27,7 +27,7 @@ class DriveLog:
     def __init__(self) -> None:
         self._state: MotorState | None = None
         self._policy_state = ""
-        self._slowed_to_m_s: float | None = None
+        self._tempo = "full speed"
         self._refused = Refusals()
         self._refused_due_ns = 0
         self._about = self._warning = ""
@@ -41,9 +41,11 @@ class DriveLog:
         if policy.state != self._policy_state:
             self._policy_state = policy.state
             log.info("policy", extra=fields(state=policy.state))
-        if policy.slowed_to_m_s != self._slowed_to_m_s:
-            self._slowed_to_m_s = policy.slowed_to_m_s
-            log.info("answers are late", extra=fields(slowed_to_m_s=policy.slowed_to_m_s))
+        slow = policy.slowed_to_m_s
+        tempo = "full speed" if slow is None else "slowed" if slow else "stop-look-move"
+        if tempo != self._tempo:
+            self._tempo = tempo
+            log.info("tempo", extra=fields(tempo=tempo, slowed_to_m_s=slow))
 
     def on_inference(self, inference: Inference) -> None:
         """Log the answer, for those who debug."""

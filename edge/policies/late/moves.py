@@ -13,6 +13,7 @@ from edge.records import ActionChunk, Observation
 
 MOVE_ROW_S = 0.05  # rows of a move; shorter ones use more of the way, and make longer messages
 _STEP_S = 0.01  # of the motion that is foreseen
+_ROUNDING = 1e-6
 SETTLE_NS = 500_000_000  # from the end of a move, without odometry: braking takes half of it at most
 
 
@@ -34,43 +35,67 @@ def stand(stamp_ns: int) -> ActionChunk:
 
 
 def one_move(chunk: ActionChunk, start_ns: int, limits: MotorLimits) -> ActionChunk:
-    """Return a chunk's path from `start_ns` on, cut where the base must brake to stay within its way.
+    """Return a chunk that drives the path of this one from `start_ns` on, as far as one frame allows.
 
     The base has stood since the chunk's frame, so that none of its rows is over yet: rows that stand fill
     the time until then.
     """
     parts = max(1, round(chunk.dt_s / MOVE_ROW_S))
     row_s = chunk.dt_s / parts
-    rows = np.repeat(chunk.values.astype(np.float64), parts, axis=0)
-    moved = rows[: _within_way(rows, row_s, limits)]
+    moves = _from_standstill(np.repeat(chunk.values.astype(np.float64), parts, axis=0), row_s, limits)
     waits = max(0, math.ceil((start_ns - chunk.t0_ns) / 1e9 / row_s))
-    values = np.concatenate([np.zeros((waits, 3)), moved]).astype(np.float32)
+    values = np.concatenate([np.zeros((waits, 3)), moves]).astype(np.float32)
     until_ns = chunk.t0_ns + round(len(values) * row_s * 1e9)
     return replace(chunk, values=values, dt_s=row_s, valid_until_ns=until_ns, by_way=True)
 
 
-def _within_way(rows: Floats, row_s: float, limits: MotorLimits) -> int:
-    """Return how many rows (T, 3) a base that stands can follow and still brake within its way."""
-    linear, linear_accel, angular, angular_accel = 0j, 0j, 0j, 0j
-    metres = radians = 0.0
-    steps = max(1, round(row_s / _STEP_S))
-    dt_s = row_s / steps
-    for step, (x, y, turn) in enumerate(np.repeat(rows, steps, axis=0).tolist()):
-        linear, linear_accel = slew(
-            linear, linear_accel, complex(x, y), limits.linear_accel_m_s2, limits.linear_decel_m_s2,
-            limits.linear_jerk_m_s3, dt_s,
-        )  # fmt: skip
-        angular, angular_accel = slew(
-            angular, angular_accel, complex(turn), limits.angular_accel_rad_s2, limits.angular_decel_rad_s2,
-            limits.angular_jerk_rad_s3, dt_s,
-        )  # fmt: skip
-        m_s = max(abs(linear), limits.lowest_m_s) if linear else 0.0
-        rad_s = max(abs(angular), limits.lowest_rad_s) if angular else 0.0
-        metres, radians = metres + m_s * dt_s, radians + rad_s * dt_s
-        far = metres + m_s**2 / 2 / limits.linear_decel_m_s2 > limits.blind_m
-        if far or radians + rad_s**2 / 2 / limits.angular_decel_rad_s2 > limits.blind_rad:
-            return step // steps
-    return len(rows)
+def _from_standstill(rows: Floats, row_s: float, limits: MotorLimits) -> Floats:
+    """Return the rows (T, 3) that move a base from a standstill to another one, over the path of `rows`.
+
+    As the base speeds up slowly, the last row goes on until the path is driven. They end earlier where the
+    base must brake to stay within `blind_m` and `blind_rad`.
+    """
+    rows = rows[: 1 + max(np.flatnonzero(rows.any(axis=1)), default=-1)]  # standing can wait
+    path_m = min(limits.blind_m, row_s * float(np.hypot(rows[:, 0], rows[:, 1]).sum()))
+    path_rad = min(limits.blind_rad, row_s * float(np.abs(rows[:, 2]).sum()))
+    longer = np.concatenate([rows, np.repeat(rows[-1:], len(rows), axis=0)])
+    motion = _Motion(limits)
+    for count, row in enumerate(longer):
+        motion.follow(row, row_s)
+        if motion.metres > path_m + _ROUNDING or motion.radians > path_rad + _ROUNDING:
+            return longer[:count]
+    return longer
+
+
+class _Motion:
+    """How a base that stood would follow rows: its way and its turn, with braking from then on."""
+
+    def __init__(self, limits: MotorLimits) -> None:
+        self.metres = self.radians = 0.0
+        self._limits = limits
+        self._linear, self._linear_accel, self._angular, self._angular_accel = 0j, 0j, 0j, 0j
+        self._driven_m = self._turned_rad = 0.0
+
+    def follow(self, row: Floats, row_s: float) -> None:
+        """Follow a row (3,) for `row_s`."""
+        limits, steps = self._limits, max(1, round(row_s / _STEP_S))
+        x, y, turn = row.tolist()
+        m_s = rad_s = 0.0
+        for _ in range(steps):
+            self._linear, self._linear_accel = slew(
+                self._linear, self._linear_accel, complex(x, y), limits.linear_accel_m_s2,
+                limits.linear_decel_m_s2, limits.linear_jerk_m_s3, row_s / steps,
+            )  # fmt: skip
+            self._angular, self._angular_accel = slew(
+                self._angular, self._angular_accel, complex(turn), limits.angular_accel_rad_s2,
+                limits.angular_decel_rad_s2, limits.angular_jerk_rad_s3, row_s / steps,
+            )  # fmt: skip
+            m_s = max(abs(self._linear), limits.lowest_m_s) if self._linear else 0.0
+            rad_s = max(abs(self._angular), limits.lowest_rad_s) if self._angular else 0.0
+            self._driven_m += m_s * row_s / steps
+            self._turned_rad += rad_s * row_s / steps
+        self.metres = self._driven_m + m_s**2 / 2 / limits.linear_decel_m_s2
+        self.radians = self._turned_rad + rad_s**2 / 2 / limits.angular_decel_rad_s2
 
 
 class Standstill:

@@ -10,8 +10,8 @@ from edge.motor.limits import MotorLimits
 ON_THE_WAY_S = 0.07
 REMEMBERED = 30  # the slowest of so many answers tells whether the next may be late
 RECENT, USUAL = 10, 0.9  # nine in ten of so many answers come within the time that the speed is chosen for
-# Below this share of full speed it is faster to stand, look, and move at full speed.
-LEAST_SHARE = 0.3
+# Below this share of full speed, to stand, look, and move at full speed finds more.
+LEAST_SHARE = 0.45
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ def test_the_defaults_are_those_of_the_page_about_safety() -> None:
         "angular_jerk_rad_s3": 60.0,
         "follow_age_s": 0.25,
         "zero_age_s": 0.5,
+        "blind_m": 0.1875,
+        "blind_rad": 0.375,
+        "longest_age_s": 3.0,
         "min_confidence": 0.3,
         "linear_jump_m_s": 0.6,
         "angular_jump_rad_s": 1.5,
@@ -181,3 +184,32 @@ def test_slowing_helps_only_down_to_the_lowest_speed() -> None:
     assert slow.share_at_age(0.437) == pytest.approx(0.252) and slow.share_at_age(0.438) == 0.0
     exact = MotorLimits(lowest_m_s=0.25, lowest_rad_s=0.5)
     assert exact.share_at_age(0.375) == 0.5
+
+
+@given(st.floats(0.0, 3.0), st.floats(0.02, 0.5), st.floats(0.02, 1.0), st.floats(0.01, 0.1875))
+def test_by_way_the_base_is_within_its_way_when_a_share_of_full_speed_has_been_braked_at_that_age(
+    age_s: float, linear: float, angular: float, blind_m: float
+) -> None:
+    limits = MotorLimits(linear_m_s=linear, angular_rad_s=angular, blind_m=blind_m)
+    share = limits.share_by_way(age_s)
+    assert 0.0 < share <= 1.0
+    way_m = share * linear * age_s + (share * linear) ** 2 / 2 / limits.linear_decel_m_s2
+    turn_rad = share * angular * age_s + (share * angular) ** 2 / 2 / limits.angular_decel_rad_s2
+    assert way_m <= blind_m + 1e-9 and turn_rad <= 0.375 + 1e-9
+    if share < 1:
+        assert way_m == pytest.approx(blind_m) or turn_rad == pytest.approx(0.375)
+
+
+def test_by_way_full_speed_is_followed_up_to_the_same_age_as_by_age() -> None:
+    assert MotorLimits().share_by_way(0.25) == pytest.approx(1.0)
+    assert MotorLimits().share_by_way(0.26) < 1.0
+    assert MotorLimits().share_by_way(3.0) > 0.0 and MotorLimits().share_by_way(3.0001) == 0.0
+
+
+def test_by_way_slowing_helps_only_down_to_the_lowest_speed() -> None:
+    share = MotorLimits().share_by_way(0.5)
+    assert MotorLimits(lowest_m_s=0.5 * share - 1e-9).share_by_way(0.5) == pytest.approx(share)
+    assert MotorLimits(lowest_m_s=0.5 * share + 1e-9).share_by_way(0.5) == 0.0
+    assert MotorLimits(lowest_rad_s=share - 1e-9).share_by_way(0.5) == pytest.approx(share)
+    assert MotorLimits(lowest_rad_s=share + 1e-9).share_by_way(0.5) == 0.0
+    assert MotorLimits(lowest_m_s=0.5 * share, lowest_rad_s=0.0).share_by_way(0.5) == share

@@ -50,7 +50,15 @@ def test_messages_come_back_as_they_were(message: Message) -> None:
 @given(
     st.tuples(st.integers(0, 40), st.integers(0, 8)),
     st.data(),
-    st.builds(dict, dt_s=st.floats(), t0_ns=i64, valid_until_ns=i64, confidence=st.floats(), decision=i64),
+    st.builds(
+        dict,
+        dt_s=st.floats(),
+        t0_ns=i64,
+        valid_until_ns=i64,
+        confidence=st.floats(),
+        decision=i64,
+        by_way=st.booleans(),
+    ),
 )
 def test_chunks_come_back_bit_by_bit(shape: tuple[int, int], data: st.DataObject, fields: dict) -> None:  # type: ignore[type-arg]
     """NaN and Inf travel: refusing them is the guard's task."""

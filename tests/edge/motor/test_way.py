@@ -1,0 +1,72 @@
+"""The way since a frame, and the speeds that end within it."""
+
+import math
+
+import pytest
+
+from edge.motor.limits import MotorLimits
+from edge.motor.way import CRAWL, Way
+
+MS = 1_000_000
+TICK = 20 * MS
+START = 1_000 * MS
+
+
+def driven(limits: MotorLimits, linear_m_s: float, angular_rad_s: float, ticks: int) -> Way:
+    """Return the sums of a setpoint that held for so many ticks, from START on."""
+    way = Way(limits, TICK)
+    way.add(START, 0.0, 0.0, 0)
+    for tick in range(ticks):
+        way.add(START + (tick + 1) * TICK, linear_m_s, angular_rad_s, TICK)
+    return way
+
+
+def left(way: Way, frame_ns: int) -> tuple[float, float]:
+    """Return the way and the turn that the highest speeds make: a period, and braking."""
+    linear_m_s, angular_rad_s = way.highest(frame_ns)
+    return linear_m_s * 0.02 + linear_m_s**2 / 4, angular_rad_s * 0.02 + angular_rad_s**2 / 8
+
+
+def test_what_is_left_of_the_way_is_what_was_driven_less_since_the_frame() -> None:
+    way = driven(MotorLimits(), 0.2, 0.5, 10)
+    assert left(way, START) == pytest.approx((0.1875 - 0.04, 0.375 - 0.1))
+    assert left(way, START + 4 * TICK) == pytest.approx((0.1875 - 0.024, 0.375 - 0.06))
+    assert left(way, START + 10 * TICK) == pytest.approx((0.1875, 0.375))
+    assert left(way, START + 99 * TICK) == pytest.approx((0.1875, 0.375))
+
+
+def test_a_frame_between_two_ticks_counts_from_the_tick_before() -> None:
+    way = driven(MotorLimits(), 0.2, 0.5, 10)
+    assert left(way, START + 5 * TICK - 1) == left(way, START + 4 * TICK) != left(way, START + 5 * TICK)
+
+
+def test_no_way_left_is_no_speed_and_hardly_any_is_none_either() -> None:
+    assert driven(MotorLimits(), 0.5, 1.0, 19).highest(START) == (0.0, 0.0)
+    assert driven(MotorLimits(), 0.5, 1.0, 40).highest(START) == (0.0, 0.0)
+    # A speed of CRAWL needs CRAWL * 20 ms and CRAWL^2 / 2 decel.
+    just_m, just_rad = CRAWL * 0.02 + CRAWL**2 / 4, CRAWL * 0.02 + CRAWL**2 / 8
+    limits = MotorLimits(blind_m=just_m + 1e-9, blind_rad=just_rad + 1e-9)
+    assert Way(limits, TICK).highest(START) == pytest.approx((CRAWL, CRAWL), rel=1e-4)
+    limits = MotorLimits(blind_m=just_m - 1e-9, blind_rad=just_rad - 1e-9)
+    assert Way(limits, TICK).highest(START) == (0.0, 0.0)
+
+
+def test_pulses_count_at_their_speed_while_the_base_goes_at_all() -> None:
+    limits = MotorLimits(lowest_m_s=0.2, lowest_rad_s=0.5)
+    assert left(driven(limits, 0.01, 0.01, 10), START) == pytest.approx((0.1875 - 0.04, 0.375 - 0.1))
+    assert left(driven(limits, 0.3, 0.6, 10), START) == pytest.approx((0.1875 - 0.06, 0.375 - 0.12))
+    assert left(driven(limits, 0.0, 0.0, 10), START) == pytest.approx((0.1875, 0.375))
+
+
+def test_frames_up_to_the_longest_age_are_remembered_and_the_sums_stay_few() -> None:
+    way = driven(MotorLimits(longest_age_s=0.2), 0.02, 0.05, 1000)
+    assert len(way._sums) == 11
+    now_ns = START + 1000 * TICK
+    assert left(way, now_ns - 200 * MS) == pytest.approx((0.1875 - 0.004, 0.375 - 0.01))
+    assert left(way, now_ns - 180 * MS) == pytest.approx((0.1875 - 0.0036, 0.375 - 0.009))
+
+
+def test_before_the_first_setpoint_nothing_was_driven() -> None:
+    way = Way(MotorLimits(), TICK)
+    assert left(way, START) == left(way, -START) == pytest.approx((0.1875, 0.375))
+    assert math.isfinite(sum(way.highest(0)))
