@@ -113,7 +113,7 @@ class Detour:
         return all_round or (turning < 1 and self._turns_to_and_fro(pose, now_ns))
 
     def _turns_to_and_fro(self, pose: Pose, now_ns: int) -> bool:
-        """Return True if the base has turned to nothing new for as long as a fast one would turn all round."""
+        """Return True if the base has turned to nothing new, for as long as a fast one turns all round."""
         self._turned_rad += wrap(pose.yaw_rad - self._yaw_rad)
         self._yaw_rad = pose.yaw_rad
         if self._turned_rad > self._leftmost_rad + NEW_RAD:

@@ -49,11 +49,14 @@ class Driven:
     stamps_ns: list[int] = field(default_factory=list)
     setpoints: list[Velocity] = field(default_factory=list)
 
+    def between(self, since_ns: int, until_ns: int) -> list[Velocity]:
+        """Return the setpoints between two times."""
+        both = zip(self.stamps_ns, self.setpoints, strict=True)
+        return [velocity for stamp_ns, velocity in both if since_ns <= stamp_ns < until_ns]
+
     def ways(self, since_ns: int = 0, until_ns: int = 10**18) -> tuple[float, float]:
         """Return the metres and the radians between two times."""
-        chosen = [
-            v for at, v in zip(self.stamps_ns, self.setpoints, strict=True) if since_ns <= at < until_ns
-        ]
+        chosen = self.between(since_ns, until_ns)
         metres = sum(math.hypot(v.linear_x_m_s, v.linear_y_m_s) for v in chosen)
         return metres * TICK_NS / 1e9, sum(abs(v.angular_z_rad_s) for v in chosen) * TICK_NS / 1e9
 
