@@ -1,6 +1,7 @@
 """The way out of a policy that gets nowhere, on floor that was seen all round."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -118,3 +119,26 @@ def test_a_slow_turn_is_waited_for_and_a_base_that_can_not_turn_in_place_is_neve
     first = frames_until_it_drives(detour(base), 60.0)
     assert (first is not None) == drives
     assert first is None or first * FRAME_NS > 2 * math.pi / base.cruise_rad_s * 1e9
+
+
+def frames_of(each: Detour, yaw_rad: Callable[[int], float], turning: float) -> int | None:
+    """Return the first frame of 100 s at which it drives."""
+    for frame in range(1000):
+        pose = Pose(0.0, 0.0, math.remainder(yaw_rad(frame), math.tau))
+        if each.velocity(pose, TURN, TURN, frame * FRAME_NS, turning) is not None:
+            return frame
+    return None
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_policy_that_turns_slowly_all_round_has_time_for_it(sign: float) -> None:
+    slow = frames_of(detour(), lambda frame: sign * 0.02 * frame, turning=0.25)
+    assert slow is not None and slow * FRAME_NS > 4 * FULL_TURN_NS
+
+
+def test_a_slow_policy_that_turns_to_and_fro_sees_nothing_new() -> None:
+    """Without a memory it sees the same two views for ever: row 34, `token` at 400 ms."""
+    to_and_fro = frames_of(detour(), lambda frame: 0.3 * (frame // 20 % 2) + 0.001 * frame, turning=0.25)
+    assert to_and_fro is not None and FULL_TURN_NS < to_and_fro * FRAME_NS < FULL_TURN_NS + 3e9
+    turns_on = frames_of(detour(), lambda frame: 0.3 * (frame // 20 % 2) + 0.012 * frame, turning=0.25)
+    assert turns_on is not None and turns_on * FRAME_NS > 4 * FULL_TURN_NS

@@ -5,9 +5,22 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edge.records import DriveEnd, MotorState, MotorStatus, Outcome, Refusals, StopCause, Velocity
+from edge.interfaces import PolicyStatus
+from edge.records import (
+    DriveEnd,
+    Frame,
+    Goal,
+    MotorState,
+    MotorStatus,
+    Observation,
+    Outcome,
+    Refusals,
+    StopCause,
+    Velocity,
+)
 from edge.runs import log as module
 from edge.runs.drive_log import DriveLog
 from edge.runs.log import RunLog, fields
@@ -140,3 +153,14 @@ def test_refused_chunks_are_logged_by_reason_once_a_second(caplog: pytest.LogCap
         ("WARNING", {"jumps": 50}),
         ("WARNING", {"jumps": 50, "old": 1}),
     ]
+
+
+def test_a_drive_logs_each_change_of_its_tempo_and_no_change_of_speed(caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    drive_log = DriveLog()
+    frame = Frame(np.zeros((2, 2, 3), np.uint8), 0, 0)
+    observation = Observation({"front": frame}, Goal("find_object", "cup"))
+    for slowed_to_m_s in (None, 0.3, 0.2, 0.0, 0.0, None):
+        drive_log.on_frame(observation, PolicyStatus("", slowed_to_m_s=slowed_to_m_s))
+    tempos = [record.fields["tempo"] for record in caplog.records if record.message == "tempo"]
+    assert tempos == ["slowed", "stop-look-move", "full speed"]

@@ -26,7 +26,8 @@ def test_the_document_keeps_its_keys():
     assert list(document) == [
         "outcome", "reason", "cause", "exit_code", "goal", "target", "seconds", "distance_m", "decisions",
         "detections", "cut_answers", "latency_ms", "frame_to_motor_ms", "missed_ticks", "ticks",
-        "chunks", "refused_chunks", "bundle", "engine", "robot", "truth", "folder",
+        "chunks", "refused_chunks", "slowed_s", "slowed_to_m_s", "stop_look_move_s",
+        "bundle", "engine", "robot", "truth", "folder",
     ]  # fmt: skip
     assert (document["outcome"], document["cause"], document["truth"]) == ("reached", None, None)
     assert document["latency_ms"] == {"total": {"p50": 12.0, "p99": 60.0}}
@@ -127,3 +128,19 @@ def test_a_recording_goes_no_distance_and_says_what_it_would_have_done():
     end = replace(REACHED.end, answer="a cup")
     assert replace(recorded, end=end, moves=False).headline == "reached: arrived: red cup"
     assert replace(REACHED, end=end, moves=False).headline == "said: a cup"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"slowed_s": 12.34, "slowed_to_m_s": 0.187}, "answers came late: slowed to 0.19 m/s for 12.3 s"),
+        ({"stop_look_move_s": 9.0}, "answers came late: stop-look-move for 9.0 s"),
+        (
+            {"slowed_s": 2.0, "slowed_to_m_s": 0.2, "stop_look_move_s": 3.0},
+            "answers came late: slowed to 0.20 m/s for 2.0 s, stop-look-move for 3.0 s",
+        ),
+    ],
+)
+def test_people_learn_that_late_answers_slowed_the_run(changes: dict[str, float], said: str):
+    assert said in replace(REACHED, figures=replace(FIGURES, **changes)).lines()
+    assert not any(line.startswith("answers came") for line in REACHED.lines())

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edge.interfaces import Inference
+from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
-from edge.records import Frame, Goal, MotorState, MotorStatus, Odometry, Refusals, Velocity
+from edge.records import Frame, Goal, MotorState, MotorStatus, Observation, Odometry, Refusals, Velocity
 from edge.runs.summary import Percentiles
 from edge.runs.tally import MAX_FRAMES, Tally, Thinned
 
@@ -87,3 +87,13 @@ def test_nothing_measured_is_null_and_not_nan():
     assert figures.refused_chunks == Refusals()
     assert figures.frame_to_motor_ms == Percentiles(None, None)
     assert figures.latency_ms == {} and figures.decisions == 0
+
+
+def test_the_time_is_added_for_which_late_answers_slowed_the_base():
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup")
+    for index, slowed_to_m_s in enumerate([None, 0.3, 0.2, 0.25, 0.0, 0.0, None]):
+        observation = Observation({"front": inference(index + 1, "none").frame}, GOAL)
+        tally.on_frame(observation, PolicyStatus("drive", slowed_to_m_s=slowed_to_m_s))
+    figures = tally.figures()
+    assert (figures.slowed_s, figures.slowed_to_m_s, figures.stop_look_move_s) == (0.3, 0.2, 0.2)
+    assert Tally(BoxReader("paligemma"), GOAL, "").figures().slowed_to_m_s is None

@@ -131,3 +131,15 @@ def test_it_is_silent_where_nobody_reads_lines(screen: Terminal, monkeypatch: py
     monkeypatch.setattr(screen, "isatty", lambda: False)
     LiveLine(GOAL, enabled=True).write("text")
     assert screen.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("slowed_to_m_s", "said"), [(None, "red cup"), (0.123, "slowed to 0.12 m/s"), (0.0, "stop-look-move")]
+)
+def test_the_line_says_that_late_answers_slow_the_base(
+    screen: Terminal, slowed_to_m_s: float | None, said: str
+):
+    line = LiveLine(GOAL, enabled=True)
+    line.on_start(0)
+    line.on_frame(seen(0), PolicyStatus("drive", slowed_to_m_s=slowed_to_m_s))
+    assert screen.getvalue().rstrip().endswith(said)

@@ -23,6 +23,7 @@ from edge.records import (
     Velocity,
 )
 from edge.runs.tally import Tally
+from edge.runtime import drive as drive_module
 from edge.runtime.cameras import CameraSet
 from edge.runtime.drive import Drive, DriveParts
 from edge.runtime.ending import DriveStop
@@ -231,3 +232,38 @@ def test_a_drive_ends_by_the_operator_before_it_is_armed():
         with pytest.raises(DriveStop, match=r"stopped by the operator \(space\)") as caught:
             Drive(made).run(30.0)
     assert caught.value.cause is StopCause.OPERATOR and not motor.armed
+
+
+class Outdated(Turning):
+    """Plans about frames of 300 ms ago, as a model does that takes so long."""
+
+    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk:
+        chunk = super().act(observation, inference)
+        return replace(chunk, t0_ns=chunk.t0_ns - 300_000_000)
+
+
+def test_a_drive_in_which_no_chunk_was_followed_is_a_fault_and_not_a_timeout():
+    """Field case 34, with a real motor process."""
+    policy, notes = Outdated(), Notes()
+    with (
+        MotorProcess.start("null://") as motor,
+        ThreadWorker(policy) as worker,
+        pytest.raises(DriveStop, match=r"none of \d+ chunks was followed: \d+ too late") as caught,
+    ):
+        Drive(parts(motor, policy, worker), [notes]).run(0.6)
+    assert caught.value.exit_code == 4 and notes.events[-1] == "fault"
+
+
+class Picky(Turning):
+    """Wants no frame but the first, and drives on."""
+
+    def wants(self, observation: Observation, inference: Inference | None) -> bool:
+        return not self._decision
+
+
+def test_a_policy_that_waits_for_a_frame_is_no_silent_model(monkeypatch: pytest.MonkeyPatch):
+    """Between two looks of stop-look-move nobody asks the model."""
+    monkeypatch.setattr(drive_module, "INFERENCE_LIMIT_NS", 300_000_000)
+    motor, policy = FakeMotor(MotorStatus(0, MotorState.LATCHED, Velocity()), 10_000), Picky()
+    with ThreadWorker(policy) as worker:
+        assert Drive(parts(motor, policy, worker)).run(1.0).outcome is Outcome.TIMEOUT

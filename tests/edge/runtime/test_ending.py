@@ -8,8 +8,29 @@ import pytest
 
 from edge.errors import BundleRefused, EngineFault, HardwareMissing, MotorFault, SafetyStop, StaleFrame
 from edge.interfaces import Inference, PolicyEnding, PolicyStatus
-from edge.records import ActionChunk, Box, Detection, DriveEnd, Frame, Goal, Outcome, StopCause
-from edge.runtime.ending import DriveStop, Played, ending_at_limit, ending_by_policy, ending_of, judged
+from edge.records import (
+    ZERO,
+    ActionChunk,
+    Box,
+    Detection,
+    DriveEnd,
+    Frame,
+    Goal,
+    MotorState,
+    MotorStatus,
+    Outcome,
+    Refusals,
+    StopCause,
+)
+from edge.runtime.ending import (
+    ChunkCount,
+    DriveStop,
+    Played,
+    ending_at_limit,
+    ending_by_policy,
+    ending_of,
+    judged,
+)
 
 FIND, FOLLOW = Goal("find_object", "book"), Goal("follow_object", "book")
 ARRIVED = DriveEnd(Outcome.REACHED, "arrived: book", 0)
@@ -167,3 +188,46 @@ def test_a_recording_misses_its_goal_only_if_the_target_was_not_seen_or_nothing_
     end = played(kind, policy, inference)
     assert (end.outcome, end.exit_code, end.cause) == (Outcome.STOPPED, exit_code, StopCause.END_OF_FRAMES)
     assert end.reason.endswith(said) and end.answer == policy.answer
+
+
+def status(state: MotorState = MotorState.HOLDING, **refused: int) -> MotorStatus:
+    return MotorStatus(0, state, ZERO, refused=Refusals(**refused))
+
+
+@pytest.mark.parametrize(
+    ("refused", "why", "hint"),
+    [
+        ({"old": 31, "jumps": 1, "early": 90}, "31 too late", "bench latency"),
+        ({"unsure": 9}, "9 too unsure", "one that the bundle knows"),
+        ({"jumps": 2, "old": 1}, "2 too unlike the one before", "another bundle"),
+        ({"malformed": 5}, "5 malformed", "export it again"),
+        ({"future": 5}, "5 about a frame from the future", "CLOCK_MONOTONIC"),
+        ({"repeated": 5}, "5 repeated or out of order", "go backwards"),
+        ({"messages": 5}, "5 unreadable", "install vla-edge again"),
+    ],
+)
+def test_a_drive_without_any_chunk_that_was_followed_says_what_kept_it(refused: dict, why: str, hint: str):  # type: ignore[type-arg]
+    """Field case 34: it ended as a timeout, as if it had driven and not found anything."""
+    count = ChunkCount()
+    count.sent = 99
+    count.update(status(**refused))
+    with pytest.raises(DriveStop) as caught:
+        count.check()
+    assert caught.value.message.startswith(f"none of 99 chunks was followed: {why}")
+    assert hint in caught.value.hint
+    end = ending_of(caught.value)
+    assert (end.outcome, end.exit_code, end.cause) == (Outcome.FAULT, 4, StopCause.NO_CHUNK_FOLLOWED)
+
+
+def test_a_drive_that_followed_a_chunk_once_or_sent_none_ends_by_its_time():
+    for statuses, sent in (
+        ([status(MotorState.FOLLOWING, old=1), status(old=500)], 501),
+        ([status(old=3)], 0),
+        ([status(early=3)], 3),
+        ([status()], 3),
+    ):
+        count = ChunkCount()
+        count.sent = sent
+        for each in statuses:
+            count.update(each)
+        count.check()

@@ -190,3 +190,22 @@ def test_without_a_period_every_frame_is_submitted_and_missed_turns_are_left_out
     slow_ns = submitted_at(100_000_000, stamps_ns, busy_frames=4)  # an answer takes 167 ms
     gaps_ms = np.diff(slow_ns) / 1e6
     assert gaps_ms.min() > 160 and gaps_ms.max() < 240, "no burst to catch up"
+
+
+class Picky(Recorder):
+    """Wants every third frame."""
+
+    def wants(self, observation: Observation, inference: Inference | None) -> bool:
+        return observation.frame.seq % 3 == 0 and inference is None
+
+
+def test_a_policy_that_picks_its_frames_infers_no_other():
+    policy = Picky()
+    policy.gate.set()
+    with ThreadWorker(policy) as worker:
+        loop = Loop(policy, worker, GOAL)
+        for seq in range(9):
+            loop.on_frame(frames(seq), ODOMETRY)
+            until(lambda: not worker.busy or not worker._finished.empty())
+    assert [each.frame.seq for each in policy.inferred] == [0, 3, 6]
+    assert len(policy.acted) == 9
