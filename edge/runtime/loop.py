@@ -140,6 +140,7 @@ class Loop:
         self._images_once = images_once
         self._image: Image | None = None  # the newest that was submitted
         self._pace = Pace(policy.period_ns if isinstance(policy, Paced) else 0)
+        self._picks = policy if isinstance(policy, PicksFrames) else None
 
     def on_frame(self, frames: Mapping[str, Frame], odometry: Odometry | None) -> Step:
         """Act on a frame set, by camera name. Raises what the inference raised."""
@@ -147,11 +148,9 @@ class Loop:
         observation = Observation(frames, self._goal, odometry, self._camera)
         frame = observation.frame
         due = frame.image is not self._image if self._images_once else self._pace.due(frame.stamp_ns)
-        if due and not self._worker.busy and self._wants(observation, inference):
+        wanted = self._picks is None or self._picks.wants(observation, inference)
+        if due and wanted and not self._worker.busy:
             self._worker.submit(observation)
             self._image = frame.image
             self._pace.submitted(frame.stamp_ns)
         return Step(observation, self._policy.act(observation, inference), inference)
-
-    def _wants(self, observation: Observation, inference: Inference | None) -> bool:
-        return not isinstance(self._policy, PicksFrames) or self._policy.wants(observation, inference)

@@ -71,7 +71,7 @@ def test_each_look_of_a_very_slow_model_moves_the_base_once_and_within_its_bound
 
 @pytest.mark.slow
 def test_a_model_of_240_ms_drives_more_slowly_and_arrives(tmp_path: Path) -> None:
-    summary, live, lines = driven(tmp_path, 240, "--seed", "3")
+    summary, _, lines = driven(tmp_path, 240, "--seed", "3")
     assert summary["outcome"] == "reached" and summary["truth"]["arrived"], summary["reason"]
     assert summary["slowed_s"] > 3 and 0.1 < summary["slowed_to_m_s"] < 0.4
     assert max(np.hypot(line["linear_x"], line["linear_y"]) for line in lines) < 0.4
