@@ -84,7 +84,10 @@ class Detour:
         """Return where to drive if the policy gets nowhere, else None."""
         if not self._possible:
             return None
-        stays, shut = self._stays(pose, now_ns, turning), self._is_shut(asked, safe, now_ns)
+        stays = self._stays(pose, now_ns, turning)
+        if turning < 1:
+            stays |= self._turns_to_and_fro(pose, asked, now_ns)
+        shut = self._is_shut(asked, safe, now_ns)
         if not stays and not shut:
             return None
         self._anchor, self._open_ns = None, None
@@ -109,10 +112,9 @@ class Detour:
             self._anchor, self._around_since_ns = pose, now_ns
             self._turned_rad = self._leftmost_rad = self._rightmost_rad = 0.0
             self._yaw_rad, self._turned_ns = pose.yaw_rad, now_ns
-        all_round = now_ns - self._around_since_ns > self._patience_ns / turning
-        return all_round or (turning < 1 and self._turns_to_and_fro(pose, now_ns))
+        return now_ns - self._around_since_ns > self._patience_ns / turning
 
-    def _turns_to_and_fro(self, pose: Pose, now_ns: int) -> bool:
+    def _turns_to_and_fro(self, pose: Pose, asked: Floats, now_ns: int) -> bool:
         """Return True if the base has turned to nothing new, for as long as a fast one turns all round."""
         self._turned_rad += wrap(pose.yaw_rad - self._yaw_rad)
         self._yaw_rad = pose.yaw_rad
@@ -120,4 +122,6 @@ class Detour:
             self._leftmost_rad, self._turned_ns = self._turned_rad, now_ns
         if self._turned_rad < self._rightmost_rad - NEW_RAD:
             self._rightmost_rad, self._turned_ns = self._turned_rad, now_ns
+        if asked[:2].any() or not asked[2]:  # it has found something, or has arrived
+            self._turned_ns = now_ns
         return now_ns - self._turned_ns > self._patience_ns

@@ -142,3 +142,12 @@ def test_a_slow_policy_that_turns_to_and_fro_sees_nothing_new() -> None:
     assert to_and_fro is not None and FULL_TURN_NS < to_and_fro * FRAME_NS < FULL_TURN_NS + 3e9
     turns_on = frames_of(detour(), lambda frame: 0.3 * (frame // 20 % 2) + 0.012 * frame, turning=0.25)
     assert turns_on is not None and turns_on * FRAME_NS > 4 * FULL_TURN_NS
+
+
+@pytest.mark.parametrize("other", [STAND, AHEAD])
+def test_a_slow_policy_that_stands_or_drives_in_between_is_not_turning_to_and_fro(other: np.ndarray) -> None:
+    """It is about to arrive, as `token` was at 400 ms when it was driven away from its cup."""
+    each = detour()
+    for frame in range(round(2 * FULL_TURN_NS / FRAME_NS)):
+        asked = TURN if frame % 40 else other
+        assert each.velocity(Pose(0.0, 0.0, 0.2), asked, asked, frame * FRAME_NS, 0.25) is None
