@@ -42,7 +42,8 @@ class Shield:
         """Return the velocities (n, 3) in m/s and rad/s that the policy asks for, made safe; a new array."""
         safe = np.array(rows, np.float64)
         for row in safe:
-            row[:2] = safe_velocity(float(row[0]), float(row[1]), self._points, self._base)
+            if row[:2].any():
+                row[:2] = safe_velocity(float(row[0]), float(row[1]), self._points, self._base)
         return safe
 
 

@@ -107,7 +107,7 @@ def test_a_move_from_a_standstill_goes_as_far_as_was_planned_or_as_a_frame_allow
     row: tuple[float, float, float], metres: float, radians: float
 ) -> None:
     chunk = one_move(planned([row] * 5), START + 900 * MS, LIMITS)
-    assert not chunk.values[:18].any() and chunk.values[18:].any(axis=1).all(), "nothing moves before 900 ms"
+    assert not chunk.values[:36].any() and chunk.values[36:].any(axis=1).all(), "nothing moves before 900 ms"
     guard, velocities = moved(chunk)
     assert guard.state is MotorState.HOLDING and velocities[0] == ZERO
     found = ways(velocities)
@@ -117,12 +117,12 @@ def test_a_move_from_a_standstill_goes_as_far_as_was_planned_or_as_a_frame_allow
 def test_a_move_keeps_the_rows_and_does_not_wait_for_those_that_stand() -> None:
     values = [(0.1, 0.0, 0.0), (0.0, 0.0, 0.4), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)]
     chunk = one_move(planned(values), START, LIMITS)
-    assert chunk.dt_s == 0.05
-    np.testing.assert_allclose(chunk.values[:4], np.repeat(np.array(values[:2], np.float32), 2, axis=0))
-    assert not chunk.values[4:, :2].any()
+    assert chunk.dt_s == 0.025
+    np.testing.assert_allclose(chunk.values[:8], np.repeat(np.array(values[:2], np.float32), 4, axis=0))
+    assert not chunk.values[8:, :2].any()
     standing = one_move(planned([(0.0, 0.0, 0.0)] * 5), START + 120 * MS, LIMITS)
-    assert standing.values.shape == (3, 3) and not standing.values.any()
-    assert standing.valid_until_ns == START + 150 * MS and standing.by_way
+    assert standing.values.shape == (5, 3) and not standing.values.any()
+    assert standing.valid_until_ns == START + 125 * MS and standing.by_way
 
 
 row = st.tuples(st.floats(0.0, 0.5), st.floats(-0.15, 0.15), st.floats(-0.7, 0.7))  # without jumps
