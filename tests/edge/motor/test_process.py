@@ -276,6 +276,34 @@ def test_without_fresh_frames_no_chunk_goes_farther_than_one_of_full_speed(tmp_p
     thrice(attempt, tmp_path)
 
 
+@pytest.mark.parametrize("row", [(0.2, 0.0, 0.0), pytest.param((0.0, 0.0, 1.0), marks=pytest.mark.slow)])
+def test_chunks_by_way_go_no_farther_and_the_base_holds_and_moves_again(tmp_path: Path, row) -> None:
+    """Field case 34, by the firmware's setpoints: a chunk that ends 2.5 s after its frame, twice."""
+    limits = MotorLimits()
+
+    def attempt(folder: Path) -> None:
+        with Rover(folder) as rover, MotorProcess.start(rover.uri) as motor:
+            arm(motor)
+            for look in range(2):
+                stood_ns = time.monotonic_ns()
+                time.sleep(1.0)
+                rows = np.tile(np.array(row, np.float32), (25, 1))
+                late = ActionChunk(rows, 0.1, stood_ns, stood_ns + 2_500_000_000, 0.9, look, by_way=True)
+                motor.send(late)
+                until(lambda look=look: motor.status().decision == look)
+                until(lambda: motor.status().state is MotorState.HOLDING)
+                lines = [line for line in rover.lines() if line["stamp_ns"] >= stood_ns]
+                spans = [(a, (b["stamp_ns"] - a["stamp_ns"]) / 1e9) for a, b in pairwise(lines)]
+                way = sum(abs(a["linear_x"]) * seconds for a, seconds in spans)
+                turn = sum(abs(a["angular_z"]) * seconds for a, seconds in spans)
+                assert way > 0.8 * limits.blind_m or turn > 0.8 * limits.blind_rad
+                within("way, mm", 1e3 * way, 1e3 * (limits.blind_m + row[0] * SLACK_MS / 1e3))
+                within("turn, mrad", 1e3 * turn, 1e3 * (limits.blind_rad + row[2] * SLACK_MS / 1e3))
+                assert speed(lines[-1]) == 0 and motor.status().cause is StopCause.NONE
+
+    thrice(attempt, tmp_path)
+
+
 def test_corrupted_and_oversized_messages_are_counted_and_ignored() -> None:
     """Faults 38 and 66, on the socket between the processes."""
     with MotorProcess.start("null://") as motor:
