@@ -110,16 +110,6 @@ class MotorLimits:
         full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
         return self.follow_age_s + max(0.0, full_s - self.braking_s(linear_m_s, angular_rad_s))
 
-    def share_at_age(self, age_s: float) -> float:
-        """Return the share of full speed, in [0, 1], at which a chunk is followed up to this age.
-
-        Zero if none is slow enough, as for a base that knows one speed only.
-        """
-        full_s = self.braking_s(self.linear_m_s, self.angular_rad_s)
-        share = min(1.0, 1 - (age_s - self.follow_age_s) / full_s)
-        slow = share * self.linear_m_s >= self.lowest_m_s and share * self.angular_rad_s >= self.lowest_rad_s
-        return share if slow or share == 1 else 0.0
-
     def share_by_way(self, age_s: float) -> float:
         """Return the share of full speed, in [0, 1], at which a chunk `by_way` is followed up to this age.
 

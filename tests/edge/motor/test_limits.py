@@ -141,20 +141,10 @@ def test_braking_takes_as_long_as_the_slower_of_the_two() -> None:
 def test_a_standing_plan_is_followed_as_long_as_full_braking_takes(fields: dict[str, float]) -> None:
     limits = MotorLimits(**fields)  # type: ignore[arg-type]
     assert limits.brake_age_s(0.0, 0.0) == pytest.approx(0.5)
-    assert limits.share_at_age(0.375) == pytest.approx(0.5)
 
 
 def test_no_plan_is_followed_less_long_than_at_full_speed() -> None:
     assert MotorLimits().brake_age_s(0.6, 0.0) == MotorLimits().brake_age_s(0.5, 1.0) == 0.25
-
-
-@given(st.floats(0.0, 1.0), st.floats(0.05, 0.25))
-def test_a_share_of_full_speed_is_followed_up_to_its_age(age_s: float, follow_age_s: float) -> None:
-    limits = MotorLimits(follow_age_s=follow_age_s)
-    share = limits.share_at_age(age_s)
-    assert 0.0 <= share <= 1.0
-    reached_s = limits.brake_age_s(share * limits.linear_m_s, share * limits.angular_rad_s)
-    assert reached_s == pytest.approx(min(max(age_s, follow_age_s), follow_age_s + 0.25))
 
 
 FIXED = MotorLimits(linear_m_s=0.1, lowest_m_s=0.2, angular_rad_s=0.4, lowest_rad_s=0.4)
@@ -172,18 +162,6 @@ def test_what_is_driven_by_pulses_is_braked_from_their_speed() -> None:
 def test_a_chunk_of_pulses_is_followed_no_longer_than_one_of_their_speed() -> None:
     assert FIXED.brake_age_s(0.01, 0.01) == FIXED.brake_age_s(0.1, 0.4) == pytest.approx(0.25)
     assert FIXED.brake_age_s(0.0, 0.0) == pytest.approx(0.35)
-
-
-def test_slowing_helps_only_down_to_the_lowest_speed() -> None:
-    assert FIXED.share_at_age(0.25) == 1.0 and FIXED.share_at_age(0.26) == 0.0
-    slow = MotorLimits(lowest_m_s=0.1)
-    assert slow.share_at_age(0.449) == pytest.approx(0.204) and slow.share_at_age(0.451) == 0.0
-    slow = MotorLimits(lowest_rad_s=0.2)
-    assert slow.share_at_age(0.449) == pytest.approx(0.204) and slow.share_at_age(0.451) == 0.0
-    slow = MotorLimits(angular_rad_s=0.8, lowest_rad_s=0.2)
-    assert slow.share_at_age(0.437) == pytest.approx(0.252) and slow.share_at_age(0.438) == 0.0
-    exact = MotorLimits(lowest_m_s=0.25, lowest_rad_s=0.5)
-    assert exact.share_at_age(0.375) == 0.5
 
 
 @given(st.floats(0.0, 3.0), st.floats(0.02, 0.5), st.floats(0.02, 1.0), st.floats(0.01, 0.1875))

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from edge.motor.limits import MotorLimits
-from edge.motor.way import CRAWL, Way
+from edge.motor.way import Way
 
 MS = 1_000_000
 TICK = 20 * MS
@@ -43,10 +43,10 @@ def test_a_frame_between_two_ticks_counts_from_the_tick_before() -> None:
 def test_no_way_left_is_no_speed_and_hardly_any_is_none_either() -> None:
     assert driven(MotorLimits(), 0.5, 1.0, 19).highest(START) == (0.0, 0.0)
     assert driven(MotorLimits(), 0.5, 1.0, 40).highest(START) == (0.0, 0.0)
-    # A speed of CRAWL needs CRAWL * 20 ms and CRAWL^2 / 2 decel.
-    just_m, just_rad = CRAWL * 0.02 + CRAWL**2 / 4, CRAWL * 0.02 + CRAWL**2 / 8
+    # 0.01 m/s and 0.01 rad/s need 20 ms of them, and braking.
+    just_m, just_rad = 0.0002 + 0.01**2 / 4, 0.0002 + 0.01**2 / 8
     limits = MotorLimits(blind_m=just_m + 1e-9, blind_rad=just_rad + 1e-9)
-    assert Way(limits, TICK).highest(START) == pytest.approx((CRAWL, CRAWL), rel=1e-4)
+    assert Way(limits, TICK).highest(START) == pytest.approx((0.01, 0.01), rel=1e-4)
     limits = MotorLimits(blind_m=just_m - 1e-9, blind_rad=just_rad - 1e-9)
     assert Way(limits, TICK).highest(START) == (0.0, 0.0)
 
