@@ -24,8 +24,8 @@ TICK_S = 0.02
 LOOK_S = 0.15  # setpoints that stand for longer are a look, and not a turning point
 
 
-def driven(tmp_path: Path, latency_ms: int, *more: str) -> tuple[dict[str, Any], str, list[dict[str, float]]]:
-    """Run `head` with answers that take so long: the summary, stderr, and the firmware's setpoints."""
+def driven(tmp_path: Path, latency_ms: int, *more: str) -> tuple[dict[str, Any], list[dict[str, float]]]:
+    """Run `head` with answers that take so long: the summary, and the firmware's setpoints."""
     for attempt in range(3):
         command = [sys.executable, "-m", "tests.edge.commands.slow_run", str(latency_ms), "--bundle", "head"]
         command += ["--goal", "find_object", "--target", "cup", "--json", *more]
@@ -36,7 +36,7 @@ def driven(tmp_path: Path, latency_ms: int, *more: str) -> tuple[dict[str, Any],
         if summary["cause"] not in ("stale_frame", "stale_chunk", "motor_fault"):
             break
     log = Path(summary["folder"]) / "firmware.jsonl"
-    return summary, done.stderr, [json.loads(line) for line in log.read_text().splitlines()]
+    return summary, [json.loads(line) for line in log.read_text().splitlines()]
 
 
 def moves(lines: list[dict[str, float]]) -> list[tuple[float, float]]:
@@ -57,9 +57,10 @@ def moves(lines: list[dict[str, float]]) -> list[tuple[float, float]]:
 
 
 def test_each_look_of_a_very_slow_model_moves_the_base_once_and_within_its_bound(tmp_path: Path) -> None:
-    summary, live, lines = driven(tmp_path, 1000, "--seed", "5002", "--max-seconds", "14")
+    small = ("--robot", "sim?width=96&height=72", "--seed", "5002", "--max-seconds", "14")
+    summary, lines = driven(tmp_path, 1000, *small)
     assert (summary["outcome"], summary["exit_code"]) == ("timeout", 3), summary["reason"]
-    assert summary["stop_look_move_s"] > 10 and "stop-look-move" in live
+    assert summary["stop_look_move_s"] > 10
     found = moves(lines)
     assert len(found) >= 4, found
     for metres, radians in found:
@@ -71,7 +72,7 @@ def test_each_look_of_a_very_slow_model_moves_the_base_once_and_within_its_bound
 
 @pytest.mark.slow
 def test_a_model_of_240_ms_drives_more_slowly_and_arrives(tmp_path: Path) -> None:
-    summary, _, lines = driven(tmp_path, 240, "--seed", "3")
+    summary, lines = driven(tmp_path, 240, "--seed", "3")
     assert summary["outcome"] == "reached" and summary["truth"]["arrived"], summary["reason"]
     assert summary["slowed_s"] > 3 and 0.1 < summary["slowed_to_m_s"] < 0.4
     assert max(np.hypot(line["linear_x"], line["linear_y"]) for line in lines) < 0.4
@@ -79,5 +80,5 @@ def test_a_model_of_240_ms_drives_more_slowly_and_arrives(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_model_of_400_ms_arrives(tmp_path: Path) -> None:
-    summary, _, _ = driven(tmp_path, 400, "--seed", "3", "--max-seconds", "90")
+    summary, _ = driven(tmp_path, 400, "--seed", "3", "--max-seconds", "90")
     assert summary["outcome"] == "reached" and summary["truth"]["arrived"], summary["reason"]
