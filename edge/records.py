@@ -52,10 +52,8 @@ class Box:
 
     def iou(self, other: "Box") -> float:
         """Intersection over union, [0, 1]."""
-        height = min(self.y1, other.y1) - max(self.y0, other.y0)
-        width = min(self.x1, other.x1) - max(self.x0, other.x0)
-        if height <= 0 or width <= 0:
-            return 0.0
+        height = max(0.0, min(self.y1, other.y1) - max(self.y0, other.y0))
+        width = max(0.0, min(self.x1, other.x1) - max(self.x0, other.x0))
         return height * width / (self.area + other.area - height * width)
 
 

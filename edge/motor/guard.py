@@ -26,7 +26,7 @@ from edge.errors import UsageError
 from edge.motor.chunk_rows import GuardCounts, LimitedChunk, Row, jumps, malformed
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import capped, clipped, faster, slew
-from edge.motor.way import Way
+from edge.motor.way import DrivenWay
 from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, StopCause, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
@@ -66,7 +66,7 @@ class Guard:
         self._frame_ns = 0  # t0_ns of the newest chunk that was followed
         self._brake_age_ns = self._follow_age_ns  # age of that frame from which on it is braked
         self._by_way = False  # how that chunk is bounded
-        self._way = Way(limits, period_ns)
+        self._way = DrivenWay(limits, period_ns)
         self._followed: LimitedChunk | None = None
         self._set_aside: Row | None = None
         self._linear, self._linear_accel = 0j, 0j

@@ -11,7 +11,7 @@ CRAWL = 0.01  # m/s and rad/s: a base that may only go slower stands, or it woul
 
 
 @dataclass(frozen=True, slots=True)
-class Driven:
+class WaySum:
     """What the base had driven and turned in all at a time."""
 
     stamp_ns: int
@@ -19,7 +19,7 @@ class Driven:
     radians: float = 0.0
 
 
-class Way:
+class DrivenWay:
     """Adds setpoints up, and remembers the sums for `longest_age_s`.
 
     A base that is driven by pulses counts as going at the speed of its pulses while it goes at all.
@@ -29,14 +29,14 @@ class Way:
         """Begin with a base that stands. A setpoint holds for `period_ns`."""
         self._limits = limits
         self._period_s = period_ns / 1e9
-        self._sums = deque([Driven(0)])  # the first is at least `longest_age_s` old, or there is no older one
+        self._sums = deque([WaySum(0)])  # the first is at least `longest_age_s` old, or there is no older one
 
     def add(self, now_ns: int, linear_m_s: float, angular_rad_s: float, elapsed_ns: int) -> None:
         """Note that a setpoint, in absolute numbers, has held for `elapsed_ns` until now."""
         limits, newest, elapsed_s = self._limits, self._sums[-1], elapsed_ns / 1e9
         metres = max(linear_m_s, limits.lowest_m_s) * elapsed_s if linear_m_s else 0.0
         radians = max(angular_rad_s, limits.lowest_rad_s) * elapsed_s if angular_rad_s else 0.0
-        self._sums.append(Driven(now_ns, newest.metres + metres, newest.radians + radians))
+        self._sums.append(WaySum(now_ns, newest.metres + metres, newest.radians + radians))
         longest_ns = round(limits.longest_age_s * 1e9)
         while self._sums[1].stamp_ns <= now_ns - longest_ns:
             self._sums.popleft()

@@ -12,7 +12,7 @@ from edge.policies.chunks import Floats
 from edge.records import ActionChunk, Observation
 
 MOVE_ROW_S = 0.025  # rows of a move; shorter ones use more of the way, and make longer messages
-_STEP_S = 0.01  # of the motion that is foreseen
+_STEP_S = 0.01  # the motion is foreseen in steps that long
 _ROUNDING = 1e-6
 SETTLE_NS = 500_000_000  # from the end of a move, without odometry: braking takes half of it at most
 

@@ -18,7 +18,7 @@ LEAST_SHARE = 0.45
 class Tempo:
     """The speed at which answers are followed."""
 
-    share: float = 1.0  # of what the model predicts, (0, 1]; its rows last longer by as much
+    share: float = 1.0  # part of the predicted speed, (0, 1]; rows last longer by as much
     by_way: bool = False  # the guard bounds the chunks by the base's way, and not by their age
     looks: bool = False  # stop-look-move: the base stands for each frame that the model sees
     turning: float = 1.0  # share of full turn rate at which a policy turns all round, (0, 1]

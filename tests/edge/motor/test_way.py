@@ -5,23 +5,23 @@ import math
 import pytest
 
 from edge.motor.limits import MotorLimits
-from edge.motor.way import Way
+from edge.motor.way import DrivenWay
 
 MS = 1_000_000
 TICK = 20 * MS
 START = 1_000 * MS
 
 
-def driven(limits: MotorLimits, linear_m_s: float, angular_rad_s: float, ticks: int) -> Way:
+def driven(limits: MotorLimits, linear_m_s: float, angular_rad_s: float, ticks: int) -> DrivenWay:
     """Return the sums of a setpoint that held for so many ticks, from START on."""
-    way = Way(limits, TICK)
+    way = DrivenWay(limits, TICK)
     way.add(START, 0.0, 0.0, 0)
     for tick in range(ticks):
         way.add(START + (tick + 1) * TICK, linear_m_s, angular_rad_s, TICK)
     return way
 
 
-def left(way: Way, frame_ns: int) -> tuple[float, float]:
+def left(way: DrivenWay, frame_ns: int) -> tuple[float, float]:
     """Return the way and the turn that the highest speeds make: a period, and braking."""
     linear_m_s, angular_rad_s = way.highest(frame_ns)
     return linear_m_s * 0.02 + linear_m_s**2 / 4, angular_rad_s * 0.02 + angular_rad_s**2 / 8
@@ -46,9 +46,9 @@ def test_no_way_left_is_no_speed_and_hardly_any_is_none_either() -> None:
     # 0.01 m/s and 0.01 rad/s need 20 ms of them, and braking.
     just_m, just_rad = 0.0002 + 0.01**2 / 4, 0.0002 + 0.01**2 / 8
     limits = MotorLimits(blind_m=just_m + 1e-9, blind_rad=just_rad + 1e-9)
-    assert Way(limits, TICK).highest(START) == pytest.approx((0.01, 0.01), rel=1e-4)
+    assert DrivenWay(limits, TICK).highest(START) == pytest.approx((0.01, 0.01), rel=1e-4)
     limits = MotorLimits(blind_m=just_m - 1e-9, blind_rad=just_rad - 1e-9)
-    assert Way(limits, TICK).highest(START) == (0.0, 0.0)
+    assert DrivenWay(limits, TICK).highest(START) == (0.0, 0.0)
 
 
 def test_pulses_count_at_their_speed_while_the_base_goes_at_all() -> None:
@@ -67,6 +67,7 @@ def test_frames_up_to_the_longest_age_are_remembered_and_the_sums_stay_few() -> 
 
 
 def test_before_the_first_setpoint_nothing_was_driven() -> None:
-    way = Way(MotorLimits(), TICK)
+    way = DrivenWay(MotorLimits(), TICK)
     assert left(way, START) == left(way, -START) == pytest.approx((0.1875, 0.375))
     assert math.isfinite(sum(way.highest(0)))
+    assert left(driven(MotorLimits(), 0.2, 0.5, 10), -1) == pytest.approx((0.1875 - 0.04, 0.375 - 0.1))
