@@ -101,7 +101,7 @@ class ActionPolicy:
         row_s = 1 / head.rate_hz
         self._lateness = Lateness(self._limits, row_s, max(HOLD_S, head.horizon * row_s))
         self._standstill = Standstill()
-        self._answer: ActionChunk | None = None  # the newest, as the model predicted it
+        self._answer: ActionChunk | None = None  # the newest as predicted; settled if it is late
         self._chunk: ActionChunk | None = None  # the same, as late as it comes
         self._sent: ActionChunk | None = None  # the same, as it was handed on
         self._before: ActionChunk | None = None  # the answer before it, as it was handed on last
@@ -161,6 +161,10 @@ class ActionPolicy:
         chunk, lateness = inference.chunk, self._lateness
         lateness.add((stamp_ns - chunk.t0_ns) / 1e9)
         self._before = self._sent or self._before
+        if lateness.tempo.by_way and self._answer is not None:
+            # Slower rows don't jump, and a move begins from zero: it is the answers that must agree.
+            values = settled(chunk, replace(self._answer, t0_ns=chunk.t0_ns))
+            chunk = replace(chunk, values=values.astype(np.float32))
         self._answer, self._sent = chunk, None
         if lateness.tempo.looks and not self._standstill.shows(chunk.t0_ns):
             chunk = stand(stamp_ns)

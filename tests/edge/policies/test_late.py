@@ -255,3 +255,19 @@ def test_the_status_says_how_fast_it_is() -> None:
     answer: Inference = made.infer(observe(0))
     made.act(observe(900 * MS), answer)
     assert made.status.slowed_to_m_s == 0.0
+
+
+@pytest.mark.parametrize("late_ms", [240, 500])
+def test_a_turn_the_other_way_takes_two_answers_that_agree(late_ms: int) -> None:
+    """A policy without memory turns to and fro between two views for ever, if each answer is driven."""
+    made = policy(model := Says())
+    turned: list[float] = []
+    for step, turn in enumerate([0.9, -0.9, 0.9, -0.9, -0.9, -0.9]):
+        model.actions = (0.0, turn)
+        stamp_ns = step * 3000 * MS
+        made.act(observe(stamp_ns), None)
+        chunk = made.act(observe(stamp_ns + late_ms * MS), made.infer(observe(stamp_ns)))
+        assert chunk is not None
+        turned.append(float(np.sign(chunk.values[np.abs(chunk.values[:, 2]).argmax(), 2])))
+        made.act(observe(stamp_ns + 2900 * MS), None)
+    assert turned == [1.0, 1.0, 1.0, 1.0, -1.0, -1.0]
