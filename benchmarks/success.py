@@ -15,8 +15,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
-from sim.bases import Hanging
-from sim.lockstep import UPRIGHT, EpisodeResult, play
+from sim.lockstep import JUDGED, CameraSettings, EpisodeResult, play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
@@ -48,7 +47,7 @@ class EpisodeSettings:
     absent: bool = False  # the target is not in the room
     allow_unproved: bool = False  # take a bundle that failed the gate of its export
     base: BaseSpec = DEFAULT_BASE
-    hanging: Hanging = UPRIGHT  # how the camera hangs, and what is made of its image
+    camera: CameraSettings = JUDGED
 
 
 def wilson95(successes: int, trials: int) -> tuple[float, float]:
@@ -114,7 +113,7 @@ class _EpisodePlayer:
         gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
         with make_policy(self._bundle, goal, self._renderer.spec.mount, base) as policy:
             limits_s = (settings.latency_s, settings.max_s)
-            episode = play(world, self._renderer, policy, goal, *limits_s, settings.hanging)
+            episode = play(world, self._renderer, policy, goal, *limits_s, settings.camera)
         return Trial(seed, goal.target, episode, max(0.0, min(gaps, default=0.0)))
 
 

@@ -21,7 +21,8 @@ from edge.commands.output import ProgressLine, counted, figure, print_json
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
-from sim.bases import parse_base, parse_hanging
+from sim.bases import parse_base
+from sim.lockstep import parse_camera
 
 SHOWN = 10  # rooms that are listed for people; --json has all
 
@@ -58,6 +59,8 @@ def _what_happened(trial: Trial, absent: bool) -> str:
     episode = trial.episode
     times = "once" if episode.bumps == 1 else f"{episode.bumps} times"
     found = [f"touched something {times}"] if episode.bumps else []
+    if episode.stopped:
+        return " and ".join([f"stopped after {episode.seconds:.0f} s: {episode.stopped}", *found])
     if episode.claimed and (absent or not episode.success):
         found.insert(0, f"claimed a false arrival after {episode.seconds:.0f} s")
     elif not absent and not episode.success:
@@ -113,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         "--base", default="", help='the base under the robot, such as "drive=differential&speed_m_s=0.25"'
     )
     p.add_argument(
-        "--camera", default="", help='how the camera hangs, and its options: "upside_down=yes&flip=180"'
+        "--camera", default="", help='how the camera hangs, and its faults: "upside_down=yes&flip=180"'
     )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
@@ -136,12 +139,12 @@ def main(argv: list[str]) -> int:
     a = _parser().parse_args(argv)
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
-    base, hanging = parse_base(a.base), parse_hanging(a.camera)
+    base, camera = parse_base(a.base), parse_camera(a.camera)
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
     name = choose_here().name if a.bundle == AUTO else a.bundle  # the same one on another machine
-    settings = EpisodeSettings(name, latency_s, a.max_seconds, a.absent, a.allow_unproved, base, hanging)
+    settings = EpisodeSettings(name, latency_s, a.max_seconds, a.absent, a.allow_unproved, base, camera)
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
         trials = evaluate(

@@ -131,12 +131,9 @@ class ActionSpec:
 
 
 BASE_ACTION = ActionSpec(
-    names=("linear_x", "linear_y", "angular_z"),
-    units=("m/s", "m/s", "rad/s"),
-    low=(-0.5, -0.5, -1.0),
-    high=(0.5, 0.5, 1.0),
-    rate_hz=10.0,
-)
+    names=("linear_x", "linear_y", "angular_z"), units=("m/s", "m/s", "rad/s"),
+    low=(-0.5, -0.5, -1.0), high=(0.5, 0.5, 1.0), rate_hz=10.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +181,8 @@ class StopCause(Enum):
     STALE_FRAME = "stale_frame"  # a camera's newest frame is too old
     CAMERA_REPEATS = "camera_repeats"  # it gives the same picture again and again
     CAMERA_STILL = "camera_still"  # its picture does not change while the base turns
+    CAMERA_LATE = "camera_late"  # its picture is older than its stamp
+    CAMERA_FOREIGN = "camera_foreign"  # its picture moves otherwise than the base
     CAMERA_BLACK = "camera_black"
     CAMERA_WHITE = "camera_white"
     CAMERA_COVERED = "camera_covered"  # nothing has a form in its picture

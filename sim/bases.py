@@ -141,13 +141,3 @@ def hanging_of(settings: Mapping[str, str]) -> Hanging:
                 "such as upside_down=yes&flip=180",
             )
     return Hanging(settings.get("upside_down") == "yes", settings.get("flip", FLIPS[0]))
-
-
-def parse_hanging(query: str) -> Hanging:
-    """Return how a camera hangs by settings written as key=value&key=value; empty: upright."""
-    try:
-        settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
-    except ValueError as error:
-        hint = f"the keys are {', '.join(HANGING_SETTINGS)}"
-        raise UsageError(f"camera: {query[:80]!r} is not key=value&key=value", hint) from error
-    return hanging_of(settings)

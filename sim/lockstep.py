@@ -6,23 +6,133 @@ handed over after `latency_s` of simulated time.
 
 import math
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
+import numpy as np
+
+from edge.cameras.slot import require_fresh
 from edge.clock import VirtualClock
-from edge.interfaces import Inference, Policy
+from edge.errors import SafetyStop, UsageError
+from edge.interfaces import Closing, Inference, Policy
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.pulses import Pulses
-from edge.records import ZERO, Frame, Goal, Observation
-from edge.runtime.loop import Loop
-from sim.bases import Hanging
-from sim.render import Renderer
+from edge.records import ZERO, Frame, Goal, Observation, StopCause
+from edge.runtime.cameras import CameraSet
+from edge.runtime.drive import MAX_FRAME_AGE_S
+from edge.runtime.ending import ending_of
+from edge.runtime.loop import Loop, Sent
+from sim.bases import Hanging, hanging_of
+from sim.realtime.camera_faults import LAG_S, FaultyCamera, check_fault
+from sim.render import Renderer, degrade
 from sim.targets import matching
 from sim.world import TIMESTEP_NS, World, has_arrived
 
 GUARD_PERIOD_NS = 20_000_000
 CAMERA_LATENCY_NS = 20_000_000  # from exposure to the frame's arrival
-UPRIGHT = Hanging()
 STOP_S = 0.6  # after the policy's decision, to come to rest
+UPRIGHT = Hanging()
+LAG_MS = (0.0, 5000.0)
+FAULT_S = (0.0, 3600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSettings:
+    """How the camera hangs, what is made of its image, and what is wrong with it from `fault_s` on.
+
+    One that is not `judged` may show anything, as a recording may.
+    """
+
+    hanging: Hanging = UPRIGHT
+    fault: str = "none"  # one of sim.realtime.camera_faults.FAULTS
+    fault_s: float = 0.0
+    lag_s: float = LAG_S  # age of the images of a camera that is late
+    judged: bool = True
+
+
+UNJUDGED = CameraSettings(judged=False)
+JUDGED = CameraSettings()
+
+
+def parse_camera(query: str) -> CameraSettings:
+    """Return a camera of settings that are written as key=value&key=value; empty: one that hangs upright.
+
+    Raises UsageError for a setting that it does not have, and a value out of its range.
+    """
+    try:
+        settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+    except ValueError as error:
+        hint = "such as upside_down=yes&flip=180"
+        raise UsageError(f"camera: {query[:80]!r} is not key=value&key=value", hint) from error
+    fault = check_fault(settings.pop("fault", "none"))
+    fault_s = _number("fault_s", settings.pop("fault_s", "0"), *FAULT_S)
+    lag_s = _number("lag_ms", settings.pop("lag_ms", f"{1e3 * LAG_S:g}"), *LAG_MS) / 1e3
+    return CameraSettings(hanging_of(settings), fault, fault_s, lag_s)
+
+
+def _number(name: str, text: str, low: float, high: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise UsageError(
+            f"the simulated camera's {name} {text[:40]!r} is not a number from {low:g} to {high:g}",
+            f"such as {name}={high:g}",
+        )
+    return value
+
+
+class LockstepCamera(Closing):
+    """The camera of a world on a virtual clock: what `expose` takes is there CAMERA_LATENCY_NS later."""
+
+    name = "front"
+
+    def __init__(
+        self, world: World, renderer: Renderer, clock: VirtualClock, settings: CameraSettings
+    ) -> None:
+        self.plays_recording = not settings.judged
+        self._world, self._renderer, self._clock = world, renderer, clock
+        self._hanging = settings.hanging
+        self._fault = FaultyCamera(settings.fault, settings.fault_s, settings.lag_s)
+        self._rng = np.random.default_rng(world.scene.seed)  # for noise that only a faulty camera adds
+        self._period_ns = round(1e9 / renderer.spec.rate_hz)
+        self._next_ns = self._seq = 0
+        self._coming: Frame | None = None
+        self._frame: Frame | None = None
+
+    @property
+    def started(self) -> bool:
+        """True once a frame has arrived."""
+        return self._frame is not None
+
+    @property
+    def new(self) -> bool:
+        """True if a frame has arrived that was not there at the last call."""
+        coming, now_ns = self._coming, self._clock.now_ns()
+        if coming is None or now_ns < coming.stamp_ns + CAMERA_LATENCY_NS:
+            return False
+        self._frame, self._coming = coming, None
+        return True
+
+    def expose(self) -> None:
+        """Take an image if one is due."""
+        now_ns = self._clock.now_ns()
+        if now_ns < self._next_ns:
+            return
+        self._next_ns += self._period_ns
+        image = self._hanging.seen(self._world.image(self._renderer))
+        delivered = self._fault.spoil(image, now_ns, lambda still: degrade(still, self._rng, blur_px=0.0))
+        if delivered is not None:
+            self._coming = Frame(*delivered, self._seq)
+        self._seq += 1
+
+    def latest(self, max_age_s: float) -> Frame:
+        """Return the newest frame that has arrived. Raises StaleFrame if it is too old."""
+        assert self._frame is not None, "it is asked once the first frame is there"
+        return require_fresh(self._frame, self._clock.now_ns(), max_age_s)
+
+    def close(self) -> None: ...
 
 
 class LatencyWorker:
@@ -61,16 +171,18 @@ class EpisodeResult:
     state: str
     turned_rad: float  # turn of the robot in all
     answers: int
+    stopped: str = ""  # why a safety rule about cameras ended it; empty if none did
+    cause: StopCause = StopCause.NONE
+    bumps_ns: tuple[int, ...] = ()  # when each of its bumps began
 
 
 def play(
     world: World, renderer: Renderer, policy: Policy, goal: Goal, latency_s: float, max_s: float = 60.0,
-    hanging: Hanging = UPRIGHT,
+    camera: CameraSettings = UNJUDGED,
 ) -> EpisodeResult:  # fmt: skip
-    """Drive one episode until the policy arrives or `max_s` are over.
+    """Drive one episode until the policy arrives, a fault of the camera stops it, or `max_s` are over.
 
-    `renderer` must have the world loaded. Any object that the goal's target names counts. `hanging` is how
-    the camera hangs and what is made of its image.
+    `renderer` must have the world loaded. Any object that the goal's target names counts.
     """
     policy.reset(goal)
     clock = VirtualClock()
@@ -79,32 +191,39 @@ def play(
     guard = Guard(MotorLimits.of(world.base), period_ns=GUARD_PERIOD_NS)
     pulses = Pulses(guard.limits)
     guard.arm(0)
-    period_ns = round(1e9 / renderer.spec.rate_hz)
-    pending: Frame | None = None
-    next_frame_ns = next_guard_ns = seq = 0
-    turned, end_ns = 0.0, round(max_s * 1e9)
-    while clock.now_ns() < end_ns and not policy.status.reached:
+    eye = LockstepCamera(world, renderer, clock, camera)
+    mount = renderer.spec.mount if camera.judged else None
+    cameras = CameraSet({eye.name: eye}, eye.name, MAX_FRAME_AGE_S, clock, mount)
+    sent, stop = Sent(), None
+    next_guard_ns, turned, end_ns = 0, 0.0, round(max_s * 1e9)
+    while clock.now_ns() < end_ns and not (policy.status.reached and cameras.may_arrive):
         now_ns = clock.now_ns()
-        if pending is not None and now_ns >= pending.stamp_ns + CAMERA_LATENCY_NS:
-            step = loop.on_frame({pending.camera: pending}, world.odometry(now_ns))
-            pending = None
-            if step.chunk is not None:
-                guard.follow(step.chunk, now_ns)
-        if now_ns >= next_frame_ns:
-            pending = Frame(hanging.seen(world.image(renderer)), now_ns, seq)
-            seq, next_frame_ns = seq + 1, next_frame_ns + period_ns
+        odometry = world.odometry(now_ns)
+        try:
+            frames = cameras.next(odometry) if eye.new or (camera.judged and eye.started) else None
+        except SafetyStop as fault:
+            stop = ending_of(fault)
+            break
+        if frames is not None:
+            step = loop.on_frame(frames, odometry)
+            chunk = sent.choose(step, cameras.doubt, policy.status.reached)
+            if chunk is not None:
+                guard.follow(chunk, now_ns)
+        eye.expose()
         if now_ns >= next_guard_ns:
+            cameras.base.measure(odometry)
             world.command(pulses.step(guard.step(now_ns), now_ns))
             next_guard_ns += GUARD_PERIOD_NS
         yaw = world.pose.yaw_rad
         world.step()
         turned += abs(math.remainder(world.pose.yaw_rad - yaw, 2 * math.pi))
         clock.advance(TIMESTEP_NS)
-    claimed, seconds = policy.status.reached, clock.now_ns() / 1e9
+    claimed, seconds = policy.status.reached and stop is None, clock.now_ns() / 1e9
     world.command(ZERO)
     for _ in range(round(STOP_S * 1e9 / TIMESTEP_NS)):
         world.step()
     success = claimed and any(has_arrived(world.pose, o) for o in matching(world.scene, goal.target))
     return EpisodeResult(
-        claimed, success, world.bumps, seconds, world.path_m, policy.status.state, turned, worker.answers
-    )
+        claimed, success, world.bumps, seconds, world.path_m, policy.status.state, turned, worker.answers,
+        *(("", StopCause.NONE) if stop is None else (stop.reason, stop.cause)), tuple(world.bumps_ns),
+    )  # fmt: skip

@@ -16,6 +16,7 @@ MASS_KG = 8.0
 MOTOR_LAG_S = 0.06  # time constant of the wheels behind their setpoint
 GRIP_S = 0.03  # time constant of the body behind the wheels while they grip
 ARRIVED_M, ARRIVED_RAD = 0.7, math.radians(20)  # at most, from a target's surface and off its centre
+WHEELS = ("grip", "slip", "dead")  # as they should; they turn and the base stays; they don't turn either
 TRACTION_M_S2 = 0.35 * 9.81  # beyond this the wheels slip
 _HEIGHT_M = 0.36
 
@@ -63,9 +64,10 @@ class World:
         self._odometry = np.zeros(3)
         # Wheel diameters are never quite what the firmware believes.
         self._scale = 1 + self.rng.normal(0, [0.01, 0.01, 0.006])
+        self.wheels = WHEELS[0]
         self.time_ns = 0
         self.bumped = False  # touches something right now
-        self.bumps = 0  # how often a contact began
+        self.bumps_ns: list[int] = []  # when each contact began
         self.path_m = 0.0
 
     def command(self, setpoint: Velocity) -> None:
@@ -75,7 +77,7 @@ class World:
     def step(self) -> None:
         """Advance one time step."""
         dt = TIMESTEP_NS / 1e9
-        s = wheels_of(self.base, self._setpoint)
+        s = wheels_of(self.base, ZERO if self.wheels == "dead" else self._setpoint)
         wanted = np.array([s.linear_x_m_s, s.linear_y_m_s, s.angular_z_rad_s])
         self._wheels += (wanted - self._wheels) * (dt / MOTOR_LAG_S)
         yaw = self.data.qpos[2]
@@ -88,6 +90,8 @@ class World:
             pull[:2] *= TRACTION_M_S2 / linear
         turn_limit = TRACTION_M_S2 / self.base.radius_m
         pull[2] = min(max(pull[2], -turn_limit), turn_limit)
+        if self.wheels != "grip":
+            pull[:], self.data.qvel[:3] = 0.0, 0.0
         force = MASS_KG * pull[:2]
         self.data.qfrc_applied[0] = c * force[0] - sn * force[1]
         self.data.qfrc_applied[1] = sn * force[0] + c * force[1]
@@ -103,6 +107,11 @@ class World:
     def pose(self) -> Pose:
         x, y, yaw = (float(v) for v in self.data.qpos[:3])
         return Pose(x, y, math.remainder(yaw, 2 * math.pi))
+
+    @property
+    def bumps(self) -> int:
+        """How often a contact began."""
+        return len(self.bumps_ns)
 
     @property
     def speed_m_s(self) -> float:
@@ -139,7 +148,7 @@ class World:
             if self._robot_geom in pair and self._floor_geom not in pair:
                 touching = True
         if touching and not self.bumped:
-            self.bumps += 1
+            self.bumps_ns.append(self.time_ns)
         self.bumped = touching
 
 

@@ -168,7 +168,8 @@ class Run:
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
         pacing = pacing_camera(policy, cameras, manifest.camera)
-        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock)
+        mount = None if robot.recorded else setup.mount
+        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, mount)
         stack.callback(lambda: self._dropped.update(camera_set.dropped))
         stack.enter_context(StopServer(self._make_folder(), operator.stop))
         self._announce(setup)

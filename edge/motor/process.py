@@ -109,8 +109,8 @@ def _check_motors(motors: Motors, limits: MotorLimits, arguments: argparse.Names
             f"motors address {arguments.motors!r}: this base can't go sideways, and the robot is "
             "stated to be holonomic",
             "state a base whose drive is differential or ackermann, in a robot file: `vla-edge robot new "
-            "my-robot.yaml`; a MAVLink vehicle whose wheels and firmware do go sideways takes omni=yes in its "
-            "address",
+            "my-robot.yaml`; a MAVLink vehicle whose wheels and firmware do go sideways takes omni=yes in "
+            "its address",
         )
 
 

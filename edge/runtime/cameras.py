@@ -5,8 +5,6 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from edge.cameras.frame_check import checked
 from edge.cameras.health import CameraFault, CameraHealth
 from edge.clock import Clock, MonotonicClock
@@ -21,8 +19,10 @@ from edge.interfaces import (
     ShowsStills,
     SuggestsFaster,
 )
+from edge.perception.picture_lag import BaseMotion
+from edge.perception.plausibility import Plausibility
 from edge.plugins import blaming
-from edge.records import ActionChunk, Frame, Odometry, StopCause
+from edge.records import CameraMount, Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
 
@@ -59,15 +59,21 @@ def pacing_camera(policy: Policy, names: Collection[str], wanted: str = "") -> s
 
 
 class WatchedCamera:
-    """A camera whose frames are checked as they come, by its contract and, if it is live, by its health."""
+    """A camera whose frames are checked as they come, by its contract and, if it is live, by its health.
 
-    def __init__(self, name: str, camera: Camera, clock: Clock) -> None:
+    With a mount it is also judged by whether what it shows agrees with what the base does.
+    """
+
+    def __init__(
+        self, name: str, camera: Camera, clock: Clock, mount: CameraMount | None, base: BaseMotion
+    ) -> None:
         self.camera = camera
         self._name = name
         self._clock = clock
         live = not (isinstance(camera, PlaysRecording) and camera.plays_recording)
         stills = isinstance(camera, ShowsStills) and camera.shows_stills
         self._health = CameraHealth(name, stills) if live else None
+        self._plausible = Plausibility(name, mount, base) if live and mount is not None else None
         self._raw: Frame | None = None  # newest frame of the camera, as it came
         self._seq = -1  # number of the newest frame
         self._frame: Frame | None = None  # newest one that may be used
@@ -75,13 +81,19 @@ class WatchedCamera:
     @property
     def doubt(self) -> str:
         """Why the base holds for now: the camera and what is wrong; empty if nothing is."""
-        doubt = self._health.doubt if self._health is not None else ""
+        judges = filter(None, (self._health, self._plausible))
+        doubt = next((judge.doubt for judge in judges if judge.doubt), "")
         return f"camera {self._name!r} {doubt}" if doubt else ""
 
     @property
     def suspect(self) -> bool:
         """True if its newest frame looks as a fault begins."""
         return self._health is not None and self._health.suspect
+
+    @property
+    def may_arrive(self) -> bool:
+        """True if nothing speaks against an arrival that is claimed by its newest frame."""
+        return not self.suspect and (self._plausible is None or self._plausible.may_arrive)
 
     @property
     def ready(self) -> bool:
@@ -138,10 +150,13 @@ class WatchedCamera:
         if raw.seq == self._seq:
             return
         self._seq = raw.seq
-        if self._health is None or self._health.take(frame, self._clock.now_ns(), odometry):
-            self._frame = frame
-        else:
+        now_ns = self._clock.now_ns()
+        if self._health is not None and not self._health.take(frame, now_ns, odometry):
             self._note_dropped(raw)
+            return
+        self._frame = frame
+        if self._plausible is not None:
+            self._plausible.take(frame, now_ns)
 
     def _note_dropped(self, raw: Frame) -> None:
         level = logging.WARNING if self.dropped == 1 else logging.DEBUG
@@ -149,10 +164,17 @@ class WatchedCamera:
 
     def _raise_fault(self) -> None:
         """Raise the fault that the newest frame shows, as often as it is looked at."""
-        if self._health is None or (fault := self._health.fault) is None:
+        fault = None if self._health is None else self._health.fault
+        if self._plausible is not None:
+            # While the base stands for a look, that tells a picture that is late from one that is frozen.
+            looks = bool(self._plausible.doubt)
+            fault = None if looks and fault is not None and fault.cause is StopCause.CAMERA_STILL else fault
+            fault = fault or self._plausible.fault
+        if fault is None:
             return
-        slow_hz = self._health.slow_hz if fault.cause is StopCause.CAMERA_SLOW else None
-        if slow_hz is not None and isinstance(self.camera, SuggestsFaster):
+        slow_hz = None if self._health is None else self._health.slow_hz
+        is_slow = fault.cause is StopCause.CAMERA_SLOW
+        if is_slow and slow_hz is not None and isinstance(self.camera, SuggestsFaster):
             with blaming(self.camera, f"camera {self._name!r}"):
                 fault = replace(fault, hint=self.camera.faster(slow_hz))
         raise _stop(fault)
@@ -183,12 +205,25 @@ class CameraSet:
     """
 
     def __init__(
-        self, cameras: Mapping[str, Camera], pacing: str, max_age_s: float, clock: Clock | None = None
+        self,
+        cameras: Mapping[str, Camera],
+        pacing: str,
+        max_age_s: float,
+        clock: Clock | None = None,
+        mount: CameraMount | None = None,
     ) -> None:
-        """Read `cameras`, paced by `pacing`. `clock`: by default CLOCK_MONOTONIC."""
+        """Read `cameras`, paced by `pacing`. `clock`: by default CLOCK_MONOTONIC.
+
+        With the mount of the pacing camera its frames are held against `base`, which the caller keeps up to
+        date. None: nothing moves as told.
+        """
         self.pacing = pacing
+        self.base = BaseMotion()
         clock = clock or MonotonicClock()
-        self._cameras = {name: WatchedCamera(name, camera, clock) for name, camera in cameras.items()}
+        self._cameras = {
+            name: WatchedCamera(name, camera, clock, mount if name == pacing else None, self.base)
+            for name, camera in cameras.items()
+        }
         self._max_age_s = max_age_s
         self._seq = -1
 
@@ -216,6 +251,11 @@ class CameraSet:
     def suspect(self) -> bool:
         """True if the newest frame of any camera looks as a fault begins: nothing is concluded from it."""
         return any(watched.suspect for watched in self._cameras.values())
+
+    @property
+    def may_arrive(self) -> bool:
+        """True if an arrival that the policy claims counts, since no picture was old."""
+        return all(watched.may_arrive for watched in self._cameras.values())
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -250,10 +290,3 @@ class CameraSet:
             for name, watched in self._cameras.items()
             if name != self.pacing
         }
-
-
-def standing_chunk(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
-    """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
-    valid_ns = chunk.valid_until_ns - chunk.t0_ns
-    values = np.zeros_like(chunk.values)
-    return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)

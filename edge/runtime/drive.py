@@ -16,7 +16,6 @@ from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
 from edge.records import (
     ZERO,
-    ActionChunk,
     DriveEnd,
     Frame,
     Goal,
@@ -27,7 +26,7 @@ from edge.records import (
     Outcome,
     StopCause,
 )
-from edge.runtime.cameras import POLL_S, CameraSet, standing_chunk
+from edge.runtime.cameras import POLL_S, CameraSet
 from edge.runtime.ending import (
     ChunkCount,
     DriveStop,
@@ -39,7 +38,7 @@ from edge.runtime.ending import (
     stop_hint,
 )
 from edge.runtime.heat import HeatWatch
-from edge.runtime.loop import Loop, Step, Worker
+from edge.runtime.loop import Loop, Sent, Step, Worker
 from edge.runtime.observers import Observers
 from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot
@@ -99,7 +98,7 @@ class Drive:
         self._armed = False
         self._answered_ns = 0
         self._odometry: Odometry | None = None  # the newest
-        self._sent: ActionChunk | None = None  # the newest chunk
+        self._sent = Sent()
         self._chunks = ChunkCount()
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
@@ -167,7 +166,7 @@ class Drive:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
             step = self._cooled(self._loop.on_frame(frames, status.odometry))
-            chunk = self._chunk(step)
+            chunk = self._sent.choose(step, parts.cameras.doubt, parts.policy.status.reached)
             if chunk is not None and self._moves:
                 parts.motor.send(chunk)
                 self._chunks.sent += 1
@@ -185,7 +184,9 @@ class Drive:
             played.update(policy, step.inference)
             if step.inference is not None:
                 parts.cameras.answered()
-            ends = not parts.robot.recorded and not parts.cameras.suspect
+            # A goal without motion has nothing that a last look could show.
+            sure = parts.cameras.may_arrive if self._moves and policy.reached else not parts.cameras.suspect
+            ends = not parts.robot.recorded and sure
             if ends and (end := ending_by_policy(parts.goal, policy)) is not None:
                 return end
             if now_ns >= end_ns and parts.robot.recorded:
@@ -199,13 +200,6 @@ class Drive:
         if self._parts.heat is None or step.chunk is None:
             return step
         return replace(step, chunk=self._parts.heat.slowed(step.chunk))
-
-    def _chunk(self, step: Step) -> ActionChunk | None:
-        """Return the chunk to send: the policy's, or one that holds while a camera is in doubt."""
-        if self._parts.cameras.doubt:
-            return None if self._sent is None else standing_chunk(self._sent, step.observation.frame.stamp_ns)
-        self._sent = step.chunk or self._sent
-        return step.chunk
 
     def _elapsed_s(self) -> float:
         return 0.0 if self._start_ns is None else (self._parts.clock.now_ns() - self._start_ns) / 1e9
@@ -274,6 +268,7 @@ class Drive:
             self._parts.heat.check()
         status = self._parts.motor.status()
         self._odometry = status.odometry
+        self._parts.cameras.base.take(status)
         self._chunks.update(status)
         self._observers.on_status(status)
         if status.cause in (StopCause.OPERATOR, StopCause.OPERATOR_LOST):  # also before anything is armed

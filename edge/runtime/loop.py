@@ -6,10 +6,12 @@ The same `Loop` runs in real time, with a `ThreadWorker`, and in lockstep simula
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from statistics import median
 from typing import Protocol
+
+import numpy as np
 
 from edge.interfaces import Closing, Inference, Paced, PicksFrames, Policy
 from edge.records import ActionChunk, Frame, Goal, Image, Observation, Odometry
@@ -154,3 +156,28 @@ class Loop:
             self._image = frame.image
             self._pace.submitted(frame.stamp_ns)
         return Step(observation, self._policy.act(observation, inference), inference)
+
+
+class Sent:
+    """Chooses the chunk to send: the policy's, or one that stands while a camera is in doubt.
+
+    It stands as well once the policy claims to be there: an arrival takes a last look.
+    """
+
+    def __init__(self) -> None:
+        self._newest: ActionChunk | None = None  # the one that the policy decided last
+
+    def choose(self, step: Step, doubt: str, reached: bool) -> ActionChunk | None:
+        """Return the chunk for a step; None leaves the motors to the chunk before. `doubt` empty: none."""
+        if doubt or reached:
+            stamp_ns = step.observation.frame.stamp_ns
+            return None if self._newest is None else _standing(self._newest, stamp_ns)
+        self._newest = step.chunk or self._newest
+        return step.chunk
+
+
+def _standing(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:
+    """Return a chunk that answers the frame of `stamp_ns` by standing, as part of `chunk`'s decision."""
+    valid_ns = chunk.valid_until_ns - chunk.t0_ns
+    values = np.zeros_like(chunk.values)
+    return replace(chunk, values=values, t0_ns=stamp_ns, valid_until_ns=stamp_ns + valid_ns, confidence=1.0)

@@ -36,16 +36,16 @@ def open_pty() -> tuple[int, int, str]:
 class Firmware:
     """The board. Call `poll` every few ms from one thread; nothing in it blocks.
 
-    `apply` gets each setpoint with whether the base is armed, `odometry` is asked 50 times a second,
-    `battery_fraction` once. `manual` and `emergency` are the switches on the robot: setpoints are not obeyed.
-    Times are CLOCK_MONOTONIC ns of `clock`.
+    `apply` gets each setpoint with whether the base is armed, `odometry` is asked 50 times a second (None: it
+    is not measured), `battery_fraction` once. `manual` and `emergency` are the switches on the robot:
+    setpoints are not obeyed. Times are CLOCK_MONOTONIC ns of `clock`.
     """
 
     def __init__(
         self,
         fd: int,
         apply: Callable[[Velocity, bool], None],
-        odometry: Callable[[], Odometry],
+        odometry: Callable[[], Odometry] | None,
         log: Path,
         clock: Clock | None = None,
         battery_fraction: Callable[[], float] = lambda: 1.0,
@@ -164,8 +164,8 @@ class Firmware:
         if self._due("heartbeat", HEARTBEAT_PERIOD_NS, now_ns) or switches != self._reported:
             self._reported = switches
             self._send(self._heartbeat())
-        if self._due("odometry", ODOMETRY_PERIOD_NS, now_ns):
-            self._send(self._odometry_message(now_ns))
+        if self._odometry is not None and self._due("odometry", ODOMETRY_PERIOD_NS, now_ns):
+            self._send(self._odometry_message(self._odometry(), now_ns))
         if self._due("battery", BATTERY_PERIOD_NS, now_ns):
             percent = round(100 * min(1.0, max(0.0, self._battery_fraction())))
             voltages = [65535] * 10  # unknown
@@ -183,8 +183,7 @@ class Firmware:
         number = MANUAL if self.manual else GUIDED
         return mav.MAVLink_heartbeat_message(kind, mav.MAV_AUTOPILOT_GENERIC, mode, number, state, 3)
 
-    def _odometry_message(self, now_ns: int) -> MavMessage:
-        state = self._odometry()
+    def _odometry_message(self, state: Odometry, now_ns: int) -> MavMessage:
         velocity = state.velocity
         vx, vy, turn = flipped(velocity.linear_x_m_s, velocity.linear_y_m_s, velocity.angular_z_rad_s)
         x, y, yaw = flipped(state.x_m, state.y_m, state.yaw_rad)

@@ -24,12 +24,12 @@ from edge.errors import EdgeError
 from edge.records import ZERO, Odometry, Velocity
 from sim.bases import parse_base
 from sim.realtime.camera import CameraThread, Optics
-from sim.realtime.camera_faults import FAULTS, FaultyCamera
+from sim.realtime.camera_faults import FAULTS, LAG_S, FaultyCamera
 from sim.realtime.firmware import Firmware, open_pty
 from sim.realtime.room_time import RoomTime
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
-from sim.world import World
+from sim.world import WHEELS, World
 
 AFTER_RUNTIME_NS = 3_000_000_000  # for the motor process to stop the base once the runtime is gone
 
@@ -42,7 +42,8 @@ class RealTimeBase:
         self.velocity = ZERO  # newest setpoint that the firmware applied
         self._clock = MonotonicClock()
         self.time = RoomTime(world, self._clock)
-        self.firmware = Firmware(board, self._apply, self._odometry, log, self._clock)
+        odometry = None if world.wheels == "dead" else self._odometry
+        self.firmware = Firmware(board, self._apply, odometry, log, self._clock)
 
     def step(self) -> int:
         """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
@@ -126,6 +127,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--absent", action="store_true", help="the target is surely not in the room")
     parser.add_argument("--seed", type=int, default=1, help="seed of the room")
     parser.add_argument("--base", default="", help="settings of the base, as key=value&key=value")
+    parser.add_argument(
+        "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
+    )
     parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
     parser.add_argument("--rate-hz", type=float, default=spec.rate_hz)
@@ -140,6 +144,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--upside-down", action="store_true", help="the camera hangs upside down")
     parser.add_argument("--fault", default="none", choices=FAULTS, help="what is wrong with the camera")
     parser.add_argument("--fault-s", type=float, default=0.0, help="from so long after its first image on")
+    parser.add_argument("--lag-ms", type=float, default=1e3 * LAG_S, help="age of a late image")
     return parser.parse_args(argv)
 
 
@@ -147,9 +152,10 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     base_spec = parse_base(options.base)
     scene = make_scene(options.seed, options.target, options.absent, base_spec.radius_m)
     world = World(scene, base=base_spec)
+    world.wheels = options.wheels
     spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
     optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
-    fault = FaultyCamera(options.fault, options.fault_s)
+    fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)
     board, cable, port = open_pty()
     with contextlib.ExitStack() as stack:
         ring = stack.enter_context(FrameRing.create(options.shm, spec.height, spec.width))

@@ -24,6 +24,7 @@ from sim.realtime.camera_faults import check_fault
 from sim.render import CameraSpec
 from sim.scene import Scene
 from sim.targets import make_scene, room_map
+from sim.world import WHEELS
 
 START_LIMIT_S = 60.0  # the first start on a machine compiles shaders
 ANSWER_LIMIT_S = 4.0
@@ -36,7 +37,9 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "noise": (0.5, 64),  # without any, a picture would repeat as that of a frozen camera
     "blur_px": (0, 10),
     "fault_s": (0, 3600),
+    "lag_ms": (0, 5000),
 }
+_WORDS = ("fault", "wheels")
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
@@ -136,8 +139,8 @@ def open_robot(options: RobotOptions) -> SimRobot:
     base_settings = _of(options.settings, BASE_SETTINGS)
     base = base_of(base_settings)
     hanging = hanging_of(_of(options.settings, HANGING_SETTINGS))
-    fault = check_fault(options.settings.get("fault", "none"))
-    others = (*BASE_SETTINGS, *HANGING_SETTINGS, "fault")
+    fault, wheels = check_fault(options.settings.get("fault", "none")), _wheels(options.settings)
+    others = (*BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     scene = make_scene(options.seed, target, options.absent, base.radius_m)
     here, there = socket.socketpair()
@@ -147,7 +150,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command += ["--log", str(options.folder / "firmware.jsonl"), "--seed", str(options.seed)]
     command += [f"--target={target}", *(["--absent"] if options.absent else [])]
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
-    command += [f"--base={urlencode(base_settings)}", f"--fault={fault}"]
+    command += [f"--base={urlencode(base_settings)}", f"--fault={fault}", f"--wheels={wheels}"]
     command += ["--upside-down"] if hanging.upside_down else []
     # Its end of the socket must live nowhere else, or neither side would notice the other one's death.
     with there, log.open("wb") as output:
@@ -173,12 +176,20 @@ def _of(settings: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
     return {name: text for name, text in settings.items() if name in names}
 
 
+def _wheels(settings: Mapping[str, str]) -> str:
+    """Return what the wheels do. Raises UsageError for what they can't."""
+    wheels = settings.get("wheels", WHEELS[0])
+    if wheels not in WHEELS:
+        raise UsageError(f"the simulated wheels can't {wheels[:40]!r}", f"known: {', '.join(WHEELS)}")
+    return wheels
+
+
 def _camera_settings(settings: Mapping[str, str]) -> dict[str, float]:
     """Return the settings as numbers within their ranges. Raises UsageError if one is not."""
     values: dict[str, float] = {}
     for name, text in settings.items():
         if name not in CAMERA_SETTINGS:
-            known = ", ".join((*CAMERA_SETTINGS, *BASE_SETTINGS, *HANGING_SETTINGS, "fault"))
+            known = ", ".join((*CAMERA_SETTINGS, *BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS))
             raise UsageError(f"the simulated robot has no setting {name[:40]!r}", f"it has {known}")
         low, high = CAMERA_SETTINGS[name]
         try:

@@ -7,8 +7,8 @@ from edge.errors import UsageError
 from edge.model.boxes import BoxReader
 from edge.policies.seeker import Seeker
 from edge.records import Goal, Image
-from sim.bases import Hanging, hanging_of, parse_hanging
-from sim.lockstep import EpisodeResult, play
+from sim.bases import Hanging, hanging_of
+from sim.lockstep import CameraSettings, EpisodeResult, parse_camera, play
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene
 from sim.world import World
@@ -16,11 +16,11 @@ from tests.sim.test_lockstep import LATENCY_S, PerfectEye
 
 
 def test_settings_say_how_it_hangs():
-    assert parse_hanging("") == Hanging() == hanging_of({"upside_down": "no"})
-    assert parse_hanging("upside_down=yes&flip=180") == Hanging(True, "180")
+    assert parse_camera("").hanging == Hanging() == hanging_of({"upside_down": "no"})
+    assert parse_camera("upside_down=yes&flip=180").hanging == Hanging(True, "180")
     for query in ("upside_down=maybe", "flip=90", "hang=yes", "flip"):
         with pytest.raises(UsageError, match="camera") as caught:
-            parse_hanging(query)
+            parse_camera(query)
         assert caught.value.hint
 
 
@@ -47,7 +47,8 @@ def episode(hanging: Hanging) -> tuple[EpisodeResult, Image | None]:
     renderer.load(world.model, scene)
     eye = Seeing(world, renderer)
     seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, world.base, eye.floor)
-    return play(world, renderer, seeker, Goal("find_object", "ball"), LATENCY_S, 30.0, hanging), eye.first
+    settings = CameraSettings(hanging, judged=False)
+    return play(world, renderer, seeker, Goal("find_object", "ball"), LATENCY_S, 30.0, settings), eye.first
 
 
 def test_it_drives_as_without_and_sees_the_world_on_its_head_where_nobody_flips():

@@ -190,4 +190,8 @@ def test_by_way_slowing_helps_only_down_to_the_lowest_speed() -> None:
     assert MotorLimits(lowest_m_s=0.5 * share + 1e-9).share_by_way(0.5) == 0.0
     assert MotorLimits(lowest_rad_s=share - 1e-9).share_by_way(0.5) == pytest.approx(share)
     assert MotorLimits(lowest_rad_s=share + 1e-9).share_by_way(0.5) == 0.0
-    assert MotorLimits(lowest_m_s=0.5 * share, lowest_rad_s=0.0).share_by_way(0.5) == share
+    assert MotorLimits(lowest_m_s=0.5 * share, lowest_rad_s=share).share_by_way(0.5) == share
+    share = MotorLimits(angular_rad_s=0.8).share_by_way(0.5)
+    slow = MotorLimits(angular_rad_s=0.8, lowest_rad_s=0.8 * share - 1e-9)
+    assert slow.share_by_way(0.5) == pytest.approx(share)
+    assert MotorLimits(angular_rad_s=0.8, lowest_rad_s=0.8 * share + 1e-9).share_by_way(0.5) == 0.0

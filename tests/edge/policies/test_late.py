@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from edge.base_spec import BaseSpec
 from edge.interfaces import Inference
+from edge.model.actions import ActionPrediction
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.policies.late.moves import Standstill, one_move, retimed, stand
 from edge.policies.late.tempo import LEAST_SHARE, ON_THE_WAY_S, RECENT, REMEMBERED, Lateness, Tempo
-from edge.records import ZERO, ActionChunk, MotorState, Velocity
+from edge.records import ZERO, ActionChunk, Image, MotorState, Observation, Odometry, Velocity
 from tests.edge.policies.late_drive import Driven, drive
-from tests.edge.policies.test_driver import GOAL, MS, Says, head, observe, policy
+from tests.edge.policies.test_driver import GOAL, MS, Says, head, observe, policy, wall
 
 LIMITS = MotorLimits()
 START = 1_000 * MS
@@ -271,3 +272,42 @@ def test_a_turn_the_other_way_takes_two_answers_that_agree(late_ms: int) -> None
         turned.append(float(np.sign(chunk.values[np.abs(chunk.values[:, 2]).argmax(), 2])))
         made.act(observe(stamp_ns + 2900 * MS), None)
     assert turned == [1.0, 1.0, 1.0, 1.0, -1.0, -1.0]
+
+
+def test_an_answer_about_a_frame_in_motion_moves_nothing_in_stop_look_move() -> None:
+    made = policy(model := Says())
+    model.actions = (0.8, 0.4)
+    made.act(observe(0, Velocity(0.2)), None)
+    answer = made.infer(observe(0, Velocity(0.2)))
+    chunk = made.act(observe(900 * MS, ZERO), answer)
+    assert chunk is not None and chunk.by_way and not chunk.values.any()
+    again = made.act(observe(1900 * MS, ZERO), made.infer(observe(940 * MS, ZERO)))
+    assert again is not None and again.values.any()
+
+
+class Dithering(Says):
+    """Turns left twice, then right twice, for ever: it sees the same two views."""
+
+    def step(self, image: Image, prompt: str, odometry: Odometry | None = None) -> ActionPrediction:
+        self.actions = (0.0, 1.0 if len(self.asked) // 2 % 2 else -1.0)
+        return super().step(image, prompt, odometry)
+
+
+def test_a_slow_policy_that_turns_to_and_fro_is_driven_elsewhere_and_looks_on_there() -> None:
+    """After the detour nothing fresh is there to follow: the base stands by a chunk that does not age."""
+    made = policy(Dithering(), lambda image, view: wall(2.0))
+    states: list[str] = []
+    act = made.act
+
+    def noted(observation: Observation, inference: Inference | None) -> ActionChunk | None:
+        chunk = act(observation, inference)
+        states.append(made.status.state)
+        return chunk
+
+    made.act = noted  # type: ignore[method-assign]
+    found = drive(made, GOAL, Guard(LIMITS), [1300], 34.0)
+    assert found.guard.state in (MotorState.FOLLOWING, MotorState.HOLDING), found.guard.reason
+    detours = [index for index, state in enumerate(states) if state == "detour"]
+    over_ns = (detours[-1] + 2) * 40 * MS
+    assert detours and over_ns < 30e9, "it comes to its end"
+    assert found.ways(over_ns + 1000 * MS)[1] > 0.1, "and the policy turns on"

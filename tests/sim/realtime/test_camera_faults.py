@@ -24,9 +24,14 @@ STOP_S = 0.25  # from 0.6 rad/s and more to zero
 
 def faulty_run(tmp_path: Path, bundle: Path, fault: str, after_s: float) -> tuple[dict, str, list[dict]]:
     """Run with a camera that fails: the summary, stderr, and the setpoints that the firmware applied."""
+    return judged_run(tmp_path, bundle, f"sim?fault={fault}&fault_s={after_s:g}")
+
+
+def judged_run(tmp_path: Path, bundle: Path, robot: str, mode: str = "") -> tuple[dict, str, list[dict]]:
+    """Run on a robot: the summary, stderr, and the setpoints that the firmware applied."""
+    limit = ("--robot", robot, "--max-seconds", "12")
     for attempt in range(TRIES):
-        robot = f"sim?fault={fault}&fault_s={after_s:g}"
-        with running(tmp_path / f"runs{attempt}", bundle, "--robot", robot, "--max-seconds", "12") as run:
+        with running(tmp_path / f"runs{attempt}", bundle, *limit, mode=mode) as run:
             _, err = run.child.communicate(timeout=60)
         assert "Traceback" not in err
         summary = run.summary()
@@ -48,12 +53,14 @@ def faulty_run(tmp_path: Path, bundle: Path, fault: str, after_s: float) -> tupl
         pytest.param("ahead_100ms", "camera_clock", "ms ahead of CLOCK", 0.2, marks=pytest.mark.slow),
         pytest.param("ahead_18s", "camera_clock", "18.0 s ahead of CLOCK", 0.2, marks=pytest.mark.slow),
         pytest.param("jumbled", "camera_backwards", "stamps go backwards", 0.9, marks=pytest.mark.slow),
+        ("late", "camera_late", "ms old, its stamp says", 0.3),
+        pytest.param("looped", "camera_foreign", "its picture", 0.3, marks=pytest.mark.slow),
     ],
 )
 def test_a_camera_that_fails_on_the_way_stops_the_base(
     fault: str, cause: str, said: str, limit_s: float, tmp_path: Path, tiny_bundle: Path
 ):
-    """Field cases 1, 2, 3 and 17."""
+    """Field cases 1, 2, 3, 4 and 17."""
     summary, err, setpoints = faulty_run(tmp_path, tiny_bundle, fault, 3.0)
     assert (summary["cause"], summary["exit_code"], summary["outcome"]) == (cause, 4, "fault"), err
     assert err.startswith("error: camera 'front'") and said in err and "\nhint: " in err
@@ -94,7 +101,34 @@ def test_stamps_that_go_back_now_and_then_end_no_run_and_are_counted(tmp_path: P
     assert "note: camera 'front': " in err and "frames were left out, their stamps go backwards" in err
 
 
-@pytest.mark.parametrize("settings", [{"fault": "smoke"}, {"fault_s": "-1"}, {"upside_down": "1"}])
+@pytest.mark.realtime
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("wheels", "said"), [("slip", "while the base moves"), ("dead", "is told to move")])
+def test_a_base_that_does_not_move_the_picture_is_stopped(
+    wheels: str, said: str, tmp_path: Path, tiny_bundle: Path
+):
+    """Row 28: wheels that turn alone, and a base that does nothing and measures nothing."""
+    summary, err, setpoints = judged_run(tmp_path, tiny_bundle, f"sim?wheels={wheels}")
+    assert (summary["cause"], summary["exit_code"]) == ("camera_still", 4), err
+    assert err.startswith("error: camera 'front': its picture does not change") and said in err
+    turned_ns = [line["stamp_ns"] for line in setpoints if moving(line)]
+    assert turned_ns and (turned_ns[-1] - turned_ns[0]) / 1e9 < 2.5
+
+
+@pytest.mark.realtime
+@pytest.mark.timeout(240)
+def test_an_arrival_by_old_pictures_is_none(tmp_path: Path, tiny_bundle: Path):
+    """Field case 4: late from the start; it claims to be there after 2 s."""
+    robot = "sim?fault=late&lag_ms=1000"
+    summary, err, _ = judged_run(tmp_path, tiny_bundle, robot, mode="reach")
+    assert summary["outcome"] == "fault" and summary["cause"] in ("camera_late", "camera_still"), err
+    assert "camera 'front'" in err
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"fault": "smoke"}, {"wheels": "square"}, {"lag_ms": "9000"}, {"fault_s": "-1"}, {"upside_down": "1"}],
+)
 def test_a_fault_that_there_is_not_is_refused(settings: dict[str, str], tmp_path: Path):
     with pytest.raises(UsageError, match="the simulated"):
         open_robot(RobotOptions(Goal("find_object", "cup"), lambda: tmp_path, settings=settings))

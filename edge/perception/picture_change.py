@@ -1,0 +1,118 @@
+"""Whether a picture moves as a whole, stays, or jumps, whatever moves in a part of it."""
+
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.perception.panorama import COLUMNS, Grey, Panoramas
+
+SPAN_NS = 300_000_000  # two panoramas so far apart are compared
+MOVES_SHARE, STILL_SHARE = 0.6, 0.2  # such a share of the cells with forms has changed
+THIRD_SHARE = 0.5  # and at least so many in the left, the middle and the right third: a person fills one
+JUMP_FACTOR, JUMP_LEVELS = 1.8, 0.5  # by both a frame must differ more from the one before than usual
+JUMP_AFTER = 1.4  # and by this factor more than any of the last three: a base that starts comes slowly
+USUAL = 10  # frames that tell what is usual
+
+_CELL = 8  # columns of a cell, which is one row high
+_LEAST_CELLS = 6  # with forms; with fewer a picture says nothing
+_LEAST_NOISE = 0.5  # grey levels
+_FORM, _CHANGE = 3.0, 2.5  # times the noise: a cell has a form; a cell has changed
+_NOISE_GROWTH = 1.002  # a frame, so that noise which grows with the dark is learned
+
+Cells = NDArray[np.float32]
+
+
+class PictureMotion(Enum):
+    """What a picture as a whole did over SPAN_NS."""
+
+    MOVES = "moves"
+    STILL = "still"
+    UNKNOWN = "unknown"  # it has too few forms, or a part of it moves
+
+
+class Changes:
+    """Compares each panorama with one of SPAN_NS ago."""
+
+    def __init__(self) -> None:
+        self.span_ns = 0  # between the two that were compared last; 0 if there were none
+        self._past: deque[tuple[int, Grey]] = deque()  # stamps and panoramas, oldest first
+        self._noise: float | None = None  # grey levels of a cell
+
+    def take(self, panorama: Grey, stamp_ns: int) -> PictureMotion:
+        """Take in the next panorama and return what the picture did."""
+        if self._past:
+            # Where everything moves no cell shows the noise alone, so the least of all frames counts.
+            newest = float(np.percentile(_levels(panorama - self._past[-1][1]), 20))
+            known = newest if self._noise is None else min(newest, self._noise * _NOISE_GROWTH)
+            self._noise = max(_LEAST_NOISE, known)
+        self._past.append((stamp_ns, panorama))
+        while len(self._past) > 2 and self._past[1][0] <= stamp_ns - SPAN_NS:
+            self._past.popleft()
+        before_ns, before = self._past[0]
+        self.span_ns = stamp_ns - before_ns
+        return self._compared(before, panorama) if self.span_ns >= SPAN_NS else PictureMotion.UNKNOWN
+
+    def begin_anew(self) -> None:
+        """Forget the panoramas so far."""
+        self._past.clear()
+
+    def _compared(self, before: Grey, after: Grey) -> PictureMotion:
+        noise = self._noise or _LEAST_NOISE
+        formed = _spread(before) > _FORM * noise
+        changed = _levels(after - _in_light_of(after, before)) > _CHANGE * noise
+        if formed.sum() < _LEAST_CELLS:
+            return PictureMotion.UNKNOWN
+        share = changed[formed].mean()
+        if share <= STILL_SHARE:
+            return PictureMotion.STILL
+        thirds = zip(np.array_split(formed, 3, axis=1), np.array_split(changed, 3, axis=1), strict=True)
+        spread = all(part[form].mean() >= THIRD_SHARE for form, part in thirds if form.sum() >= 2)
+        return PictureMotion.MOVES if share >= MOVES_SHARE and spread else PictureMotion.UNKNOWN
+
+
+class Jumps:
+    """Notices a frame that differs from the one before as none of the last ones did."""
+
+    def __init__(self, panoramas: Panoramas) -> None:
+        self._panoramas = panoramas
+        self._usual: deque[float] = deque(maxlen=USUAL)
+
+    def take(self, before: Grey, after: Grey, turns_rad: Sequence[float]) -> bool:
+        """Return True if the picture jumped between two frames, by whichever turn may lie between them."""
+        levels = min(self._panoramas.difference(before, after, turn_rad) for turn_rad in turns_rad)
+        jumped = len(self._usual) == USUAL and self._is_jump(levels)
+        self._usual.append(levels)
+        return jumped
+
+    def _is_jump(self, levels: float) -> bool:
+        usual = list(self._usual)
+        least = max(JUMP_FACTOR * float(np.median(usual)), JUMP_LEVELS + float(np.median(usual)))
+        return levels > max(least, JUMP_AFTER * max(usual[-3:]))
+
+
+def _in_light_of(after: Grey, before: Grey) -> Grey:
+    """Return a panorama in the light of a later one: a lamp or the camera's exposure changes all of it."""
+    x, y = before - before.mean(), after - after.mean()
+    gain = min(max(float((x * y).mean() / max(float(before.var()), 1e-6)), 0.5), 2.0)
+    lit = gain * x + after.mean()
+    # The light is the same if that explains most of the picture: then something has come in.
+    same = np.median(np.abs(after - before)) <= np.median(np.abs(after - lit))
+    return before if same else lit
+
+
+def _levels(difference: Grey) -> Cells:
+    """Return the mean of absolute differences in each cell, (R, C)."""
+    return _cells(np.abs(difference)).mean(axis=2)
+
+
+def _spread(panorama: Grey) -> Cells:
+    """Return the standard deviation of grey levels in each cell, (R, C)."""
+    return _cells(panorama).std(axis=2)
+
+
+def _cells(panorama: Grey) -> Grey:
+    """Return a panorama (R, COLUMNS) as cells, (R, C, _CELL)."""
+    return np.reshape(panorama, (len(panorama), COLUMNS // _CELL, _CELL))

@@ -1,0 +1,84 @@
+"""What a frame, after those before it, tells of the picture's motion, beside what the base did meanwhile."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.perception.panorama import Grey, Panoramas
+from edge.perception.picture_change import SPAN_NS, Changes, Jumps, PictureMotion
+from edge.perception.picture_lag import BaseMotion, LagFit, TurnsSeen
+from edge.records import Image
+
+SPAN_S = SPAN_NS / 1e9
+STANDS_M, STANDS_RAD = 0.01, 0.015  # a base that stands moves by less within SPAN_S
+MOVES_M, MOVES_RAD = 0.03, 0.06  # and one that moves by more; twice that if it only was told to
+ALLOWED_LAGS_S = np.array([0.0, 0.1, 0.2])
+AS_EXPECTED_RAD = 0.1  # between two frames; a picture turns with the base but for this
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSigns:
+    """What the picture and the base did up to a frame. Times in seconds."""
+
+    time_s: float  # when the frame was captured
+    picture: PictureMotion
+    jumped: bool
+    base_moves: bool  # all through SPAN_S
+    stood_s: float  # for so long the base has stood; 0 if it does not
+    fit: LagFit | None
+
+
+class Lasting:
+    """Measures for how long something has been so without a break."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+
+    def take(self, so: bool, now_s: float) -> float:
+        """Return the seconds; 0 if it is not so, or only from now on."""
+        self._since_s = (now_s if self._since_s is None else self._since_s) if so else None
+        return 0.0 if self._since_s is None else now_s - self._since_s
+
+
+class SignReader:
+    """Reads the signs of one camera's frames, all of one size."""
+
+    def __init__(self, panoramas: Panoramas, base: BaseMotion) -> None:
+        self._panoramas, self._base = panoramas, base
+        self._changes, self._jumps, self._turns = Changes(), Jumps(panoramas), TurnsSeen()
+        self._before: tuple[float, Grey] | None = None
+        self._stands = Lasting()
+
+    def take(self, image: Image, stamp_ns: int) -> PictureSigns | None:
+        """Return the signs of the next frame; None for the first one."""
+        now_s, panorama = stamp_ns / 1e9, self._panoramas.make(image)
+        picture = self._changes.take(panorama, stamp_ns)
+        before, self._before = self._before, (now_s, panorama)
+        if before is None:
+            return None
+        jumped = self._turn(before, (now_s, panorama))
+        if jumped:  # what was before it tells nothing of the motion after it
+            self._changes.begin_anew()
+            picture = self._changes.take(panorama, stamp_ns)
+        way_m, way_rad = self._base.between(now_s - SPAN_S, now_s) or (0.0, 0.0)
+        stands = way_m < STANDS_M and way_rad < STANDS_RAD
+        stood_s = self._stands.take(stands, now_s) + SPAN_S if stands else self._stands.take(False, now_s)
+        surely = 1.0 if self._base.measured else 2.0
+        moves = way_m > surely * MOVES_M or way_rad > surely * MOVES_RAD
+        return PictureSigns(now_s, picture, jumped, moves, stood_s, self._turns.fit(self._base))
+
+    def _turn(self, before: tuple[float, Grey], after: tuple[float, Grey]) -> bool:
+        """Take in the turn between two frames. Returns True if the picture jumped between them."""
+        (from_s, one), (to_s, other) = before, after
+        # The picture may be a little late, by which it is off whenever the base begins or ends to turn.
+        headings_rad = self._base.yaw_at(np.array([from_s, to_s])[:, None] - ALLOWED_LAGS_S)
+        expected_rad = [float(turn_rad) for turn_rad in headings_rad[1] - headings_rad[0]]
+        turn_rad = self._panoramas.turn(one, other)
+        if turn_rad is not None and abs(turn_rad - expected_rad[0]) < AS_EXPECTED_RAD:
+            expected_rad.append(turn_rad)
+        if self._jumps.take(one, other, expected_rad):
+            self._turns.forget()
+            return True
+        if turn_rad is not None:
+            self._turns.add(from_s, to_s, turn_rad)
+        return False
