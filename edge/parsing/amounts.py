@@ -51,7 +51,7 @@ _AMOUNT = re.compile(
     rf"(?<![\w.,/-]){_ABOUT}(?P<number>{_NUMBER})(?:\s|-)?(?:{_UNIT})(?![a-z0-9]|\s?/|\sper\b)"
     r"(?:만큼|만|정도|쯤|가량|씩|를|을)?"
 )
-_POWER = r"(?:e[-+]?[0-9]{1,20})"  # of ten
+_POWER = r"(?:e[-+]?[0-9]{1,20})"  # as in "1e9"
 # No robot drives these: below zero, also as a speed, or in figures that can be read in two ways ("1,000").
 _ODD = re.compile(
     rf"(?<![a-z0-9.,/-]){_ABOUT}(?:"

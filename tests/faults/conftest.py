@@ -44,7 +44,9 @@ _RECORDS: dict[int, FaultRecord] = {}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if mark := item.get_closest_marker("fault"):
-            _RECORDS.setdefault(mark.args[0], FaultRecord(*mark.args))
+            if mark.args[0] in _RECORDS:
+                raise pytest.UsageError(f"fault {mark.args[0]} has a second test: {item.nodeid}")
+            _RECORDS[mark.args[0]] = FaultRecord(*mark.args)
 
 
 @pytest.fixture
@@ -95,7 +97,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("faults: number, outcome, title, time to zero of its bound, what is told")
     for record in ran:
         terminalreporter.line(str(record))
-    passed = {record.number for record in ran if record.outcome == "passed"}
-    missing = [str(number) for number in range(1, FAULTS + 1) if number not in passed]
-    without = f"; without: {', '.join(missing)}" if missing else ""
-    terminalreporter.line(f"faults: {len(passed)}/{FAULTS}{without}")
+    passed = sum(record.outcome == "passed" for record in ran)
+    parts = [f"faults: {passed}/{FAULTS}"]
+    if absent := [str(number) for number in range(1, FAULTS + 1) if number not in _RECORDS]:
+        parts.append(f"without a test, or not collected: {', '.join(absent)}")
+    if left_out := len(_RECORDS) - len(ran):
+        parts.append(f'left out: {left_out} (`-m ""` runs the slow ones)')
+    terminalreporter.line("; ".join(parts))

@@ -21,7 +21,7 @@ from typing import Any
 
 from edge.cameras.shm import FrameRing
 from edge.records import Image
-from tests.faults.wire import Wire
+from tests.faults.broken.wire import Wire
 from tests.sensor import sensed
 from tests.sim.realtime.rover import Rover
 from tests.sim.realtime.test_process import Running, moving
@@ -35,7 +35,7 @@ AGE_MS = 500  # from the newest frame to zero
 MOUNT = "fov=55,height=0.35,pitch=0,forward=0.1"
 BUSY = ("stale_frame", "stale_chunk", "motor_fault", "camera_slow")
 PERIOD_S = 1 / 30
-PRETENDED = {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parent / "pretended"), str(REPO)))}
+PRETENDED = {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parent / "broken/pretended"), str(REPO)))}
 
 
 class MissedBound(AssertionError):
@@ -264,7 +264,7 @@ class Rig:
 
     @staticmethod
     def _command(arguments: Sequence[str]) -> list[str]:
-        return [sys.executable, "-m", "tests.faults.broken_run", *arguments]
+        return [sys.executable, "-m", "tests.faults.broken.run", *arguments]
 
     @contextlib.contextmanager
     def _child(

@@ -71,6 +71,7 @@ def test_a_gamepad_that_is_gone_stops_the_base_for_good(rig: Rig, fault: FaultRe
     fault.zero(run.drive.zero_after_ms(lost_ns), HEARD_MS + RAMP_MS + SLACK_MS)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(55, "Ctrl-C, SIGTERM, terminal closed")
 def test_signals_stop_the_base_first(rig: Rig, fault: FaultRecord):
     """To the whole group, twice, as a terminal and an impatient person send them."""

@@ -150,6 +150,7 @@ def test_cameras_on_one_usb_bus_are_named(board):
 
 
 def test_an_orin_super_with_jetpack_7(board):
+    """Row 43."""
     code, lines = board("orin-nano-jetpack7")
     assert code == 5  # too little memory
     assert lines["board"][1].startswith("NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super")

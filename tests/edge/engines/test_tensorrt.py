@@ -254,6 +254,7 @@ def test_what_graphs_hand_on_stays_on_the_gpu(gpu: FakeGpu):
 def test_plans_of_another_place_are_refused_unloaded(
     made: dict[str, str], says: str, gpu: FakeGpu, tiny_bundle: Path
 ):
+    """Row 39."""
     with pytest.raises(BundleRefused, match=says) as refusal:
         open_engine(with_plans(load_bundle(tiny_bundle), **made), "vision")
     assert "vla-edge build" in refusal.value.hint

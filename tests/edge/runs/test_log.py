@@ -102,7 +102,7 @@ def test_a_disk_that_hangs_is_not_waited_for(tmp_path: Path, monkeypatch: pytest
     with RunLog(tmp_path / "run.log") as run_log:
         for _ in range(20):
             log.info("event")
-    assert time.monotonic() - began_s < 1.0 and run_log.lost >= 14
+    assert time.monotonic() - began_s < 1.0 and run_log.lost == 20
     with (tmp_path / "run.log").open() as reader:  # lets the thread end
         assert reader.readline()
 

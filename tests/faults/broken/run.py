@@ -1,4 +1,4 @@
-"""`vla-edge run` with a policy that turns, and breaks: `python -m tests.faults.broken_run ARGUMENTS`.
+"""`vla-edge run` with a policy that turns, and breaks: `python -m tests.faults.broken.run ARGUMENTS`.
 
 `VLA_EDGE_TEST` says how it breaks, 1.5 s after it began to drive; the file `VLA_EDGE_BROKE` gets the time.
 The model runs for real, and its answers are ignored. With `orin` it sees the double of a GPU. With `talks`
@@ -158,7 +158,7 @@ def main() -> int:
         module = ModuleType("edge.policies.open")
         module.make_policy = BreakingPolicy
         sys.modules["edge.policies.open"] = module
-    CAMERAS.built_in["broken"] = "tests.faults.broken_camera:open_address"
+    CAMERAS.built_in["broken"] = "tests.faults.broken.camera:open_address"
     return cli.main(["run", *sys.argv[1:]])
 
 
