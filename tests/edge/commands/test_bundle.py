@@ -178,7 +178,7 @@ def test_keys_are_private_and_never_overwritten(tmp_path: Path, capsys):
     assert private.stat().st_mode & 0o777 == 0o600
     before = private.read_bytes()
     code, _, err = run(capsys, "keygen", tmp_path / "robot")
-    assert code == 2 and "never overwritten" in err
+    assert code == 2 and "nothing is written over" in err
     private.unlink()
     assert run(capsys, "keygen", tmp_path / "robot")[0] == 2  # its public half is still there
     assert not private.exists() and public.exists() and before
