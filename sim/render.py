@@ -84,7 +84,10 @@ class _Loaded:
 
 @dataclass
 class Renderer:
-    """Renders scenes off screen. One GL context for many models; not for use from several threads."""
+    """Renders scenes off screen. One GL context for many models; not for use from several threads.
+
+    Close it: a context that the garbage collector frees takes images of another one with it.
+    """
 
     spec: CameraSpec = field(default_factory=CameraSpec)
 
@@ -109,6 +112,7 @@ class Renderer:
         """Upload a compiled scene."""
         m = self._mujoco
         self._unload()
+        self._gl.make_current()  # another renderer of this process may have drawn last
         context = m.MjrContext(model, m.mjtFontScale.mjFONTSCALE_50)
         m.mjr_setBuffer(m.mjtFramebuffer.mjFB_OFFSCREEN, context)
         drawn = m.MjvScene(model, maxgeom=1000)
@@ -172,6 +176,7 @@ class Renderer:
 
     def _unload(self) -> None:
         if self._loaded is not None:
+            self._gl.make_current()
             self._loaded.context.free()
             self._loaded = None
 
@@ -179,6 +184,7 @@ class Renderer:
         self, data: Any, x: float, y: float, yaw: float, pitch: float | None, height: float | None
     ) -> None:
         m, spec, now = self._mujoco, self.spec, self._now
+        self._gl.make_current()
         pitch = spec.pitch_rad if pitch is None else pitch
         height = spec.height_m if height is None else height
         x, y = x + spec.forward_m * math.cos(yaw), y + spec.forward_m * math.sin(yaw)
