@@ -95,7 +95,10 @@ class Drive(Running):
     """A run under way, judged by what its base's firmware was told."""
 
     def __init__(self, child: "subprocess.Popen[str]", folder: Path, log: Path | None = None) -> None:
-        super().__init__(child, folder / "runs")
+        try:
+            super().__init__(child, folder / "runs")
+        except AssertionError as error:
+            raise MissedBound(f"it ended before it began: {error}") from error
         self._log = log or self.folder / "firmware.jsonl"
         self._broke = folder / "broke_ns"
 
