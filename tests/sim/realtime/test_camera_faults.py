@@ -103,7 +103,10 @@ def test_stamps_that_go_back_now_and_then_end_no_run_and_are_counted(tmp_path: P
 
 @pytest.mark.realtime
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize(("wheels", "said"), [("slip", "while the base moves"), ("dead", "is told to move")])
+@pytest.mark.parametrize(
+    ("wheels", "said"),
+    [("slip", "while the base moves"), pytest.param("dead", "is told to move", marks=pytest.mark.slow)],
+)
 def test_a_base_that_does_not_move_the_picture_is_stopped(
     wheels: str, said: str, tmp_path: Path, tiny_bundle: Path
 ):

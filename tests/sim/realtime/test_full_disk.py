@@ -56,6 +56,7 @@ def test_row_36_a_full_disk_leaves_the_drives_own_end_and_one_more_line(disk: Pa
     assert line.startswith("note: can't write ") and "summary.json: No space left on device" in line
 
 
+@pytest.mark.slow
 def test_row_36_a_pulled_card_leaves_the_drives_own_end_and_one_more_line(tmp_path: Path, tiny_bundle: Path):
     with running(tmp_path / "runs", tiny_bundle, "--max-seconds", "3") as run:
         run.until_it_turns()
