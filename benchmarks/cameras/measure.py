@@ -21,6 +21,7 @@ import psutil
 
 from benchmarks.cameras.serving import serving
 from edge.bundle.manifest import ImageSpec
+from edge.errors import HardwareMissing
 from edge.model.images import image_to_tensor
 from edge.records import Image
 
@@ -111,7 +112,10 @@ def _opened(reader: str, url: str) -> Read:
         capture = cv2.VideoCapture(url)
 
         def read() -> Image:
-            return np.asarray(cv2.cvtColor(np.asarray(capture.read()[1]), cv2.COLOR_BGR2RGB), np.uint8)
+            read, image = capture.read()
+            if not read:
+                raise HardwareMissing(f"cv2.VideoCapture reads no frame of {url}", "try again")
+            return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
         return read
     from lerobot.cameras.opencv import (  # pyright: ignore[reportMissingImports]
