@@ -100,15 +100,19 @@ def _switch(name: str, text: str) -> bool:
 
 def _number(name: str, text: str) -> float:
     low, high = _RANGES[name]
+    return number_of(
+        f"the simulated robot's {name}", text, low, high, f'such as --robot "sim?{name}={high:g}"'
+    )
+
+
+def number_of(what: str, text: str, low: float, high: float, hint: str) -> float:
+    """Return the number that a setting states. Raises UsageError if it is none from `low` to `high`."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not low <= value <= high:
-        raise UsageError(
-            f"the simulated robot's {name} {text[:40]!r} is not a number from {low:g} to {high:g}",
-            f'such as --robot "sim?{name}={high:g}"',
-        )
+        raise UsageError(f"{what} {text[:40]!r} is not a number from {low:g} to {high:g}", hint)
     return value
 
 

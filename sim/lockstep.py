@@ -22,7 +22,7 @@ from edge.runtime.cameras import CameraSet
 from edge.runtime.drive import MAX_FRAME_AGE_S
 from edge.runtime.ending import ending_of
 from edge.runtime.loop import Loop, Sent
-from sim.bases import Hanging, hanging_of
+from sim.bases import Hanging, hanging_of, number_of
 from sim.realtime.camera_faults import LAG_S, FaultyCamera, check_fault
 from sim.render import Renderer, degrade
 from sim.targets import matching
@@ -71,16 +71,7 @@ def parse_camera(query: str) -> CameraSettings:
 
 
 def _number(name: str, text: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise UsageError(
-            f"the simulated camera's {name} {text[:40]!r} is not a number from {low:g} to {high:g}",
-            f"such as {name}={high:g}",
-        )
-    return value
+    return number_of(f"the simulated camera's {name}", text, low, high, f"such as {name}={high:g}")
 
 
 class LockstepCamera(Closing):

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tests.edge.board.pretended import orin, set_celsius, write
 from tests.faults.conftest import FaultRecord
 from tests.faults.rig import AGE_MS, FIRMWARE_MS, PRETENDED, RAMP_MS, SLACK_MS, Rig, moving
+from tests.small_disk import small_disk
 
 pytestmark = [pytest.mark.realtime, pytest.mark.timeout(400)]
 READINGS_MS = 2000  # two of them, once a second each
@@ -20,15 +20,10 @@ DAY_S = 86_400
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk with 8 MiB, which only root can have."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"nothing can be mounted: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], capture_output=True)
+    with small_disk(tmp_path / "disk", 8) as folder:
+        yield folder
 
 
 @pytest.mark.slow
@@ -51,12 +46,12 @@ def test_a_hot_machine_drives_slower_and_then_stops(rig: Rig, fault: FaultRecord
 
 @pytest.mark.slow
 @pytest.mark.fault(47, "memory or disk low at the start")
-def test_without_room_nothing_is_started(rig: Rig, fault: FaultRecord, tmp_path: Path, small_disk: Path):
+def test_without_room_nothing_is_started(rig: Rig, fault: FaultRecord, tmp_path: Path, disk: Path):
     write(tmp_path / "machine", "/proc/meminfo", "MemTotal: 8000000 kB\nMemAvailable: 300000 kB")
     refusal = rig.refused("--root", str(tmp_path / "machine"))
     fault.said(refusal.check(5, "memory: 293 MiB are free", "hint: close what"))
-    rig.refused("--runs-dir", str(small_disk / "runs")).check(2, "8 MiB free, a run needs 16")
-    assert not list(small_disk.iterdir())
+    rig.refused("--runs-dir", str(disk / "runs")).check(2, "8 MiB free, a run needs 16")
+    assert not list(disk.iterdir())
 
 
 @pytest.mark.slow

@@ -1,9 +1,7 @@
 """Faults 58 to 61: what a run writes. None of them changes its end."""
 
-import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from edge import cli
 from tests.faults.conftest import FaultRecord
 from tests.faults.rig import AGE_MS, FIRMWARE_MS, SLACK_MS, Rig
+from tests.small_disk import fill, small_disk
 from tests.waiting import until
 
 pytestmark = [pytest.mark.realtime, pytest.mark.timeout(400)]
@@ -21,21 +20,8 @@ pytestmark = [pytest.mark.realtime, pytest.mark.timeout(400)]
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small disk of its own, which only root can have."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"nothing can be mounted: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], capture_output=True)
-
-
-def fill(disk: Path) -> None:
-    with (disk / "ballast").open("ab", buffering=0) as ballast, contextlib.suppress(OSError):
-        for size in (1 << 20, 4096, 1):
-            with contextlib.suppress(OSError):
-                while ballast.write(bytes(size)) == size:
-                    pass
+    with small_disk(tmp_path / "disk", 20) as folder:
+        yield folder
 
 
 @pytest.mark.slow

@@ -64,10 +64,14 @@ class StreamEnded(Exception):
 
 
 class GError(ctypes.Structure):
+    """Error of GLib, as it lies in memory."""
+
     _fields_ = [("domain", ctypes.c_uint32), ("code", _I), ("message", _S)]
 
 
 class MapInfo(ctypes.Structure):
+    """Memory of a mapped buffer: `size` bytes at `data`, of at most `maxsize`."""
+
     _fields_ = [
         ("memory", _P),
         ("flags", _I),

@@ -15,6 +15,7 @@ from edge.clock import VirtualClock
 from edge.records import ZERO
 from sim.realtime.room_time import SetpointLog
 from tests.sim.realtime.test_process import Running, running
+from tests.small_disk import fill, small_disk
 
 pytestmark = pytest.mark.realtime
 
@@ -22,21 +23,8 @@ pytestmark = pytest.mark.realtime
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small disk of its own, which only root can have."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", folder], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"nothing can be mounted: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], capture_output=True)
-
-
-def fill(disk: Path) -> None:
-    with (disk / "ballast").open("ab", buffering=0) as ballast, contextlib.suppress(OSError):
-        for size in (1 << 20, 4096, 1):
-            with contextlib.suppress(OSError):
-                while ballast.write(bytes(size)) == size:
-                    pass
+    with small_disk(tmp_path / "disk", 20) as folder:
+        yield folder
 
 
 def until_it_ends(run: Running) -> tuple[int, dict, list[str]]:
