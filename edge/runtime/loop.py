@@ -161,18 +161,23 @@ class Loop:
 class Sent:
     """Chooses the chunk to send: the policy's, or one that stands while a camera is in doubt.
 
-    It stands as well once the policy claims to be there: an arrival takes a last look.
+    It stands as well once the policy claims to be there: an arrival takes a last look. An answer about an
+    older frame than it stood for is dropped, as the motor process would refuse it.
     """
 
     def __init__(self) -> None:
         self._newest: ActionChunk | None = None  # the one that the policy decided last
+        self._stood_ns = 0  # the newest frame for which it stood
 
     def choose(self, step: Step, doubt: str, reached: bool) -> ActionChunk | None:
         """Return the chunk for a step; None leaves the motors to the chunk before. `doubt` empty: none."""
         if doubt or reached:
             stamp_ns = step.observation.frame.stamp_ns
+            self._stood_ns = stamp_ns
             return None if self._newest is None else _standing(self._newest, stamp_ns)
-        self._newest = step.chunk or self._newest
+        if step.chunk is None or step.chunk.t0_ns < self._stood_ns:
+            return None
+        self._newest = step.chunk
         return step.chunk
 
 
