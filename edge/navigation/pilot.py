@@ -45,7 +45,7 @@ class Pilot:
         self._base = base
         self._sees_floor = sees_floor
         self._map = floor or FloorMap(base.radius_m)
-        self._pose = Pose()  # of the newest scan
+        self._pose = Pose()  # that of the newest scan
         self._route: Route | None = None
         self._goal = (math.inf, math.inf)
         self._planned_ns = 0

@@ -38,8 +38,9 @@ class Firmware:
     """The board. Call `poll` every few ms from one thread; nothing in it blocks.
 
     `apply` gets each setpoint with whether the base is armed, `odometry` is asked 50 times a second (None: it
-    is not measured), `battery_fraction` once, `bumper` at every poll (None: it has none). `manual` and
-    `emergency` are the switches on the robot: setpoints are not obeyed. Times are CLOCK_MONOTONIC ns of `clock`.
+    is not measured), `battery_fraction` once, `bumper` at each poll (None: there is none). `manual` and
+    `emergency` are the switches on the robot: setpoints are not obeyed. Times are CLOCK_MONOTONIC ns of
+    `clock`.
     """
 
     def __init__(
