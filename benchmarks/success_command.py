@@ -23,6 +23,7 @@ from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
 from sim.bases import parse_base
 from sim.lockstep import parse_camera
+from sim.world import WHEELS
 
 SHOWN = 10  # rooms that are listed for people; --json has all
 
@@ -58,7 +59,7 @@ def _what_happened(trial: Trial, absent: bool) -> str:
     """Say what went wrong in an episode; empty if nothing did."""
     episode = trial.episode
     times = "once" if episode.bumps == 1 else f"{episode.bumps} times"
-    found = [f"touched something {times}"] if episode.bumps else []
+    found = [f"touched something {times} ({episode.contacts} noticed)"] if episode.bumps else []
     if episode.stopped:
         return " and ".join([f"stopped after {episode.seconds:.0f} s: {episode.stopped}", *found])
     if episode.claimed and (absent or not episode.success):
@@ -86,6 +87,8 @@ def table(summary: dict[str, Any]) -> str:
     ]
     lines += [
         f"collisions      {summary['collisions']:.3f}   of the episodes",
+        f"contacts        {summary['contacts']['touched']}       {summary['contacts']['noticed']} noticed; "
+        f"at most {summary['contacts']['most_touched']} in a room",
         f"false arrivals  {summary['false_arrivals']:.3f}",
     ]
     if not summary["absent"]:
@@ -118,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--camera", default="", help='how the camera hangs, and its faults: "upside_down=yes&flip=180"'
     )
+    p.add_argument("--no-floor", action="store_true", help="the policy does not see where the floor ends")
+    p.add_argument("--wheels", default=WHEELS[0], choices=WHEELS, help="what they do (%(default)s)")
+    p.add_argument("--no-bumper", action="store_true", help="contacts are felt by wheels and picture alone")
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
@@ -144,7 +150,18 @@ def main(argv: list[str]) -> int:
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
     name = choose_here().name if a.bundle == AUTO else a.bundle  # the same one on another machine
-    settings = EpisodeSettings(name, latency_s, a.max_seconds, a.absent, a.allow_unproved, base, camera)
+    settings = EpisodeSettings(
+        name,
+        latency_s,
+        a.max_seconds,
+        a.absent,
+        a.allow_unproved,
+        base,
+        camera,
+        not a.no_floor,
+        a.wheels,
+        not a.no_bumper,
+    )
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
         trials = evaluate(

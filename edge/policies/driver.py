@@ -97,7 +97,7 @@ class ActionPolicy:
         self._poses = PoseHistory()
         self._pose = Pose()
         self._scan: Scan | None = None  # the newest
-        floor = FloorMap(self._base.radius_m)
+        self._floor_map = floor = FloorMap(self._base.radius_m)
         self._shield = Shield(self._base, floor)
         wide = replace(self._base, radius_m=self._base.radius_m + TIGHT_M - HARD_M)
         self._detour = Detour(self._base, Pilot(wide, self._see_floor is not None, floor))
@@ -159,6 +159,12 @@ class ActionPolicy:
             plans = bool(self._ahead(stamp_ns)[:STILL_ROWS].any())
             self._arrival.update(inference.frame.stamp_ns, plans, observation.odometry, before)
         return self._drive(observation) or self._rest(stamp_ns)
+
+    def touched(self, motion: Velocity) -> None:
+        """Remember where the base ran into something, and that it has not arrived."""
+        self._arrival = Arrival()
+        if self._poses.known and (motion.linear_x_m_s or motion.linear_y_m_s):
+            self._floor_map.touch(self._pose, math.atan2(motion.linear_y_m_s, motion.linear_x_m_s))
 
     def _take(self, inference: Inference, stamp_ns: int) -> None:
         """Take over an answer: its chunk, as fast and as late as its lateness allows."""

@@ -11,7 +11,7 @@ from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
 from edge.records import ActionChunk, DriveEnd, Goal, Image, MotorStatus, Observation, Odometry, Refusals
 from edge.runs.drawing import AnsweredFrame
-from edge.runs.summary import Figures, Percentiles
+from edge.runs.summary import Contact, Figures, Percentiles
 from edge.runs.thinned import Thinned
 
 MAX_FRAMES = 32
@@ -37,6 +37,7 @@ class Tally:
         self._frame_to_motor_ms = array("f")
         self._decision = -1
         self._status: MotorStatus | None = None
+        self._contacts: list[Contact] = []
         self._odometry: Odometry | None = None  # the newest of the path
         self._frame_ns = 0  # stamp of the newest frame
         self._slowed_s = self._stop_look_move_s = 0.0
@@ -92,6 +93,10 @@ class Tally:
             self._decision = status.decision
             self._frame_to_motor_ms.append(status.frame_to_motor_ns / 1e6)
         odometry = status.odometry
+        if status.contacts > len(self._contacts):
+            at_s = round((status.stamp_ns - self._start_ns) / 1e9, 2)
+            where = (None, None) if odometry is None else (round(odometry.x_m, 3), round(odometry.y_m, 3))
+            self._contacts.append(Contact(at_s, *where, status.reason))
         if odometry is None:
             return
         if self._odometry is None:
@@ -120,6 +125,7 @@ class Tally:
             ticks=status.ticks if status else 0,
             chunks=self._chunks,
             refused_chunks=status.refused if status else Refusals(),
+            contacts=tuple(self._contacts),
             slowed_s=round(self._slowed_s, 2),
             slowed_to_m_s=None if self._slowed_to_m_s is None else round(self._slowed_to_m_s, 3),
             stop_look_move_s=round(self._stop_look_move_s, 2),

@@ -92,6 +92,8 @@ class LiveLine:
             sent = self._status.sent
             speed_m_s = math.hypot(sent.linear_x_m_s, sent.linear_y_m_s)
             words.append(f"{speed_m_s:.2f} m/s {sent.angular_z_rad_s:+.2f} rad/s")
+            if contacts := self._status.contacts:
+                words.append(f"{contacts} contact{'s' * (contacts > 1)}")
         if inference is not None:
             words.append(f"model {sum(inference.stages_ms.values()):.0f} ms")
         if self._frame_to_motor_ms >= 0:

@@ -38,7 +38,7 @@ from edge.runtime.ending import (
     stop_hint,
 )
 from edge.runtime.heat import HeatWatch
-from edge.runtime.loop import Loop, Sent, Step, Worker
+from edge.runtime.loop import Contacts, Loop, Sent, Step, Worker
 from edge.runtime.observers import Observers
 from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot
@@ -99,6 +99,7 @@ class Drive:
         self._answered_ns = 0
         self._odometry: Odometry | None = None  # the newest
         self._sent = Sent()
+        self._contacts = Contacts(parts.policy, parts.cameras)
         self._chunks = ChunkCount()
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
@@ -166,7 +167,10 @@ class Drive:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
             step = self._cooled(self._loop.on_frame(frames, status.odometry))
-            chunk = self._sent.choose(step, parts.cameras.doubt, parts.policy.status.reached)
+            touched, reached = self._contacts.touched, parts.policy.status.reached
+            chunk = self._sent.choose(step, parts.cameras.doubt, reached, touched)
+            if self._armed and (held := self._contacts.seen()):
+                parts.motor.touch(held)
             if chunk is not None and self._moves:
                 parts.motor.send(chunk)
                 self._chunks.sent += 1
@@ -276,6 +280,8 @@ class Drive:
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
             reason = f"the motor process stopped: {status.reason}"
             raise DriveStop(status.cause, reason, stop_hint(status.cause, self._parts.robot.recorded))
+        if self._armed:
+            self._contacts.update(status)
         return status
 
     def _stand(self, reason: str) -> None:

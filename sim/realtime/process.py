@@ -43,7 +43,7 @@ class RealTimeBase:
         self._clock = MonotonicClock()
         self.time = RoomTime(world, self._clock)
         odometry = None if world.wheels == "dead" else self._odometry
-        self.firmware = Firmware(board, self._apply, odometry, log, self._clock)
+        self.firmware = Firmware(board, self._apply, odometry, log, self._clock, bumper=lambda: world.bumper)
 
     def step(self) -> int:
         """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
@@ -130,6 +130,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
     )
+    parser.add_argument("--bumper", default="yes", choices=("yes", "no"), help="whether it has one")
     parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
     parser.add_argument("--rate-hz", type=float, default=spec.rate_hz)
@@ -152,7 +153,7 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     base_spec = parse_base(options.base)
     scene = make_scene(options.seed, options.target, options.absent, base_spec.radius_m)
     world = World(scene, base=base_spec)
-    world.wheels = options.wheels
+    world.wheels, world.has_bumper = options.wheels, options.bumper == "yes"
     spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
     optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
     fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)

@@ -19,7 +19,7 @@ from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, U
 from edge.records import CameraMount
 from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
-from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of
+from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of, yes_no
 from sim.realtime.camera_faults import check_fault
 from sim.render import CameraSpec
 from sim.scene import Scene
@@ -39,7 +39,7 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "fault_s": (0, 3600),
     "lag_ms": (0, 5000),
 }
-_WORDS = ("fault", "wheels")
+_WORDS = ("fault", "wheels", "bumper")
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
@@ -77,7 +77,7 @@ class SimRobot:
         if "error" in report:
             error = _ERRORS.get(report["exit_code"], EdgeError)
             raise error(report["error"], report["hint"])
-        self.motors_uri = f"mavlink://{report['port']}{'?omni=yes' * self.base.sideways}"
+        self.motors_uri = f"mavlink://{report['port']}?bumper=1{'&omni=yes' * self.base.sideways}"
         self.about = f"simulated room {scene.seed}, rendered by {report['renderer']}"
         self.room = room_map(scene, target)
 
@@ -140,6 +140,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     base = base_of(base_settings)
     hanging = hanging_of(_of(options.settings, HANGING_SETTINGS))
     fault, wheels = check_fault(options.settings.get("fault", "none")), _wheels(options.settings)
+    bumper = yes_no("bumper", options.settings.get("bumper", "yes"))
     others = (*BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     scene = make_scene(options.seed, target, options.absent, base.radius_m)
@@ -150,7 +151,12 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command += ["--log", str(options.folder / "firmware.jsonl"), "--seed", str(options.seed)]
     command += [f"--target={target}", *(["--absent"] if options.absent else [])]
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
-    command += [f"--base={urlencode(base_settings)}", f"--fault={fault}", f"--wheels={wheels}"]
+    command += [
+        f"--base={urlencode(base_settings)}",
+        f"--fault={fault}",
+        f"--wheels={wheels}",
+        f"--bumper={bumper}",
+    ]
     command += ["--upside-down"] if hanging.upside_down else []
     # Its end of the socket must live nowhere else, or neither side would notice the other one's death.
     with there, log.open("wb") as output:
