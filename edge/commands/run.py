@@ -41,6 +41,8 @@ from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
 from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, chosen_camera, pacing_camera
+from edge.runtime.causes.halts import HaltWatch
+from edge.runtime.causes.witness import Witness
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
 from edge.runtime.heat import HeatWatch, RestingWorker
@@ -181,8 +183,20 @@ class Run:
         log.info("processes", extra=fields(**self._pids))
         self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
         worker = RestingWorker(thread, lambda: heat.level, self._clock)
+        halts = stack.enter_context(HaltWatch(self._clock))
+        witness = None if robot.recorded else Witness(self._clock, halts)
         parts = DriveParts(
-            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, heat
+            self._goal,
+            policy,
+            worker,
+            camera_set,
+            motor,
+            robot,
+            self._clock,
+            interrupts,
+            operator,
+            heat,
+            witness,
         )
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)

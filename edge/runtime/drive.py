@@ -27,6 +27,7 @@ from edge.records import (
     StopCause,
 )
 from edge.runtime.cameras import POLL_S, CameraSet
+from edge.runtime.causes.witness import Witness
 from edge.runtime.ending import (
     ChunkCount,
     DriveStop,
@@ -71,6 +72,7 @@ class DriveParts:
     interrupts: Interrupts
     operator: Operator
     heat: HeatWatch | None = None  # None: the heat of the machine is not watched
+    witness: Witness | None = None  # None: nobody tells what was late
 
 
 class Drive:
@@ -87,7 +89,7 @@ class Drive:
     ) -> None:
         self.observers_ended = True
         self._parts = parts
-        self._observers = Observers(inline, observers)
+        self._observers = Observers([parts.witness, *inline] if parts.witness else inline, observers)
         # Cameras that wait for answers show no real time, so nothing that comes late could stop a base.
         looks_round = isinstance(parts.policy, LooksRound) and parts.policy.looks_round
         needs_motion = GOALS[parts.goal.kind].moves or (looks_round and not parts.robot.recorded)
@@ -129,8 +131,12 @@ class Drive:
             self._seconds = self._elapsed_s()
         except BaseException as error:
             self._seconds = self._elapsed_s()
+            if (witness := self._parts.witness) is not None:
+                witness.stopped(self._answered_ns if self._parts.worker.busy else 0)
             with contextlib.suppress(MotorFault, PluginError):  # gone: the firmware stops the base
                 self._stand(str(error) or type(error).__name__)
+            if witness is not None and (named := witness.name(error, self._parts.cameras.all)) is not None:
+                raise named from error
             raise
         self._stand(end.reason)
         return end
