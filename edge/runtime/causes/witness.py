@@ -15,7 +15,7 @@ from edge.runtime.causes.look import look_at
 from edge.runtime.ending import DriveStop
 
 LIMIT_NS, BY_WAY_LIMIT_NS, SILENT_LIMIT_NS = 250_000_000, 3_000_000_000, 2_000_000_000
-TICK_NS = 20_000_000  # of the motor process
+TICK_NS = 20_000_000  # one period of the motor process
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Witness:
     def __init__(self, clock: Clock, halts: HaltWatch) -> None:
         self._clock, self._halts = clock, halts
         self._frames: dict[str, int] = {}  # stamp of the newest frame that was acted on, by camera
-        self._chunk: tuple[int, bool] | None = None  # of the newest: frame's stamp, whether by way
+        self._chunk: tuple[int, bool] | None = None  # the newest: frame's stamp, whether by way
         self._status_ns = 0  # when the motor process was heard last: right before the policy acts
         self._missed = 0
         self._motor_halts: deque[tuple[int, int]] = deque(maxlen=100)  # when it was known, for how long

@@ -19,7 +19,7 @@ _POLL_S = 0.01
 Made = TypeVar("Made")
 
 
-class Asked(Protocol):
+class AskedWorker(Protocol):
     """A worker, as far as one answer needs it."""
 
     def submit(self, observation: Observation) -> None: ...
@@ -70,7 +70,9 @@ class Loading:
             raise failed[0]
         return made[0]
 
-    def first_answer(self, worker: Asked, observation: Observation, check: Callable[[], object]) -> None:
+    def first_answer(
+        self, worker: AskedWorker, observation: Observation, check: Callable[[], object]
+    ) -> None:
         """Wait for the answer about an observation. Raises what `check` raises, DriveStop after the limit."""
         worker.submit(observation)
         what = f"{self._name} gives its first answer"
