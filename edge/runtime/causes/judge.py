@@ -24,16 +24,16 @@ class Evidence:
     cause: StopCause
     hint: str
     limit_ns: int
-    age_ns: int  # of what is too old: the time that is judged
+    age_ns: int  # how old that was: the time that is judged
     halted_ns: int = 0  # this process did not run
     motor_halted_ns: int = 0  # the motor process did not
     halts: int = 0  # in the last 10 s
     waited_ns: int = 0  # for a processor
     camera: str = ""  # the one whose newest frame was old; empty if every frame was fresh
     look: CameraLook | None = None  # at that camera
-    model_ns: int = 0  # of the answer that the base was driven by, or waited for; 0: it was not waited for
+    model_ns: int = 0  # time of the answer that the base was driven by, or waited for; 0: it was not waited for
     usual_model_ns: int = 0
-    policy_ns: int = 0  # of the policy, over one frame
+    policy_ns: int = 0  # time of the policy, over one frame
 
 
 def of_machine(found: Evidence) -> DriveStop | None:
