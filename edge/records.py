@@ -191,6 +191,7 @@ class StopCause(Enum):
     CAMERA_RESIZED = "camera_resized"  # its picture changed its size in the middle
     CAMERA_CLOCK = "camera_clock"  # its stamps are of another clock than CLOCK_MONOTONIC
     CAMERA_BACKWARDS = "camera_backwards"  # its stamps go backwards too often
+    MACHINE_SLOW = "machine_slow"  # it halts, or has no processor free, so that all comes late
     MODEL_SILENT = "model_silent"  # the model has not answered for too long
     ENGINE_FAULT = "engine_fault"
     HOT = "hot"  # the machine that computes is too hot

@@ -1,6 +1,7 @@
 """`vla-edge run`: check everything, start everything, drive, and leave a folder that shows what happened."""
 
 import argparse
+import atexit
 import contextlib
 import logging
 import os
@@ -18,7 +19,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
-from edge.commands.run_report import report_run
+from edge.commands.run_report import announce, report_run
 from edge.errors import EdgeError, MotorFault, PluginError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
@@ -41,6 +42,8 @@ from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
 from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, chosen_camera, pacing_camera
+from edge.runtime.causes.halts import HaltWatch
+from edge.runtime.causes.witness import Witness
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
 from edge.runtime.heat import HeatWatch, RestingWorker
@@ -50,6 +53,7 @@ from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot, RobotOptions
 from edge.runtime.service import ServiceNotifier
 from edge.runtime.signals import Interrupts
+from edge.runtime.start.loading import Loading
 from edge.runtime.stop_server import StopServer
 
 log = logging.getLogger(__name__)
@@ -65,15 +69,24 @@ def main(argv: list[str]) -> int:
     goal = check_target(bundle, goal)
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
     run = Run(options, goal, bundle, choice)
-    end = run.go()
+    try:
+        end = run.go()
+    except EdgeError as error:
+        if not run.threads_ended:
+            atexit.register(_leave, error.exit_code)
+        raise
     report_run(run, end, options.json)
     code = end.exit_code  # a folder that could not be written changes nothing of the drive
     if not run.threads_ended:
-        # An inference that hangs in native code would abort the interpreter's orderly end.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        _leave(code)
     return code
+
+
+def _leave(code: int) -> None:
+    """End at once: native code that hangs in a thread would abort the interpreter's orderly end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Run:
@@ -160,7 +173,14 @@ class Run:
         from edge.policies.odometry import odometry_cautions
         from edge.policies.open import make_policy
 
-        policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
+        size_bytes = sum(map(len, self._bundle.contents.values()))
+        loading = Loading(manifest.name, size_bytes, self._live.waiting)
+        stack.callback(lambda: self._note_end(loading.ended))
+        facts = self._bundle, self._goal, setup.mount, setup.base
+        policy = loading.load(
+            lambda: make_policy(*facts, options.threads),
+            (interrupts.check, operator.check, motor.status),
+        )
         self._bundle.release()
         if not robot.recorded:
             cautions = odometry_cautions(policy, self._goal, motor, interrupts.check)
@@ -172,7 +192,8 @@ class Run:
         camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, mount)
         stack.callback(lambda: self._dropped.update(camera_set.dropped))
         stack.enter_context(StopServer(self._make_folder(), operator.stop))
-        self._announce(setup)
+        self._live.clear()
+        announce(setup, to_people=not options.json)
         addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
         log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
         if others := [name for name in cameras if name != pacing]:
@@ -181,8 +202,10 @@ class Run:
         log.info("processes", extra=fields(**self._pids))
         self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
         worker = RestingWorker(thread, lambda: heat.level, self._clock)
+        halts = stack.enter_context(HaltWatch(self._clock))
+        watches = (heat, None if robot.recorded else Witness(self._clock, halts), loading)
         parts = DriveParts(
-            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, heat
+            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
         if robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
@@ -229,20 +252,6 @@ class Run:
         setup = self._choice.setup(robot, sees_with)
         cautions = floor_cautions(self._bundle.manifest, self._goal, robot.recorded)
         return replace(setup, cautions=setup.cautions + cautions)
-
-    def _announce(self, setup: Setup) -> None:
-        """Say and log what the run takes for true about the robot; to machines summary.json says it."""
-        self._live.clear()
-        for line in [] if self._options.json else setup.lines():
-            print(line, file=sys.stderr)
-        facts = setup.to_json()
-        for part in ("mount", "base"):
-            source = facts[part].pop("from")
-            log.info(part, extra=fields(**facts[part], source=source))
-        for caution in setup.cautions:
-            if not self._options.json:
-                print(f"note: {caution}", file=sys.stderr)
-            log.warning("caution", extra=fields(says=caution))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
         camera = open_camera(uri, self._clock, name)

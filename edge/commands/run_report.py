@@ -2,14 +2,19 @@
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from edge.records import DriveEnd, Outcome
+from edge.runs.log import fields
+from edge.runs.setup import Setup
 
 if TYPE_CHECKING:
     from edge.commands.run import Run
+
+log = logging.getLogger(__name__)
 
 
 def report_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
@@ -46,3 +51,17 @@ def _print_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
     print("\n".join(run.summary.lines()))
     if names := run.folder.names():
         print(f"{run.folder.path}/ has {', '.join(names)}")
+
+
+def announce(setup: Setup, to_people: bool) -> None:
+    """Say and log what a run takes for true about the robot; to machines summary.json says it."""
+    for line in setup.lines() if to_people else []:
+        print(line, file=sys.stderr)
+    facts = setup.to_json()
+    for part in ("mount", "base"):
+        source = facts[part].pop("from")
+        log.info(part, extra=fields(**facts[part], source=source))
+    for caution in setup.cautions:
+        if to_people:
+            print(f"note: {caution}", file=sys.stderr)
+        log.warning("caution", extra=fields(says=caution))

@@ -33,6 +33,13 @@ class LiveLine:
             sys.stderr.write(f"\r{fitted(text, shutil.get_terminal_size().columns - 1)}")
             sys.stderr.flush()
 
+    def waiting(self, text: str, seconds: float) -> None:
+        """Show what is waited for before the start, and for how long; without a terminal every 10 s."""
+        if self._on_terminal:
+            self.write(f"{text}, {seconds:.0f} s")
+        elif self._on_paper and round(seconds) % (PLAIN_PERIOD_NS // 10**9) == 0:
+            print(f"{text}, {seconds:.0f} s", file=sys.stderr, flush=True)
+
     def clear(self) -> None:
         """Leave an empty line, for what is printed next."""
         if self._on_terminal:

@@ -249,6 +249,11 @@ class CameraSet:
         return tuple(self._cameras)
 
     @property
+    def all(self) -> Mapping[str, Camera]:
+        """The cameras themselves, by name."""
+        return {name: watched.camera for name, watched in self._cameras.items()}
+
+    @property
     def doubt(self) -> str:
         """Why the base holds for now, such as "camera 'front' is black"; empty if nothing is wrong."""
         return next((watched.doubt for watched in self._cameras.values() if watched.doubt), "")

@@ -33,7 +33,7 @@ RAMP_MS = 250  # from full speed to zero
 FIRMWARE_MS = 300  # the base's own limit without setpoints
 AGE_MS = 500  # from the newest frame to zero
 MOUNT = "fov=55,height=0.35,pitch=0,forward=0.1"
-BUSY = ("stale_frame", "stale_chunk", "motor_fault", "camera_slow")
+BUSY = ("stale_frame", "stale_chunk", "motor_fault", "camera_slow", "machine_slow")
 PERIOD_S = 1 / 30
 PRETENDED = {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parent / "broken/pretended"), str(REPO)))}
 

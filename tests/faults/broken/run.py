@@ -30,6 +30,7 @@ from tests.edge.engines.fake_gpu import FakeGpu, Status
 AFTER_NS = 1_500_000_000
 MS = 1_000_000
 LATE_S = 0.13
+SLOW_S = 0.8
 
 
 class BreakingPolicy(TurningPolicy):
@@ -44,10 +45,15 @@ class BreakingPolicy(TurningPolicy):
             breaks()
         if self._mode == "late":
             time.sleep(LATE_S)
+        if self._mode == "slow" and self._due(observation.frame.stamp_ns):
+            broke()
+            time.sleep(SLOW_S)
         return super().infer(observation)
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         chunk = super().act(observation, inference)
+        if self._mode == "slow":  # driven by the model's answers alone
+            return None if inference is None else replace(chunk, t0_ns=inference.frame.stamp_ns)
         if self._mode == "late":
             return None if inference is None else _falling(replace(chunk, t0_ns=inference.frame.stamp_ns))
         if self._mode not in CHUNKS or not self._due(observation.frame.stamp_ns):
@@ -123,6 +129,7 @@ def _aside(chunk: ActionChunk) -> ActionChunk:
 # By the chunk that is right, the last one before it broke, and whether this is the first one after.
 CHUNKS: dict[str, Callable[[ActionChunk, ActionChunk, bool], ActionChunk | None]] = {
     "nan": lambda chunk, last, first: _rows(chunk, np.nan),
+    "quick": lambda chunk, last, first: _rows(chunk, 1.6),
     "jump": lambda chunk, last, first: _aside(chunk),
     "used_up": lambda chunk, last, first: (
         replace(chunk, valid_until_ns=chunk.t0_ns + 200 * MS) if first else None
