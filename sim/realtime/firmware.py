@@ -7,7 +7,6 @@ reached the actuator, and when.
 
 import math
 import os
-import tty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,13 +24,6 @@ BATTERY_PERIOD_NS = 1_000_000_000
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_AUTOPILOT1
 MANUAL, GUIDED = 0, 15  # numbers of its modes, as ArduRover has them
 NO_COVARIANCE = [math.nan, *[0.0] * 20]  # NaN first: unknown
-
-
-def open_pty() -> tuple[int, int, str]:
-    """Open a raw pseudo-terminal: the board's end, the cable (close both to pull it), and the port's path."""
-    board, cable = os.openpty()
-    tty.setraw(cable)
-    return board, cable, os.ttyname(cable)
 
 
 class Firmware:

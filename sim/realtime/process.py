@@ -25,8 +25,9 @@ from edge.records import ZERO, Odometry, Velocity
 from sim.bases import parse_base
 from sim.realtime.camera import CameraThread, Optics
 from sim.realtime.camera_faults import FAULTS, LAG_S, FaultyCamera
-from sim.realtime.firmware import Firmware, open_pty
+from sim.realtime.firmware import Firmware
 from sim.realtime.room_time import RoomTime
+from sim.realtime.terminal import open_pty
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
 from sim.world import WHEELS, World

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 
 from edge.records import ZERO, Odometry, Velocity
-from sim.realtime.firmware import Firmware, open_pty
+from sim.realtime.firmware import Firmware
+from sim.realtime.terminal import open_pty
 from tests.board_process import BoardProcess
 
 
