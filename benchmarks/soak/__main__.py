@@ -1,0 +1,92 @@
+"""`python -m benchmarks.soak --minutes 30 --seed 1 --state DIR`: random faults into real runs, for hours."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.soak.faults import Fault
+from benchmarks.soak.processes import adopt_orphans, relatives
+from benchmarks.soak.refusals import REFUSALS, Refusal
+from benchmarks.soak.report import report
+from benchmarks.soak.short import refused_run, short_run
+from benchmarks.soak.stalls import StallWitness
+from benchmarks.soak.state import RunRecord, State, bag
+from benchmarks.soak.table import FAULTS
+from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
+from edge.errors import EdgeError, UsageError
+
+BY_NUMBER: dict[int, Fault | Refusal] = {each.number: each for each in (*FAULTS, *REFUSALS)}
+
+
+def arguments() -> ArgumentParser:
+    """Return the parser of the command line."""
+    p = ArgumentParser("", "Inject random faults into real runs, and judge each. Ctrl-C ends it well.")
+    p.prog = "python -m benchmarks.soak"
+    p.add_argument("--state", type=Path, required=True, metavar="DIR", help="goes on from what is in it")
+    p.add_argument("--minutes", type=positive_float, default=30.0, help="how long (%(default)g)")
+    p.add_argument("--seed", type=non_negative_int, default=1, help="of the first run (%(default)s)")
+    p.add_argument("--only", metavar="N,N", help="numbers of faults, instead of all")
+    p.add_argument("--report", action="store_true", help="only say what became of the runs so far")
+    return p
+
+
+def _numbers(only: str | None) -> list[int]:
+    """Return the faults to draw from. Raises UsageError for one that can't be injected."""
+    if only is None:
+        return sorted(BY_NUMBER)
+    words = only.split(",")
+    if unknown := [word for word in words if not (word.isdigit() and int(word) in BY_NUMBER)]:
+        raise UsageError(f"--only {unknown[0]!r} can't be injected", f"known: {sorted(BY_NUMBER)}")
+    return [int(word) for word in words]
+
+
+def one_run(number: int, seed: int, state: State, witness: StallWitness) -> RunRecord:
+    """Inject one fault into a run."""
+    folder = state.folder / "runs" / f"{seed}-{number}"
+    own = {each.pid for each in relatives()}
+    fault = BY_NUMBER[number]
+    if isinstance(fault, Refusal):
+        return refused_run(fault, seed, folder, own)
+    return short_run(fault, seed, folder, witness, own)
+
+
+def soak(state: State, minutes: float, first_seed: int, numbers: list[int]) -> None:
+    """Run for so many minutes. Raises KeyboardInterrupt."""
+    until_s = time.monotonic() + 60 * minutes
+    with StallWitness() as witness:
+        while time.monotonic() < until_s:
+            seed = state.next_seed(first_seed)
+            record = one_run(bag(numbers, first_seed, seed), seed, state, witness)
+            state.add(record)
+            print(_line(record), flush=True)
+
+
+def _line(record: RunRecord) -> str:
+    zero = "" if record.zero_ms is None else f", zero after {record.zero_ms:.0f} ms of {record.bound_ms:.0f}"
+    machine = " (the machine was too slow)" if record.by_machine else ""
+    said = f"{record.seed} fault {record.number} {record.title}: {record.end}{machine}{zero}"
+    return "\n".join([said, *(f"  VIOLATION: {each}" for each in record.violations)])
+
+
+def main(argv: list[str]) -> int:
+    """Run it; return 0 if no run broke a rule, 4 otherwise."""
+    options = arguments().parse_args(argv)
+    state = State(options.state)
+    if not options.report:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        adopt_orphans()
+        try:
+            soak(state, options.minutes, options.seed, _numbers(options.only))
+        except KeyboardInterrupt:
+            print("ended; the run under way does not count", flush=True)
+    return report(state)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except EdgeError as error:
+        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
