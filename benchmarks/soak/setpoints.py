@@ -1,4 +1,4 @@
-"""What the log of a base's firmware says about safety. Velocities in m/s and rad/s, stamps CLOCK_MONOTONIC ns."""
+"""What the log of a base's firmware says about safety. Velocities in m/s and rad/s, stamps in ns."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from edge.motor.limits import MotorLimits
 TICK_S = 0.02
 BATCH_S = 0.01  # setpoints that come closer together were read at once
 JITTER_S = 0.015  # between a setpoint's tick and the firmware's stamp, both sides
-CLEAN_S = (0.014, 0.03)  # time between ticks by which jerk can be judged
+CLEAN_S = (0.017, 0.0235)  # time between ticks by which jerk can be judged
 CLEAN_JITTER_S = 0.004
 WINDOW = 10  # setpoints over which accelerations are judged
 ROUNDING = 1e-4
@@ -64,7 +64,7 @@ def unsafe_setpoints(lines: Sequence[Setpoint], limits: MotorLimits, board_stops
         if line.moving and not line.armed:
             found.setdefault("armed", "motion while disarmed")
     times = [line.stamp_ns / 1e9 for line in lines]
-    late = _lateness(times)
+    late, early = _gaps_before(times), _gaps_before(times[::-1])[::-1]
     linear, angular = [line.linear for line in lines], [complex(line.angular) for line in lines]
     for unit, values, accel, decel, jerk in (
         ("m/s", linear, limits.linear_accel_m_s2, limits.linear_decel_m_s2, limits.linear_jerk_m_s3),
@@ -76,37 +76,41 @@ def unsafe_setpoints(lines: Sequence[Setpoint], limits: MotorLimits, board_stops
             limits.angular_jerk_rad_s3,
         ),
     ):
-        for kind, said in _changes(times, late, values, (accel, decel), board_stops):
+        for kind, said in _changes(times, (late, early), values, (accel, decel), board_stops):
             found.setdefault(f"{kind} {unit}", f"{said} {unit}")
         for said in _jerks(times, values, jerk):
             found.setdefault(f"jerk {unit}", f"{said} {unit}")
     return list(found.values())
 
 
-def _lateness(times: Sequence[float]) -> list[float]:
-    """Return how much later than it was sent each setpoint may have been read: they came in one batch."""
-    late = [0.0]
+def _gaps_before(times: Sequence[float]) -> list[float]:
+    """Return by how much each setpoint may have been stamped too late: the board stalled, and read a batch.
+
+    Of the same times backwards it is by how much each may have been stamped too early: the board stalled
+    between its look at the clock and its reading.
+    """
+    late = [0.0] * min(1, len(times))
     for i in range(1, len(times)):
-        gap_s = times[i] - times[i - 1]
+        gap_s = abs(times[i] - times[i - 1])
         late.append(late[-1] if gap_s < BATCH_S else max(0.0, gap_s - TICK_S))
     return late
 
 
 def _changes(
     times: Sequence[float],
-    late: Sequence[float],
+    late_early: tuple[Sequence[float], Sequence[float]],
     values: Sequence[complex],
     accel_decel: tuple[float, float],
     board_stops: bool,
 ) -> list[tuple[str, str]]:
     """Return changes of velocity over a few setpoints that are quicker than accelerations allow."""
-    accel, decel = accel_decel
+    (accel, decel), (late, early) = accel_decel, late_early
     found: list[tuple[str, str]] = []
     for i in range(len(values)):
         for j in range(i + 1, min(i + 1 + WINDOW, len(values))):
             if values[j] == 0 and (board_stops or times[j] - times[j - 1] > BOARD_LIMIT_S):
                 break  # what follows begins anew at zero
-            span_s = times[j] - times[i] + late[i] + JITTER_S
+            span_s = times[j] - times[i] + late[i] + early[j] + JITTER_S
             growth, change = abs(values[j]) - abs(values[i]), abs(values[j] - values[i])
             if growth > accel * span_s + ROUNDING:
                 found.append(("accel", f"sped up by {growth:.3f} within {span_s * 1e3:.0f} ms"))
@@ -132,7 +136,7 @@ def _jerks(times: Sequence[float], values: Sequence[complex], jerk: float) -> li
 
 
 def stands_after_ms(lines: Sequence[Setpoint], since_ns: int) -> float | None:
-    """Return when the base was told to stand for good after `since_ns`; None if its last setpoint moves it."""
+    """Return when the base was told to stand for good; None if its last setpoint moves it."""
     after = [line for line in lines if line.stamp_ns > since_ns]
     moving = [i for i, line in enumerate(after) if line.moving]
     if not moving:

@@ -97,7 +97,8 @@ def _hold_the_gil() -> None:
 
 def _use_up_memory() -> None:
     held_kb = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held_kb + (32 << 20),) * 2)
+    most = held_kb + (32 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     held = []
     while True:
         held.append(bytearray(16 << 20))

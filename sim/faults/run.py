@@ -5,7 +5,7 @@
 
 import os
 import sys
-from typing import Any
+from typing import Any, cast
 
 from edge import cli
 from edge.model import boxes
@@ -28,7 +28,7 @@ def main() -> int:
         break_parser(boxes, "parse_detections")
     else:
         policies.make_policy = make_breaking
-    CAMERAS.built_in["broken"] = "sim.faults.camera:open_address"
+    cast("dict[str, str]", CAMERAS.built_in)["broken"] = "sim.faults.camera:open_address"
     return cli.main(["run", *sys.argv[1:]])
 
 
