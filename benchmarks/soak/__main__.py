@@ -5,15 +5,21 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.soak.faults import Fault
+from benchmarks.soak.faults.fault import Fault
+from benchmarks.soak.faults.refusals import REFUSALS, Refusal
+from benchmarks.soak.faults.table import FAULTS
+from benchmarks.soak.long import long_run
 from benchmarks.soak.processes import adopt_orphans, relatives
-from benchmarks.soak.refusals import REFUSALS, Refusal
 from benchmarks.soak.report import report
 from benchmarks.soak.short import refused_run, short_run
 from benchmarks.soak.stalls import StallWitness
 from benchmarks.soak.state import RunRecord, State, bag
-from benchmarks.soak.table import FAULTS
-from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
+from edge.commands.arguments import (
+    ArgumentParser,
+    non_negative_float,
+    non_negative_int,
+    positive_float,
+)
 from edge.errors import EdgeError, UsageError
 
 BY_NUMBER: dict[int, Fault | Refusal] = {each.number: each for each in (*FAULTS, *REFUSALS)}
@@ -25,6 +31,9 @@ def arguments() -> ArgumentParser:
     p.prog = "python -m benchmarks.soak"
     p.add_argument("--state", type=Path, required=True, metavar="DIR", help="goes on from what is in it")
     p.add_argument("--minutes", type=positive_float, default=30.0, help="how long (%(default)g)")
+    p.add_argument(
+        "--long-minutes", type=non_negative_float, help="the part of it that is one long run (a third)"
+    )
     p.add_argument("--seed", type=non_negative_int, default=1, help="of the first run (%(default)s)")
     p.add_argument("--only", metavar="N,N", help="numbers of faults, instead of all")
     p.add_argument("--report", action="store_true", help="only say what became of the runs so far")
@@ -51,15 +60,24 @@ def one_run(number: int, seed: int, state: State, witness: StallWitness) -> RunR
     return short_run(fault, seed, folder, witness, own)
 
 
-def soak(state: State, minutes: float, first_seed: int, numbers: list[int]) -> None:
+def soak(state: State, minutes: float, long_minutes: float, first_seed: int, numbers: list[int]) -> None:
     """Run for so many minutes. Raises KeyboardInterrupt."""
     until_s = time.monotonic() + 60 * minutes
     with StallWitness() as witness:
+        if long_minutes:
+            seed = state.next_seed(first_seed)
+            print(f"{seed} a long run", flush=True)
+            folder, own = state.folder / "runs" / f"{seed}-long", {each.pid for each in relatives()}
+            _write_down(state, long_run(seed, 60 * long_minutes, folder, witness, own))
         while time.monotonic() < until_s:
             seed = state.next_seed(first_seed)
-            record = one_run(bag(numbers, first_seed, seed), seed, state, witness)
-            state.add(record)
-            print(_line(record), flush=True)
+            record = one_run(bag(numbers, first_seed, state.turns()), seed, state, witness)
+            _write_down(state, record)
+
+
+def _write_down(state: State, record: RunRecord) -> None:
+    state.add(record)
+    print(_line(record), flush=True)
 
 
 def _line(record: RunRecord) -> str:
@@ -78,7 +96,8 @@ def main(argv: list[str]) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         adopt_orphans()
         try:
-            soak(state, options.minutes, options.seed, _numbers(options.only))
+            lasting = options.minutes / 3 if options.long_minutes is None else options.long_minutes
+            soak(state, options.minutes, lasting, options.seed, _numbers(options.only))
         except KeyboardInterrupt:
             print("ended; the run under way does not count", flush=True)
     return report(state)

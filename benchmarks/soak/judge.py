@@ -1,9 +1,9 @@
-"""What was wrong with one run: an end that its fault does not explain, or a base that did what it must not."""
+"""What was wrong with one run: an end that its fault does not explain, or motion that must not be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.soak.faults import WENT_ON, Fault, named_machine, right_code
+from benchmarks.soak.faults.fault import WENT_ON, Fault, named_machine, right_code
 from benchmarks.soak.setpoints import Setpoint, first_zero_ms, stands_after_ms, unsafe_setpoints
 from edge.motor.limits import MotorLimits
 
@@ -14,7 +14,7 @@ JUST_BEFORE_NS = 100_000_000  # a base that moved so shortly before its fault wa
 class Left:
     """What one run left behind. Stamps are CLOCK_MONOTONIC ns."""
 
-    end: str  # see `benchmarks.soak.faults.end_of`
+    end: str  # see `benchmarks.soak.faults.fault.end_of`
     code: int
     said: str  # what the run told a person
     lines: Sequence[Setpoint]
@@ -38,10 +38,10 @@ class Verdict:
 def judge(fault: Fault, left: Left, limits: MotorLimits | None = None) -> Verdict:
     """Judge a run with a fault. A run that ended before its fault is judged as one without."""
     limits = limits or MotorLimits()
-    by_machine = named_machine(left.end, left.said)
-    injected = left.injected_ns is not None
+    allowed = fault.ends if left.injected_ns is not None else (WENT_ON,)
+    by_machine = left.end not in allowed and named_machine(left.end, left.said)
     found = [left.wrong] if left.wrong else []
-    found += _end_violations(fault if injected else None, left, by_machine)
+    found += _end_violations(allowed, left, by_machine)
     found += unsafe_setpoints(left.lines, limits, fault.board_stops)
     if left.warm_ns is not None and any(line.armed and line.stamp_ns < left.warm_ns for line in left.lines):
         found.append("armed before the model was warm")
@@ -58,12 +58,11 @@ def judge(fault: Fault, left: Left, limits: MotorLimits | None = None) -> Verdic
     return Verdict(tuple(found), by_machine, zero_ms, bound_ms)
 
 
-def _end_violations(fault: Fault | None, left: Left, by_machine: bool) -> list[str]:
-    """Return what is wrong with how it ended. `fault` is None if none was injected."""
+def _end_violations(allowed: Sequence[str], left: Left, by_machine: bool) -> list[str]:
+    """Return what is wrong with how it ended."""
     found = [] if right_code(left.end, left.code) else [f"ended as {left.end} with exit code {left.code}"]
     if "Traceback" in left.said:
         found.append("told a person a traceback")
-    allowed = (WENT_ON,) if fault is None else fault.ends
     if left.end not in allowed and not by_machine:
         found.append(f"ended as {left.end}, expected {' or '.join(allowed)}: {left.said[:300]}")
     return found
@@ -84,9 +83,8 @@ def _zero(fault: Fault, left: Left) -> tuple[float | None, float | None]:
     since_ns = left.injected_ns
     if bound_ms is None or since_ns is None:
         return None, None
-    under_way = any(
-        line.moving and since_ns - JUST_BEFORE_NS < line.stamp_ns <= since_ns for line in left.lines
-    )
+    just_before = (line for line in left.lines if since_ns - JUST_BEFORE_NS < line.stamp_ns <= since_ns)
+    under_way = any(line.moving for line in just_before)
     if fault.zero_ms is not None:
         return stands_after_ms(left.lines, since_ns), bound_ms
     return (first_zero_ms(left.lines, since_ns), bound_ms) if under_way else (None, None)

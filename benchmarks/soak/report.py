@@ -3,10 +3,8 @@
 from collections import defaultdict
 from typing import Any
 
-from benchmarks.soak.state import State
-from benchmarks.soak.table import LEFT_OUT
-
-LONG = -1  # the number of a long run
+from benchmarks.soak.faults.table import LEFT_OUT
+from benchmarks.soak.state import LONG, State
 
 
 def report(state: State) -> int:
@@ -42,11 +40,8 @@ def _by_fault(records: list[dict[str, Any]]) -> list[str]:
         injected = sum(each["injected_s"] is not None for each in these)
         ends = ", ".join(sorted({each["end"] for each in these}))
         zeros = [each["zero_ms"] for each in these if each["zero_ms"] is not None]
-        zero = (
-            f"zero {min(zeros):.0f} to {max(zeros):.0f} of {these[-1]['bound_ms'] or 0:.0f} ms"
-            if zeros
-            else ""
-        )
+        bound = max(each["bound_ms"] or 0 for each in these)
+        zero = f"zero {min(zeros):.0f} to {max(zeros):.0f} of {bound:.0f} ms" if zeros else ""
         slow = sum(each["by_machine"] for each in these)
         machine = f"{slow} by the machine" if slow else ""
         parts = ", ".join(filter(None, (ends, zero, machine)))

@@ -10,14 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.soak.faults import REFUSED, Fault, end_of
+from benchmarks.soak.faults.fault import REFUSED, Fault, end_of
+from benchmarks.soak.faults.refusals import Refusal, try_refusal
+from benchmarks.soak.faults.trial import BrokenRun, TooSoon, trial
 from benchmarks.soak.judge import Left, judge
 from benchmarks.soak.processes import await_none, holdings, relatives, segments_of, unreaped
-from benchmarks.soak.refusals import Refusal, try_refusal
-from benchmarks.soak.setpoints import read_setpoints
 from benchmarks.soak.stalls import StallWitness
 from benchmarks.soak.state import Counts, RunRecord
-from benchmarks.soak.trial import TooSoon, Trial, trial
 
 DRIVE_S = (9.0, 14.0)  # time limit of a drive
 INJECT_S = 4.0  # after arming, at most
@@ -38,40 +37,28 @@ def short_run(fault: Fault, seed: int, folder: Path, witness: StallWitness, own:
     folder.mkdir(parents=True)
     chance = random.Random(f"when {seed}")
     witness.forget()
-    before, load, began, began_ns = counts(), os.getloadavg()[0], _now(), time.monotonic_ns()
+    before, load, began, began_ns = counts(), os.getloadavg()[0], now(), time.monotonic_ns()
     with trial(fault, seed, folder, chance.uniform(*DRIVE_S)) as made:
         injected_ns, hung = _drive(made, fault, chance)
-        ended_ns = time.monotonic_ns()
         zombies = unreaped()
-        _settle(made)
-        summary = _summary(folder)
-        said = f"{(folder / 'err').read_text()} {(summary or {}).get('reason', '')}"
-        said += f" {(summary or {}).get('hint', '')}"
-        end, seen, lines = end_of(made.child.returncode, summary), made.seen, read_setpoints(made.log)
-    stalled_ms = 0.0 if injected_ns is None else witness.late_ms(injected_ns, ended_ns)
-    wrong = folder / "wrong"
-    left = Left(
-        end, made.child.returncode, said, lines, injected_ns, ended_ns, stalled_ms,
-        warm_ns=made.broke_ns() if fault.breaks == "slow_warm_up" else None,
-        wrong=wrong.read_text() if wrong.exists() else "",
-    )  # fmt: skip
+        left = what_is_left(made, fault, injected_ns, witness)
     verdict = judge(fault, left)
-    violations = [*verdict.violations, *_leftovers(seen, own)]
+    violations = [*verdict.violations, *leftovers(made.seen, own)]
     violations += [f"did not end within {END_LIMIT_S:.0f} s"] if hung else []
     violations += [f"{len(zombies)} zombies while it ran"] if zombies else []
     if not violations:
         shutil.rmtree(folder, ignore_errors=True)
     return RunRecord(
         seed=seed, number=fault.number, title=fault.title, began=began,
-        seconds=round((time.monotonic_ns() - began_ns) / 1e9, 1), end=end, code=made.child.returncode,
+        seconds=round((time.monotonic_ns() - began_ns) / 1e9, 1), end=left.end, code=left.code,
         injected_s=None if injected_ns is None else round((injected_ns - began_ns) / 1e9, 3),
-        zero_ms=verdict.zero_ms, bound_ms=verdict.bound_ms, stalled_ms=round(stalled_ms, 1),
+        zero_ms=verdict.zero_ms, bound_ms=verdict.bound_ms, stalled_ms=round(left.stalled_ms, 1),
         by_machine=verdict.by_machine, violations=violations, folder=str(folder) if violations else "",
-        reason=said.strip()[:300], load=(load, os.getloadavg()[0]), before=before, after=counts(),
+        reason=left.said.strip()[:300], load=(load, os.getloadavg()[0]), before=before, after=counts(),
     )  # fmt: skip
 
 
-def _drive(made: Trial, fault: Fault, chance: random.Random) -> tuple[int | None, bool]:
+def _drive(made: BrokenRun, fault: Fault, chance: random.Random) -> tuple[int | None, bool]:
     """Let it drive and break; return when that was (None: it ended before) and whether it hung."""
     injected_ns: int | None = None
     try:
@@ -91,14 +78,33 @@ def _drive(made: Trial, fault: Fault, chance: random.Random) -> tuple[int | None
     return (_by_itself(made, fault) if by_itself else injected_ns), hung
 
 
-def _by_itself(made: Trial, fault: Fault) -> int | None:
+def what_is_left(made: BrokenRun, fault: Fault, injected_ns: int | None, witness: StallWitness) -> Left:
+    """Return what a run left, once its base's board has written it all down."""
+    ended_ns = time.monotonic_ns()
+    _settle(made)
+    summary, wrong = _summary(made.folder), made.folder / "wrong"
+    code, told = made.child.poll() or 0, summary or {}
+    return Left(
+        end=end_of(code, summary),
+        code=code,
+        said=f"{(made.folder / 'err').read_text()} {told.get('reason', '')} {told.get('hint', '')}",
+        lines=made.setpoints(),
+        injected_ns=injected_ns,
+        ended_ns=ended_ns,
+        stalled_ms=0.0 if injected_ns is None else witness.late_ms(injected_ns, ended_ns),
+        warm_ns=made.broke_ns() if fault.breaks == "slow_warm_up" else None,
+        wrong=wrong.read_text() if wrong.exists() else "",
+    )
+
+
+def _by_itself(made: BrokenRun, fault: Fault) -> int | None:
     """Return when a run broke without anybody's doing; its end, if that is not noted down."""
     if fault.breaks in ("", "late") or fault.camera:
         return time.monotonic_ns() if any(line.armed for line in made.setpoints()) else None
     return made.broke_ns()
 
 
-def _settle(made: Trial) -> None:
+def _settle(made: BrokenRun) -> None:
     """Wait until the base's board has logged the end: the motor process may brake a little longer."""
     deadline_s = time.monotonic() + 1.5
     while time.monotonic() < deadline_s:
@@ -116,7 +122,7 @@ def _summary(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _leftovers(seen: set[int], own: set[int]) -> list[str]:
+def leftovers(seen: set[int], own: set[int]) -> list[str]:
     """Return what a run left behind: processes, after a while, and names in shared memory."""
     left = await_none(GONE_S, own)
     names = segments_of(seen)
@@ -127,7 +133,7 @@ def _leftovers(seen: set[int], own: set[int]) -> list[str]:
 def refused_run(refusal: Refusal, seed: int, folder: Path, own: set[int]) -> RunRecord:
     """Try what must be refused before anything moves."""
     folder.mkdir(parents=True)
-    before, load, began, began_s = counts(), os.getloadavg()[0], _now(), time.monotonic()
+    before, load, began, began_s = counts(), os.getloadavg()[0], now(), time.monotonic()
     code, said, violations = try_refusal(refusal, folder)
     violations += [f"left a process: {each.command[:120]}" for each in await_none(GONE_S, own)]
     if not violations:
@@ -140,5 +146,5 @@ def refused_run(refusal: Refusal, seed: int, folder: Path, own: set[int]) -> Run
     )  # fmt: skip
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import deque
 
 from edge.interfaces import Closing
 
@@ -13,7 +14,7 @@ class StallWitness(Closing):
     """Sleeps and notes when it was woken late."""
 
     def __init__(self) -> None:
-        self._late: list[tuple[int, int]] = []  # when it was woken, and by how much too late, ns
+        self._late: deque[tuple[int, int]] = deque(maxlen=10_000)  # when woken, how late; ns
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="witness", daemon=True)
         self._thread.start()
@@ -29,11 +30,12 @@ class StallWitness(Closing):
 
     def forget(self) -> None:
         """Begin anew, as with each run."""
-        self._late = []
+        self._late.clear()
 
     def late_ms(self, since_ns: int, until_ns: int) -> float:
         """Return the sum of all delays that fell into a span of time, ms."""
-        return sum(late for woken, late in self._late if woken > since_ns and woken - late < until_ns) / 1e6
+        delays = tuple(self._late)
+        return sum(late for woken, late in delays if woken > since_ns and woken - late < until_ns) / 1e6
 
     def close(self) -> None:
         """End the thread."""

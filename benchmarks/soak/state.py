@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "soak.jsonl"
+LONG = -1  # the number of a long run
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class RunRecord:
     load: tuple[float, float] = (0.0, 0.0)  # load average of a minute, before and after
     before: Counts | None = None
     after: Counts | None = None
-    figures: dict[str, Any] = field(default_factory=dict[str, Any])  # of a long run
+    figures: dict[str, Any] = field(default_factory=dict[str, Any])  # a long run's
 
 
 class State:
@@ -70,6 +71,10 @@ class State:
         """Return the seed after the last one; `first` if there was none."""
         return max((record["seed"] for record in self.records()), default=first - 1) + 1
 
+    def turns(self) -> int:
+        """Return how many short runs there were."""
+        return sum(record["number"] != LONG for record in self.records())
+
     def _mend(self) -> None:
         """Cut off a last line that was only half written."""
         data = self.file.read_bytes() if self.file.exists() else b""
@@ -77,9 +82,9 @@ class State:
             self.file.write_bytes(data[: data.rfind(b"\n") + 1])
 
 
-def bag(numbers: Sequence[int], first_seed: int, seed: int) -> int:
-    """Return the number whose turn it is at a seed: in each cycle, every one comes once, in a new order."""
-    cycle, turn = divmod(seed - first_seed, len(numbers))
+def bag(numbers: Sequence[int], first_seed: int, turn: int) -> int:
+    """Return the number whose turn it is: in each cycle, every one comes once, in a new order."""
+    cycle, turn = divmod(turn, len(numbers))
     order = list(numbers)
     random.Random(f"{first_seed} {cycle}").shuffle(order)
     return order[turn]

@@ -4,6 +4,7 @@
 """
 
 import ctypes
+import math
 import os
 import resource
 import time
@@ -21,6 +22,7 @@ from edge.records import ActionChunk, Observation
 MS = 1_000_000
 LATE_S = 0.13
 SLOW_WARM_UP_S = 3.0
+JUMPS_FROM_RAD_S = 0.56  # from a slower turn nothing within the limits is a jump
 
 
 def after_ns(default_s: float = 1.5) -> int:
@@ -48,6 +50,7 @@ class Breaking:
         self._warm = False
         self._began_ns = 0  # the stamp of the first frame that it drives by
         self._last: ActionChunk | None = None
+        self._jumps = False
         policy.infer, policy.act = self.infer, self.act
 
     def infer(self, observation: Observation) -> Inference:
@@ -74,6 +77,8 @@ class Breaking:
         if self._mode == "late":
             return None if inference is None or chunk is None else _falling(chunk, inference.frame.stamp_ns)
         due = self._mode in CHUNKS and self._due(observation.frame.stamp_ns)
+        if self._mode == "jump" and due and not self._jumps:
+            due = self._jumps = self._last is not None and abs(self._last.values[0, 2]) > JUMPS_FROM_RAD_S
         if chunk is None or not due or self._last is None:
             self._last = chunk or self._last
             return chunk
@@ -120,16 +125,16 @@ def _rows(chunk: ActionChunk, share: float) -> ActionChunk:
     return replace(chunk, values=chunk.values * np.float32(share))
 
 
-def _aside(chunk: ActionChunk) -> ActionChunk:
-    """Return a chunk that jumps away from a turn to the left, and from the one before itself."""
-    row = (0.4 if chunk.decision % 2 else -0.4, 0.0, -0.95)
+def _aside(chunk: ActionChunk, last: ActionChunk) -> ActionChunk:
+    """Return a chunk that jumps away from the turn of `last`, and from the one before itself."""
+    row = (0.4 if chunk.decision % 2 else -0.4, 0.0, -math.copysign(0.95, last.values[0, 2]))
     return replace(chunk, values=np.tile(np.array(row, np.float32), (len(chunk.values), 1)))
 
 
 # By the chunk that is right, the last one before it broke, and whether this is the first one after.
 CHUNKS: dict[str, Callable[[ActionChunk, ActionChunk, bool], ActionChunk | None]] = {
     "nan": lambda chunk, last, first: _rows(chunk, np.nan),
-    "jump": lambda chunk, last, first: _aside(chunk),
+    "jump": lambda chunk, last, first: _aside(chunk, last),
     "used_up": lambda chunk, last, first: (
         replace(chunk, valid_until_ns=chunk.t0_ns + 200 * MS) if first else None
     ),

@@ -15,7 +15,7 @@ def unspoilt(image: Image, stamp_ns: int) -> Shot | None:
     return image, stamp_ns
 
 
-class Feed(Closing):
+class ImageFeed(Closing):
     """Writes what `images` yields into the ring `name`, from a thread; None means that nothing new is there.
 
     `spoil` makes of an image and its stamp what is delivered; None loses it.

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sim.faults.feed import Feed, Shot
+from sim.faults.feed import ImageFeed, Shot
 from sim.faults.wire import Wire
 from tests.sensor import sensed
 from tests.sim.realtime.rover import Rover
@@ -143,7 +143,7 @@ class Drive(Running):
         return found
 
 
-def sensor_feed(height: int = 48, width: int = 64) -> Feed:
+def sensor_feed(height: int = 48, width: int = 64) -> ImageFeed:
     """A camera of 30 frames a second, each another one."""
 
     def shots() -> Iterator[Shot]:
@@ -151,7 +151,7 @@ def sensor_feed(height: int = 48, width: int = 64) -> Feed:
             time.sleep(PERIOD_S)
             yield sensed(seq, height, width), time.monotonic_ns()
 
-    return Feed(f"faults-{os.getpid()}-{secrets.token_hex(4)}", height, width, shots())
+    return ImageFeed(f"faults-{os.getpid()}-{secrets.token_hex(4)}", height, width, shots())
 
 
 @dataclass
@@ -160,7 +160,7 @@ class AtRover:
 
     drive: Drive
     rover: Rover
-    feed: Feed
+    feed: ImageFeed
     wire: Wire | None
 
 

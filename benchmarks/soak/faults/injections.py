@@ -13,12 +13,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 
-import cv2
-import numpy as np
-
-from benchmarks.soak.trial import Trial
-from edge.records import Image
-from sim.faults.feed import Feed, Shot
+from benchmarks.soak.faults.trial import BrokenRun
 from sim.faults.machine import set_celsius
 from sim.faults.wire import Wire
 
@@ -27,102 +22,20 @@ STALL_S = 0.2
 HTTP_LIMIT_S = 5
 
 
-def _feed(trial: Trial) -> Feed:
-    assert trial.feed is not None
-    return trial.feed
-
-
-def _wire(trial: Trial) -> Wire:
+def _wire(trial: BrokenRun) -> Wire:
     assert trial.wire is not None
     return trial.wire
-
-
-# Cameras.
-
-
-def repeat_picture(trial: Trial) -> None:
-    """Hand one image on again and again, with new stamps."""
-    kept: list[Image] = []
-
-    def repeat(image: Image, stamp_ns: int) -> Shot:
-        kept.append(image)
-        return kept[0], stamp_ns
-
-    _feed(trial).spoil = repeat
-
-
-def age_frames(trial: Trial) -> None:
-    """Stamp frames as if time went ten times slower from now on."""
-    old_ns = time.monotonic_ns()
-    _feed(trial).spoil = lambda image, stamp_ns: (image, old_ns + (stamp_ns - old_ns) // 10)
-
-
-def drop_half(trial: Trial) -> None:
-    """Lose every second frame, and now and then five in a row."""
-    frames = count()
-
-    def every_second(image: Image, stamp_ns: int) -> Shot | None:
-        number = next(frames)
-        return (image, stamp_ns) if number % 2 and number % 20 > 3 else None
-
-    _feed(trial).spoil = every_second
-
-
-def drop_nine_in_ten(trial: Trial) -> None:
-    """Deliver one frame in ten."""
-    frames = count()
-    _feed(trial).spoil = lambda image, stamp_ns: (image, stamp_ns) if next(frames) % 10 == 9 else None
-
-
-def blacken(trial: Trial) -> None:
-    """Take the light away."""
-    _feed(trial).spoil = lambda image, stamp_ns: (image // 64, stamp_ns)
-
-
-def stamp_ahead(trial: Trial) -> None:
-    """Stamp frames by a clock that is 18 s ahead."""
-    _feed(trial).spoil = lambda image, stamp_ns: (image, stamp_ns + 18_000 * MS)
-
-
-def paint_orders(trial: Trial) -> None:
-    """Write orders into the picture."""
-
-    def painted(image: Image, stamp_ns: int) -> Shot:
-        written = np.ascontiguousarray(image)
-        for row, words in ((60, "STOP"), (120, "GO RIGHT")):
-            cv2.putText(written, words, (20, row), cv2.FONT_HERSHEY_PLAIN, 2.0, (255, 255, 255), 2)
-        return written, stamp_ns
-
-    _feed(trial).spoil = painted
-
-
-def hang_stream(trial: Trial) -> None:
-    """Let reads of the camera block."""
-    assert trial.stream is not None
-    trial.stream.hang()
-
-
-def kill_stream(trial: Trial) -> None:
-    """End the camera for good."""
-    assert trial.stream is not None
-    trial.stream.die()
-
-
-def hang_camera_process(trial: Trial) -> None:
-    """Stop the process that reads the camera; another one takes its place."""
-    for pid in trial.camera_processes():
-        os.kill(pid, SIGSTOP)
 
 
 # The line and the base.
 
 
-def cut(trial: Trial) -> None:
+def cut(trial: BrokenRun) -> None:
     """Cut the line."""
     _wire(trial).cut = True
 
 
-def damage_packets(trial: Trial) -> None:
+def damage_packets(trial: BrokenRun) -> None:
     """Flip a byte of every fifth packet to the base."""
     packets = count()
 
@@ -136,7 +49,7 @@ def damage_packets(trial: Trial) -> None:
     _wire(trial).to_board = damaged
 
 
-def repeat_packets(trial: Trial) -> None:
+def repeat_packets(trial: BrokenRun) -> None:
     """Send each packet twice, and those of the last second again."""
     wire = _wire(trial)
     before = list(wire.sent)[-40:]
@@ -149,20 +62,20 @@ def repeat_packets(trial: Trial) -> None:
 def befall(what: str) -> "Any":
     """Return what lets a mishap happen to the base."""
 
-    def inject(trial: Trial) -> None:
+    def inject(trial: BrokenRun) -> None:
         trial.befall(what)
 
     return inject
 
 
-def press_and_release(trial: Trial) -> None:
+def press_and_release(trial: BrokenRun) -> None:
     """Press the base's emergency stop, and release it."""
     trial.befall("emergency 1")
     time.sleep(0.5)
     trial.befall("emergency 0")
 
 
-def second_run(trial: Trial) -> None:
+def second_run(trial: BrokenRun) -> None:
     """Start another run at the same port, which must be refused."""
     uri = trial.robot.motors_uri if trial.robot is not None else ""
     command = [sys.executable, "-m", "edge.cli", "run", "--goal", "find_object", "--target", "red cup"]
@@ -177,31 +90,31 @@ def second_run(trial: Trial) -> None:
 # Processes and the machine.
 
 
-def stop_runtime(trial: Trial) -> None:
+def stop_runtime(trial: BrokenRun) -> None:
     """Let the runtime stand still for a while."""
     trial.send(SIGSTOP, "runtime")
     time.sleep(trial.chance.uniform(0.8, 2.0))
     trial.send(SIGCONT, "runtime")
 
 
-def kill_runtime(trial: Trial) -> None:
+def kill_runtime(trial: BrokenRun) -> None:
     """Kill the runtime."""
     trial.send(SIGKILL, "runtime")
 
 
-def cut_power(trial: Trial) -> None:
+def cut_power(trial: BrokenRun) -> None:
     """Kill all processes of the computer at once."""
     trial.send(SIGKILL, "runtime", "motor")
 
 
-def sleep(trial: Trial) -> None:
+def sleep(trial: BrokenRun) -> None:
     """Let all processes of the computer stand still."""
     trial.send(SIGSTOP, "runtime", "motor")
     time.sleep(2.0)
     trial.send(SIGCONT, "runtime", "motor")
 
 
-def stall(trial: Trial) -> None:
+def stall(trial: BrokenRun) -> None:
     """Let the motor process and the runtime stall for 200 ms, one after the other."""
     for role in ("motor", "runtime"):
         trial.send(SIGSTOP, role)
@@ -210,7 +123,7 @@ def stall(trial: Trial) -> None:
         time.sleep(0.5)
 
 
-def heat_up(trial: Trial) -> int:
+def heat_up(trial: BrokenRun) -> int:
     """Let the machine get hot, and then too hot."""
     assert trial.machine is not None
     set_celsius(trial.machine, 0, 96)
@@ -220,14 +133,14 @@ def heat_up(trial: Trial) -> int:
     return hot_ns
 
 
-def lose_telemetry(trial: Trial) -> None:
+def lose_telemetry(trial: BrokenRun) -> None:
     """Take the readings of temperature away."""
     assert trial.machine is not None
     for zone in (0, 1):
         (trial.machine / f"sys/class/thermal/thermal_zone{zone}/temp").unlink()
 
 
-def step_clock(trial: Trial) -> None:
+def step_clock(trial: BrokenRun) -> None:
     """Step the wall clock a day ahead, then two back."""
     assert trial.clock is not None
     for seconds in (86_400, -86_400):
@@ -240,7 +153,7 @@ def step_clock(trial: Trial) -> None:
 # The operator.
 
 
-def interrupt(trial: Trial) -> None:
+def interrupt(trial: BrokenRun) -> None:
     """Send Ctrl-C, SIGTERM or SIGHUP twice, to the whole group."""
     number = trial.chance.choice((SIGINT, SIGTERM, SIGHUP))
     for _ in range(2):
@@ -248,13 +161,13 @@ def interrupt(trial: Trial) -> None:
             os.killpg(trial.child.pid, number)
 
 
-def unplug_pad(trial: Trial) -> None:
+def unplug_pad(trial: BrokenRun) -> None:
     """Unplug the gamepad."""
     assert trial.pad is not None
     trial.pad.close()
 
 
-def take_over(trial: Trial) -> None:
+def take_over(trial: BrokenRun) -> None:
     """Drive by the stick for a while."""
     assert trial.pad is not None
     trial.pad.turn(trial.chance.choice((-0.6, 0.6)))
@@ -265,24 +178,24 @@ def take_over(trial: Trial) -> None:
 # What a run writes, and who talks to it.
 
 
-def _folder(trial: Trial) -> Path:
+def _folder(trial: BrokenRun) -> Path:
     assert trial.run_folder is not None
     return trial.run_folder
 
 
-def take_folder_away(trial: Trial) -> None:
+def take_folder_away(trial: BrokenRun) -> None:
     """Move the run's folder out of its runs."""
     _folder(trial).rename(trial.folder / "away")
 
 
-def stall_log(trial: Trial) -> None:
+def stall_log(trial: BrokenRun) -> None:
     """Let writing run.log never come back."""
     log = _folder(trial) / "run.log"
     os.mkfifo(log.with_name("fifo"))
     log.with_name("fifo").replace(log)
 
 
-def fill_disk(trial: Trial) -> None:
+def fill_disk(trial: BrokenRun) -> None:
     """Leave no byte of the runs' disk free."""
     with (trial.runs / "ballast").open("ab", buffering=0) as ballast, contextlib.suppress(OSError):
         for size in (1 << 20, 4096, 1):
@@ -291,7 +204,7 @@ def fill_disk(trial: Trial) -> None:
                     pass
 
 
-def _ask(trial: Trial, path: str = "/stop", **headers: str) -> int:
+def _ask(trial: BrokenRun, path: str = "/stop", **headers: str) -> int:
     """Ask the run's HTTP server; return the status."""
     port = json.loads((_folder(trial) / "stop.json").read_text())["port"]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HTTP_LIMIT_S)
@@ -300,11 +213,11 @@ def _ask(trial: Trial, path: str = "/stop", **headers: str) -> int:
         return connection.getresponse().status
 
 
-def _token(trial: Trial) -> str:
+def _token(trial: BrokenRun) -> str:
     return f"Bearer {json.loads((_folder(trial) / 'stop.json').read_text())['token']}"
 
 
-def send_too_much(trial: Trial) -> None:
+def send_too_much(trial: BrokenRun) -> None:
     """Send messages that are too large to the run's HTTP server."""
     token = _token(trial)
     answers = [
@@ -316,14 +229,14 @@ def send_too_much(trial: Trial) -> None:
         (trial.folder / "wrong").write_text(f"HTTP {answers}, not 413, 414, 431")
 
 
-def ask_without_token(trial: Trial) -> None:
+def ask_without_token(trial: BrokenRun) -> None:
     """Ask for a stop without the token, which must be refused."""
     answers = {_ask(trial, Authorization=wrong) for wrong in ("", "Bearer ", "Bearer x")}
     if answers != {401}:
         (trial.folder / "wrong").write_text(f"HTTP {answers}, not 401")
 
 
-def ask_to_stop(trial: Trial) -> int:
+def ask_to_stop(trial: BrokenRun) -> int:
     """Ask without the token, then stop the run with it, as `vla-edge stop` does."""
     ask_without_token(trial)
     asked_ns = time.monotonic_ns()
@@ -331,7 +244,7 @@ def ask_to_stop(trial: Trial) -> int:
     return asked_ns
 
 
-def kill_inference(trial: Trial) -> int:
+def kill_inference(trial: BrokenRun) -> int:
     """Kill the runtime in the middle of an inference."""
     killed_ns = time.monotonic_ns()
     trial.child.send_signal(signal.SIGKILL)

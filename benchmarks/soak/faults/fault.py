@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.soak.trial import Trial
+    from benchmarks.soak.faults.trial import BrokenRun
 
 WENT_ON = "went on"
 KILLED = "killed"
@@ -45,10 +45,10 @@ class Fault:
     until the base stands for good, `hold_ms` until it first stands; None: the fault has no such bound.
     """
 
-    number: int  # 0: none is injected
+    number: int  # 0: none is injected; -1: a long run
     title: str
     ends: tuple[str, ...]
-    inject: "Callable[[Trial], int | None] | None" = None  # returns when, if not at once; None: by itself
+    inject: "Callable[[BrokenRun], int | None] | None" = None  # returns when, if not at once; None: by itself
     zero_ms: float | None = None
     hold_ms: float | None = None
     rig: str = "sim"  # sim; relay: camera and line lead through the soak; stream: the camera by GStreamer
@@ -57,6 +57,7 @@ class Fault:
     camera: str = ""  # the scheme of a camera that breaks by itself
     wired: str = ""  # "pty" or "udp": a line that can be cut and damaged
     needs: tuple[str, ...] = ()  # pad, machine, clock, disk
+    follows: bool = False  # something, for as long as it lasts
     off_centre: bool = False  # the gamepad's stick, at the start
     board_stops: bool = False  # the board goes to zero at once
     board_dies: bool = False  # nothing tells what the base does

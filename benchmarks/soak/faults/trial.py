@@ -15,17 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.soak.faults import Fault
+from benchmarks.soak.faults.fault import Fault
+from benchmarks.soak.faults.stream import Stream
 from benchmarks.soak.processes import relatives
 from benchmarks.soak.setpoints import Setpoint, read_setpoints
-from benchmarks.soak.stream import Stream
 from edge.cameras.shm import FrameRing
 from edge.child import child_environment
 from edge.errors import HardwareMissing
 from edge.goals.words import COLOURS, KINDS
 from edge.records import Goal
 from edge.runtime.robot import RobotOptions
-from sim.faults.feed import Feed, Shot
+from sim.faults.feed import ImageFeed, Shot
 from sim.faults.gamepad import PRETENDED, Pad
 from sim.faults.machine import orin
 from sim.faults.wire import Wire
@@ -45,7 +45,7 @@ class TooSoon(Exception):
 
 
 @dataclass
-class Trial:
+class BrokenRun:
     """A run under way."""
 
     child: "subprocess.Popen[str]"
@@ -54,7 +54,7 @@ class Trial:
     pids: dict[str, int] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)  # ids of all its processes so far
     robot: SimRobot | None = None
-    feed: Feed | None = None
+    feed: ImageFeed | None = None
     wire: Wire | None = None
     stream: Stream | None = None
     pad: Pad | None = None
@@ -135,14 +135,14 @@ class Trial:
 
 
 @contextlib.contextmanager
-def trial(fault: Fault, seed: int, folder: Path, seconds: float, level: str = "info") -> Iterator[Trial]:
+def trial(fault: Fault, seed: int, folder: Path, seconds: float, level: str = "info") -> Iterator[BrokenRun]:
     """Start a run that `fault` can break, drawn by `seed`; all of it is gone afterwards."""
     chance = random.Random(seed)
     environment = {**child_environment(), MARK: str(seed), "VLA_EDGE_BROKE": str(folder / "broke_ns")}
     environment |= _broken_by_itself(fault, chance)
     goal = _goal(fault, chance)
     with contextlib.ExitStack() as stack:
-        made = Trial(_NOT_STARTED, folder, chance)
+        made = BrokenRun(_NOT_STARTED, folder, chance)
         arguments = [*_words(goal), "--runs-dir", str(made.runs), "--json", "--log-level", level]
         arguments += ["--max-seconds", f"{seconds:g}", *fault.arguments]
         if fault.rig == "sim":
@@ -168,7 +168,7 @@ def trial(fault: Fault, seed: int, folder: Path, seconds: float, level: str = "i
 _NOT_STARTED: Any = None
 
 
-def _end(made: Trial) -> None:
+def _end(made: BrokenRun) -> None:
     """Let whatever was stopped go on, and end the runtime, if it has not ended."""
     made.send(signal.SIGCONT, *made.pids)
     if made.child.poll() is None:
@@ -182,7 +182,7 @@ def _end(made: Trial) -> None:
 def _goal(fault: Fault, chance: random.Random) -> Goal:
     """Draw what is looked for: mostly what is not there, since that keeps the base moving."""
     target = f"{chance.choice(list(COLOURS))} {chance.choice(list(KINDS))}"
-    follows = fault.rig == "sim" and chance.random() < 0.3
+    follows = fault.follows or (fault.rig == "sim" and chance.random() < 0.3)
     return Goal("follow_object" if follows else "find_object", target)
 
 
@@ -197,7 +197,7 @@ def _broken_by_itself(fault: Fault, chance: random.Random) -> Mapping[str, str]:
     return {"VLA_EDGE_BREAKS": fault.breaks, "VLA_EDGE_BREAK_S": f"{after_s:.3f}", **said}
 
 
-def _around(stack: contextlib.ExitStack, made: Trial, fault: Fault, goal: Goal) -> list[str]:
+def _around(stack: contextlib.ExitStack, made: BrokenRun, fault: Fault, goal: Goal) -> list[str]:
     """Set a simulated robot up whose camera and line lead through this process; return the arguments."""
     seed = made.chance.randrange(10_000)
     robot = made.robot = open_robot(RobotOptions(goal, lambda: made.folder, seed, absent=True))
@@ -209,7 +209,7 @@ def _around(stack: contextlib.ExitStack, made: Trial, fault: Fault, goal: Goal) 
         made.stream = stack.enter_context(Stream(made.folder, ring.height, ring.width, shots_of(ring)))
         camera = made.stream.uri
     else:
-        made.feed = stack.enter_context(Feed(name, ring.height, ring.width, shots_of(ring)))
+        made.feed = stack.enter_context(ImageFeed(name, ring.height, ring.width, shots_of(ring)))
         camera = f"{fault.camera or 'shm://'}{name}"
     motors = robot.motors_uri
     if fault.wired:
@@ -252,7 +252,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 
 
 def _pretended(
-    stack: contextlib.ExitStack, made: Trial, fault: Fault, environment: dict[str, str]
+    stack: contextlib.ExitStack, made: BrokenRun, fault: Fault, environment: dict[str, str]
 ) -> list[str]:
     """Set gamepad, machine and wall clock up that `fault` needs; return the arguments."""
     arguments: list[str] = []

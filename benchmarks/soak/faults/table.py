@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from benchmarks.soak import injections as do
-from benchmarks.soak.faults import BUG, KILLED, WENT_ON, Fault
+from benchmarks.soak.faults import cameras
+from benchmarks.soak.faults import injections as do
+from benchmarks.soak.faults.fault import BUG, KILLED, WENT_ON, Fault
 
 SLACK_MS = 40  # as in tests/faults: a firmware's tick, and a machine that is busy with other work
 RAMP_MS = 250  # from full speed to zero
@@ -33,24 +34,24 @@ CLEAN = Fault(0, "no fault", (WENT_ON,))
 
 FAULTS: tuple[Fault, ...] = (
     CLEAN,
-    Fault(1, "camera unplugged: reads block", ("hardware_missing", *_STALE), do.hang_stream,
+    Fault(1, "camera unplugged: reads block", ("hardware_missing", *_STALE), cameras.hang_stream,
           AWAY_MS + RAMP_MS + SLACK_MS, rig="stream"),
     Fault(2, "camera says success and delivers no data", ("hardware_missing",), rig="relay",
           camera="broken://empty/"),
-    Fault(3, "camera repeats its last frame", ("camera_repeats",), do.repeat_picture,
+    Fault(3, "camera repeats its last frame", ("camera_repeats",), cameras.repeat_picture,
           300 + RAMP_MS + SLACK_MS, rig="relay"),
-    Fault(4, "camera stack hangs", (WENT_ON,), do.hang_camera_process,
+    Fault(4, "camera stack hangs", (WENT_ON,), cameras.hang_camera_process,
           hold_ms=AWAY_MS + RAMP_MS + SLACK_MS, rig="stream"),
-    Fault(5, "camera never comes back", ("hardware_missing", *_STALE), do.kill_stream,
+    Fault(5, "camera never comes back", ("hardware_missing", *_STALE), cameras.kill_stream,
           AWAY_MS + RAMP_MS + SLACK_MS, rig="stream"),
     Fault(6, "camera delivers frames that are too old", ("stale_frame", "camera_clock", "camera_late"),
-          do.age_frames, AGE_MS + SLACK_MS, rig="relay"),
-    Fault(7, "camera drops frames", (WENT_ON,), do.drop_half, rig="relay"),
-    Fault(8, "camera slower than driving needs", ("camera_slow", *_STALE), do.drop_nine_in_ten,
+          cameras.age_frames, AGE_MS + SLACK_MS, rig="relay"),
+    Fault(7, "camera drops frames", (WENT_ON,), cameras.drop_half, rig="relay"),
+    Fault(8, "camera slower than driving needs", ("camera_slow", *_STALE), cameras.drop_nine_in_ten,
           AGE_MS + SLACK_MS, rig="relay"),
     Fault(9, "camera delivers another shape", ("camera_resized",), rig="relay", camera="broken://resized/"),
-    Fault(10, "camera black", ("camera_black",), do.blacken, 500 + RAMP_MS + SLACK_MS, rig="relay"),
-    Fault(11, "camera stamps in the future", ("camera_clock",), do.stamp_ahead,
+    Fault(10, "camera black", ("camera_black",), cameras.blacken, 500 + RAMP_MS + SLACK_MS, rig="relay"),
+    Fault(11, "camera stamps in the future", ("camera_clock",), cameras.stamp_ahead,
           4 * 34 + RAMP_MS + SLACK_MS, rig="relay"),
     Fault(16, "bundle: slow warm-up", (WENT_ON,), breaks="slow_warm_up"),
     Fault(19, "inference hangs", ("model_silent",), breaks="hangs",
@@ -64,7 +65,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(26, "inference raises", (BUG,), breaks="raises", zero_ms=BRAKED_MS),
     Fault(27, "output frozen while the scene changes", ("stale_chunk",), breaks="frozen",
           zero_ms=AGE_MS + SLACK_MS),
-    Fault(28, "answers that are no answers (28 to 32)", (WENT_ON,), breaks="says", says=_JUNK),
+    Fault(28, "answers without sense (28 to 32)", (WENT_ON,), breaks="says", says=_JUNK),
     Fault(33, "parser raises", (BUG,), breaks="parser", zero_ms=BRAKED_MS),
     Fault(34, "no fresh command", ("stale_chunk",), breaks="silent", zero_ms=AGE_MS + SLACK_MS),
     Fault(35, "runtime SIGKILLed", (KILLED,), do.kill_runtime, 50 + RAMP_MS),
@@ -104,7 +105,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(65, "remote peer drops", _LINE, do.cut, FIRMWARE_MS + SLACK_MS, rig="relay", wired="udp"),
     Fault(66, "message too large", (WENT_ON,), do.send_too_much),
     Fault(67, "peer without the token", ("operator",), do.ask_to_stop, BRAKED_MS),
-    Fault(68, "text in the scene gives orders", (WENT_ON,), do.paint_orders, rig="relay"),
+    Fault(68, "text in the scene gives orders", (WENT_ON,), cameras.paint_orders, rig="relay"),
 )  # fmt: skip
 
 LEFT_OUT: Mapping[int, str] = MappingProxyType(

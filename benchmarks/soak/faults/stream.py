@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edge.interfaces import Closing
-from sim.faults.feed import Shot
+from edge.records import Image
+from sim.faults.feed import Shot, unspoilt
 
 
 class Stream(Closing):
@@ -24,6 +25,7 @@ class Stream(Closing):
         self._command = [*command.split(), f"socket-path={socket}", "wait-for-connection=false"]
         self._command += [f"shm-size={size * 16}"]
         self.uri = f"gst://shmsrc socket-path={socket} is-live=true do-timestamp=true ! {caps}"
+        self.spoil: Callable[[Image, int], Shot | None] = unspoilt
         self._images = images
         self._over = threading.Event()
         self._server = self._serve()
@@ -40,9 +42,10 @@ class Stream(Closing):
             if self._over.is_set():
                 return
             pipe = self._server.stdin
-            if shot is not None and pipe is not None:
+            spoilt = None if shot is None else self.spoil(*shot)
+            if spoilt is not None and pipe is not None:
                 with contextlib.suppress(OSError, ValueError):  # it is down, for now or for good
-                    pipe.write(shot[0].tobytes())
+                    pipe.write(spoilt[0].tobytes())
 
     def hang(self) -> None:
         """Let its process stand still, as a cable that is out without an end of the stream."""

@@ -1,4 +1,4 @@
-"""Faults that a run must refuse before anything moves: bundles, configuration, ports, a machine without room."""
+"""Faults that a run must refuse before anything moves: bundles, configuration, ports, too little room."""
 
 import io
 import json
@@ -32,7 +32,7 @@ ROBOT = """
 name: a robot
 cameras:
   front:
-    address: gst://videotestsrc is-live=true
+    address: shm://nothing
     mount: {{vertical_fov_deg: 50, height_m: {height}, pitch_deg: 5, forward_m: 0.1}}
 motors: null://
 base: {{drive: differential, radius_m: {radius}, linear_m_s: {speed}, angular_rad_s: 0.8{more}}}
