@@ -13,6 +13,7 @@ BATCH_S = 0.01  # setpoints that come closer together were read at once
 JITTER_S = 0.015  # between a setpoint's tick and the firmware's stamp, both sides
 CLEAN_S = (0.017, 0.0235)  # time between ticks by which jerk can be judged
 CLEAN_JITTER_S = 0.004
+CAUGHT_UP = 3  # ticks on time
 WINDOW = 10  # setpoints over which accelerations are judged
 ROUNDING = 1e-4
 BOARD_LIMIT_S = 0.29  # without setpoints for so long the board itself goes to zero
@@ -64,7 +65,7 @@ def unsafe_setpoints(lines: Sequence[Setpoint], limits: MotorLimits, board_stops
         if line.moving and not line.armed:
             found.setdefault("armed", "motion while disarmed")
     times = [line.stamp_ns / 1e9 for line in lines]
-    late, early = _gaps_before(times), _gaps_before(times[::-1])[::-1]
+    late, early = _lateness(times), _earliness(times)
     linear, angular = [line.linear for line in lines], [complex(line.angular) for line in lines]
     for unit, values, accel, decel, jerk in (
         ("m/s", linear, limits.linear_accel_m_s2, limits.linear_decel_m_s2, limits.linear_jerk_m_s3),
@@ -83,17 +84,27 @@ def unsafe_setpoints(lines: Sequence[Setpoint], limits: MotorLimits, board_stops
     return list(found.values())
 
 
-def _gaps_before(times: Sequence[float]) -> list[float]:
-    """Return by how much each setpoint may have been stamped too late: the board stalled, and read a batch.
+def _lateness(times: Sequence[float]) -> list[float]:
+    """Return by how much each setpoint may have been read later than it was sent, once a tick.
 
-    Of the same times backwards it is by how much each may have been stamped too early: the board stalled
-    between its look at the clock and its reading.
+    A board that stalls reads late and several at once; after a few ticks on time it has caught up.
     """
     late = [0.0] * min(1, len(times))
+    on_time = 0
     for i in range(1, len(times)):
-        gap_s = abs(times[i] - times[i - 1])
-        late.append(late[-1] if gap_s < BATCH_S else max(0.0, gap_s - TICK_S))
+        gap_s = times[i] - times[i - 1]
+        on_time = on_time + 1 if CLEAN_S[0] <= gap_s <= CLEAN_S[1] else 0
+        late.append(0.0 if on_time >= CAUGHT_UP else max(0.0, late[-1] + gap_s - TICK_S))
     return late
+
+
+def _earliness(times: Sequence[float]) -> list[float]:
+    """Return by how much each may have been stamped too early: the board stalled just before it was read."""
+    early = [0.0] * len(times)
+    for i in range(len(times) - 2, -1, -1):
+        gap_s = times[i + 1] - times[i]
+        early[i] = early[i + 1] if gap_s < BATCH_S else max(0.0, gap_s - TICK_S)
+    return early
 
 
 def _changes(

@@ -82,7 +82,7 @@ def what_is_left(made: BrokenRun, fault: Fault, injected_ns: int | None, witness
     """Return what a run left, once its base's board has written it all down."""
     ended_ns = time.monotonic_ns()
     _settle(made)
-    summary, wrong = _summary(made.folder), made.folder / "wrong"
+    summary, wrong = _summary(made), made.folder / "wrong"
     code, told = made.child.poll() or 0, summary or {}
     return Left(
         end=end_of(code, summary),
@@ -114,11 +114,16 @@ def _settle(made: BrokenRun) -> None:
         time.sleep(0.02)
 
 
-def _summary(folder: Path) -> dict[str, Any] | None:
-    text = (folder / "out").read_text()
-    with contextlib.suppress(json.JSONDecodeError):
-        document = json.loads(text)
-        return document if "outcome" in document else None
+def _summary(made: BrokenRun) -> dict[str, Any] | None:
+    """Return what the run printed, or wrote into its folder where an error is printed instead."""
+    texts = [(made.folder / "out").read_text()]
+    if made.run_folder is not None and (file := made.run_folder / "summary.json").exists():
+        texts.append(file.read_text())
+    for text in texts:
+        with contextlib.suppress(json.JSONDecodeError):
+            document = json.loads(text)
+            if "outcome" in document:
+                return document
     return None
 
 

@@ -4,6 +4,7 @@
 """
 
 import ctypes
+import itertools
 import math
 import os
 import resource
@@ -125,9 +126,12 @@ def _rows(chunk: ActionChunk, share: float) -> ActionChunk:
     return replace(chunk, values=chunk.values * np.float32(share))
 
 
+_TO_AND_FRO = itertools.cycle((0.4, -0.4))
+
+
 def _aside(chunk: ActionChunk, last: ActionChunk) -> ActionChunk:
     """Return a chunk that jumps away from the turn of `last`, and from the one before itself."""
-    row = (0.4 if chunk.decision % 2 else -0.4, 0.0, -math.copysign(0.95, last.values[0, 2]))
+    row = (next(_TO_AND_FRO), 0.0, -math.copysign(0.95, last.values[0, 2]))
     return replace(chunk, values=np.tile(np.array(row, np.float32), (len(chunk.values), 1)))
 
 
