@@ -22,6 +22,7 @@ from edge.commands.arguments import (
 )
 from edge.errors import EdgeError, UsageError
 
+LEAST_LONG_S = 90.0  # a shorter run tells nothing about growth
 BY_NUMBER: dict[int, Fault | Refusal] = {each.number: each for each in (*FAULTS, *REFUSALS)}
 
 
@@ -63,12 +64,13 @@ def one_run(number: int, seed: int, state: State, witness: StallWitness) -> RunR
 def soak(state: State, minutes: float, long_minutes: float, first_seed: int, numbers: list[int]) -> None:
     """Run for so many minutes. Raises KeyboardInterrupt."""
     until_s = time.monotonic() + 60 * minutes
+    long_until_s = time.monotonic() + 60 * long_minutes
     with StallWitness() as witness:
-        if long_minutes:
+        while (left_s := long_until_s - time.monotonic()) > LEAST_LONG_S:
             seed = state.next_seed(first_seed)
-            print(f"{seed} a long run", flush=True)
+            print(f"{seed} a long run of {left_s:.0f} s", flush=True)
             folder, own = state.folder / "runs" / f"{seed}-long", {each.pid for each in relatives()}
-            _write_down(state, long_run(seed, 60 * long_minutes, folder, witness, own))
+            _write_down(state, long_run(seed, left_s, folder, witness, own))
         while time.monotonic() < until_s:
             seed = state.next_seed(first_seed)
             record = one_run(bag(numbers, first_seed, state.turns()), seed, state, witness)

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-SHARED_MEMORY = Path("/dev/shm")
+from edge.cameras.shm import SHARED_MEMORY
+
 _PR_SET_CHILD_SUBREAPER = 36
 
 

@@ -77,7 +77,8 @@ def press_and_release(trial: BrokenRun) -> None:
 
 def second_run(trial: BrokenRun) -> None:
     """Start another run at the same port, which must be refused."""
-    uri = trial.robot.motors_uri if trial.robot is not None else ""
+    assert trial.robot is not None
+    uri = trial.robot.motors_uri if trial.wire is None else trial.wire.uri
     command = [sys.executable, "-m", "edge.cli", "run", "--goal", "find_object", "--target", "red cup"]
     command += ["--camera", "file:///dev/null", "--motors", uri, "--runs-dir", str(trial.folder / "second")]
     command += ["--mount", "fov=55,height=0.35,pitch=0,forward=0.1", "--allow-domain"]

@@ -1,13 +1,13 @@
 """A camera behind GStreamer: images go to a process of its own, which serves them through a socket."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from edge.cameras.shm import SHARED_MEMORY
 from edge.interfaces import Closing
 from edge.records import Image
 from sim.faults.feed import Shot, unspoilt
@@ -17,7 +17,7 @@ class Stream(Closing):
     """Serves images (height, width, 3) at `uri`, 30 a second."""
 
     def __init__(self, folder: Path, height: int, width: int, images: Iterable[Shot | None]) -> None:
-        socket = folder / "camera"
+        self._socket = socket = folder / "camera"
         caps = f"video/x-raw,format=RGB,width={width},height={height},framerate=30/1"
         parse = f"rawvideoparse format=rgb width={width} height={height} framerate=30/1"
         size = height * width * 3
@@ -59,6 +59,10 @@ class Stream(Closing):
         """End its process for good."""
         self._server.kill()
         self._server.wait()
+        self._socket.unlink(missing_ok=True)
+        # What killed processes of GStreamer leave in shared memory is theirs, not that of the run.
+        for left in SHARED_MEMORY.glob(f"shmpipe.{self._server.pid}.*"):
+            left.unlink(missing_ok=True)
 
     def come_back(self) -> None:
         """Serve anew after `die`."""
@@ -68,25 +72,11 @@ class Stream(Closing):
             with contextlib.suppress(OSError):
                 before.stdin.close()
 
-    @property
-    def pid(self) -> int:
-        """Process id of the server."""
-        return self._server.pid
-
     def close(self) -> None:
         """End it all."""
         self._over.set()
-        self._server.send_signal(signal.SIGCONT)
-        self._server.kill()
-        self._server.wait()
+        self.die()
         self._thread.join(5)
         if self._server.stdin is not None:
             with contextlib.suppress(OSError):
                 self._server.stdin.close()
-
-
-def can_stream() -> bool:
-    """Return True if this machine has GStreamer's command line."""
-    return any(
-        (Path(folder) / "gst-launch-1.0").exists() for folder in os.environ.get("PATH", "").split(os.pathsep)
-    )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from benchmarks.soak.faults.fault import Fault
 from benchmarks.soak.faults.stream import Stream
@@ -36,6 +37,8 @@ MOTION_LIMIT_S = 6.0  # an injection waits for motion, so long at most
 POLL_S = 0.01
 SETTLED_S = 3.0  # before the earliest injection by a policy or a camera of its own
 MARK = "VLA_EDGE_SOAK"
+
+SIZE = {"width": "160", "height": "120"}  # what a busy machine can still render
 
 _trials = itertools.count()
 
@@ -146,7 +149,7 @@ def trial(fault: Fault, seed: int, folder: Path, seconds: float, level: str = "i
         arguments = [*_words(goal), "--runs-dir", str(made.runs), "--json", "--log-level", level]
         arguments += ["--max-seconds", f"{seconds:g}", *fault.arguments]
         if fault.rig == "sim":
-            arguments += ["--robot", "sim", "--seed", str(chance.randrange(10_000))]
+            arguments += ["--robot", f"sim?{urlencode(SIZE)}", "--seed", str(chance.randrange(10_000))]
             arguments += [] if goal.kind == "follow_object" else ["--absent"]
         else:
             arguments += _around(stack, made, fault, goal)
@@ -200,7 +203,7 @@ def _broken_by_itself(fault: Fault, chance: random.Random) -> Mapping[str, str]:
 def _around(stack: contextlib.ExitStack, made: BrokenRun, fault: Fault, goal: Goal) -> list[str]:
     """Set a simulated robot up whose camera and line lead through this process; return the arguments."""
     seed = made.chance.randrange(10_000)
-    robot = made.robot = open_robot(RobotOptions(goal, lambda: made.folder, seed, absent=True))
+    robot = made.robot = open_robot(RobotOptions(goal, lambda: made.folder, seed, True, SIZE))
     stack.callback(robot.close)
     ring = FrameRing.attach(robot.camera_uris["front"].removeprefix("shm://").partition("?")[0])
     stack.callback(ring.close)
