@@ -87,14 +87,17 @@ def unsafe_setpoints(lines: Sequence[Setpoint], limits: MotorLimits, board_stops
 def _lateness(times: Sequence[float]) -> list[float]:
     """Return by how much each setpoint may have been read later than it was sent, once a tick.
 
-    A board that stalls reads late and several at once; after a few ticks on time it has caught up.
+    A board that stalls reads late and several at once; after a few ticks on time it has caught up. One that
+    comes soon after another may have been sent between two ticks, as the first one of a stop is.
     """
     late = [0.0] * min(1, len(times))
     on_time = 0
     for i in range(1, len(times)):
         gap_s = times[i] - times[i - 1]
         on_time = on_time + 1 if CLEAN_S[0] <= gap_s <= CLEAN_S[1] else 0
-        late.append(0.0 if on_time >= CAUGHT_UP else max(0.0, late[-1] + gap_s - TICK_S))
+        late.append(
+            0.0 if on_time >= CAUGHT_UP else max(0.0, late[-1] + gap_s - (0 if gap_s < BATCH_S else TICK_S))
+        )
     return late
 
 

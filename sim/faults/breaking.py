@@ -79,7 +79,9 @@ class Breaking:
             return None if inference is None or chunk is None else _falling(chunk, inference.frame.stamp_ns)
         due = self._mode in CHUNKS and self._due(observation.frame.stamp_ns)
         if self._mode == "jump" and due and not self._jumps:
-            due = self._jumps = self._last is not None and abs(self._last.values[0, 2]) > JUMPS_FROM_RAD_S
+            due = self._jumps = (
+                self._last is not None and float(np.abs(self._last.values[:, 2]).min()) > JUMPS_FROM_RAD_S
+            )
         if chunk is None or not due or self._last is None:
             self._last = chunk or self._last
             return chunk
