@@ -1,5 +1,6 @@
 """`python -m benchmarks.soak --minutes 30 --seed 1 --state DIR`: random faults into real runs, for hours."""
 
+import shutil
 import signal
 import sys
 import time
@@ -11,9 +12,9 @@ from benchmarks.soak.faults.table import FAULTS
 from benchmarks.soak.long import long_run
 from benchmarks.soak.processes import adopt_orphans, relatives
 from benchmarks.soak.report import report
-from benchmarks.soak.short import refused_run, short_run
+from benchmarks.soak.short import failed_run, refused_run, short_run
 from benchmarks.soak.stalls import StallWitness
-from benchmarks.soak.state import RunRecord, State, bag
+from benchmarks.soak.state import LONG, RunRecord, State, bag
 from edge.commands.arguments import (
     ArgumentParser,
     non_negative_float,
@@ -51,10 +52,26 @@ def _numbers(only: str | None) -> list[int]:
     return [int(word) for word in words]
 
 
-def one_run(number: int, seed: int, state: State, witness: StallWitness) -> RunRecord:
-    """Inject one fault into a run."""
-    folder = state.folder / "runs" / f"{seed}-{number}"
+def one_run(number: int, seed: int, seconds: float, state: State, witness: StallWitness) -> None:
+    """Inject one fault into a run, or let a long one last so many seconds, and write down what became of it."""
+    folder = state.folder / "runs" / f"{seed}-{'long' if number == LONG else number}"
+    shutil.rmtree(folder, ignore_errors=True)  # that of a run which was cut off
+    folder.mkdir(parents=True)
     own = {each.pid for each in relatives()}
+    try:
+        record = _judged(number, seed, seconds, folder, witness, own)
+    except Exception as error:  # noqa: BLE001 - it is written down, and must not end hours of other runs
+        record = failed_run(seed, number, error)
+    state.add(record)
+    print(_line(record), flush=True)
+
+
+def _judged(
+    number: int, seed: int, seconds: float, folder: Path, witness: StallWitness, own: set[int]
+) -> RunRecord:
+    if number == LONG:
+        print(f"{seed} a long run of {seconds:.0f} s", flush=True)
+        return long_run(seed, seconds, folder, witness, own)
     fault = BY_NUMBER[number]
     if isinstance(fault, Refusal):
         return refused_run(fault, seed, folder, own)
@@ -66,20 +83,11 @@ def soak(state: State, minutes: float, long_minutes: float, first_seed: int, num
     until_s = time.monotonic() + 60 * minutes
     long_until_s = time.monotonic() + 60 * long_minutes
     with StallWitness() as witness:
-        while (left_s := long_until_s - time.monotonic()) > LEAST_LONG_S:
-            seed = state.next_seed(first_seed)
-            print(f"{seed} a long run of {left_s:.0f} s", flush=True)
-            folder, own = state.folder / "runs" / f"{seed}-long", {each.pid for each in relatives()}
-            _write_down(state, long_run(seed, left_s, folder, witness, own))
-        while time.monotonic() < until_s:
-            seed = state.next_seed(first_seed)
-            record = one_run(bag(numbers, first_seed, state.turns()), seed, state, witness)
-            _write_down(state, record)
-
-
-def _write_down(state: State, record: RunRecord) -> None:
-    state.add(record)
-    print(_line(record), flush=True)
+        while (left_s := until_s - time.monotonic()) > 0:
+            long_s = min(long_until_s - time.monotonic(), left_s)
+            lasts = long_s > LEAST_LONG_S
+            number = LONG if lasts else bag(numbers, first_seed, state.turns())
+            one_run(number, state.next_seed(first_seed), long_s, state, witness)
 
 
 def _line(record: RunRecord) -> str:

@@ -28,7 +28,6 @@ LASTING = Fault(
 
 def long_run(seed: int, seconds: float, folder: Path, witness: StallWitness, own: set[int]) -> RunRecord:
     """Drive for so many seconds, and disturb the drive; judge its end, its setpoints and its growth."""
-    folder.mkdir(parents=True)
     witness.forget()
     before, load, began, began_s = counts(), os.getloadavg()[0], now(), time.monotonic()
     with trial(LASTING, seed, folder, seconds) as made, Sampler(lambda: _roles(made)) as sampler:
@@ -67,7 +66,7 @@ def _disturb(made: BrokenRun, seconds: float, chance: random.Random) -> Counter[
             waiting = waiting or chance.sample(list(DISTURBANCES), len(DISTURBANCES))
             name = waiting.pop()
             print(f"  {time.monotonic() - until_s + seconds:.0f} s: {name}", flush=True)
-            DISTURBANCES[name](made)
+            made.undergo(DISTURBANCES[name])
             done[name] += 1
         made.until(lambda: False, QUIET_S + END_S)
     except TooSoon:

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import time
+import traceback
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,6 @@ def counts() -> Counts:
 
 def short_run(fault: Fault, seed: int, folder: Path, witness: StallWitness, own: set[int]) -> RunRecord:
     """Start a run, inject the fault at a time that the seed draws, and judge what became of it."""
-    folder.mkdir(parents=True)
     chance = random.Random(f"when {seed}")
     witness.forget()
     before, load, began, began_ns = counts(), os.getloadavg()[0], now(), time.monotonic_ns()
@@ -67,8 +67,8 @@ def _drive(made: BrokenRun, fault: Fault, chance: random.Random) -> tuple[int | 
             made.until(lambda: False, chance.uniform(0.2, INJECT_S))
             if chance.random() < 0.8:
                 made.await_motion()
-            injected_ns = time.monotonic_ns()
-            injected_ns = fault.inject(made) or injected_ns
+            began_ns = time.monotonic_ns()
+            injected_ns = made.undergo(fault.inject) or began_ns
         made.until(lambda: False, END_LIMIT_S)
     except TooSoon:
         pass
@@ -135,9 +135,17 @@ def leftovers(seen: set[int], own: set[int]) -> list[str]:
     return found + [f"left shared memory: {name}" for name in names]
 
 
+def failed_run(seed: int, number: int, error: Exception) -> RunRecord:
+    """Write down that the soak itself failed: that must not end hours of it, nor be forgotten."""
+    trace = "".join(traceback.format_exception(error))[-1500:]
+    return RunRecord(
+        seed=seed, number=number, title="the soak itself", began=now(), seconds=0.0, end="failed", code=0,
+        injected_s=None, violations=[f"the soak itself failed: {trace}"], before=counts(), after=counts(),
+    )  # fmt: skip
+
+
 def refused_run(refusal: Refusal, seed: int, folder: Path, own: set[int]) -> RunRecord:
     """Try what must be refused before anything moves."""
-    folder.mkdir(parents=True)
     before, load, began, began_s = counts(), os.getloadavg()[0], now(), time.monotonic()
     code, said, violations = try_refusal(refusal, folder)
     violations += [f"left a process: {each.command[:120]}" for each in await_none(GONE_S, own)]

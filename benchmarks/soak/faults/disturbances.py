@@ -90,7 +90,7 @@ def _lose_telemetry(trial: BrokenRun) -> None:
         set_celsius(trial.machine, zone, 50.0)
 
 
-DISTURBANCES: Mapping[str, Callable[[BrokenRun], object]] = MappingProxyType(
+DISTURBANCES: Mapping[str, Callable[[BrokenRun], int | None]] = MappingProxyType(
     {
         "camera away": _lose_camera,
         "camera restarted": _restart_camera,

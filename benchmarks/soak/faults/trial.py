@@ -33,6 +33,7 @@ from sim.faults.wire import Wire
 from sim.realtime.robot import SimRobot, open_robot
 
 START_LIMIT_S = 60.0  # from the command to an armed base, on a busy machine
+GOING_S = 3.0  # from the first thing that is gone to the end of a run
 MOTION_LIMIT_S = 6.0  # an injection waits for motion, so long at most
 POLL_S = 0.01
 SETTLED_S = 3.0  # before the earliest injection by a policy or a camera of its own
@@ -126,6 +127,14 @@ class BrokenRun:
         for role in roles:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pids[role], number)
+
+    def undergo(self, inject: "Callable[[BrokenRun], int | None]") -> int | None:
+        """Inject a fault; return what `inject` does. Raises TooSoon if the run ended before it could."""
+        try:
+            return inject(self)
+        except OSError:  # its files, its port or its processes are gone
+            self.until(lambda: False, GOING_S)
+            raise
 
     def camera_processes(self) -> list[int]:
         """Return the ids of the processes that serve cameras of GStreamer."""
