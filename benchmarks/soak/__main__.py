@@ -53,7 +53,7 @@ def _numbers(only: str | None) -> list[int]:
 
 
 def one_run(number: int, seed: int, seconds: float, state: State, witness: StallWitness) -> None:
-    """Inject one fault into a run, or let a long one last so many seconds, and write down what became of it."""
+    """Inject one fault into a run, or let a long one last, and write down what became of it."""
     folder = state.folder / "runs" / f"{seed}-{'long' if number == LONG else number}"
     shutil.rmtree(folder, ignore_errors=True)  # that of a run which was cut off
     folder.mkdir(parents=True)

@@ -42,7 +42,5 @@ def read_late(lines: Sequence[Setpoint], stalls: dict[int, int]) -> list[Setpoin
 
 def changed(lines: Sequence[Setpoint], at: int, angular: float, armed: bool = True) -> list[Setpoint]:
     """The same with another turn rate in one line."""
-    return [
-        Setpoint(line.stamp_ns, line.linear, angular, armed) if i == at else line
-        for i, line in enumerate(lines)
-    ]
+    line = lines[at]
+    return [*lines[:at], Setpoint(line.stamp_ns, line.linear, angular, armed), *lines[at + 1 :]]
