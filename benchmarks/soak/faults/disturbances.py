@@ -48,6 +48,11 @@ def _stall_robot(trial: BrokenRun) -> None:
     trial.send(SIGCONT, "sim")
 
 
+def _stall_computer(trial: BrokenRun) -> None:
+    """Let it stall for as long as frames that come through GStreamer leave room for."""
+    do.stall(trial, do.STALL_S / 2)
+
+
 def _for_a_spell(inject: Callable[[BrokenRun], object]) -> Callable[[BrokenRun], None]:
     """Return what spoils the line for a while."""
 
@@ -96,7 +101,7 @@ DISTURBANCES: Mapping[str, Callable[[BrokenRun], int | None]] = MappingProxyType
         "camera restarted": _restart_camera,
         "camera process hangs": cameras.hang_camera_process,
         "frames lost": _lose_frames,
-        "runtime and motor process stall": do.stall,
+        "runtime and motor process stall": _stall_computer,
         "robot stalls": _stall_robot,
         "packets repeated": _for_a_spell(do.repeat_packets),
         "packets damaged": _for_a_spell(do.damage_packets),

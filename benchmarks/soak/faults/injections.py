@@ -115,11 +115,11 @@ def sleep(trial: BrokenRun) -> None:
     trial.send(SIGCONT, "runtime", "motor")
 
 
-def stall(trial: BrokenRun) -> None:
-    """Let the motor process and the runtime stall for 200 ms, one after the other."""
+def stall(trial: BrokenRun, seconds: float = STALL_S) -> None:
+    """Let the motor process and the runtime stall, one after the other."""
     for role in ("motor", "runtime"):
         trial.send(SIGSTOP, role)
-        time.sleep(STALL_S)
+        time.sleep(seconds)
         trial.send(SIGCONT, role)
         time.sleep(0.5)
 
