@@ -79,7 +79,9 @@ class Firmware:
 
     def poll(self, now_ns: int) -> None:
         """Read what came, watch the time limit, send what is due."""
-        for message in self.stream.feed(self._read(), now_ns):
+        data = self._read()
+        now_ns = max(now_ns, self._clock.now_ns())  # a machine that stalled before it read must not be early
+        for message in self.stream.feed(data, now_ns):
             if isinstance(message, mav.MAVLink_set_position_target_local_ned_message):
                 self._on_setpoint(message, now_ns)
             elif isinstance(message, mav.MAVLink_command_long_message):

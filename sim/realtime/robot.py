@@ -86,6 +86,10 @@ class SimRobot:
         if self._child.poll() is not None:
             raise self._gone()
 
+    def befall(self, what: str) -> None:
+        """Let a mishap happen to the base, such as `emergency 1` (`sim.realtime.process` knows which)."""
+        self._control.sendall(f"{what}\n".encode())
+
     def finish(self) -> dict[str, Any]:
         """Return the truth about the run, from the process; empty if that is gone."""
         try:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.board.pretended import orin, set_celsius, write
+from sim.faults.gamepad import PRETENDED
+from sim.faults.machine import orin, set_celsius, write
 from tests.faults.conftest import FaultRecord
-from tests.faults.rig import AGE_MS, FIRMWARE_MS, PRETENDED, RAMP_MS, SLACK_MS, Rig, moving
+from tests.faults.rig import AGE_MS, FIRMWARE_MS, RAMP_MS, SLACK_MS, Rig, moving
 from tests.small_disk import small_disk
 
 pytestmark = [pytest.mark.realtime, pytest.mark.timeout(400)]

@@ -31,7 +31,7 @@ class Evidence:
     waited_ns: int = 0  # for a processor
     camera: str = ""  # the one whose newest frame was old; empty if every frame was fresh
     look: CameraLook | None = None  # at that camera
-    model_ns: int = 0  # time of the answer that the base was driven by, or waited for; 0: it was not waited for
+    model_ns: int = 0  # time of the answer that was driven by, or waited for; 0: it was not waited for
     usual_model_ns: int = 0
     policy_ns: int = 0  # time of the policy, over one frame
 
