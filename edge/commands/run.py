@@ -27,6 +27,7 @@ from edge.interfaces import Camera
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
+from edge.perception.lens import behind
 from edge.plugins import ended
 from edge.records import DriveEnd, Goal, Outcome
 from edge.robots.choose import RobotChoice
@@ -160,7 +161,9 @@ class Run:
         from edge.policies.odometry import odometry_cautions
         from edge.policies.open import make_policy
 
-        policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
+        size, notes = self._choice.size_for(self._goal.target, manifest.name)
+        setup = self._setup = replace(setup, cautions=setup.cautions + notes)
+        policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads, size)
         self._bundle.release()
         if not robot.recorded:
             cautions = odometry_cautions(policy, self._goal, motor, interrupts.check)
@@ -245,7 +248,7 @@ class Run:
             log.warning("caution", extra=fields(says=caution))
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
-        camera = open_camera(uri, self._clock, name)
+        camera = behind(self._choice.lenses.get(name), open_camera(uri, self._clock, name))
         stack.enter_context(ended(camera.close, f"closing camera {name!r}"))
         return camera
 
