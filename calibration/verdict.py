@@ -73,7 +73,9 @@ class Verdict:
 
 def add_options(parser: ArgumentParser) -> None:
     """Add the options that every calibration of a robot file has."""
-    parser.add_argument("file", help="a robot file, or its name in robots/; the result is written into it")
+    parser.add_argument(
+        "file", nargs="?", help="a robot file, or its name in robots/; the result is written into it"
+    )
     parser.add_argument("--out", type=Path, help="folder of picture and report (beside the robot file)")
     parser.add_argument("--save-anyway", action="store_true", help="save a result that is not good enough")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
@@ -81,6 +83,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 def robot_file_of(options: argparse.Namespace) -> RobotFile:
     """Return the robot file that the options name. Raises UsageError as `read_robot_file` does."""
+    if options.file is None:
+        raise UsageError("the robot file is missing", "`vla-edge robot new my-robot.yaml` writes one")
     return read_robot_file(find_robot_file(options.file) or Path(options.file))
 
 

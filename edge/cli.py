@@ -69,6 +69,9 @@ COMMANDS = {
     "calibrate activations": Command(
         "calibration.activations:main", "choose the pictures that --precision needs"
     ),
+    "calibrate camera": Command(
+        "calibration.camera.command:main", "measure a lens, so that its images are straightened"
+    ),
     "export": Command(
         "export.commands.export:main", "make a bundle of a model, in any precision", extra="export"
     ),

@@ -148,7 +148,7 @@ def _fisheye_flags() -> int:
 
 
 def _residuals(board: CalibrationBoard, lens: Lens, view: BoardView) -> Floats:
-    """Return how far a view's corners are from where the lens puts them, (N, 2), the board as it fits best."""
+    """Return how far corners are from where the lens puts them, (N, 2), with the board as it fits best."""
     rays = lens.rays(view.at_px)
     points = board.points_m[view.ids]
     if not np.isfinite(rays).all():

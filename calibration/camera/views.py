@@ -74,7 +74,7 @@ class ViewCollector:
         corners = self.board.find(grey)
         before, self._before = self._before, corners
         if corners is None:
-            return self._drop("no board in it")
+            return self._drop("no board in it, or too blurred to read")
         edge_px, square_px = sharpness(grey, self.board, corners)
         if square_px < SMALLEST_SQUARE_PX:
             return self._drop("the board is too far away")
@@ -134,8 +134,8 @@ class ViewCollector:
     def _tilt(self, view: BoardView) -> tuple[float, float]:
         """Return how far the board faces right and down, radians, by a guess of the focal length."""
         assert self.size_px is not None
-        guess = np.array([[self.size_px[0], 0, self.size_px[0] / 2], [0, self.size_px[0], self.size_px[1] / 2],
-                          [0, 0, 1]], np.float64)  # fmt: skip
+        width, height = self.size_px
+        guess = np.array([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], np.float64)
         _, turn, _ = cv2.solvePnP(self.board.points_m[view.ids], view.at_px, guess, None)
         normal = cv2.Rodrigues(turn)[0][:, 2]
         normal = -normal if normal[2] > 0 else normal  # towards the camera
@@ -158,7 +158,6 @@ def sharpness(grey: NDArray[np.uint8], board: CalibrationBoard, corners: Corners
     directions counts: a board that moves is blurred along its way alone.
     """
     place = {int(number): at for number, at in zip(corners.ids, corners.at_px, strict=True)}
-    height, width = grey.shape
     widths: list[float] = []
     sides: list[float] = []
     for number, at in place.items():
