@@ -71,6 +71,7 @@ class Axes:
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
     """Return round numbers from `low` to `high`, at most so many."""
+    low, high = min(low, high), max(low, high)
     span = high - low
     if not span > 0:
         return [low]

@@ -1,4 +1,4 @@
-"""Images of a board as a camera of a known lens takes them: every pixel's ray meets the plane of the board."""
+"""Images of a board as a camera of a known lens takes them: each ray meets the plane of the board."""
 
 import math
 
@@ -37,7 +37,7 @@ class BoardStudio:
     ) -> Image:
         """Return the image of the board whose middle is at `centre`, shares of the image, at a distance.
 
-        turn_deg: about x, y and z of the camera. sweep_px: how far it moves sideways while the shutter is open.
+        turn_deg: about x, y and z of the camera. sweep_px: how far it moves while the shutter is open.
         """
         width, height = self.lens.size_px
         fine, columns, rows = self._fine, self.board.columns - 1, self.board.rows - 1
