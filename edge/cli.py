@@ -72,6 +72,9 @@ COMMANDS = {
     "calibrate camera": Command(
         "calibration.camera.command:main", "measure a lens, so that its images are straightened"
     ),
+    "calibrate stop-distance": Command(
+        "calibration.stop_distance.command:main", "measure how large a target looks, to stop by it"
+    ),
     "export": Command(
         "export.commands.export:main", "make a bundle of a model, in any precision", extra="export"
     ),
