@@ -44,17 +44,19 @@ def fills(boxes: Sequence[SizedBox], side: str, mount: CameraMount) -> tuple[lis
 
 
 def fit_size(boxes: Sequence[SizedBox], mount: CameraMount, bundle: str) -> ApparentSize:
-    """Return the size by distance, of the side that tells it better. Raises UsageError if none tells it."""
-    best: ApparentSize | None = None
+    """Return the size by distance, of the side that tells it better. Raises UsageError if none tells it.
+
+    A side that is still whole in the image where the robot stops is better, then one with less spread.
+    """
+    told: list[ApparentSize] = []
     for side in SIDES:
         depths, filled = fills(boxes, side, mount)
         if len({round(depth, 3) for depth in depths}) < 2:
             continue
         fills_at_m = float(np.median(filled))
         spread = float(np.std(np.array(filled) / fills_at_m))
-        if best is None or spread < best.spread:
-            best = ApparentSize(side, fills_at_m, min(spread, 1.0), min(depths), max(depths), bundle)
-    if best is None:
+        told.append(ApparentSize(side, fills_at_m, min(spread, 1.0), min(depths), max(depths), bundle))
+    if not told:
         found = sum(each.box is not None for each in boxes)
         raise UsageError(
             f"the target is whole in the image at fewer than 2 distances; it was found in {found} of "
@@ -62,7 +64,12 @@ def fit_size(boxes: Sequence[SizedBox], mount: CameraMount, bundle: str) -> Appa
             "does the bundle know it? `vla-edge run --goal find_object --camera file://PICTURE --motors null://`"
             " shows its answers",
         )
-    return best
+    stop_m = SeekerParams().stop_at_m - mount.forward_m
+    return min(told, key=lambda size: (not _reaches(size, stop_m), size.spread))
+
+
+def _reaches(size: ApparentSize, distance_m: float) -> bool:
+    return size.nearest_m / BEYOND <= distance_m <= size.farthest_m * BEYOND
 
 
 def judge(target: str, size: ApparentSize, boxes: Sequence[SizedBox], mount: CameraMount) -> Verdict:
@@ -88,7 +95,7 @@ def judge(target: str, size: ApparentSize, boxes: Sequence[SizedBox], mount: Cam
         ),
         Criterion(
             "reaches the stop", f"from {size.nearest_m / BEYOND:.2f} m on", f"{stop_m:.2f} m from the lens",
-            size.nearest_m / BEYOND <= stop_m <= size.farthest_m * BEYOND,
+            _reaches(size, stop_m),
             f"measure at {SeekerParams().stop_at_m:g} m, too: there the robot stops",
         ),
         Criterion(
