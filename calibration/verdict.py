@@ -76,7 +76,12 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "file", nargs="?", help="a robot file, or its name in robots/; the result is written into it"
     )
-    parser.add_argument("--out", type=Path, help="folder of picture and report (beside the robot file)")
+    add_result_options(parser, "folder of picture and report (FILE-calibration/, beside the robot file)")
+
+
+def add_result_options(parser: ArgumentParser, out_help: str) -> None:
+    """Add the options that `conclude` reads."""
+    parser.add_argument("--out", type=Path, help=out_help)
     parser.add_argument("--save-anyway", action="store_true", help="save a result that is not good enough")
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
 

@@ -75,6 +75,9 @@ COMMANDS = {
     "calibrate stop-distance": Command(
         "calibration.stop_distance.command:main", "measure how large a target looks, to stop by it"
     ),
+    "calibrate actions": Command(
+        "training.datasets.calibrate:main", "judge a dataset's actions, and how to scale them", extra="train"
+    ),
     "export": Command(
         "export.commands.export:main", "make a bundle of a model, in any precision", extra="export"
     ),

@@ -25,8 +25,8 @@ from edge.runtime.drive import MAX_FRAME_AGE_S
 from edge.runtime.ending import ending_of
 from edge.runtime.loop import Loop, Sent
 from sim.bases import Hanging, hanging_of, number_of
-from sim.lens import DISTORTION
 from sim.realtime.camera_faults import LAG_S, FaultyCamera, check_fault
+from sim.realtime.lens import DISTORTION
 from sim.render import CameraSpec, Renderer, degrade
 from sim.targets import matching
 from sim.world import TIMESTEP_NS, World, has_arrived
@@ -51,7 +51,7 @@ class CameraSettings:
     fault_s: float = 0.0
     lag_s: float = LAG_S  # age of the images of a camera that is late
     judged: bool = True
-    distortion: float = 0.0  # of the lens, as the renderer's; see sim.lens
+    distortion: float = 0.0  # the lens's, as the renderer has it; see sim.realtime.lens
     lens: Lens | None = None  # measured: its images are straightened
 
 

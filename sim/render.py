@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edge.errors import HardwareMissing
 from edge.perception.floor_scan import COLUMNS
 from edge.records import Box, CameraMount, Image
-from sim.lens import Bending, bent_lens
 from sim.objects import Geom
+from sim.realtime.lens import Bending, bent_lens
 from sim.scene import Scene, SceneObject
 
 
@@ -27,7 +27,7 @@ class CameraSpec:
     forward_m: float = 0.12
     pitch_rad: float = math.radians(12)  # downwards
     rate_hz: float = 30.0
-    distortion: float = 0.0  # one of sim.lens.DISTORTION's range
+    distortion: float = 0.0  # one of sim.realtime.lens.DISTORTION's range
 
     @property
     def mount(self) -> CameraMount:

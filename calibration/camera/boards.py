@@ -13,8 +13,8 @@ from edge.records import Image
 Floats = NDArray[np.float64]
 CHECKERBOARD, CHARUCO = "checkerboard", "charuco"
 DICTIONARIES = ("4X4_50", "4X4_100", "5X5_50", "5X5_100", "5X5_250", "6X6_50", "6X6_250", "7X7_50")
-MARKER_SHARE = 0.75  # of a square's side, unless it is said otherwise
-FEWEST_CORNERS = 8  # of a ChArUco board, which need not be seen whole
+MARKER_SHARE = 0.75  # side of a marker over a square's, unless it is said otherwise
+FEWEST_CORNERS = 8  # a ChArUco board need not be seen whole
 FEWEST_ROWS = 2  # corners in one row alone tell nothing about a lens
 _SIZE = re.compile(r"(\d{1,2})x(\d{1,2})")
 
@@ -32,7 +32,7 @@ class CalibrationBoard:
     """A flat board of squares. Its inner corners are where four squares meet, numbered row by row."""
 
     kind: str  # CHECKERBOARD or CHARUCO
-    columns: int  # of inner corners
+    columns: int  # number of inner corners in a row
     rows: int
     square_m: float = 0.025
     marker_share: float = MARKER_SHARE  # ChArUco: side of a marker, as a share of a square's

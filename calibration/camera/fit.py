@@ -31,7 +31,7 @@ class LensFit:
     errors_px: Floats  # (V,), root of the mean square of each view's
     held_out_px: float  # the same over all views, each by a lens that was fitted without it
     focal_deviation: float  # one standard deviation, as a share of the focal length
-    residuals_px: tuple[Floats, ...]  # of each view, (N, 2): seen less projected
+    residuals_px: tuple[Floats, ...]  # by view, (N, 2) each: seen less projected
     left_out: tuple[str, ...] = ()  # views that fit nothing
 
 

@@ -15,9 +15,9 @@ from edge.records import Image
 
 ERROR_PX, WIDTH_PER_PX = 0.5, 2000.0  # large images have more pixels to be wrong by
 HELD_OUT_TIMES = 1.5  # so much worse may be a view that the lens was not fitted to
-MOST_DEVIATION = 0.005  # of the focal length, one standard deviation, as a share
-MOST_SQUEEZE = 0.03  # of the two focal lengths, as a share
-MOST_OFF_CENTRE = 0.15  # of the optical axis, as a share of the image
+MOST_DEVIATION = 0.005  # one standard deviation of the focal length, as a share of it
+MOST_SQUEEZE = 0.03  # how far the two focal lengths may be apart, as a share
+MOST_OFF_CENTRE = 0.15  # how far the optical axis may be off, as a share of the image
 _PANEL_PX = 480
 _ARROWS = 20.0  # residuals are drawn so many times as long
 

@@ -14,7 +14,7 @@ from edge.policies.seeker_states import SeekerParams
 from edge.records import Box, CameraMount, Image
 
 FEWEST_DISTANCES = 3
-LEAST_RANGE = 1.5  # of the farthest distance over the nearest
+LEAST_RANGE = 1.5  # the farthest distance over the nearest
 MOST_SPREAD = 0.1
 MOST_BENT = 0.15  # that the exponent may be off from that of 1 / distance
 

@@ -27,7 +27,7 @@ from edge.records import Frame, Image
 Floats = NDArray[np.float64]
 BROWN, FISHEYE = "brown", "fisheye"
 TERMS = {BROWN: 5, FISHEYE: 4}  # OpenCV's k1 k2 p1 p2 k3, and k1 to k4 of cv2.fisheye
-WIDEST_RAD = math.radians(110)  # of a straightened image, from side to side: wider ones are all corners
+WIDEST_RAD = math.radians(110)  # from side to side of a straightened image: wider ones are all corners
 _SIDE_POINTS = 33
 _FOCALS, _HALVINGS = 100, 12  # focal lengths that are tried, then steps between two of them
 _ROUNDS, _CLOSE = 60, 1e-9

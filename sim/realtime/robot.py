@@ -20,8 +20,8 @@ from edge.records import CameraMount
 from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
 from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of
-from sim.lens import DISTORTION
 from sim.realtime.camera_faults import check_fault
+from sim.realtime.lens import DISTORTION
 from sim.render import CameraSpec
 from sim.scene import Scene
 from sim.targets import make_scene, room_map

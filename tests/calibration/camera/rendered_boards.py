@@ -9,7 +9,7 @@ from calibration.camera.boards import CalibrationBoard
 from edge.perception.lens import Lens
 from edge.records import Image
 
-SQUARE_PX = 48  # of the drawn board
+SQUARE_PX = 48  # on the drawn board
 
 
 class BoardStudio:
