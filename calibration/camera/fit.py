@@ -114,7 +114,7 @@ def _solve(
         if form == FISHEYE:
             error, matrix, terms, _, _ = cv2.fisheye.calibrate(
                 [each[None] for each in points], [view.at_px[None] for view in views], size_px,
-                np.eye(3), np.zeros((4, 1)), flags=_fisheye_flags(),
+                _fisheye_guess(size_px), np.zeros((4, 1)), flags=_fisheye_flags(),
             )  # fmt: skip
             deviation = 0.0
         else:
@@ -141,10 +141,18 @@ def _solve(
     return (lens, deviation) if fine else None
 
 
+def _fisheye_guess(size_px: tuple[int, int]) -> Floats:
+    """Return a matrix to begin with: without one, OpenCV gives up at a corner on the optical axis."""
+    width, height = size_px
+    focal_px = max(width, height) / math.pi
+    return np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
+
+
 def _fisheye_flags() -> int:
-    """Return the flags for square pixels; OpenCV 5 has moved them."""
+    """Return the flags for pixels without skew and a first guess; OpenCV 5 has moved two of them."""
     where = cv2.fisheye if hasattr(cv2.fisheye, "CALIB_FIX_SKEW") else cv2
-    return getattr(where, "CALIB_RECOMPUTE_EXTRINSIC") | getattr(where, "CALIB_FIX_SKEW")  # noqa: B009
+    skew, poses = (getattr(where, f"CALIB_{flag}") for flag in ("FIX_SKEW", "RECOMPUTE_EXTRINSIC"))
+    return skew | poses | cv2.CALIB_USE_INTRINSIC_GUESS
 
 
 def _residuals(board: CalibrationBoard, lens: Lens, view: BoardView) -> Floats:
