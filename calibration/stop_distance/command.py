@@ -15,7 +15,7 @@ from calibration.stop_distance.sizes import SizedBox, draw, fit_size, judge
 from calibration.verdict import add_options, conclude, folder_of, robot_file_of
 from edge.bundle.bundle import Bundle, load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP
-from edge.cameras.open import open_camera
+from edge.cameras.open import EndOfFrames, open_camera
 from edge.cameras.recordings.pictures import read_picture
 from edge.clock import MonotonicClock
 from edge.commands.arguments import ArgumentParser
@@ -159,6 +159,10 @@ def _live(
             while seen < FRAMES:
                 try:
                     frame = camera.latest(0.25)
+                except EndOfFrames as error:
+                    raise UsageError(
+                        f"{name}: its recording is over before {ahead_m:g} m", f"give pictures: {_EXAMPLE}"
+                    ) from error
                 except StaleFrame:
                     if time.monotonic() - asked_s > SILENT_LIMIT_S:
                         raise

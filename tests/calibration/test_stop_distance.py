@@ -1,4 +1,4 @@
-"""A target's size by its distance is measured by a bundle's own boxes, judged, and used by runs from then on."""
+"""A target's size by its distance is measured by a bundle's own boxes, judged, and used by runs."""
 
 import io
 import json
@@ -24,7 +24,7 @@ from sim.world import World
 MOUNT = CameraMount(math.radians(55), 0.35, math.radians(12), 0.12)
 ROBOT = """cameras:
   front:
-    address: file://{pictures}?rate=100
+    address: file://{pictures}?rate=30
     mount: {{vertical_fov_deg: 55, height_m: 0.35, pitch_deg: 12, forward_m: 0.12}}
 motors: null://
 """
@@ -76,8 +76,8 @@ def test_live_it_asks_for_each_distance(
     """Everything stands at one distance, whatever it says: the law does not hold, and nothing is written."""
     picture = tmp_path / "one"
     picture.mkdir()
-    for number in range(30):
-        (picture / f"{number}.png").write_bytes(cups[0.8].read_bytes())
+    for number in range(120):
+        (picture / f"{number}.png").hardlink_to(cups[0.8])
     robot = tmp_path / "robot.yaml"
     robot.write_text(ROBOT.format(pictures=picture))
     before = robot.read_text()
@@ -120,7 +120,7 @@ def test_what_does_not_tell_a_distance_is_not_good(given: list[SizedBox], bad: s
     ("options", "why"),
     [
         (["--at", "near.jpg"], "METRES=PICTURE"),
-        (["--at", "-1=near.jpg"], "not a distance"),
+        (["--at=-1=near.jpg"], "not a distance"),
         (["--distance", "nan"], "not a distance"),
     ],
 )

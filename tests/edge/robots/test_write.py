@@ -121,7 +121,7 @@ def test_a_lens_brings_its_field_of_view_into_the_mount(tmp_path: Path):
     assert f"vertical_fov_deg: {degrees:.2f} # by ruler" in path.read_text()
     assert file.mount is not None and file.mount.vertical_fov_rad == LENS.vertical_fov_rad
     path.write_text(path.read_text().replace(f"{degrees:.2f}", "60"))
-    with pytest.raises(UsageError, match="line 5: cameras.front.mount.vertical_fov_deg: 60 is not") as error:
+    with pytest.raises(UsageError, match=r"line 5: cameras\.front\.mount\.vertical_fov_deg: 60 is") as error:
         read_robot_file(path)
     assert f"{degrees:.2f}" in error.value.hint
 
