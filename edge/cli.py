@@ -36,7 +36,7 @@ COMMANDS = {
     "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
     "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
     "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
-    "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and how to mend it"),
+    "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and the remedy"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
@@ -81,7 +81,7 @@ COMMANDS = {
     "export": Command(
         "export.commands.export:main", "make a bundle of a model, in any precision", extra="export"
     ),
-    "build": Command("export.commands.build:main", "TensorRT plans for a bundle, on the Jetson that runs it"),
+    "build": Command("export.commands.build:main", "TensorRT plans for a bundle, on its own Jetson"),
 }
 
 

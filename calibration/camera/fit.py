@@ -19,6 +19,8 @@ LEAST_VIEWS = 5  # fewer can't be fitted and held out at all
 # From simple to rich: a richer one must explain held-out views better by so much.
 BETTER = 0.95
 FORMS = ("brown4", "brown5", FISHEYE)  # k1 k2 p1 p2, and k3 with them; cv2.fisheye
+FISHEYE_GUESSES = (0.5, 0.4, 0.3, 0.7)  # focal lengths to begin with, as shares of the longer side
+FOUND_PX = 1.0  # a lens that leaves no more than that is found
 OUTLIER_TIMES, OUTLIER_PX = 4.0, 1.0  # a view so much worse than the middle one, and worse than that
 
 
@@ -112,10 +114,7 @@ def _solve(
     points = [board.points_m[view.ids] for view in views]
     try:
         if form == FISHEYE:
-            error, matrix, terms, _, _ = cv2.fisheye.calibrate(
-                [each[None] for each in points], [view.at_px[None] for view in views], size_px,
-                _fisheye_guess(size_px), np.zeros((4, 1)), flags=_fisheye_flags(),
-            )  # fmt: skip
+            error, matrix, terms = _solve_fisheye(points, views, size_px)
             deviation = 0.0
         else:
             flags = cv2.CALIB_FIX_K3 if form == "brown4" else 0
@@ -141,11 +140,31 @@ def _solve(
     return (lens, deviation) if fine else None
 
 
-def _fisheye_guess(size_px: tuple[int, int]) -> Floats:
-    """Return a matrix to begin with: without one, OpenCV gives up at a corner on the optical axis."""
+def _solve_fisheye(
+    points: Sequence[Floats], views: Sequence[BoardView], size_px: tuple[int, int]
+) -> tuple[float, Floats, Floats]:
+    """Return error, matrix and terms of the best of some beginnings: from a bad one OpenCV finds nothing.
+
+    Raises cv2.error if it finds nothing from any.
+    """
     width, height = size_px
-    focal_px = max(width, height) / math.pi
-    return np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
+    best: tuple[float, Floats, Floats] | None = None
+    for focal_px in np.array(FISHEYE_GUESSES) * max(width, height):
+        guess = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
+        try:
+            error, matrix, terms, _, _ = cv2.fisheye.calibrate(
+                [each[None] for each in points], [view.at_px[None] for view in views], size_px,
+                guess, np.zeros((4, 1)), flags=_fisheye_flags(),
+            )  # fmt: skip
+        except cv2.error:
+            continue
+        if math.isfinite(error) and np.any(terms) and (best is None or error < best[0]):
+            best = error, np.asarray(matrix, np.float64), np.asarray(terms, np.float64)
+        if best is not None and best[0] < FOUND_PX:
+            break
+    if best is None:
+        raise cv2.error("no beginning leads to a lens")
+    return best
 
 
 def _fisheye_flags() -> int:

@@ -21,9 +21,6 @@ from edge.commands.arguments import ArgumentParser
 from edge.errors import UsageError, write_hint
 from edge.files import write_whole
 from edge.records import Image
-from training.datasets.calvin import CalvinSource
-from training.datasets.lerobot import LeRobotSource
-from training.datasets.lerobot_meta import ACTION
 from training.datasets.source import EpisodeSource
 from training.datasets.statistics import Span, compute_statistics
 
@@ -32,6 +29,7 @@ OUTLIER_SPANS = 3.0  # so far beyond the 1st and 99th percentile, in spans betwe
 FASTEST_M_S, FASTEST_RAD_S = 3.0, 8.0  # beyond these a base's speeds are in other units, or not speeds
 MOST_APART = 1000.0  # times that the widest dimension spans the narrowest
 CLIPPED = 0.2  # share of frames at a limit that looks clipped
+ACTION = "action"  # the feature of a LeRobotDataset
 _BINS = 60
 
 
@@ -90,6 +88,10 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _open(path: Path, split: str, action_keys: Sequence[str]) -> EpisodeSource:
     """Open a dataset of either layout, its numbers alone. Raises UsageError."""
+    # Imported here, because they need what only the extra brings.
+    from training.datasets.calvin import CalvinSource
+    from training.datasets.lerobot import LeRobotSource
+
     if not path.is_dir():
         raise UsageError(f"{path} is not a folder", "name the folder that holds meta/ and data/")
     if (path / "meta").is_dir():
