@@ -96,6 +96,11 @@ def _open(path: Path, split: str, action_keys: Sequence[str]) -> EpisodeSource:
         raise UsageError(f"{path} is not a folder", "name the folder that holds meta/ and data/")
     if (path / "meta").is_dir():
         return LeRobotSource(path, split, cameras=(), state_keys=None, action_keys=action_keys)
+    if not (path / "lang_annotations").is_dir():
+        raise UsageError(
+            f"{path} is not a dataset: it has neither meta/ nor lang_annotations/",
+            "name the folder of a LeRobotDataset v3, or of a split of CALVIN",
+        )
     return CalvinSource(path, cameras=())
 
 

@@ -1,6 +1,10 @@
 """A lens is measured from views of a board, judged, and written into the robot file, unless it is bad."""
 
+import itertools
 import json
+import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +16,14 @@ from calibration.camera.boards import CHARUCO, CHECKERBOARD, CalibrationBoard, C
 from calibration.camera.command import main
 from calibration.camera.fit import fit_lens
 from calibration.camera.views import BoardView, ViewCollector
+from edge.cameras.shm import FrameRing
+from edge.commands.robot import check
+from edge.commands.run import main as run
 from edge.errors import UsageError
 from edge.perception.lens import BROWN, FISHEYE, Lens, Straightener
 from edge.records import Image
 from edge.robots.robot_file import read_robot_file
+from edge.robots.write import write_lens
 from tests.calibration.camera.rendered_boards import BoardStudio
 
 LENS = Lens(BROWN, (480, 360), (390.0, 391.5), (243.0, 177.0), (-0.28, 0.09, 0.0008, -0.0006, 0.0))
@@ -83,6 +91,19 @@ def test_straightened_rows_of_corners_are_straight(pictures: Path):
 
     before, after = bend(image), bend(Straightener(LENS).apply(np.asarray(image, np.uint8)))
     assert before > 1.0 and after < 0.3
+
+
+def test_a_check_and_a_run_see_through_the_lens(
+    pictures: Path, robot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Behind a lens of another size than its images, nothing drives."""
+    write_lens(robot, "front", LENS)
+    assert check([str(robot), "--out", str(tmp_path / "check")]) == 0
+    assert "480 x 360, straightened by its measured lens" in capsys.readouterr().out
+    write_lens(robot, "front", SMALL)
+    drive = ["--goal", "find_object", "--target", "cup", "--bundle", "default", "--allow-domain"]
+    assert run([*drive, "--robot", str(robot), "--runs-dir", str(tmp_path / "runs"), "--json"]) == 2
+    assert "its lens was measured in images of 320 x 240" in capsys.readouterr().out
 
 
 def test_too_few_views_are_refused(pictures: Path, robot: Path, tmp_path: Path):
@@ -189,3 +210,38 @@ def test_the_board_that_is_printed_is_found(tmp_path: Path):
     assert drawn is not None
     corners = BOARD.find(np.asarray(cv2.resize(drawn, None, fx=0.25, fy=0.25), np.uint8))
     assert corners is not None and len(corners.ids) == 24
+
+
+@pytest.mark.slow
+def test_a_live_camera_is_guided_through_until_nothing_is_missing(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """A real camera of shared memory, before which somebody holds the board here and there."""
+    images = [cv2.imread(str(pictures / f"{number}.png"))[..., ::-1] for number in range(16)]
+    name, done = f"board-{os.getpid()}", threading.Event()
+    rng = np.random.default_rng(0)
+    with FrameRing.create(name, *images[0].shape[:2]) as ring:
+
+        def show() -> None:
+            for image in itertools.cycle(images):
+                for _ in range(20):
+                    noisy = np.clip(image + rng.normal(0, 1, image.shape), 0, 255).astype(np.uint8)
+                    ring.write(noisy, time.monotonic_ns())
+                    if done.wait(0.05):
+                        return
+
+        shows = threading.Thread(target=show)
+        shows.start()
+        try:
+            robot = tmp_path / "robot.yaml"
+            robot.write_text(f"cameras:\n  front:\n    address: shm://{name}\nmotors: null://\n")
+            assert main([str(robot), "--charuco", "7x5", "--seconds", "100", "--json"]) == 0
+        finally:
+            done.set()
+            shows.join()
+    out = capsys.readouterr()
+    assert "show the board" in out.err
+    assert np.allclose(json.loads(out.out)["figures"]["focal_px"], LENS.focal_px, rtol=0.005)
+    kept = tmp_path / "robot-calibration" / "views-front"
+    assert len(list(kept.glob("*.png"))) >= 12
+    assert main([str(robot), "--charuco", "7x5", "--from", str(kept)]) == 0

@@ -82,7 +82,9 @@ class OneCamera:
     plays_recording = shows_stills = True
 
     def __init__(self, *shapes: tuple[int, int, int]) -> None:
-        self.frames = [Frame(np.full(s, 9, np.uint8), n, n, "front") for n, s in enumerate(shapes)]
+        rng = np.random.default_rng(0)
+        images = [np.asarray(rng.integers(0, 255, shape), np.uint8) for shape in shapes]
+        self.frames = [Frame(image, n, n, "front") for n, image in enumerate(images)]
 
     def latest(self, max_age_s: float) -> Frame:
         return self.frames[0]
@@ -99,11 +101,13 @@ class OneCamera:
 
 
 def test_a_straight_camera_is_all_that_its_camera_is():
-    camera = StraightCamera(OneCamera((480, 640, 3), (480, 640, 3), (240, 320, 3)), BARREL)
+    inner = OneCamera((480, 640, 3), (480, 640, 3), (240, 320, 3))
+    bent, camera = inner.latest(1.0).image, StraightCamera(inner, BARREL)
     for protocol in (PlaysRecording, ShowsStills, AwaitsAnswers, AnnouncesFrames, SuggestsFaster):
         assert isinstance(camera, protocol)
     first = camera.latest(1.0)
     assert camera.latest(1.0) is first and first.seq == 0
+    assert (first.image == Straightener(BARREL).apply(bent)).all() and (first.image != bent).any()
     assert isinstance(camera, AwaitsAnswers)
     camera.answered()
     assert camera.latest(1.0).seq == 1

@@ -96,5 +96,7 @@ def test_what_never_moves_and_what_is_in_degrees_are_named(tmp_path: Path):
     ("arguments", "why"), [(["nowhere"], "not a folder"), (["--columns", "speed"], "no dimension 'speed'")]
 )
 def test_what_can_not_be_meant_is_refused(arguments: list[str], why: str, dataset: Path):
+    with pytest.raises(UsageError, match=r"neither meta/ nor lang_annotations/"):
+        main([str(dataset / "data")])
     with pytest.raises(UsageError, match=why):
         main(arguments if arguments[0] == "nowhere" else [str(dataset), *arguments])
