@@ -15,7 +15,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
-from sim.lockstep import JUDGED, CameraSettings, EpisodeResult, play
+from sim.lockstep import JUDGED, CameraSettings, EpisodeResult, play, seen_mount
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
@@ -105,7 +105,7 @@ class _EpisodePlayer:
     def __init__(self, settings: EpisodeSettings) -> None:
         self._settings = settings
         self._bundle = load_bundle(settings.bundle, allow_unproved=settings.allow_unproved)
-        self._renderer = Renderer(CameraSpec())
+        self._renderer = Renderer(CameraSpec(distortion=settings.camera.distortion))
 
     def play(self, seed: int, goal: Goal) -> Trial:
         settings, base = self._settings, self._settings.base
@@ -115,7 +115,7 @@ class _EpisodePlayer:
         self._renderer.load(world.model, scene)
         start = Pose(*scene.start)
         gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
-        mount = self._renderer.spec.mount
+        mount = seen_mount(self._renderer.spec, settings.camera)
         with make_policy(self._bundle, goal, mount, base, floor=settings.floor) as policy:
             limits_s = (settings.latency_s, settings.max_s)
             episode = play(world, self._renderer, policy, goal, *limits_s, settings.camera)

@@ -18,14 +18,17 @@ from edge.motor.contact import ContactWatch
 from edge.motor.guard import ARMED, Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.pulses import Pulses
-from edge.records import ZERO, Frame, Goal, MotorStatus, Observation, Odometry, StopCause
+from edge.perception.lens import Lens, Straightener
+from edge.records import ZERO, CameraMount, Frame, Goal, MotorStatus, Observation, Odometry, StopCause
+from edge.robots.robot_file import seen_through
 from edge.runtime.cameras import CameraSet
 from edge.runtime.drive import MAX_FRAME_AGE_S
 from edge.runtime.ending import DriveStop, ending_of
 from edge.runtime.loop import Contacts, Loop, Sent
 from sim.bases import Hanging, hanging_of, number_of
 from sim.realtime.camera_faults import LAG_S, FaultyCamera, check_fault
-from sim.render import Renderer, degrade
+from sim.realtime.lens import DISTORTION
+from sim.render import CameraSpec, Renderer, degrade
 from sim.targets import matching
 from sim.world import TIMESTEP_NS, World, has_arrived
 
@@ -49,6 +52,8 @@ class CameraSettings:
     fault_s: float = 0.0
     lag_s: float = LAG_S  # age of the images of a camera that is late
     judged: bool = True
+    distortion: float = 0.0  # the lens's, as the renderer has it; see sim.realtime.lens
+    lens: Lens | None = None  # measured: its images are straightened
 
 
 UNJUDGED = CameraSettings(judged=False)
@@ -68,11 +73,17 @@ def parse_camera(query: str) -> CameraSettings:
     fault = check_fault(settings.pop("fault", "none"))
     fault_s = _number("fault_s", settings.pop("fault_s", "0"), *FAULT_S)
     lag_s = _number("lag_ms", settings.pop("lag_ms", f"{1e3 * LAG_S:g}"), *LAG_MS) / 1e3
-    return CameraSettings(hanging_of(settings), fault, fault_s, lag_s)
+    distortion = _number("distortion", settings.pop("distortion", "0"), *DISTORTION)
+    return CameraSettings(hanging_of(settings), fault, fault_s, lag_s, distortion=distortion)
 
 
 def _number(name: str, text: str, low: float, high: float) -> float:
     return number_of(f"the simulated camera's {name}", text, low, high, f"such as {name}={high:g}")
+
+
+def seen_mount(spec: CameraSpec, camera: CameraSettings) -> CameraMount:
+    """Return where the camera sits, and what its images show: more or less than its spec, if straightened."""
+    return spec.mount if camera.lens is None else seen_through(camera.lens, spec.mount)
 
 
 class LockstepCamera(Closing):
@@ -86,6 +97,7 @@ class LockstepCamera(Closing):
         self.plays_recording = not settings.judged
         self._world, self._renderer, self._clock = world, renderer, clock
         self._hanging = settings.hanging
+        self._straight = None if settings.lens is None else Straightener(settings.lens)
         self._fault = FaultyCamera(settings.fault, settings.fault_s, settings.lag_s)
         self._rng = np.random.default_rng(world.scene.seed)  # for noise that only a faulty camera adds
         self._period_ns = round(1e9 / renderer.spec.rate_hz)
@@ -114,6 +126,7 @@ class LockstepCamera(Closing):
             return
         self._next_ns += self._period_ns
         image = self._hanging.seen(self._world.image(self._renderer))
+        image = image if self._straight is None else self._straight.apply(image)
         delivered = self._fault.spoil(image, now_ns, lambda still: degrade(still, self._rng, blur_px=0.0))
         if delivered is not None:
             self._coming = Frame(*delivered, self._seq)
@@ -224,7 +237,7 @@ def play(
     loop = Loop(policy, worker, goal)
     motor = LockstepMotor(world)
     eye = LockstepCamera(world, renderer, clock, camera)
-    mount = renderer.spec.mount if camera.judged else None
+    mount = seen_mount(renderer.spec, camera) if camera.judged else None
     cameras = CameraSet({eye.name: eye}, eye.name, MAX_FRAME_AGE_S, clock, mount)
     sent, contacts, stop = Sent(), Contacts(policy, cameras), None
     turned, end_ns = 0.0, round(max_s * 1e9)

@@ -28,6 +28,7 @@ from edge.interfaces import Camera
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
+from edge.perception.lens import behind
 from edge.plugins import ended
 from edge.records import DriveEnd, Goal, Outcome
 from edge.robots.choose import RobotChoice
@@ -176,9 +177,11 @@ class Run:
         size_bytes = sum(map(len, self._bundle.contents.values()))
         loading = Loading(manifest.name, size_bytes, self._live.waiting)
         stack.callback(lambda: self._note_end(loading.ended))
+        size, notes = self._choice.size_for(self._goal.target, manifest.name)
+        setup = self._setup = replace(setup, cautions=setup.cautions + notes)
         facts = self._bundle, self._goal, setup.mount, setup.base
         policy = loading.load(
-            lambda: make_policy(*facts, options.threads),
+            lambda: make_policy(*facts, options.threads, size=size),
             (interrupts.check, operator.check, motor.status),
         )
         self._bundle.release()
@@ -254,7 +257,7 @@ class Run:
         return replace(setup, cautions=setup.cautions + cautions)
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
-        camera = open_camera(uri, self._clock, name)
+        camera = behind(self._choice.lenses.get(name), open_camera(uri, self._clock, name))
         stack.enter_context(ended(camera.close, f"closing camera {name!r}"))
         return camera
 

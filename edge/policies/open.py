@@ -15,12 +15,14 @@ from edge.interfaces import Closing, Engine, Inference
 from edge.model.actions import ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
+from edge.perception.apparent_size import ApparentSize
 from edge.perception.floor_scan import FloorScanner, Scan
 from edge.perception.geometry import View
 from edge.policies.describer import CAPTION_TOKENS, SURE, Describer, Surveyor, names_in, sure_words
 from edge.policies.driver import ActionPolicy
 from edge.policies.instructed import MOTION_TOKENS, InstructedDriver
 from edge.policies.seeker import Seeker, check_base
+from edge.policies.seeker_states import SeekerParams
 from edge.records import CameraMount, Detection, Goal, Image, Observation
 
 
@@ -35,6 +37,7 @@ class GroundingPolicy(Closing, Seeker):
         base: BaseSpec,
         threads: int = 1,
         floor: bool = True,
+        size: ApparentSize | None = None,
     ) -> None:
         """Open the engines, each with `threads` threads, and warm them up."""
         self._model = GroundingModel(bundle, threads)
@@ -42,7 +45,8 @@ class GroundingPolicy(Closing, Seeker):
         self._prompt = goal_prompt(bundle.manifest, goal)
         self._model.warm_up(self._prompt)
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
-        super().__init__(self._ground, boxes, mount, base, self._floor.see if self._floor else None)
+        see_floor = self._floor.see if self._floor else None
+        super().__init__(self._ground, boxes, mount, base, see_floor, SeekerParams(size=size))
         self.reset(goal)
 
     def _ground(self, observation: Observation) -> Inference:
@@ -142,11 +146,18 @@ BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | InstructedPolicy | S
 
 
 def make_policy(
-    bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1, floor: bool = True
+    bundle: Bundle,
+    goal: Goal,
+    mount: CameraMount,
+    base: BaseSpec,
+    threads: int = 1,
+    floor: bool = True,
+    size: ApparentSize | None = None,
 ) -> BundlePolicy:
     """Return the bundle's policy for a goal that `edge.goals.vocabulary.check_target` has passed.
 
     Without `floor` one that seeks or predicts actions sees no obstacles, though its bundle has a floor graph.
+    `size` is the target's, where it was measured: a policy that seeks judges its distance by it.
     Raises UsageError for a goal that such a policy can't have, and for a base that it can't drive.
     """
     check_goal(bundle, goal)
@@ -164,7 +175,7 @@ def make_policy(
             return SurveyPolicy(bundle, goal, mount, base, threads)
         return Describer(bundle, goal, threads)
     check_base(base)
-    return GroundingPolicy(bundle, goal, mount, base, threads, floor)
+    return GroundingPolicy(bundle, goal, mount, base, threads, floor, size)
 
 
 class _LazyFloorScanner:

@@ -161,6 +161,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--fov-rad", type=float, default=spec.vertical_fov_rad, help="field of view from top to bottom"
     )
+    parser.add_argument("--distortion", type=float, default=spec.distortion, help="k1 of its lens")
     parser.add_argument(
         "--latency-ms", type=float, default=optics.latency_ms, help="time from exposure to image, at least"
     )
@@ -178,7 +179,9 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     scene = make_scene(options.seed, options.target, options.absent, base_spec.radius_m)
     world = World(scene, base=base_spec)
     world.wheels, world.has_bumper = options.wheels, options.bumper == "yes"
-    spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
+    spec = CameraSpec(
+        options.width, options.height, options.fov_rad, rate_hz=options.rate_hz, distortion=options.distortion
+    )
     optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
     fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)
     board, cable, port = open_pty()

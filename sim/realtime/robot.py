@@ -21,6 +21,7 @@ from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
 from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of, yes_no
 from sim.realtime.camera_faults import check_fault
+from sim.realtime.lens import DISTORTION
 from sim.render import CameraSpec
 from sim.scene import Scene
 from sim.targets import make_scene, room_map
@@ -33,6 +34,7 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "height": (24, 480),
     "rate_hz": (5, 120),
     "fov_rad": (0.3, 2.0),
+    "distortion": DISTORTION,
     "latency_ms": (0, 200),
     "noise": (0.5, 64),  # without any, a picture would repeat as that of a frozen camera
     "blur_px": (0, 10),
