@@ -161,6 +161,9 @@ class Guard:
             self._approach(target, min(elapsed_ns, MAX_STALL_PERIODS * self._period_ns) / 1e9)
         if self.moving:
             self._cap_by_way() if self._by_way else self._cap_by_age(now_ns)
+            if self.state is MotorState.TOUCHED and self.back.begun:  # a jerk limit may lead past zero
+                linear, turn = self.back.allowed(self._linear, self._angular.real) or (0j, 0.0)
+                self._linear, self._angular = linear, complex(turn)
             self._keep_to_arcs()
         if self.state is MotorState.RAMPING and not self.moving:
             self.state = MotorState.LATCHED
