@@ -12,7 +12,7 @@ from edge.records import StopCause
 from edge.runtime.causes.look import CameraLook
 from edge.runtime.ending import DriveStop
 
-SHARE = 0.5  # of the limit: who took more is named
+SHARE = 0.5  # share of the limit: who took more is named
 _SLOW_HZ = LEAST_RATE_HZ * 0.95  # as the rate of a camera is judged while it drives
 
 
@@ -20,7 +20,7 @@ _SLOW_HZ = LEAST_RATE_HZ * 0.95  # as the rate of a camera is judged while it dr
 class Evidence:
     """What was measured from the capture of the frame that is too old until the stop. Times in ns."""
 
-    message: str  # of the stop
+    message: str  # what the stop says
     cause: StopCause
     hint: str
     limit_ns: int
@@ -31,7 +31,7 @@ class Evidence:
     waited_ns: int = 0  # for a processor
     camera: str = ""  # the one whose newest frame was old; empty if every frame was fresh
     look: CameraLook | None = None  # at that camera
-    model_ns: int = 0  # time of the answer that was driven by, or waited for; 0: it was not waited for
+    model_ns: int = 0  # time of the answer that was driven by, or waited for; 0: none was
     usual_model_ns: int = 0
     policy_ns: int = 0  # time of the policy, over one frame
 
