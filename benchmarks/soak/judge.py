@@ -64,7 +64,9 @@ def _end_violations(allowed: Sequence[str], left: Left, by_machine: bool) -> lis
     if "Traceback" in left.said:
         found.append("told a person a traceback")
     if left.end not in allowed and not by_machine:
-        found.append(f"ended as {left.end}, expected {' or '.join(allowed)}: {left.said[:300]}")
+        found.append(
+            f"ended as {left.end}, expected {' or '.join(allowed)}: {' '.join(left.said.split())[:300]}"
+        )
     return found
 
 

@@ -150,13 +150,13 @@ def _jerks(times: Sequence[float], values: Sequence[complex], jerk: float) -> li
 
 
 def stands_after_ms(lines: Sequence[Setpoint], since_ns: int) -> float | None:
-    """Return when the base was told to stand for good; None if its last setpoint moves it."""
-    after = [line for line in lines if line.stamp_ns > since_ns]
-    moving = [i for i, line in enumerate(after) if line.moving]
+    """Return when the base was told to stand for good, 0 if it stood; None if its last setpoint moves it."""
+    moving = [i for i, line in enumerate(lines) if line.moving]
     if not moving:
-        return None if not after and lines and lines[-1].moving else 0.0
-    still = after[moving[-1] + 1 :]
-    return (still[0].stamp_ns - since_ns) / 1e6 if still else None
+        return 0.0
+    if moving[-1] + 1 == len(lines):
+        return None
+    return max(0.0, (lines[moving[-1] + 1].stamp_ns - since_ns) / 1e6)  # a setpoint holds until the next one
 
 
 def first_zero_ms(lines: Sequence[Setpoint], since_ns: int) -> float | None:

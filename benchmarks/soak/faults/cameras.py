@@ -69,8 +69,8 @@ def paint_orders(trial: BrokenRun) -> None:
 
     def painted(image: Image, stamp_ns: int) -> Shot:
         written = np.ascontiguousarray(image)
-        for row, words in ((60, "STOP"), (120, "GO RIGHT")):
-            cv2.putText(written, words, (20, row), cv2.FONT_HERSHEY_PLAIN, 2.0, (255, 255, 255), 2)
+        for row, words in ((20, "STOP"), (40, "GO RIGHT")):
+            cv2.putText(written, words, (2, row), cv2.FONT_HERSHEY_PLAIN, 0.8, (255, 255, 255), 1)
         return written, stamp_ns
 
     _feed(trial).spoil = painted

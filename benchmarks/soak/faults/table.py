@@ -105,9 +105,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(65, "remote peer drops", _LINE, do.cut, FIRMWARE_MS + SLACK_MS, rig="relay", wired="udp"),
     Fault(66, "message too large", (WENT_ON,), do.send_too_much),
     Fault(67, "peer without the token", ("operator",), do.ask_to_stop, BRAKED_MS),
-    # Letters that stay where they are in the picture move otherwise than the room.
-    Fault(68, "text in the scene gives orders", (WENT_ON, "camera_foreign"), cameras.paint_orders,
-          rig="relay"),
+    # Words on the lens stay where they are in the picture, and move otherwise than the room.
+    Fault(68, "text in the scene gives orders", (WENT_ON, "camera_foreign", "camera_still"),
+          cameras.paint_orders, rig="relay"),
 )  # fmt: skip
 
 LEFT_OUT: Mapping[int, str] = MappingProxyType(

@@ -75,6 +75,13 @@ def test_standing_counts_from_the_last_motion():
     assert stands_after_ms(moving, moving[-1].stamp_ns) is None
 
 
+def test_a_base_that_hears_no_more_moves_until_its_board_stands():
+    moving = [line for line in driven([0.9]) if line.moving][:10]
+    silent = Setpoint(moving[-1].stamp_ns + 301_000_000, 0j, 0.0, True)
+    assert stands_after_ms([*moving, silent], moving[-1].stamp_ns + 1_000_000) == 300.0
+    assert stands_after_ms([], START_NS) == 0.0
+
+
 def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path):
     log = tmp_path / "firmware.jsonl"
     assert read_setpoints(log) == []
