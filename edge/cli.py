@@ -40,7 +40,9 @@ COMMANDS = {
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
-    "bench latency": Command("benchmarks.latency:main", "compare bundles by milliseconds a step"),
+    "bench latency": Command(
+        "benchmarks.latency.command:main", "from exposure to motor write, stage by stage; compare bundles"
+    ),
     "bench precision": Command(
         "benchmarks.precision:main", "compare a bundle's stages with its fp32 ones", extra="export"
     ),

@@ -23,7 +23,7 @@ from edge.errors import EdgeError, MotorFault, PluginError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
-from edge.interfaces import Camera
+from edge.interfaces import Camera, Policy
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
@@ -148,21 +148,15 @@ class Run:
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.enter_context(ended(lambda: self._truth.update(robot.finish()), "the robot's account"))
-        motor = stack.enter_context(
-            MotorProcess.start(
-                robot.motors_uri, MotorLimits.of(setup.base), operator=operator_addresses(options)
-            )
-        )
+        motor = stack.enter_context(self._start_motor(robot, MotorLimits.of(setup.base)))
         self._note_pids({"motor": motor.pid})
         operator = self._heed_operator(stack, motor)
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
-        # Imported here, because it needs the inference engine.
-        from edge.policies.odometry import odometry_cautions
-        from edge.policies.open import make_policy
-
-        policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
+        policy = self._make_policy(setup)
         self._bundle.release()
         if not robot.recorded:
+            from edge.policies.odometry import odometry_cautions
+
             cautions = odometry_cautions(policy, self._goal, motor, interrupts.check)
             setup = self._setup = replace(setup, cautions=setup.cautions + cautions)
         thread = ThreadWorker(policy)
@@ -184,12 +178,24 @@ class Run:
         parts = DriveParts(
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, heat
         )
-        if robot.recorded:
-            self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
-        inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
-        drive = Drive(parts, inline, observers=[self._live])
+        drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return drive.run(options.max_seconds)
+
+    def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
+        return MotorProcess.start(robot.motors_uri, limits, operator=operator_addresses(self._options))
+
+    def _make_policy(self, setup: Setup) -> Policy:
+        # Imported here, because it needs the inference engine.
+        from edge.policies.open import make_policy
+
+        return make_policy(self._bundle, self._goal, setup.mount, setup.base, self._options.threads)
+
+    def _make_drive(self, parts: DriveParts) -> Drive:
+        if parts.robot.recorded:
+            self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
+        inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
+        return Drive(parts, inline, observers=[self._live])
 
     def _heed_operator(self, stack: contextlib.ExitStack, motor: MotorProcess) -> Operator:
         """Watch the keyboard, if there is one, from now on."""

@@ -1,0 +1,98 @@
+"""The motor process of every drive, with stamps: `python -m benchmarks.drives.motor`.
+
+The loop, the guard and the driver are those of `edge.motor.process`. What is added notes when a chunk came,
+when the guard first followed it, and when its first setpoint was written; it is kept in memory, and written
+to the file that VLA_EDGE_BENCH_STAMPS names once the loop has ended.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.drives.stamps import Slowed
+from edge.interfaces import Motors
+from edge.motor.drivers.open import open_motors
+from edge.motor.guard import Guard
+from edge.motor.process import main as run_motor_process
+from edge.records import ActionChunk, Velocity
+
+STAMPS_FILE = "VLA_EDGE_BENCH_STAMPS"
+
+
+class MotorStamps:
+    """What happened to each chunk, ns of CLOCK_MONOTONIC."""
+
+    def __init__(self, slowed: Slowed) -> None:
+        self.chunks: list[tuple[int, ...]] = []  # t0, decision, came, step begins, step ends, written
+        self.writes: list[int] = []  # of every setpoint
+        self._slowed = slowed
+        self._came: tuple[int, ...] | None = None
+        self._stepped: tuple[int, ...] | None = None
+
+    def watch_guard(self) -> None:
+        """Note what every guard of this process does."""
+        follow, step = Guard.follow, Guard.step
+
+        def stamped_follow(guard: Guard, chunk: ActionChunk, now_ns: int) -> bool:
+            followed = follow(guard, chunk, now_ns)
+            if followed:
+                self._came = (chunk.t0_ns, chunk.decision, now_ns)
+            return followed
+
+        def stamped_step(guard: Guard, now_ns: int) -> Velocity:
+            begin_ns = time.monotonic_ns()
+            setpoint = step(guard, now_ns)
+            self._slowed.spin("guard", begin_ns)
+            if self._came is not None and guard.frame_to_motor_ns >= 0:
+                self._stepped, self._came = (*self._came, begin_ns, time.monotonic_ns()), None
+            return setpoint
+
+        Guard.follow, Guard.step = stamped_follow, stamped_step
+
+    def open(self, address: str) -> Motors:
+        """Open the driver of an address, whose writes are noted."""
+        motors: Any = open_motors(address)
+        write = motors.write
+
+        def stamped_write(command: Velocity) -> Velocity:
+            begin_ns = time.monotonic_ns()
+            sent = write(command)
+            self._slowed.spin("write", begin_ns)
+            end_ns = time.monotonic_ns()
+            self.writes.append(end_ns)
+            if self._stepped is not None:
+                self.chunks.append((*self._stepped, end_ns))
+                self._stepped = None
+            return sent
+
+        motors.write = stamped_write
+        return motors
+
+    def save(self, file: Path) -> None:
+        """Write everything down."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        document = {
+            "chunks": self.chunks,
+            "writes": self.writes,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "memory_mb": usage.ru_maxrss / 1024,
+        }
+        file.write_text(json.dumps(document))
+
+
+def main(argv: list[str]) -> int:
+    """Run the motor process; return its exit code."""
+    stamps = MotorStamps(Slowed.of_environment())
+    stamps.watch_guard()
+    try:
+        return run_motor_process(argv, stamps.open)
+    finally:
+        stamps.save(Path(os.environ[STAMPS_FILE]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

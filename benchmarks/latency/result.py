@@ -1,0 +1,281 @@
+"""Blocks become figures: stages, end to end, against the bound, over time; and two results are compared."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.drives.blocks import Block
+from benchmarks.drives.stamps import STAGES, WAITS
+from benchmarks.drives.telemetry import energy
+from benchmarks.latency.statistics import (
+    MIN_BLOCKS,
+    StageDifference,
+    interval,
+    jitter,
+    paired_differences,
+    percentiles,
+    unpaired_differences,
+)
+from edge.errors import EdgeError, UsageError, reason_of
+from edge.motor.limits import MotorLimits
+from export.planner.boards import Board
+from export.planner.bounds import estimate
+from export.planner.sources import find_model
+
+WARM_UP = 10  # answers at the start of a drive that count apart
+FORM = "vla-edge bench latency 1"
+SAME = (
+    "board",
+    "l4t",
+    "power_mode",
+    "cpu",
+    "processors",
+    "governor",
+    "architecture",
+)  # within one comparison
+START_SHARE, SUSTAINED_SHARE = 0.1, 1 / 3  # of a long drive: its begin, and its end
+WINDOWS = 60
+
+Samples = list[dict[str, Any]]
+Figures = dict[str, Any]
+
+
+def figures_of(
+    blocks: Sequence[Block], samples: Sequence[Samples], bounds_ms: Mapping[str, float]
+) -> Figures:
+    """Return the figures of one side; `samples` are those of each block, `bounds_ms` by stage."""
+    warm = [_without_warm_up(block) for block in blocks]
+    joined = {name: _joined(each["stages"][name] for each in warm) for name in _stages(warm)}
+    end_to_end = _joined(each["end_to_end"] for each in warm)
+    seconds = sum(block["seconds"] for block in blocks)
+    actions = sum(len(block["end_to_end"]) for block in blocks)
+    watts, joules = energy([each for part in samples for each in part], actions, seconds)
+    return {
+        "bundle": blocks[0]["bundle"],
+        "engine": blocks[0]["engine"],
+        "answers": len(end_to_end),
+        "blocks": len(blocks),
+        "seconds": round(seconds, 2),
+        "stages": {name: _stage(name, values, bounds_ms) for name, values in joined.items()},
+        "end_to_end": _end_to_end(end_to_end, joined),
+        "warm_up": _warm_up(blocks),
+        "deadlines": _deadlines(blocks),
+        "throughput": {
+            "answers_per_s": round(sum(block["answers"] for block in blocks) / seconds, 2),
+            "actions_per_s": round(actions / seconds, 2),
+            "frames_per_s": round(sum(block["frames"] for block in blocks) / seconds, 2),
+        },
+        "memory_mb": {
+            name: round(max(block[f"{name}_memory_mb"] for block in blocks), 1)
+            for name in ("runtime", "motor")
+        },
+        "power_w": None if watts is None else round(watts, 3),
+        "energy_j_per_action": None if joules is None else round(joules, 4),
+        "heat": _heat([each for part in samples for each in part]),
+        "block_p50": _block_medians(warm),
+        "over_time": _over_time(blocks[0], samples[0]) if len(blocks) == 1 else None,
+    }
+
+
+def bounds_of(bundle: str, board: Board, passes: float) -> dict[str, float]:
+    """Return the bound of each stage of a bundle on a board, ms, as `vla-edge plan` has it.
+
+    `passes` of decode make one answer. Empty if the board was not measured in the bundle's precision.
+    """
+    source = find_model(bundle)
+    request = source.request
+    if passes:
+        from dataclasses import replace
+
+        request = replace(request, tokens=round(passes) + 1)
+    try:
+        found = estimate(source.name, source.build(request), board, "auto")
+    except UsageError:
+        return {}
+    return {stage.name: stage.bound_ms for stage in found.stages}
+
+
+def compare_sides(first: Figures, other: Figures) -> list[dict[str, Any]]:
+    """Compare two sides that took turns."""
+    return _listed(paired_differences(first["block_p50"], other["block_p50"]))
+
+
+def compare_results(now: Mapping[str, Any], old: Mapping[str, Any], across: bool) -> list[dict[str, Any]]:
+    """Compare each bundle with the one of that name in an older result.
+
+    Raises UsageError if they are of different machines or power modes and `across` is False, or if they have
+    no bundle in common, or too few blocks.
+    """
+    differing = [name for name in SAME if now["machine"].get(name) != old["machine"].get(name)]
+    if differing and not across:
+        name = differing[0]
+        raise UsageError(
+            f"the older result is of another machine or mode: its {name} is {old['machine'].get(name)!r}, "
+            f"now it is {now['machine'].get(name)!r}",
+            "measure both in the same mode of the same machine, or compare them all the same: --across",
+        )
+    common = [name for name in now["bundles"] if name in old["bundles"]]
+    if not common:
+        raise UsageError("the older result has none of these bundles", f"it has {', '.join(old['bundles'])}")
+    if min(each["bundles"][name]["blocks"] for each in (now, old) for name in common) < MIN_BLOCKS:
+        raise UsageError(
+            f"fewer than {MIN_BLOCKS} blocks don't show how much a machine differs from itself", "--blocks 8"
+        )
+    found: list[dict[str, Any]] = []
+    for name in common:
+        before, after = (each["bundles"][name]["block_p50"] for each in (old, now))
+        found += [{"bundle": name, **row} for row in _listed(unpaired_differences(before, after))]
+    return found
+
+
+def regressions(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return what really became slower, the worst stage first.
+
+    Waits are left out: how long a frame waits for the next tick tells nothing about a stage.
+    """
+    slower = [row for row in rows if row["real"] and row["ratio"] > 1 and row["stage"] not in WAITS]
+    return sorted(slower, key=lambda row: (row["stage"] == "end_to_end", -row["ratio"]))
+
+
+def read_result(file: Path) -> dict[str, Any]:
+    """Read an older result. Raises UsageError if it is not one."""
+    try:
+        document = json.loads(file.read_text())
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", "give a file that --json wrote") from error
+    except ValueError as error:
+        raise UsageError(
+            f"{file} is not JSON: {reason_of(error)}", "give a file that --json wrote"
+        ) from error
+    if not isinstance(document, dict) or document.get("form") != FORM:
+        raise UsageError(
+            f"{file} is not a result of this benchmark", "`vla-edge bench latency --json > FILE`"
+        )
+    return document
+
+
+def _listed(differences: Sequence[StageDifference]) -> list[dict[str, Any]]:
+    return [
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(each).items()}
+        for each in differences
+    ]
+
+
+def _stages(blocks: Sequence[Block]) -> list[str]:
+    return [name for name in STAGES if all(name in block["stages"] for block in blocks)]
+
+
+def _joined(parts: Any) -> list[float]:
+    return [value for part in parts for value in part]
+
+
+def _without_warm_up(block: Block) -> Block:
+    skip = min(WARM_UP, len(block["end_to_end"]) // 2)
+    stages = {name: values[skip:] for name, values in block["stages"].items()}
+    return {"stages": stages, "end_to_end": block["end_to_end"][skip:]}
+
+
+def _stage(name: str, values: Sequence[float], bounds_ms: Mapping[str, float]) -> Figures:
+    row: Figures = {**percentiles(values), "mean": round(float(np.mean(values)), 4)}
+    if name in WAITS:
+        row["waits"] = True
+    bound_ms = bounds_ms.get(name)
+    if bound_ms:
+        row |= {"bound_ms": round(bound_ms, 4), "times_bound": round(row["p50"] / bound_ms, 2)}
+    return row
+
+
+def _end_to_end(values: Sequence[float], stages: Mapping[str, Sequence[float]]) -> Figures:
+    mean_ms = float(np.mean(values))
+    summed_ms = sum(float(np.mean(each)) for each in stages.values())
+    return {
+        **percentiles(values),
+        "mean": round(mean_ms, 4),
+        "p50_interval": [round(each, 3) for each in interval(values)],
+        "p99_interval": [round(each, 3) for each in interval(values, 99.0)],
+        "jitter_ms": round(jitter(values), 4),
+        "unaccounted_share": round(1 - summed_ms / mean_ms, 5),
+    }
+
+
+def _warm_up(blocks: Sequence[Block]) -> Figures:
+    first = [value for block in blocks for value in block["end_to_end"][:WARM_UP]]
+    return {
+        "load_ms": round(median(block["load_ms"] for block in blocks), 1),
+        "first_inference_ms": round(median(block["first_infer_ms"] for block in blocks), 2),
+        "answers": WARM_UP,
+        "end_to_end_p50": round(median(first), 2),
+    }
+
+
+def _deadlines(blocks: Sequence[Block]) -> Figures:
+    limit_ms = MotorLimits().follow_age_s * 1e3
+    late = sum(value > limit_ms for block in blocks for value in block["end_to_end"])
+    return {
+        "missed_ticks": sum(block["missed_ticks"] for block in blocks),
+        "ticks": sum(block["ticks"] for block in blocks),
+        "late_answers": late,  # that reached the motors when their frame was older than a guard follows one
+        "late_ms": limit_ms,
+        "never_reached_the_motors": sum(block["unwritten"] for block in blocks),
+    }
+
+
+def _heat(samples: Samples) -> Figures:
+    def of(name: str, choose: Any) -> Any:
+        values = [each[name] for each in samples if each[name] is not None]
+        return choose(values) if values else None
+
+    counts = [each["throttle_count"] for each in samples]
+    return {
+        "hottest_c": of("celsius", max),
+        "cpu_mhz_lowest": of("cpu_mhz", min),
+        "gpu_mhz_lowest": of("gpu_mhz", min),
+        "throttled": sorted({each["throttled"] for each in samples} - {""}),
+        "throttle_events": counts[-1] - counts[0] if counts else 0,
+        "load_highest": of("load", max),
+    }
+
+
+def _block_medians(blocks: Sequence[Block]) -> dict[str, list[float]]:
+    rows = {name: [block["stages"][name] for block in blocks] for name in _stages(blocks)}
+    rows["end_to_end"] = [block["end_to_end"] for block in blocks]
+    return {name: [round(float(np.median(each)), 5) for each in row] for name, row in rows.items()}
+
+
+def _over_time(block: Block, samples: Samples) -> Figures:
+    """Return one long drive in windows, and its end against its begin."""
+    times_s, values = np.asarray(block["time_s"]), np.asarray(block["end_to_end"])
+    width_s = block["seconds"] / WINDOWS
+    windows: list[Figures] = []
+    for number in range(WINDOWS):
+        begin_s = number * width_s
+        within = values[(times_s >= begin_s) & (times_s < begin_s + width_s)]
+        begin_ns = block["start_ns"] + begin_s * 1e9
+        there = [each for each in samples if begin_ns <= each["stamp_ns"] < begin_ns + width_s * 1e9]
+        if len(within):
+            p50, p99 = (round(float(each), 3) for each in np.percentile(within, [50, 99]))
+            windows.append({"t_s": round(begin_s, 2), "p50": p50, "p99": p99, **_mean_sample(there)})
+    start = values[times_s < START_SHARE * block["seconds"]]
+    end = values[times_s > (1 - SUSTAINED_SHARE) * block["seconds"]]
+    if not len(start) or not len(end):
+        raise EdgeError("too few answers to see what the machine sustains", "measure for longer: --minutes")
+    return {
+        "windows": windows,
+        "start": percentiles(start.tolist()),
+        "sustained": percentiles(end.tolist()),
+        "sustained_ratio": round(float(np.median(end) / np.median(start)), 4),
+    }
+
+
+def _mean_sample(samples: Samples) -> Figures:
+    row: Figures = {}
+    for name in ("celsius", "cpu_mhz", "gpu_mhz", "watts", "load"):
+        values = [each[name] for each in samples if each[name] is not None]
+        row[name] = round(sum(values) / len(values), 3) if values else None
+    row["throttled"] = any(each["throttled"] for each in samples)
+    return row
