@@ -38,7 +38,7 @@ class Slowed:
         try:
             slowed = cls(stage, float(factor))
         except ValueError:
-            slowed = cls()
+            slowed = cls(stage, 0.0)
         if stage not in names or not 1 <= slowed.factor <= 100:
             raise UsageError(
                 f"{text[:40]!r} slows no stage", f"such as vision=1.2; the stages are {', '.join(names)}"
