@@ -43,6 +43,8 @@ COMMANDS = {
     "bench latency": Command(
         "benchmarks.latency.command:main", "from exposure to motor write, stage by stage; compare bundles"
     ),
+    "bench loop": Command("benchmarks.drives.loop:main", "what the runtime costs without a model"),
+    "bench bandwidth": Command("benchmarks.bandwidth:main", "bytes a second of this machine's memory"),
     "bench precision": Command(
         "benchmarks.precision:main", "compare a bundle's stages with its fp32 ones", extra="export"
     ),

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,7 @@ def drive(side: Side, settings: DriveSettings) -> Block:
         command = [sys.executable, "-m", settings.module, "--out", str(out)]
         if settings.pictures is not None:
             command += ["--pictures", str(settings.pictures), "--rate-hz", str(settings.rate_hz)]
+        begin_ns = time.monotonic_ns()
         child = subprocess.Popen(
             [*command, "--", *arguments],
             stdin=subprocess.DEVNULL,
@@ -117,12 +119,13 @@ def drive(side: Side, settings: DriveSettings) -> Block:
     if "end_ns" not in document:
         said = trouble.strip().splitlines()[-1:] or [""]
         raise failure(child.returncode, document or {"error": f"exit code {child.returncode}: {said[0]}"})
-    if not document["end_to_end"]:
+    if not document["chunks"]:
         raise EdgeError(
             f"{side.label}: none of {document['answers']} answers reached the motors",
             "give it longer: --seconds; `vla-edge run` with the same bundle tells why chunks are set aside",
         )
-    return document
+    first_frame_s = (document["first_frame_ns"] - begin_ns) / 1e9
+    return document | {"start_s": first_frame_s - document["camera_start_s"]}
 
 
 def endless_goal(manifest: Manifest) -> str:

@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import json
 import os
-import resource
 import sys
 import time
 from importlib import import_module
@@ -18,7 +17,7 @@ from typing import Any
 
 from benchmarks.drives.camera import start_camera
 from benchmarks.drives.motor import STAMPS_FILE
-from benchmarks.drives.stamps import AnswerStamps, RuntimeStamps, Slowed, drive_rows
+from benchmarks.drives.stamps import AnswerStamps, RuntimeStamps, Slowed, drive_rows, peak_memory_mb
 from edge.bundle.bundle import load_bundle
 from edge.cameras.shm import FrameRing
 from edge.commands.run import Run
@@ -229,7 +228,7 @@ def measured_run(run_type: type[MeasuredRun], argv: list[str], folder: Path) -> 
         "ticks": figures.ticks,
         "missed_ticks": figures.missed_ticks,
         "runtime_cpu_s": stamps.cpu_end_s - stamps.cpu_begin_s,
-        "runtime_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "runtime_memory_mb": peak_memory_mb(),
         "motor_memory_mb": motor["memory_mb"],
         "motor_cpu_s": motor["cpu_s"],
         "writes_ns": motor["writes"],
@@ -247,7 +246,8 @@ def main(argv: list[str], run_type: type[MeasuredRun] = MeasuredRun) -> int:
     ring = f"vla-edge-bench-{os.getpid()}"
     try:
         with contextlib.ExitStack() as stack:
-            arguments = list(a.arguments)
+            arguments, begin_ns = list(a.arguments), time.monotonic_ns()
+            camera_ns = begin_ns
             if a.pictures is not None:
                 camera = start_camera(ring, a.pictures, a.rate_hz)
                 stack.callback(FrameRing.unlink, ring)
@@ -256,8 +256,10 @@ def main(argv: list[str], run_type: type[MeasuredRun] = MeasuredRun) -> int:
                 stack.callback(camera.stdin.close)
                 stack.callback(camera.stdout.close)
                 camera.stdout.readline()
+                camera_ns = time.monotonic_ns()
                 arguments += ["--camera", f"shm://{ring}", "--motors", "null://"]
             document = measured_run(run_type, arguments, a.out.parent)
+            document["camera_start_s"] = (camera_ns - begin_ns) / 1e9  # of a process that robots don't have
     except EdgeError as error:
         document = {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
     except KeyboardInterrupt:

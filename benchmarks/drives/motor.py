@@ -7,13 +7,12 @@ to the file that VLA_EDGE_BENCH_STAMPS names once the loop has ended.
 
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.drives.stamps import Slowed
+from benchmarks.drives.stamps import Slowed, peak_memory_mb
 from edge.interfaces import Motors
 from edge.motor.drivers.open import open_motors
 from edge.motor.guard import Guard
@@ -29,6 +28,7 @@ class MotorStamps:
     def __init__(self, slowed: Slowed) -> None:
         self.chunks: list[tuple[int, ...]] = []  # t0, decision, came, step begins, step ends, written
         self.writes: list[int] = []  # of every setpoint
+        self.cpu_s = (0.0, 0.0)  # of this process, at the first and at the newest of them
         self._slowed = slowed
         self._came: tuple[int, ...] | None = None
         self._stepped: tuple[int, ...] | None = None
@@ -63,6 +63,8 @@ class MotorStamps:
             sent = write(command)
             self._slowed.spin("write", begin_ns)
             end_ns = time.monotonic_ns()
+            cpu_s = time.process_time()
+            self.cpu_s = (self.cpu_s[0] if self.writes else cpu_s, cpu_s)
             self.writes.append(end_ns)
             if self._stepped is not None:
                 self.chunks.append((*self._stepped, end_ns))
@@ -74,12 +76,11 @@ class MotorStamps:
 
     def save(self, file: Path) -> None:
         """Write everything down."""
-        usage = resource.getrusage(resource.RUSAGE_SELF)
         document = {
             "chunks": self.chunks,
             "writes": self.writes,
-            "cpu_s": usage.ru_utime + usage.ru_stime,
-            "memory_mb": usage.ru_maxrss / 1024,
+            "cpu_s": self.cpu_s[1] - self.cpu_s[0],
+            "memory_mb": peak_memory_mb(),
         }
         file.write_text(json.dumps(document))
 

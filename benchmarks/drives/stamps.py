@@ -4,14 +4,27 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from edge.errors import UsageError
 
 # In the order in which a frame goes through them. Waits are times in which nothing is computed for it.
 MODEL = ("preprocess", "vision", "prefill", "decode", "head")
-STAGES = ("camera", "capture", "submit", *MODEL, "parse", "wait", "plan", "send", "tick", "guard", "write")
-WAITS = ("camera", "submit", "wait", "send", "tick")
+STAGES = (
+    "camera",
+    "capture",
+    "submit",
+    *MODEL,
+    "parse",
+    "next_frame",
+    "plan",
+    "send",
+    "tick",
+    "guard",
+    "write",
+)
+WAITS = ("camera", "submit", "next_frame", "send", "tick")
 SLOW = "VLA_EDGE_BENCH_SLOW"  # "vision=1.2": this stage takes 1.2 times as long, to test the benchmark
 CHUNK_FIELDS = 6
 
@@ -100,7 +113,7 @@ def answer_stages(
         "capture": read[1] - read[0],
         "submit": answer.model_begins - read[1],
         "parse": answer.infer_ends - answer.model_ends + answer.parse_ns,
-        "wait": answer.act_begins - answer.infer_ends,
+        "next_frame": answer.act_begins - answer.infer_ends,
         "plan": answer.act_ends - answer.act_begins - answer.parse_ns,
         "send": came - answer.act_ends,
         "tick": step_begins - came,
@@ -132,3 +145,9 @@ def drive_rows(stamps: RuntimeStamps, motor: Mapping[str, Any]) -> dict[str, Any
             columns.setdefault(name, []).append(value)
     end_to_end = columns.pop("end_to_end", [])
     return {"time_s": times_s, "stages": columns, "end_to_end": end_to_end, "unwritten": unwritten}
+
+
+def peak_memory_mb() -> float:
+    """Return the largest resident size of this process so far, MiB; not that of the one that started it."""
+    status = Path("/proc/self/status").read_text()
+    return float(status.partition("VmHWM:")[2].split()[0]) / 1024

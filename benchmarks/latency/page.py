@@ -78,7 +78,7 @@ def _facts(figures: Mapping[str, Any], power_from: str) -> str:
 def _blocks(figures: Mapping[str, Any]) -> str:
     values = figures["by_block"]["end_to_end"]
     points = [(float(number), value) for number, value in enumerate(values, 1)]
-    return lines("end to end, median of each drive, ms", {"": (BLUE, points)}, "drive")
+    return lines("end to end, median of each drive, ms", {"": (BLUE, points)}, "drive {:g}")
 
 
 def _over_time(over: Mapping[str, Any]) -> list[str]:
@@ -87,11 +87,11 @@ def _over_time(over: Mapping[str, Any]) -> list[str]:
         "p99": (ORANGE, [(each["t_s"], each["p99"]) for each in windows]),
         "p50": (BLUE, [(each["t_s"], each["p50"]) for each in windows]),
     }
-    plots = [lines("end to end, ms", latency, "s")]
+    plots = [lines("end to end, ms", latency, "{:g} s")]
     for name, title in _SERIES.items():
         points = [(each["t_s"], each[name]) for each in windows if each[name] is not None]
         if points:
-            plots.append(lines(title, {"": (RED if name == "celsius" else GREY, points)}, "s"))
+            plots.append(lines(title, {"": (RED if name == "celsius" else GREY, points)}, "{:g} s"))
     return plots
 
 

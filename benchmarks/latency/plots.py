@@ -37,8 +37,11 @@ def bars(rows: Mapping[str, Sequence[tuple[str, float, bool]]]) -> str:
     return _svg(top + (len(names) + 6) // 7 * 20 + 4, drawn)
 
 
-def lines(title: str, series: Mapping[str, tuple[str, Points]], unit: str) -> str:
-    """Return lines over one axis; each has a colour and points, and a name if there are several."""
+def lines(title: str, series: Mapping[str, tuple[str, Points]], label: str) -> str:
+    """Return lines over an axis that `label` labels, "{:g} s".
+
+    Each has a colour and points, and a name if there are several.
+    """
     points = [point for _, each in series.values() for point in each]
     high = max(y for _, y in points) * 1.08 or 1.0
     first, last = min(x for x, _ in points), max(x for x, _ in points)
@@ -58,7 +61,7 @@ def lines(title: str, series: Mapping[str, tuple[str, Points]], unit: str) -> st
     for x in (first, last):
         at = LEFT + (x - first) * across
         drawn.append(
-            f'<text class="soft" x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{x:g} {unit}</text>'
+            f'<text class="soft" x="{at:.1f}" y="{bottom + 16}" text-anchor="middle">{label.format(x)}</text>'
         )
     for number, (name, (colour, each)) in enumerate(series.items()):
         drawn.append(f'<polyline stroke="{colour}" points="{" ".join(map(place, each))}"/>')
