@@ -41,7 +41,7 @@ COMMANDS = {
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
     "bench latency": Command(
-        "benchmarks.latency.command:main", "from exposure to motor write, stage by stage; compare bundles"
+        "benchmarks.latency.command:main", "stage by stage from exposure to motor; compare bundles"
     ),
     "bench loop": Command("benchmarks.drives.loop:main", "what the runtime costs without a model"),
     "bench bandwidth": Command("benchmarks.bandwidth:main", "bytes a second of this machine's memory"),

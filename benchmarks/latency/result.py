@@ -19,6 +19,7 @@ from benchmarks.latency.statistics import (
     jitter,
     paired_differences,
     percentiles,
+    sketch,
     unpaired_differences,
 )
 from edge.errors import EdgeError, UsageError, reason_of
@@ -40,6 +41,7 @@ SAME = (
 )  # within one comparison
 START_SHARE, SUSTAINED_SHARE = 0.1, 1 / 3  # of a long drive: its begin, and its end
 WINDOWS = 60
+PARTS = 8
 
 Samples = list[dict[str, Any]]
 Figures = dict[str, Any]
@@ -77,7 +79,7 @@ def figures_of(
         "power_w": None if watts is None else round(watts, 3),
         "energy_j_per_action": None if joules is None else round(joules, 4),
         "heat": _heat([each for part in samples for each in part]),
-        "by_block": _block_figures(warm),
+        "by_block": _by_block(warm),
         "over_time": _over_time(blocks[0], samples[0]) if len(blocks) == 1 else None,
     }
 
@@ -122,7 +124,8 @@ def compare_results(now: Mapping[str, Any], old: Mapping[str, Any], across: bool
     common = [name for name in now["bundles"] if name in old["bundles"]]
     if not common:
         raise UsageError("the older result has none of these bundles", f"it has {', '.join(old['bundles'])}")
-    if min(each["bundles"][name]["blocks"] for each in (now, old) for name in common) < MIN_BLOCKS:
+    parts = [each["bundles"][name]["by_block"]["end_to_end"] for each in (now, old) for name in common]
+    if min(map(len, parts)) < MIN_BLOCKS:
         raise UsageError(
             f"fewer than {MIN_BLOCKS} blocks don't show how much a machine differs from itself", "--blocks 8"
         )
@@ -241,14 +244,13 @@ def _heat(samples: Samples) -> Figures:
     }
 
 
-def _block_figures(blocks: Sequence[Block]) -> dict[str, list[float]]:
-    """Return for each block what stages are compared by: their quick tenth, and the median end to end.
-
-    What else runs on a machine slows half of the passes of a stage, and hardly touches the quick tenth.
-    """
-    rows = {name: [np.percentile(block["stages"][name], 10) for block in blocks] for name in _stages(blocks)}
-    rows["end_to_end"] = [np.percentile(block["end_to_end"], 50) for block in blocks]
-    return {name: [round(float(each), 5) for each in row] for name, row in rows.items()}
+def _by_block(blocks: Sequence[Block]) -> dict[str, list[list[float]]]:
+    """Return the sketch of each block's times by stage; one long drive counts as PARTS blocks."""
+    rows = {name: [block["stages"][name] for block in blocks] for name in _stages(blocks)}
+    rows["end_to_end"] = [block["end_to_end"] for block in blocks]
+    if len(blocks) == 1 and len(blocks[0]["end_to_end"]) >= PARTS:
+        rows = {name: np.array_split(each[0], PARTS) for name, each in rows.items()}
+    return {name: [sketch(times) for times in each] for name, each in rows.items()}
 
 
 def _over_time(block: Block, samples: Samples) -> Figures:

@@ -40,7 +40,9 @@ def test_an_answer_that_never_reached_the_motors_is_counted_apart() -> None:
     assert rows["unwritten"] == 1 and rows["end_to_end"] == []
 
 
-@pytest.mark.parametrize("text", ["vision", "vision=fast", "vision=0.5", "tick=1.2", "sight=1.2", "vision=nan"])
+@pytest.mark.parametrize(
+    "text", ["vision", "vision=fast", "vision=0.5", "tick=1.2", "sight=1.2", "vision=nan"]
+)
 def test_only_a_stage_that_computes_can_be_slowed(text: str) -> None:
     with pytest.raises(UsageError, match="slows no stage"):
         Slowed.parse(text)
