@@ -150,7 +150,7 @@ def _report(a: argparse.Namespace, document: dict[str, Any], rows: Sequence[Mapp
     for row in slower:
         print(
             f"slower: {row['bundle']}: {row['stage']} takes {row['ratio']:.2f} times as long as before "
-            f"(interval {row['low']:.2f} to {row['high']:.2f}; by itself it differs {row['spread']:.2f})",
+            f"(interval {row['low']:.2f} to {row['high']:.2f}; one side from itself {row['spread']:.2f})",
             file=sys.stderr,
         )
     return REGRESSED if slower else 0
