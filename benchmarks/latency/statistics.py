@@ -1,8 +1,8 @@
 """What figures of a noisy machine allow to say: percentiles, intervals, and which differences are real.
 
-Stages are compared by their quick times, which what else runs on the machine hardly touches. A difference is
-called only if all agree: the interval of its bootstrap excludes zero, at a level that allows for the number
-of stages, and it is larger than the spread that one side has against itself.
+Stages are compared by their quickest times, which what else runs on the machine hardly touches. A difference
+is called only if all agree: the interval of its bootstrap excludes zero, at a level that allows for the
+number of stages, and it is larger than the spread that one side has against itself.
 """
 
 import math
@@ -20,7 +20,8 @@ FALSE_CALLS = 0.05  # chance that any stage is called different that is not
 RESAMPLES = 1000
 SPLITS = 200  # of one side into halves
 SKETCH = 41  # quantiles that stand for the times of a drive
-QUICK = 5.0  # percentile by which stages are compared
+QUICK = 0.5  # percentile by which stages are compared
+WHOLE = "end_to_end"  # by its median: it consists of waits as well
 LEAST_EFFECT = math.log(1.03)  # nobody feels less
 SEGMENT = 25  # answers that follow each other share the machine's mood: they are drawn together
 MIN_BLOCKS = 4
@@ -99,40 +100,43 @@ def _paired(stage: str, first: Blocks, other: Blocks, stages: int) -> StageDiffe
     one, two = np.asarray(first[:count]), np.asarray(other[:count])
     rng = np.random.default_rng(1)
     chosen = rng.integers(0, count, (RESAMPLES, count))
-    drawn = _quick(two, chosen) - _quick(one, chosen)
-    everything = np.arange(count)[None]
-    effect = float((_quick(two, everything) - _quick(one, everything))[0])
-    return _judged(stage, effect, drawn, max(_self_spread(one, rng), _self_spread(two, rng)), stages)
+    return _judged(stage, one, two, (chosen, chosen), stages)
 
 
 def _unpaired(stage: str, first: Blocks, other: Blocks, stages: int) -> StageDifference:
     one, two = np.asarray(first), np.asarray(other)
     rng = np.random.default_rng(1)
-    drawn = _quick(two, rng.integers(0, len(two), (RESAMPLES, len(two))))
-    drawn -= _quick(one, rng.integers(0, len(one), (RESAMPLES, len(one))))
-    effect = float((_quick(two, np.arange(len(two))[None]) - _quick(one, np.arange(len(one))[None]))[0])
-    return _judged(stage, effect, drawn, max(_self_spread(one, rng), _self_spread(two, rng)), stages)
+    chosen = (rng.integers(0, len(each), (RESAMPLES, len(each))) for each in (one, two))
+    return _judged(stage, one, two, tuple(chosen), stages)
 
 
-def _quick(blocks: Numbers, chosen: NDArray[np.int64]) -> Numbers:
-    """Return the logarithm of the quick percentile of chosen blocks (R, n), taken together: (R,)."""
+def _quick(stage: str, blocks: Numbers, chosen: NDArray[np.int64]) -> Numbers:
+    """Return the logarithm of what a stage is compared by, of chosen blocks (R, n) taken together: (R,)."""
     together = blocks[chosen].reshape(len(chosen), -1)
-    return np.log(np.percentile(together, QUICK, axis=1))
+    return np.log(np.percentile(together, 50.0 if stage == WHOLE else QUICK, axis=1))
 
 
-def _self_spread(blocks: Numbers, rng: np.random.Generator) -> float:
+def _self_spread(stage: str, blocks: Numbers) -> float:
     """Return how much halves of one side differ from each other, as a log ratio: 95 of 100 differ less."""
     count = len(blocks) // 2
     if count < MIN_BLOCKS // 2:
         return math.inf
     # Of each two neighbours one goes to either half, as the two sides take turns.
-    swapped = rng.integers(0, 2, (SPLITS, count))
+    swapped = np.random.default_rng(2).integers(0, 2, (SPLITS, count))
     evens = 2 * np.arange(count)
-    differences = _quick(blocks, evens + swapped) - _quick(blocks, evens + 1 - swapped)
+    differences = _quick(stage, blocks, evens + swapped) - _quick(stage, blocks, evens + 1 - swapped)
     return float(np.quantile(np.abs(differences), 0.95))
 
 
-def _judged(stage: str, effect: float, drawn: Numbers, spread: float, stages: int) -> StageDifference:
+def _judged(
+    stage: str, one: Numbers, two: Numbers, chosen: tuple[NDArray[np.int64], ...], stages: int
+) -> StageDifference:
+    """Judge a stage of two sides; `chosen` are the blocks of either that the bootstrap draws."""
+    drawn = _quick(stage, two, chosen[1]) - _quick(stage, one, chosen[0])
+    effect = float(
+        (_quick(stage, two, np.arange(len(two))[None]) - _quick(stage, one, np.arange(len(one))[None]))[0]
+    )
+    spread = max(_self_spread(stage, one), _self_spread(stage, two))
     tail = FALSE_CALLS / max(1, stages) / 2
     low, high = (float(value) for value in np.quantile(drawn, [tail, 1 - tail]))
     sure = low > 0 or high < 0

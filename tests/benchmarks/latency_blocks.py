@@ -10,7 +10,8 @@ from benchmarks.latency.result import FORM, figures_of
 STAGES_MS = {"camera": 2.0, "vision": 8.0, "prefill": 3.0, "next_frame": 15.0, "plan": 2.0, "write": 0.02}
 MACHINE = {
     "board": "Orin", "l4t": "36.4.3", "power_mode": "25W", "cpu": "Arm", "processors": 6,
-    "governor": "schedutil", "architecture": "aarch64", "commit": "abc", "load_before": 0.1, "versions": {"numpy": "2"},
+    "governor": "schedutil", "architecture": "aarch64", "commit": "abc", "load_before": 0.1,
+    "versions": {"numpy": "2"},
 }  # fmt: skip
 
 
