@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
         gpu, lacks = gpu_copies(a.megabytes * 1_000_000)
     document = {
         "cpu_gb_s": max(cpu),
-        "cpu_spread": round(max(cpu) / sorted(cpu)[len(cpu) // 2], 2),  # of the best and the median one
+        "cpu_spread": round(max(cpu) / sorted(cpu)[len(cpu) // 2], 2),  # the best one over the median one
         "threads": threads,
         "gpu_gb_s": max(gpu, default=None),
         "machine": {**described, **machine},

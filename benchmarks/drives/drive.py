@@ -43,7 +43,7 @@ class MeasuredRun(Run):
         self.stamps = stamps
         self.slowed = slowed
         self.load_ms = 0.0
-        self.passes = [0]  # of decode, so far
+        self.passes = [0]  # through decode, so far
 
     def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
         return MotorProcess.start(robot.motors_uri, limits, module="benchmarks.drives.motor")
@@ -259,7 +259,7 @@ def main(argv: list[str], run_type: type[MeasuredRun] = MeasuredRun) -> int:
                 camera_ns = time.monotonic_ns()
                 arguments += ["--camera", f"shm://{ring}", "--motors", "null://"]
             document = measured_run(run_type, arguments, a.out.parent)
-            document["camera_start_s"] = (camera_ns - begin_ns) / 1e9  # of a process that robots don't have
+            document["camera_start_s"] = (camera_ns - begin_ns) / 1e9  # robots have no such process
     except EdgeError as error:
         document = {"error": error.message, "hint": error.hint, "exit_code": error.exit_code}
     except KeyboardInterrupt:

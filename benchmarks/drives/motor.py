@@ -27,8 +27,8 @@ class MotorStamps:
 
     def __init__(self, slowed: Slowed) -> None:
         self.chunks: list[tuple[int, ...]] = []  # t0, decision, came, step begins, step ends, written
-        self.writes: list[int] = []  # of every setpoint
-        self.cpu_s = (0.0, 0.0)  # of this process, at the first and at the newest of them
+        self.writes: list[int] = []  # when each setpoint was written
+        self.cpu_s = (0.0, 0.0)  # time of this process at the first and at the newest of them
         self._slowed = slowed
         self._came: tuple[int, ...] | None = None
         self._stepped: tuple[int, ...] | None = None
@@ -51,7 +51,8 @@ class MotorStamps:
                 self._stepped, self._came = (*self._came, begin_ns, time.monotonic_ns()), None
             return setpoint
 
-        Guard.follow, Guard.step = stamped_follow, stamped_step
+        guards: Any = Guard
+        guards.follow, guards.step = stamped_follow, stamped_step
 
     def open(self, address: str) -> Motors:
         """Open the driver of an address, whose writes are noted."""

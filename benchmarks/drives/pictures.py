@@ -9,7 +9,7 @@ from edge.records import Image
 from sim.render import CameraSpec, Renderer
 
 PICTURES = 8
-VARIANTS = 4  # of each picture, in other noise: a sensor never gives one picture twice
+VARIANTS = 4  # each picture comes in other noise: a sensor never gives one picture twice
 NOISE = 4  # grey levels
 
 

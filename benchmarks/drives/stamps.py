@@ -81,7 +81,7 @@ class AnswerStamps:
     act_begins: int = 0
     act_ends: int = 0
     parse_ns: int = 0  # within the act
-    passes: int = 0  # of decode
+    passes: int = 0  # through decode
     chunk: tuple[int, int] | None = None  # t0_ns and decision of what the act returned
 
 
@@ -92,9 +92,9 @@ class RuntimeStamps:
     reads: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])  # by frame stamp
     answers: dict[int, AnswerStamps] = field(default_factory=dict[int, AnswerStamps])  # by frame stamp
     first_infer_ms: float | None = None
-    start_ns: int = 0  # of the drive
+    start_ns: int = 0  # when the drive started
     end_ns: int = 0
-    cpu_begin_s: float = 0.0  # of this process, at the drive's start
+    cpu_begin_s: float = 0.0  # time of this process at the drive's start
     cpu_end_s: float = 0.0
 
 

@@ -62,7 +62,7 @@ class Telemetry:
     def sample(self) -> dict[str, Any]:
         """Look at the machine once; None for what it does not tell."""
         tree, now_ns = self._tree, time.monotonic_ns()
-        reading = with_jtop(self._thermometer.read(), self._jtop)
+        reading = with_jtop(self._thermometer.read(), self._jtop.latest() if self._jtop is not None else None)
         hottest = max((zone.celsius for zone in reading.zones), default=None)
         clocks = [value for name in self._clocks if (value := tree.number(name)) is not None]
         gpu_hz = tree.number(self._gpu) if self._gpu else None

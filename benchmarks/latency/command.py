@@ -35,7 +35,7 @@ from export.planner.boards import find_board
 
 REGRESSED = 3
 BLOCKS, SECONDS = 8, 6.0
-START_S = 4.0  # of a drive, beside its seconds
+START_S = 4.0  # what a drive takes beside its seconds
 _DEFAULT_BOARD_BYTES = 2**25  # read to measure this machine's bandwidth
 
 

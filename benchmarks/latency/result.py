@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,7 +39,7 @@ SAME = (
     "governor",
     "architecture",
 )  # within one comparison
-START_SHARE, SUSTAINED_SHARE = 0.1, 1 / 3  # of a long drive: its begin, and its end
+START_SHARE, SUSTAINED_SHARE = 0.1, 1 / 3  # the begin of a long drive, and its end
 WINDOWS = 60
 PARTS = 8
 
@@ -92,8 +92,6 @@ def bounds_of(bundle: str, board: Board, passes: float) -> dict[str, float]:
     source = find_model(bundle)
     request = source.request
     if passes:
-        from dataclasses import replace
-
         request = replace(request, tokens=round(passes) + 1)
     try:
         found = estimate(source.name, source.build(request), board, "auto")
@@ -209,6 +207,7 @@ def _end_to_end(values: Sequence[float], stages: Mapping[str, Sequence[float]]) 
 def _warm_up(blocks: Sequence[Block]) -> Figures:
     first = [value for block in blocks for value in block["end_to_end"][:WARM_UP]]
     return {
+        "start_s": round(median(block["start_s"] for block in blocks), 2),  # until the first frame
         "load_ms": round(median(block["load_ms"] for block in blocks), 1),
         "first_inference_ms": round(median(block["first_infer_ms"] for block in blocks), 2),
         "answers": WARM_UP,
@@ -249,7 +248,9 @@ def _by_block(blocks: Sequence[Block]) -> dict[str, list[list[float]]]:
     rows = {name: [block["stages"][name] for block in blocks] for name in _stages(blocks)}
     rows["end_to_end"] = [block["end_to_end"] for block in blocks]
     if len(blocks) == 1 and len(blocks[0]["end_to_end"]) >= PARTS:
-        rows = {name: np.array_split(each[0], PARTS) for name, each in rows.items()}
+        rows = {
+            name: [part.tolist() for part in np.array_split(each[0], PARTS)] for name, each in rows.items()
+        }
     return {name: [sketch(times) for times in each] for name, each in rows.items()}
 
 

@@ -18,7 +18,7 @@ Times = Mapping[str, Blocks]  # by stage
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
 FALSE_CALLS = 0.05  # chance that any stage is called different that is not
 RESAMPLES = 1000
-SPLITS = 200  # of one side into halves
+SPLITS = 200  # ways to halve one side
 SKETCH = 41  # quantiles that stand for the times of a drive
 QUICK = 0.5  # percentile by which stages are compared
 WHOLE = "end_to_end"  # by its median: it consists of waits as well
@@ -32,7 +32,7 @@ class StageDifference:
     """How much slower one side is in one stage."""
 
     stage: str
-    ratio: float  # of times, the other side's to the first one's
+    ratio: float  # the other side's time over the first one's
     low: float  # its interval
     high: float
     spread: float  # ratio by which the first side differs from itself; 1: not at all
@@ -121,7 +121,7 @@ def _self_spread(stage: str, blocks: Numbers) -> float:
     count = len(blocks) // 2
     if count < MIN_BLOCKS // 2:
         return math.inf
-    # Of each two neighbours one goes to either half, as the two sides take turns.
+    # One of each two neighbours goes to either half, as the two sides take turns.
     swapped = np.random.default_rng(2).integers(0, 2, (SPLITS, count))
     evens = 2 * np.arange(count)
     differences = _quick(stage, blocks, evens + swapped) - _quick(stage, blocks, evens + 1 - swapped)

@@ -10,6 +10,7 @@ from benchmarks.latency.statistics import PERCENTILES
 from edge.commands.output import figure
 
 WIDTH = 100
+BUSY_LOAD = 1.5  # for each processor
 
 
 def print_result(document: Mapping[str, Any]) -> None:
@@ -19,6 +20,11 @@ def print_result(document: Mapping[str, Any]) -> None:
     mode = f"power mode {machine['power_mode']}, governor {machine['governor']}"
     console.print(f"{machine['board']}, {machine['cpu']}, {mode}; commit {machine['commit']}")
     console.print(f"frames from {document['frames_from']}; bounds by {document['bound_from']}")
+    loads = [each["heat"]["load_highest"] for each in document["bundles"].values()]
+    if max(filter(None, loads), default=0.0) > BUSY_LOAD * machine["processors"]:
+        console.print(
+            f"this machine was busy (load {max(filter(None, loads)):.1f}): trust ratios of one command"
+        )
     for name, figures in document["bundles"].items():
         console.print(_stages(name, figures))
         for line in lines_of(figures, document["power_from"]):
@@ -44,7 +50,7 @@ def lines_of(figures: Mapping[str, Any], power_from: str) -> list[str]:
         f"{late['late_answers']} of {figures['answers']} answers later than {late['late_ms']:.0f} ms; "
         f"{late['never_reached_the_motors']} never reached the motors",
         f"throughput  {rate['answers_per_s']:.1f} answers a second, {rate['frames_per_s']:.1f} frames",
-        f"at first    loaded in {warm['load_ms']:.0f} ms, first inference "
+        f"at first    first frame after {warm['start_s']:.1f} s, loaded in {warm['load_ms']:.0f} ms, first inference "
         f"{warm['first_inference_ms']:.1f} ms, "
         f"the first {warm['answers']} answers p50 {warm['end_to_end_p50']:.1f} ms; not counted above",
         f"memory      {memory['runtime']:.0f} MB runtime, {memory['motor']:.0f} MB motor process, at most",

@@ -6,7 +6,7 @@ from edge.board.heat import read_power_w
 from edge.board.jtop import JtopReader
 from edge.board.tree import Tree
 
-_RAPL = "/sys/class/powercap/intel-rapl:*"  # of AMD's processors too
+_RAPL = "/sys/class/powercap/intel-rapl:*"  # the processors of AMD have it too
 _HWMON_W = "/sys/class/hwmon/hwmon*/power1_*"
 _WHOLE = ("VDD_IN", "POM_5V_IN")  # rails that feed the whole module
 _NOT_CONNECTED = "NC"

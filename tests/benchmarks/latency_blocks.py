@@ -34,7 +34,7 @@ def block(
         "bundle": {"name": "default"},
         "engine": "onnxruntime",
         **dict.fromkeys(("unwritten", "missed_ticks"), 1),
-        **dict.fromkeys(("load_ms", "first_infer_ms", "runtime_memory_mb", "motor_memory_mb"), 20.0),
+        **dict.fromkeys(("start_s", "load_ms", "first_infer_ms", "runtime_memory_mb", "motor_memory_mb"), 20.0),
         **dict.fromkeys(("answers", "frames"), answers),
         "ticks": 300,
         "seconds": seconds,
