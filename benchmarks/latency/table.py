@@ -51,8 +51,8 @@ def lines_of(figures: Mapping[str, Any], power_from: str) -> list[str]:
         f"{late['never_reached_the_motors']} never reached the motors",
         f"throughput  {rate['answers_per_s']:.1f} answers a second, {rate['frames_per_s']:.1f} frames",
         f"at first    first frame after {warm['start_s']:.1f} s, loaded in {warm['load_ms']:.0f} ms, "
-        f"first inference {warm['first_inference_ms']:.1f} ms; the first {warm['answers']} answers p50 {warm['end_to_end_p50']:.1f} ms, not "
-        "counted above",
+        f"first inference {warm['first_inference_ms']:.1f} ms; the first {warm['answers']} answers "
+        f"p50 {warm['end_to_end_p50']:.1f} ms, not counted above",
         f"memory      {memory['runtime']:.0f} MB runtime, {memory['motor']:.0f} MB motor process, at most",
     ]
     if figures["power_w"] is None:

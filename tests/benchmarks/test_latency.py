@@ -57,3 +57,18 @@ def test_stages_sum_to_end_to_end_within_5_percent(bundle: str, capsys: pytest.C
     assert summed_ms == pytest.approx(document["end_to_end"]["mean"], rel=0.05)
     assert {"p50", "p90", "p99", "p999", "max"} <= document["stages"]["vision"].keys()
     assert document["power_from"] and document["machine"]["governor"]
+
+
+@pytest.mark.slow
+@pytest.mark.realtime
+@pytest.mark.timeout(900)
+def test_a_slowed_stage_is_named_and_a_bundle_does_not_differ_from_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    sides = ["default", "default", "default"]
+    assert main([*sides, "--slow", "vision=1.2", "--blocks", "8", "--seconds", "3", "--json"]) == 0
+    differences = json.loads(capsys.readouterr().out)["differences"]
+    assert [row["stage"] for row in differences["default (2)"] if row["real"]] == []
+    assert "vision" in [
+        row["stage"] for row in differences["default (3)"] if row["real"] and row["ratio"] > 1
+    ]
