@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -17,7 +18,14 @@ from typing import Any
 
 from benchmarks.drives.camera import start_camera
 from benchmarks.drives.motor import STAMPS_FILE
-from benchmarks.drives.stamps import AnswerStamps, RuntimeStamps, Slowed, drive_rows, peak_memory_mb
+from benchmarks.drives.stamps import (
+    AnswerStamps,
+    FrameRead,
+    RuntimeStamps,
+    Slowed,
+    drive_rows,
+    peak_memory_mb,
+)
 from edge.bundle.bundle import load_bundle
 from edge.cameras.shm import FrameRing
 from edge.commands.run import Run
@@ -35,6 +43,14 @@ from edge.runtime.drive import Drive, DriveParts
 from edge.runtime.robot import Robot
 
 
+@dataclass
+class ModelNotes:
+    """What the engines did for one answer."""
+
+    passes: int = 0  # through decode
+    cpu_ms: dict[str, float] = field(default_factory=dict[str, float])  # by stage, the thread's own
+
+
 class MeasuredRun(Run):
     """A run that notes when things happen."""
 
@@ -43,21 +59,21 @@ class MeasuredRun(Run):
         self.stamps = stamps
         self.slowed = slowed
         self.load_ms = 0.0
-        self.passes = [0]  # through decode, so far
+        self.notes = ModelNotes()
 
     def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
         return MotorProcess.start(robot.motors_uri, limits, module="benchmarks.drives.motor")
 
     def _make_policy(self, setup: Setup) -> Policy:
         begin_s = time.perf_counter()
-        with _watched_engines(self.slowed, self.passes):
+        with _watched_engines(self.slowed, self.notes):
             policy = super()._make_policy(setup)
         self.load_ms = (time.perf_counter() - begin_s) * 1e3
         return policy
 
     def _make_drive(self, parts: DriveParts) -> Drive:
         _stamp_cameras(parts, self.stamps, self.slowed)
-        _stamp_policy(parts, self.stamps, self.slowed, self.passes)
+        _stamp_policy(parts, self.stamps, self.slowed, self.notes)
         drive = super()._make_drive(parts)
         run = drive._drive  # from the first frame to the last one: neither the warm-up nor the braking
 
@@ -76,29 +92,30 @@ def _stamp_cameras(parts: DriveParts, stamps: RuntimeStamps, slowed: Slowed) -> 
     following, pacing = parts.cameras.next, parts.cameras.pacing
 
     def stamped(odometry: Odometry | None = None) -> dict[str, Frame] | None:
-        begin_ns = time.monotonic_ns()
+        begin_ns, begin_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
         frames = following(odometry)
         if frames is not None:
-            slowed.spin("capture", begin_ns)
-            stamps.reads[frames[pacing].stamp_ns] = begin_ns, time.monotonic_ns()
+            slowed.spin("capture", begin_cpu_ns)
+            cpu_ns = time.thread_time_ns() - begin_cpu_ns
+            stamps.reads[frames[pacing].stamp_ns] = FrameRead(begin_ns, time.monotonic_ns(), cpu_ns)
         return frames
 
     parts.cameras.next = stamped
 
 
-def _stamp_policy(parts: DriveParts, stamps: RuntimeStamps, slowed: Slowed, passes: list[int]) -> None:
+def _stamp_policy(parts: DriveParts, stamps: RuntimeStamps, slowed: Slowed, notes: ModelNotes) -> None:
     policy: Any = parts.policy
     infer, act = policy.infer, policy.act
     newest: list[AnswerStamps] = []  # the one whose inference is under way; the worker's thread alone uses it
-    reading = [0]  # ns of this act that went into reading the answer
+    reading = [0, 0]  # ns of this act that went into reading the answer: passed, and of the thread's own
 
     def stamped_infer(observation: Observation) -> Inference:
         answer = AnswerStamps(observation.frame.stamp_ns, time.monotonic_ns())
         newest[:] = [answer]
-        before = passes[0]
+        notes.passes, notes.cpu_ms = 0, {}
         inference = infer(observation)
         answer.infer_ends = time.monotonic_ns()
-        answer.passes = passes[0] - before
+        answer.passes, answer.cpu_ms = notes.passes, notes.cpu_ms
         answer.stages_ms = inference.stages_ms
         if stamps.first_infer_ms is None:
             stamps.first_infer_ms = (answer.infer_ends - answer.infer_begins) / 1e6
@@ -106,13 +123,15 @@ def _stamp_policy(parts: DriveParts, stamps: RuntimeStamps, slowed: Slowed, pass
         return inference
 
     def stamped_act(observation: Observation, inference: Inference | None) -> ActionChunk | None:
-        begin_ns, reading[0] = time.monotonic_ns(), 0
+        begin_ns, begin_cpu_ns, reading[:] = time.monotonic_ns(), time.thread_time_ns(), [0, 0]
         chunk = act(observation, inference)
-        slowed.spin("plan", begin_ns)
+        slowed.spin("plan", begin_cpu_ns)
+        cpu_ns = time.thread_time_ns() - begin_cpu_ns
         if inference is not None:
             answer = stamps.answers[inference.frame.stamp_ns]
             answer.act_begins, answer.act_ends = begin_ns, time.monotonic_ns()
             answer.parse_ns = reading[0]
+            answer.cpu_ms["plan"] = (cpu_ns - reading[1]) / 1e6
             answer.chunk = None if chunk is None else (chunk.t0_ns, chunk.decision)
         return chunk
 
@@ -143,16 +162,17 @@ class _TimedBoxes:
         self._reader, self._reading, self._slowed = reader, reading, slowed
 
     def read(self, *arguments: Any) -> Any:
-        begin_ns = time.monotonic_ns()
+        begin_ns, begin_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
         found = self._reader.read(*arguments)
-        self._slowed.spin("parse", begin_ns)
+        self._slowed.spin("parse", begin_cpu_ns)
         self._reading[0] += time.monotonic_ns() - begin_ns
+        self._reading[1] += time.thread_time_ns() - begin_cpu_ns
         return found
 
 
 @contextlib.contextmanager
-def _watched_engines(slowed: Slowed, passes: list[int]) -> Any:
-    """Count the passes of decode of the models that are opened within this context, and slow a stage."""
+def _watched_engines(slowed: Slowed, notes: ModelNotes) -> Any:
+    """Note what the engines do that are opened within this context, and slow a stage."""
     # The modules that open engines; each has the functions under its own name.
     generation: Any = import_module("edge.model.generation")
     actions: Any = import_module("edge.model.actions")
@@ -160,37 +180,30 @@ def _watched_engines(slowed: Slowed, passes: list[int]) -> Any:
 
     def watched(bundle: Any, stage: str, *more: Any) -> Any:
         engine = opens(bundle, stage, *more)
-        if stage == slowed.stage or (slowed.stage == "head" and stage == "window"):
-            engine.run = _slowed_call(engine.run, slowed)
-        if stage == "decode":
-            engine.run = _counted_call(engine.run, passes)
+        # A head over several steps is the graph "window": its time is the head's.
+        engine.run = _noted_call(engine.run, "head" if stage == "window" else stage, slowed, notes)
         return engine
 
     generation.open_engine = actions.open_engine = watched
-    if slowed.stage == "preprocess":  # it is looked up at each call, so it stays
-        generation.image_to_tensor = _slowed_call(generation.image_to_tensor, slowed)
+    # It is looked up at each call, so it stays.
+    generation.image_to_tensor = _noted_call(generation.image_to_tensor, "preprocess", slowed, notes)
     try:
         yield
     finally:
         generation.open_engine = actions.open_engine = opens
 
 
-def _counted_call(call: Any, passes: list[int]) -> Any:
-    def counted(*arguments: Any) -> Any:
-        passes[0] += 1
-        return call(*arguments)
-
-    return counted
-
-
-def _slowed_call(call: Any, slowed: Slowed) -> Any:
-    def slower(*arguments: Any) -> Any:
-        begin_ns = time.monotonic_ns()
+def _noted_call(call: Any, stage: str, slowed: Slowed, notes: ModelNotes) -> Any:
+    def noted(*arguments: Any) -> Any:
+        begin_ns = time.thread_time_ns()
         result = call(*arguments)
-        slowed.spin(slowed.stage, begin_ns)
+        slowed.spin(stage, begin_ns)
+        spent_ms = (time.thread_time_ns() - begin_ns) / 1e6
+        notes.cpu_ms[stage] = notes.cpu_ms.get(stage, 0.0) + spent_ms
+        notes.passes += stage == "decode"
         return result
 
-    return slower
+    return noted
 
 
 def measured_run(run_type: type[MeasuredRun], argv: list[str], folder: Path) -> dict[str, Any]:
@@ -209,12 +222,13 @@ def measured_run(run_type: type[MeasuredRun], argv: list[str], folder: Path) -> 
     assert run.summary is not None
     figures = run.summary.figures
     motor = json.loads((folder / "motor.json").read_text())
-    first_ns = min((read[1] for read in stamps.reads.values()), default=None)
+    first_ns = min((read.ends for read in stamps.reads.values()), default=None)
     seconds = (stamps.end_ns - stamps.start_ns) / 1e9
     return {
         **drive_rows(stamps, motor),
         "bundle": origin,
         "engine": bundle.manifest.target.engine,
+        "threads": options.threads,
         "seconds": seconds,
         "start_ns": stamps.start_ns,
         "end_ns": stamps.end_ns,
@@ -222,7 +236,7 @@ def measured_run(run_type: type[MeasuredRun], argv: list[str], folder: Path) -> 
         "load_ms": run.load_ms,
         "first_infer_ms": stamps.first_infer_ms,
         "passes": median(answer.passes for answer in stamps.answers.values()) if stamps.answers else 0,
-        "frames": sum(stamps.start_ns <= read[1] for read in stamps.reads.values()),
+        "frames": sum(stamps.start_ns <= read.ends for read in stamps.reads.values()),
         "answers": figures.decisions,
         "chunks": figures.chunks,
         "ticks": figures.ticks,

@@ -44,9 +44,9 @@ class MotorStamps:
             return followed
 
         def stamped_step(guard: Guard, now_ns: int) -> Velocity:
-            begin_ns = time.monotonic_ns()
+            begin_ns, begin_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
             setpoint = step(guard, now_ns)
-            self._slowed.spin("guard", begin_ns)
+            self._slowed.spin("guard", begin_cpu_ns)
             if self._came is not None and guard.frame_to_motor_ns >= 0:
                 self._stepped, self._came = (*self._came, begin_ns, time.monotonic_ns()), None
             return setpoint
@@ -60,9 +60,9 @@ class MotorStamps:
         write = motors.write
 
         def stamped_write(command: Velocity) -> Velocity:
-            begin_ns = time.monotonic_ns()
+            begin_cpu_ns = time.thread_time_ns()
             sent = write(command)
-            self._slowed.spin("write", begin_ns)
+            self._slowed.spin("write", begin_cpu_ns)
             end_ns = time.monotonic_ns()
             cpu_s = time.process_time()
             self.cpu_s = (self.cpu_s[0] if self.writes else cpu_s, cpu_s)

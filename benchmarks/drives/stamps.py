@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge.errors import UsageError
 
@@ -58,13 +58,16 @@ class Slowed:
             )
         return slowed
 
-    def spin(self, stage: str, begin_ns: int) -> None:
-        """Compute for nothing until a stage that began then has taken its factor longer, if it is slowed."""
+    def spin(self, stage: str, begin_cpu_ns: int) -> None:
+        """Compute for nothing until a stage has taken its factor more of its thread's time, if it is slowed.
+
+        The thread's own time was `begin_cpu_ns` when the stage began.
+        """
         if stage != self.stage:
             return
-        now_ns = time.monotonic_ns()
-        end_ns = now_ns + round((now_ns - begin_ns) * (self.factor - 1))
-        while time.monotonic_ns() < end_ns:
+        now_ns = time.thread_time_ns()
+        end_ns = now_ns + round((now_ns - begin_cpu_ns) * (self.factor - 1))
+        while time.thread_time_ns() < end_ns:
             pass
 
 
@@ -82,14 +85,23 @@ class AnswerStamps:
     act_ends: int = 0
     parse_ns: int = 0  # within the act
     passes: int = 0  # through decode
+    cpu_ms: dict[str, float] = field(default_factory=dict[str, float])  # by stage, the thread's own
     chunk: tuple[int, int] | None = None  # t0_ns and decision of what the act returned
+
+
+class FrameRead(NamedTuple):
+    """When a frame was read, and what that took of the thread's own time."""
+
+    begins: int
+    ends: int
+    cpu_ns: int = 0
 
 
 @dataclass
 class RuntimeStamps:
     """What happened in the runtime process."""
 
-    reads: dict[int, tuple[int, int]] = field(default_factory=dict[int, tuple[int, int]])  # by frame stamp
+    reads: dict[int, FrameRead] = field(default_factory=dict[int, FrameRead])  # by frame stamp
     answers: dict[int, AnswerStamps] = field(default_factory=dict[int, AnswerStamps])  # by frame stamp
     first_infer_ms: float | None = None
     start_ns: int = 0  # when the drive started
@@ -99,7 +111,7 @@ class RuntimeStamps:
 
 
 def answer_stages(
-    answer: AnswerStamps, read: tuple[int, int] | None, chunk: Sequence[int] | None
+    answer: AnswerStamps, read: FrameRead | None, chunk: Sequence[int] | None
 ) -> dict[str, float] | None:
     """Return the milliseconds of each stage of an answer, and "end_to_end" of its own two stamps.
 
@@ -109,9 +121,9 @@ def answer_stages(
         return None
     _, _, came, step_begins, step_ends, written = chunk
     spans_ns = {
-        "camera": read[0] - answer.exposed,
-        "capture": read[1] - read[0],
-        "submit": answer.model_begins - read[1],
+        "camera": read.begins - answer.exposed,
+        "capture": read.ends - read.begins,
+        "submit": answer.model_begins - read.ends,
         "parse": answer.infer_ends - answer.model_ends + answer.parse_ns,
         "next_frame": answer.act_begins - answer.infer_ends,
         "plan": answer.act_ends - answer.act_begins - answer.parse_ns,
@@ -128,23 +140,33 @@ def answer_stages(
 def drive_rows(stamps: RuntimeStamps, motor: Mapping[str, Any]) -> dict[str, Any]:
     """Return the answers of a drive as columns, oldest first, and how many never reached the motors.
 
-    "time_s" is when an answer's setpoint was written, from the drive's start.
+    "time_s" is when an answer's setpoint was written, from the drive's start; "cpu" has the stages
+    whose thread's own time was measured.
     """
     chunks = {(chunk[0], chunk[1]): chunk for chunk in motor["chunks"] if len(chunk) == CHUNK_FIELDS}
     columns: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
     times_s: list[float] = []
     unwritten = 0
     for frame_ns, answer in stamps.answers.items():
-        chunk = None if answer.chunk is None else chunks.get(answer.chunk)
-        row = answer_stages(answer, stamps.reads.get(frame_ns), chunk)
-        if row is None or chunk is None:
+        read, chunk = stamps.reads.get(frame_ns), None if answer.chunk is None else chunks.get(answer.chunk)
+        row = answer_stages(answer, read, chunk)
+        if row is None or chunk is None or read is None:
             unwritten += answer.act_ends > 0
             continue
         times_s.append((chunk[5] - stamps.start_ns) / 1e9)
         for name, value in row.items():
             columns.setdefault(name, []).append(value)
+        for name, value in {"capture": read.cpu_ns / 1e6, **answer.cpu_ms}.items():
+            cpu.setdefault(name, []).append(value)
     end_to_end = columns.pop("end_to_end", [])
-    return {"time_s": times_s, "stages": columns, "end_to_end": end_to_end, "unwritten": unwritten}
+    return {
+        "time_s": times_s,
+        "stages": columns,
+        "cpu": cpu,
+        "end_to_end": end_to_end,
+        "unwritten": unwritten,
+    }
 
 
 def peak_memory_mb() -> float:

@@ -52,6 +52,7 @@ def figures_of(
 ) -> Figures:
     """Return the figures of one side; `samples` are those of each block, `bounds_ms` by stage."""
     warm = [_without_warm_up(block) for block in blocks]
+    by = _compared_by(blocks[0])
     joined = {name: _joined(each["stages"][name] for each in warm) for name in _stages(warm)}
     end_to_end = _joined(each["end_to_end"] for each in warm)
     seconds = sum(block["seconds"] for block in blocks)
@@ -79,7 +80,8 @@ def figures_of(
         "power_w": None if watts is None else round(watts, 3),
         "energy_j_per_action": None if joules is None else round(joules, 4),
         "heat": _heat([each for part in samples for each in part]),
-        "by_block": _by_block(warm),
+        "compared_by": by,
+        "by_block": _by_block(warm, by),
         "over_time": _over_time(blocks[0], samples[0]) if len(blocks) == 1 else None,
     }
 
@@ -127,6 +129,10 @@ def compare_results(now: Mapping[str, Any], old: Mapping[str, Any], across: bool
         raise UsageError(
             f"fewer than {MIN_BLOCKS} blocks don't show how much a machine differs from itself", "--blocks 8"
         )
+    if any(now["bundles"][name]["compared_by"] != old["bundles"][name]["compared_by"] for name in common):
+        raise UsageError(
+            "the older result is of another engine or number of threads", "give the same --threads"
+        )
     found: list[dict[str, Any]] = []
     for name in common:
         before, after = (each["bundles"][name]["by_block"] for each in (old, now))
@@ -135,11 +141,8 @@ def compare_results(now: Mapping[str, Any], old: Mapping[str, Any], across: bool
 
 
 def regressions(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return what really became slower, the worst stage first.
-
-    Waits are left out: how long a frame waits for the next tick tells nothing about a stage.
-    """
-    slower = [row for row in rows if row["real"] and row["ratio"] > 1 and row["stage"] not in WAITS]
+    """Return what really became slower, the worst stage first."""
+    slower = [row for row in rows if row["real"] and row["ratio"] > 1]
     return sorted(slower, key=lambda row: (row["stage"] == "end_to_end", -row["ratio"]))
 
 
@@ -178,7 +181,8 @@ def _joined(parts: Any) -> list[float]:
 def _without_warm_up(block: Block) -> Block:
     skip = min(WARM_UP, len(block["end_to_end"]) // 2)
     stages = {name: values[skip:] for name, values in block["stages"].items()}
-    return {"stages": stages, "end_to_end": block["end_to_end"][skip:]}
+    cpu = {name: values[skip:] for name, values in block["cpu"].items()}
+    return {"stages": stages, "cpu": cpu, "end_to_end": block["end_to_end"][skip:]}
 
 
 def _stage(name: str, values: Sequence[float], bounds_ms: Mapping[str, float]) -> Figures:
@@ -243,9 +247,26 @@ def _heat(samples: Samples) -> Figures:
     }
 
 
-def _by_block(blocks: Sequence[Block]) -> dict[str, list[list[float]]]:
-    """Return the sketch of each block's times by stage; one long drive counts as PARTS blocks."""
-    rows = {name: [block["stages"][name] for block in blocks] for name in _stages(blocks)}
+def _compared_by(block: Block) -> str:
+    """Return by which times stages are compared: their thread's own, if one thread computes them all.
+
+    What else runs on a machine makes a stage late, and its thread's own time hardly longer.
+    """
+    alone = block["engine"] == "onnxruntime" and block["threads"] == 1
+    return "thread's own time" if alone else "time"
+
+
+def _by_block(blocks: Sequence[Block], by: str) -> dict[str, list[list[float]]]:
+    """Return the sketch of each block's times by stage, without waits.
+
+    One long drive counts as PARTS blocks.
+    """
+    own = [block["cpu"] if by != "time" else {} for block in blocks]
+    rows = {
+        name: [cpu.get(name, block["stages"][name]) for cpu, block in zip(own, blocks, strict=True)]
+        for name in _stages(blocks)
+        if name not in WAITS
+    }
     rows["end_to_end"] = [block["end_to_end"] for block in blocks]
     if len(blocks) == 1 and len(blocks[0]["end_to_end"]) >= PARTS:
         rows = {

@@ -1,7 +1,7 @@
 """What figures of a noisy machine allow to say: percentiles, intervals, and which differences are real.
 
-Stages are compared by their quickest times, which what else runs on the machine hardly touches. A difference
-is called only if all agree: the interval of its bootstrap excludes zero, at a level that allows for the
+Stages are compared by their quick twentieth, which what else runs on the machine touches less. A difference is
+called only if all agree: the interval of its bootstrap excludes zero, at a level that allows for the
 number of stages, and it is larger than the spread that one side has against itself.
 """
 
@@ -16,11 +16,11 @@ Numbers = NDArray[np.float64]
 Blocks = Sequence[Sequence[float]]  # the `sketch` of each drive's times in a stage
 Times = Mapping[str, Blocks]  # by stage
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
-FALSE_CALLS = 0.05  # chance that any stage is called different that is not
+FALSE_CALLS = 0.1  # chance that any stage is called different that is not
 RESAMPLES = 1000
 SPLITS = 200  # ways to halve one side
 SKETCH = 41  # quantiles that stand for the times of a drive
-QUICK = 0.5  # percentile by which stages are compared
+QUICK = 5.0  # percentile by which stages are compared
 WHOLE = "end_to_end"  # by its median: it consists of waits as well
 LEAST_EFFECT = math.log(1.03)  # nobody feels less
 SEGMENT = 25  # answers that follow each other share the machine's mood: they are drawn together

@@ -27,6 +27,8 @@ def block(
     start_ns = seed * 100_000_000_000
     return {
         "stages": stages,
+        "cpu": {"vision": [value * 0.9 for value in stages["vision"]]},
+        "threads": 1,
         "end_to_end": np.sum(list(stages.values()), axis=0).tolist(),
         "time_s": np.linspace(0, seconds, answers, endpoint=False).tolist(),
         "start_ns": start_ns,

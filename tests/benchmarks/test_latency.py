@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.drives.stamps import STAGES, AnswerStamps, RuntimeStamps, Slowed, drive_rows
+from benchmarks.drives.stamps import STAGES, AnswerStamps, FrameRead, RuntimeStamps, Slowed, drive_rows
 from benchmarks.latency.command import main
 from edge.errors import UsageError
 
@@ -20,8 +20,8 @@ def stamps_of_one_answer() -> tuple[RuntimeStamps, dict[str, Any]]:
     answer.stages_ms = {"preprocess": 4.0, "vision": 5.0, "prefill": 6.0, "decode": 7.0}
     answer.infer_ends = 30 * MS  # parse 2 here and 6 in the act: 8
     answer.act_begins, answer.parse_ns, answer.act_ends = 39 * MS, 6 * MS, 55 * MS  # wait 9, plan 10
-    answer.chunk = (33, 7)
-    stamps = RuntimeStamps(reads={0: (1 * MS, 3 * MS)}, answers={0: answer})
+    answer.chunk, answer.cpu_ms = (33, 7), {"vision": 4.5}
+    stamps = RuntimeStamps(reads={0: FrameRead(1 * MS, 3 * MS, 2 * MS)}, answers={0: answer})
     written = (33, 7, 66 * MS, 78 * MS, 91 * MS, 105 * MS)  # send 11, tick 12, guard 13, write 14
     return stamps, {"chunks": [written]}
 
@@ -31,6 +31,7 @@ def test_stages_follow_from_stamps_and_sum_to_the_end_to_end_time() -> None:
     values = {name: value[0] for name, value in rows["stages"].items()}
     names = [name for name in STAGES if name != "head"]
     assert values == {name: float(number) for number, name in enumerate(names, 1)}
+    assert rows["cpu"] == {"capture": [2.0], "vision": [4.5]}
     assert rows["end_to_end"] == [105.0] == [sum(values.values())] and rows["unwritten"] == 0
 
 

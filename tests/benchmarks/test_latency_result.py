@@ -67,8 +67,28 @@ def test_a_slower_stage_is_named_and_ends_with_3(tmp_path: Path, capsys: pytest.
 
 def test_what_waits_longer_is_not_a_regression() -> None:
     old = document([block(seed) for seed in range(8)])
-    now = document([block(seed, {"camera": 1.5}) for seed in range(8, 16)])
-    assert "camera" not in [row["stage"] for row in regressions(compare_results(now, old, across=False))]
+    now = document([block(seed, {"next_frame": 1.05}) for seed in range(8, 16)])
+    rows = compare_results(now, old, across=False)
+    assert "next_frame" not in [row["stage"] for row in rows] and "plan" in [row["stage"] for row in rows]
+
+
+def test_stages_are_compared_by_the_time_of_their_own_thread_where_one_computes() -> None:
+    late, own = block(1), block(1)
+    late["stages"]["vision"] = [
+        3 * value for value in late["stages"]["vision"]
+    ]  # the thread waited for others
+    one, other = (document([each] * 4)["bundles"]["default"] for each in (late, own))
+    assert one["by_block"]["vision"] == other["by_block"]["vision"]
+    assert one["compared_by"] == "thread's own time"
+    for many in ({"threads": 2}, {"engine": "tensorrt"}):
+        one, other = (document([each | many] * 4)["bundles"]["default"] for each in (late, own))
+        assert one["by_block"]["vision"][0][0] > 2 * other["by_block"]["vision"][0][0]
+
+
+def test_results_of_other_numbers_of_threads_are_not_compared() -> None:
+    old, now = document([block(1) | {"threads": 2}] * 4), document([block(2)] * 4)
+    with pytest.raises(UsageError, match="number of threads"):
+        compare_results(now, old, across=False)
 
 
 @pytest.mark.parametrize("differs", [{"power_mode": "15W"}, {"board": "Thor"}, {"governor": "powersave"}])
