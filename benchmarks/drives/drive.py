@@ -59,21 +59,21 @@ class MeasuredRun(Run):
         self.stamps = stamps
         self.slowed = slowed
         self.load_ms = 0.0
-        self.notes = ModelNotes()
+        self.model_notes = ModelNotes()
 
     def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
         return MotorProcess.start(robot.motors_uri, limits, module="benchmarks.drives.motor")
 
     def _make_policy(self, setup: Setup) -> Policy:
         begin_s = time.perf_counter()
-        with _watched_engines(self.slowed, self.notes):
+        with _watched_engines(self.slowed, self.model_notes):
             policy = super()._make_policy(setup)
         self.load_ms = (time.perf_counter() - begin_s) * 1e3
         return policy
 
     def _make_drive(self, parts: DriveParts) -> Drive:
         _stamp_cameras(parts, self.stamps, self.slowed)
-        _stamp_policy(parts, self.stamps, self.slowed, self.notes)
+        _stamp_policy(parts, self.stamps, self.slowed, self.model_notes)
         drive = super()._make_drive(parts)
         run = drive._drive  # from the first frame to the last one: neither the warm-up nor the braking
 

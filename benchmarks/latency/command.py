@@ -14,16 +14,8 @@ from benchmarks.drives.blocks import DriveSettings, Side, measure, sides_of
 from benchmarks.drives.pictures import noisy_pictures
 from benchmarks.drives.stamps import Slowed
 from benchmarks.drives.telemetry import Telemetry, describe_machine
-from benchmarks.latency.result import (
-    FORM,
-    Figures,
-    bounds_of,
-    compare_results,
-    compare_sides,
-    figures_of,
-    read_result,
-    regressions,
-)
+from benchmarks.latency.compare import FORM, compare_results, compare_sides, read_result, regressions
+from benchmarks.latency.result import Figures, bounds_of, figures_of
 from edge.board.steady import one_power_mode
 from edge.board.tree import Tree
 from edge.bundle.choice import AUTO

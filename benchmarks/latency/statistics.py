@@ -1,8 +1,8 @@
 """What figures of a noisy machine allow to say: percentiles, intervals, and which differences are real.
 
-Stages are compared by their quick twentieth, which what else runs on the machine touches less. A difference is
-called only if all agree: the interval of its bootstrap excludes zero, at a level that allows for the
-number of stages, and it is larger than the spread that one side has against itself.
+Stages are compared by their quick twentieth, which what else runs on the machine touches least, and the whole
+by its median. A difference is called only if all agree: the interval of its bootstrap excludes zero, at a
+level that allows for the number of stages, and it is larger than the spread that one side has against itself.
 """
 
 import math

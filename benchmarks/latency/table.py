@@ -30,7 +30,8 @@ def print_result(document: Mapping[str, Any]) -> None:
         for line in lines_of(figures, document["power_from"]):
             console.print(line)
     for name, rows in document["differences"].items():
-        console.print(_differences(f"{name} against {next(iter(document['bundles']))}", rows))
+        by = document["bundles"][name]["compared_by"]
+        console.print(_differences(f"{name} against {next(iter(document['bundles']))}, by {by}", rows))
     if "compared_with" in document:
         compared = document["compared_with"]
         for name in dict.fromkeys(row["bundle"] for row in compared["differences"]):

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.drives.blocks import Block
-from benchmarks.latency.result import FORM, figures_of
+from benchmarks.latency.compare import FORM
+from benchmarks.latency.result import figures_of
 
 STAGES_MS = {"camera": 2.0, "vision": 8.0, "prefill": 3.0, "next_frame": 15.0, "plan": 2.0, "write": 0.02}
 MACHINE = {

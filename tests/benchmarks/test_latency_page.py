@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from benchmarks.latency.compare import compare_sides
 from benchmarks.latency.page import page
-from benchmarks.latency.result import compare_sides
 from edge.commands.output import print_json
 from tests.benchmarks.latency_blocks import block, document
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.latency.command import _report
-from benchmarks.latency.result import compare_results, figures_of, read_result, regressions
+from benchmarks.latency.compare import compare_results, read_result, regressions
+from benchmarks.latency.result import figures_of
 from edge.errors import EdgeError, UsageError
 from tests.benchmarks.latency_blocks import STAGES_MS, block, document, samples
 
