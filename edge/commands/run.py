@@ -24,10 +24,11 @@ from edge.errors import EdgeError, MotorFault, PluginError, UsageError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
-from edge.interfaces import Camera
+from edge.interfaces import Camera, Policy
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
+from edge.perception.apparent_size import ApparentSize
 from edge.perception.lens import behind
 from edge.plugins import ended
 from edge.records import DriveEnd, Goal, Outcome
@@ -162,30 +163,21 @@ class Run:
         cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.enter_context(ended(lambda: self._truth.update(robot.finish()), "the robot's account"))
-        motor = stack.enter_context(
-            MotorProcess.start(
-                robot.motors_uri, MotorLimits.of(setup.base), operator=operator_addresses(options)
-            )
-        )
+        motor = stack.enter_context(self._start_motor(robot, MotorLimits.of(setup.base)))
         self._note_pids({"motor": motor.pid})
         operator = self._heed_operator(stack, motor)
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
-        # Imported here, because it needs the inference engine.
-        from edge.policies.odometry import odometry_cautions
-        from edge.policies.open import make_policy
-
         size_bytes = sum(map(len, self._bundle.contents.values()))
         loading = Loading(manifest.name, size_bytes, self._live.waiting)
         stack.callback(lambda: self._note_end(loading.ended))
         size, notes = self._choice.size_for(self._goal.target, manifest.name)
         setup = self._setup = replace(setup, cautions=setup.cautions + notes)
-        facts = self._bundle, self._goal, setup.mount, setup.base
-        policy = loading.load(
-            lambda: make_policy(*facts, options.threads, size=size),
-            (interrupts.check, operator.check, motor.status),
-        )
+        heeded = interrupts.check, operator.check, motor.status
+        policy = loading.load(lambda: self._make_policy(setup, size), heeded)
         self._bundle.release()
         if not robot.recorded:
+            from edge.policies.odometry import odometry_cautions
+
             cautions = odometry_cautions(policy, self._goal, motor, interrupts.check)
             setup = self._setup = replace(setup, cautions=setup.cautions + cautions)
         thread = ThreadWorker(policy)
@@ -210,12 +202,25 @@ class Run:
         parts = DriveParts(
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
-        if robot.recorded:
-            self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
-        inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
-        drive = Drive(parts, inline, observers=[self._live])
+        drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return drive.run(options.max_seconds)
+
+    def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
+        return MotorProcess.start(robot.motors_uri, limits, operator=operator_addresses(self._options))
+
+    def _make_policy(self, setup: Setup, size: ApparentSize | None) -> Policy:
+        # Imported here, because it needs the inference engine.
+        from edge.policies.open import make_policy
+
+        threads = self._options.threads
+        return make_policy(self._bundle, self._goal, setup.mount, setup.base, threads, size=size)
+
+    def _make_drive(self, parts: DriveParts) -> Drive:
+        if parts.robot.recorded:
+            self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
+        inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
+        return Drive(parts, inline, observers=[self._live])
 
     def _heed_operator(self, stack: contextlib.ExitStack, motor: MotorProcess) -> Operator:
         """Watch the keyboard, if there is one, from now on."""
