@@ -21,7 +21,17 @@ BASES = (
     BaseSpec(drive=DriveKind.ACKERMANN, wheel_base_m=0.3),
     BaseSpec(drive=DriveKind.DIFFERENTIAL, fixed_speed_m_s=0.2, fixed_turn_rad_s=0.8),
 )
-FAMILIES = ("", "paligemma", "kosmos-2", "florence-2", "qwen-vl", "qwen2.5-vl", "qwen3-vl", "smolvlm", "llava")
+FAMILIES = (
+    "",
+    "paligemma",
+    "kosmos-2",
+    "florence-2",
+    "qwen-vl",
+    "qwen2.5-vl",
+    "qwen3-vl",
+    "smolvlm",
+    "llava",
+)
 WORDS = tuple(
     """turn go move stop drive left right forward back backwards around slowly fast carefully the a to on not don't
     never if when until before after then and or but cup red chair wall obstacle avoid approach find look grab release
@@ -33,7 +43,18 @@ WORDS = tuple(
 # No English verb does without these letters, and none of these marks is Hangul.
 NO_WORDS = "bcdfghjklmnpqrstvwxzBCDFGHJKLMNPQRSTVWXZ0123456789.,;:!?-+*/=<>()[]{}|#@$%^&~`'\"\\ \n\t"
 NO_WORDS += "ㅋㅎㅠㅜ漢字かなカナабвгαβγ😀\u200b\u202e\x00\x1b\u0301"
-_KEYS = ("action", "type", "target", "confidence", "linear_x", "linear_y", "angular_z", "x", "label", "bbox_2d")
+_KEYS = (
+    "action",
+    "type",
+    "target",
+    "confidence",
+    "linear_x",
+    "linear_y",
+    "angular_z",
+    "x",
+    "label",
+    "bbox_2d",
+)
 SETTINGS = 2  # bytes ahead of the text: base, family
 _GARBAGE = re.compile(rf"(?:[{re.escape(NO_WORDS)}]|<loc[0-9]{{4}}>)*")
 
@@ -42,7 +63,9 @@ def make(rng: Random) -> bytes:
     """Make a text with the settings that it is read with."""
     kind = rng.randrange(9)
     base, family = rng.randrange(len(BASES)), rng.randrange(len(FAMILIES))
-    text = (_marks, _boxes_of_nobody, _sentence, _sentence, _sentence, _json, _boxes, _numbers, _any)[kind](rng)
+    text = (_marks, _boxes_of_nobody, _sentence, _sentence, _sentence, _json, _boxes, _numbers, _any)[kind](
+        rng
+    )
     return bytes((base, 0 if kind < 2 else family)) + text.encode(errors="surrogatepass")
 
 
@@ -142,7 +165,10 @@ def _numbers(rng: Random) -> str:
 
 def _any(rng: Random) -> str:
     text = _sentence(rng) if rng.random() < 0.5 else _json(rng)
-    letters = [rng.choice((chr(rng.randrange(0x110000)), rng.choice(NO_WORDS), text)) for _ in range(rng.randrange(9))]
+    letters = [
+        rng.choice((chr(rng.randrange(0x110000)), rng.choice(NO_WORDS), text))
+        for _ in range(rng.randrange(9))
+    ]
     return "".join(letters)
 
 
