@@ -51,7 +51,8 @@ def _text(figures: Figures) -> str:
     row = figures.row()
     lines = [
         f"{row['target']}: {row['inputs']} inputs, {row['accepted']} accepted, "
-        f"{figures.crashes.total()} exceptions that are not EdgeError, {figures.motion} motions from garbage, "
+        f"{figures.crashes.total()} exceptions that are not EdgeError, "
+        f"{figures.motion} motions from garbage, "
         f"{row['inputs_per_s']} inputs/s"
     ]
     lines += [f"    {count:>9} {kind}" for kind, count in figures.kinds.most_common()]

@@ -110,7 +110,8 @@ def make_archive(rng: Random) -> bytes:
 def _hostile_entry(rng: Random) -> tuple[zipfile.ZipInfo, bytes]:
     name = rng.choice((
         "../out.json", "/tmp/out.json", "a/../../out.json", "a\\out.json", "C:\\out.json", ".", "..", "", " ",
-        MANIFEST, MANIFEST.upper(), "manifest.json ", "manifest.sig", "weights.bin", "a\0b.json", "\u202e.json",
+        MANIFEST, MANIFEST.upper(), "manifest.json ", "manifest.sig", "weights.bin", "a\0b.json",
+        "\u202e.json",
         "x" * 300 + ".json", "con.json", "a.json/", "~/.bashrc", "x.pkl",
     ))  # fmt: skip
     info = zipfile.ZipInfo("x")

@@ -49,7 +49,7 @@ def mutated(rng: Random, data: bytes, rounds: int = 4) -> bytes:
 
 
 def mutated_json(rng: Random, document: Any) -> bytes:
-    """Return JSON with some values, keys or literals replaced by hostile ones; at times cut or flipped too."""
+    """Return JSON with some values, keys or literals replaced by hostile ones; at times cut or flipped."""
     copy = json.loads(json.dumps(document))
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         copy = _replaced(rng, copy)

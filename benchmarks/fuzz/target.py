@@ -34,7 +34,7 @@ class FuzzTarget:
 
 
 def outcome(check: Check, data: bytes) -> str:
-    """Return what became of an input, by the names that are counted. Raises what the check raises if a flaw."""
+    """Return what became of an input, by the names that are counted. Raises what a flaw raises."""
     try:
         return check(data)
     except EdgeError as error:

@@ -1,4 +1,5 @@
-"""Texts of models: the parser never raises, and moves the robot only within its limits and if it is told to."""
+# ruff: noqa: E501 - its tables of words stay tables
+"""Texts of models: the parser never raises, and moves the robot only within its limits and if told to."""
 
 import math
 import re
@@ -139,8 +140,7 @@ def _json(rng: Random) -> str:
     values = ['"move"', '"turn"', '"stop"', '"red cup"', "0.5", "-0.3", "1e9", "NaN", "-Infinity", "null", "true",
               "9" * rng.choice((3, 400)), "[]", "{" * rng.choice((1, 9, 2000)), f'"{_sentence(rng)[:60]}"']  # fmt: skip
     pairs = ", ".join(f'"{rng.choice(_KEYS)}": {rng.choice(values)}' for _ in range(rng.randrange(6)))
-    text = rng.choice(("{%s}", "[{%s}]", "```json\n{%s}\n```", "{%s", "Sure: {%s}")) % pairs
-    return text
+    return rng.choice(("{%s}", "[{%s}]", "```json\n{%s}\n```", "{%s", "Sure: {%s}")) % pairs
 
 
 def _boxes(rng: Random) -> str:

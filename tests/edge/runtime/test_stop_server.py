@@ -17,7 +17,7 @@ BAD = {
     "a path with tricks": b"POST /../stop?x=//stop HTTP/1.1\r\nAuthorization: TOKEN\r\n\r\n",
     "another method": b"DELETE /stop HTTP/1.1\r\nAuthorization: TOKEN\r\n\r\n",
     "a large body": b"POST /stop HTTP/1.1\r\nAuthorization: TOKEN\r\nContent-Length: 99999\r\n\r\n",
-    "a length that is no number": b"POST /stop HTTP/1.1\r\nAuthorization: TOKEN\r\nContent-Length: -1\r\n\r\n",
+    "a length below zero": b"POST /stop HTTP/1.1\r\nAuthorization: TOKEN\r\nContent-Length: -1\r\n\r\n",
     "a header without an end": b"POST /stop HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
     "many headers": b"POST /stop HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n",
     "two requests at once, both wrong": b"GET / HTTP/1.1\r\n\r\nGET /stop HTTP/1.1\r\n\r\n",
@@ -38,10 +38,9 @@ def access(tmp_path: Path, stops: list[str]) -> Iterator[tuple[int, str]]:
 
 def sent(port: int, request: bytes) -> bytes:
     """Return the first line of the answer; empty if the connection was cut."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
-        with contextlib.suppress(OSError):
-            client.sendall(request)
-            return client.recv(4096).partition(b"\r\n")[0]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client, contextlib.suppress(OSError):
+        client.sendall(request)
+        return client.recv(4096).partition(b"\r\n")[0]
     return b""
 
 
