@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.fuzz.campaign import Figures, run_target
+from benchmarks.fuzz.campaign import FuzzFigures, run_target
 from benchmarks.fuzz.target import outcome
 from benchmarks.fuzz.targets import TARGETS
 from edge.commands.arguments import ArgumentParser
@@ -47,7 +47,7 @@ def _one(name: str, file: Path) -> int:
     return 0
 
 
-def _text(figures: Figures) -> str:
+def _text(figures: FuzzFigures) -> str:
     row = figures.row()
     lines = [
         f"{row['target']}: {row['inputs']} inputs, {row['accepted']} accepted, "

@@ -32,7 +32,7 @@ class TooSlow(BaseException):
 
 
 @dataclass
-class Figures:
+class FuzzFigures:
     """What became of a target's inputs."""
 
     target: str
@@ -71,9 +71,9 @@ def input_of(name: str, seed: int, index: int) -> bytes:
     return TARGETS[name].make(Random(f"{seed}/{name}/{index}"))
 
 
-def run_target(name: str, inputs: int, seed: int, keep: Path) -> Figures:
+def run_target(name: str, inputs: int, seed: int, keep: Path) -> FuzzFigures:
     """Run a target's inputs, and start its process again behind each input that ended it."""
-    figures, first = Figures(name), 0
+    figures, first = FuzzFigures(name), 0
     progress = mmap.mmap(-1, _PROGRESS.size)
     context = multiprocessing.get_context("fork")
     while first < inputs:
@@ -92,7 +92,7 @@ def run_target(name: str, inputs: int, seed: int, keep: Path) -> Figures:
 
 
 def _listen(
-    figures: Figures, ours: Connection, child: Any, progress: mmap.mmap, where: tuple[int, Path]
+    figures: FuzzFigures, ours: Connection, child: Any, progress: mmap.mmap, where: tuple[int, Path]
 ) -> None:
     at, since = -1, time.monotonic()
     while True:
@@ -113,7 +113,7 @@ def _listen(
             child.kill()
 
 
-def _note(figures: Figures, where: tuple[int, Path], index: int, kind: str, text: str) -> None:
+def _note(figures: FuzzFigures, where: tuple[int, Path], index: int, kind: str, text: str) -> None:
     """Count a flaw, and keep its input."""
     seed, keep = where
     motion = kind.startswith(MotionFromGarbage.__name__)
@@ -136,7 +136,7 @@ def _work(name: str, span: tuple[int, int, int], progress: mmap.mmap, report: Co
         check = target.open(Path(folder))
         bound_memory()
         signal.signal(signal.SIGPROF, _too_slow)
-        done, started = Figures(name), time.perf_counter()
+        done, started = FuzzFigures(name), time.perf_counter()
         for index in range(first, end):
             _PROGRESS.pack_into(progress, 0, index)
             flaw = _try(target, check, input_of(name, seed, index), done)
@@ -145,7 +145,7 @@ def _work(name: str, span: tuple[int, int, int], progress: mmap.mmap, report: Co
             if time.perf_counter() - started > REPORT_S:
                 done.seconds = time.perf_counter() - started
                 report.send(done)
-                done, started = Figures(name), time.perf_counter()
+                done, started = FuzzFigures(name), time.perf_counter()
         _PROGRESS.pack_into(progress, 0, end)
         done.seconds = time.perf_counter() - started
         report.send(done)
@@ -158,7 +158,7 @@ def bound_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _try(target: FuzzTarget, check: Check, data: bytes, done: Figures) -> tuple[str, str] | None:
+def _try(target: FuzzTarget, check: Check, data: bytes, done: FuzzFigures) -> tuple[str, str] | None:
     """Try one input. Returns the kind of flaw and its traceback; None if there is none."""
     signal.setitimer(signal.ITIMER_PROF, target.limit_s)
     try:
