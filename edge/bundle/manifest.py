@@ -11,7 +11,7 @@ SCHEMA_VERSION = 1
 MAX_ANSWER_TOKENS = 4096
 SIMULATED_ROOMS = "simulated-rooms"  # the domain of models that were trained on the simulator alone
 
-MIN_STD = 1e-6  # of an image's channel: what divides by less is not a number in float32
+MIN_STD = 1e-6  # limit for the channels of an image: what divides by less is not a number in float32
 # No separators and no leading dot: a listed file always lies directly in the folder.
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
 DOMAIN = r"([a-z][a-z0-9-]{0,39})?"
