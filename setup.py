@@ -72,6 +72,7 @@ DEV = [
     "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",
     "cuda-bindings>=12.8,<14",
 ]
+FUZZ = ["atheris>=3,<4; platform_machine == 'x86_64' and python_version >= '3.11'"]  # not in the locks
 
 setup(
     name="vla-edge",
@@ -94,6 +95,7 @@ setup(
         "train": TRAIN,
         "sign": SIGN,
         "jetson": JETSON,
+        "fuzz": FUZZ,
         "dev": sorted({*EXPORT, *TRAIN, *SIGN, *DEV}),
     },
     entry_points={
