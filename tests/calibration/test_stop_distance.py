@@ -13,10 +13,16 @@ import pytest
 
 from calibration.stop_distance.command import main
 from calibration.stop_distance.sizes import SizedBox, fit_size, judge
+from edge.base_spec import DEFAULT_BASE
+from edge.bundle.bundle import load_bundle
+from edge.commands.run import main as run
 from edge.errors import UsageError
-from edge.records import Box, CameraMount
+from edge.perception.apparent_size import ApparentSize
+from edge.policies.open import GroundingPolicy, make_policy
+from edge.records import Box, CameraMount, Frame, Goal, Observation
 from edge.robots.choose import choose_robot
 from edge.robots.robot_file import read_robot_file
+from edge.robots.write import write_size
 from sim.render import CameraSpec, Renderer, degrade
 from sim.targets import make_scene, matching
 from sim.world import World
@@ -65,6 +71,42 @@ def test_a_size_is_measured_written_and_chosen_by_a_run(
     assert size.fills_at_m == pytest.approx(found["figures"]["fills_at_m"], rel=1e-3)
     other, notes = choice.size_for("red cup", "mine")
     assert other is None and "bundle 'default'" in notes[0]
+
+
+def test_a_policy_places_its_target_by_the_size(cups: dict[float, Path]):
+    """Its mount is wrong by 6 degrees: by its foot the cup would be far beyond."""
+    image = np.ascontiguousarray(cv2.imread(str(cups[1.2]))[..., ::-1])
+    observation = Observation({"front": Frame(image, 10**9, 0, "front")}, Goal("find_object", "red cup"))
+    size = ApparentSize("width", 0.1405, 0.07, 0.4, 1.9, "default")
+    wrong = replace(MOUNT, pitch_rad=math.radians(6))
+    placed: list[float] = []
+    for known in (size, None):
+        with make_policy(load_bundle("default"), observation.goal, wrong, DEFAULT_BASE, 1, known) as policy:
+            assert isinstance(policy, GroundingPolicy)
+            policy.act(observation, policy.infer(observation))
+            placed.append(policy._sight.target.x_m)
+    assert placed[0] == pytest.approx(1.2, abs=0.15) and placed[1] > 1.4
+
+
+def test_a_run_hands_the_size_to_its_policy(
+    cups: dict[float, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    robot = tmp_path / "robot.yaml"
+    robot.write_text(ROBOT.format(pictures=cups[0.8].parent))
+    size = ApparentSize("width", 0.1405, 0.07, 0.4, 1.9, "default")
+    write_size(robot, "red cup", size)
+    handed: list[object] = []
+
+    def note(*arguments: object) -> None:
+        handed.append(arguments[-1])
+        raise UsageError("that will do")
+
+    monkeypatch.setattr("edge.policies.open.make_policy", note)
+    drive = ["--goal", "find_object", "--bundle", "default", "--allow-domain", "--robot", str(robot)]
+    for target in ("the red cup", "ball"):
+        with pytest.raises(UsageError, match="that will do"):
+            run([*drive, "--target", target, "--runs-dir", str(tmp_path / "runs"), "--json"])
+    assert handed == [size, None]
 
 
 def test_live_it_asks_for_each_distance(

@@ -118,9 +118,9 @@ def test_too_few_views_are_refused(pictures: Path, robot: Path, tmp_path: Path):
 
 
 def test_blurred_views_are_refused(small: BoardStudio, robot: Path, tmp_path: Path):
-    moved = [small.take((0.3 + 0.06 * k, 0.5), 0.35, (4 * k, 0, 0), sweep_px=6) for k in range(3)]
-    soft = [small.take((0.3 + 0.06 * k, 0.5), 0.35, (4 * k, 0, 0), blur_px=2.0) for k in range(3)]
-    with pytest.raises(UsageError, match="blurred") as caught:
+    moved = [small.take((0.44 + 0.06 * k, 0.5), 0.2, (4 * k, 0, 0), sweep_px=6) for k in range(3)]
+    soft = [small.take((0.44 + 0.06 * k, 0.5), 0.2, (4 * k, 0, 0), blur_px=2.2) for k in range(3)]
+    with pytest.raises(UsageError, match=r"[34] no board in it, or too.*[23] blurred") as caught:
         main([str(robot), "--charuco", "7x5", "--from", str(save([*moved, *soft], tmp_path / "blurred"))])
     assert "0 usable views" in caught.value.message
 
