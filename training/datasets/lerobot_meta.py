@@ -170,10 +170,18 @@ def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
         table = parquet.read(columns)
     except FileNotFoundError as error:
         raise UsageError(f"{file} is missing", WHOLE) from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: a name that is not UTF-8
         raise UsageError(f"{file} can't be read: {reason_of(error)}") from error
     check_columns(table, columns or (), file)
     return table
+
+
+def _plain_rows(table: pa.Table, file: Path) -> list[dict[str, Any]]:
+    """Return a table's rows. Raises UsageError for texts that are not UTF-8, or names that come twice."""
+    try:
+        return table.to_pylist()
+    except (ValueError, pa.ArrowException) as error:
+        raise UsageError(f"{file} can't be read: {reason_of(error)}", WHOLE) from error
 
 
 def check_columns(table: pa.Table, wanted: Sequence[str], file: Path) -> None:
@@ -185,7 +193,8 @@ def check_columns(table: pa.Table, wanted: Sequence[str], file: Path) -> None:
 def read_tasks(path: Path) -> dict[int, str]:
     """Read the words of tasks by their number. Raises UsageError."""
     file = path / "meta/tasks.parquet"
-    table = read_table(file).to_pydict()
+    rows = _plain_rows(read_table(file), file)
+    table = {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
     words = next((key for key in table if key != "task_index"), None)  # pandas' index, named or not
     if words is None or "task_index" not in table:
         raise UsageError(f"{file}: it has no tasks", WHOLE)
@@ -203,7 +212,7 @@ def read_episodes(path: Path, numbers: range, videos: Sequence[str]) -> list[dic
     for file in sorted((path / "meta/episodes").glob("*/*.parquet")):
         table = read_table(file)
         check_columns(table, columns, file)
-        for row in table.select(columns).to_pylist():
+        for row in _plain_rows(table.select(columns), file):
             named = f"{file}, episode {str(row['episode_index'])[:40]}"
             if empty := [name for name in columns if row[name] is None]:
                 raise UsageError(f"{named}: {empty[0]} is empty", WHOLE)

@@ -22,6 +22,8 @@ from training.datasets.lerobot_meta import feature_names
 from training.datasets.npz import MOST_BYTES, read_arrays
 from training.datasets.words import WordsFolder
 
+TASKS = "meta/tasks.parquet"
+
 
 @pytest.fixture
 def lerobot(tmp_path: Path) -> Path:
@@ -72,6 +74,18 @@ def test_a_length_that_the_frames_deny_takes_no_memory(lerobot: Path, length: An
         row["length"] = length
     pq.write_table(pa.Table.from_pylist(rows), lerobot / EPISODES)
     with pytest.raises(UsageError, match=said):
+        LeRobotSource(lerobot)
+
+
+@pytest.mark.parametrize(("place", "word"), [(EPISODES, b"episode_index"), (TASKS, b"task 1")])
+def test_a_parquet_file_with_texts_that_are_not_utf8_is_refused(
+    lerobot: Path, place: str, word: bytes
+) -> None:
+    pq.write_table(pq.read_table(lerobot / place), lerobot / place, compression="none")
+    content = (lerobot / place).read_bytes()
+    assert word in content
+    (lerobot / place).write_bytes(content.replace(word, word[:-1] + b"\xff"))
+    with pytest.raises(UsageError, match="can't be read"):
         LeRobotSource(lerobot)
 
 
