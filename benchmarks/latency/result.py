@@ -11,30 +11,18 @@ from benchmarks.drives.blocks import Block
 from benchmarks.drives.stamps import STAGES, WAITS
 from benchmarks.drives.telemetry import energy
 from benchmarks.latency.statistics import (
-    MIN_BLOCKS,
-    StageDifference,
     interval,
     jitter,
-    paired_differences,
     percentiles,
     sketch,
-    unpaired_differences,
 )
-from edge.errors import EdgeError, UsageError, reason_of
+from edge.errors import EdgeError, UsageError
 from edge.motor.limits import MotorLimits
 from export.planner.boards import Board
 from export.planner.bounds import estimate
 from export.planner.sources import find_model
 
 WARM_UP = 10  # answers at the start of a drive that count apart
-    "board",
-    "l4t",
-    "power_mode",
-    "cpu",
-    "processors",
-    "governor",
-    "architecture",
-)  # within one comparison
 START_SHARE, SUSTAINED_SHARE = 0.1, 1 / 3  # the begin of a long drive, and its end
 WINDOWS = 60
 PARTS = 8
