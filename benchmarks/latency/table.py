@@ -67,6 +67,10 @@ def lines_of(figures: Mapping[str, Any], power_from: str) -> list[str]:
         f"{heat['throttle_events']}; CPU {figure(heat['cpu_mhz_lowest'], 0)} MHz at least, GPU "
         f"{figure(heat['gpu_mhz_lowest'], 0)}; load {figure(heat['load_highest'], 1)} at most"
     )
+    if not any("bound_ms" in row for row in figures["stages"].values()):
+        lines.append(
+            "bound       none: how fast this machine computes in the bundle's precision is not known"
+        )
     if stopped := figures["stopped"]:
         lines.append(f"stopped     {len(stopped)} drives more by a safety rule: {stopped[-1]}")
     if figures["over_time"] is not None:
