@@ -82,7 +82,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
-    package_data={"benchmarks": ["latency/*.html"], "edge": ["py.typed"], "sim": ["bundles/**/*", "assets/**/*"]},
+    package_data={
+        "benchmarks": ["latency/*.html"],
+        "edge": ["py.typed"],
+        "sim": ["bundles/**/*", "assets/**/*"],
+    },
     install_requires=RUNTIME,
     data_files=[("share/vla-edge/robots", ROBOT_FILES)],
     extras_require={
