@@ -16,6 +16,7 @@ from edge.base_spec import BaseSpec
 from edge.bundle.bundle import Bundle
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.grounding import GroundingModel
+from edge.perception.apparent_size import ApparentSize
 from edge.records import ActionChunk, CameraMount, Goal, Observation
 
 BREAK_AFTER = 20  # inferences
@@ -24,7 +25,15 @@ BREAK_AFTER = 20  # inferences
 class TurningPolicy:
     """Turns on the spot at 0.6 rad/s."""
 
-    def __init__(self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        goal: Goal,
+        mount: CameraMount,
+        base: BaseSpec,
+        threads: int,
+        size: ApparentSize | None,
+    ) -> None:
         self._model = GroundingModel(bundle, threads)
         self._mode = os.environ.get("VLA_EDGE_TEST", "")
         self._inferences = self._decision = 0
