@@ -32,20 +32,18 @@ def signal_once(
             if log is None:
                 return None
             pids = json.loads((log.parent / "pids.json").read_text())
-            os.kill(pids["runtime"], number)
             since_ns = time.monotonic_ns()
+            os.kill(pids["runtime"], number)
             if number == signal.SIGSTOP:
                 time.sleep(STOPPED_S)
-                judged = judge_stop(read_setpoints(log), since_ns)
                 os.kill(pids["runtime"], signal.SIGKILL)
             child.wait()
             gone = _await_gone([pid for role, pid in pids.items() if role != "runtime"])
-            if number != signal.SIGSTOP:
-                judged = judge_stop(read_setpoints(log), since_ns)
-            return judged | {"all_gone": gone}
+            return judge_stop(read_setpoints(log), since_ns) | {"all_gone": gone}
         finally:
             if child.poll() is None:
                 child.send_signal(signal.SIGINT)
+                child.send_signal(signal.SIGCONT)  # one that is stopped hears nothing else
                 child.wait()
 
 

@@ -16,7 +16,6 @@ from edge.base_spec import BaseSpec
 from edge.bundle.bundle import Bundle
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.grounding import GroundingModel
-from edge.perception.apparent_size import ApparentSize
 from edge.records import ActionChunk, CameraMount, Goal, Observation
 
 BREAK_AFTER = 20  # inferences
@@ -32,7 +31,7 @@ class TurningPolicy:
         mount: CameraMount,
         base: BaseSpec,
         threads: int,
-        size: ApparentSize | None,
+        size: object = None,
     ) -> None:
         self._model = GroundingModel(bundle, threads)
         self._mode = os.environ.get("VLA_EDGE_TEST", "")
