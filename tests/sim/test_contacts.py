@@ -10,6 +10,7 @@ from edge.motor.way import BACK_M
 from edge.records import ActionChunk, Goal, Observation, StopCause
 from sim.lockstep import JUDGED, play
 from sim.render import CameraSpec, Renderer
+from sim.scene import Scene, SceneObject
 from sim.targets import make_scene, matching
 from sim.world import World
 
@@ -39,22 +40,32 @@ class Ahead:
         return ActionChunk(values, 0.1, t0_ns, t0_ns + 500_000_000, 1.0, self._decision)
 
 
+def box_ahead() -> Scene:
+    """Return a room with a box a metre ahead of the base, free till there, and forms to see beyond it."""
+    room = make_scene(1001, "box")
+    box = matching(room, "box")[0]
+
+    def aside(each: SceneObject) -> bool:
+        return abs(each.y_m) - each.radius_m > 0.35 or not -1.9 <= each.x_m <= 0.8
+
+    others = (each for each in room.objects if each is not box and aside(each))
+    placed = dataclasses.replace(box, x_m=0.0, y_m=0.0, yaw_rad=0.0)
+    clutter = tuple(filter(aside, room.clutter))
+    return dataclasses.replace(room, objects=(placed, *others), clutter=clutter, start=(-1.2, 0.0, 0.0))
+
+
 @pytest.mark.parametrize(
     ("bumper", "wheels", "told_by"),
     [
         (True, "grip", "its bumper is pressed"),
-        (False, "weak", "it is held: its wheels go at"),
-        (False, "grip", "stays while its wheels turn"),
+        pytest.param(False, "weak", "it is held: its wheels go at", marks=pytest.mark.slow),
+        pytest.param(False, "grip", "stays while its wheels turn", marks=pytest.mark.slow),
     ],
 )
 def test_it_stops_goes_back_a_little_and_on_and_the_third_contact_ends_it(
     bumper: bool, wheels: str, told_by: str
 ):
-    room = make_scene(1000, "box")
-    box = matching(room, "box")[0]
-    # Met straight: along one that it meets askew it would slide. The camera sees the room beyond it.
-    box = dataclasses.replace(box, x_m=0.0, y_m=0.0, yaw_rad=0.0)
-    scene = dataclasses.replace(room, objects=(box,), clutter=(), start=(-1.2, 0.0, 0.0))
+    scene = box_ahead()
     world, renderer = World(scene, 1000), Renderer(CameraSpec())
     world.has_bumper, world.wheels = bumper, wheels
     renderer.load(world.model, scene)
