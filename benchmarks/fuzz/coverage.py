@@ -8,10 +8,12 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 from random import Random
+from typing import Any
 
-import atheris
+atheris: Any = import_module("atheris")  # it has no types
 
 MODULES = ["edge", "calibration", "training.datasets", "training.config"]  # whose branches count
 SEEDS = 300  # inputs that a corpus begins with

@@ -85,7 +85,8 @@ def open_lerobot(folder: Path) -> Check:
 def _frame() -> bytes:
     content = io.BytesIO()
     pictures = {"rgb_static": np.zeros((20, 20, 3), np.uint8), "rgb_gripper": np.zeros((8, 8, 3), np.uint8)}
-    np.savez_compressed(content, rel_actions=np.zeros(7), robot_obs=np.zeros(15), **pictures)
+    arrays: dict[str, Any] = {"rel_actions": np.zeros(7), "robot_obs": np.zeros(15), **pictures}
+    np.savez_compressed(content, **arrays)
     return content.getvalue()
 
 

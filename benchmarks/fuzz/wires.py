@@ -290,7 +290,7 @@ def open_gamepad_events(_: Path) -> Check:
         state = PadState(frozenset(), (0.0, 0.0))
         with (
             os.fdopen(theirs, "wb", 0) as out,
-            Gamepad(ours, settings, ((low, high),) * 2, lambda: state) as pad,
+            Gamepad(ours, settings, ((low, high), (low, high)), lambda: state) as pad,
         ):
             pad.begin()
             pad.takeover(0)

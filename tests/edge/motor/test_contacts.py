@@ -83,9 +83,8 @@ def test_a_base_that_was_told_to_stand_is_not_held_when_it_begins_again():
 def led_back(watch: WayBackWatch, start: Feedback, stood: Feedback, end: Feedback) -> StopCause | None:
     """Let a base brake, stand, go back and hold again; returns the cause of its stop."""
     watch.begin(START)
-    assert watch.judge(start, AHEAD, TOUCHED, START) is None
-    assert watch.judge(stood, ZERO, TOUCHED, START) is None
-    assert watch.judge(stood, BACK, TOUCHED, START) is None
+    for feedback, sent in ((start, AHEAD), (start, AHEAD), (start, ZERO), (stood, ZERO), (stood, BACK)):
+        assert watch.judge(feedback, sent, TOUCHED, START) is None
     assert watch.judge(end, BACK, TOUCHED, START) is None
     objection = watch.judge(end, ZERO, HOLDING, START + 2000 * MS)
     return None if objection is None else objection.cause
@@ -100,6 +99,7 @@ def led_back(watch: WayBackWatch, start: Feedback, stood: Feedback, end: Feedbac
         (at(0.2, 0.2), at(0.2, 0.2), False),
         (at(), at(yaw_rad=-0.06), True),
         (at(), at(yaw_rad=0.0599), False),
+        (at(yaw_rad=1.0), at(yaw_rad=1.0), False),
         (at(yaw_rad=3.12), at(yaw_rad=-3.12), False),
         (at(), at(yaw_rad=3.1), True),
         (Feedback(True), at(), True),
@@ -120,6 +120,9 @@ def test_a_base_that_was_never_told_to_go_back_is_not_judged_by_its_way():
     assert watch.judge(at(), AHEAD, TOUCHED, START) is None
     assert watch.judge(at(), ZERO, TOUCHED, START) is None
     assert watch.judge(at(), ZERO, HOLDING, START) is None
+    at_once = WayBackWatch()
+    at_once.begin(START)
+    assert at_once.judge(at(), ZERO, HOLDING, START) is None, "it never moved, so it has no way back"
 
 
 def test_the_way_back_may_take_3_s_from_the_contact():

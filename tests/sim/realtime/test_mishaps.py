@@ -7,8 +7,9 @@ from pathlib import Path
 
 from edge.clock import VirtualClock
 from edge.records import ZERO
-from sim.realtime.firmware import Firmware, open_pty
+from sim.realtime.firmware import Firmware
 from sim.realtime.mishaps import Mishaps
+from sim.realtime.terminal import open_pty
 
 
 def test_a_board_can_be_stopped_rebooted_drained_and_silenced(tmp_path: Path):
