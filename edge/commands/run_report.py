@@ -1,15 +1,34 @@
-"""What `vla-edge run` prints once a drive has ended."""
+"""What `vla-edge run` prints about the robot before a drive, and once it has ended."""
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from edge.records import DriveEnd, Outcome
+from edge.runs.log import fields
+from edge.runs.setup import Setup
 
 if TYPE_CHECKING:
     from edge.commands.run import Run
+
+log = logging.getLogger(__name__)
+
+
+def announce_setup(setup: Setup, as_json: bool) -> None:
+    """Say and log what the run takes for true about the robot; to machines summary.json says it."""
+    for line in [] if as_json else setup.lines():
+        print(line, file=sys.stderr)
+    facts = setup.to_json()
+    for part in ("mount", "base"):
+        source = facts[part].pop("from")
+        log.info(part, extra=fields(**facts[part], source=source))
+    for caution in setup.cautions:
+        if not as_json:
+            print(f"note: {caution}", file=sys.stderr)
+        log.warning("caution", extra=fields(says=caution))
 
 
 def report_run(run: "Run", end: DriveEnd, as_json: bool) -> None:

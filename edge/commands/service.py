@@ -16,11 +16,11 @@ from edge.commands.run_arguments import choose_hardware, run_arguments
 from edge.errors import HardwareMissing, UsageError
 from edge.files import whole_file
 from edge.goals.goals import parse_goal
+from edge.runtime.service import LOADING_S
 
 NAME = "vla-edge"
 UNITS = Path("/etc/systemd/system")
 WATCHDOG_S = 5
-START_LIMIT_S = 600  # the model of a large bundle loads for minutes
 STOP_LIMIT_S = 10  # braking takes 0.25 s, the summary and its pictures a second or two
 RESTARTS, RESTARTS_WITHIN_S = 3, 300
 
@@ -121,7 +121,7 @@ def unit(run: list[str], user: str, at_boot: bool) -> str:
         within_s=RESTARTS_WITHIN_S,
         restarts=RESTARTS,
         watchdog_s=WATCHDOG_S,
-        start_s=START_LIMIT_S,
+        start_s=LOADING_S,
         stop_s=STOP_LIMIT_S,
         again=HardwareMissing.exit_code,
         install=AT_BOOT if at_boot else "",

@@ -98,6 +98,7 @@ class Guard:
             return False
         self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
         self.cause = StopCause.NONE
+        self._seen = self._seen[0], -1  # a runtime that was started afresh counts its decisions anew
         return True
 
     def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:

@@ -16,6 +16,7 @@ from edge.files import write_whole
 from edge.records import Image, Odometry
 from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, spread
 from edge.runs.room import RoomMap
+from edge.runs.summary import Summary
 
 MIN_FREE_BYTES = 16 * 2**20
 FRAMES_PER_STRIP = 8
@@ -63,6 +64,20 @@ class RunFolder:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replace summary.json."""
         self._write("summary.json", _json(dict(summary)))
+
+    def write_all(
+        self,
+        summary: Summary,
+        answered: Sequence[AnsweredFrame],
+        path: Sequence[Odometry],
+        room: RoomMap | None,
+    ) -> None:
+        """Write the summary and the pictures of a run. Raises UsageError where that fails."""
+        self.write_summary(summary.to_json())
+        if answered:
+            self.strip_png(answered)
+        if path:
+            self.path_png(path, room, summary.title)
 
     def path_png(self, path: Sequence[Odometry], room: RoomMap | None, title: str) -> Path:
         """Draw the path of the robot from above into path.png."""

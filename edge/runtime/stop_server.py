@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import secrets
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,19 +25,26 @@ _CODES = {200: "stopping", 401: "the token is wrong", 404: "only POST /stop", 41
 class StopServer(Closing):
     """Listens until it is closed. Its file, for this user alone, holds port, token and process id."""
 
-    def __init__(self, folder: Path, on_stop: Callable[[str], None]) -> None:
-        """Listen on a free port of 127.0.0.1 and write the file.
+    def __init__(
+        self, folder: Path, on_stop: Callable[[str], None], kept: tuple[int, str] | None = None
+    ) -> None:
+        """Listen on a free port of 127.0.0.1 and write the file; `kept` are socket and token of a former one.
 
         Raises UsageError if the file can't be written, OSError if nothing can listen.
         """
         self._file = folder / STOP_FILE
-        token = secrets.token_urlsafe(32)
+        self.token = token = kept[1] if kept else secrets.token_urlsafe(32)
 
         class BoundHandler(StopHandler):
             expected = f"Bearer {token}"
             stop = staticmethod(on_stop)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), BoundHandler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), BoundHandler, bind_and_activate=kept is None)
+        if kept is not None:
+            self._server.socket.close()
+            self._server.socket = socket.socket(fileno=kept[0])
+            self._server.server_address = self._server.socket.getsockname()
+            os.set_inheritable(kept[0], False)
         self._server.daemon_threads = True
         content = {"port": self._server.server_address[1], "token": token, "pid": os.getpid()}
         try:
@@ -48,6 +56,11 @@ class StopServer(Closing):
             raise UsageError(f"can't write {self._file}: {error.strerror}", write_hint(error)) from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+
+    @property
+    def fd(self) -> int:
+        """The number of the socket that it listens at."""
+        return self._server.socket.fileno()
 
     def close(self) -> None:
         """Remove the file and stop listening."""

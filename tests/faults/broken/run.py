@@ -21,6 +21,7 @@ import pytest
 
 from edge import cli
 from edge.engines.cuda import Cuda
+from edge.errors import EngineFault
 from edge.interfaces import Inference
 from edge.plugins import CAMERAS
 from edge.records import ActionChunk, Observation
@@ -89,6 +90,12 @@ def _fail_on_the_gpu() -> None:
     cuda.call("StreamSynchronize", cuda.stream)
 
 
+def _fail_always() -> None:
+    Path(os.environ["VLA_EDGE_BROKE"]).unlink()
+    broke()
+    raise EngineFault("ONNX Runtime failed: a shape that is not there")
+
+
 def _use_up_memory() -> None:
     held_kb = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held_kb + (32 << 20),) * 2)
@@ -104,6 +111,7 @@ def _raise() -> None:
 INFERENCES: dict[str, Callable[[], object]] = {
     "hangs": lambda: time.sleep(3600),
     "raises": _raise,
+    "engine": _fail_always,
     "gpu": _fail_on_the_gpu,
     "gil": _hold_the_gil,
     "memory": _use_up_memory,
