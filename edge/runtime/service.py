@@ -34,8 +34,9 @@ class ServiceNotifier:
 
     def on_start(self, stamp_ns: int) -> None:
         """Say that the drive has begun: the model is warm and frames are fresh."""
-        limit = f"\nWATCHDOG_USEC={self._limit}" if self._limit else ""  # a restart had made it longer
-        self._send(f"READY=1\nSTATUS=driving{limit}")
+        self._send("READY=1\nSTATUS=driving")
+        if self._limit:  # a restart of the engine had made it longer
+            self._send(f"WATCHDOG_USEC={self._limit}")
 
     def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
         """Do nothing: a recording that waits for its answers brings frames late."""

@@ -41,8 +41,9 @@ class BreakingPolicy(TurningPolicy):
             time.sleep(3.0)
             broke()
         breaks = INFERENCES.get(self._mode)
-        if breaks is not None and self._due(observation.frame.stamp_ns) and broke():
-            breaks()
+        if breaks is not None and self._due(observation.frame.stamp_ns):
+            if broke() or self._mode == "engine":
+                breaks()
         if self._mode == "late":
             time.sleep(LATE_S)
         return super().infer(observation)
@@ -91,8 +92,6 @@ def _fail_on_the_gpu() -> None:
 
 
 def _fail_always() -> None:
-    Path(os.environ["VLA_EDGE_BROKE"]).unlink()
-    broke()
     raise EngineFault("ONNX Runtime failed: a shape that is not there")
 
 
