@@ -41,9 +41,12 @@ class BreakingPolicy(TurningPolicy):
             time.sleep(3.0)
             broke()
         breaks = INFERENCES.get(self._mode)
-        if breaks is not None and self._due(observation.frame.stamp_ns):
-            if broke() or self._mode == "engine":
-                breaks()
+        if (
+            breaks is not None
+            and self._due(observation.frame.stamp_ns)
+            and (broke() or self._mode == "engine")
+        ):
+            breaks()
         if self._mode == "late":
             time.sleep(LATE_S)
         return super().infer(observation)
