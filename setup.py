@@ -72,6 +72,7 @@ DEV = [
     "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",
     "cuda-bindings>=12.8,<14",
 ]
+FUZZ = ["atheris>=3,<4; platform_machine == 'x86_64' and python_version >= '3.11'"]  # not in the locks
 
 setup(
     name="vla-edge",
@@ -82,7 +83,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
-    package_data={"edge": ["py.typed"], "sim": ["bundles/**/*", "assets/**/*"]},
+    package_data={
+        "benchmarks": ["latency/*.html"],
+        "edge": ["py.typed"],
+        "sim": ["bundles/**/*", "assets/**/*"],
+    },
     install_requires=RUNTIME,
     data_files=[("share/vla-edge/robots", ROBOT_FILES)],
     extras_require={
@@ -90,6 +95,7 @@ setup(
         "train": TRAIN,
         "sign": SIGN,
         "jetson": JETSON,
+        "fuzz": FUZZ,
         "dev": sorted({*EXPORT, *TRAIN, *SIGN, *DEV}),
     },
     entry_points={

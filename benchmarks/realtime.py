@@ -22,12 +22,13 @@ from typing import Any
 
 import psutil
 
+from benchmarks.drives.blocks import endless_goal, failure
 from edge.board.steady import one_power_mode
 from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
 from edge.commands.output import ProgressLine, duration, figure, print_json
-from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
+from edge.errors import HardwareMissing, SafetyStop
 from edge.motor.limits import MotorLimits
 from edge.perception.geometry import Pose
 from sim.targets import make_scene, matching
@@ -49,9 +50,8 @@ MOST_TRIES = 3  # rooms for each kill
 
 
 def _command(bundle: str, seed: int, seconds: float, runs: Path) -> list[str]:
-    """Return the command of a run as long as possible: it follows, and never arrives, if the bundle can."""
-    kind = "follow_object" if "follow_object" in load_bundle(bundle).manifest.goals else "find_object"
-    goal = ["--goal", kind, "--target", TARGET, "--seed", str(seed)]
+    """Return the command of a run as long as possible."""
+    goal = ["--goal", endless_goal(load_bundle(bundle).manifest), "--target", TARGET, "--seed", str(seed)]
     rest = ["--bundle", bundle, "--max-seconds", str(seconds), "--runs-dir", str(runs), "--json"]
     return [sys.executable, "-m", "edge.cli", "run", *goal, *rest]
 
@@ -87,7 +87,7 @@ def measure_run(bundle: str, seconds: float, progress: ProgressLine) -> dict[str
         out, _ = child.communicate(timeout=START_LIMIT_S)
     summary = json.loads(out or "{}")
     if child.returncode not in (0, 3):
-        raise _failure(child.returncode, summary)
+        raise failure(child.returncode, summary)
     return {
         "decisions_per_s": round(summary["decisions"] / summary["seconds"], 2),
         "latency_ms": summary["latency_ms"],
@@ -96,14 +96,6 @@ def measure_run(bundle: str, seconds: float, progress: ProgressLine) -> dict[str
         "runtime_memory_mb": round(peak_mb, 1),
         "seconds": summary["seconds"],
     }
-
-
-def _failure(exit_code: int, document: dict[str, Any]) -> EdgeError:
-    """Return an error with the exit code and the reason of a run that failed, by what it printed."""
-    errors = (UsageError, SafetyStop, HardwareMissing, BundleRefused)
-    kind = next((each for each in errors if each.exit_code == exit_code), EdgeError)
-    reason = document.get("error") or document.get("reason") or f"exit code {exit_code}"
-    return kind(f"the run that is measured failed: {reason}", document.get("hint", ""))
 
 
 def kill_once(bundle: str, seed: int) -> dict[str, Any] | None:

@@ -15,12 +15,12 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
-from sim.lockstep import JUDGED, CameraSettings, EpisodeResult, play
+from sim.lockstep import JUDGED, CameraSettings, EpisodeResult, play, seen_mount
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
 from sim.workers import worker_pool
-from sim.world import World, surface_distance_m
+from sim.world import WHEELS, World, surface_distance_m
 
 ARRIVAL_M = 0.7
 ALL_ROUND_RAD = 2 * math.pi
@@ -48,6 +48,9 @@ class EpisodeSettings:
     allow_unproved: bool = False  # take a bundle that failed the gate of its export
     base: BaseSpec = DEFAULT_BASE
     camera: CameraSettings = JUDGED
+    floor: bool = True  # False: the policy does not see where the floor ends
+    wheels: str = WHEELS[0]
+    bumper: bool = True
 
 
 def wilson95(successes: int, trials: int) -> tuple[float, float]:
@@ -102,16 +105,18 @@ class _EpisodePlayer:
     def __init__(self, settings: EpisodeSettings) -> None:
         self._settings = settings
         self._bundle = load_bundle(settings.bundle, allow_unproved=settings.allow_unproved)
-        self._renderer = Renderer(CameraSpec())
+        self._renderer = Renderer(CameraSpec(distortion=settings.camera.distortion))
 
     def play(self, seed: int, goal: Goal) -> Trial:
         settings, base = self._settings, self._settings.base
         scene = make_scene(seed, goal.target, settings.absent, base.radius_m)
         world = World(scene, seed, base)
+        world.wheels, world.has_bumper = settings.wheels, settings.bumper
         self._renderer.load(world.model, scene)
         start = Pose(*scene.start)
         gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
-        with make_policy(self._bundle, goal, self._renderer.spec.mount, base) as policy:
+        mount = seen_mount(self._renderer.spec, settings.camera)
+        with make_policy(self._bundle, goal, mount, base, floor=settings.floor) as policy:
             limits_s = (settings.latency_s, settings.max_s)
             episode = play(world, self._renderer, policy, goal, *limits_s, settings.camera)
         return Trial(seed, goal.target, episode, max(0.0, min(gaps, default=0.0)))
@@ -162,6 +167,12 @@ def summarize(trials: list[Trial], absent: bool) -> dict[str, Any]:
     return {
         "success": sum(good) / n,
         "wilson95": [round(v, 4) for v in wilson95(sum(good), n)],
+        "contacts": {
+            "noticed": sum(t.episode.contacts for t in trials),
+            "most": max(t.episode.contacts for t in trials),
+            "touched": sum(t.episode.bumps for t in trials),
+            "most_touched": max(t.episode.bumps for t in trials),
+        },
         "collisions": sum(t.episode.bumps > 0 for t in trials) / n,
         "median_seconds": round(median(t.episode.seconds for t in reached), 2) if reached else None,
         "spl": round(spl, 3),

@@ -4,6 +4,8 @@ import argparse
 import os
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.success import EpisodeSettings, Trial, evaluate, measured_latency_s, summarize, targets
@@ -21,8 +23,12 @@ from edge.commands.output import ProgressLine, counted, figure, print_json
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
+from edge.perception.lens import Lens
+from edge.robots.robot_file import read_robot_file
+from edge.runtime.cameras import DEFAULT_CAMERA
 from sim.bases import parse_base
 from sim.lockstep import parse_camera
+from sim.world import WHEELS
 
 SHOWN = 10  # rooms that are listed for people; --json has all
 
@@ -30,7 +36,7 @@ SHOWN = 10  # rooms that are listed for people; --json has all
 def failures(trials: Sequence[Trial], settings: EpisodeSettings, robot: str) -> list[dict[str, Any]]:
     """Return the rooms that failed or were touched: seed, target, what happened, the run that shows it.
 
-    `robot` is the text of --base and --camera, which `settings` holds as specs.
+    `robot` is the text of --base and --camera, which `settings` holds as specs; with --lens its file.
     """
     return [
         {
@@ -49,7 +55,8 @@ def run_command(trial: Trial, settings: EpisodeSettings, robot: str) -> list[str
     command = ["vla-edge", "run", "--goal", "find_object", "--target", trial.target]
     command += ["--seed", str(trial.seed), "--bundle", settings.bundle]
     command += ["--max-seconds", f"{settings.max_s:g}"]
-    command += ["--robot", f"sim?{robot}"] if robot else []
+    named = robot if settings.camera.lens else f"sim?{robot}"
+    command += ["--robot", named] if robot else []
     command += ["--absent"] if settings.absent else []
     return [*command, "--allow-unproved"] if settings.allow_unproved else command
 
@@ -58,7 +65,7 @@ def _what_happened(trial: Trial, absent: bool) -> str:
     """Say what went wrong in an episode; empty if nothing did."""
     episode = trial.episode
     times = "once" if episode.bumps == 1 else f"{episode.bumps} times"
-    found = [f"touched something {times}"] if episode.bumps else []
+    found = [f"touched something {times} ({episode.contacts} noticed)"] if episode.bumps else []
     if episode.stopped:
         return " and ".join([f"stopped after {episode.seconds:.0f} s: {episode.stopped}", *found])
     if episode.claimed and (absent or not episode.success):
@@ -86,6 +93,8 @@ def table(summary: dict[str, Any]) -> str:
     ]
     lines += [
         f"collisions      {summary['collisions']:.3f}   of the episodes",
+        f"contacts        {summary['contacts']['touched']}       {summary['contacts']['noticed']} noticed; "
+        f"at most {summary['contacts']['most_touched']} in a room",
         f"false arrivals  {summary['false_arrivals']:.3f}",
     ]
     if not summary["absent"]:
@@ -118,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--camera", default="", help='how the camera hangs, and its faults: "upside_down=yes&flip=180"'
     )
+    p.add_argument("--no-floor", action="store_true", help="the policy does not see where the floor ends")
+    p.add_argument("--wheels", default=WHEELS[0], choices=WHEELS, help="what they do (%(default)s)")
+    p.add_argument("--no-bumper", action="store_true", help="contacts are felt by wheels and picture alone")
+    p.add_argument(
+        "--lens", type=Path, metavar="FILE", help="a robot file whose measured lens straightens the images"
+    )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
@@ -140,11 +155,24 @@ def main(argv: list[str]) -> int:
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
     base, camera = parse_base(a.base), parse_camera(a.camera)
+    if a.lens is not None:
+        camera = replace(camera, lens=lens_in(a.lens))
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
     name = choose_here().name if a.bundle == AUTO else a.bundle  # the same one on another machine
-    settings = EpisodeSettings(name, latency_s, a.max_seconds, a.absent, a.allow_unproved, base, camera)
+    settings = EpisodeSettings(
+        name,
+        latency_s,
+        a.max_seconds,
+        a.absent,
+        a.allow_unproved,
+        base,
+        camera,
+        not a.no_floor,
+        a.wheels,
+        not a.no_bumper,
+    )
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
         trials = evaluate(
@@ -162,11 +190,24 @@ def main(argv: list[str]) -> int:
         "max_seconds": a.max_seconds,
         **({"base": a.base} if a.base else {}),
         **({"camera": a.camera} if a.camera else {}),
-        "failures": failures(trials, settings, "&".join(filter(None, (a.base, a.camera)))),
+        **({"lens": str(a.lens)} if a.lens else {}),
+        "failures": failures(
+            trials, settings, str(a.lens) if a.lens else "&".join(filter(None, (a.base, a.camera)))
+        ),
         "bundle": bundle.origin(),
     }
     print_json(summary) if a.json else print(table(summary))
     return 0
+
+
+def lens_in(path: Path) -> Lens:
+    """Return the lens of the simulated camera in a robot file. Raises UsageError if it has none."""
+    lenses = read_robot_file(path).lenses
+    if DEFAULT_CAMERA not in lenses:
+        raise UsageError(
+            f"{path} has no lens of {DEFAULT_CAMERA!r}", "`vla-edge calibrate camera` measures it"
+        )
+    return lenses[DEFAULT_CAMERA]
 
 
 def _so_far(trials: list[Trial], absent: bool) -> str:

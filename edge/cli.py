@@ -36,11 +36,15 @@ COMMANDS = {
     "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
     "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
     "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
-    "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and how to mend it"),
+    "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and the remedy"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
-    "bench latency": Command("benchmarks.latency:main", "compare bundles by milliseconds a step"),
+    "bench latency": Command(
+        "benchmarks.latency.command:main", "stage by stage from exposure to motor; compare bundles"
+    ),
+    "bench loop": Command("benchmarks.drives.loop:main", "what the runtime costs without a model"),
+    "bench bandwidth": Command("benchmarks.bandwidth:main", "bytes a second of this machine's memory"),
     "bench precision": Command(
         "benchmarks.precision:main", "compare a bundle's stages with its fp32 ones", extra="export"
     ),
@@ -69,10 +73,19 @@ COMMANDS = {
     "calibrate activations": Command(
         "calibration.activations:main", "choose the pictures that --precision needs"
     ),
+    "calibrate camera": Command(
+        "calibration.camera.command:main", "measure a lens, so that its images are straightened"
+    ),
+    "calibrate stop-distance": Command(
+        "calibration.stop_distance.command:main", "measure how large a target looks, to stop by it"
+    ),
+    "calibrate actions": Command(
+        "training.datasets.calibrate:main", "judge a dataset's actions, and how to scale them", extra="train"
+    ),
     "export": Command(
         "export.commands.export:main", "make a bundle of a model, in any precision", extra="export"
     ),
-    "build": Command("export.commands.build:main", "TensorRT plans for a bundle, on the Jetson that runs it"),
+    "build": Command("export.commands.build:main", "TensorRT plans for a bundle, on its own Jetson"),
 }
 
 

@@ -1,15 +1,18 @@
-"""Files and folders that appear whole or not at all.
+"""Files and folders that appear whole or not at all; and JSON of others, read within bounds.
 
 What is written goes to a temporary path in the same folder and takes its place by one rename. A full disk, an
 exception and a SIGKILL leave what was there before; only a SIGKILL leaves the temporary path behind.
 """
 
+import json
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NoReturn
 
 
 @contextmanager
@@ -66,3 +69,38 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def foreign_json(content: bytes | str) -> Any:
+    """Return the value of JSON that somebody else wrote.
+
+    Raises ValueError for what is not JSON, a key that comes twice in one object, a number that is not finite,
+    and brackets that are nested too deep to be read.
+    """
+    try:
+        return _DECODER.decode(content.decode() if isinstance(content, bytes) else content)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:40]!r} comes twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:40]} is not finite")
+    return value
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_float=_finite, parse_constant=_no_number)

@@ -115,6 +115,7 @@ class Feedback:
     fault: str = ""  # why it refuses to move; empty if it does not
     about: str = ""  # whom the driver moves, for people
     warning: str = ""  # what people should know, though it stops nothing
+    bumper: bool | None = None  # True while it is pressed
 
 
 class Motors(Protocol):
@@ -261,6 +262,14 @@ class LooksRound(Protocol):
     """A policy that turns the base in place to look round, for a goal that needs no motion."""
 
     looks_round: bool  # False on a base that can't
+
+
+@runtime_checkable
+class HeedsContacts(Protocol):
+    """A policy that wants to know of contacts."""
+
+    def touched(self, motion: Velocity) -> None:
+        """Take note that this motion has just touched something; the base goes back a little now."""
 
 
 @runtime_checkable

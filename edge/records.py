@@ -53,8 +53,8 @@ class Box:
     def iou(self, other: "Box") -> float:
         """Intersection over union, [0, 1]."""
         height = max(0.0, min(self.y1, other.y1) - max(self.y0, other.y0))
-        width = max(0.0, min(self.x1, other.x1) - max(self.x0, other.x0))
-        return height * width / (self.area + other.area - height * width)
+        common = height * max(0.0, min(self.x1, other.x1) - max(self.x0, other.x0))
+        return common / (self.area + other.area - common)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +147,7 @@ class ActionChunk:
     confidence: float  # [0, 1]
     decision: int  # counts the policy's decisions
     by_way: bool = False  # bounded by the way since that frame instead of by the frame's age
+    back: bool = False  # a way back from a contact; no other chunk is followed then, and this one only then
 
 
 class MotorState(Enum):
@@ -155,15 +156,15 @@ class MotorState(Enum):
     DISARMED = "disarmed"  # never moves; waits to be armed
     HOLDING = "holding"  # armed, at zero, waits for a chunk
     FOLLOWING = "following"  # follows a valid chunk
+    TOUCHED = "touched"  # armed, has touched something: brakes, then goes back a little, then holds
     RAMPING = "ramping"  # braking at maximum deceleration, then latches
     LATCHED = "latched"  # stopped; ignores chunks until re-armed
 
 
 class StopCause(Enum):
-    """Why the base, or a whole drive, was stopped."""
+    """Why the base was stopped, up to OPERATOR_LOST by the motor process, or a whole drive by the runtime."""
 
     NONE = "none"  # it was not
-    # The motor process stops the base by these.
     REQUESTED = "requested"  # by the runtime
     RUNTIME_GONE = "runtime_gone"  # the runtime's end of the socket is closed
     QUIT = "quit"  # the motor process must end: by its runtime or by SIGTERM
@@ -175,9 +176,9 @@ class StopCause(Enum):
     LOW_BATTERY = "low_battery"
     STALE_ODOMETRY = "stale_odometry"
     BASE_DISAGREES = "base_disagrees"  # the base moves differently from its setpoints
+    CONTACT = "contact"  # the base touches something, too often or without getting free
     OPERATOR = "operator"  # a person stopped the drive, for good
     OPERATOR_LOST = "operator_lost"  # what a person could stop it with is gone
-    # The runtime ends a drive by these.
     STALE_FRAME = "stale_frame"  # a camera's newest frame is too old
     CAMERA_REPEATS = "camera_repeats"  # it gives the same picture again and again
     CAMERA_STILL = "camera_still"  # its picture does not change while the base turns
@@ -190,6 +191,7 @@ class StopCause(Enum):
     CAMERA_RESIZED = "camera_resized"  # its picture changed its size in the middle
     CAMERA_CLOCK = "camera_clock"  # its stamps are of another clock than CLOCK_MONOTONIC
     CAMERA_BACKWARDS = "camera_backwards"  # its stamps go backwards too often
+    MACHINE_SLOW = "machine_slow"  # it halts, or has no processor free, so that all comes late
     MODEL_SILENT = "model_silent"  # the model has not answered for too long
     ENGINE_FAULT = "engine_fault"
     HOT = "hot"  # the machine that computes is too hot
@@ -237,6 +239,8 @@ class MotorStatus:
     battery_fraction: float | None = None  # [0, 1]
     about: str = ""  # whom the driver moves, for people
     warning: str = ""  # what the driver warns of, though it stops nothing
+    contacts: int = 0  # how often the armed base has touched something so far
+    touched: Velocity = ZERO  # the motion that touched something last
 
 
 class Outcome(Enum):

@@ -105,6 +105,13 @@ def _number(name: str, text: str) -> float:
     )
 
 
+def yes_no(name: str, text: str) -> str:
+    """Return a setting that is yes or no. Raises UsageError for anything else."""
+    if text not in _YES_NO:
+        raise UsageError(f"the simulated robot's {name} {text[:40]!r} is neither yes nor no", f"{name}=no")
+    return text
+
+
 def number_of(what: str, text: str, low: float, high: float, hint: str) -> float:
     """Return the number that a setting states. Raises UsageError if it is none from `low` to `high`."""
     try:

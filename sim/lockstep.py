@@ -13,18 +13,22 @@ import numpy as np
 from edge.cameras.slot import require_fresh
 from edge.clock import VirtualClock
 from edge.errors import SafetyStop, UsageError
-from edge.interfaces import Closing, Inference, Policy
-from edge.motor.guard import Guard
+from edge.interfaces import Closing, Feedback, Inference, Policy
+from edge.motor.contact import ContactWatch
+from edge.motor.guard import ARMED, Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.pulses import Pulses
-from edge.records import ZERO, Frame, Goal, Observation, StopCause
+from edge.perception.lens import Lens, Straightener
+from edge.records import ZERO, CameraMount, Frame, Goal, MotorStatus, Observation, Odometry, StopCause
+from edge.robots.robot_file import seen_through
 from edge.runtime.cameras import CameraSet
 from edge.runtime.drive import MAX_FRAME_AGE_S
-from edge.runtime.ending import ending_of
-from edge.runtime.loop import Loop, Sent
+from edge.runtime.ending import DriveStop, ending_of
+from edge.runtime.loop import Contacts, Loop, Sent
 from sim.bases import Hanging, hanging_of, number_of
 from sim.realtime.camera_faults import LAG_S, FaultyCamera, check_fault
-from sim.render import Renderer, degrade
+from sim.realtime.lens import DISTORTION
+from sim.render import CameraSpec, Renderer, degrade
 from sim.targets import matching
 from sim.world import TIMESTEP_NS, World, has_arrived
 
@@ -48,6 +52,8 @@ class CameraSettings:
     fault_s: float = 0.0
     lag_s: float = LAG_S  # age of the images of a camera that is late
     judged: bool = True
+    distortion: float = 0.0  # the lens's, as the renderer has it; see sim.realtime.lens
+    lens: Lens | None = None  # measured: its images are straightened
 
 
 UNJUDGED = CameraSettings(judged=False)
@@ -67,11 +73,17 @@ def parse_camera(query: str) -> CameraSettings:
     fault = check_fault(settings.pop("fault", "none"))
     fault_s = _number("fault_s", settings.pop("fault_s", "0"), *FAULT_S)
     lag_s = _number("lag_ms", settings.pop("lag_ms", f"{1e3 * LAG_S:g}"), *LAG_MS) / 1e3
-    return CameraSettings(hanging_of(settings), fault, fault_s, lag_s)
+    distortion = _number("distortion", settings.pop("distortion", "0"), *DISTORTION)
+    return CameraSettings(hanging_of(settings), fault, fault_s, lag_s, distortion=distortion)
 
 
 def _number(name: str, text: str, low: float, high: float) -> float:
     return number_of(f"the simulated camera's {name}", text, low, high, f"such as {name}={high:g}")
+
+
+def seen_mount(spec: CameraSpec, camera: CameraSettings) -> CameraMount:
+    """Return where the camera sits, and what its images show: more or less than its spec, if straightened."""
+    return spec.mount if camera.lens is None else seen_through(camera.lens, spec.mount)
 
 
 class LockstepCamera(Closing):
@@ -85,6 +97,7 @@ class LockstepCamera(Closing):
         self.plays_recording = not settings.judged
         self._world, self._renderer, self._clock = world, renderer, clock
         self._hanging = settings.hanging
+        self._straight = None if settings.lens is None else Straightener(settings.lens)
         self._fault = FaultyCamera(settings.fault, settings.fault_s, settings.lag_s)
         self._rng = np.random.default_rng(world.scene.seed)  # for noise that only a faulty camera adds
         self._period_ns = round(1e9 / renderer.spec.rate_hz)
@@ -113,6 +126,7 @@ class LockstepCamera(Closing):
             return
         self._next_ns += self._period_ns
         image = self._hanging.seen(self._world.image(self._renderer))
+        image = image if self._straight is None else self._straight.apply(image)
         delivered = self._fault.spoil(image, now_ns, lambda still: degrade(still, self._rng, blur_px=0.0))
         if delivered is not None:
             self._coming = Frame(*delivered, self._seq)
@@ -150,6 +164,47 @@ class LatencyWorker:
         return inference
 
 
+class LockstepMotor:
+    """The motor process and the base's firmware, without their processes and wires."""
+
+    def __init__(self, world: World) -> None:
+        """Begin armed."""
+        self._world = world
+        self.guard = Guard(MotorLimits.of(world.base), period_ns=GUARD_PERIOD_NS)
+        self.contacts = ContactWatch(self.guard)
+        self._pulses = Pulses(self.guard.limits)
+        self._next_ns = 0
+        self._sent = ZERO
+        self._odometry = world.odometry(0)
+        self.guard.arm(0)
+
+    def due(self, now_ns: int) -> bool:
+        """Return True if it is time for a tick."""
+        return now_ns >= self._next_ns
+
+    def tick(self, odometry: Odometry) -> None:
+        """Write a setpoint, and judge what the base reports."""
+        self._odometry, now_ns = odometry, odometry.stamp_ns
+        self._next_ns += GUARD_PERIOD_NS
+        world, guard = self._world, self.guard
+        self._sent = self._pulses.step(guard.step(now_ns), now_ns)
+        world.command(self._sent)
+        feedback = Feedback(armed=True, odometry=odometry, bumper=world.bumper)
+        if guard.state in ARMED and (objection := self.contacts.judge(feedback, self._sent, now_ns)):
+            guard.stop(objection.reason, objection.cause)
+
+    def status(self) -> MotorStatus:
+        """Return what the motor process would report now. Raises DriveStop if it stopped the base."""
+        guard = self.guard
+        if guard.state not in ARMED:
+            raise DriveStop(guard.cause, guard.reason)
+        odometry = self._odometry
+        return MotorStatus(
+            odometry.stamp_ns, guard.state, self._sent, guard.reason, guard.cause, odometry=odometry,
+            contacts=guard.back.contacts, touched=guard.back.touched,
+        )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class EpisodeResult:
     """How one episode ended."""
@@ -165,6 +220,7 @@ class EpisodeResult:
     stopped: str = ""  # why a safety rule about cameras ended it; empty if none did
     cause: StopCause = StopCause.NONE
     bumps_ns: tuple[int, ...] = ()  # when each of its bumps began
+    contacts: int = 0  # those that were noticed
 
 
 def play(
@@ -179,32 +235,32 @@ def play(
     clock = VirtualClock()
     worker = LatencyWorker(policy, clock, latency_s)
     loop = Loop(policy, worker, goal)
-    guard = Guard(MotorLimits.of(world.base), period_ns=GUARD_PERIOD_NS)
-    pulses = Pulses(guard.limits)
-    guard.arm(0)
+    motor = LockstepMotor(world)
     eye = LockstepCamera(world, renderer, clock, camera)
-    mount = renderer.spec.mount if camera.judged else None
+    mount = seen_mount(renderer.spec, camera) if camera.judged else None
     cameras = CameraSet({eye.name: eye}, eye.name, MAX_FRAME_AGE_S, clock, mount)
-    sent, stop = Sent(), None
-    next_guard_ns, turned, end_ns = 0, 0.0, round(max_s * 1e9)
+    sent, contacts, stop = Sent(), Contacts(policy, cameras), None
+    turned, end_ns = 0.0, round(max_s * 1e9)
     while clock.now_ns() < end_ns and not (policy.status.reached and cameras.may_arrive):
         now_ns = clock.now_ns()
         odometry = world.odometry(now_ns)
         try:
+            contacts.update(motor.status())
             frames = cameras.next(odometry) if eye.new or (camera.judged and eye.started) else None
         except SafetyStop as fault:
             stop = ending_of(fault)
             break
         if frames is not None:
             step = loop.on_frame(frames, odometry)
-            chunk = sent.choose(step, cameras.doubt, policy.status.reached)
+            chunk = sent.choose(step, cameras.doubt, policy.status.reached, contacts.touched)
             if chunk is not None:
-                guard.follow(chunk, now_ns)
+                motor.guard.follow(chunk, now_ns)
+            if held := contacts.seen():
+                motor.contacts.touch(held, now_ns)
         eye.expose()
-        if now_ns >= next_guard_ns:
+        if motor.due(now_ns):
             cameras.base.measure(odometry)
-            world.command(pulses.step(guard.step(now_ns), now_ns))
-            next_guard_ns += GUARD_PERIOD_NS
+            motor.tick(odometry)
         yaw = world.pose.yaw_rad
         world.step()
         turned += abs(math.remainder(world.pose.yaw_rad - yaw, 2 * math.pi))
@@ -217,4 +273,5 @@ def play(
     return EpisodeResult(
         claimed, success, world.bumps, seconds, world.path_m, policy.status.state, turned, worker.answers,
         *(("", StopCause.NONE) if stop is None else (stop.reason, stop.cause)), tuple(world.bumps_ns),
+        motor.guard.back.contacts,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from edge.errors import HardwareMissing
 from edge.perception.floor_scan import COLUMNS
 from edge.records import Box, CameraMount, Image
 from sim.objects import Geom
+from sim.realtime.lens import Bending, bent_lens
 from sim.scene import Scene, SceneObject
 
 
@@ -26,6 +27,7 @@ class CameraSpec:
     forward_m: float = 0.12
     pitch_rad: float = math.radians(12)  # downwards
     rate_hz: float = 30.0
+    distortion: float = 0.0  # one of sim.realtime.lens.DISTORTION's range
 
     @property
     def mount(self) -> CameraMount:
@@ -96,11 +98,17 @@ class Renderer:
         import mujoco
 
         self._mujoco = mujoco
-        self._gl = context_class(self.spec.width, self.spec.height)
+        spec = self.spec
+        size, self._fov_rad = (spec.width, spec.height), spec.vertical_fov_rad
+        self._bending: Bending | None = None
+        if spec.distortion:
+            bending = Bending.of(bent_lens(*size, spec.vertical_fov_rad, spec.distortion))
+            self._bending, size, self._fov_rad = bending, bending.size_px, bending.vertical_fov_rad
+        self._gl = context_class(*size)
         self._gl.make_current()
         self._option = mujoco.MjvOption()
         self._camera = mujoco.MjvCamera()
-        self._rect = mujoco.MjrRect(0, 0, self.spec.width, self.spec.height)
+        self._rect = mujoco.MjrRect(0, 0, *size)
         self._loaded: _Loaded | None = None
 
     @property
@@ -127,7 +135,7 @@ class Renderer:
               height_m: float | None = None) -> Image:  # fmt: skip
         """Return the image from a base at (x, y, yaw), (height, width, 3) RGB."""
         self._aim(data, x_m, y_m, yaw_rad, pitch_rad, height_m)
-        return self._read()
+        return self._read(smooth=True)
 
     def truth(self, data: Any, x_m: float, y_m: float, yaw_rad: float, pitch_rad: float | None = None,
               height_m: float | None = None) -> list[Visible]:  # fmt: skip
@@ -142,7 +150,7 @@ class Renderer:
         drawn = self._now.drawn
         drawn.flags[m.mjtRndFlag.mjRND_SEGMENT] = 1
         drawn.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 1
-        rgb = self._read().astype(np.int32)
+        rgb = self._read(smooth=False).astype(np.int32)
         drawn.flags[m.mjtRndFlag.mjRND_SEGMENT] = 0
         drawn.flags[m.mjtRndFlag.mjRND_IDCOLOR] = 0
         segment = rgb[..., 0] + (rgb[..., 1] << 8) + (rgb[..., 2] << 16) - 1
@@ -195,16 +203,17 @@ class Renderer:
         self._camera.distance = 1.0
         c = math.cos(pitch)
         self._camera.lookat[:] = (x + c * math.cos(yaw), y + c * math.sin(yaw), height - math.sin(pitch))
-        now.model.vis.global_.fovy = math.degrees(spec.vertical_fov_rad)
+        now.model.vis.global_.fovy = math.degrees(self._fov_rad)
         self._pose = (x, y, height, yaw, pitch)
         m.mjv_updateScene(now.model, data, self._option, None, self._camera, m.mjtCatBit.mjCAT_ALL, now.drawn)
 
-    def _read(self) -> Image:
+    def _read(self, smooth: bool) -> Image:
         m = self._mujoco
         m.mjr_render(self._rect, self._now.drawn, self._now.context)
-        image = np.empty((self.spec.height, self.spec.width, 3), np.uint8)
+        image = np.empty((self._rect.height, self._rect.width, 3), np.uint8)
         m.mjr_readPixels(image, None, self._rect, self._now.context)
-        return image[::-1].copy()
+        upright = image[::-1].copy()
+        return upright if self._bending is None else self._bending.bent(upright, smooth)
 
     def _visible(self, ids: NDArray[np.int64]) -> list[Visible]:
         height, width = ids.shape

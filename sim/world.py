@@ -16,8 +16,10 @@ MASS_KG = 8.0
 MOTOR_LAG_S = 0.06  # time constant of the wheels behind their setpoint
 GRIP_S = 0.03  # time constant of the body behind the wheels while they grip
 ARRIVED_M, ARRIVED_RAD = 0.7, math.radians(20)  # at most, from a target's surface and off its centre
-WHEELS = ("grip", "slip", "dead")  # as they should; they turn and the base stays; they don't turn either
+WHEELS = ("grip", "weak", "slip", "dead")  # as they should; and stop when the base is held; see docs/bases.md
 TRACTION_M_S2 = 0.35 * 9.81  # beyond this the wheels slip
+WEAK_M_S2 = 0.25 * 9.81  # all that weak motors give
+APART_NS = 100_000_000  # contacts that are less apart are one
 _HEIGHT_M = 0.36
 
 # Group 4 is not drawn: the camera sits inside of this shape.
@@ -65,8 +67,10 @@ class World:
         # Wheel diameters are never quite what the firmware believes.
         self._scale = 1 + self.rng.normal(0, [0.01, 0.01, 0.006])
         self.wheels = WHEELS[0]
+        self.has_bumper = True  # it has a bumper all round, as bases of this size have that clean rooms
         self.time_ns = 0
         self.bumped = False  # touches something right now
+        self._touched_ns: int | None = None  # when it touched something last
         self.bumps_ns: list[int] = []  # when each contact began
         self.path_m = 0.0
 
@@ -86,11 +90,15 @@ class World:
         body = np.array([c * vx + sn * vy, -sn * vx + c * vy, w])
         pull = (self._wheels - body) / GRIP_S
         linear = math.hypot(pull[0], pull[1])
+        if self.wheels == "weak" and linear > WEAK_M_S2:  # the motors give way before the wheels slip
+            pull[:2] *= WEAK_M_S2 / linear
+            self._wheels[:2] = body[:2] + pull[:2] * GRIP_S
+            linear = WEAK_M_S2
         if linear > TRACTION_M_S2:
             pull[:2] *= TRACTION_M_S2 / linear
         turn_limit = TRACTION_M_S2 / self.base.radius_m
         pull[2] = min(max(pull[2], -turn_limit), turn_limit)
-        if self.wheels != "grip":
+        if self.wheels in ("slip", "dead"):
             pull[:], self.data.qvel[:3] = 0.0, 0.0
         force = MASS_KG * pull[:2]
         self.data.qfrc_applied[0] = c * force[0] - sn * force[1]
@@ -112,6 +120,11 @@ class World:
     def bumps(self) -> int:
         """How often a contact began."""
         return len(self.bumps_ns)
+
+    @property
+    def bumper(self) -> bool | None:
+        """True while the bumper is pressed; None if the base has none."""
+        return self.bumped if self.has_bumper else None
 
     @property
     def speed_m_s(self) -> float:
@@ -147,8 +160,12 @@ class World:
             pair = (contact.geom1, contact.geom2)
             if self._robot_geom in pair and self._floor_geom not in pair:
                 touching = True
-        if touching and not self.bumped:
+        # A base that leans on something touches it in most steps, and not in all.
+        apart = self._touched_ns is None or self.time_ns - self._touched_ns > APART_NS
+        if touching and apart:
             self.bumps_ns.append(self.time_ns)
+        if touching:
+            self._touched_ns = self.time_ns
         self.bumped = touching
 
 

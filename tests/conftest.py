@@ -1,5 +1,8 @@
 """What many tests share: a tiny random PaliGemma, as a checkpoint and as a bundle."""
 
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import PIL
@@ -21,9 +24,40 @@ def passes_of_this_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resample, "height_first", lambda *_: False)
 
 
+def made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], None]) -> Path:
+    """The folder that the first who asks makes, for all workers, and for all passes of scripts/check."""
+    worker = "PYTEST_XDIST_WORKER" in os.environ
+    root = Path(os.environ.get("VLA_EDGE_TESTS_SHARE") or factory.getbasetemp() / (".." if worker else ""))
+    folder, unfinished = root / name, root / f"{name}-unfinished-{os.getpid()}"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            unfinished.mkdir()
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A net with 6 image tokens, and weights so large that its answers depend on the image."""
+    return made_once("tiny-checkpoint", tmp_path_factory, _save_tiny_checkpoint)
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that checkpoint's bundle. Copy it before changing anything in it."""
+
+    def write(folder: Path) -> None:
+        from edge.bundle.bundle import write_bundle
+        from export.sources.build import SourceOptions, build_bundle
+
+        write_bundle(folder / "tiny", build_bundle(tiny_checkpoint, SourceOptions("tiny")))
+
+    return made_once("tiny-bundle", tmp_path_factory, write) / "tiny"
+
+
+def _save_tiny_checkpoint(folder: Path) -> None:
     import torch
 
     from vla.backbones.paligemma import TinyConfig, build_paligemma, save
@@ -48,17 +82,4 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model.model.vision_tower.embeddings.projection.weight.mul_(20)
         for _ in range(8):  # so that batch statistics are not the initial ones
             model.model.vision_tower(torch.randn(8, 3, 32, 48) * 2 + 1)
-    folder = tmp_path_factory.mktemp("checkpoint")
     save(model, config, build_tokenizer(), folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of that checkpoint's bundle. Copy it before changing anything in it."""
-    from edge.bundle.bundle import write_bundle
-    from export.sources.build import SourceOptions, build_bundle
-
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    write_bundle(folder, build_bundle(tiny_checkpoint, SourceOptions("tiny")))
-    return folder

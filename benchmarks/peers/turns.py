@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.detection import picture
-from benchmarks.latency import TARGET, target_images
+from benchmarks.drives.blocks import TARGET
+from benchmarks.drives.pictures import target_images
 from benchmarks.peers.venv import environment
 from edge.bundle.bundle import load_bundle
 from edge.errors import UsageError

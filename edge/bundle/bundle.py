@@ -6,7 +6,6 @@ that their graphs share in a file of its own, see `edge.bundle.weights`.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ from edge.bundle.files import (
 from edge.bundle.manifest import SCHEMA_VERSION, FileInfo, Manifest, first_problem
 from edge.bundle.weights import ROLE, Weights
 from edge.errors import BundleRefused, UsageError, reason_of
-from edge.files import whole_file
+from edge.files import foreign_json, whole_file
 from edge.plugins import BUNDLES
 
 SIGNATURE = "manifest.sig"  # not in the manifest, which it signs, see `edge.bundle.signing`
@@ -257,7 +256,7 @@ def _check_suffixes(folder: Path) -> None:
 def _parse_manifest(folder: Path, raw: bytes) -> Manifest:
     where = folder / MANIFEST
     try:
-        document: object = json.loads(raw)
+        document: object = foreign_json(raw)
     except ValueError as error:
         raise BundleRefused(f"{where} is not JSON: {reason_of(error)}", REEXPORT) from error
     version = cast("dict[str, Any]", document).get("schema_version") if isinstance(document, dict) else None

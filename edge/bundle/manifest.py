@@ -11,6 +11,7 @@ SCHEMA_VERSION = 1
 MAX_ANSWER_TOKENS = 4096
 SIMULATED_ROOMS = "simulated-rooms"  # the domain of models that were trained on the simulator alone
 
+MIN_STD = 1e-6  # limit for the channels of an image: what divides by less is not a number in float32
 # No separators and no leading dot: a listed file always lies directly in the folder.
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
 DOMAIN = r"([a-z][a-z0-9-]{0,39})?"
@@ -19,7 +20,7 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FileInfo(_Model):
@@ -79,6 +80,8 @@ class ImageSpec(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if not all(abs(each) > MIN_STD for each in self.std):
+            raise ValueError(f"std {self.std} has a number of {MIN_STD} or less")
         if self.fit != "stretch" and (self.height != self.width or self.resize == "area"):
             raise ValueError(f"fit {self.fit} needs a square image, and another filter than area")
         if (self.fit == "multiple") != (self.pixels is not None):

@@ -1,16 +1,28 @@
 """The figures of an export's gate in a bundle's parity.json, as tables for people."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.errors import ConsoleError, MarkupError
 from rich.markup import escape
 from rich.table import Table
 
 from edge.errors import BundleRefused, reason_of
+from edge.files import foreign_json
 
 MIN_COLUMNS = 80
+# What a file raises that holds other values than an export's, also in its tables.
+_NOT_PARITY = (
+    ArithmeticError,
+    AttributeError,
+    ConsoleError,
+    LookupError,
+    MarkupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 Row = tuple[str, str, str]  # what, measured, limit
 
 
@@ -22,25 +34,31 @@ def print_parity(content: bytes, console: Console | None = None) -> None:
     # A narrower table would cut its words: a narrow terminal wraps the lines instead.
     console = console or Console(width=max(MIN_COLUMNS, Console().width))
     try:
-        parity = json.loads(content)
-        tables = [_stages(parity), *_kept(parity), *_answers(parity), *_success(parity)]
-        failures = [str(failure) for failure in parity["failures"]]
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        _print(foreign_json(content), console)
+    except _NOT_PARITY as error:
         raise BundleRefused(
             f"parity.json does not hold what an export writes: {type(error).__name__} {reason_of(error)}",
             "export the bundle again",
         ) from error
+
+
+def _print(parity: Mapping[str, Any], console: Console) -> None:
+    tables = [_stages(parity), *_kept(parity), *_answers(parity), *_success(parity)]
+    failures = [str(failure) for failure in parity["failures"]]
     for table in tables:
         console.print(table)
     if "equal_tokens" in parity:
         console.print(
-            f"tokens that are the same: {_percent(parity['equal_tokens'])}, of {parity['samples']} questions"
+            f"tokens that are the same: {_percent(parity['equal_tokens'])}, of {parity['samples']} questions",
+            markup=False,
         )
     for failure in failures:
         console.print(f"too far from fp32: {escape(failure)}", style="red", highlight=False)
     if not failures:
         limits = parity["limits"]
-        console.print(f"passed: stages {limits['stage_cosine']}, {limits['stage_sqnr_db']:g} dB or better")
+        console.print(
+            f"passed: stages {limits['stage_cosine']}, {limits['stage_sqnr_db']:g} dB or better", markup=False
+        )
 
 
 def _stages(parity: Mapping[str, Any]) -> Table:

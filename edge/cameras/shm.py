@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -179,6 +180,15 @@ class FrameRing(Closing):
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """A camera whose memory can go on while the program that reads it is replaced."""
+
+    def hand_over(self) -> dict[str, int]:
+        """Leave it open across an exec; return what `keep_rings` then needs."""
+        ...
 
 
 class ShmCamera(Closing):

@@ -10,10 +10,11 @@ from edge.base_spec import BaseSpec
 from edge.commands.arguments import ArgumentParser, positive_float
 from edge.commands.output import print_json
 from edge.errors import SafetyStop, UsageError
-from edge.records import Goal
+from edge.perception.lens import Lens
+from edge.records import CameraMount, Goal
 from edge.robots.check import Finding, check_camera, check_motors
 from edge.robots.choose import MAX_STOP_TIME_S, open_file
-from edge.robots.robot_file import RobotFile, find_robot_file, is_real, read_robot_file
+from edge.robots.robot_file import RobotFile, find_robot_file, is_real, read_robot_file, seen_through
 from edge.robots.stop_test import measure_stop
 from edge.robots.stop_time import LONGEST_S
 from edge.robots.write import write_stop_time
@@ -37,11 +38,13 @@ def check(argv: list[str]) -> int:
     if options.stop_test:
         raise UsageError("--stop-test asks before it drives, and --json is for machines", "leave out --json")
     with _opened(file, options.out) as robot:
-        mounts = robot.mounts
+        mounts, lenses = robot.mounts, file.lenses
         findings = [
             finding
             for name, uri in robot.camera_uris.items()
-            for finding in check_camera(name, uri, mounts.get(name), options.out)
+            for finding in check_camera(
+                name, uri, _mount_of(mounts.get(name), lenses.get(name)), options.out, lenses.get(name)
+            )
         ]
         findings.append(check_motors(robot))
     findings.append(_stop_finding(file, is_real(robot.motors_uri)))
@@ -71,6 +74,10 @@ def _check_arguments() -> ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     return parser
+
+
+def _mount_of(mount: CameraMount | None, lens: Lens | None) -> CameraMount | None:
+    return None if mount is None else seen_through(lens, mount)
 
 
 @contextmanager

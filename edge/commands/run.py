@@ -1,6 +1,7 @@
 """`vla-edge run`: check everything, start everything, drive, and leave a folder that shows what happened."""
 
 import argparse
+import atexit
 import contextlib
 import logging
 import os
@@ -10,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge.address import without_password
 from edge.board.identity import this_board
 from edge.board.memory import check_memory
 from edge.board.tree import Tree
@@ -18,15 +18,17 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
-from edge.commands.run_report import announce_setup, report_run
-from edge.errors import EdgeError, UsageError
+from edge.commands.run_report import announce, log_parts, report_run
+from edge.errors import EdgeError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
-from edge.interfaces import Camera
+from edge.interfaces import Camera, Policy
 from edge.model.boxes import BoxReader
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
+from edge.perception.apparent_size import ApparentSize
+from edge.perception.lens import behind
 from edge.plugins import ended
 from edge.records import DriveEnd, Goal, Outcome
 from edge.robots.choose import RobotChoice
@@ -41,6 +43,8 @@ from edge.runs.tally import Tally
 from edge.runs.terminal import LiveLine
 from edge.runs.would_do import WouldDo
 from edge.runtime.cameras import CameraSet, chosen_camera, pacing_camera
+from edge.runtime.causes.halts import HaltWatch
+from edge.runtime.causes.witness import Witness
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
 from edge.runtime.heat import HeatWatch, RestingWorker
@@ -50,6 +54,7 @@ from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot, RobotOptions
 from edge.runtime.service import ServiceNotifier
 from edge.runtime.signals import Interrupts
+from edge.runtime.start.loading import Loading
 from edge.runtime.stop_server import StopServer
 from edge.supervision.kept import kept_run
 from edge.supervision.restarts import EngineRestarts, KeptParts
@@ -68,15 +73,23 @@ def main(argv: list[str]) -> int:
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
     allowed = bundle.manifest.restarts if options.restarts is None else options.restarts
     run = Run(options, goal, bundle, choice, EngineRestarts(allowed, kept_run(), options.max_seconds, argv))
-    end = run.go()
+    try:
+        end = run.go()
+    except EdgeError as error:
+        if not run.threads_ended:
+            atexit.register(_leave, error.exit_code)
+        raise
     report_run(run, end, options.json)
-    code = end.exit_code  # a folder that could not be written changes nothing of the drive
     if not run.threads_ended:
-        # An inference that hangs in native code would abort the interpreter's orderly end.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+        _leave(end.exit_code)
+    return end.exit_code  # a folder that could not be written changes nothing of the drive
+
+
+def _leave(code: int) -> None:
+    """End at once: native code that hangs in a thread would abort the interpreter's orderly end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Run:
@@ -88,7 +101,7 @@ class Run:
         goal: Goal,
         bundle: Bundle,
         choice: RobotChoice,
-        restarts: EngineRestarts,
+        restarts: EngineRestarts | None = None,
     ) -> None:
         self.threads_ended = True
         self.summary: Summary | None = None
@@ -98,7 +111,7 @@ class Run:
         self._goal = goal
         self._bundle = bundle
         self._choice = choice
-        self._restarts = restarts
+        self._restarts = restarts or EngineRestarts(0, None, options.max_seconds, [])
         self._setup: Setup | None = None  # once the robot is open
         self._clock = MonotonicClock()
         self._tree = Tree(options.root)
@@ -157,31 +170,29 @@ class Run:
         self._room, self._about = robot.room, robot.about
         check_domain(manifest, robot.camera_uris, options.allow_domain)
         # Known before the model is loaded, which may take a minute.
-        sees_with = chosen_camera(robot.camera_uris, manifest.camera)
-        setup = self._setup = self._setup_of(robot, sees_with)
+        setup = self._setup = self._setup_of(robot, chosen_camera(robot.camera_uris, manifest.camera))
         seeing = stack.enter_context(contextlib.ExitStack())
         cameras = {name: self._open_camera(seeing, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.enter_context(ended(lambda: self._truth.update(robot.finish()), "the robot's account"))
-        motor = stack.enter_context(
-            restarts.motor(
-                lambda: MotorProcess.start(
-                    robot.motors_uri, MotorLimits.of(setup.base), operator=operator_addresses(options)
-                )
-            )
-        )
+        limits = MotorLimits.of(setup.base)
+        motor = stack.enter_context(restarts.motor(lambda: self._start_motor(robot, limits)))
         self._note_pids({"motor": motor.pid})
         operator = Operator(motor.stop)
         stack.enter_context(heed_keyboard(operator.stop))
         stops = stack.enter_context(self._listen(operator)) if restarts.kept else None
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
-        # Imported here, because it needs the inference engine.
-        from edge.policies.odometry import odometry_cautions
-        from edge.policies.open import make_policy
-
-        policy = make_policy(self._bundle, self._goal, setup.mount, setup.base, options.threads)
+        size_bytes = sum(map(len, self._bundle.contents.values()))
+        loading = Loading(manifest.name, size_bytes, self._live.waiting)
+        stack.callback(lambda: self._note_end(loading.ended))
+        size, notes = self._choice.size_for(self._goal.target, manifest.name)
+        setup = self._setup = replace(setup, cautions=setup.cautions + notes)
+        heeded = interrupts.check, operator.check, motor.status
+        policy = loading.load(lambda: self._make_policy(setup, size), heeded)
         self._bundle.release()
         if not robot.recorded:
+            from edge.policies.odometry import odometry_cautions
+
             cautions = odometry_cautions(policy, self._goal, motor, interrupts.check)
             setup = self._setup = replace(setup, cautions=setup.cautions + cautions)
         thread = ThreadWorker(policy)
@@ -192,34 +203,39 @@ class Run:
         stack.callback(lambda: self._dropped.update(camera_set.dropped))
         stops = stops or stack.enter_context(self._listen(operator))
         self._live.clear()
-        announce_setup(setup, options.json)
-        addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
-        log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
-        if others := [name for name in cameras if name != pacing]:
-            log.info("cameras", extra=fields(model_sees_with=pacing, others=", ".join(others)))
-        log.info("machine", extra=fields(**this_board(self._tree.root).to_json()))
-        log.info("processes", extra=fields(**self._pids))
+        announce(setup, to_people=not options.json)
+        log_parts(robot, pacing, this_board(self._tree.root), self._pids)
         self._heat = heat = seeing.enter_context(HeatWatch(self._tree, self._clock))
         worker = RestingWorker(thread, lambda: heat.level, self._clock)
+        halts = stack.enter_context(HaltWatch(self._clock))
+        watches = (heat, None if robot.recorded else Witness(self._clock, halts), loading)
         parts = DriveParts(
-            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, heat
+            self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
-        if robot.recorded:
-            self._would_do = WouldDo(GOALS[self._goal.kind].moves, camera_set.await_answers)
-        restarts.parts = KeptParts(
-            self._make_folder(), robot, list(cameras.values()), motor, stops, operator, interrupts
-        )
-        service = ServiceNotifier(restarts.may)
-        inline = [self._tally, DriveLog(), service, restarts, *([self._would_do] if self._would_do else [])]
-        drive = Drive(parts, inline, observers=[self._live])
+        restarts.parts = KeptParts(self._make_folder(), robot, cameras, motor, stops, operator, interrupts)
+        drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return restarts.drive(drive, self._clock, [seeing, self._logging])
 
     def _listen(self, operator: Operator) -> StopServer:
-        kept = self._restarts.kept
-        return StopServer(
-            self._make_folder(), operator.stop, (kept.stop_fd, kept.stop_token) if kept else None
-        )
+        return StopServer(self._make_folder(), operator.stop, self._restarts.kept_stop)
+
+    def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
+        return MotorProcess.start(robot.motors_uri, limits, operator=operator_addresses(self._options))
+
+    def _make_policy(self, setup: Setup, size: ApparentSize | None) -> Policy:
+        # Imported here, because it needs the inference engine.
+        from edge.policies.open import make_policy
+
+        threads = self._options.threads
+        return make_policy(self._bundle, self._goal, setup.mount, setup.base, threads, size=size)
+
+    def _make_drive(self, parts: DriveParts) -> Drive:
+        if parts.robot.recorded:
+            self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
+        restarts, watched = self._restarts, [self._would_do] if self._would_do else []
+        inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched]
+        return Drive(parts, inline, observers=[self._live])
 
     def _make_folder(self) -> Path:
         """Make the run's folder and begin its log, once; return its path."""
@@ -238,16 +254,9 @@ class Run:
             self.folder.write_pids(self._pids)
 
     def _open_robot(self) -> Robot:
-        options, choice, kept = self._options, self._choice, self._restarts.kept
+        options, choice, kept = self._options, self._choice, self._restarts.kept_robot
         return choice.open(
-            RobotOptions(
-                self._goal,
-                self._make_folder,
-                options.seed,
-                options.absent,
-                choice.settings,
-                kept.robot if kept else {},
-            )
+            RobotOptions(self._goal, self._make_folder, options.seed, options.absent, choice.settings, kept)
         )
 
     def _setup_of(self, robot: Robot, sees_with: str) -> Setup:
@@ -256,7 +265,7 @@ class Run:
         return replace(setup, cautions=setup.cautions + cautions)
 
     def _open_camera(self, stack: contextlib.ExitStack, name: str, uri: str) -> Camera:
-        camera = open_camera(uri, self._clock, name)
+        camera = behind(self._choice.lenses.get(name), open_camera(uri, self._clock, name))
         stack.enter_context(ended(camera.close, f"closing camera {name!r}"))
         return camera
 
@@ -277,7 +286,7 @@ class Run:
             truth=self._truth,
             would_do=None if self._would_do is None else self._would_do.stretches,
             folder=str(folder.path),
-            restarts=[each.to_json() for each in self._restarts.done],
+            restarts=self._restarts.to_json(),
             machine={**this_board(self._tree.root).to_json(), **(self._heat.to_json() if self._heat else {})},
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
@@ -288,8 +297,4 @@ class Run:
         ]
         for note in self.notes:
             log.warning(note)
-        try:
-            folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
-        except UsageError as error:  # the disk is full, or the folder has gone: what is known is printed
-            self.unwritten = error.message
-            log.error("folder not written", extra=fields(why=error.message))
+        self.unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)

@@ -5,30 +5,20 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from edge.address import without_password
+from edge.board.identity import BoardIdentity
 from edge.records import DriveEnd, Outcome
 from edge.runs.log import fields
 from edge.runs.setup import Setup
+from edge.runtime.robot import Robot
 
 if TYPE_CHECKING:
     from edge.commands.run import Run
 
 log = logging.getLogger(__name__)
-
-
-def announce_setup(setup: Setup, as_json: bool) -> None:
-    """Say and log what the run takes for true about the robot; to machines summary.json says it."""
-    for line in [] if as_json else setup.lines():
-        print(line, file=sys.stderr)
-    facts = setup.to_json()
-    for part in ("mount", "base"):
-        source = facts[part].pop("from")
-        log.info(part, extra=fields(**facts[part], source=source))
-    for caution in setup.cautions:
-        if not as_json:
-            print(f"note: {caution}", file=sys.stderr)
-        log.warning("caution", extra=fields(says=caution))
 
 
 def report_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
@@ -65,3 +55,27 @@ def _print_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
     print("\n".join(run.summary.lines()))
     if names := run.folder.names():
         print(f"{run.folder.path}/ has {', '.join(names)}")
+
+
+def announce(setup: Setup, to_people: bool) -> None:
+    """Say and log what a run takes for true about the robot; to machines summary.json says it."""
+    for line in setup.lines() if to_people else []:
+        print(line, file=sys.stderr)
+    facts = setup.to_json()
+    for part in ("mount", "base"):
+        source = facts[part].pop("from")
+        log.info(part, extra=fields(**facts[part], source=source))
+    for caution in setup.cautions:
+        if to_people:
+            print(f"note: {caution}", file=sys.stderr)
+        log.warning("caution", extra=fields(says=caution))
+
+
+def log_parts(robot: Robot, sees_with: str, board: BoardIdentity, pids: Mapping[str, int]) -> None:
+    """Log what a run drives, by which cameras, on which machine, in which processes."""
+    addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
+    log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
+    if others := [name for name in robot.camera_uris if name != sees_with]:
+        log.info("cameras", extra=fields(model_sees_with=sees_with, others=", ".join(others)))
+    log.info("machine", extra=fields(**board.to_json()))
+    log.info("processes", extra=fields(**pids))

@@ -1,5 +1,6 @@
 """ONNX Runtime as an engine. Buffers are allocated once and serve every call."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ from edge.interfaces import Tensor, TensorSpec
 
 _ort: Any = onnxruntime  # it has no types
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+MAX_TENSOR_BYTES = 1 << 30  # an input or output; a cache of 7 B parameters and 4096 tokens has two such
 _NOWHERE = "/dev/null/nowhere"
 # Its kernel takes 60 us where the sum and the norm that it replaces take 14 (108 rows of 128, AVX-512).
 _SLOWER = ["SkipLayerNormFusion"]
@@ -102,9 +104,14 @@ class OnnxEngine:
 
 def _spec(value: Any) -> TensorSpec:
     shape = cast("list[int | str | None]", value.shape)
-    if value.type not in _DTYPES or not all(isinstance(side, int) for side in shape):
+    if value.type not in _DTYPES or not all(isinstance(side, int) and side >= 0 for side in shape):
         raise BundleRefused(f"'{value.name}' is {value.type} {shape}; only static tensors are supported")
-    return TensorSpec(value.name, np.dtype(_DTYPES[value.type]), cast("tuple[int, ...]", tuple(shape)))
+    spec = TensorSpec(value.name, np.dtype(_DTYPES[value.type]), cast("tuple[int, ...]", tuple(shape)))
+    if (size := math.prod(spec.shape) * spec.dtype.itemsize) > MAX_TENSOR_BYTES:
+        raise BundleRefused(
+            f"'{value.name}' {shape} takes {size:.3g} bytes (limit {MAX_TENSOR_BYTES})", "export it again"
+        )
+    return spec
 
 
 class _OutputBuffers:

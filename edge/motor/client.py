@@ -25,7 +25,7 @@ from edge.errors import (
 )
 from edge.interfaces import Closing
 from edge.motor.limits import MotorLimits
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, Touch, decode, encode
 from edge.records import ActionChunk, MotorStatus, StopCause
 
 SILENCE_LIMIT_NS = 500_000_000  # 25 ticks without a status
@@ -125,6 +125,10 @@ class MotorProcess(Closing):
     def hold(self, reason: str) -> None:
         """Brake to zero now without latching. The next chunk moves the base again."""
         self._send(Hold(reason))
+
+    def touch(self, reason: str) -> None:
+        """Brake to zero now, and follow only a way back first: the base touches something."""
+        self._send(Touch(reason))
 
     def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:
         """Brake to zero now and latch. `reason` and `cause` are reported until armed again.

@@ -13,6 +13,8 @@
 - A chunk that jumps (a reversal in one frame) is set aside, and followed when the next chunk agrees with it.
 - A base that can't go slower than some speed stands once it brakes below it, or a chunk asks it to stand. Its
   ages and its way are those of the speed that it really goes (`edge.motor.pulses`).
+- A contact brakes at once. Then only chunks that lead `back` are followed, and of them only what leads
+  straight back, slowly, for a small way. With that over the base holds, until a chunk about a later frame.
 - A frame captured before arming is never followed: a reset is not a restart. A first command far from zero
   after arming is harmless: it is approached from zero under the acceleration and jerk limits.
 """
@@ -26,10 +28,11 @@ from edge.errors import UsageError
 from edge.motor.chunk_rows import GuardCounts, LimitedChunk, Row, jumps, malformed
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import capped, clipped, faster, slew
-from edge.motor.way import DrivenWay
+from edge.motor.way import DrivenWay, WayBack
 from edge.records import BASE_ACTION, ActionChunk, ActionSpec, MotorState, StopCause, Velocity
 
 FUTURE_TOLERANCE_NS = 20_000_000
+ARMED = (MotorState.HOLDING, MotorState.FOLLOWING, MotorState.TOUCHED)
 # After a stall, jerk and acceleration are integrated over at most this many periods.
 MAX_STALL_PERIODS = 2
 
@@ -55,6 +58,7 @@ class Guard:
         self.cause = StopCause.NONE
         self.frame_to_motor_ns = -1
         self.counts = GuardCounts()
+        self.back = WayBack(limits, period_ns)
         self._spec = spec
         self._period_ns = period_ns
         self._follow_age_ns = round(limits.follow_age_s * 1e9)
@@ -92,13 +96,14 @@ class Guard:
 
     def arm(self, now_ns: int) -> bool:
         """Go from DISARMED or LATCHED to HOLDING. Does nothing and returns False while the base brakes."""
-        if self.state in (MotorState.HOLDING, MotorState.FOLLOWING):
+        if self.state in ARMED:
             return True
         if self.moving or self.state is MotorState.RAMPING:
             return False
         self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
         self.cause = StopCause.NONE
         self._seen = self._seen[0], -1  # a runtime that was started afresh counts its decisions anew
+        self.back.forget()
         return True
 
     def stop(self, reason: str, cause: StopCause = StopCause.REQUESTED) -> None:
@@ -112,12 +117,20 @@ class Guard:
 
     def hold(self, reason: str) -> None:
         """Brake to zero without latching, until the next valid chunk, if one is followed now."""
-        if self.state is MotorState.FOLLOWING:
+        if self.state in (MotorState.FOLLOWING, MotorState.TOUCHED):
             self._hold(reason)
+
+    def touch(self, reason: str) -> None:
+        """Note that an armed base touches something: brake to zero, then follow only a way back."""
+        if self.state in ARMED:
+            self._drop_chunk()
+            self.state, self.reason = MotorState.TOUCHED, reason
+            self.back.begin()
 
     def follow(self, chunk: ActionChunk, now_ns: int) -> bool:
         """Take a chunk to follow. Returns False if it is refused; `reason` and `counts` tell why."""
-        if self.state not in (MotorState.HOLDING, MotorState.FOLLOWING):
+        touched = self.state is MotorState.TOUCHED
+        if self.state not in ARMED or chunk.back is not touched or (touched and not self.back.begun):
             return False
         if (chunk.t0_ns, chunk.decision) <= self._seen or chunk.decision < self._seen[1]:
             self.counts.repeated += 1
@@ -141,6 +154,7 @@ class Guard:
         elapsed_ns = max(0, now_ns - self._stepped_ns)
         self._stepped_ns = max(self._stepped_ns, now_ns)
         self._way.add(self._stepped_ns, abs(self._linear), abs(self._angular), elapsed_ns)
+        self.back.note(self._linear, self._angular, elapsed_ns / 1e9)
         target = self._target(now_ns)
         if target is None:
             self._brake(elapsed_ns / 1e9)
@@ -148,17 +162,25 @@ class Guard:
             self._approach(target, min(elapsed_ns, MAX_STALL_PERIODS * self._period_ns) / 1e9)
         if self.moving:
             self._cap_by_way() if self._by_way else self._cap_by_age(now_ns)
+            if self.state is MotorState.TOUCHED and self.back.begun:  # a jerk limit may lead past zero
+                linear, turn = self.back.allowed(self._linear, self._angular.real) or (0j, 0.0)
+                self._linear, self._angular = linear, complex(turn)
             self._keep_to_arcs()
         if self.state is MotorState.RAMPING and not self.moving:
             self.state = MotorState.LATCHED
             self._drop_chunk()
+        if self.state is MotorState.TOUCHED and not self.moving and self.back.stand():
+            self.state, self._armed_ns = MotorState.HOLDING, now_ns
+            self._hold("")
         # Adding zero turns -0.0 into 0.0.
         return Velocity(self._linear.real + 0.0, self._linear.imag + 0.0, self._angular.real + 0.0)
 
     def _hold(self, reason: str) -> bool:
         """Brake to zero without latching: the next valid chunk moves the base again."""
         self._drop_chunk()
-        self.state, self.reason = MotorState.HOLDING, reason
+        self.reason = reason
+        if self.state is not MotorState.TOUCHED:
+            self.state = MotorState.HOLDING
         return False
 
     def _drop_chunk(self) -> None:
@@ -187,7 +209,8 @@ class Guard:
         self._frame_ns, self._by_way = chunk.t0_ns, chunk.by_way
         self._brake_age_ns = limit_ns if chunk.by_way else self._age_to_brake_ns(left)
         self.frame_to_motor_ns = -1
-        self.state = MotorState.FOLLOWING
+        if not chunk.back:
+            self.state = MotorState.FOLLOWING
         self.counts.accepted += 1
         self.counts.clamped += limited.clamped
         self.reason = "limited to what the base may drive" if limited.clamped else ""
@@ -215,7 +238,7 @@ class Guard:
 
     def _target(self, now_ns: int) -> Row | None:
         """Return the row to follow now, or None to brake. Latching by age begins here."""
-        if self.state is not MotorState.FOLLOWING or self._followed is None:
+        if self.state not in (MotorState.FOLLOWING, MotorState.TOUCHED) or self._followed is None:
             return None
         age_ns = now_ns - self._followed.chunk.t0_ns
         if age_ns > self._brake_age_ns:
@@ -233,7 +256,7 @@ class Guard:
             return None
         if self.frame_to_motor_ns < 0:
             self.frame_to_motor_ns = max(0, age_ns)
-        return row
+        return self.back.allowed(*row) if self.state is MotorState.TOUCHED else row
 
     def _approach(self, target: Row, dt_s: float) -> None:
         limits = self.limits

@@ -8,13 +8,14 @@ import time
 from edge.clock import Ticker
 from edge.errors import SafetyStop
 from edge.interfaces import Feedback, Motors
-from edge.motor.guard import Guard
+from edge.motor.contact import ContactWatch
+from edge.motor.guard import ARMED, Guard
 from edge.motor.operator.panel import Panel
 from edge.motor.operator.takeover import Takeover
 from edge.motor.pulses import Pulses
 from edge.motor.watch import Watch, low_battery
-from edge.motor.wire import MAX_BYTES, Arm, Hold, Message, Quit, Stop, decode, encode
-from edge.records import ActionChunk, MotorState, MotorStatus, StopCause, Velocity
+from edge.motor.wire import MAX_BYTES, Arm, Hold, Message, Quit, Stop, Touch, decode, encode
+from edge.records import ActionChunk, MotorStatus, StopCause, Velocity
 
 ARM_LIMIT_NS = 1_500_000_000  # from a request to arm to feedback that the base is armed
 MAX_MESSAGES = 64  # read at once: a flood of messages must not delay a tick
@@ -34,6 +35,7 @@ class MotorLoop:
         self._ticker = Ticker(period_ns, self)
         self._pulses = Pulses(guard.limits)
         self._watch = Watch(guard.limits)
+        self._contacts = ContactWatch(guard)
         self._sent = Velocity()
         self._feedback = Feedback(armed=False)
         self._refused_messages = 0
@@ -105,10 +107,12 @@ class MotorLoop:
     def _supervise(self, now_ns: int) -> None:
         if self._arming_since_ns is not None:
             self._continue_arming(self._arming_since_ns, now_ns)
-        elif self._guard.state in (MotorState.HOLDING, MotorState.FOLLOWING) and (
-            objection := self._watch.judge(self._feedback, self._sent, now_ns)
-        ):
-            self._guard.stop(objection.reason, objection.cause)
+        elif self._guard.state in ARMED:
+            objection = self._watch.judge(self._feedback, self._sent, now_ns)
+            if objection is None:
+                objection = self._contacts.judge(self._feedback, self._sent, now_ns)
+            if objection is not None:
+                self._guard.stop(objection.reason, objection.cause)
 
     def _continue_arming(self, since_ns: int, now_ns: int) -> None:
         """Request arming until the feedback confirms it; only then may the guard move the base."""
@@ -117,6 +121,7 @@ class MotorLoop:
         elif self._feedback.armed and not self._feedback.fault:
             self._arming_since_ns, self._note = None, ""
             self._watch.reset()
+            self._contacts.reset()
             self._guard.arm(now_ns)
             self._takeover.begin()
         elif now_ns - since_ns > ARM_LIMIT_NS:
@@ -161,17 +166,21 @@ class MotorLoop:
                 self._takeover.stop(message.reason, message.cause)
             case Hold():
                 self._guard.hold(message.reason)
+            case Touch():
+                self._contacts.touch(message.reason, self.now_ns())
             case Quit():
                 self._leave("the runtime ended the drive", StopCause.QUIT)
             case _:
                 self._refused_messages += 1
-        return isinstance(message, Stop | Hold | Quit)
+        return isinstance(message, Stop | Hold | Touch | Quit)
 
     def _start_arming(self) -> None:
         if self._takeover.stopped:
             self._note = f"not armed: {self._takeover.stopped}"
         elif low := low_battery(self._feedback):
             self._note = f"not armed: {low}"
+        elif self._feedback.bumper:
+            self._note = "not armed: its bumper is pressed"
         elif self._guard.moving or self._leaving:
             self._note = "not armed: still braking"
         else:
@@ -195,6 +204,8 @@ class MotorLoop:
             battery_fraction=self._feedback.battery_fraction,
             about=self._feedback.about,
             warning=self._feedback.warning,
+            contacts=guard.back.contacts,
+            touched=guard.back.touched,
         )
         send(self._control, status)
 

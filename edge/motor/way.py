@@ -1,4 +1,7 @@
-"""The way that the setpoints of a guard make, and the speeds that end within a way since a frame. Pure."""
+"""The way that the setpoints of a guard make, and the speeds that end within a way. Pure.
+
+One way begins with a frame, another with a contact: the small one back from it.
+"""
 
 import math
 from bisect import bisect_right
@@ -6,7 +9,10 @@ from collections import deque
 from dataclasses import dataclass
 
 from edge.motor.limits import MotorLimits
+from edge.records import Velocity
 
+BACK_M, BACK_RAD = 0.10, 0.2  # the way back from a contact; for a base that only turned, the turn back
+BACK_M_S, BACK_RAD_S = 0.15, 0.4  # its highest speeds
 CRAWL = 0.01  # m/s and rad/s: a base that may only go slower stands, or it would creep on and never arrive
 
 
@@ -58,7 +64,75 @@ class DrivenWay:
         )
 
     def _ending_within(self, way: float, decel: float) -> float:
-        """Return the speed v with v period + v^2 / 2 decel = way; zero if hardly any way is left."""
-        held = decel * self._period_s
-        speed = math.sqrt(held**2 + 2 * decel * max(0.0, way)) - held
-        return speed if speed >= CRAWL else 0.0
+        return ending_within(way, decel, self._period_s)
+
+
+class WayBack:
+    """Where a base touched something, and what of a row may be driven then: slowly and straight back.
+
+    A base that drove goes straight back; one that only turned turns back. What never moved stays.
+    """
+
+    def __init__(self, limits: MotorLimits, period_ns: int) -> None:
+        """Begin with a base that has not moved. A setpoint holds for `period_ns`."""
+        self._limits = limits
+        self._period_s = period_ns / 1e9
+        self.contacts = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: the base was just armed."""
+        self._newest = (0j, 0j)  # the motion of the newest setpoint that was not zero
+        self._touched = (0j, 0j)  # that of the contact
+        self.begun = False  # the base has come to a stand after the contact
+        self._left_m = self._left_rad = 0.0
+
+    @property
+    def touched(self) -> Velocity:
+        """The motion that touched something last; zero if none did."""
+        linear, angular = self._touched
+        return Velocity(linear.real, linear.imag, angular.real)
+
+    def note(self, linear: complex, angular: complex, elapsed_s: float) -> None:
+        """Note that a setpoint has held for `elapsed_s`."""
+        if linear == 0 and angular == 0:
+            return
+        self._newest = (linear, angular)
+        if self.begun:
+            self._left_m -= max(abs(linear), self._limits.lowest_m_s) * elapsed_s if linear else 0.0
+            self._left_rad -= max(abs(angular), self._limits.lowest_rad_s) * elapsed_s if angular else 0.0
+
+    def begin(self) -> None:
+        """Note that the newest motion touched something: once the base stands, the way back begins."""
+        linear, angular = self._touched = self._newest
+        self.contacts += 1
+        self.begun = False
+        self._left_m = BACK_M if linear else 0.0
+        self._left_rad = BACK_RAD if angular and not linear else 0.0
+
+    def stand(self) -> bool:
+        """Note that the base stands. Returns True if nothing is left of the way."""
+        self.begun = True
+        return self.allowed(0j, 0.0) is None
+
+    def allowed(self, linear: complex, angular: float) -> tuple[complex, float] | None:
+        """Return what of a row leads back; None once the way is over."""
+        touched, turned = self._touched
+        if (most_m_s := self._highest(self._left_m, self._limits.linear_decel_m_s2)) > 0:
+            away = -touched / abs(touched)
+            asked_m_s = max((linear * away.conjugate()).real, 0.0)
+            return away * min(asked_m_s, most_m_s, BACK_M_S), 0.0
+        if (most_rad_s := self._highest(self._left_rad, self._limits.angular_decel_rad_s2)) > 0:
+            away_rad = -math.copysign(1.0, turned.real)
+            return 0j, away_rad * min(max(angular * away_rad, 0.0), most_rad_s, BACK_RAD_S)
+        return None
+
+    def _highest(self, left: float, decel: float) -> float:
+        return ending_within(left, decel, self._period_s)
+
+
+def ending_within(way: float, decel: float, period_s: float) -> float:
+    """Return the speed v with v period + v^2 / 2 decel = way; zero if hardly any way is left."""
+    held = decel * period_s
+    speed = math.sqrt(held**2 + 2 * decel * max(0.0, way)) - held
+    return speed if speed >= CRAWL else 0.0

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 5
+VERSION = 6
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer texts are cut
 
 _MAGIC = b"vlaM"
 _HEADER = struct.Struct("<4sBBHI")
-_CHUNK = struct.Struct("<HHdqqdq?")
-_STATUS = struct.Struct("<qBB3dqqqqB")
+_CHUNK = struct.Struct("<HHdqqdq??")
+_STATUS = struct.Struct("<qBB3dqqqqBq3d")
 _REFUSALS = struct.Struct("<8q")
 _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
@@ -52,6 +52,13 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Touch:
+    """Take note that the base touches something, as its picture shows."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """Brake to zero, disarm, exit."""
 
@@ -66,8 +73,8 @@ class Failure:
     of_package: bool = False  # the code of an installed package failed: a PluginError
 
 
-Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold
-_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure, Hold)
+Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold | Touch
+_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure, Hold, Touch)
 
 
 def encode(message: Message) -> bytes:
@@ -109,7 +116,7 @@ def _payload(message: Message) -> bytes:
             return _pack_status(message)
         case Stop():
             return _CAUSE.pack(_CAUSES.index(message.cause)) + _pack_text(message.reason)
-        case Hold():
+        case Hold() | Touch():
             return _pack_text(message.reason)
         case Failure():
             head = _FAILURE.pack(message.exit_code, message.of_package)
@@ -130,6 +137,8 @@ def _message(kind: type[Any], payload: bytes) -> Message:
         message = Stop(reader.text(), _CAUSES[int(cause)])
     elif kind is Hold:
         message = Hold(reader.text())
+    elif kind is Touch:
+        message = Touch(reader.text())
     elif kind is Failure:
         exit_code, of_package = reader.unpack(_FAILURE)
         message = Failure(exit_code, reader.text(), reader.text(), of_package)
@@ -174,14 +183,14 @@ def _pack_chunk(chunk: ActionChunk) -> bytes:
         raise ValueError(f"chunk has shape {chunk.values.shape}, not (rows, dims)")
     rows, dims = chunk.values.shape
     fields = (rows, dims, chunk.dt_s, chunk.t0_ns, chunk.valid_until_ns, chunk.confidence, chunk.decision)
-    return _CHUNK.pack(*fields, chunk.by_way) + chunk.values.astype("<f4").tobytes()
+    return _CHUNK.pack(*fields, chunk.by_way, chunk.back) + chunk.values.astype("<f4").tobytes()
 
 
 def _read_chunk(reader: _Reader) -> ActionChunk:
-    rows, dims, dt_s, t0_ns, valid_until_ns, confidence, decision, by_way = reader.unpack(_CHUNK)
+    rows, dims, dt_s, t0_ns, valid_until_ns, confidence, decision, by_way, back = reader.unpack(_CHUNK)
     values: NDArray[np.float32] = np.empty((int(rows), int(dims)), np.float32)
     values[:] = np.ndarray(values.shape, "<f4", reader.take(rows * dims * 4))
-    return ActionChunk(values, dt_s, t0_ns, valid_until_ns, confidence, decision, by_way)
+    return ActionChunk(values, dt_s, t0_ns, valid_until_ns, confidence, decision, by_way, back)
 
 
 def _pack_velocity(velocity: Velocity) -> tuple[float, float, float]:
@@ -200,6 +209,8 @@ def _pack_status(status: MotorStatus) -> bytes:
         status.ticks,
         status.missed_ticks,
         (odometry is not None) | (battery is not None) << 1,
+        status.contacts,
+        *_pack_velocity(status.touched),
     )
     packed += _REFUSALS.pack(*astuple(status.refused))
     if odometry is not None:
@@ -212,7 +223,8 @@ def _pack_status(status: MotorStatus) -> bytes:
 
 def _read_status(reader: _Reader) -> MotorStatus:
     values = reader.unpack(_STATUS)
-    stamp_ns, state, cause, x, y, angular, decision, frame_to_motor_ns, ticks, missed_ticks, has = values
+    stamp_ns, state, cause, x, y, angular, decision, frame_to_motor_ns, ticks, missed_ticks, has = values[:11]
+    contacts, *touched = values[11:]
     refused = Refusals(*reader.unpack(_REFUSALS))
     odometry = battery = None
     if has & 1:
@@ -235,4 +247,6 @@ def _read_status(reader: _Reader) -> MotorStatus:
         battery_fraction=battery,
         about=reader.text(),
         warning=reader.text(),
+        contacts=contacts,
+        touched=Velocity(*touched),
     )

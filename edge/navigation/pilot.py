@@ -45,13 +45,21 @@ class Pilot:
         self._base = base
         self._sees_floor = sees_floor
         self._map = floor or FloorMap(base.radius_m)
+        self._pose = Pose()  # that of the newest scan
         self._route: Route | None = None
         self._goal = (math.inf, math.inf)
         self._planned_ns = 0
 
     def see(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
         """Take in what a scan from `pose` shows."""
+        self._pose = pose
         self._map.add(scan, pose, stamp_ns)
+
+    def touched(self, motion: Velocity) -> None:
+        """Remember that the base ran into something by this motion where the newest scan is from."""
+        if motion.linear_x_m_s or motion.linear_y_m_s:
+            self._map.touch(self._pose, math.atan2(motion.linear_y_m_s, motion.linear_x_m_s))
+            self._planned_ns = 0
 
     def vantage(self, pose: Pose, visited: list[tuple[float, float]]) -> tuple[float, float] | None:
         """Where to look around next; None if nothing is known of the floor, or there is no room."""

@@ -1,6 +1,7 @@
 """Free text, English or Korean, to one action. Text that is not surely an order does not move the robot."""
 
 import math
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from edge.records import ZERO, ActionType, ParsedAction, Velocity
 
 MIN_CONFIDENCE = 0.3
 _OPPOSITE = (("left", "right"), ("forward", "back"))
+# Bytes that are not UTF-8, and control characters: no model that works writes them.
+_BROKEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffd\ud800-\udfff]")
 _MOTION = (ActionType.MOVE, ActionType.TURN, ActionType.NAVIGATE)
 _STEERED = (ActionType.MOVE, ActionType.TURN, ActionType.AVOID)
 
@@ -37,7 +40,10 @@ def parse_free_text(text: str, base: BaseSpec) -> ParsedAction:
     for at, quotation in enumerate(said.quotations):
         if quotation_noun(at) in found.target:
             target = found.target.replace(quotation_noun(at), quotation)
-            return replace(found, target=target[:64].rstrip())
+            found = replace(found, target=target[:64].rstrip())
+            break
+    if found.type is not ActionType.STOP and _BROKEN.search(text):
+        return action(found.type, 0.1, "holds control characters, or bytes that are not UTF-8", text)
     return found
 
 

@@ -14,6 +14,7 @@ REACH_M = 2.8  # scans count up to here: positions of farther ends are too inexa
 # slowly while the base stands: what stood beside it a minute ago, out of view, is still there.
 FADE_M, FADE_RAD, FADE_S = 9.0, 36.0, 120.0
 BLOCKED, FREE = 0.25, -0.1  # evidence above and below which a cell counts
+TOUCHED_RAD = (-0.4, 0.0, 0.4)  # where on the hull, to both sides of the motion, something touched it
 _SURE_M = 0.4  # range up to which a scan counts in full; beyond, its gain falls as 1 / range
 _GAIN = 0.3  # how far one scan moves the evidence towards -1 or 1
 _HIDDEN = 0.4  # evidence for cells nearer than the nearest visible floor if no floor is visible there
@@ -27,6 +28,7 @@ class FloorMap:
         self._radius_m = radius_m
         self.evidence = np.zeros((SIDE, SIDE), np.float32)  # [x, y]
         self._corner = (-SIDE // 2, -SIDE // 2)  # cell [0, 0], in cells from the odometry's origin
+        self._touched: list[tuple[float, float]] = []  # positions that the base ran into, for good
         self._added: tuple[Pose, int] | None = None  # pose and stamp of the newest scan
 
     def add(self, scan: Scan, pose: Pose, stamp_ns: int) -> None:
@@ -50,7 +52,18 @@ class FloorMap:
         hit = np.zeros_like(free)
         hit[rows, columns] = True
         self.evidence[hit] += (2 * gain * (1 - self.evidence))[hit]
+        for x_m, y_m in self._touched:
+            row, column = self.cell(x_m, y_m)
+            if 0 <= row < SIDE and 0 <= column < SIDE:
+                self.evidence[row, column] = 1
         self.evidence[ranges < self._radius_m] = -1
+
+    def touch(self, pose: Pose, bearing_rad: float) -> None:
+        """Remember for good that the base at `pose` touched something in this direction."""
+        at_m = self._radius_m + CELL_M / 2
+        for aside_rad in TOUCHED_RAD:
+            x, y = math.cos(bearing_rad + aside_rad), math.sin(bearing_rad + aside_rad)
+            self._touched.append(pose.to_world(at_m * x, at_m * y))
 
     def known(self, points: Floats, pose: Pose) -> bool:
         """Return whether the map has evidence about all the points (N, 2), in the base frame."""

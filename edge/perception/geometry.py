@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.perception.apparent_size import ApparentSize
 from edge.records import Box, CameraMount, Odometry
 
 Floats = NDArray[np.float64]
@@ -19,9 +20,10 @@ FAR_M = 8.0  # metres to a box whose foot is farther, at the horizon, or above i
 class View:
     """One camera's geometry at one image shape."""
 
-    def __init__(self, mount: CameraMount, aspect: float) -> None:
-        """Take a mount and `aspect`, the image's width / height."""
+    def __init__(self, mount: CameraMount, aspect: float, size: ApparentSize | None = None) -> None:
+        """Take a mount, `aspect`, the image's width / height, and the size of what boxes are around."""
         self.mount = mount
+        self._size = size
         self.tan_v = math.tan(mount.vertical_fov_rad / 2)
         self.tan_u = self.tan_v * aspect
         self._cos, self._sin = math.cos(mount.pitch_rad), math.sin(mount.pitch_rad)
@@ -48,9 +50,24 @@ class View:
         """Return the floor point at the foot of a box, in the base frame; None at the horizon or above."""
         return self.floor_point(box.center_x, min(box.y1, 1.0))
 
+    def depth_m(self, box: Box, ahead_m: float) -> float:
+        """Return how far along the optical axis the middle of a box is, `ahead_m` ahead of the base's."""
+        return (ahead_m - self.mount.forward_m) / self.ray(box.center_x, (box.y0 + box.y1) / 2)[0]
+
+    def sized_point(self, box: Box) -> tuple[float, float] | None:
+        """Return where a box is by how large it looks, in the base frame; None if that does not tell."""
+        depth_m = None if self._size is None else self._size.distance_m(box)
+        if depth_m is None:
+            return None
+        forward, left, _ = self.ray(box.center_x, (box.y0 + box.y1) / 2)
+        return self.mount.forward_m + depth_m * forward, depth_m * left
+
     def place(self, box: Box) -> tuple[float, float]:
-        """Return `target_point`, or the point FAR_M away along the bearing if the foot is farther."""
-        point = self.target_point(box)
+        """Return where a box is: by its size where that is known, else by its foot on the floor.
+
+        It is the point FAR_M away along the bearing if that is farther, or at the horizon.
+        """
+        point = self.sized_point(box) or self.target_point(box)
         if point is None or math.hypot(*point) > FAR_M:
             bearing = self.bearing(box)
             return FAR_M * math.cos(bearing), FAR_M * math.sin(bearing)

@@ -29,6 +29,7 @@ class BaseMotion:
 
     def __init__(self) -> None:
         self.measured = False
+        self.goes_back = False  # from a contact
         self._rows = np.zeros((_LENGTH, 4))  # time, x, y, yaw: seconds, metres, radians that go on beyond pi
         self._count = 0
         self._odometry: Odometry | None = None

@@ -24,6 +24,7 @@ JUMP_LOOK_S = 0.4  # a picture that jumped and then stays for so long, while the
 MOST_LOOK_S = 2.4  # while the base stands; longer than any lag that is looked for
 MOVING_S = 0.35  # a picture that moves for so long, while the base stands, is not of now
 FOREIGN_S = 3.0  # and if it goes on for so long, it is not of any time that this base knows
+MOVED_FRAMES = 3  # on the way back from a contact: the picture is not frozen
 JUMPS, JUMPS_WITHIN_S = 4, 15.0  # so many jumps are more than lamps make
 STAND_LIMIT_S = 3.0  # a base that was told to stand and does not
 CONFIRMED_S = 10.0  # a small lag that was measured is believed for so long
@@ -83,6 +84,10 @@ class Plausibility:
         self._confirmed_s: float | None = None  # when a small lag was measured last
         self._jumped_s: deque[float] = deque(maxlen=JUMPS)  # when a look for a jump began
         self._age_s = 0.0  # age of the newest frame, by its stamp
+        self.held = False  # the base stands, and may have been held: a small way back will tell
+        self._goes_back = False  # from a contact
+        self._moved_back = 0  # frames in which the picture did not stay then
+        self._frozen: CameraFault | None = None  # it stayed on the way back, too
 
     @property
     def doubt(self) -> str:
@@ -104,7 +109,8 @@ class Plausibility:
 
     def take(self, frame: Frame, now_ns: int) -> None:
         """Judge a new frame, later than all before."""
-        self.fault, self._age_s = None, (now_ns - frame.stamp_ns) / 1e9
+        self._note_contact(self._base.goes_back)
+        self.fault, self._age_s = self._frozen, (now_ns - frame.stamp_ns) / 1e9
         if frame.image.shape != self._size:
             self._size = frame.image.shape
             panoramas = Panoramas.of(self._mount, self._size[1], self._size[0])
@@ -112,12 +118,38 @@ class Plausibility:
         self._signs = signs = None if self._reader is None else self._reader.take(frame.image, frame.stamp_ns)
         if signs is None:
             return
+        if self._goes_back:
+            self._moved_back += signs.picture is not PictureMotion.STILL
+            return
         contradicts_s, moving_s = self._last(signs)
         self._count(signs.fit, signs.time_s)
         if self._look is None:
             self._begin(signs, contradicts_s, moving_s)
         if self._look is not None:
             self._judge(self._look, signs)
+
+    def _note_contact(self, goes_back: bool) -> None:
+        """Note whether the base goes back from a contact now: meanwhile nothing is odd, and then all is new.
+
+        A base that was held moves its picture on the way back. If that stays, it is the camera that is still.
+        """
+        was, self._goes_back = self._goes_back, goes_back
+        if goes_back and not was:
+            self._moved_back = 0
+        if was and not goes_back:
+            if self.held and self._moved_back < MOVED_FRAMES:
+                self._frozen = self._still_fault()
+            self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew, as with the first frame."""
+        self.held, self.lag_s, self._signs, self._look = False, None, None, None
+        self._size, self._reader = (), None
+        self._contradicts, self._moving, self._still = Lasting(), Lasting(), Lasting()
+        self._still_s, self._stayed = 0.0, False
+        self._late_frames = self._against_frames = 0
+        self._confirmed_s = None
+        self._jumped_s.clear()
 
     def _last(self, signs: PictureSigns) -> tuple[float, float]:
         """Return for how long the picture has been still while the base moves, and the other way round."""
@@ -199,14 +231,16 @@ class Plausibility:
     def _end(self, look: Look) -> None:
         """End a look that showed no motion: what was odd before it counts."""
         if look.doubt is Doubt.STILL:
-            how = "moves" if self._base.measured else "is told to move"
-            self.fault = self._fault(
-                StopCause.CAMERA_STILL, f"its picture does not change while the base {how}", _SLIP
-            )
+            self.held = True
         elif look.doubt is Doubt.AGAINST:
             self.fault = self._foreign(look.doubt.value)
         else:
             self._look, self._stayed = None, False
+
+    def _still_fault(self) -> CameraFault:
+        how = "moves" if self._base.measured else "is told to move"
+        what = f"its picture does not change while the base {how}, on and back"
+        return self._fault(StopCause.CAMERA_STILL, what, _SLIP)
 
     def _late(self, lag_s: float) -> CameraFault:
         shown_ms, stamp_ms = 1e3 * (lag_s + self._age_s), 1e3 * self._age_s

@@ -97,7 +97,7 @@ class ActionPolicy:
         self._poses = PoseHistory()
         self._pose = Pose()
         self._scan: Scan | None = None  # the newest
-        floor = FloorMap(self._base.radius_m)
+        self._floor_map = floor = FloorMap(self._base.radius_m)
         self._shield = Shield(self._base, floor)
         wide = replace(self._base, radius_m=self._base.radius_m + TIGHT_M - HARD_M)
         self._detour = Detour(self._base, Pilot(wide, self._see_floor is not None, floor))
@@ -156,8 +156,15 @@ class ActionPolicy:
         self._look(observation)
         if inference is not None and inference.chunk is not None:
             before = self._scan is None or stands_before(self._scan)
-            self._arrival.update(inference.chunk, observation.odometry, before)
+            plans = bool(self._ahead(stamp_ns)[:STILL_ROWS].any())
+            self._arrival.update(inference.frame.stamp_ns, plans, observation.odometry, before)
         return self._drive(observation) or self._rest(stamp_ns)
+
+    def touched(self, motion: Velocity) -> None:
+        """Remember where the base ran into something, and that it has not arrived."""
+        self._arrival = Arrival()
+        if self._poses.known and (motion.linear_x_m_s or motion.linear_y_m_s):
+            self._floor_map.touch(self._pose, math.atan2(motion.linear_y_m_s, motion.linear_x_m_s))
 
     def _take(self, inference: Inference, stamp_ns: int) -> None:
         """Take over an answer: its chunk, as fast and as late as its lateness allows."""
@@ -176,7 +183,18 @@ class ActionPolicy:
             chunk = one_move(chunk, stamp_ns + round(ON_THE_WAY_S * 1e9), self._limits)
         elif lateness.tempo.by_way:
             chunk = retimed(chunk, lateness.tempo.share)
-        self._chunk = chunk
+        led = self._before is not None and chunk.t0_ns < self._before.t0_ns  # by a newer frame, on a detour
+        self._chunk = None if led else chunk
+
+    def _ahead(self, stamp_ns: int) -> Floats:
+        """Return the rows of the newest answer that can still be driven: those that elapsed never are."""
+        assert self._answer is not None
+        answer, tempo = self._answer, self._lateness.tempo
+        values = answer.values.astype(np.float64)
+        if tempo.looks:
+            return values
+        elapsed = int((stamp_ns - answer.t0_ns) / 1e9 / answer.dt_s * tempo.share + 1e-6)
+        return values[min(elapsed, len(values) - 1) :]
 
     def _drive(self, observation: Observation) -> ActionChunk | None:
         """Return what to hand on at this frame: of a detour, or of the newest answer; None: nothing new."""
@@ -265,17 +283,16 @@ class Arrival:
         self._moved = False
         self._still_since_ns: int | None = None
 
-    def update(self, chunk: ActionChunk, odometry: Odometry | None, before: bool) -> None:
-        """Take in an answer, how the base moves now, and whether something stands before it.
+    def update(self, stamp_ns: int, plans_motion: bool, odometry: Odometry | None, before: bool) -> None:
+        """Take in an answer about a frame, how the base moves now, and whether something stands before it.
 
         Without odometry, what is planned counts.
         """
-        plans_motion = bool(chunk.values[:STILL_ROWS].any())
         moves = plans_motion if odometry is None else not standing(odometry)
         self._moved |= moves
         if plans_motion or moves or not self._moved or not before:
             self._still_since_ns = None
         elif self._still_since_ns is None:
-            self._still_since_ns = chunk.t0_ns
+            self._still_since_ns = stamp_ns
         else:
-            self.arrived |= chunk.t0_ns - self._still_since_ns >= ARRIVED_NS
+            self.arrived |= stamp_ns - self._still_since_ns >= ARRIVED_NS

@@ -15,12 +15,14 @@ from edge.interfaces import Closing, Engine, Inference
 from edge.model.actions import ActionModel
 from edge.model.boxes import BoxReader
 from edge.model.grounding import GroundingModel
+from edge.perception.apparent_size import ApparentSize
 from edge.perception.floor_scan import FloorScanner, Scan
 from edge.perception.geometry import View
 from edge.policies.describer import CAPTION_TOKENS, SURE, Describer, Surveyor, names_in, sure_words
 from edge.policies.driver import ActionPolicy
 from edge.policies.instructed import MOTION_TOKENS, InstructedDriver
 from edge.policies.seeker import Seeker, check_base
+from edge.policies.seeker_states import SeekerParams
 from edge.records import CameraMount, Detection, Goal, Image, Observation
 
 
@@ -28,15 +30,23 @@ class GroundingPolicy(Closing, Seeker):
     """A `Seeker` with its engines."""
 
     def __init__(
-        self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1
+        self,
+        bundle: Bundle,
+        goal: Goal,
+        mount: CameraMount,
+        base: BaseSpec,
+        threads: int = 1,
+        floor: bool = True,
+        size: ApparentSize | None = None,
     ) -> None:
         """Open the engines, each with `threads` threads, and warm them up."""
         self._model = GroundingModel(bundle, threads)
-        self._floor = _LazyFloorScanner.of(bundle)
+        self._floor = _LazyFloorScanner.of(bundle) if floor else None
         self._prompt = goal_prompt(bundle.manifest, goal)
         self._model.warm_up(self._prompt)
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
-        super().__init__(self._ground, boxes, mount, base, self._floor.see if self._floor else None)
+        see_floor = self._floor.see if self._floor else None
+        super().__init__(self._ground, boxes, mount, base, see_floor, SeekerParams(size=size))
         self.reset(goal)
 
     def _ground(self, observation: Observation) -> Inference:
@@ -54,11 +64,17 @@ class DrivingPolicy(Closing, ActionPolicy):
     """An `ActionPolicy` with its engines."""
 
     def __init__(
-        self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1
+        self,
+        bundle: Bundle,
+        goal: Goal,
+        mount: CameraMount,
+        base: BaseSpec,
+        threads: int = 1,
+        floor: bool = True,
     ) -> None:
         """Open the engines, each with `threads` threads, and warm them up."""
         self._engines = ActionModel(bundle, threads)
-        self._floor = _LazyFloorScanner.of(bundle)
+        self._floor = _LazyFloorScanner.of(bundle) if floor else None
         self._engines.warm_up()
         see_floor = self._floor.see if self._floor else None
         super().__init__(self._engines, goal_prompt(bundle.manifest, goal), mount, base, see_floor)
@@ -130,10 +146,18 @@ BundlePolicy: TypeAlias = GroundingPolicy | DrivingPolicy | InstructedPolicy | S
 
 
 def make_policy(
-    bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int = 1
+    bundle: Bundle,
+    goal: Goal,
+    mount: CameraMount,
+    base: BaseSpec,
+    threads: int = 1,
+    floor: bool = True,
+    size: ApparentSize | None = None,
 ) -> BundlePolicy:
     """Return the bundle's policy for a goal that `edge.goals.vocabulary.check_target` has passed.
 
+    Without `floor` one that seeks or predicts actions sees no obstacles, though its bundle has a floor graph.
+    `size` is the target's, where it was measured: a policy that seeks judges its distance by it.
     Raises UsageError for a goal that such a policy can't have, and for a base that it can't drive.
     """
     check_goal(bundle, goal)
@@ -142,7 +166,7 @@ def make_policy(
         if not seeks:
             name = bundle.manifest.name
             raise UsageError(f"bundle '{name}' only drives to things, it can't do {goal.kind}")
-        return DrivingPolicy(bundle, goal, mount, base, threads)
+        return DrivingPolicy(bundle, goal, mount, base, threads, floor)
     if goal.kind == "instruct":
         return InstructedPolicy(bundle, goal, base, threads)
     if not seeks:
@@ -151,7 +175,7 @@ def make_policy(
             return SurveyPolicy(bundle, goal, mount, base, threads)
         return Describer(bundle, goal, threads)
     check_base(base)
-    return GroundingPolicy(bundle, goal, mount, base, threads)
+    return GroundingPolicy(bundle, goal, mount, base, threads, floor, size)
 
 
 class _LazyFloorScanner:

@@ -130,6 +130,10 @@ class Seeker:
         confidence = 1.0 if certain else self._sight.target.confidence
         return velocity_chunk(velocity, frame.stamp_ns, self._decision, confidence)
 
+    def touched(self, motion: Velocity) -> None:
+        """Remember where the base ran into something."""
+        self._pilot.touched(motion)
+
     def _ignored(self, x_m: float, y_m: float, within_m: float, stamp_ns: int) -> bool:
         """Return True if a search has looked there in vain."""
         searching = self._state is SeekerState.SEARCH

@@ -6,6 +6,7 @@ from enum import Enum
 
 from edge.base_spec import BaseSpec
 from edge.interfaces import Inference, PolicyEnding
+from edge.perception.apparent_size import ApparentSize
 from edge.perception.geometry import Pose
 from edge.records import Frame, Odometry, Outcome
 
@@ -40,6 +41,8 @@ class Moment:
 @dataclass(frozen=True, slots=True)
 class SeekerParams:
     """Thresholds, times and speeds of the seeker, tuned with the default bundle."""
+
+    size: ApparentSize | None = None  # how large the target looks, where that was measured
 
     # Answers of the model.
     min_confidence: float = 0.35  # lowest confidence of a detection that is worth a look

@@ -45,7 +45,7 @@ class Sight:
         """Return the camera's geometry; images of one camera have one shape."""
         if self._view is None:
             height, width = image.shape[:2]
-            self._view = View(self._mount, width / height)
+            self._view = View(self._mount, width / height, self._params.size)
         return self._view
 
     def update(self, observation: Observation, inference: Inference | None, ignored: Ignored) -> Pose:

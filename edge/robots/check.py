@@ -17,6 +17,7 @@ from edge.files import write_whole
 from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
 from edge.perception.geometry import View
+from edge.perception.lens import Lens, behind
 from edge.records import CameraMount, Frame, Image, MotorStatus
 from edge.runtime.robot import Robot
 
@@ -40,11 +41,13 @@ class Finding:
     exit_code: int = 0
 
 
-def check_camera(name: str, uri: str, mount: CameraMount | None, folder: Path) -> list[Finding]:
+def check_camera(
+    name: str, uri: str, mount: CameraMount | None, folder: Path, lens: Lens | None = None
+) -> list[Finding]:
     """Open a camera, save a picture of it with the floor drawn in, and say what it shows."""
     what = f"camera {name}"
     try:
-        camera = open_camera(uri, MonotonicClock(), name)
+        camera = behind(lens, open_camera(uri, MonotonicClock(), name))
         try:
             frame = _first_frame(camera.latest)
         finally:
@@ -64,7 +67,8 @@ def check_camera(name: str, uri: str, mount: CameraMount | None, folder: Path) -
     grey = float(frame.image.mean())
     dim = f"its picture is nearly {'black' if grey < DARK else 'white'}: mean grey level {grey:.0f}"
     wrong = dim if not DARK <= grey <= BRIGHT else ""
-    found = f"{width} x {height}, picture in {path}: is it upright, is red red?"
+    seen = f"{width} x {height}" if lens is None else f"{width} x {height}, straightened by its measured lens"
+    found = f"{seen}, picture in {path}: is it upright, is red red?"
     picture = Finding(what, found, wrong, "is its lens covered, or the room dark?" if wrong else "")
     return [picture, check_mount(name, mount, width / height)]
 

@@ -1,14 +1,23 @@
 """Which robot a run drives: a robot file, a robot of a package, or addresses; checked before it starts."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.errors import UsageError
 from edge.motor.limits import CEILINGS
+from edge.perception.apparent_size import ApparentSize
+from edge.perception.lens import Lens
 from edge.plugins import ROBOTS
 from edge.records import CameraMount
-from edge.robots.robot_file import RobotFile, find_robot_file, is_real, read_robot_file, robot_file_names
+from edge.robots.robot_file import (
+    RobotFile,
+    find_robot_file,
+    is_real,
+    read_robot_file,
+    robot_file_names,
+    seen_through,
+)
 from edge.robots.sections import NEVER
 from edge.runs.setup import Setup
 from edge.runtime.robot import PLAIN_MOUNT, PlainRobot, Robot, RobotOptions, find_robot
@@ -28,6 +37,18 @@ class RobotChoice:
     base_from: str
     cautions: tuple[str, ...] = ()
     max_speed_m_s: float | None = None
+    lenses: Mapping[str, Lens] = field(default_factory=dict[str, Lens])  # those measured, by camera
+    sizes: Mapping[str, ApparentSize] = field(default_factory=dict[str, ApparentSize])  # by target
+
+    def size_for(self, target: str, bundle: str) -> tuple[ApparentSize | None, tuple[str, ...]]:
+        """Return how large a target looks to a bundle, if that was measured, and what to say about it."""
+        size = self.sizes.get(target)
+        if size is None or size.bundle == bundle:
+            return size, ()
+        return None, (
+            f"the size of {target!r} was measured by the boxes of bundle {size.bundle!r}, not of {bundle!r}: "
+            "its distance is judged by its foot alone (`vla-edge calibrate stop-distance`)",
+        )
 
     def setup(self, robot: Robot, sees_with: str) -> Setup:
         """Return what the run takes for true about the opened robot, whose model sees with that camera.
@@ -35,11 +56,19 @@ class RobotChoice:
         Raises UsageError if its motors move something and nobody has said where that camera sits, and if
         `max_speed_m_s` is not a speed that the base can be lowered to.
         """
+        if strange := [name for name in self.lenses if name not in robot.camera_uris]:
+            known = ", ".join(robot.camera_uris)
+            raise UsageError(
+                f"{self.mount_from}: there is no camera {strange[0]!r} for its lens", f"the robot has {known}"
+            )
         mount, mount_from = robot.mounts.get(sees_with), self.mount_from
         if mount is None:
             if is_real(robot.motors_uri):
                 raise _not_measured(self.mount_from, sees_with)
             mount, mount_from = PLAIN_MOUNT, "a guess"
+        if sees_with in self.lenses:
+            mount = seen_through(self.lenses[sees_with], mount)
+            mount_from = f"{mount_from}, its lens measured"
         base = robot.base if self.max_speed_m_s is None else lowered(robot.base, self.max_speed_m_s)
         source = self.base_from if base is robot.base else f"{self.base_from}, lowered by --max-speed"
         return Setup(mount, mount_from, base, source, self.cautions)
@@ -82,14 +111,18 @@ def choose_robot(name: str, accept_stop_time: bool, max_speed_m_s: float | None)
     if file.sections.opens:
         choice = _of_package(file.sections.opens, max_speed_m_s, _stop_cautions(file, accept_stop_time))
         return replace(
-            choice, mount_from=f"{choice.mount_from}, {path}", base_from=f"{choice.base_from}, {path}"
+            choice,
+            mount_from=f"{choice.mount_from}, {path}",
+            base_from=f"{choice.base_from}, {path}",
+            lenses=file.lenses,
+            sizes=file.sizes,
         )
     robot = open_file(file)
     lowered(file.base, max_speed_m_s or file.base.linear_m_s)
     moves = is_real(robot.motors_uri)
     cautions = _stop_cautions(file, accept_stop_time) if moves else ()
     source = str(path)
-    return RobotChoice(lambda _: robot, {}, source, source, cautions, max_speed_m_s)
+    return RobotChoice(lambda _: robot, {}, source, source, cautions, max_speed_m_s, file.lenses, file.sizes)
 
 
 def open_file(file: RobotFile, *, measured: bool = True) -> PlainRobot:

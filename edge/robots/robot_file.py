@@ -5,7 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import edge
 from edge.base_spec import BaseSpec
 from edge.errors import UsageError
 from edge.motor.limits import MotorLimits
+from edge.perception.apparent_size import ApparentSize
+from edge.perception.lens import Lens
 from edge.records import CameraMount
-from edge.robots.sections import CameraSection, MountSection, RobotSections
+from edge.robots.sections import CameraSection, LensSection, MountSection, RobotSections, SizeSection
 from edge.robots.yaml_tree import MAX_BYTES, Place, YamlTree, read_tree
 from edge.runtime.cameras import DEFAULT_CAMERA
 
@@ -26,6 +28,7 @@ SUFFIXES = (".yaml", ".yml")
 # What a real base must state, since a wrong guess drives it into something.
 STATED = ("drive", "radius_m", "linear_m_s", "angular_rad_s")
 # `edge.motor.limits` has the highest of speeds; these catch a number in the wrong unit.
+SAME_FOV_DEG = 0.5  # so near must a mount's field of view be to the lens's
 _RANGES_M = {"radius_m": (0.03, 2.0), "wheel_base_m": (0.03, 3.0)}
 _BASE_FIELDS: dict[str, Any] = {field.name: field.default for field in fields(BaseSpec)}
 _KINDS = {
@@ -58,13 +61,29 @@ class RobotFile:
     @property
     def mounts(self) -> dict[str, CameraMount]:
         """Where the cameras sit, by name, as far as somebody has measured it."""
-        cameras = self.sections.cameras or {}
-        return {name: each.mount.mount() for name, each in cameras.items() if each.mount is not None}
+        cameras, lenses = self.sections.cameras or {}, self.lenses
+        mounts = {name: each.mount.mount() for name, each in cameras.items() if each.mount is not None}
+        return {name: seen_through(lenses.get(name), mount) for name, mount in mounts.items()}
+
+    @property
+    def lenses(self) -> dict[str, Lens]:
+        """The lenses that were measured, by camera."""
+        return {name: each.lens() for name, each in self.sections.lenses.items()}
+
+    @property
+    def sizes(self) -> dict[str, ApparentSize]:
+        """How large things look, by target, where that was measured."""
+        return {name: each.size() for name, each in self.sections.sizes.items()}
 
     @property
     def mount(self) -> CameraMount | None:
         """Where the camera sits that drives; None if nobody has measured it."""
         return self.mounts.get(self.sees_with)
+
+
+def seen_through(lens: Lens | None, mount: CameraMount) -> CameraMount:
+    """Return the mount with the field of view that a known lens has."""
+    return mount if lens is None else replace(mount, vertical_fov_rad=lens.vertical_fov_rad)
 
 
 def read_robot_file(path: Path) -> RobotFile:
@@ -140,6 +159,27 @@ def _check_parts(path: Path, tree: YamlTree, sections: RobotSections) -> None:
             f"{path}, line {tree.line(('cameras',))}: none of several cameras is named {DEFAULT_CAMERA!r}",
             f"the model sees with the only camera, or with {DEFAULT_CAMERA!r}: name it so",
         )
+    for name, section in sections.lenses.items():
+        _check_lens(path, tree, sections.cameras.get(name), name, section)
+
+
+def _check_lens(
+    path: Path, tree: YamlTree, camera: CameraSection | None, name: str, section: LensSection
+) -> None:
+    """Check that a lens has a camera, and that the camera's mount states the same field of view."""
+    if camera is None:
+        raise UsageError(
+            f"{path}, line {tree.line(('lenses', name))}: there is no camera {name!r} for this lens",
+            "name it as in `cameras`",
+        )
+    fov_deg = math.degrees(section.lens().vertical_fov_rad)
+    if camera.mount is not None and abs(camera.mount.vertical_fov_deg - fov_deg) > SAME_FOV_DEG:
+        place = ("cameras", name, "mount", "vertical_fov_deg")
+        raise UsageError(
+            f"{path}, line {tree.line(place)}: {'.'.join(place)}: {camera.mount.vertical_fov_deg:g} is not "
+            f"what the measured lens shows: {fov_deg:.2f}",
+            f"write {fov_deg:.2f}, or take `lenses.{name}` out if the camera or its address has changed",
+        )
 
 
 def _base(path: Path, tree: YamlTree, sections: RobotSections) -> BaseSpec:
@@ -205,6 +245,8 @@ def _refusal(path: Path, tree: YamlTree, problem: ErrorDetails) -> UsageError:
 def _known_keys(place: Place) -> Iterable[str]:
     if not place:
         return RobotSections.model_fields
+    if place[0] in ("lenses", "sizes"):
+        return (LensSection if place[0] == "lenses" else SizeSection).model_fields
     return (
         MountSection.model_fields if place[-1] == "mount" and len(place) == 3 else CameraSection.model_fields
     )

@@ -4,16 +4,21 @@ import math
 import re
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import Self
 
 from edge.address import without_password
 from edge.errors import UsageError
+from edge.perception.apparent_size import ApparentSize
+from edge.perception.lens import TERMS, Lens
 from edge.records import CameraMount
 
 NEVER = "never"
 MOST_CAMERAS = 8
 MOST_CHARS = 4096
+MOST_THINGS = 100
+MOST_NAME_CHARS = 80
 MOST_STOP_TIME_S = 10.0
 _CAMERA_NAME = re.compile(r"[^\W\d_]\w{0,31}")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
@@ -65,6 +70,29 @@ def _cameras(value: Any) -> Any:
     return cast(Any, value)
 
 
+def _numbers(counts: tuple[int, ...], low: float, high: float, unit: str) -> BeforeValidator:
+    """Return a check for a list of so many numbers in [low, high]."""
+
+    def check(value: Any) -> tuple[float, ...]:
+        many = " or ".join(map(str, counts))
+        good = isinstance(value, list) and all(
+            type(each) in (int, float) and math.isfinite(each) and low <= each <= high
+            for each in cast("list[Any]", value)
+        )
+        if not good or len(cast("list[Any]", value)) not in counts:
+            raise _wrong(f"{value!r:.60} is not [{many} numbers] from {low:g} to {high:g} ({unit})")
+        return tuple(map(float, cast("list[Any]", value)))
+
+    return BeforeValidator(check)
+
+
+def _things(value: Any) -> Any:
+    names = list(cast("dict[str, Any]", value)) if isinstance(value, dict) else []
+    if not 1 <= len(names) <= MOST_THINGS or any(len(name) > MOST_NAME_CHARS for name in names):
+        raise _wrong(f"it takes 1 to {MOST_THINGS} targets by name, such as `red cup:`")
+    return cast(Any, value)
+
+
 Address = Annotated[str, BeforeValidator(_address)]
 
 
@@ -90,6 +118,48 @@ class CameraSection(_Section):
     mount: MountSection | None = None  # None: not measured yet
 
 
+class LensSection(_Section):
+    """A camera's lens, as `vla-edge calibrate camera` writes it."""
+
+    model: Literal["brown", "fisheye"]
+    size_px: Annotated[tuple[float, ...], _numbers((2,), 16, 16384, "pixels")]
+    focal_px: Annotated[tuple[float, ...], _numbers((2,), 4, 1e5, "pixels")]
+    centre_px: Annotated[tuple[float, ...], _numbers((2,), 0, 16384, "pixels")]
+    distortion: Annotated[tuple[float, ...], _numbers((4, 5), -100, 100, "terms")]
+    error_px: Annotated[float, ranged(0, 100, "pixels")] = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.distortion) != TERMS[self.model]:
+            raise _wrong(f"distortion has {len(self.distortion)} numbers, {self.model} {TERMS[self.model]}")
+        try:
+            _ = self.lens().straight_focal_px
+        except UsageError as error:
+            raise _wrong(error.message) from error
+        return self
+
+    def lens(self) -> Lens:
+        """Return it as the runtime takes it."""
+        (width, height), (fx, fy), (cx, cy) = self.size_px, self.focal_px, self.centre_px
+        size_px = round(width), round(height)
+        return Lens(self.model, size_px, (fx, fy), (cx, cy), self.distortion, self.error_px)
+
+
+class SizeSection(_Section):
+    """How large one thing looks by its distance, as `vla-edge calibrate stop-distance` writes it."""
+
+    side: Literal["height", "width"]
+    fills_at_m: Annotated[float, ranged(0.001, 50, "metres from the lens")]
+    spread: Annotated[float, ranged(0, 1, "share of the distance")]
+    nearest_m: Annotated[float, ranged(0.01, 50, "metres from the lens")]
+    farthest_m: Annotated[float, ranged(0.01, 50, "metres from the lens")]
+    bundle: str = Field(default="", max_length=80)
+
+    def size(self) -> ApparentSize:
+        """Return it as the runtime takes it."""
+        return ApparentSize(**self.model_dump())
+
+
 class RobotSections(_Section):
     """All that a robot file may say. `base` has the fields of `edge.base_spec.BaseSpec`."""
 
@@ -98,6 +168,8 @@ class RobotSections(_Section):
     cameras: Annotated[dict[str, CameraSection] | None, BeforeValidator(_cameras)] = None
     motors: Address | None = None
     base: dict[str, Any] | None = None
+    lenses: Annotated[dict[str, LensSection], BeforeValidator(_cameras)] = {}  # by camera
+    sizes: Annotated[dict[str, SizeSection], BeforeValidator(_things)] = {}  # by target
     stop_time_s: Annotated[float | str | None, BeforeValidator(_stop_time)] = None  # NEVER: it did not stop
     notes: str = Field(default="", max_length=MOST_CHARS)
 

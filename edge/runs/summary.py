@@ -31,6 +31,16 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    """When and where the base touched something, and what told of it."""
+
+    at_s: float  # since the drive's start
+    x_m: float | None  # by its odometry, where it has some
+    y_m: float | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What was measured in a run."""
 
@@ -45,6 +55,7 @@ class Figures:
     ticks: int
     chunks: int  # sent to the motor process
     refused_chunks: Refusals
+    contacts: tuple[Contact, ...] = ()
     slowed_s: float = 0.0  # driven more slowly, as answers came late
     slowed_to_m_s: float | None = None  # the lowest of the highest speeds meanwhile
     stop_look_move_s: float = 0.0  # driven by stop-look-move, as answers came later still
@@ -147,7 +158,13 @@ class Summary:
         if (p99_ms := figures.frame_to_motor_ms.p99) is not None:
             missed = f"{figures.missed_ticks} of {figures.ticks} motor ticks missed"
             lines.append(f"from frame to motors in {p99_ms:.0f} ms (99 %), {missed}")
-        return lines + _late_lines(figures) + _heat_lines(self.machine) + _set_aside_lines(figures, end.cause)
+        return (
+            lines
+            + _contact_lines(figures)
+            + _late_lines(figures)
+            + _heat_lines(self.machine)
+            + _set_aside_lines(figures, end.cause)
+        )
 
 
 def _restart_line(restart: Mapping[str, Any]) -> str:
@@ -164,6 +181,16 @@ def printable(text: str) -> str:
 def slow_words(slowed_to_m_s: float) -> str:
     """Return for people how a policy drives whose answers come late."""
     return f"slowed to {slowed_to_m_s:.2f} m/s" if slowed_to_m_s else "stop-look-move"
+
+
+def _contact_lines(figures: Figures) -> list[str]:
+    """Say when, where and how the base touched something; nothing if it did not."""
+    touched = figures.contacts
+    lines = [f"touched something {len(touched)} times:"] if len(touched) > 1 else []
+    for each in touched:
+        where = "" if each.x_m is None else f" at x {each.x_m:.2f} m, y {each.y_m:.2f} m"
+        lines.append(f"{'  ' if lines else 'touched something '}after {each.at_s:.1f} s{where}: {each.why}")
+    return lines
 
 
 def _late_lines(figures: Figures) -> list[str]:

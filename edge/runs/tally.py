@@ -1,7 +1,6 @@
 """Adds up a run while it goes on: times, distance, pictures."""
 
 import math
-from array import array
 from collections.abc import Iterable
 
 import cv2
@@ -11,13 +10,14 @@ from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
 from edge.records import ActionChunk, DriveEnd, Goal, Image, MotorStatus, Observation, Odometry, Refusals
 from edge.runs.drawing import AnsweredFrame
-from edge.runs.summary import Figures, Percentiles
+from edge.runs.summary import Contact, Figures, Percentiles
 from edge.runs.thinned import Thinned
 
 MAX_FRAMES = 32
 MAX_PATH = 4000
 FRAME_WIDTH_PX = 320
 PATH_PERIOD_NS = 100_000_000
+MAX_TIMES = 4000  # for each stage, spread over the run: enough for a 99th percentile
 
 
 class Tally:
@@ -33,10 +33,12 @@ class Tally:
         self._distance_m = 0.0
         self._answered: Thinned[AnsweredFrame] = Thinned(MAX_FRAMES)
         self._path: Thinned[Odometry] = Thinned(MAX_PATH)
-        self._stages_ms: dict[str, array[float]] = {}
-        self._frame_to_motor_ms = array("f")
+        self._decisions = 0
+        self._stages_ms: dict[str, Thinned[float]] = {}
+        self._frame_to_motor_ms: Thinned[float] = Thinned(MAX_TIMES)
         self._decision = -1
         self._status: MotorStatus | None = None
+        self._contacts: list[Contact] = []
         self._odometry: Odometry | None = None  # the newest of the path
         self._frame_ns = 0  # stamp of the newest frame
         self._slowed_s = self._stop_look_move_s = 0.0
@@ -69,8 +71,9 @@ class Tally:
     def on_inference(self, inference: Inference) -> None:
         """Add the times of the model's stages, its boxes and the frame."""
         stages = {**inference.stages_ms, "total": sum(inference.stages_ms.values())}
+        self._decisions += 1
         for stage, milliseconds in stages.items():
-            self._stages_ms.setdefault(stage, array("f")).append(milliseconds)
+            self._stages_ms.setdefault(stage, Thinned(MAX_TIMES)).add(milliseconds)
         frame = inference.frame
         found = self._boxes.read(inference.text, inference.confidence, self._goal.target, frame.image)
         self._detections += bool(found)
@@ -90,8 +93,12 @@ class Tally:
         self._status = status
         if status.decision != self._decision and status.frame_to_motor_ns >= 0:
             self._decision = status.decision
-            self._frame_to_motor_ms.append(status.frame_to_motor_ns / 1e6)
+            self._frame_to_motor_ms.add(status.frame_to_motor_ns / 1e6)
         odometry = status.odometry
+        if status.contacts > len(self._contacts):
+            at_s = round((status.stamp_ns - self._start_ns) / 1e9, 2)
+            where = (None, None) if odometry is None else (round(odometry.x_m, 3), round(odometry.y_m, 3))
+            self._contacts.append(Contact(at_s, *where, status.reason))
         if odometry is None:
             return
         if self._odometry is None:
@@ -111,15 +118,16 @@ class Tally:
         return Figures(
             seconds=round(self._seconds, 2),
             distance_m=round(self._distance_m, 3),
-            decisions=len(self._stages_ms.get("total", ())),
+            decisions=self._decisions,
             detections=self._detections,
             cut_answers=self._cut_answers,
-            latency_ms={stage: _percentiles(values) for stage, values in self._stages_ms.items()},
-            frame_to_motor_ms=_percentiles(self._frame_to_motor_ms),
+            latency_ms={stage: _percentiles(times.all()) for stage, times in self._stages_ms.items()},
+            frame_to_motor_ms=_percentiles(self._frame_to_motor_ms.all()),
             missed_ticks=status.missed_ticks if status else 0,
             ticks=status.ticks if status else 0,
             chunks=self._chunks,
             refused_chunks=status.refused if status else Refusals(),
+            contacts=tuple(self._contacts),
             slowed_s=round(self._slowed_s, 2),
             slowed_to_m_s=None if self._slowed_to_m_s is None else round(self._slowed_to_m_s, 3),
             stop_look_move_s=round(self._stop_look_move_s, 2),

@@ -33,6 +33,13 @@ class LiveLine:
             sys.stderr.write(f"\r{fitted(text, shutil.get_terminal_size().columns - 1)}")
             sys.stderr.flush()
 
+    def waiting(self, text: str, seconds: float) -> None:
+        """Show what is waited for before the start, and for how long; without a terminal every 10 s."""
+        if self._on_terminal:
+            self.write(f"{text}, {seconds:.0f} s")
+        elif self._on_paper and round(seconds) % (PLAIN_PERIOD_NS // 10**9) == 0:
+            print(f"{text}, {seconds:.0f} s", file=sys.stderr, flush=True)
+
     def clear(self) -> None:
         """Leave an empty line, for what is printed next."""
         if self._on_terminal:
@@ -92,6 +99,8 @@ class LiveLine:
             sent = self._status.sent
             speed_m_s = math.hypot(sent.linear_x_m_s, sent.linear_y_m_s)
             words.append(f"{speed_m_s:.2f} m/s {sent.angular_z_rad_s:+.2f} rad/s")
+            if contacts := self._status.contacts:
+                words.append(f"{contacts} contact{'s' * (contacts > 1)}")
         if inference is not None:
             words.append(f"model {sum(inference.stages_ms.values()):.0f} ms")
         if self._frame_to_motor_ms >= 0:

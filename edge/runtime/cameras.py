@@ -86,6 +86,12 @@ class WatchedCamera:
         return f"camera {self._name!r} {doubt}" if doubt else ""
 
     @property
+    def held(self) -> str:
+        """What shows that something held the base; empty if nothing does."""
+        held = self._plausible is not None and self._plausible.held
+        return f"the picture of camera {self._name!r} stays while its wheels turn" if held else ""
+
+    @property
     def suspect(self) -> bool:
         """True if its newest frame looks as a fault begins."""
         return self._health is not None and self._health.suspect
@@ -243,9 +249,19 @@ class CameraSet:
         return tuple(self._cameras)
 
     @property
+    def all(self) -> Mapping[str, Camera]:
+        """The cameras themselves, by name."""
+        return {name: watched.camera for name, watched in self._cameras.items()}
+
+    @property
     def doubt(self) -> str:
         """Why the base holds for now, such as "camera 'front' is black"; empty if nothing is wrong."""
         return next((watched.doubt for watched in self._cameras.values() if watched.doubt), "")
+
+    @property
+    def held(self) -> str:
+        """What shows that something held the base, which stands now; empty if nothing does."""
+        return self._cameras[self.pacing].held
 
     @property
     def suspect(self) -> bool:

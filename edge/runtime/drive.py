@@ -4,7 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from edge.records import (
     StopCause,
 )
 from edge.runtime.cameras import POLL_S, CameraSet
+from edge.runtime.causes.witness import Witness
 from edge.runtime.ending import (
     ChunkCount,
     DriveStop,
@@ -38,16 +39,16 @@ from edge.runtime.ending import (
     stop_hint,
 )
 from edge.runtime.heat import HeatWatch
-from edge.runtime.loop import Loop, Sent, Step, Worker
+from edge.runtime.loop import Contacts, Loop, Sent, Step, Worker
 from edge.runtime.observers import Observers
 from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot
 from edge.runtime.signals import Interrupts
+from edge.runtime.start.loading import Loading
 
 MAX_FRAME_AGE_S = 0.25  # an older frame of a camera is refused
 FIRST_FRAME_S = 5.0
 INFERENCE_LIMIT_NS = 2_000_000_000
-WARM_UP_LIMIT_S = 60.0  # the first inference allocates and compiles
 ARM_LIMIT_S = 3.0
 MAX_REASON_CHARS = 200
 STAND_LIMIT_S = 1.5  # braking takes 0.25 s
@@ -71,6 +72,8 @@ class DriveParts:
     interrupts: Interrupts
     operator: Operator
     heat: HeatWatch | None = None  # None: the heat of the machine is not watched
+    witness: Witness | None = None  # None: nobody tells what was late
+    loading: Loading = field(default_factory=Loading)
 
 
 class Drive:
@@ -87,7 +90,7 @@ class Drive:
     ) -> None:
         self.observers_ended = True
         self._parts = parts
-        self._observers = Observers(inline, observers)
+        self._observers = Observers([parts.witness, *inline] if parts.witness else inline, observers)
         # Cameras that wait for answers show no real time, so nothing that comes late could stop a base.
         looks_round = isinstance(parts.policy, LooksRound) and parts.policy.looks_round
         needs_motion = GOALS[parts.goal.kind].moves or (looks_round and not parts.robot.recorded)
@@ -99,6 +102,7 @@ class Drive:
         self._answered_ns = 0
         self._odometry: Odometry | None = None  # the newest
         self._sent = Sent()
+        self._contacts = Contacts(parts.policy, parts.cameras)
         self._chunks = ChunkCount()
         self._start_ns: int | None = None
         self._seconds = 0.0  # from the start to the end, without braking
@@ -129,8 +133,12 @@ class Drive:
             self._seconds = self._elapsed_s()
         except BaseException as error:
             self._seconds = self._elapsed_s()
+            if (witness := self._parts.witness) is not None:
+                witness.stopped(self._answered_ns if self._parts.worker.busy else 0)
             with contextlib.suppress(MotorFault, PluginError):  # gone: the firmware stops the base
                 self._stand(str(error) or type(error).__name__)
+            if witness is not None and (named := witness.name(error, self._parts.cameras.all)) is not None:
+                raise named from error
             raise
         self._stand(end.reason)
         return end
@@ -143,14 +151,8 @@ class Drive:
             name: Frame(np.zeros((240, 320, 3), np.uint8), now_ns, 0, name) for name in parts.cameras.names
         }
         nowhere = Odometry(now_ns, 0.0, 0.0, 0.0, ZERO)
-        parts.worker.submit(Observation(black, parts.goal, nowhere, parts.cameras.pacing))
-        deadline_ns = now_ns + round(WARM_UP_LIMIT_S * 1e9)
-        while parts.worker.poll() is None:
-            self._watch()
-            if parts.clock.now_ns() > deadline_ns:
-                reason = f"the model's first answer took longer than {WARM_UP_LIMIT_S:.0f} s"
-                raise DriveStop(StopCause.MODEL_SILENT, reason)
-            time.sleep(POLL_S)
+        observation = Observation(black, parts.goal, nowhere, parts.cameras.pacing)
+        parts.loading.first_answer(parts.worker, observation, self._watch)
         parts.policy.reset(parts.goal)  # a policy with a memory must not remember the black images
 
     def _drive(self, max_seconds: float) -> DriveEnd:
@@ -166,7 +168,10 @@ class Drive:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
             step = self._cooled(self._loop.on_frame(frames, status.odometry))
-            chunk = self._sent.choose(step, parts.cameras.doubt, parts.policy.status.reached)
+            touched, reached = self._contacts.touched, parts.policy.status.reached
+            chunk = self._sent.choose(step, parts.cameras.doubt, reached, touched)
+            if self._armed and (held := self._contacts.seen()):
+                parts.motor.touch(held)
             if chunk is not None and self._moves:
                 parts.motor.send(chunk)
                 self._chunks.sent += 1
@@ -276,6 +281,8 @@ class Drive:
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):
             reason = f"the motor process stopped: {status.reason}"
             raise DriveStop(status.cause, reason, stop_hint(status.cause, self._parts.robot.recorded))
+        if self._armed:
+            self._contacts.update(status)
         return status
 
     def _stand(self, reason: str) -> None:

@@ -30,10 +30,18 @@ class DriveStop(SafetyStop):
         self.cause = cause
 
 
+CONTACT_HINT = (
+    "look what it touched: clear the floor, or put the camera where it sees it. Only a bundle with a floor "
+    "graph keeps off obstacles: `vla-edge bundle show NAME` tells"
+)
+
+
 def stop_hint(cause: StopCause, recorded: bool) -> str:
     """Return what a person can do about a stop by the motor process."""
     if cause is StopCause.JUMPING_CHUNK:
         return "run it again; if that repeats, take another bundle: its answers contradict each other"
+    if cause is StopCause.CONTACT:
+        return CONTACT_HINT
     if cause is not StopCause.STALE_CHUNK:
         return "mend that, then run it again"
     if recorded:

@@ -3,6 +3,8 @@
 The same `Loop` runs in real time, with a `ThreadWorker`, and in lockstep simulation, with one of its own.
 """
 
+import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -13,10 +15,28 @@ from typing import Protocol
 
 import numpy as np
 
-from edge.interfaces import Closing, Inference, Paced, PicksFrames, Policy
-from edge.records import ActionChunk, Frame, Goal, Image, Observation, Odometry
+from edge.interfaces import Closing, HeedsContacts, Inference, Paced, PicksFrames, Policy
+from edge.motor.way import BACK_M_S, BACK_RAD_S
+from edge.records import (
+    ActionChunk,
+    Frame,
+    Goal,
+    Image,
+    MotorState,
+    MotorStatus,
+    Observation,
+    Odometry,
+    StopCause,
+    Velocity,
+)
+from edge.runtime.cameras import CameraSet
+from edge.runtime.ending import CONTACT_HINT, DriveStop
 
+MOST_CONTACTS = 3  # in a run: this one ends it
+BACK_ROWS, BACK_ROW_S = 5, 0.1  # a chunk that goes back: its rows, and the time of each
 JOIN_S = 2.0  # for an inference that is under way when the worker closes
+
+log = logging.getLogger(__name__)
 
 
 class Worker(Protocol):
@@ -161,19 +181,80 @@ class Loop:
 class Sent:
     """Chooses the chunk to send: the policy's, or one that stands while a camera is in doubt.
 
-    It stands as well once the policy claims to be there: an arrival takes a last look.
+    It stands as well once the policy claims to be there: an arrival takes a last look. An answer about an
+    older frame than it stood for is dropped, as the motor process would refuse it.
     """
 
     def __init__(self) -> None:
         self._newest: ActionChunk | None = None  # the one that the policy decided last
+        self._stood_ns = 0  # the newest frame for which it stood
 
-    def choose(self, step: Step, doubt: str, reached: bool) -> ActionChunk | None:
-        """Return the chunk for a step; None leaves the motors to the chunk before. `doubt` empty: none."""
+    def choose(
+        self, step: Step, doubt: str, reached: bool, touched: Velocity | None = None
+    ) -> ActionChunk | None:
+        """Return the chunk for a step; None leaves the motors to the chunk before. `doubt` empty: none.
+
+        `touched` is the motion of a contact from which the base goes back now; None if there is none.
+        """
+        stamp_ns = step.observation.frame.stamp_ns
+        if touched is not None:
+            self._stood_ns = stamp_ns
+            return None if self._newest is None else _back(self._newest, stamp_ns, touched)
         if doubt or reached:
-            stamp_ns = step.observation.frame.stamp_ns
+            self._stood_ns = stamp_ns
             return None if self._newest is None else _standing(self._newest, stamp_ns)
-        self._newest = step.chunk or self._newest
+        if step.chunk is None or step.chunk.t0_ns < self._stood_ns:
+            return None
+        self._newest = step.chunk
         return step.chunk
+
+
+class Contacts:
+    """Counts the contacts of a drive by the reports of its motor process, and ends it at one too many."""
+
+    def __init__(self, policy: Policy, cameras: CameraSet) -> None:
+        """Begin with none; the policy that heeds contacts and the cameras are told of each."""
+        self._policy = policy if isinstance(policy, HeedsContacts) else None
+        self._cameras = cameras
+        self._count = 0
+        self._asked = False
+        self.touched: Velocity | None = None  # the motion from which the base goes back now
+
+    def seen(self) -> str:
+        """Return once what the cameras show of a contact that the motor process can't know; else empty."""
+        asked, self._asked = self._asked, bool(self._cameras.held)
+        return "" if asked or self.touched is not None else self._cameras.held
+
+    def update(self, status: MotorStatus) -> None:
+        """Take in a report. Raises DriveStop at the contact that is one too many."""
+        under_way = status.state is MotorState.TOUCHED
+        self.touched = status.touched if under_way else None
+        self._cameras.base.goes_back = under_way
+        if status.contacts == self._count:
+            return
+        self._count = status.contacts
+        log.warning("contact %d: %s", self._count, status.reason)
+        if self._policy is not None:
+            self._policy.touched(status.touched)
+        if self._count >= MOST_CONTACTS:
+            raise DriveStop(
+                StopCause.CONTACT,
+                f"the base touched something {self._count} times in this run (limit {MOST_CONTACTS - 1}); "
+                f"the last time {status.reason}",
+                CONTACT_HINT,
+            )
+
+
+def _back(chunk: ActionChunk, stamp_ns: int, touched: Velocity) -> ActionChunk:
+    """Return a chunk that answers the frame of `stamp_ns` by going back from what a motion touched."""
+    speed_m_s = math.hypot(touched.linear_x_m_s, touched.linear_y_m_s)
+    values = np.zeros((BACK_ROWS, 3), np.float32)
+    if speed_m_s:
+        values[:, :2] = np.array([touched.linear_x_m_s, touched.linear_y_m_s]) * (-BACK_M_S / speed_m_s)
+    else:
+        values[:, 2] = -math.copysign(BACK_RAD_S, touched.angular_z_rad_s)
+    valid_ns = stamp_ns + round(BACK_ROWS * BACK_ROW_S * 1e9)
+    return ActionChunk(values, BACK_ROW_S, stamp_ns, valid_ns, 1.0, chunk.decision, back=True)
 
 
 def _standing(chunk: ActionChunk, stamp_ns: int) -> ActionChunk:

@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,8 +19,57 @@ from edge.interfaces import Closing
 
 STOP_FILE = "stop.json"
 MAX_BODY_BYTES = 1024
-REQUEST_LIMIT_S = 2.0  # for a client that sends nothing
+REQUEST_LIMIT_S = 2.0  # for a whole request, however slowly it comes
+MAX_CONNECTIONS = 16  # at once; one more closes the oldest, so that no client keeps a stop away
 _CODES = {200: "stopping", 401: "the token is wrong", 404: "only POST /stop", 413: "too large", 503: "failed"}
+
+
+class _Connections(ThreadingHTTPServer):
+    """A server whose clients hold few connections, and none of them for long."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler], kept_fd: int | None) -> None:
+        """Listen on a free port of 127.0.0.1, or go on with a socket that listens already."""
+        super().__init__(("127.0.0.1", 0), handler, bind_and_activate=kept_fd is None)
+        if kept_fd is not None:
+            self.socket.close()
+            self.socket = socket.socket(fileno=kept_fd)
+            self.server_address = self.socket.getsockname()
+            os.set_inheritable(kept_fd, False)
+        self._open: dict[socket.socket, float] = {}  # the oldest first, with the time of its end
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own."""
+        with self._lock:
+            self._open[request] = time.monotonic() + REQUEST_LIMIT_S
+            if len(self._open) > MAX_CONNECTIONS:
+                _end(next(iter(self._open)))
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """End the connections that took too long; called at every poll."""
+        with self._lock:
+            for request, end_s in self._open.items():
+                if time.monotonic() > end_s:
+                    _end(request)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that has been answered, and close it."""
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Write nothing: a client that goes away within its request concerns nobody."""
+
+
+def _end(request: socket.socket) -> None:
+    """Let the thread that reads a connection find its end."""
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class StopServer(Closing):
@@ -39,13 +89,7 @@ class StopServer(Closing):
             expected = f"Bearer {token}"
             stop = staticmethod(on_stop)
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), BoundHandler, bind_and_activate=kept is None)
-        if kept is not None:
-            self._server.socket.close()
-            self._server.socket = socket.socket(fileno=kept[0])
-            self._server.server_address = self._server.socket.getsockname()
-            os.set_inheritable(kept[0], False)
-        self._server.daemon_threads = True
+        self._server = _Connections(BoundHandler, kept[0] if kept else None)
         content = {"port": self._server.server_address[1], "token": token, "pid": os.getpid()}
         try:
             with whole_file(self._file) as draft:

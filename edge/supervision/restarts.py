@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from edge.cameras.shm import ShmCamera, keep_rings
+from edge.cameras.shm import HandsOver, keep_rings
 from edge.clock import Clock
 from edge.errors import EdgeError, MotorFault, PluginError
 from edge.interfaces import Camera, Inference, PolicyStatus
@@ -42,7 +42,7 @@ class KeptParts:
 
     folder: Path
     robot: Robot
-    cameras: Sequence[Camera]
+    cameras: Mapping[str, Camera]
     motor: MotorProcess
     stops: StopServer
     operator: Operator
@@ -69,6 +69,20 @@ class EngineRestarts:
     def motor(self, start: Callable[[], MotorProcess]) -> MotorProcess:
         """Return the motor process that was kept, or start one."""
         return MotorProcess.kept(self.kept.motor_pid, self.kept.motor_fd) if self.kept else start()
+
+    @property
+    def kept_robot(self) -> Mapping[str, Any]:
+        """What the robot that was kept needs to go on; empty if a robot is to be opened."""
+        return self.kept.robot if self.kept else {}
+
+    @property
+    def kept_stop(self) -> tuple[int, str] | None:
+        """Socket and token of the stop over HTTP that were kept."""
+        return (self.kept.stop_fd, self.kept.stop_token) if self.kept else None
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return what summary.json says of the restarts."""
+        return [each.to_json() for each in self.done]
 
     def drive(self, drive: Drive, clock: Clock, closes: Sequence[ExitStack]) -> DriveEnd:
         """Run the drive; does not return if its engine is started afresh, but closes `closes`.
@@ -139,7 +153,7 @@ class EngineRestarts:
         said = f"{end.reason}: the base stands, the engine is started again ({number} of {self._most})"
         print(f"note: {said}", file=sys.stderr, flush=True)
         # Before they are closed: the memory has no name by which it could be opened again.
-        rings = [each.hand_over() for each in self.parts.cameras if isinstance(each, ShmCamera)]
+        rings = [each.hand_over() for each in self.parts.cameras.values() if isinstance(each, HandsOver)]
         for each in closes:
             each.close()
         try:

@@ -41,6 +41,7 @@ class Board:
     measured: bool = False
     sm: str = ""  # the GPU's compute capability; "" if the board is not known by name
     spread: float = 1.0  # on a measured board, the fastest run over the slowest
+    stated_bytes_s: float | None = None  # bandwidth as it was before a measured one took its place
 
     @property
     def was_busy(self) -> bool:
@@ -144,6 +145,16 @@ def find_board(name: str, model_bytes: float) -> Board:
     if name not in BOARDS:
         raise UsageError(f"unknown board {name!r}", f"known: {', '.join(BOARDS)}, this, all")
     return BOARDS[name]
+
+
+def with_bandwidth(board: Board, bytes_s: float) -> Board:
+    """Return the board with a measured bandwidth. Raises UsageError if its data sheet has less."""
+    if not board.measured and bytes_s > board.bandwidth_bytes_s:
+        raise UsageError(
+            f"{bytes_s / 1e9:.4g} GB/s is more than {board.title} has ({board.bandwidth_bytes_s / 1e9:.4g})",
+            "a copy that stays in caches measures those: give `vla-edge bench bandwidth` more --megabytes",
+        )
+    return replace(board, bandwidth_bytes_s=bytes_s, stated_bytes_s=board.bandwidth_bytes_s)
 
 
 def this_machine(model_bytes: float, proc: Path = Path("/proc")) -> Board:

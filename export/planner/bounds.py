@@ -97,6 +97,25 @@ def estimate(model: str, workload: Workload, board: Board, precision: str) -> Es
     )
 
 
+def bandwidth_left(one: Estimate) -> dict[str, float] | None:
+    """Return what a measured bandwidth leaves of a board's: GB/s, its share, and the bound with either.
+
+    None without a measured one.
+    """
+    board = one.board
+    if board.stated_bytes_s is None:
+        return None
+    faster = board.bandwidth_bytes_s / board.stated_bytes_s
+    stated_ms = sum(max(stage.bandwidth_ms * faster, stage.compute_ms) for stage in one.stages)
+    return {
+        "measured_gb_s": board.bandwidth_bytes_s / 1e9,
+        "stated_gb_s": board.stated_bytes_s / 1e9,
+        "share": faster,
+        "floor_ms": one.bound_ms,
+        "stated_floor_ms": stated_ms,
+    }
+
+
 def _check_precisions(board: Board, precisions: Sequence[str]) -> None:
     for precision in precisions:
         if precision not in board.flops_s:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
+from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float, positive_int
 from edge.commands.output import plain_digits, print_json
 from edge.errors import UsageError
-from export.planner.boards import BITS, BOARDS, Board, find_board
-from export.planner.bounds import Estimate, StageBound, estimate
+from export.planner.boards import BITS, BOARDS, Board, find_board, with_bandwidth
+from export.planner.bounds import Estimate, StageBound, bandwidth_left, estimate
 from export.planner.known import KNOWN
 from export.planner.layers import Workload
 from export.planner.sources import find_model
@@ -49,6 +49,11 @@ def main(argv: list[str]) -> int:
         help="tokens of an answer; 0 if a head reads the state; default: the model's usual number",
     )
     p.add_argument("--steps", type=positive_int, help="steps of denoising; default: the model's usual number")
+    p.add_argument(
+        "--bandwidth-gb-s",
+        type=positive_float,
+        help="the board's measured bandwidth (`vla-edge bench bandwidth`), instead of its data sheet's",
+    )
     p.add_argument("--json", action="store_true", help="print figures as JSON")
     a = p.parse_args(argv)
     source = find_model(a.model)
@@ -60,6 +65,10 @@ def main(argv: list[str]) -> int:
     names = list(BOARDS) if a.board is None or "all" in a.board else list(dict.fromkeys(a.board))
     workload = source.build(request)
     boards = [find_board(name, workload.parameters * 4) for name in names]
+    if a.bandwidth_gb_s is not None:
+        if len(boards) > 1:
+            raise UsageError("a bandwidth is measured on one board", "name it: --board orin-nx-16, or this")
+        boards = [with_bandwidth(boards[0], a.bandwidth_gb_s * 1e9)]
     estimates, refused = _estimate_all(source.name, workload, boards, a.precision)
     if a.json:
         documents = [*map(_document, estimates), *refused]
@@ -105,6 +114,7 @@ def _document(one: Estimate) -> dict[str, object]:
         "precisions": [each for each in BITS if each in board.flops_s],
         "parameters": one.parameters,
         "floor_ms": one.bound_ms,
+        "bandwidth": bandwidth_left(one),
         "fits": one.memory.fits,
         "stages": [_stage_document(stage) for stage in one.stages],
         "memory": {**asdict(one.memory), "fits": one.memory.fits, "builds": one.memory.builds},

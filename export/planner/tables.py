@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from export.planner.boards import BITS
-from export.planner.bounds import Estimate, Memory
+from export.planner.bounds import Estimate, Memory, bandwidth_left
 from export.planner.layers import Request
 
 MIN_COLUMNS = 80
@@ -43,6 +43,11 @@ def print_stages(one: Estimate, request: Request) -> None:
     console.print(
         f"to build  {'fits' if memory.builds else 'does not fit'}: {_of(memory.build_bytes, memory)} GB"
     )
+    if (left := bandwidth_left(one)) is not None:
+        measured = f"{left['measured_gb_s']:.4g} of {left['stated_gb_s']:.4g} GB/s ({left['share']:.0%})"
+        console.print(
+            f"measured  {measured}: {_ms(left['floor_ms'])} ms and not {_ms(left['stated_floor_ms'])}"
+        )
     least = "too high if this machine was busy" if board.was_busy else "nothing is faster"
     console.print(f"bound     {_ms(one.bound_ms)} ms, {_rate(one)} Hz: {least}; real engines take a multiple")
 

@@ -136,6 +136,6 @@ def family_at(folder: Path) -> str:
 def _json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot read {file}: {reason_of(error)}") from error
     return found if isinstance(found, dict) else {}

@@ -84,7 +84,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
         found = yaml.safe_load(text) if file.suffix == ".yaml" else json.loads(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"cannot read {file}: {reason_of(error)}", _AGAIN) from error
     if not isinstance(found, dict):
         raise UsageError(f"{file} holds no keys", _AGAIN)

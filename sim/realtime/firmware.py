@@ -7,7 +7,6 @@ reached the actuator, and when.
 
 import math
 import os
-import tty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,25 +19,20 @@ SETPOINT_LIMIT_NS = 300_000_000  # no setpoint for this long: zero
 NEAR_ZERO = 0.01  # m/s and rad/s
 HEARTBEAT_PERIOD_NS = 1_000_000_000
 ODOMETRY_PERIOD_NS = 20_000_000
+BUMPER_PERIOD_NS = 1_000_000_000  # and whenever it changes, as button 1
 BATTERY_PERIOD_NS = 1_000_000_000
 SYSTEM, COMPONENT = 1, mav.MAV_COMP_ID_AUTOPILOT1
 MANUAL, GUIDED = 0, 15  # numbers of its modes, as ArduRover has them
 NO_COVARIANCE = [math.nan, *[0.0] * 20]  # NaN first: unknown
 
 
-def open_pty() -> tuple[int, int, str]:
-    """Open a raw pseudo-terminal: the board's end, the cable (close both to pull it), and the port's path."""
-    board, cable = os.openpty()
-    tty.setraw(cable)
-    return board, cable, os.ttyname(cable)
-
-
 class Firmware:
     """The board. Call `poll` every few ms from one thread; nothing in it blocks.
 
     `apply` gets each setpoint with whether the base is armed, `odometry` is asked 50 times a second (None: it
-    is not measured), `battery_fraction` once. `manual` and `emergency` are the switches on the robot:
-    setpoints are not obeyed. Times are CLOCK_MONOTONIC ns of `clock`.
+    is not measured), `battery_fraction` once, `bumper` at each poll (None: there is none). `manual` and
+    `emergency` are the switches on the robot: setpoints are not obeyed. Times are CLOCK_MONOTONIC ns of
+    `clock`.
     """
 
     def __init__(
@@ -49,12 +43,14 @@ class Firmware:
         log: Path,
         clock: Clock | None = None,
         battery_fraction: Callable[[], float] = lambda: 1.0,
+        bumper: Callable[[], bool | None] = lambda: None,
     ) -> None:
         os.set_blocking(fd, False)
         self._fd = fd
         self._apply = apply
         self._odometry = odometry
         self._battery_fraction = battery_fraction
+        self._bumper = bumper
         self._clock: Clock = clock or MonotonicClock()
         self.log = SetpointLog(log)
         self.manual = False
@@ -72,7 +68,8 @@ class Firmware:
         self._setpoint_ns: int | None = None
         self._setpoint_ms: int | None = None  # the sender's own time
         self._boot_ns = self._clock.now_ns()
-        self._due_ns = {"heartbeat": 0, "odometry": 0, "battery": 0}
+        self._due_ns = {"heartbeat": 0, "odometry": 0, "battery": 0, "bumper": 0}
+        self._pressed: bool | None = None  # as it was reported last
         self._reported: tuple[bool, bool, bool] | None = None
         self._set(ZERO, self._boot_ns)
 
@@ -82,7 +79,9 @@ class Firmware:
 
     def poll(self, now_ns: int) -> None:
         """Read what came, watch the time limit, send what is due."""
-        for message in self.stream.feed(self._read(), now_ns):
+        data = self._read()
+        now_ns = max(now_ns, self._clock.now_ns())  # a machine that stalled before it read must not be early
+        for message in self.stream.feed(data, now_ns):
             if isinstance(message, mav.MAVLink_set_position_target_local_ned_message):
                 self._on_setpoint(message, now_ns)
             elif isinstance(message, mav.MAVLink_command_long_message):
@@ -164,12 +163,21 @@ class Firmware:
         if self._due("heartbeat", HEARTBEAT_PERIOD_NS, now_ns) or switches != self._reported:
             self._reported = switches
             self._send(self._heartbeat())
+        self._send_bumper(now_ns)
         if self._odometry is not None and self._due("odometry", ODOMETRY_PERIOD_NS, now_ns):
             self._send(self._odometry_message(self._odometry(), now_ns))
         if self._due("battery", BATTERY_PERIOD_NS, now_ns):
             percent = round(100 * min(1.0, max(0.0, self._battery_fraction())))
             voltages = [65535] * 10  # unknown
             self._send(mav.MAVLink_battery_status_message(0, 0, 0, 32767, voltages, -1, -1, -1, percent))
+
+    def _send_bumper(self, now_ns: int) -> None:
+        pressed = self._bumper()
+        if pressed is None or (pressed == self._pressed and now_ns < self._due_ns["bumper"]):
+            return
+        self._pressed, self._due_ns["bumper"] = pressed, now_ns + BUMPER_PERIOD_NS
+        stamp_ms = (now_ns - self._boot_ns) // 1_000_000
+        self._send(mav.MAVLink_button_change_message(stamp_ms, stamp_ms, int(pressed)))
 
     def _heartbeat(self) -> MavMessage:
         mode = mav.MAV_MODE_FLAG_MANUAL_INPUT_ENABLED if self.manual else mav.MAV_MODE_FLAG_GUIDED_ENABLED

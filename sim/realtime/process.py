@@ -2,8 +2,9 @@
 
 One thread paces the physics to CLOCK_MONOTONIC and runs the base's firmware at the end of a pseudo-terminal;
 a second one renders what the camera sees. The socket `--control` carries one JSON line when all is up, and
-one with the truth about the run when a line comes in. Its end means that the runtime is gone: then the room
-stays until the motor process has stopped the base and closed the port.
+one with the truth about the run when `finish` comes in. Any other line befalls the base: `wheels dead`, or
+what `sim.realtime.mishaps` knows. Its end means that the runtime is gone: then the room stays until the motor
+process has stopped the base and closed the port.
 """
 
 import argparse
@@ -25,8 +26,10 @@ from edge.records import ZERO, Odometry, Velocity
 from sim.bases import parse_base
 from sim.realtime.camera import CameraThread, Optics
 from sim.realtime.camera_faults import FAULTS, LAG_S, FaultyCamera
-from sim.realtime.firmware import Firmware, open_pty
+from sim.realtime.firmware import Firmware
+from sim.realtime.mishaps import Mishaps
 from sim.realtime.room_time import RoomTime
+from sim.realtime.terminal import open_pty
 from sim.render import CameraSpec
 from sim.targets import make_scene, truth
 from sim.world import WHEELS, World
@@ -40,17 +43,35 @@ class RealTimeBase:
     def __init__(self, world: World, board: int, log: Path) -> None:
         self.world = world
         self.velocity = ZERO  # newest setpoint that the firmware applied
+        self.mishaps = Mishaps()
         self._clock = MonotonicClock()
         self.time = RoomTime(world, self._clock)
         odometry = None if world.wheels == "dead" else self._odometry
-        self.firmware = Firmware(board, self._apply, odometry, log, self._clock)
+        self.firmware = Firmware(
+            board,
+            self._apply,
+            odometry,
+            log,
+            self._clock,
+            lambda: self.mishaps.battery_fraction,
+            bumper=lambda: world.bumper,
+        )
 
     def step(self) -> int:
         """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
         due_ns, now_ns = self.time.wait()
-        self.firmware.poll(now_ns)
+        if not self.mishaps.muted:
+            self.firmware.poll(now_ns)
         self.world.step()
         return due_ns
+
+    def befall(self, line: str) -> None:
+        """Let happen what a line says. Raises ValueError if nobody knows it."""
+        command, _, value = line.partition(" ")
+        if command == "wheels" and value in WHEELS:
+            self.world.wheels = value
+        elif not self.mishaps.obey(line, self.firmware):
+            raise ValueError(f"nothing like {line!r} can happen")
 
     def close(self) -> None:
         self.firmware.close()
@@ -92,8 +113,11 @@ class Simulation:
             return True
         except ConnectionResetError:
             return False
-        if request:
-            _send(self._control, self._truth())
+        for line in request.decode().splitlines():
+            if line == "finish":
+                _send(self._control, self._truth())
+            else:
+                self._base.befall(line)
         return bool(request)
 
     def _truth(self) -> dict[str, Any]:
@@ -130,12 +154,14 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
     )
+    parser.add_argument("--bumper", default="yes", choices=("yes", "no"), help="whether it has one")
     parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
     parser.add_argument("--rate-hz", type=float, default=spec.rate_hz)
     parser.add_argument(
         "--fov-rad", type=float, default=spec.vertical_fov_rad, help="field of view from top to bottom"
     )
+    parser.add_argument("--distortion", type=float, default=spec.distortion, help="k1 of its lens")
     parser.add_argument(
         "--latency-ms", type=float, default=optics.latency_ms, help="time from exposure to image, at least"
     )
@@ -152,8 +178,10 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     base_spec = parse_base(options.base)
     scene = make_scene(options.seed, options.target, options.absent, base_spec.radius_m)
     world = World(scene, base=base_spec)
-    world.wheels = options.wheels
-    spec = CameraSpec(options.width, options.height, options.fov_rad, rate_hz=options.rate_hz)
+    world.wheels, world.has_bumper = options.wheels, options.bumper == "yes"
+    spec = CameraSpec(
+        options.width, options.height, options.fov_rad, rate_hz=options.rate_hz, distortion=options.distortion
+    )
     optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
     fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)
     board, cable, port = open_pty()

@@ -19,8 +19,9 @@ from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, U
 from edge.records import CameraMount
 from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
-from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of
+from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of, yes_no
 from sim.realtime.camera_faults import check_fault
+from sim.realtime.lens import DISTORTION
 from sim.render import CameraSpec
 from sim.scene import Scene
 from sim.targets import make_scene, room_map
@@ -33,13 +34,14 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "height": (24, 480),
     "rate_hz": (5, 120),
     "fov_rad": (0.3, 2.0),
+    "distortion": DISTORTION,
     "latency_ms": (0, 200),
     "noise": (0.5, 64),  # without any, a picture would repeat as that of a frozen camera
     "blur_px": (0, 10),
     "fault_s": (0, 3600),
     "lag_ms": (0, 5000),
 }
-_WORDS = ("fault", "wheels")
+_WORDS = ("fault", "wheels", "bumper")
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
@@ -83,7 +85,7 @@ class SimRobot:
     def go_on(self, report: Mapping[str, str], scene: Scene, target: str) -> None:
         """Take what the process has reported about itself: port and renderer."""
         self._report = dict(report)
-        self.motors_uri = f"mavlink://{report['port']}{'?omni=yes' * self.base.sideways}"
+        self.motors_uri = f"mavlink://{report['port']}?bumper=1{'&omni=yes' * self.base.sideways}"
         self.about = f"simulated room {scene.seed}, rendered by {report['renderer']}"
         self.room = room_map(scene, target)
 
@@ -101,6 +103,10 @@ class SimRobot:
         """Raise HardwareMissing if the process has ended."""
         if self._child.poll() is not None:
             raise self._gone()
+
+    def befall(self, what: str) -> None:
+        """Let a mishap happen to the base, such as `emergency 1` (`sim.realtime.process` knows which)."""
+        self._control.sendall(f"{what}\n".encode())
 
     def finish(self) -> dict[str, Any]:
         """Return the truth about the run, from the process; empty if that is gone."""
@@ -156,6 +162,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     base = base_of(base_settings)
     hanging = hanging_of(_of(options.settings, HANGING_SETTINGS))
     fault, wheels = check_fault(options.settings.get("fault", "none")), _wheels(options.settings)
+    bumper = yes_no("bumper", options.settings.get("bumper", "yes"))
     others = (*BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     scene = make_scene(options.seed, target, options.absent, base.radius_m)
@@ -170,7 +177,12 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command += ["--log", str(options.folder / "firmware.jsonl"), "--seed", str(options.seed)]
     command += [f"--target={target}", *(["--absent"] if options.absent else [])]
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
-    command += [f"--base={urlencode(base_settings)}", f"--fault={fault}", f"--wheels={wheels}"]
+    command += [
+        f"--base={urlencode(base_settings)}",
+        f"--fault={fault}",
+        f"--wheels={wheels}",
+        f"--bumper={bumper}",
+    ]
     command += ["--upside-down"] if hanging.upside_down else []
     # Its end of the socket must live nowhere else, or neither side would notice the other one's death.
     with there, log.open("wb") as output:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks import realtime
+from benchmarks.drives.blocks import failure
 from benchmarks.realtime import AHEAD_M, TARGET, kill_many, main, open_rooms
 from edge.commands.output import ProgressLine
 from edge.errors import EdgeError, HardwareMissing, SafetyStop
@@ -117,7 +118,7 @@ def test_a_gap_between_setpoints_counts_only_before_the_death() -> None:
 def test_a_measured_run_that_fails_gives_its_reason_and_its_exit_code(
     exit_code: int, document: dict[str, Any], kind: type[EdgeError]
 ) -> None:
-    error = realtime._failure(exit_code, document)
+    error = failure(exit_code, document)
     assert type(error) is kind and error.hint == document.get("hint", "")
     assert (document.get("reason") or document.get("error") or "exit code -9") in error.message
 

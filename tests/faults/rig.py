@@ -11,17 +11,15 @@ import secrets
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from edge.cameras.shm import FrameRing
-from edge.records import Image
-from tests.faults.broken.wire import Wire
+from sim.faults.feed import ImageFeed, Shot
+from sim.faults.wire import Wire
 from tests.sensor import sensed
 from tests.sim.realtime.rover import Rover
 from tests.sim.realtime.test_process import Running, moving
@@ -33,9 +31,8 @@ RAMP_MS = 250  # from full speed to zero
 FIRMWARE_MS = 300  # the base's own limit without setpoints
 AGE_MS = 500  # from the newest frame to zero
 MOUNT = "fov=55,height=0.35,pitch=0,forward=0.1"
-BUSY = ("stale_frame", "stale_chunk", "motor_fault", "camera_slow")
+BUSY = ("stale_frame", "stale_chunk", "motor_fault", "camera_slow", "machine_slow")
 PERIOD_S = 1 / 30
-PRETENDED = {"PYTHONPATH": os.pathsep.join((str(Path(__file__).parent / "broken/pretended"), str(REPO)))}
 
 
 class MissedBound(AssertionError):
@@ -146,37 +143,15 @@ class Drive(Running):
         return found
 
 
-def _unspoilt(image: Image, stamp_ns: int) -> tuple[Image, int]:
-    return image, stamp_ns
+def sensor_feed(height: int = 48, width: int = 64) -> ImageFeed:
+    """A camera of 30 frames a second, each another one."""
 
-
-class Feed:
-    """A camera at shm://NAME. `spoil` makes of an image and its stamp what is delivered; None loses it."""
-
-    def __init__(self, height: int = 48, width: int = 64) -> None:
-        self.name = f"faults-{os.getpid()}-{secrets.token_hex(4)}"
-        self.spoil: Callable[[Image, int], tuple[Image, int] | None] = _unspoilt
-        self._size = height, width
-        self._ring = FrameRing.create(self.name, height, width)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._write, daemon=True)
-
-    def _write(self) -> None:
+    def shots() -> Iterator[Shot]:
         for seq in count():
-            if self._over.wait(PERIOD_S):
-                return
-            spoiled = self.spoil(sensed(seq, *self._size), time.monotonic_ns())
-            if spoiled is not None:
-                self._ring.write(*spoiled)
+            time.sleep(PERIOD_S)
+            yield sensed(seq, height, width), time.monotonic_ns()
 
-    def __enter__(self) -> "Feed":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._ring.close()
+    return ImageFeed(f"faults-{os.getpid()}-{secrets.token_hex(4)}", height, width, shots())
 
 
 @dataclass
@@ -185,7 +160,7 @@ class AtRover:
 
     drive: Drive
     rover: Rover
-    feed: Feed
+    feed: ImageFeed
     wire: Wire | None
 
 
@@ -231,7 +206,7 @@ class Rig:
             (folder / "runs").symlink_to(runs)
         with contextlib.ExitStack() as stack:
             rover = stack.enter_context(Rover(folder))
-            feed = stack.enter_context(Feed())
+            feed = stack.enter_context(sensor_feed())
             wire = stack.enter_context(Wire(rover.port, wired)) if wired else None
             uri = rover.uri if wire is None else wire.uri
             command = [*self._goal(folder), "--camera", camera.format(feed.name), "--motors", uri]
@@ -242,7 +217,7 @@ class Rig:
     def refused(self, *arguments: str, prefix: Sequence[str] = (), **env: str) -> Refusal:
         """Run what must be refused before it drives, at the bare base unless `arguments` name a robot."""
         folder = self.new_folder()
-        with Rover(folder) as rover, Feed() as feed:
+        with Rover(folder) as rover, sensor_feed() as feed:
             at_rover = ["--camera", f"shm://{feed.name}", "--motors", rover.uri, "--mount", MOUNT]
             hardware = [] if "--robot" in arguments else at_rover
             done = subprocess.run(

@@ -9,38 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from edge.motor.operator.gamepad import EV_ABS, EVENT
+from sim.faults.gamepad import PRETENDED, Pad
 from tests.faults.conftest import FaultRecord
-from tests.faults.rig import PRETENDED, RAMP_MS, SLACK_MS, Rig
+from tests.faults.rig import RAMP_MS, SLACK_MS, Rig
 from tests.waiting import until
 
 pytestmark = [pytest.mark.realtime, pytest.mark.timeout(400)]
 HEARD_MS = 100
 
 
-class Pad:
-    """A gamepad."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "pad"
-        os.mkfifo(self.path)
-        self.fd = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)  # so that a reader never meets an end
-
-    def turn(self, share: float) -> None:
-        """Move the stick: left is negative."""
-        os.write(self.fd, EVENT.pack(1, 2, EV_ABS, 0, round(share * 32767)))
-
-    def unplug(self) -> None:
-        os.close(self.fd)
-        self.fd = -1
-
-
 @pytest.fixture
 def pad(tmp_path: Path) -> Iterator[Pad]:
-    made = Pad(tmp_path)
-    yield made
-    if made.fd >= 0:
-        made.unplug()
+    with Pad(tmp_path) as made:
+        yield made
 
 
 @pytest.mark.slow
@@ -64,7 +45,7 @@ def test_a_gamepad_that_is_gone_stops_the_base_for_good(rig: Rig, fault: FaultRe
     with rig.rover("--gamepad", str(pad.path), **PRETENDED) as run:
         run.drive.until_it_turns()
         lost_ns = time.monotonic_ns()
-        pad.unplug()
+        pad.close()
         end = run.drive.end()
     end.check("operator_lost", 4, "gamepad is gone")
     fault.said(end)

@@ -139,6 +139,7 @@ ROWS: dict[int, tuple[str, ...]] = {
         "edge/navigation/test_detour.py::test_a_slow_policy_that_turns_to_and_fro_sees_nothing_new",
         "edge/policies/test_driver.py::test_answers_that_come_late_make_the_base_slower_instead_of_stopping_it",
     ),
+    35: ("faults/test_causes.py::test_row_35_a_machine_that_halts_again_and_again_is_named",),
     36: (
         "edge/commands/test_run.py::test_row_36_a_summary_that_can_not_be_printed_leaves_the_exit_code",
         "sim/realtime/test_full_disk.py::test_row_36_a_full_disk_leaves_the_drives_own_end_and_one_more_line",
@@ -155,6 +156,11 @@ ROWS: dict[int, tuple[str, ...]] = {
     ),
     39: ("edge/engines/test_tensorrt.py::test_plans_of_another_place_are_refused_unloaded",),
     40: ("edge/runs/test_folder.py::test_row_40_folders_sort_as_the_runs_came_whatever_the_clock_says",),
+    41: (
+        "edge/runtime/start/test_loading.py::test_a_model_that_loads_for_minutes_is_shown_each_second_and_then_driven",
+        "edge/runtime/start/test_loading.py::test_the_limit_grows_with_the_size_and_its_error_says_both",
+        "edge/runtime/start/test_loading.py::test_a_first_answer_that_never_comes_ends_with_a_hint",
+    ),
     42: (
         "edge/cameras/gstreamer/test_process.py::test_a_child_is_asked_then_interrupted_then_killed",
         "edge/cameras/gstreamer/test_process.py::test_after_a_kill_the_daemon_is_restarted_and_the_camera_comes_back",
@@ -169,7 +175,5 @@ ROWS: dict[int, tuple[str, ...]] = {
 
 # What has no test, and why.
 MISSING: dict[int, str] = {
-    35: "a machine that halts again and again is stopped safely; that it is named is not there yet",
-    41: "a limit of loading by the model's size, and engines that stay between runs, are not there yet",
     45: "there is no recorder yet whose recordings could be converted",
 }

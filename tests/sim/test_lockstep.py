@@ -204,4 +204,4 @@ def test_what_is_half_sure_is_believed_after_a_look_from_another_side(renderer: 
 
 
 def test_an_episode_repeats_exactly(renderer: Renderer) -> None:
-    assert episode(renderer, 1003, "ball") == episode(renderer, 1003, "ball")
+    assert episode(renderer, 1000, "cup") == episode(renderer, 1000, "cup")

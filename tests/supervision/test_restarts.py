@@ -10,8 +10,8 @@ import time
 import pytest
 
 from edge.motor.operator.gamepad import BUTTONS, EV_KEY, EVENT
-from tests.faults.rig import PRETENDED, RAMP_MS, SLACK_MS, AtRover, Drive, Ended, Rig, moving
-from tests.faults.test_operator import Pad
+from sim.faults.gamepad import PRETENDED, Pad
+from tests.faults.rig import RAMP_MS, SLACK_MS, AtRover, Drive, Ended, Rig, moving
 from tests.waiting import alive, until
 
 pytestmark = [pytest.mark.realtime, pytest.mark.slow, pytest.mark.timeout(400)]

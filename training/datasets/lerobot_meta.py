@@ -1,6 +1,5 @@
 """Reads a LeRobotDataset's `meta`: features, tasks, splits, and the location of each episode."""
 
-import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from edge.errors import UsageError, reason_of
+from edge.files import foreign_json
 
 VERSION = "v3.0"
 STATE, ACTION, IMAGES = "observation.state", "action", "observation.images."
@@ -23,7 +23,7 @@ def read_info(path: Path) -> dict[str, Any]:
     """Read `meta/info.json`. Raises UsageError if it is missing, damaged or of another layout."""
     file = path / "meta/info.json"
     try:
-        info = json.loads(file.read_text(encoding="utf-8"))
+        info = foreign_json(file.read_bytes())
         version = str(info["codebase_version"])
         _ = info["fps"] + 0, info["data_path"].format, info["splits"].keys()
         _ = [(about["dtype"], about["shape"][0]) for about in info["features"].values()]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import UsageError, reason_of
-from edge.files import write_whole
+from edge.files import foreign_json, write_whole
 from training.datasets.source import LATE, EpisodeSource, count_unusable
 
 QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
@@ -106,7 +106,7 @@ def _difference(a: EpisodeSource, b: EpisodeSource) -> str:
 
 def _read(path: Path) -> Statistics:
     try:
-        found = json.loads(path.read_text())
+        found = foreign_json(path.read_bytes())
         state, action = (Span(**{k: tuple(v) for k, v in found.pop(w).items()}) for w in ("state", "action"))
         for span in (state, action):
             figures = np.array([getattr(span, key) for key in _FIGURES], np.float64)

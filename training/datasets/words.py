@@ -4,7 +4,6 @@ The layout of Hugging Face's ImageFolder (https://huggingface.co/docs/datasets/i
 `metadata.jsonl` with a line `{"file_name": "a.jpg", "prompt": "detect cup", "answer": "<loc0100>..."}` each.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 from edge.errors import UsageError, reason_of
+from edge.files import foreign_json
 from training.datasets.source import Images
 
 
@@ -46,7 +46,7 @@ class WordsFolder:
     def _question(self, metadata: Path, number: int, line: str) -> WordsQuestion:
         line_of = f"{metadata}, line {number}"
         try:
-            found = json.loads(line)
+            found = foreign_json(line)
             name, prompt, answer = (found[key] for key in ("file_name", "prompt", "answer"))
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{line_of}: want file_name, prompt and answer, {reason_of(error)}") from error

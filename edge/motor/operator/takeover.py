@@ -6,7 +6,7 @@ import numpy as np
 
 from edge.motor.guard import Guard
 from edge.motor.operator.panel import Panel
-from edge.records import ActionChunk, StopCause
+from edge.records import ActionChunk, MotorState, StopCause
 
 BY_OPERATOR = (StopCause.OPERATOR, StopCause.OPERATOR_LOST)
 HAND_DT_S = 0.1
@@ -58,4 +58,7 @@ class Takeover:
         if velocity is not None:
             row = np.array([astuple(velocity)], np.float32)
             until_ns = now_ns + round(HAND_DT_S * 1e9)
-            self._guard.follow(ActionChunk(row, HAND_DT_S, now_ns, until_ns, 1.0, self._decision), now_ns)
+            # After a contact a person, too, first goes back.
+            back = self._guard.state is MotorState.TOUCHED
+            chunk = ActionChunk(row, HAND_DT_S, now_ns, until_ns, 1.0, self._decision, back=back)
+            self._guard.follow(chunk, now_ns)

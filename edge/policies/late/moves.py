@@ -38,13 +38,15 @@ def one_move(chunk: ActionChunk, start_ns: int, limits: MotorLimits) -> ActionCh
     """Return a chunk that drives the path of this one from `start_ns` on, as far as one frame allows.
 
     The base has stood since the chunk's frame, so that none of its rows is over yet: rows that stand fill
-    the time until then.
+    the time until then. They end so early that the base stands before its frame is too old.
     """
     parts = max(1, round(chunk.dt_s / MOVE_ROW_S))
     row_s = chunk.dt_s / parts
     moves = _from_standstill(np.repeat(chunk.values.astype(np.float64), parts, axis=0), row_s, limits)
     waits = max(0, math.ceil((start_ns - chunk.t0_ns) / 1e9 / row_s))
-    values = np.concatenate([np.zeros((waits, 3)), moves]).astype(np.float32)
+    braking_s = limits.braking_s(limits.linear_m_s, limits.angular_rad_s)
+    in_time = math.floor((limits.longest_age_s - braking_s) / row_s)
+    values = np.concatenate([np.zeros((waits, 3)), moves])[:in_time].astype(np.float32)
     until_ns = chunk.t0_ns + round(len(values) * row_s * 1e9)
     return replace(chunk, values=values, dt_s=row_s, valid_until_ns=until_ns, by_way=True)
 

@@ -6,7 +6,7 @@ import pytest
 
 from edge.board.heat import Thermometer, read_fan, read_power_w
 from edge.board.tree import Tree
-from tests.edge.board.pretended import add_zone, write
+from sim.faults.machine import add_zone, write
 
 
 @pytest.mark.parametrize("celsius", [-256.0, 255.0])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.board.identity import NONE, UNKNOWN, jetpack_of, read_board, read_l4t
 from edge.board.tree import Tree
-from tests.edge.board.pretended import write
+from sim.faults.machine import write
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from edge.clock import MonotonicClock
 from edge.doctor.check import CheckStatus
 from edge.doctor.compute import check_jtop
 from edge.runtime.heat import HeatLevel, HeatWatch
-from tests.edge.board.pretended import orin
+from sim.faults.machine import orin
 from tests.waiting import alive, until
 
 DOUBLE = [sys.executable, "-m", "tests.edge.board.jtop_service"]

@@ -7,7 +7,7 @@ import pytest
 from edge.board.steady import one_power_mode
 from edge.board.tree import Tree
 from edge.errors import EdgeError
-from tests.edge.board.pretended import orin, write
+from sim.faults.machine import orin, write
 
 
 def test_row_44_figures_name_their_board_and_power_mode(tmp_path: Path):

@@ -40,6 +40,7 @@ class Turntable:
     shown: Callable[["Turntable", int], Image]
     measured: bool = True
     dead: bool = False
+    back_s: float = 0.0  # when the way back began that a picture which stays is judged by; 0: not yet
     mount: CameraMount = MOUNT
     headings: list[float] = field(default_factory=lambda: [0.0])
     doubts: list[str] = field(default_factory=list)
@@ -57,7 +58,10 @@ class Turntable:
         for tick in range(round(seconds * 1e9 / TICK_NS)):
             now_ns = tick * TICK_NS
             self.now_s = now_ns / 1e9
+            self.back_s = self.back_s or (self.now_s if judge.held else 0.0)
+            base.goes_back = bool(self.back_s) and self.now_s < self.back_s + 1.0
             told = 0.0 if judge.doubt else self.wanted(self.now_s)
+            told = -0.4 if base.goes_back and self.now_s < self.back_s + 0.6 else told
             rate += min(max(told - rate, -4.0 * 0.02), 4.0 * 0.02)
             self.headings.append(self.headings[-1] + (0.0 if self.dead else rate * TICK_NS / 1e9))
             yaw_rad = math.remainder(self.headings[-1], 2 * math.pi)
@@ -132,7 +136,7 @@ def test_a_picture_that_stays_while_the_base_turns_is_frozen_or_the_base_slips(d
     if dead:
         assert cause_of(judge) is StopCause.NONE, "by its odometry it stands"
         return
-    assert cause_of(judge) is StopCause.CAMERA_STILL and table.now_s < 4
+    assert cause_of(judge) is StopCause.CAMERA_STILL and table.now_s < 5
     assert judge.fault is not None and "does not change while the base moves" in judge.fault.message
     assert "frozen" in judge.fault.hint and "does not move though its wheels do" in judge.fault.hint
 

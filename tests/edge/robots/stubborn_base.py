@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge.records import ZERO, Odometry, Velocity
 from sim.realtime import firmware
+from sim.realtime.terminal import open_pty
 
 STEP_S = 0.005
 
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--stuck", action="store_true")
     options = parser.parse_args()
     firmware.SETPOINT_LIMIT_NS = round(min(options.timeout_s, 1e6) * 1e9)
-    board, _, port = firmware.open_pty()  # the other end stays open, as a cable that is plugged in
+    board, _, port = open_pty()  # the other end stays open, as a cable that is plugged in
     wheels = Wheels(not options.no_odometry, options.stuck)
     with contextlib.closing(firmware.Firmware(board, wheels.apply, wheels.odometry, options.log)) as base:
         print(port, flush=True)

@@ -1,14 +1,15 @@
 """Which robot a run gets, and what it refuses before anything starts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edge.errors import UsageError
-from edge.records import Goal
+from edge.records import CameraMount, Goal
 from edge.robots.choose import RobotChoice, choose_addresses, choose_robot
 from edge.robots.sections import parse_mount
-from edge.runtime.robot import RobotOptions
+from edge.runtime.robot import PlainRobot, RobotOptions
 
 MOUNT = "fov=50,height=0.3,pitch=-5,forward=0.1"
 FILE = """
@@ -150,3 +151,18 @@ def test_unknown_names_list_packages_and_files():
 def test_a_name_in_robots_is_a_file():
     with pytest.raises(UsageError, match=r"ardurover.yaml: cameras.front.mount is missing"):
         choose_robot("ardurover", False, None)
+
+
+def test_a_measured_lens_says_what_the_camera_of_a_package_shows(tmp_path: Path):
+    lens = "{model: brown, size_px: [64, 48], focal_px: [60, 60], centre_px: [32, 24], "
+    lens += "distortion: [0, 0, 0, 0, 0]}"
+    path = tmp_path / "bent.yaml"
+    path.write_text(f"opens: sim\nlenses:\n  front: {lens}\n")
+    choice = choose_robot(str(path), False, None)
+    mount = CameraMount(1.0, 0.35, 0.2, 0.1)
+    robot = PlainRobot({"front": "file://x"}, "null://", {"front": mount})
+    setup = choice.setup(robot, "front")
+    assert setup.mount == replace(mount, vertical_fov_rad=choice.lenses["front"].vertical_fov_rad)
+    assert setup.mount_from.endswith("its lens measured")
+    with pytest.raises(UsageError, match="no camera 'front' for its lens"):
+        choice.setup(PlainRobot({"rear": "file://x"}, "null://"), "rear")

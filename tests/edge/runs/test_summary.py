@@ -26,7 +26,7 @@ def test_the_document_keeps_its_keys():
     assert list(document) == [
         "outcome", "reason", "cause", "exit_code", "goal", "target", "seconds", "distance_m", "decisions",
         "detections", "cut_answers", "latency_ms", "frame_to_motor_ms", "missed_ticks", "ticks",
-        "chunks", "refused_chunks", "slowed_s", "slowed_to_m_s", "stop_look_move_s",
+        "chunks", "refused_chunks", "contacts", "slowed_s", "slowed_to_m_s", "stop_look_move_s",
         "bundle", "engine", "robot", "truth", "folder",
     ]  # fmt: skip
     assert (document["outcome"], document["cause"], document["truth"]) == ("reached", None, None)

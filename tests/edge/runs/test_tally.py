@@ -1,5 +1,6 @@
 """What a run adds up to."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
 from edge.records import Frame, Goal, MotorState, MotorStatus, Observation, Odometry, Refusals, Velocity
 from edge.runs.summary import Percentiles
-from edge.runs.tally import MAX_FRAMES, Tally, Thinned
+from edge.runs.tally import MAX_FRAMES, MAX_TIMES, Tally, Thinned
 
 GOAL = Goal("find_object", "red cup")
 BOX = "<loc0100><loc0200><loc0300><loc0400> red cup"
@@ -52,6 +53,22 @@ def test_inferences_are_counted_timed_and_drawn():
     last = tally.answered[-1]
     assert last.seconds == pytest.approx(9.9) and last.detections[0].label == "red cup"
     assert last.prompt == "detect red cup" and last.answer.startswith("0.80  <loc0100>")
+
+
+def test_a_run_that_lasts_for_hours_keeps_no_more_than_a_short_one():
+    tally = Tally(BoxReader("paligemma"), GOAL, "detect red cup")
+    sizes: list[int] = []
+    tracemalloc.start()
+    for seq in range(4 * MAX_TIMES):
+        tally.on_inference(inference(seq, "none", ms=1.0 + seq % 10))
+        tally.on_status(status(seq, frame_to_motor_ms=20.0 + seq % 10))
+        if (seq + 1) % (2 * MAX_TIMES) == 0:
+            sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert sizes[1] - sizes[0] < 50_000
+    figures = tally.figures()
+    assert figures.decisions == 4 * MAX_TIMES
+    assert figures.frame_to_motor_ms.p50 == pytest.approx(24.5, abs=1.5)
 
 
 def test_answers_that_were_cut_off_are_counted_and_shown():

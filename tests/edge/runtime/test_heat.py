@@ -29,7 +29,7 @@ from edge.runtime.heat import (
     HeatWatch,
     RestingWorker,
 )
-from tests.edge.board.pretended import add_zone, orin, set_celsius, write
+from sim.faults.machine import add_zone, orin, set_celsius, write
 from tests.waiting import until
 
 S = 1_000_000_000

@@ -9,7 +9,7 @@ import pytest
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, Frame, Goal, Observation, Odometry, Velocity
 from edge.runtime import loop as loop_module
-from edge.runtime.loop import Loop, ThreadWorker
+from edge.runtime.loop import Loop, Sent, Step, ThreadWorker
 from tests.waiting import until
 
 GOAL = Goal("find_object", "red cup")
@@ -209,3 +209,21 @@ def test_a_policy_that_picks_its_frames_infers_no_other():
             until(lambda: not worker.busy or not worker._finished.empty())
     assert [each.frame.seq for each in policy.inferred] == [0, 3, 6]
     assert len(policy.acted) == 9
+
+
+def test_after_a_doubt_answers_about_older_frames_than_it_stood_for_are_dropped() -> None:
+    """The motor process would refuse them as out of order."""
+    policy, sent = Recorder(), Sent()
+
+    def step(seq: int, answered: int | None) -> Step:
+        seen = Observation(frames(seq), GOAL, ODOMETRY)
+        answer = None if answered is None else policy.act(Observation(frames(answered), GOAL, ODOMETRY), None)
+        return Step(seen, answer, None)
+
+    assert sent.choose(step(2, None), "frozen", False) is None
+    assert sent.choose(step(3, 1), "", False) is None
+    assert sent.choose(step(3, 2), "", False) is not None
+    standing = sent.choose(step(6, 4), "frozen", False)
+    assert standing is not None and standing.t0_ns == 6000 and not standing.values.any()
+    assert sent.choose(step(8, 5), "", False) is None
+    assert sent.choose(step(9, 6), "", False) is not None

@@ -348,3 +348,24 @@ def test_a_narrow_terminal_cuts_no_word(columns: str, capsys, monkeypatch: pytes
     assert cli.main(["bundle", "show", "default-int8", "--parity"]) == 0
     out = capsys.readouterr().out
     assert "…" not in out and "cosine" in out and "compute" in out
+
+
+def test_a_measured_bandwidth_says_what_it_leaves(capsys):
+    argv = ["plan", "--model", "openvla", "--board", "orin-nx-16", "--precision", "int4", "--bandwidth-gb-s"]
+    assert cli.main([*argv, "51.2"]) == 0
+    assert "measured  51.2 of 102.4 GB/s (50%): " in capsys.readouterr().out
+    assert cli.main([*argv, "51.2", "--json"]) == 0
+    measured = json.loads(capsys.readouterr().out)
+    assert cli.main([*argv[:-1], "--json"]) == 0
+    stated = json.loads(capsys.readouterr().out)
+    assert stated["bandwidth"] is None and measured["bandwidth"]["share"] == 0.5
+    assert measured["bandwidth"]["stated_floor_ms"] == pytest.approx(stated["floor_ms"], rel=1e-3)
+    assert measured["floor_ms"] > 1.3 * stated["floor_ms"]  # it is the bandwidth that limits it
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"), [(["--board", "orin-nx-16"], "more than Jetson Orin NX"), ([], "on one board")]
+)
+def test_a_bandwidth_that_no_such_board_has_is_refused(argv, said, capsys):
+    assert cli.main(["plan", "--model", "openvla", *argv, "--bandwidth-gb-s", "300"]) == 2
+    assert said in capsys.readouterr().err

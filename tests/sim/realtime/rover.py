@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 from edge.records import ZERO, Odometry, Velocity
-from sim.realtime.firmware import Firmware, open_pty
+from sim.realtime.firmware import Firmware
+from sim.realtime.mishaps import Mishaps
+from sim.realtime.terminal import open_pty
 from tests.board_process import BoardProcess
 
 
@@ -27,7 +29,6 @@ class Rover(BoardProcess):
 class _Wheels:
     def __init__(self) -> None:
         self.velocity = ZERO
-        self.battery_fraction = 0.9
         self.stuck = False
         self._x_m = self._y_m = self._yaw_rad = 0.0
         self._moved_ns = time.monotonic_ns()
@@ -48,19 +49,18 @@ class _Wheels:
 
 def main() -> None:
     board, cable, port = open_pty()
-    wheels = _Wheels()
+    wheels, mishaps = _Wheels(), Mishaps(battery_fraction=0.9)
     firmware = Firmware(
         board,
         wheels.apply,
         wheels.odometry,
         Path(sys.argv[1]),
-        battery_fraction=lambda: wheels.battery_fraction,
+        battery_fraction=lambda: mishaps.battery_fraction,
     )
     print(port, flush=True)
     os.set_blocking(0, False)
-    muted = False
     while True:
-        if not muted:
+        if not mishaps.muted:
             firmware.poll(time.monotonic_ns())
         if not select.select([0], [], [], 0.002)[0]:
             continue
@@ -72,17 +72,13 @@ def main() -> None:
             if command == "pull":
                 os.close(cable)
                 os.close(board)
-                muted = True
-            elif command == "mute":
-                muted = True
-            elif command == "reboot":
-                firmware.reboot()
-            elif command == "battery":
-                wheels.battery_fraction = float(value)
+                mishaps.muted = True
             elif command == "noise":
                 os.write(board, bytes(range(256)) + b"\xfd\x40\x00" + b"\xfd" * 40)
+            elif command == "stuck":
+                wheels.stuck = value == "1"
             else:
-                setattr(wheels if command == "stuck" else firmware, command, value == "1")
+                assert mishaps.obey(line, firmware), line
 
 
 if __name__ == "__main__":

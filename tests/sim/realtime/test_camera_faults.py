@@ -18,7 +18,7 @@ from tests.sim.realtime.test_process import moving, running
 
 MS = 1_000_000
 TRIES = 3
-BUSY = ("stale_frame", "stale_chunk", "motor_fault")
+BUSY = ("stale_frame", "stale_chunk", "motor_fault", "machine_slow")
 STOP_S = 0.25  # from 0.6 rad/s and more to zero
 
 

@@ -15,7 +15,8 @@ import pytest
 from edge.clock import VirtualClock
 from edge.motor.drivers.mavlink.stream import MavMessage, MavStream, flipped, mav
 from edge.records import ZERO, Odometry, Velocity
-from sim.realtime.firmware import Firmware, open_pty
+from sim.realtime.firmware import Firmware
+from sim.realtime.terminal import open_pty
 
 MS = 1_000_000
 FORWARD = Velocity(0.3, 0.1, -0.2)

@@ -55,7 +55,7 @@ def test_when_the_model_hangs_its_last_answer_moves_the_base_no_farther(tmp_path
     for attempt in range(3):
         summary, way_m, turn_rad = driven(tmp_path / str(attempt), said, "tests.edge.commands.instructed_run")
         assert way_m <= WAY_M and turn_rad <= TURN_RAD
-        if summary["cause"] not in ("stale_frame", "stale_chunk"):
+        if summary["cause"] not in ("stale_frame", "stale_chunk", "machine_slow"):
             break
     assert (summary["outcome"], summary["cause"], summary["exit_code"]) == ("fault", "model_silent", 4)
     assert (way_m / WAY_M, turn_rad / TURN_RAD)[axis] > 0.5

@@ -27,9 +27,9 @@ from edge.errors import HardwareMissing, UsageError
 from edge.motor.drivers.mavlink.stream import MavStream, mav
 from edge.records import Frame, Goal
 from edge.runtime.robot import RobotOptions, find_robot
-from sim.realtime.firmware import open_pty
 from sim.realtime.process import RealTimeBase, Simulation
 from sim.realtime.robot import SimRobot, open_robot
+from sim.realtime.terminal import open_pty
 from sim.render import CameraSpec
 from sim.targets import make_scene
 from sim.world import World

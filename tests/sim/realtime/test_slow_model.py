@@ -33,7 +33,7 @@ def driven(tmp_path: Path, latency_ms: int, *more: str) -> tuple[dict[str, Any],
         done = subprocess.run(command, cwd=REPO, env=os.environ, capture_output=True, text=True, timeout=150)
         assert "Traceback" not in done.stderr, done.stderr
         summary = json.loads(done.stdout)
-        if summary["cause"] not in ("stale_frame", "stale_chunk", "motor_fault"):
+        if summary["cause"] not in ("stale_frame", "stale_chunk", "motor_fault", "machine_slow"):
             break
     log = Path(summary["folder"]) / "firmware.jsonl"
     return summary, [json.loads(line) for line in log.read_text().splitlines()]

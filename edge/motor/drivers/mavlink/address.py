@@ -23,6 +23,7 @@ class MavlinkAddress:
     system: int = 0  # MAVLink system of the base; 0: the only rover on the line
     set_guided: bool = False  # the operator lets the driver switch the base to its guided mode
     omni: bool = False  # the operator states that the base obeys sideways setpoints
+    bumper: int = 0  # number of the base's button that is its bumper; 0: it has none
 
     @property
     def max_rate_hz(self) -> float:
@@ -41,6 +42,7 @@ def parse_address(text: str) -> MavlinkAddress:
     system = address.whole("system", 0, 1, 255)
     set_guided = address.choice("mode", "", ("", "guided")) == "guided"
     omni = address.choice("omni", "no", ("yes", "no")) == "yes"
+    bumper = address.whole("bumper", 0, 1, 8)
     address.finish()
     place, connects = address.place, False
     if udp:
@@ -49,4 +51,4 @@ def parse_address(text: str) -> MavlinkAddress:
         place, connects = f"{udp[2]}:{int(udp[3])}", udp[1] == "udpout"
     elif not place.startswith("/") or place == "/":
         raise address.error("it is neither the path of a port nor udp:HOST:PORT, udpin: or udpout:")
-    return MavlinkAddress(place, baud, connects, timeout_s, system, set_guided, omni)
+    return MavlinkAddress(place, baud, connects, timeout_s, system, set_guided, omni, bumper)

@@ -34,6 +34,8 @@ class BaseReport:
         self._rival: Vehicle | None = None
         self._battery: tuple[bool, float | None] = (False, None)  # from BATTERY_STATUS; fraction
         self._texts = StatusTexts()
+        # A base reports its buttons when one changes: until then none is pressed.
+        self._bumper = False if address.bumper else None
 
     def hear(self, message: MavMessage, now_ns: int) -> None:
         """Take a message from the line; what others than the base send changes nothing."""
@@ -58,7 +60,13 @@ class BaseReport:
         warnings = (self._no_motion(now_ns), self._coasts(), texts and f"the base says: {texts}")
         warning = "; ".join(filter(None, warnings))
         return Feedback(
-            self._armed, self.motion.newest, self._battery[1], fault, self._vehicle.about, warning
+            self._armed,
+            self.motion.newest,
+            self._battery[1],
+            fault,
+            self._vehicle.about,
+            warning,
+            self._bumper,
         )
 
     def _on_heartbeat(self, heartbeat: MavMessage, now_ns: int) -> None:
@@ -84,6 +92,9 @@ class BaseReport:
         elif isinstance(message, mav.MAVLink_sys_status_message):
             if not self._battery[0]:
                 self._battery = (False, _fraction(message.battery_remaining))
+        elif isinstance(message, mav.MAVLink_button_change_message):
+            if self._address.bumper:
+                self._bumper = bool(message.state >> (self._address.bumper - 1) & 1)
         elif isinstance(message, mav.MAVLink_param_value_message):
             if message.param_id == COAST_PARAMETER:
                 self.coast_s = message.param_value

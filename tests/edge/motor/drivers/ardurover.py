@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from edge.motor.drivers.mavlink.stream import MavMessage, MavStream, mav
 from edge.records import ZERO, Velocity
-from sim.realtime.firmware import open_pty
+from sim.realtime.terminal import open_pty
 
 MANUAL, HOLD, AUTO, RTL, GUIDED = 0, 4, 10, 11, 15
 GUID_TIMEOUT_NS = 500_000_000

@@ -14,7 +14,8 @@ from edge.errors import UsageError
 from edge.motor.client import MotorProcess
 from edge.plugins import MOTORS
 from edge.records import ZERO, Odometry, Velocity
-from sim.realtime.firmware import Firmware, open_pty
+from sim.realtime.firmware import Firmware
+from sim.realtime.terminal import open_pty
 from tests.edge.motor.drivers.ardurover import RoverEnd, on_serial, on_udp
 from tests.edge.motor.drivers.driver_contract import DriverCase, DriverContract
 from tests.edge.motor.drivers.wheel_boards import WheelBoard

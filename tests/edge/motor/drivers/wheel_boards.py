@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from edge.records import ZERO, Velocity
-from sim.realtime.firmware import open_pty
+from sim.realtime.terminal import open_pty
 from tests.board_process import BoardProcess
 
 TRACK_M = 0.172

@@ -1,4 +1,4 @@
-"""The camera `broken://empty/NAME` or `broken://resized/NAME`: that of shm://NAME, which breaks after 3 s."""
+"""The camera `broken://empty/NAME` or `broken://resized/NAME`: that of shm://NAME, until it breaks."""
 
 from dataclasses import replace
 
@@ -7,8 +7,7 @@ import numpy as np
 from edge.cameras.shm import ShmCamera
 from edge.clock import Clock
 from edge.records import Frame
-
-AFTER_NS = 3_000_000_000
+from sim.faults.breaking import after_ns
 
 
 class BrokenCamera(ShmCamera):
@@ -17,13 +16,14 @@ class BrokenCamera(ShmCamera):
     def __init__(self, kind: str, ring_name: str, clock: Clock, name: str) -> None:
         super().__init__(ring_name, clock, name)
         self._empty = kind == "empty"
+        self._after_ns = after_ns(3.0)
         self._began_ns = 0
         self._made: Frame | None = None
 
     def latest(self, max_age_s: float) -> Frame:
         frame = super().latest(max_age_s)
         self._began_ns = self._began_ns or frame.stamp_ns
-        if frame.stamp_ns - self._began_ns < AFTER_NS:
+        if frame.stamp_ns - self._began_ns < self._after_ns:
             return frame
         if self._made is None or self._made.seq != frame.seq:
             image = np.zeros((0, 0, 3), np.uint8) if self._empty else frame.image[:, :-8].copy()
@@ -32,5 +32,6 @@ class BrokenCamera(ShmCamera):
 
 
 def open_address(address: str, clock: Clock, name: str = "front") -> BrokenCamera:
+    """Open it. Raises what opening `shm://NAME` raises."""
     kind, _, ring_name = address.removeprefix("broken://").partition("/")
     return BrokenCamera(kind, ring_name, clock, name)

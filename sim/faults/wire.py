@@ -6,6 +6,7 @@ import select
 import socket
 import threading
 import tty
+from collections import deque
 from collections.abc import Callable
 
 
@@ -18,7 +19,7 @@ class Wire:
     def __init__(self, board_port: str, kind: str) -> None:
         self.to_board: Callable[[bytes], list[bytes]] = lambda packet: [packet]
         self.cut = False
-        self.sent: list[bytes] = []  # what the motor process sent
+        self.sent: deque[bytes] = deque(maxlen=200)  # what the motor process sent last
         self._board = os.open(board_port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._carry, daemon=True)

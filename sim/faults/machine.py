@@ -1,4 +1,4 @@
-"""Folder trees that stand for a machine's /proc, /sys and /etc; a test changes them while a run looks."""
+"""Folder trees that stand for a machine's /proc, /sys and /etc; who made one changes it while a run looks."""
 
 from pathlib import Path
 

@@ -1,0 +1,1 @@
+"""Measured drives: those of `vla-edge run`, with stamps where things happen."""

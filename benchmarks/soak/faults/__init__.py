@@ -1,0 +1,1 @@
+"""What the soak does to runs, and what it tries that must be refused."""

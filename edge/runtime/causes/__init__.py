@@ -1,0 +1,1 @@
+"""Why a drive was late: the machine, a camera, its stamps, or the model."""
