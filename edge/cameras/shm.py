@@ -62,7 +62,7 @@ class FrameRing(Closing):
 
     def __init__(self, memory: mmap.mmap, height: int, width: int, slots: int, owned: Path | None) -> None:
         self.height, self.width = height, width
-        self.descriptor = -1  # of the memory, if it is kept
+        self.descriptor = -1  # its memory, if that is kept
         self._owned = owned
         self._header = np.ndarray((5,), np.uint64, memory)  # magic, height, width, slots, images written
         size = _slot_bytes(height, width)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edge.bundle.bundle import find_bundle, read_manifest
 from edge.commands.arguments import ArgumentParser
 from edge.commands.run_arguments import choose_hardware, run_arguments
 from edge.errors import HardwareMissing, UsageError
@@ -104,11 +105,15 @@ def uninstall(argv: list[str]) -> int:
 
 
 def unit(run: list[str], user: str, at_boot: bool) -> str:
-    """Return the text of the unit. Raises UsageError for options that `vla-edge run` would refuse."""
+    """Return the text of the unit.
+
+    Raises UsageError for options that `vla-edge run` would refuse, BundleRefused if there is no such bundle.
+    """
     run = run[1:] if run[:1] == ["--"] else run
     options = run_arguments().parse_args(run)
     goal = parse_goal(options.goal, options.target)
     choose_hardware(options)
+    read_manifest(find_bundle(options.bundle))
     words = [sys.executable, "-m", "edge.cli", "run", *run]
     for word in (*words, user, str(Path.cwd())):
         if any(ord(letter) < 32 for letter in word):

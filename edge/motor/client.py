@@ -91,14 +91,16 @@ class MotorProcess(Closing):
     def kept(cls, pid: int, fd: int, timeout_s: float = 15.0) -> "MotorProcess":
         """Go on with a process that was started before this process's program was replaced; see `fd`.
 
-        Raises MotorFault if it is gone, or there is no status within `timeout_s`.
+        Raises MotorFault if it is gone, or there is no status of from now on within `timeout_s`.
         """
         os.set_inheritable(fd, False)
-        return cls(KeptChild(pid), socket.socket(fileno=fd))._reporting(timeout_s)
+        process = cls(KeptChild(pid), socket.socket(fileno=fd))
+        # Nobody has read meanwhile: the socket is full of statuses as old as that.
+        return process._reporting(timeout_s, since_ns=time.monotonic_ns())
 
-    def _reporting(self, timeout_s: float) -> Self:
+    def _reporting(self, timeout_s: float, since_ns: int = 0) -> Self:
         try:
-            self._await_first_status(timeout_s)
+            self._await_first_status(timeout_s, since_ns)
         except BaseException:
             self.close()
             raise
@@ -206,10 +208,10 @@ class MotorProcess(Closing):
     def _age_ns(self) -> int:
         return time.monotonic_ns() - self._newest.stamp_ns if self._newest is not None else sys.maxsize
 
-    def _await_first_status(self, timeout_s: float) -> None:
+    def _await_first_status(self, timeout_s: float, since_ns: int = 0) -> None:
         deadline_s = time.monotonic() + timeout_s
         try:
-            while self._newest is None:
+            while self._newest is None or self._newest.stamp_ns < since_ns:
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
                     raise MotorFault(f"motor process reported nothing within {timeout_s:g} s")

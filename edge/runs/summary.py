@@ -77,7 +77,9 @@ class Summary:
     setup: Setup | None = None  # None before the robot is open
     would_do: Sequence[Stretch] | None = None  # on recorded frames, in which nothing moves
     machine: Mapping[str, Any] = field(default_factory=dict[str, Any])  # its board, power mode and heat
-    restarts: Sequence[Mapping[str, Any]] = ()  # of the engine; the figures are those since the last one
+    restarts: Sequence[
+        Mapping[str, Any]
+    ] = ()  # times that its engine was started again; the figures are those since the last one
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of summary.json. Null where nothing was measured or known."""

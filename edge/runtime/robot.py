@@ -97,7 +97,7 @@ class RobotOptions:
     seed: int = 1  # seed of a simulated room
     absent: bool = False  # simulate a room without the target
     settings: Mapping[str, str] = field(default_factory=dict[str, str])  # the key=value pairs behind its name
-    kept: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of `hand_over`; empty: open a new one
+    kept: Mapping[str, Any] = field(default_factory=dict[str, Any])  # from `hand_over`; empty: open a new one
 
     @property
     def folder(self) -> Path:

@@ -40,7 +40,7 @@ class KeptRun:
     motor_fd: int
     stop_fd: int
     stop_token: str
-    rings: Mapping[str, int]  # of cameras in shared memory, by name
+    rings: Mapping[str, int]  # cameras in shared memory, by name
     robot: Mapping[str, Any]  # what it needs to go on; empty for a robot without processes of its own
 
     @property

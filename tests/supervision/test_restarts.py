@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from edge.motor.operator.gamepad import BUTTONS, EV_KEY, EVENT
 from sim.faults.gamepad import PRETENDED, Pad
 from tests.faults.rig import RAMP_MS, SLACK_MS, AtRover, Drive, Ended, Rig, moving
 from tests.waiting import alive, until
@@ -99,15 +98,14 @@ def test_a_stop_by_a_person_during_the_restart_ends_the_run_and_nothing_moves(ri
 
 def test_a_gamepads_stop_during_the_restart_is_heeded(rig: Rig, tmp_path):
     """The motor process reads it while there is no runtime to speak of."""
-    pad = Pad(tmp_path)
-    with rig.rover("--restarts", "1", "--gamepad", str(pad.path), mode="gpu", **PRETENDED) as run:
+    rover = ("--restarts", "1", "--gamepad", str(tmp_path / "pad"))
+    with Pad(tmp_path) as pad, rig.rover(*rover, mode="gpu", **PRETENDED) as run:
         broke_ns = run.drive.broke_ns()
         until_restart(run.drive)
         time.sleep(0.1)
-        os.write(pad.fd, EVENT.pack(1, 2, EV_KEY, BUTTONS["east"], 1))
+        pad.press("east")
         end = run.drive.end()
         assert stays_at_zero(run.drive, broke_ns)
-    pad.unplug()
     end.check("operator", 4, "stopped by the operator (gamepad)")
 
 

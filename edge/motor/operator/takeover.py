@@ -19,7 +19,7 @@ class Takeover:
         self.panel = panel
         self.by_hand = False
         self.stopped = ""  # how a person stopped the base for good; empty if nobody did
-        self.cause = StopCause.NONE  # of that stop
+        self.cause = StopCause.NONE  # why that person, or the line, did
         self._guard = guard
         self._decision = 0  # the newest of the policy
 
