@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from sim.faults.gamepad import PRETENDED, Pad
-from tests.faults.rig import RAMP_MS, SLACK_MS, AtRover, Drive, Ended, Rig, moving
+from tests.faults.rig import BUSY, RAMP_MS, SLACK_MS, AtRover, Drive, Ended, Rig, moving
 from tests.waiting import alive, until
 
 pytestmark = [pytest.mark.realtime, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -126,3 +128,42 @@ def test_a_stop_that_is_not_the_engines_starts_nothing_again(rig: Rig):
         end: Ended = run.drive.end()
     end.check("jumping_chunk", 4)
     assert end.summary["restarts"] == []
+
+
+def test_a_run_whose_engine_fails_once_reaches_the_cup_all_the_same(tmp_path):
+    """The bundle's own policy at the simulator, whose process goes on while the program is replaced."""
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        command = [sys.executable, "-m", "sim.faults.run", "--goal", "find_object", "--target", "red cup"]
+        command += ["--seed", "3", "--max-seconds", "90", "--restarts", "1", "--json"]
+        done = subprocess.run(
+            [*command, "--runs-dir", str(folder / "runs")],
+            env={
+                **os.environ,
+                "VLA_EDGE_BREAKS": "fails",
+                "VLA_EDGE_BREAK_S": "2",
+                "VLA_EDGE_BROKE": str(folder / "broke_ns"),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=150,
+        )
+        summary = json.loads(done.stdout)
+        if summary["cause"] not in BUSY:
+            break
+    assert (summary["outcome"], done.returncode) == ("reached", 0), done.stderr
+    assert summary["truth"]["arrived"] and summary["truth"]["bumps"] == 0
+    (restart,) = summary["restarts"]
+    assert restart["cause"] == "engine_fault" and restart["stood_s"] > 0
+    lines = [
+        json.loads(line) for line in (Path(summary["folder"]) / "firmware.jsonl").read_text().splitlines()
+    ]
+    moves = [moving(line) for line in lines]
+    # It moved, stood for the restart, and moved again, in one and the same simulation.
+    stood_s = max(
+        (lines[j]["stamp_ns"] - lines[i]["stamp_ns"]) / 1e9
+        for i, j in pairwise([i for i, each in enumerate(moves) if each])
+    )
+    assert abs(stood_s - restart["stood_s"]) < 1.0
