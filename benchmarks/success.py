@@ -51,6 +51,7 @@ class EpisodeSettings:
     floor: bool = True  # False: the policy does not see where the floor ends
     wheels: str = WHEELS[0]
     bumper: bool = True
+    signs: bool = False  # words on the walls, see sim.signs
 
 
 def wilson95(successes: int, trials: int) -> tuple[float, float]:
@@ -109,7 +110,7 @@ class _EpisodePlayer:
 
     def play(self, seed: int, goal: Goal) -> Trial:
         settings, base = self._settings, self._settings.base
-        scene = make_scene(seed, goal.target, settings.absent, base.radius_m)
+        scene = make_scene(seed, goal.target, settings.absent, base.radius_m, settings.signs)
         world = World(scene, seed, base)
         world.wheels, world.has_bumper = settings.wheels, settings.bumper
         self._renderer.load(world.model, scene)

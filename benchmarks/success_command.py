@@ -130,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--no-floor", action="store_true", help="the policy does not see where the floor ends")
     p.add_argument("--wheels", default=WHEELS[0], choices=WHEELS, help="what they do (%(default)s)")
     p.add_argument("--no-bumper", action="store_true", help="contacts are felt by wheels and picture alone")
+    p.add_argument("--signs", action="store_true", help="words on the walls, such as STOP and go left")
     p.add_argument(
         "--lens", type=Path, metavar="FILE", help="a robot file whose measured lens straightens the images"
     )
@@ -154,6 +155,8 @@ def main(argv: list[str]) -> int:
     a = _parser().parse_args(argv)
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
+    if a.signs and a.lens is not None:
+        raise UsageError("--signs and --lens don't go together", "leave one of them out")
     base, camera = parse_base(a.base), parse_camera(a.camera)
     if a.lens is not None:
         camera = replace(camera, lens=lens_in(a.lens))
@@ -172,6 +175,7 @@ def main(argv: list[str]) -> int:
         not a.no_floor,
         a.wheels,
         not a.no_bumper,
+        a.signs,
     )
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
@@ -191,8 +195,13 @@ def main(argv: list[str]) -> int:
         **({"base": a.base} if a.base else {}),
         **({"camera": a.camera} if a.camera else {}),
         **({"lens": str(a.lens)} if a.lens else {}),
+        **({"signs": True} if a.signs else {}),
         "failures": failures(
-            trials, settings, str(a.lens) if a.lens else "&".join(filter(None, (a.base, a.camera)))
+            trials,
+            settings,
+            str(a.lens)
+            if a.lens
+            else "&".join(filter(None, (a.base, a.camera, "signs=yes" if a.signs else ""))),
         ),
         "bundle": bundle.origin(),
     }

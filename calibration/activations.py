@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from calibration.diverse import SAME, distance, most_different, thumbnail
@@ -12,6 +11,7 @@ from calibration.sample_set import Part, Question, write_set
 from edge.bundle.bundle import load_bundle
 from edge.bundle.manifest import Manifest
 from edge.cameras.frame_check import image_breach
+from edge.cameras.recordings.encoded import decode_picture
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_int
 from edge.commands.output import ProgressLine, print_json
 from edge.errors import UsageError
@@ -102,7 +102,10 @@ def from_folder(folder: Path) -> Iterator[LabelledImage]:
 
 
 def _read(path: Path) -> LabelledImage:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    try:
+        image = decode_picture(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}", "remove it and start again") from error
     if image is None:
         raise UsageError(f"{path} is not a picture that can be read", "remove it and start again")
     return np.ascontiguousarray(image[:, :, ::-1], np.uint8), ()

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.bundle.manifest import first_problem
+from edge.cameras.recordings.encoded import decode_picture
 from edge.errors import UsageError
 from edge.files import whole_folder
 from edge.records import Image
@@ -153,7 +154,7 @@ def _read_picture(folder: Path, picture: PictureEntry) -> Image:
         raise UsageError(f"cannot read {path}: {error.strerror}", _AGAIN) from error
     if hashlib.sha256(content).hexdigest() != picture.sha256:
         raise UsageError(f"{path} was altered: its SHA-256 is not the one in {SET_FILE}", _AGAIN)
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    image = decode_picture(content)
     if image is None:
         raise UsageError(f"{path} is not a picture", _AGAIN)
     return np.ascontiguousarray(image[:, :, ::-1], np.uint8)

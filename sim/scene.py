@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.base_spec import DEFAULT_BASE
 from sim.objects import COLOURS, KINDS, Geom, Rgb, sample_clutter, sample_rgb
+from sim.signs import sign_assets, signs_on_walls
 
 WALL_THICKNESS_M = 0.1
 
@@ -65,6 +66,7 @@ class Scene:
     ambient: Rgb
     start: tuple[float, float, float]  # x, y, yaw of the robot
     seed: int
+    signs: bool = False  # there are words on the walls, see sim.signs
 
 
 def footprint_radius_m(geoms: list[Geom]) -> float:
@@ -219,7 +221,7 @@ def _surface_xml(s: Surface, name: str, seed: int, type_: str) -> str:
 def scene_mjcf(scene: Scene, robot_xml: str = "", timestep_s: float = 0.004) -> str:
     """Return the scene as MJCF. Objects are bodies `object_i`, clutter `clutter_i`, walls geoms `wall_i`.
 
-    `robot_xml` is put into the worldbody.
+    `robot_xml` is put into the worldbody. Signs need the files of `sim.signs.sign_pictures`.
     """
     hx, hy, h, t = scene.width_m / 2, scene.depth_m / 2, scene.wall_height_m / 2, WALL_THICKNESS_M / 2
     walls = [(hx + t, 0, t, hy + 2 * t), (-hx - t, 0, t, hy + 2 * t), (0, hy + t, hx, t), (0, -hy - t, hx, t)]
@@ -235,6 +237,7 @@ def scene_mjcf(scene: Scene, robot_xml: str = "", timestep_s: float = 0.004) -> 
     )
     things = "".join(_object_xml(o, f"object_{i}") for i, o in enumerate(scene.objects))
     things += "".join(_object_xml(o, f"clutter_{i}") for i, o in enumerate(scene.clutter))
+    things += signs_on_walls(scene.width_m, scene.depth_m) if scene.signs else ""
     ambient = " ".join(f"{v:.3f}" for v in scene.ambient)
     return f"""<mujoco>
 <compiler angle="degree" eulerseq="XYZ"/>
@@ -251,6 +254,7 @@ def scene_mjcf(scene: Scene, robot_xml: str = "", timestep_s: float = 0.004) -> 
    width="16" height="96"/>
   {_surface_xml(scene.floor, "floor", scene.seed, "2d")}
   {_surface_xml(scene.wall, "wall", scene.seed, "cube")}
+  {sign_assets() if scene.signs else ""}
 </asset>
 <worldbody>
   {lights}

@@ -1,6 +1,7 @@
 """What may be the target in a simulated room, and what is true about it."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from edge.base_spec import DEFAULT_BASE
@@ -28,16 +29,22 @@ def parse_target(text: str) -> Target:
 
 
 def make_scene(
-    seed: int, target: str, absent: bool = False, radius_m: float = DEFAULT_BASE.radius_m
+    seed: int,
+    target: str,
+    absent: bool = False,
+    radius_m: float = DEFAULT_BASE.radius_m,
+    signs: bool = False,
 ) -> Scene:
     """Return the room of that seed with the target in it, or surely without it; an empty target: any room.
 
-    A base of `radius_m` has room where it starts.
+    A base of `radius_m` has room where it starts. `signs` changes nothing but the walls.
     """
     wanted = parse_target(target) if target else None
     if absent:
-        return sample_scene(seed, absent=wanted, radius_m=radius_m)
-    return sample_scene(seed, target=wanted, radius_m=radius_m)
+        scene = sample_scene(seed, absent=wanted, radius_m=radius_m)
+    else:
+        scene = sample_scene(seed, target=wanted, radius_m=radius_m)
+    return replace(scene, signs=signs)
 
 
 def matching(scene: Scene, target: str) -> list[SceneObject]:

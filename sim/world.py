@@ -10,6 +10,7 @@ from edge.records import ZERO, Image, Odometry, Velocity
 from sim.bases import wheels_of
 from sim.render import Renderer, Visible, degrade
 from sim.scene import Scene, SceneObject, scene_mjcf
+from sim.signs import sign_pictures
 
 TIMESTEP_NS = 4_000_000
 MASS_KG = 8.0
@@ -53,7 +54,8 @@ class World:
             middle=_HEIGHT_M / 2 + 0.03,
         )
         self.model = mujoco.MjModel.from_xml_string(
-            scene_mjcf(scene, robot_xml, timestep_s=TIMESTEP_NS / 1e9)
+            scene_mjcf(scene, robot_xml, timestep_s=TIMESTEP_NS / 1e9),
+            sign_pictures() if scene.signs else {},
         )
         self.data = mujoco.MjData(self.model)
         self.data.qpos[:3] = scene.start

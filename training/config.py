@@ -11,6 +11,7 @@ from typing_extensions import Self
 
 from edge.bundle.manifest import ImageSpec
 from edge.errors import UsageError, reason_of
+from edge.robots.yaml_tree import check_events
 from training.config_data import (
     Count,
     Fraction,
@@ -202,6 +203,10 @@ class Config(Section):
         return None
 
 
+_MOST_CHARS = 1_000_000  # in a file; the longest list in one has a line for each task of a dataset
+_DEEPEST = 16  # levels
+
+
 class _Loader(yaml.SafeLoader):
     """Reads numbers as YAML 1.2 does: PyYAML would take 1e-4 for text."""
 
@@ -214,12 +219,16 @@ _Loader.add_implicit_resolver(
 def load_config(path: Path) -> Config:
     """Read a run's YAML file. Raises UsageError that names the wrong key and what it may be."""
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        text = path.read_text(encoding="utf-8")
+        if len(text) > _MOST_CHARS:
+            raise UsageError(f"{path} has {len(text)} characters (limit {_MOST_CHARS})")
+        check_events(text, str(path), _DEEPEST)
+        found = yaml.load(text, _Loader)
     except OSError as error:
         raise UsageError(
             f"cannot read {path}: {error.strerror}", "see training/configs for examples"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: such as a date in month 13
         raise UsageError(
             f"{path} is not YAML: {reason_of(error)}", "see training/configs for examples"
         ) from error

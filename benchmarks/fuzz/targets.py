@@ -1,6 +1,10 @@
 """The table of targets."""
 
-from benchmarks.fuzz import bundles, graphs, texts
+from benchmarks.fuzz import bundles, datasets, graphs, texts, wires
 from benchmarks.fuzz.target import FuzzTarget
 
-TARGETS: dict[str, FuzzTarget] = {**texts.TARGETS, **bundles.TARGETS, **graphs.TARGETS}
+TARGETS: dict[str, FuzzTarget] = {
+    name: target
+    for module in (texts, bundles, graphs, datasets, wires)
+    for name, target in module.TARGETS.items()
+}

@@ -95,7 +95,7 @@ class FrameRing(Closing):
         """Open the ring `name` and remove its name: the memory is freed when both sides are gone.
 
         With `keep` its descriptor stays open until it is closed, since the name opens it no more.
-        Raises UsageError for a malformed name, HardwareMissing if there is no such ring.
+        Raises UsageError for a malformed name, HardwareMissing if there is no such ring, or not a whole one.
         """
         path = _path(name)
         try:
@@ -111,7 +111,14 @@ class FrameRing(Closing):
                 raise HardwareMissing(
                     f"camera: {path} holds no frames", hint="another program uses that name"
                 )
-            memory = mmap.mmap(descriptor, 0)
+            there = os.fstat(descriptor).st_size
+            size = CACHE_LINE_BYTES + slots * _slot_bytes(height, width)
+            if 0 in (height, width, slots) or size != there:
+                raise HardwareMissing(
+                    f"camera: {path} has {there} bytes, not {size} for {slots} frames of {width} x {height}",
+                    hint="its writer makes it anew",
+                )
+            memory = mmap.mmap(descriptor, size)
             path.unlink(missing_ok=True)
             ring = cls(memory, height, width, slots, owned=None)
             ring.descriptor = os.dup(descriptor) if keep else -1

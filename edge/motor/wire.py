@@ -188,8 +188,9 @@ def _pack_chunk(chunk: ActionChunk) -> bytes:
 
 def _read_chunk(reader: _Reader) -> ActionChunk:
     rows, dims, dt_s, t0_ns, valid_until_ns, confidence, decision, by_way, back = reader.unpack(_CHUNK)
+    content = reader.take(rows * dims * 4)  # before there is memory for them
     values: NDArray[np.float32] = np.empty((int(rows), int(dims)), np.float32)
-    values[:] = np.ndarray(values.shape, "<f4", reader.take(rows * dims * 4))
+    values[:] = np.ndarray(values.shape, "<f4", content)
     return ActionChunk(values, dt_s, t0_ns, valid_until_ns, confidence, decision, by_way, back)
 
 

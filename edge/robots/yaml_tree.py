@@ -50,7 +50,7 @@ def read_tree(text: str, where: str) -> YamlTree:
         raise UsageError(f"{where} is larger than {MAX_BYTES // 1024} KiB", "such a file has some 50 lines")
     _check_characters(text, where)
     try:
-        _check_events(text, where)
+        check_events(text, where)
         root = _yaml.compose(text, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -75,8 +75,11 @@ def _check_characters(text: str, where: str) -> None:
             raise UsageError(f"{where}, line {number}: a tab", "YAML indents with blanks: two for each level")
 
 
-def _check_events(text: str, where: str) -> None:
-    """Refuse what could grow or nest without bounds, before anything is built of it."""
+def check_events(text: str, where: str, deepest: int = MAX_DEPTH) -> None:
+    """Refuse what could grow or nest without bounds, before anything is built of it.
+
+    Raises UsageError for it, yaml.YAMLError for what is not YAML.
+    """
     depth = documents = 0
     for event in _yaml.parse(text, yaml.SafeLoader):
         line = event.start_mark.line + 1
@@ -89,10 +92,8 @@ def _check_events(text: str, where: str) -> None:
             raise UsageError(f"{where}, line {line}: tags (!) are not read", "put the value into quotes")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
-            if depth > MAX_DEPTH:
-                raise UsageError(
-                    f"{where}, line {line}: it nests deeper than {MAX_DEPTH} levels", "flatten it"
-                )
+            if depth > deepest:
+                raise UsageError(f"{where}, line {line}: it nests deeper than {deepest} levels", "flatten it")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         documents += isinstance(event, yaml.DocumentStartEvent)

@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from calibration.sample_set import CalibrationSet, read_set
@@ -15,6 +14,7 @@ from edge.bundle.bundle import Bundle, load_bundle, with_manifest, write_bundle
 from edge.bundle.files import check_replaceable
 from edge.bundle.manifest import SIMULATED_ROOMS
 from edge.bundle.parity import print_parity
+from edge.cameras.recordings.encoded import decode_picture
 from edge.errors import UsageError
 from edge.records import Image
 from export.commands.options import ExportOptions, parse_options
@@ -199,7 +199,7 @@ def _read_images(folder: Path | None) -> list[Image]:
         raise UsageError(f"{folder} is not a folder of images")
     images: list[Image] = []
     for path in sorted(folder.iterdir()):
-        image = cv2.imread(str(path))
+        image = decode_picture(path.read_bytes()) if path.is_file() else None
         if image is None:
             raise UsageError(f"{path} is not an image")
         images.append(np.ascontiguousarray(image[:, :, ::-1], np.uint8))

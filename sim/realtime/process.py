@@ -155,6 +155,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
     )
     parser.add_argument("--bumper", default="yes", choices=("yes", "no"), help="whether it has one")
+    parser.add_argument("--signs", default="no", choices=("yes", "no"), help="whether words are on the walls")
     parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
     parser.add_argument("--rate-hz", type=float, default=spec.rate_hz)
@@ -176,7 +177,8 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     base_spec = parse_base(options.base)
-    scene = make_scene(options.seed, options.target, options.absent, base_spec.radius_m)
+    room = (options.target, options.absent, base_spec.radius_m, options.signs == "yes")
+    scene = make_scene(options.seed, *room)
     world = World(scene, base=base_spec)
     world.wheels, world.has_bumper = options.wheels, options.bumper == "yes"
     spec = CameraSpec(

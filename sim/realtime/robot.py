@@ -41,7 +41,7 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "fault_s": (0, 3600),
     "lag_ms": (0, 5000),
 }
-_WORDS = ("fault", "wheels", "bumper")
+_WORDS = ("fault", "wheels", "bumper", "signs")
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
@@ -165,7 +165,8 @@ def open_robot(options: RobotOptions) -> SimRobot:
     bumper = yes_no("bumper", options.settings.get("bumper", "yes"))
     others = (*BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
-    scene = make_scene(options.seed, target, options.absent, base.radius_m)
+    signs = yes_no("signs", options.settings.get("signs", "no"))
+    scene = make_scene(options.seed, target, options.absent, base.radius_m, signs == "yes")
     if options.kept:
         robot = _kept_robot(options, _mount(settings), base, hanging.flip)
         robot.go_on(options.kept["report"], scene, target)
@@ -182,6 +183,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
         f"--fault={fault}",
         f"--wheels={wheels}",
         f"--bumper={bumper}",
+        f"--signs={signs}",
     ]
     command += ["--upside-down"] if hanging.upside_down else []
     # Its end of the socket must live nowhere else, or neither side would notice the other one's death.

@@ -6,7 +6,6 @@ https://github.com/mees/calvin/tree/main/dataset: a file `episode_0000000.npz` f
 
 import pickle
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import UsageError, reason_of
+from training.datasets.npz import HOSTILE, read_arrays
 from training.datasets.source import (
     Floats,
     Images,
@@ -109,9 +109,8 @@ class CalvinSource:
     def _load(self, i: int, frame: int, keys: tuple[str, ...]) -> list[np.ndarray]:
         file = _frame_file(self.path, self._first[i] + frame)
         try:
-            with np.load(file, allow_pickle=False) as arrays:
-                return [np.asarray(arrays[key]) for key in keys]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            return read_arrays(file, keys)
+        except (OSError, ValueError, KeyError) as error:
             raise UsageError(f"{self._where(i, frame)}: {reason_of(error)}") from error
 
     def _where(self, i: int, frame: int) -> str:
@@ -164,6 +163,8 @@ def _annotations(file: Path) -> list[tuple[str, int, int]]:
         TypeError,
         AttributeError,
         IndexError,
+        ImportError,
+        *HOSTILE,
     ) as error:
         raise UsageError(f"{file} holds no annotations of CALVIN: {reason_of(error)}") from error
     if len(words) != len(spans):

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from torch.utils.data import get_worker_info
 
-from edge.errors import UsageError
+from edge.cameras.recordings.encoded import decode_picture
+from edge.errors import UsageError, reason_of
 from training.datasets.lerobot_meta import (
     ACTION,
     IMAGES,
@@ -24,6 +25,7 @@ from training.datasets.lerobot_meta import (
     WHOLE,
     column_names,
     feature_names,
+    file_in,
     read_episodes,
     read_info,
     read_table,
@@ -43,6 +45,7 @@ from training.datasets.videos import Videos
 
 CACHE_BYTES = 2**30  # limit on encoded images in memory, for all of a loader's workers together
 _INDICES = ("timestamp", "frame_index", "episode_index", "task_index")
+_SPARSE = 100  # at least one of so many frames is there
 _SCATTERED = 4  # an episode that many times longer than its frames has not merely lost some
 
 
@@ -115,6 +118,8 @@ class LeRobotSource:
         named = where(file, number)
         if not len(rows):
             raise UsageError(f"{named}: none of its {length} frames are there", WHOLE)
+        if length > _SPARSE * len(rows):
+            raise UsageError(f"{named}: only {len(rows)} of its {length} frames are there", WHOLE)
         frames = columns["frame_index"][rows]
         if frames[0] < 0 or (np.diff(frames) <= 0).any() or frames[-1] >= _SCATTERED * max(length, len(rows)):
             raise UsageError(f"{named}: its frames are not numbered upwards from 0 to {length - 1}")
@@ -150,19 +155,17 @@ class LeRobotSource:
         """Read the columns of numbers in one data file."""
         if file not in self._files:
             table = read_table(file, [*_INDICES, *(key for keys in self._keys.values() for key in keys)])
-            self._files[file] = {
+            columns = {
                 key: table[key].combine_chunks().to_numpy(zero_copy_only=False) for key in table.column_names
             }
+            for key in _INDICES:
+                if columns[key].dtype.kind not in ("iuf" if key == "timestamp" else "iu"):
+                    raise UsageError(f"{file}: {key} is not a number in all rows", WHOLE)
+            self._files[file] = columns
         return self._files[file]
 
     def _file(self, template: str, chunk: int, file: int, **more: str) -> Path:
-        try:
-            return self.path / self._info[template].format(chunk_index=chunk, file_index=file, **more)
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
-            found = self._info.get(template)
-            raise UsageError(
-                f"{self.path / 'meta/info.json'}: {template} {found!r} does not name a file", WHOLE
-            ) from error
+        return file_in(self.path, self._info, template, {"chunk_index": chunk, "file_index": file, **more})
 
     def _check_videos(self, keys: Sequence[str]) -> None:
         """Check that all videos are there, before training needs them. Raises UsageError."""
@@ -185,7 +188,7 @@ class LeRobotSource:
         return self._videos.read(file, times_s, 1 / self.rate_hz, named_frames)
 
     def _decode(self, encoded: bytes | None, i: int, frame: int) -> Images:
-        image = cv2.imdecode(np.frombuffer(encoded or b"\0", np.uint8), cv2.IMREAD_COLOR)
+        image = decode_picture(encoded or b"")
         if image is None:
             episode = self.episodes[i]
             raise UsageError(f"{where(episode.file, episode.number)}, frame {frame}: the image can't be read")
@@ -202,8 +205,7 @@ class LeRobotSource:
         group_key = (file, group, key)
         images = self._groups.pop(group_key, None)
         if images is None:
-            column = pq.ParquetFile(file).read_row_group(group, columns=[key])[key]
-            images = pa.chunked_array([chunk.field("bytes") for chunk in column.chunks])
+            images = _image_bytes(file, group, key)
             self._make_room(images.nbytes)
         self._groups[group_key] = images
         return images[row - int(self._starts[file][group])].as_py()
@@ -213,6 +215,15 @@ class LeRobotSource:
         limit = CACHE_BYTES // (1 if worker is None else worker.num_workers)
         while self._groups and sum(p.nbytes for p in self._groups.values()) + size_bytes > limit:
             self._groups.popitem(last=False)
+
+
+def _image_bytes(file: Path, group: int, key: str) -> pa.ChunkedArray:
+    """Read the encoded images of a row group. Raises UsageError if the column does not hold any."""
+    try:
+        column = pq.ParquetFile(file).read_row_group(group, columns=[key])[key]
+        return pa.chunked_array([chunk.field("bytes").cast(pa.binary()) for chunk in column.chunks])
+    except (OSError, KeyError, AttributeError, ValueError, TypeError, pa.ArrowException) as error:
+        raise UsageError(f"{file}: the images {key!r} can't be read: {reason_of(error)}", WHOLE) from error
 
 
 def _spread(rows: np.ndarray, frames: np.ndarray, length: int, empty: float) -> Any:

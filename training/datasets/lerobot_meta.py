@@ -1,8 +1,10 @@
 """Reads a LeRobotDataset's `meta`: features, tasks, splits, and the location of each episode."""
 
+import math
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +19,11 @@ WHOLE = "copy the dataset again: it is not complete"
 _CONVERTER = "lerobot.scripts.convert_dataset_v21_to_v30"
 _EPISODE_COLUMNS = ("episode_index", "length", "data/chunk_index", "data/file_index")
 _INDICES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
+_MOST_HZ = 10_000
+_WIDEST = 100_000  # numbers of a feature, and pixels of an image's side
+_MOST_ROWS = 10_000_000  # in a parquet file: a small one can tell of any number of them
+_DEEPEST = 8  # lists in lists of names
+_FIELD = re.compile(r"\{(chunk_index|file_index|video_key)(?::(0?[0-9])d?)?\}", re.ASCII)
 
 
 def read_info(path: Path) -> dict[str, Any]:
@@ -25,8 +32,10 @@ def read_info(path: Path) -> dict[str, Any]:
     try:
         info = foreign_json(file.read_bytes())
         version = str(info["codebase_version"])
-        _ = info["fps"] + 0, info["data_path"].format, info["splits"].keys()
-        _ = [(about["dtype"], about["shape"][0]) for about in info["features"].values()]
+        _check_rate(info["fps"])
+        _ = info["data_path"].format, info["splits"].keys()
+        for key, about in info["features"].items():
+            _check_feature(key, about)
     except OSError as error:
         raise UsageError(
             f"{path} is not a LeRobotDataset: {file} can't be read: {error.strerror}",
@@ -46,6 +55,38 @@ def read_info(path: Path) -> dict[str, Any]:
             "the lerobot package converts v2.1: take a version of the dataset that is not older",
         )
     return info
+
+
+def _check_rate(rate_hz: Any) -> None:
+    if type(rate_hz) not in (int, float) or not 0 < rate_hz <= _MOST_HZ:
+        raise ValueError(f"fps is {rate_hz!r:.40}, not above 0 and at most {_MOST_HZ}")
+
+
+def _check_feature(key: str, about: Any) -> None:
+    size = about["shape"][0]
+    if type(about["dtype"]) is not str or type(size) is not int or not 0 <= size <= _WIDEST:
+        raise ValueError(f"feature {key[:80]!r} has no dtype, or no shape from 0 to {_WIDEST}")
+
+
+def file_in(path: Path, info: dict[str, Any], template: str, values: dict[str, int | str]) -> Path:
+    """Return the file that a template of info.json, such as `data_path`, names for a chunk and a file.
+
+    Raises UsageError for one with other fields than `chunk_index`, `file_index` and `video_key`, and for a
+    file that is outside of the dataset.
+    """
+    named = info.get(template)
+    text = named if isinstance(named, str) else ""
+    try:
+        name = _FIELD.sub(lambda field: format(values[field[1]], field[2] or ""), text)
+    except (KeyError, ValueError):
+        name = ""
+    parts = name.split("/")
+    if re.search(r"[{}]", _FIELD.sub("", text)) or "\0" in name or {"", ".", ".."} & set(parts):
+        raise UsageError(
+            f"{path / 'meta/info.json'}: {template} {named!r:.200} does not name a file of the dataset",
+            WHOLE,
+        )
+    return path / PurePosixPath(*parts)
 
 
 def split_range(path: Path, info: dict[str, Any], split: str) -> range:
@@ -107,7 +148,9 @@ def feature_names(key: str, width: int, given: Any) -> tuple[str, ...]:
     return tuple(f"{key}_{n}" for n in range(width))
 
 
-def _flat(given: Any) -> list[str]:
+def _flat(given: Any, depth: int = 0) -> list[str]:
+    if depth > _DEEPEST:
+        return []
     if isinstance(given, str):
         return [given]
     if isinstance(given, dict):
@@ -115,13 +158,16 @@ def _flat(given: Any) -> list[str]:
         if all(type(value) is int for value in values):
             return sorted(given, key=given.__getitem__) if sorted(values) == list(range(len(values))) else []
         given = values
-    return [name for part in given for name in _flat(part)] if isinstance(given, list) else []
+    return [name for part in given for name in _flat(part, depth + 1)] if isinstance(given, list) else []
 
 
 def read_table(file: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a parquet file. Raises UsageError if it is missing, damaged or lacks a column."""
     try:
-        table = pq.ParquetFile(file).read(columns)
+        parquet = pq.ParquetFile(file)
+        if parquet.metadata.num_rows > _MOST_ROWS:
+            raise UsageError(f"{file} has {parquet.metadata.num_rows} rows (limit {_MOST_ROWS})", WHOLE)
+        table = parquet.read(columns)
     except FileNotFoundError as error:
         raise UsageError(f"{file} is missing", WHOLE) from error
     except (OSError, pa.ArrowException) as error:
@@ -143,6 +189,9 @@ def read_tasks(path: Path) -> dict[int, str]:
     words = next((key for key in table if key != "task_index"), None)  # pandas' index, named or not
     if words is None or "task_index" not in table:
         raise UsageError(f"{file}: it has no tasks", WHOLE)
+    for number, task in zip(table["task_index"], table[words], strict=True):
+        if type(number) is not int or type(task) is not str:
+            raise UsageError(f"{file}: task {str(number)[:40]} is not a number and its words", WHOLE)
     return dict(zip(table["task_index"], table[words], strict=True))
 
 
@@ -155,10 +204,19 @@ def read_episodes(path: Path, numbers: range, videos: Sequence[str]) -> list[dic
         table = read_table(file)
         check_columns(table, columns, file)
         for row in table.select(columns).to_pylist():
+            named = f"{file}, episode {str(row['episode_index'])[:40]}"
             if empty := [name for name in columns if row[name] is None]:
-                raise UsageError(f"{file}, episode {row['episode_index']}: {empty[0]} is empty", WHOLE)
+                raise UsageError(f"{named}: {empty[0]} is empty", WHOLE)
+            if wrong := [name for name in columns if not _is_number(name, row[name])]:
+                raise UsageError(f"{named}: {wrong[0]} is {str(row[wrong[0]])[:40]}", WHOLE)
             rows[row["episode_index"]] = row
-    missing = [number for number in numbers if number not in rows]
-    if missing:
-        raise UsageError(f"{path / 'meta/episodes'}: episode {missing[0]} is missing", WHOLE)
+    missing = next((number for number in numbers if number not in rows), None)
+    if missing is not None:
+        raise UsageError(f"{path / 'meta/episodes'}: episode {missing} is missing", WHOLE)
     return [rows[number] for number in numbers]
+
+
+def _is_number(column: str, value: Any) -> bool:
+    if column.endswith("from_timestamp"):
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is int and value >= 0

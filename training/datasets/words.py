@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.cameras.recordings.encoded import decode_picture
 from edge.errors import UsageError, reason_of
 from edge.files import foreign_json
 from training.datasets.source import Images
@@ -58,7 +59,10 @@ class WordsFolder:
 
     def image(self, i: int) -> Images:
         """Read an image, (1, height, width, 3). Raises UsageError if the file is not an image."""
-        image = cv2.imread(str(self.questions[i].file), cv2.IMREAD_COLOR)
+        try:
+            image = decode_picture(self.questions[i].file.read_bytes())
+        except OSError as error:
+            raise UsageError(f"{self.questions[i].file} can't be read: {error.strerror}") from error
         if image is None:
             raise UsageError(f"{self.questions[i].file} is not a readable image")
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)[None]

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.cameras.gstreamer.pipelines import crop_px, size_out
+from edge.cameras.recordings.encoded import decode_picture
 from edge.cameras.recordings.frame_sizes import size_in
 from edge.cameras.view import ImageView
 from edge.records import Image
@@ -31,13 +32,10 @@ def decode_jpeg(content: NDArray[np.uint8], view: ImageView) -> tuple[Image, tup
     out = size_out(view, *size)
     wanted = out if view.rotate_deg in (0, 180) else (out[1], out[0])
     part = next(each for each in _REDUCED if each == 1 or _covers(kept, each, wanted))
-    try:
-        bgr = cv2.imdecode(content, _REDUCED[part] | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:  # such as a damaged size, of more pixels than any camera has
-        return None
+    bgr = decode_picture(content, _REDUCED[part] | cv2.IMREAD_IGNORE_ORIENTATION)
     if bgr is None:
         return None
-    image = ImageView(view.crop, view.rotate_deg, view.flip, out).apply(np.asarray(bgr, np.uint8))
+    image = ImageView(view.crop, view.rotate_deg, view.flip, out).apply(bgr)
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), size
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.cameras.recordings.encoded import decode_picture
 from edge.errors import HardwareMissing
 from edge.records import Image
 
@@ -79,10 +80,7 @@ def read_picture(path: Path) -> Image:
         raise HardwareMissing(f"camera: {path} is empty", _REPLACE)
     # imread fails on some paths that the system can open.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
-    except cv2.error as error:  # such as a size that no picture has
-        raise HardwareMissing(f"camera: {path} can't be read as a picture", _REPLACE) from error
+    image = decode_picture(content, flags)
     if image is None:
         raise HardwareMissing(f"camera: {path} can't be read as a picture", _REPLACE)
     if image.dtype != np.uint8:

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edge.cameras.recordings.encoded import decode_picture
 from edge.records import Image
 
 MOST_PIXELS = 16384  # a side is at most this long
@@ -96,7 +97,7 @@ def compressed_image(message: Any) -> Image:
         raise UnknownImage(f"the format {str(message.format)[:40]!r} is neither JPEG nor PNG")
     data = np.frombuffer(message.data, np.uint8)
     whole = len(data) > 0 and ("png" in name or _JPEG_END in bytes(data[-MOST_PADDING_BYTES:]))
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if whole else None
+    image = decode_picture(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if whole else None
     if image is None:
         raise DamagedImage(f"its {len(data)} bytes are not a whole {name[:20]}")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)

@@ -25,7 +25,13 @@ class TurningPolicy:
     """Turns on the spot at 0.6 rad/s."""
 
     def __init__(
-        self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int, **more: object
+        self,
+        bundle: Bundle,
+        goal: Goal,
+        mount: CameraMount,
+        base: BaseSpec,
+        threads: int,
+        size: object = None,
     ) -> None:
         self._model = GroundingModel(bundle, threads)
         self._mode = os.environ.get("VLA_EDGE_TEST", "")
