@@ -101,7 +101,7 @@ class Guard:
         if self.moving or self.state is MotorState.RAMPING:
             return False
         self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
-        self.cause = StopCause.NONE
+        self.cause, self._seen = StopCause.NONE, (self._seen[0], -1)  # decisions may count anew
         self.back.forget()
         return True
 
