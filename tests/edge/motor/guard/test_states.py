@@ -203,6 +203,17 @@ def test_once_armed_anew_decisions_count_from_zero_and_frames_go_on() -> None:
     assert guard.counts.repeated == 2
 
 
+def test_once_armed_anew_a_contact_of_before_is_forgotten() -> None:
+    guard = armed()
+    now_ns, _ = drive(guard, START, 20)
+    guard.touch("its bumper is pressed")
+    assert guard.back.touched.linear_x_m_s > 0
+    guard.stop("the engine broke")
+    coast(guard, now_ns, 13)
+    assert guard.arm(now_ns + 20 * TICK)
+    assert guard.back.touched == Velocity()
+
+
 def test_arming_twice_changes_nothing() -> None:
     guard = armed()
     now_ns, before = drive(guard, START, 40)
