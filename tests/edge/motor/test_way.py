@@ -155,3 +155,12 @@ def test_what_braking_leaves_in_place_is_not_a_motion() -> None:
     way.note(0j, 0j, 0.02)
     way.begin()
     assert way.touched == Velocity(0.3)
+
+
+def test_what_does_not_go_uses_nothing_up_and_a_base_that_drove_in_a_curve_goes_straight_back() -> None:
+    way, turn = touched(0.3 + 0j, 0.5), touched(0j, 0.5)
+    way.note(0j, 0.1 + 0j, 0.02)
+    turn.note(0.1 + 0j, 0j, 0.02)
+    assert way.allowed(-1 + 0j, 0.0) == (-0.15 + 0j, 0.0) and turn.allowed(0j, -1.0) == (0j, -0.4)
+    way.note(0.15 + 0j, 0j, 1.0)
+    assert way.stand(), "it does not turn after that"
