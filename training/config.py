@@ -240,14 +240,14 @@ def parse_config(found: Any, name: str) -> Config:
     try:
         # Strict checking of JSON, unlike that of objects, takes text for a path and a list for a tuple.
         return Config.model_validate_json(json.dumps(found))
-    except TypeError as error:
-        raise UsageError(
-            f"{name}: {reason_of(error)}", "quote it: YAML takes it for a date or the like"
-        ) from error
     except ValidationError as error:
         # An unknown key comes first: a misspelled one is why another is missing.
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         raise UsageError(f"{name}: {_explain(first)}", _hint(first)) from error
+    except (TypeError, ValueError) as error:  # ValueError: a number of thousands of digits
+        raise UsageError(
+            f"{name}: {reason_of(error)}", "quote it: YAML takes it for a date, a number or the like"
+        ) from error
 
 
 _KINDS = ("lerobot", "calvin", "words")

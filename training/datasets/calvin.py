@@ -4,7 +4,9 @@ https://github.com/mees/calvin/tree/main/dataset: a file `episode_0000000.npz` f
 `lang_annotations/auto_lang_ann.npy`, which says what was done from which frame to which.
 """
 
+import io
 import pickle
+import pickletools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +32,7 @@ _POSE = ("x", "y", "z", "roll", "pitch", "yaw")
 STATE_NAMES = (*(f"tcp_{axis}" for axis in _POSE), "gripper")  # metres, radians in the world; -1 shut, 1 open
 ACTION_NAMES = (*_POSE, "gripper")  # relative, scaled by CALVIN to [-1, 1]
 _STATE_COLUMNS = [0, 1, 2, 3, 4, 5, 14]  # columns in robot_obs
+_MOST_BYTES = 2**30  # of a split's annotations; their embeddings have 1.5 kB a sequence
 _ANNOTATIONS = "lang_annotations/auto_lang_ann.npy"
 # Unpickling numpy's arrays needs these; a pickle that asks for anything else is refused.
 _HARMLESS = {
@@ -139,6 +142,13 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
+def _check_memo(content: bytes) -> None:
+    """Raise ValueError for a pickle with a place in its memo that would take all memory."""
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(content):
+            raise ValueError(f"it numbers something {argument} in {len(content)} bytes")
+
+
 def _annotations(file: Path) -> list[tuple[str, int, int]]:
     """Read (task in words, first frame, last frame) of each sequence. Raises UsageError."""
     try:
@@ -150,7 +160,9 @@ def _annotations(file: Path) -> list[tuple[str, int, int]]:
                 else np.lib.format.read_array_header_2_0
             )
             read(stream)
-            found = _Unpickler(stream).load().item()
+            content = stream.read(_MOST_BYTES)
+        _check_memo(content)
+        found = _Unpickler(io.BytesIO(content)).load().item()
         words, spans = found["language"]["ann"], found["info"]["indx"]
         rows = [(str(text), int(first), int(last)) for text, (first, last) in zip(words, spans, strict=False)]
     except OSError as error:

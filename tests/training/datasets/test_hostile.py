@@ -190,6 +190,7 @@ def test_annotations_of_an_endless_array_are_refused(tmp_path: Path) -> None:
     for content in (
         b"\x80\x04" + b"(" * 50_000 + b".",
         pickle.dumps(3) + b"x",
+        b"\x80\x04Nr" + b"\xff\xff\xff\xff" + b".",  # the place 2**32 - 1 of its memo
         b"\x80\x04\x8e" + (2**62).to_bytes(8, "little") + b".",
     ):
         file.write_bytes(head + content)
@@ -203,6 +204,7 @@ def test_annotations_of_an_endless_array_are_refused(tmp_path: Path) -> None:
         ("a: &a [x, x]\nb: [*a, *a]\n", "anchors and aliases"),
         ("a: " + "[" * 5000 + "]" * 5000, "nests deeper than 16"),
         ("a: 2020-13-45\n", "month must be in"),
+        ("a: 0x" + "f" * 5000, "4300 digits"),
         ("a: " + "x" * 1_000_001, "limit 1000000"),
         ("a: !!python/object:os.system {}\n", "tags"),
     ],
