@@ -8,14 +8,12 @@ import contextlib
 import itertools
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,22 +21,19 @@ from typing import Any
 import psutil
 
 from benchmarks.drives.blocks import endless_goal, failure
+from benchmarks.stops.firmware_log import SLACK_MS, START_LIMIT_S, speed_of
+from benchmarks.stops.signals import ALL_GONE_S, signal_once
 from edge.board.steady import one_power_mode
 from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import ArgumentParser, non_negative_int, positive_float
 from edge.commands.output import ProgressLine, duration, figure, print_json
 from edge.errors import HardwareMissing, SafetyStop
-from edge.motor.limits import MotorLimits
 from edge.perception.geometry import Pose
 from sim.targets import make_scene, matching
 from sim.world import surface_distance_m
 
 AT_SPEED_M_S = 0.3
-SLACK_MS = 50.0  # time from death to the first braking setpoint, and the firmware's rounding to a tick
-BEFORE_NS = 1_000_000_000  # how long before its death a base's setpoints tell whether the machine keeps up
-START_LIMIT_S = 15.0  # time to start and to reach AT_SPEED_M_S
-ALL_GONE_S = 6.0  # time after a kill by which all other processes have ended
 # On an idle machine, start and end included; a busy one takes twice to three times as long.
 RUN_S, KILL_S = 6.0, 10.0
 TARGET = "chair"
@@ -54,17 +49,6 @@ def _command(bundle: str, seed: int, seconds: float, runs: Path) -> list[str]:
     goal = ["--goal", endless_goal(load_bundle(bundle).manifest), "--target", TARGET, "--seed", str(seed)]
     rest = ["--bundle", bundle, "--max-seconds", str(seconds), "--runs-dir", str(runs), "--json"]
     return [sys.executable, "-m", "edge.cli", "run", *goal, *rest]
-
-
-def _setpoints(log: Path) -> list[dict[str, Any]]:
-    if not log.is_file():
-        return []
-    lines = log.read_text().split("\n")[:-1]  # the last one may be half written
-    return [json.loads(line) for line in lines]
-
-
-def _speed(s: dict[str, Any]) -> float:
-    return (s["linear_x"] ** 2 + s["linear_y"] ** 2) ** 0.5
 
 
 def _peak_memory_mb(child: "subprocess.Popen[str]", seconds: float, progress: ProgressLine) -> float:
@@ -100,24 +84,11 @@ def measure_run(bundle: str, seconds: float, progress: ProgressLine) -> dict[str
 
 def kill_once(bundle: str, seed: int) -> dict[str, Any] | None:
     """Kill a runtime whose base drives; None if the base never reaches AT_SPEED_M_S with this seed."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        command = _command(bundle, seed, START_LIMIT_S, folder)
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            log = _await_speed(folder)
-            if log is None:
-                return None
-            pids = json.loads((log.parent / "pids.json").read_text())
-            os.kill(pids["runtime"], signal.SIGKILL)
-            death_ns = time.monotonic_ns()
-            child.wait()
-            gone = _await_gone([pid for role, pid in pids.items() if role != "runtime"])
-            return _judge(_setpoints(log), death_ns) | {"all_gone": gone}
-        finally:
-            if child.poll() is None:
-                child.send_signal(signal.SIGINT)
-                child.wait()
+    return signal_once(
+        lambda runs: _command(bundle, seed, START_LIMIT_S, runs),
+        lambda setpoint: speed_of(setpoint) >= AT_SPEED_M_S,
+        signal.SIGKILL,
+    )
 
 
 def open_rooms() -> Iterator[int]:
@@ -144,50 +115,6 @@ def kill_many(bundle: str, kills: int, progress: ProgressLine) -> list[dict[str,
         f"the base reached {AT_SPEED_M_S} m/s in {len(done)} of {MOST_TRIES * kills} runs, not in {kills}",
         "is the machine overloaded?",
     )
-
-
-def _await_speed(runs: Path) -> Path | None:
-    end_s = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < end_s:
-        for log in runs.glob("*/firmware.jsonl"):
-            setpoints = _setpoints(log)
-            if setpoints and _speed(setpoints[-1]) >= AT_SPEED_M_S:
-                return log
-        time.sleep(0.01)
-    return None
-
-
-def _await_gone(pids: list[int]) -> bool:
-    end_s = time.monotonic() + ALL_GONE_S
-    while time.monotonic() < end_s:
-        if not any(psutil.pid_exists(pid) for pid in pids):
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def _judge(setpoints: list[dict[str, Any]], death_ns: int) -> dict[str, Any]:
-    """Return the time from death to the first zero setpoint after which nothing moves, and its limit."""
-    limits = MotorLimits()
-    before = [s for s in setpoints if s["stamp_ns"] <= death_ns][-1]
-    stamps_ns = [s["stamp_ns"] for s in setpoints if death_ns - BEFORE_NS <= s["stamp_ns"] <= death_ns]
-    ramp_s = max(
-        _speed(before) / limits.linear_decel_m_s2,
-        abs(before["angular_z"]) / limits.angular_decel_rad_s2,
-    )
-    after = [s for s in setpoints if s["stamp_ns"] > death_ns]
-    moving = [i for i, s in enumerate(after) if _speed(s) > 0 or s["angular_z"] != 0]
-    still = after[moving[-1] + 1 :] if moving else after
-    zero_ms = (still[0]["stamp_ns"] - death_ns) / 1e6 if still else None
-    limit_ms = SLACK_MS + ramp_s * 1e3
-    return {
-        "speed_m_s": round(_speed(before), 3),
-        "zero_ms": None if zero_ms is None else round(zero_ms, 1),
-        "limit_ms": round(limit_ms, 1),
-        "in_time": zero_ms is not None and zero_ms <= limit_ms,
-        # Only before the death: nothing that the kill breaks can make it longer.
-        "gap_ms": round(max((b - a for a, b in pairwise(stamps_ns)), default=0) / 1e6, 1),
-    }
 
 
 def main(argv: list[str]) -> int:

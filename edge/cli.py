@@ -40,9 +40,7 @@ COMMANDS = {
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
-    "bench latency": Command(
-        "benchmarks.latency.command:main", "stage by stage from exposure to motor; compare bundles"
-    ),
+    "bench latency": Command("benchmarks.latency.command:main", "from exposure to motor, stage by stage"),
     "bench loop": Command("benchmarks.drives.loop:main", "what the runtime costs without a model"),
     "bench bandwidth": Command("benchmarks.bandwidth:main", "bytes a second of this machine's memory"),
     "bench precision": Command(

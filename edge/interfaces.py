@@ -14,11 +14,11 @@ from edge.records import (
     ActionChunk,
     Detection,
     DriveEnd,
+    Feedback,
     Frame,
     Goal,
     MotorStatus,
     Observation,
-    Odometry,
     Outcome,
     Velocity,
 )
@@ -103,19 +103,6 @@ class NamesChannels(Protocol):
     """A camera whose images are not RGB: `channels` is "BGR", and they are converted."""
 
     channels: str
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What an actuator reports about itself; None for what it does not measure."""
-
-    armed: bool
-    odometry: Odometry | None = None
-    battery_fraction: float | None = None  # [0, 1]
-    fault: str = ""  # why it refuses to move; empty if it does not
-    about: str = ""  # whom the driver moves, for people
-    warning: str = ""  # what people should know, though it stops nothing
-    bumper: bool | None = None  # True while it is pressed
 
 
 class Motors(Protocol):

@@ -203,7 +203,7 @@ class Config(Section):
         return None
 
 
-_MOST_CHARS = 1_000_000  # of a file; the longest list in one has a line for each task of a dataset
+_MOST_CHARS = 1_000_000  # in a file; the longest list in one has a line for each task of a dataset
 _DEEPEST = 16  # levels
 
 

@@ -90,7 +90,7 @@ def _opened(reader: str, url: str) -> Read:
         from edge.cameras.rtsp import open_address
         from edge.clock import MonotonicClock
         from edge.errors import CameraAway
-        from edge.runtime.cameras import ANNOUNCED_S
+        from edge.runtime.watched.camera import ANNOUNCED_S
 
         camera, seqs = open_address(url, MonotonicClock()), [-1]
 

@@ -49,6 +49,7 @@ class ModelNotes:
     """What the engines did for one answer."""
 
     passes: int = 0  # through decode
+    ends_cpu_ns: int = 0  # the thread's own time when the model had answered
     cpu_ms: dict[str, float] = field(default_factory=dict[str, float])  # by stage, the thread's own
 
 
@@ -115,8 +116,9 @@ def _stamp_policy(parts: DriveParts, stamps: RuntimeStamps, slowed: Slowed, note
         newest[:] = [answer]
         notes.passes, notes.cpu_ms = 0, {}
         inference = infer(observation)
-        answer.infer_ends = time.monotonic_ns()
+        answer.infer_ends, ends_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
         answer.passes, answer.cpu_ms = notes.passes, notes.cpu_ms
+        answer.cpu_ms["parse"] = (ends_cpu_ns - notes.ends_cpu_ns) / 1e6
         answer.stages_ms = inference.stages_ms
         if stamps.first_infer_ms is None:
             stamps.first_infer_ms = (answer.infer_ends - answer.infer_begins) / 1e6
@@ -132,6 +134,7 @@ def _stamp_policy(parts: DriveParts, stamps: RuntimeStamps, slowed: Slowed, note
             answer = stamps.answers[inference.frame.stamp_ns]
             answer.act_begins, answer.act_ends = begin_ns, time.monotonic_ns()
             answer.parse_ns = reading[0]
+            answer.cpu_ms["parse"] += reading[1] / 1e6
             answer.cpu_ms["plan"] = (cpu_ns - reading[1]) / 1e6
             answer.chunk = None if chunk is None else (chunk.t0_ns, chunk.decision)
         return chunk
@@ -140,17 +143,17 @@ def _stamp_policy(parts: DriveParts, stamps: RuntimeStamps, slowed: Slowed, note
     if model := getattr(policy, "_model", None):
         for name in ("ground", "caption", "step"):
             if hasattr(model, name):
-                setattr(model, name, _stamped_model(getattr(model, name), newest))
+                setattr(model, name, _stamped_model(getattr(model, name), newest, notes))
     if hasattr(policy, "_boxes"):
         policy._boxes = _TimedBoxes(policy._boxes, reading, slowed)
         policy.reset(parts.goal)  # what it has made of the boxes so far holds the other reader
 
 
-def _stamped_model(ask: Any, newest: list[AnswerStamps]) -> Any:
+def _stamped_model(ask: Any, newest: list[AnswerStamps], notes: ModelNotes) -> Any:
     def stamped(*arguments: Any, **options: Any) -> Any:
         newest[0].model_begins = time.monotonic_ns()
         said = ask(*arguments, **options)
-        newest[0].model_ends = time.monotonic_ns()
+        newest[0].model_ends, notes.ends_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
         return said
 
     return stamped

@@ -16,7 +16,7 @@ from benchmarks.latency.statistics import (
 from edge.errors import UsageError, reason_of
 
 FORM = "vla-edge bench latency 1"
-SAME = (
+SAME = ("board", "l4t", "power_mode", "cpu", "processors", "governor", "architecture")
 
 
 def compare_sides(first: Figures, other: Figures) -> list[dict[str, Any]]:

@@ -11,30 +11,18 @@ from benchmarks.drives.blocks import Block
 from benchmarks.drives.stamps import STAGES, WAITS
 from benchmarks.drives.telemetry import energy
 from benchmarks.latency.statistics import (
-    MIN_BLOCKS,
-    StageDifference,
     interval,
     jitter,
-    paired_differences,
     percentiles,
     sketch,
-    unpaired_differences,
 )
-from edge.errors import EdgeError, UsageError, reason_of
+from edge.errors import EdgeError, UsageError
 from edge.motor.limits import MotorLimits
 from export.planner.boards import Board
 from export.planner.bounds import estimate
 from export.planner.sources import find_model
 
 WARM_UP = 10  # answers at the start of a drive that count apart
-    "board",
-    "l4t",
-    "power_mode",
-    "cpu",
-    "processors",
-    "governor",
-    "architecture",
-)  # within one comparison
 START_SHARE, SUSTAINED_SHARE = 0.1, 1 / 3  # the begin of a long drive, and its end
 WINDOWS = 60
 PARTS = 8
@@ -46,11 +34,15 @@ Figures = dict[str, Any]
 def figures_of(
     blocks: Sequence[Block], samples: Sequence[Samples], bounds_ms: Mapping[str, float]
 ) -> Figures:
-    """Return the figures of one side; `samples` are those of each block, `bounds_ms` by stage."""
+    """Return the figures of one side; `samples` are those of each block, `bounds_ms` by stage.
+
+    Raises EdgeError if no answer reached the motors.
+    """
     warm = [_without_warm_up(block) for block in blocks]
     by = _compared_by(blocks[0])
     joined = {name: _joined(each["stages"][name] for each in warm) for name in _stages(warm)}
     end_to_end = _joined(each["end_to_end"] for each in warm)
+    _check_answers(blocks, end_to_end)
     seconds = sum(block["seconds"] for block in blocks)
     actions = sum(len(block["end_to_end"]) for block in blocks)
     watts, joules = energy([each for part in samples for each in part], actions, seconds)
@@ -80,6 +72,14 @@ def figures_of(
         "by_block": _by_block(warm, by),
         "over_time": _over_time(blocks[0], samples[0]) if len(blocks) == 1 else None,
     }
+
+
+def _check_answers(blocks: Sequence[Block], end_to_end: Sequence[float]) -> None:
+    if not end_to_end:
+        raise EdgeError(
+            f"none of {sum(block['answers'] for block in blocks)} answers reached the motors",
+            "give it longer (--seconds); pictures of a folder are shown in real time with ?rate=30 behind it",
+        )
 
 
 def bounds_of(bundle: str, board: Board, passes: float) -> dict[str, float]:

@@ -16,14 +16,15 @@ Numbers = NDArray[np.float64]
 Blocks = Sequence[Sequence[float]]  # the `sketch` of each drive's times in a stage
 Times = Mapping[str, Blocks]  # by stage
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "p999": 99.9, "max": 100.0}
-FALSE_CALLS = 0.1  # chance that any stage is called different that is not
+FALSE_CALLS = 0.05  # chance that any stage is called different that is not
 RESAMPLES = 1000
 SPLITS = 200  # ways to halve one side
 SKETCH = 41  # quantiles that stand for the times of a drive
 QUICK = 5.0  # percentile by which stages are compared
 WHOLE = "end_to_end"  # by its median: it consists of waits as well
-LEAST_EFFECT = math.log(1.03)  # nobody feels less
+LEAST_EFFECT = math.log(1.05)  # caches alone make less
 SEGMENT = 25  # answers that follow each other share the machine's mood: they are drawn together
+MIN_SEGMENTS = 8  # fewer answers are drawn one by one
 MIN_BLOCKS = 4
 
 
@@ -58,7 +59,8 @@ def jitter(values: Sequence[float]) -> float:
 def interval(values: Sequence[float], percent: float = 50.0, level: float = 0.95) -> tuple[float, float]:
     """Return the bootstrap interval of a percentile, from segments of values that follow each other."""
     all_values = np.asarray(values, np.float64)
-    segments = np.array_split(all_values, max(1, len(all_values) // SEGMENT))
+    many = len(all_values) >= MIN_SEGMENTS * SEGMENT
+    segments = np.array_split(all_values, len(all_values) // SEGMENT if many else len(all_values))
     rng = np.random.default_rng(1)
     found = [
         np.percentile(

@@ -56,17 +56,17 @@ def lines_of(figures: Mapping[str, Any], power_from: str) -> list[str]:
         f"p50 {warm['end_to_end_p50']:.1f} ms, not counted above",
         f"memory      {memory['runtime']:.0f} MB runtime, {memory['motor']:.0f} MB motor process, at most",
     ]
-    if figures["power_w"] is None:
-        lines.append(f"energy      {power_from}")
-    else:
-        joules = f"{figures['energy_j_per_action']:.3f} J an action"
-        lines.append(f"energy      {joules}, {figures['power_w']:.2f} W ({power_from})")
+    lines.append(f"energy      {_energy(figures, power_from)}")
     throttled = ", ".join(heat["throttled"]) or "nothing"
     lines.append(
         f"heat        {figure(heat['hottest_c'], 0)} °C at most, throttled: {throttled}, events "
         f"{heat['throttle_events']}; CPU {figure(heat['cpu_mhz_lowest'], 0)} MHz at least, GPU "
         f"{figure(heat['gpu_mhz_lowest'], 0)}; load {figure(heat['load_highest'], 1)} at most"
     )
+    if not any("bound_ms" in row for row in figures["stages"].values()):
+        lines.append(
+            "bound       none: how fast this machine computes in the bundle's precision is not known"
+        )
     if stopped := figures["stopped"]:
         lines.append(f"stopped     {len(stopped)} drives more by a safety rule: {stopped[-1]}")
     if figures["over_time"] is not None:
@@ -77,6 +77,12 @@ def lines_of(figures: Mapping[str, Any], power_from: str) -> list[str]:
             f"p99 {over['sustained']['p99']:.1f}, {over['start']['p99']:.1f}"
         )
     return lines
+
+
+def _energy(figures: Mapping[str, Any], power_from: str) -> str:
+    if figures["power_w"] is None:
+        return power_from
+    return f"{figures['energy_j_per_action']:.3f} J an action, {figures['power_w']:.2f} W ({power_from})"
 
 
 def _stages(name: str, figures: Mapping[str, Any]) -> Table:

@@ -26,7 +26,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RunVerdict:
     """What a run comes to."""
 
     violations: tuple[str, ...]
@@ -35,7 +35,7 @@ class Verdict:
     bound_ms: float | None
 
 
-def judge(fault: Fault, left: Left, limits: MotorLimits | None = None) -> Verdict:
+def judge(fault: Fault, left: Left, limits: MotorLimits | None = None) -> RunVerdict:
     """Judge a run with a fault. A run that ended before its fault is judged as one without."""
     limits = limits or MotorLimits()
     allowed = fault.ends if left.injected_ns is not None else (WENT_ON,)
@@ -55,7 +55,7 @@ def judge(fault: Fault, left: Left, limits: MotorLimits | None = None) -> Verdic
         elif zero_ms > most_ms:
             late = f"{bound_ms:.0f} ms, and {left.stalled_ms:.0f} ms that the machine stalled"
             found.append(f"stood {zero_ms:.0f} ms after its fault (limit {late})")
-    return Verdict(tuple(found), by_machine, zero_ms, bound_ms)
+    return RunVerdict(tuple(found), by_machine, zero_ms, bound_ms)
 
 
 def _end_violations(allowed: Sequence[str], left: Left, by_machine: bool) -> list[str]:

@@ -67,7 +67,7 @@ def _disturb(made: BrokenRun, seconds: float, chance: random.Random) -> Counter[
             made.note_processes()
             waiting = waiting or chance.sample(list(DISTURBANCES), len(DISTURBANCES))
             name = waiting.pop()
-            print(f"  {time.monotonic() - until_s + seconds:.0f} s: {name}", flush=True)
+            print(f"  {time.monotonic() - until_s + seconds - QUIET_S:.0f} s: {name}", flush=True)
             made.undergo(DISTURBANCES[name])
             done[name] += 1
         made.until(lambda: False, QUIET_S + END_S)

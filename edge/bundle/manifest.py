@@ -230,6 +230,7 @@ class Manifest(_Model):
     domain: Domain = ""  # what its training has shown it, such as SIMULATED_ROOMS; empty: not stated
     floor_domain: Domain = ""  # the same of its floor graph
     camera: str = ""  # name of the camera that the policy sees with; empty: the only one, or "front"
+    restarts: int = Field(default=0, ge=0, le=3)  # times that a run may start its engine afresh after a fault
     unproved: tuple[str, ...] = ()  # figures too far from fp32 in an export that was written anyway
 
     @model_validator(mode="after")

@@ -9,7 +9,9 @@ complete slot, so a writer that dies in the middle of an image leaves the one be
 import mmap
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,6 +33,7 @@ _TOO_SLOW = (
 )
 
 _fence_lock = threading.Lock()
+_kept: dict[str, int] = {}  # descriptors of rings by name
 
 
 def _fence() -> None:
@@ -59,6 +62,7 @@ class FrameRing(Closing):
 
     def __init__(self, memory: mmap.mmap, height: int, width: int, slots: int, owned: Path | None) -> None:
         self.height, self.width = height, width
+        self.descriptor = -1  # its memory, if that is kept
         self._owned = owned
         self._header = np.ndarray((5,), np.uint64, memory)  # magic, height, width, slots, images written
         size = _slot_bytes(height, width)
@@ -87,14 +91,16 @@ class FrameRing(Closing):
         return ring
 
     @classmethod
-    def attach(cls, name: str) -> "FrameRing":
+    def attach(cls, name: str, keep: bool = False) -> "FrameRing":
         """Open the ring `name` and remove its name: the memory is freed when both sides are gone.
 
+        With `keep` its descriptor stays open until it is closed, since the name opens it no more.
         Raises UsageError for a malformed name, HardwareMissing if there is no such ring, or not a whole one.
         """
         path = _path(name)
         try:
-            descriptor = os.open(path, os.O_RDWR)
+            descriptor = _kept.pop(name, -1)
+            descriptor = os.open(path, os.O_RDWR) if descriptor < 0 else descriptor
         except OSError as error:
             message = f"camera: no frames under the name {name!r}: {error.strerror}"
             raise HardwareMissing(message, hint="is the process that writes them up?") from error
@@ -113,10 +119,12 @@ class FrameRing(Closing):
                     hint="its writer makes it anew",
                 )
             memory = mmap.mmap(descriptor, size)
+            path.unlink(missing_ok=True)
+            ring = cls(memory, height, width, slots, owned=None)
+            ring.descriptor = os.dup(descriptor) if keep else -1
+            return ring
         finally:
             os.close(descriptor)
-        path.unlink(missing_ok=True)
-        return cls(memory, height, width, slots, owned=None)
 
     @staticmethod
     def unlink(name: str) -> None:
@@ -176,6 +184,18 @@ class FrameRing(Closing):
         """Remove the name if this side made the ring; the memory goes with the last object that uses it."""
         if self._owned is not None:
             self._owned.unlink(missing_ok=True)
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+
+@runtime_checkable
+class HandsOver(Protocol):
+    """A camera whose memory can go on while the program that reads it is replaced."""
+
+    def hand_over(self) -> dict[str, int]:
+        """Leave it open across an exec; return what `keep_rings` then needs."""
+        ...
 
 
 class ShmCamera(Closing):
@@ -194,7 +214,8 @@ class ShmCamera(Closing):
         self._hint = hint
         self._clock = clock
         self._view = view or ImageView()
-        self._ring = FrameRing.attach(ring_name)
+        self._ring_name = ring_name
+        self._ring = FrameRing.attach(ring_name, keep=True)
         self._frame: Frame | None = None
 
     def latest(self, max_age_s: float) -> Frame:
@@ -207,9 +228,22 @@ class ShmCamera(Closing):
             self._frame = Frame(self._view.apply(image), stamp_ns, seq, self.name)
         return require_fresh(self._frame, self._clock.now_ns(), max_age_s, self._hint)
 
+    def hand_over(self) -> dict[str, int]:
+        """Leave the ring, which has no name any more, open across an exec: for `keep_rings` after it."""
+        descriptor = os.dup(self._ring.descriptor)
+        os.set_inheritable(descriptor, True)
+        return {self._ring_name: descriptor}
+
     def close(self) -> None:
         """Let go of the ring."""
         self._ring.close()
+
+
+def keep_rings(descriptors: Mapping[str, int]) -> None:
+    """Take rings by name and descriptor that this program's forerunner had attached: each attaches once."""
+    for descriptor in descriptors.values():
+        os.set_inheritable(descriptor, False)
+    _kept.update(descriptors)
 
 
 def open_address(address: str, clock: Clock, name: str = "front") -> ShmCamera:

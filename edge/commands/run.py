@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edge.address import without_password
 from edge.board.identity import this_board
 from edge.board.memory import check_memory
 from edge.board.tree import Tree
@@ -19,8 +18,8 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
-from edge.commands.run_report import announce, report_run
-from edge.errors import EdgeError, MotorFault, PluginError, UsageError
+from edge.commands.run_report import announce, log_parts, report_run
+from edge.errors import EdgeError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
@@ -49,7 +48,7 @@ from edge.runtime.causes.witness import Witness
 from edge.runtime.drive import MAX_FRAME_AGE_S, Drive, DriveParts
 from edge.runtime.ending import ending_of, judged
 from edge.runtime.heat import HeatWatch, RestingWorker
-from edge.runtime.keyboard import watch_keyboard
+from edge.runtime.keyboard import heed_keyboard
 from edge.runtime.loop import ThreadWorker
 from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot, RobotOptions
@@ -57,6 +56,8 @@ from edge.runtime.service import ServiceNotifier
 from edge.runtime.signals import Interrupts
 from edge.runtime.start.loading import Loading
 from edge.runtime.stop_server import StopServer
+from edge.supervision.kept import kept_run
+from edge.supervision.restarts import EngineRestarts, KeptParts
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ def main(argv: list[str]) -> int:
     bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
     goal = check_target(bundle, goal)
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
-    run = Run(options, goal, bundle, choice)
+    allowed = bundle.manifest.restarts if options.restarts is None else options.restarts
+    run = Run(options, goal, bundle, choice, EngineRestarts(allowed, kept_run(), options.max_seconds, argv))
     try:
         end = run.go()
     except EdgeError as error:
@@ -78,10 +80,9 @@ def main(argv: list[str]) -> int:
             atexit.register(_leave, error.exit_code)
         raise
     report_run(run, end, options.json)
-    code = end.exit_code  # a folder that could not be written changes nothing of the drive
     if not run.threads_ended:
-        _leave(code)
-    return code
+        _leave(end.exit_code)
+    return end.exit_code  # a folder that could not be written changes nothing of the drive
 
 
 def _leave(code: int) -> None:
@@ -94,7 +95,14 @@ def _leave(code: int) -> None:
 class Run:
     """One run from its folder to its summary."""
 
-    def __init__(self, options: argparse.Namespace, goal: Goal, bundle: Bundle, choice: RobotChoice) -> None:
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        goal: Goal,
+        bundle: Bundle,
+        choice: RobotChoice,
+        restarts: EngineRestarts | None = None,
+    ) -> None:
         self.threads_ended = True
         self.summary: Summary | None = None
         self.notes: list[str] = []  # for people, beside the summary
@@ -103,6 +111,7 @@ class Run:
         self._goal = goal
         self._bundle = bundle
         self._choice = choice
+        self._restarts = restarts or EngineRestarts(0, None, options.max_seconds, [])
         self._setup: Setup | None = None  # once the robot is open
         self._clock = MonotonicClock()
         self._tree = Tree(options.root)
@@ -142,7 +151,7 @@ class Run:
                     log.exception("bug")
                 raise
             finally:
-                end = judged(end, self._goal, self._truth)
+                end = self._restarts.told(judged(end, self._goal, self._truth))
                 if self.folder is not None:
                     self._write(end, self.folder)
                 self._live.clear()  # last, because a terminal that takes nothing would hold up the summary
@@ -150,7 +159,10 @@ class Run:
 
     def _drive(self, stack: contextlib.ExitStack, interrupts: Interrupts) -> DriveEnd:
         """Open what is needed, and drive. The stack closes it in the reverse order."""
-        options, manifest = self._options, self._bundle.manifest
+        options, manifest, restarts = self._options, self._bundle.manifest, self._restarts
+        if restarts.kept is not None:
+            self._make_folder()
+            interrupts.let_in()
         self._live.write("starting the robot")
         robot = self._open_robot()
         stack.enter_context(ended(robot.close, "closing the robot"))
@@ -158,14 +170,17 @@ class Run:
         self._room, self._about = robot.room, robot.about
         check_domain(manifest, robot.camera_uris, options.allow_domain)
         # Known before the model is loaded, which may take a minute.
-        sees_with = chosen_camera(robot.camera_uris, manifest.camera)
-        setup = self._setup = self._setup_of(robot, sees_with)
-        cameras = {name: self._open_camera(stack, name, uri) for name, uri in robot.camera_uris.items()}
+        setup = self._setup = self._setup_of(robot, chosen_camera(robot.camera_uris, manifest.camera))
+        seeing = stack.enter_context(contextlib.ExitStack())
+        cameras = {name: self._open_camera(seeing, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.enter_context(ended(lambda: self._truth.update(robot.finish()), "the robot's account"))
-        motor = stack.enter_context(self._start_motor(robot, MotorLimits.of(setup.base)))
+        limits = MotorLimits.of(setup.base)
+        motor = stack.enter_context(restarts.motor(lambda: self._start_motor(robot, limits)))
         self._note_pids({"motor": motor.pid})
-        operator = self._heed_operator(stack, motor)
+        operator = Operator(motor.stop)
+        stack.enter_context(heed_keyboard(operator.stop))
+        stops = stack.enter_context(self._listen(operator)) if restarts.kept else None
         self._live.write(f"{robot.about}; loading {manifest.name}" if robot.about else "loading the model")
         size_bytes = sum(map(len, self._bundle.contents.values()))
         loading = Loading(manifest.name, size_bytes, self._live.waiting)
@@ -186,25 +201,24 @@ class Run:
         mount = None if robot.recorded else setup.mount
         camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, mount)
         stack.callback(lambda: self._dropped.update(camera_set.dropped))
-        stack.enter_context(StopServer(self._make_folder(), operator.stop))
+        stops = stops or stack.enter_context(self._listen(operator))
         self._live.clear()
         announce(setup, to_people=not options.json)
-        addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
-        log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
-        if others := [name for name in cameras if name != pacing]:
-            log.info("cameras", extra=fields(model_sees_with=pacing, others=", ".join(others)))
-        log.info("machine", extra=fields(**this_board(self._tree.root).to_json()))
-        log.info("processes", extra=fields(**self._pids))
-        self._heat = heat = stack.enter_context(HeatWatch(self._tree, self._clock))
+        log_parts(robot, pacing, this_board(self._tree.root), self._pids)
+        self._heat = heat = seeing.enter_context(HeatWatch(self._tree, self._clock))
         worker = RestingWorker(thread, lambda: heat.level, self._clock)
         halts = stack.enter_context(HaltWatch(self._clock))
         watches = (heat, None if robot.recorded else Witness(self._clock, halts), loading)
         parts = DriveParts(
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
+        restarts.parts = KeptParts(self._make_folder(), robot, cameras, motor, stops, operator, interrupts)
         drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
-        return drive.run(options.max_seconds)
+        return restarts.drive(drive, self._clock, [seeing, self._logging])
+
+    def _listen(self, operator: Operator) -> StopServer:
+        return StopServer(self._make_folder(), operator.stop, self._restarts.kept_stop)
 
     def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
         return MotorProcess.start(robot.motors_uri, limits, operator=operator_addresses(self._options))
@@ -219,26 +233,15 @@ class Run:
     def _make_drive(self, parts: DriveParts) -> Drive:
         if parts.robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
-        inline = [self._tally, DriveLog(), ServiceNotifier(), *([self._would_do] if self._would_do else [])]
+        restarts, watched = self._restarts, [self._would_do] if self._would_do else []
+        inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched]
         return Drive(parts, inline, observers=[self._live])
-
-    def _heed_operator(self, stack: contextlib.ExitStack, motor: MotorProcess) -> Operator:
-        """Watch the keyboard, if there is one, from now on."""
-        operator = Operator(motor.stop)
-
-        def on_space() -> None:
-            # If the process is gone, the loop ends the drive all the same.
-            with contextlib.suppress(MotorFault, PluginError):
-                operator.stop("space")
-
-        if keyboard := watch_keyboard(on_space):
-            stack.enter_context(keyboard)
-        return operator
 
     def _make_folder(self) -> Path:
         """Make the run's folder and begin its log, once; return its path."""
         if self.folder is None:
-            self.folder = RunFolder.create(self._options.runs_dir)
+            kept = self._restarts.kept
+            self.folder = RunFolder(kept.folder) if kept else RunFolder.create(self._options.runs_dir)
             self.log = self._logging.enter_context(RunLog(self.folder.log_file, self._options.log_level))
             self._note_pids({})
             log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
@@ -251,9 +254,9 @@ class Run:
             self.folder.write_pids(self._pids)
 
     def _open_robot(self) -> Robot:
-        options, choice = self._options, self._choice
+        options, choice, kept = self._options, self._choice, self._restarts.kept_robot
         return choice.open(
-            RobotOptions(self._goal, self._make_folder, options.seed, options.absent, choice.settings)
+            RobotOptions(self._goal, self._make_folder, options.seed, options.absent, choice.settings, kept)
         )
 
     def _setup_of(self, robot: Robot, sees_with: str) -> Setup:
@@ -283,6 +286,7 @@ class Run:
             truth=self._truth,
             would_do=None if self._would_do is None else self._would_do.stretches,
             folder=str(folder.path),
+            restarts=self._restarts.to_json(),
             machine={**this_board(self._tree.root).to_json(), **(self._heat.to_json() if self._heat else {})},
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
@@ -293,16 +297,4 @@ class Run:
         ]
         for note in self.notes:
             log.warning(note)
-        try:
-            self._write_files(folder, self.summary)
-        except UsageError as error:  # the disk is full, or the folder has gone: what is known is printed
-            self.unwritten = error.message
-            log.error("folder not written", extra=fields(why=error.message))
-
-    def _write_files(self, folder: RunFolder, summary: Summary) -> None:
-        tally = self._tally
-        folder.write_summary(summary.to_json())
-        if tally.answered:
-            folder.strip_png(tally.answered)
-        if tally.path:
-            folder.path_png(tally.path, self._room, summary.title)
+        self.unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)

@@ -88,6 +88,13 @@ def run_arguments() -> ArgumentParser:
         "--threads", type=parallel_int, default=1, help="threads of the inference engine (%(default)s)"
     )
     parser.add_argument(
+        "--restarts",
+        type=non_negative_int,
+        metavar="N",
+        help="start the engine afresh after a fault of its own, at most so often; the base stands meanwhile "
+        "(default: what the bundle states, mostly 0)",
+    )
+    parser.add_argument(
         "--allow-unproved", action="store_true", help="accept a bundle that failed its export's gate"
     )
     parser.add_argument(

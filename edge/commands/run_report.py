@@ -1,15 +1,19 @@
-"""What `vla-edge run` prints once a drive has ended."""
+"""What `vla-edge run` prints about the robot before a drive, and once it has ended."""
 
 import contextlib
 import json
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from edge.address import without_password
+from edge.board.identity import BoardIdentity
 from edge.records import DriveEnd, Outcome
 from edge.runs.log import fields
 from edge.runs.setup import Setup
+from edge.runtime.robot import Robot
 
 if TYPE_CHECKING:
     from edge.commands.run import Run
@@ -65,3 +69,13 @@ def announce(setup: Setup, to_people: bool) -> None:
         if to_people:
             print(f"note: {caution}", file=sys.stderr)
         log.warning("caution", extra=fields(says=caution))
+
+
+def log_parts(robot: Robot, sees_with: str, board: BoardIdentity, pids: Mapping[str, int]) -> None:
+    """Log what a run drives, by which cameras, on which machine, in which processes."""
+    addresses = {f"camera_{name}": without_password(uri) for name, uri in robot.camera_uris.items()}
+    log.info("robot", extra=fields(about=robot.about, motors=robot.motors_uri, **addresses))
+    if others := [name for name in robot.camera_uris if name != sees_with]:
+        log.info("cameras", extra=fields(model_sees_with=sees_with, others=", ".join(others)))
+    log.info("machine", extra=fields(**board.to_json()))
+    log.info("processes", extra=fields(**pids))

@@ -11,16 +11,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edge.bundle.bundle import find_bundle, read_manifest
 from edge.commands.arguments import ArgumentParser
 from edge.commands.run_arguments import choose_hardware, run_arguments
 from edge.errors import HardwareMissing, UsageError
 from edge.files import whole_file
 from edge.goals.goals import parse_goal
+from edge.runtime.service import LOADING_S
 
 NAME = "vla-edge"
 UNITS = Path("/etc/systemd/system")
 WATCHDOG_S = 5
-START_LIMIT_S = 600  # the model of a large bundle loads for minutes
 STOP_LIMIT_S = 10  # braking takes 0.25 s, the summary and its pictures a second or two
 RESTARTS, RESTARTS_WITHIN_S = 3, 300
 
@@ -104,11 +105,15 @@ def uninstall(argv: list[str]) -> int:
 
 
 def unit(run: list[str], user: str, at_boot: bool) -> str:
-    """Return the text of the unit. Raises UsageError for options that `vla-edge run` would refuse."""
+    """Return the text of the unit.
+
+    Raises UsageError for options that `vla-edge run` would refuse, BundleRefused if there is no such bundle.
+    """
     run = run[1:] if run[:1] == ["--"] else run
     options = run_arguments().parse_args(run)
     goal = parse_goal(options.goal, options.target)
     choose_hardware(options)
+    read_manifest(find_bundle(options.bundle))
     words = [sys.executable, "-m", "edge.cli", "run", *run]
     for word in (*words, user, str(Path.cwd())):
         if any(ord(letter) < 32 for letter in word):
@@ -121,7 +126,7 @@ def unit(run: list[str], user: str, at_boot: bool) -> str:
         within_s=RESTARTS_WITHIN_S,
         restarts=RESTARTS,
         watchdog_s=WATCHDOG_S,
-        start_s=START_LIMIT_S,
+        start_s=LOADING_S,
         stop_s=STOP_LIMIT_S,
         again=HardwareMissing.exit_code,
         install=AT_BOOT if at_boot else "",

@@ -1,6 +1,7 @@
 """The rows of an action chunk, limited and found by time, and counts of chunks. Pure, like the guard."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,12 @@ def jumps(before: Row, after: Row, limits: MotorLimits) -> bool:
         abs(after[0] - before[0]) > limits.linear_jump_m_s
         or abs(after[1] - before[1]) > limits.angular_jump_rad_s
     )
+
+
+def fastest(rows: Iterable[Row]) -> tuple[float, float]:
+    """Return the highest speed, m/s, and turn rate, rad/s, of rows; at least one."""
+    speeds, turns = zip(*((abs(linear), abs(angular)) for linear, angular in rows), strict=True)
+    return max(speeds), max(turns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Start the motor process and talk to it: the runtime's end."""
 
 import contextlib
+import os
 import select
 import signal
 import socket
@@ -10,7 +11,9 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from edge.child import child_environment
+from typing_extensions import Self
+
+from edge.child import KeptChild, child_environment
 from edge.errors import (
     BundleRefused,
     EdgeError,
@@ -43,7 +46,7 @@ class MotorProcess(Closing):
     it (the age of the newest frame still stops it).
     """
 
-    def __init__(self, child: subprocess.Popen[bytes], control: socket.socket) -> None:
+    def __init__(self, child: subprocess.Popen[bytes] | KeptChild, control: socket.socket) -> None:
         self._child = child
         self._control = control
         self._newest: MotorStatus | None = None
@@ -82,18 +85,36 @@ class MotorProcess(Closing):
                 stdin=subprocess.DEVNULL,
                 env=child_environment(),
             )
-        motor = cls(child, here)
+        return cls(child, here)._reporting(timeout_s)
+
+    @classmethod
+    def kept(cls, pid: int, fd: int, timeout_s: float = 15.0) -> "MotorProcess":
+        """Go on with a process that was started before this process's program was replaced; see `fd`.
+
+        Raises MotorFault if it is gone, or there is no status of from now on within `timeout_s`.
+        """
+        os.set_inheritable(fd, False)
+        process = cls(KeptChild(pid), socket.socket(fileno=fd))
+        # Nobody has read meanwhile: the socket is full of statuses as old as that.
+        return process._reporting(timeout_s, since_ns=time.monotonic_ns())
+
+    def _reporting(self, timeout_s: float, since_ns: int = 0) -> Self:
         try:
-            motor._await_first_status(timeout_s)
+            self._await_first_status(timeout_s, since_ns)
         except BaseException:
-            motor.close()
+            self.close()
             raise
-        return motor
+        return self
 
     @property
     def pid(self) -> int:
         """Process id, also of its session and process group."""
         return self._child.pid
+
+    @property
+    def fd(self) -> int:
+        """The number of the socket to it: as long as that is open, the process goes on."""
+        return self._control.fileno()
 
     def send(self, chunk: ActionChunk) -> None:
         """Send a chunk to follow. Raises ValueError if it is too long for a message (about 300 rows of 3)."""
@@ -187,10 +208,10 @@ class MotorProcess(Closing):
     def _age_ns(self) -> int:
         return time.monotonic_ns() - self._newest.stamp_ns if self._newest is not None else sys.maxsize
 
-    def _await_first_status(self, timeout_s: float) -> None:
+    def _await_first_status(self, timeout_s: float, since_ns: int = 0) -> None:
         deadline_s = time.monotonic() + timeout_s
         try:
-            while self._newest is None:
+            while self._newest is None or self._newest.stamp_ns < since_ns:
                 left_s = deadline_s - time.monotonic()
                 if left_s <= 0:
                     raise MotorFault(f"motor process reported nothing within {timeout_s:g} s")

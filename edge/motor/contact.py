@@ -67,7 +67,6 @@ class WayBackWatch:
         """Note a contact."""
         self._touched_ns, self._over_ns = now_ns, None
         self._stood = self._backs = False
-        self._from = None
 
     def judge(self, feedback: Feedback, sent: Velocity, state: MotorState, now_ns: int) -> Objection | None:
         """Return why the armed base must stop for good; None if it need not. Call once a tick."""
@@ -81,7 +80,7 @@ class WayBackWatch:
                 self._over_ns = None
             return None
         pressed_s, limit_s = (now_ns - self._over_ns) / 1e9, PRESSED_NS / 1e9
-        reason = f"its bumper is still pressed {pressed_s:.1f} s after the way back (limit {limit_s:.0f} s)"
+        reason = f"its bumper is still pressed {pressed_s:.1f} s after the way back (limit {limit_s:.1f} s)"
         return Objection(StopCause.CONTACT, reason)
 
     def _on_the_way(self, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
@@ -92,7 +91,7 @@ class WayBackWatch:
         if self._touched_ns is None or now_ns - self._touched_ns <= UNANSWERED_NS:
             return None
         limit_s = UNANSWERED_NS / 1e9
-        return Objection(StopCause.CONTACT, f"it touched something, and was not back within {limit_s:.0f} s")
+        return Objection(StopCause.CONTACT, f"it touched something, and was not back within {limit_s:g} s")
 
     def _freed(self, odometry: Odometry | None) -> Objection | None:
         if odometry is None or self._from is None or not self._backs:

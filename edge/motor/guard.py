@@ -25,7 +25,7 @@ from itertools import pairwise
 
 from edge.clock import age_over
 from edge.errors import UsageError
-from edge.motor.chunk_rows import GuardCounts, LimitedChunk, Row, jumps, malformed
+from edge.motor.chunk_rows import GuardCounts, LimitedChunk, Row, fastest, jumps, malformed
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import capped, clipped, faster, slew
 from edge.motor.way import DrivenWay, WayBack
@@ -101,7 +101,7 @@ class Guard:
         if self.moving or self.state is MotorState.RAMPING:
             return False
         self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
-        self.cause = StopCause.NONE
+        self.cause, self._seen = StopCause.NONE, (self._seen[0], -1)  # decisions may count anew
         self.back.forget()
         return True
 
@@ -227,9 +227,7 @@ class Guard:
 
     def _age_to_brake_ns(self, rows: Iterable[Row]) -> int:
         """Compute the age from which on these rows are braked, from the highest speed of base and rows."""
-        linear, angular = abs(self._linear), abs(self._angular)
-        for row in rows:
-            linear, angular = max(linear, abs(row[0])), max(angular, abs(row[1]))
+        linear, angular = fastest([(self._linear, self._angular.real), *rows])
         return round(self.limits.brake_age_s(linear, angular) * 1e9)
 
     def _age_text(self, age_ns: int, limit_ns: int) -> str:

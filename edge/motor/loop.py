@@ -187,13 +187,14 @@ class MotorLoop:
             self._arming_since_ns, self._note = self.now_ns(), ""
 
     def _report(self, now_ns: int) -> None:
-        guard, by_hand = self._guard, self._takeover.by_hand
+        guard, by_hand, stopped = self._guard, self._takeover.by_hand, self._takeover.stopped
         status = MotorStatus(
             stamp_ns=now_ns,
             state=guard.state,
             sent=self._sent,
-            reason=self._note or guard.reason or ("driven by hand" if by_hand else ""),
-            cause=guard.cause,
+            reason=self._note or stopped or guard.reason or ("driven by hand" if by_hand else ""),
+            # A person's stop of a base that another stop had latched already counts as well.
+            cause=self._takeover.cause if stopped else guard.cause,
             decision=-1 if by_hand else guard.decision,
             frame_to_motor_ns=-1 if by_hand else guard.frame_to_motor_ns,
             ticks=self._ticker.ticks,

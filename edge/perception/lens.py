@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edge.cameras.shm import HandsOver
 from edge.errors import UsageError
 from edge.interfaces import (
     AnnouncesFrames,
@@ -192,6 +193,8 @@ class StraightCamera(Closing):
             self.wait = camera.wait
         if isinstance(camera, SuggestsFaster):
             self.faster = camera.faster
+        if isinstance(camera, HandsOver):
+            self.hand_over = camera.hand_over
 
     def latest(self, max_age_s: float) -> Frame:
         """Return the newest frame, straightened. Raises what the camera raises.

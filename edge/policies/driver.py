@@ -42,7 +42,9 @@ from edge.policies.late.tempo import ON_THE_WAY_S, Lateness
 from edge.records import ActionChunk, CameraMount, Goal, Image, Observation, Odometry, Velocity
 
 STILL_ROWS = 3  # rows of a chunk that tell whether it moves: what lies farther ahead is the next answer's
-ARRIVED_NS = 800_000_000  # the expert stands for 1 s before it claims that it has arrived (sim/expert.py)
+ARRIVED_NS = (
+    800_000_000  # the expert stands for 1 s before it claims that it has arrived (sim/driving/expert.py)
+)
 # It has come to nothing if the floor goes on before it. Where it ends is up to 0.2 m behind the surface of a
 # thing that hangs over, and an approach ends within 0.7 m of that.
 BEFORE_M, BEFORE_RAD = 0.9, math.radians(20)

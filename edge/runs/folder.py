@@ -1,6 +1,7 @@
 """The folder of a run: runs/<time>/ with summary.json, pids.json, run.log and pictures."""
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -15,12 +16,16 @@ from edge.errors import UsageError, write_hint
 from edge.files import write_whole
 from edge.records import Image, Odometry
 from edge.runs.drawing import AnsweredFrame, draw_path, draw_strip, spread
+from edge.runs.log import fields
 from edge.runs.room import RoomMap
+from edge.runs.summary import Summary
 
 MIN_FREE_BYTES = 16 * 2**20
 FRAMES_PER_STRIP = 8
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d)(?:-\d+|~(\d+))?\Z")
 HINT = "name another folder: `vla-edge run --runs-dir DIR`"
+
+log = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -63,6 +68,25 @@ class RunFolder:
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Replace summary.json."""
         self._write("summary.json", _json(dict(summary)))
+
+    def write_all(
+        self,
+        summary: Summary,
+        answered: Sequence[AnsweredFrame],
+        path: Sequence[Odometry],
+        room: RoomMap | None,
+    ) -> str:
+        """Write the summary and the pictures of a run; return why that failed, empty if it did not."""
+        try:
+            self.write_summary(summary.to_json())
+            if answered:
+                self.strip_png(answered)
+            if path:
+                self.path_png(path, room, summary.title)
+        except UsageError as error:  # the disk is full, or the folder has gone: what is known is printed
+            log.error("folder not written", extra=fields(why=error.message))
+            return error.message
+        return ""
 
     def path_png(self, path: Sequence[Odometry], room: RoomMap | None, title: str) -> Path:
         """Draw the path of the robot from above into path.png."""

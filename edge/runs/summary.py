@@ -77,6 +77,9 @@ class Summary:
     setup: Setup | None = None  # None before the robot is open
     would_do: Sequence[Stretch] | None = None  # on recorded frames, in which nothing moves
     machine: Mapping[str, Any] = field(default_factory=dict[str, Any])  # its board, power mode and heat
+    restarts: Sequence[
+        Mapping[str, Any]
+    ] = ()  # times that its engine was started again; the figures are those since the last one
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of summary.json. Null where nothing was measured or known."""
@@ -99,6 +102,7 @@ class Summary:
             "truth": dict(self.truth) or None,
             **({} if self.would_do is None else {"would_do": [each.to_json() for each in self.would_do]}),
             **({"machine": dict(self.machine)} if self.machine else {}),
+            "restarts": [dict(each) for each in self.restarts],
             "folder": self.folder,
         }
 
@@ -142,6 +146,7 @@ class Summary:
             lines.append(self.headline)
         if self.robot:
             lines.append(self.robot)
+        lines += [_restart_line(each) for each in self.restarts]
         lines += would_do_lines(list(self.would_do or ()))
         if figures.seconds == 0:
             return lines  # it never drove
@@ -162,6 +167,12 @@ class Summary:
             + _heat_lines(self.machine)
             + _set_aside_lines(figures, end.cause)
         )
+
+
+def _restart_line(restart: Mapping[str, Any]) -> str:
+    stood_s = restart["stood_s"]
+    then = "it never drove on" if stood_s is None else f"stood for {stood_s:.1f} s, then drove on"
+    return f"the engine was started again after {restart['after_s']:.1f} s ({restart['reason']}): {then}"
 
 
 def printable(text: str) -> str:

@@ -17,7 +17,7 @@ MAX_FRAMES = 32
 MAX_PATH = 4000
 FRAME_WIDTH_PX = 320
 PATH_PERIOD_NS = 100_000_000
-MAX_TIMES = 4000  # of each stage, spread over the run: enough for a 99th percentile
+MAX_TIMES = 4000  # kept of each stage, spread over the run: enough for a 99th percentile
 
 
 class Tally:

@@ -6,27 +6,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from edge.cameras.open import EndOfFrames
 from edge.clock import Clock
 from edge.errors import CameraAway, MotorFault, PluginError, SafetyStop, StaleFrame
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
-from edge.records import (
-    ZERO,
-    DriveEnd,
-    Frame,
-    Goal,
-    MotorState,
-    MotorStatus,
-    Observation,
-    Odometry,
-    Outcome,
-    StopCause,
-)
-from edge.runtime.cameras import POLL_S, CameraSet
+from edge.records import DriveEnd, Frame, Goal, MotorState, MotorStatus, Odometry, Outcome, StopCause
+from edge.runtime.cameras import CameraSet
 from edge.runtime.causes.witness import Witness
 from edge.runtime.ending import (
     ChunkCount,
@@ -44,7 +31,8 @@ from edge.runtime.observers import Observers
 from edge.runtime.operator import Operator
 from edge.runtime.robot import Robot
 from edge.runtime.signals import Interrupts
-from edge.runtime.start.loading import Loading
+from edge.runtime.start.loading import Loading, first_observation
+from edge.runtime.watched.camera import POLL_S
 
 MAX_FRAME_AGE_S = 0.25  # an older frame of a camera is refused
 FIRST_FRAME_S = 5.0
@@ -146,12 +134,8 @@ class Drive:
     def _warm_up(self) -> None:
         """Run one inference on black images, so that nothing is armed before the model is fast."""
         parts = self._parts
-        now_ns = parts.clock.now_ns()
-        black = {
-            name: Frame(np.zeros((240, 320, 3), np.uint8), now_ns, 0, name) for name in parts.cameras.names
-        }
-        nowhere = Odometry(now_ns, 0.0, 0.0, 0.0, ZERO)
-        observation = Observation(black, parts.goal, nowhere, parts.cameras.pacing)
+        cameras = parts.cameras
+        observation = first_observation(parts.goal, cameras.names, cameras.pacing, parts.clock.now_ns())
         parts.loading.first_answer(parts.worker, observation, self._watch)
         parts.policy.reset(parts.goal)  # a policy with a memory must not remember the black images
 

@@ -9,6 +9,7 @@ import termios
 import threading
 from collections.abc import Callable
 
+from edge.errors import MotorFault, PluginError
 from edge.interfaces import Closing
 
 KEY = b" "
@@ -73,3 +74,14 @@ def watch_keyboard(on_space: Callable[[], None]) -> Keyboard | None:
 
 def _in_foreground(fd: int) -> bool:
     return os.tcgetpgrp(fd) == os.getpgrp()
+
+
+def heed_keyboard(stop: Callable[[str], None]) -> contextlib.AbstractContextManager[object]:
+    """Stop by the space bar from now on, if there is a keyboard. `stop` gets how it was stopped."""
+
+    def on_space() -> None:
+        # If the process is gone, the loop ends the drive all the same.
+        with contextlib.suppress(MotorFault, PluginError):
+            stop("space")
+
+    return watch_keyboard(on_space) or contextlib.nullcontext()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 from urllib.parse import parse_qsl
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
@@ -79,6 +79,15 @@ class Robot(Protocol):
         ...
 
 
+@runtime_checkable
+class KeepsRunning(Protocol):
+    """A robot whose processes can go on while the program of their parent is replaced."""
+
+    def hand_over(self) -> dict[str, Any]:
+        """Leave what it holds open across an exec; return what `RobotOptions.kept` then needs, as JSON."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RobotOptions:
     """What a robot may use to open itself."""
@@ -88,6 +97,7 @@ class RobotOptions:
     seed: int = 1  # seed of a simulated room
     absent: bool = False  # simulate a room without the target
     settings: Mapping[str, str] = field(default_factory=dict[str, str])  # the key=value pairs behind its name
+    kept: Mapping[str, Any] = field(default_factory=dict[str, Any])  # from `hand_over`; empty: open a new one
 
     @property
     def folder(self) -> Path:

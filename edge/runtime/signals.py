@@ -20,6 +20,19 @@ class Interrupts:
         if self.name:
             raise KeyboardInterrupt(self.name)
 
+    def let_in(self) -> None:
+        """Let in what came while the signals were blocked. Raises KeyboardInterrupt if something did."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        self.check()
+
+    @staticmethod
+    def keep_out() -> None:
+        """Block the signals, for a program that replaces this one to let in. For the main thread."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        # Another thread could still take one, which the new program would not hear of: it ends this process.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
     @contextlib.contextmanager
     def caught(self) -> Generator[None]:
         """Catch the signals within this context. For the main thread."""

@@ -30,8 +30,14 @@ class _Connections(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, handler: type[BaseHTTPRequestHandler], kept_fd: int | None) -> None:
+        """Listen on a free port of 127.0.0.1, or go on with a socket that listens already."""
+        super().__init__(("127.0.0.1", 0), handler, bind_and_activate=kept_fd is None)
+        if kept_fd is not None:
+            self.socket.close()
+            self.socket = socket.socket(fileno=kept_fd)
+            self.server_address = self.socket.getsockname()
+            os.set_inheritable(kept_fd, False)
         self._open: dict[socket.socket, float] = {}  # the oldest first, with the time of its end
         self._lock = threading.Lock()
 
@@ -69,19 +75,21 @@ def _end(request: socket.socket) -> None:
 class StopServer(Closing):
     """Listens until it is closed. Its file, for this user alone, holds port, token and process id."""
 
-    def __init__(self, folder: Path, on_stop: Callable[[str], None]) -> None:
-        """Listen on a free port of 127.0.0.1 and write the file.
+    def __init__(
+        self, folder: Path, on_stop: Callable[[str], None], kept: tuple[int, str] | None = None
+    ) -> None:
+        """Listen on a free port of 127.0.0.1 and write the file; `kept` are socket and token of a former one.
 
         Raises UsageError if the file can't be written, OSError if nothing can listen.
         """
         self._file = folder / STOP_FILE
-        token = secrets.token_urlsafe(32)
+        self.token = token = kept[1] if kept else secrets.token_urlsafe(32)
 
         class BoundHandler(StopHandler):
             expected = f"Bearer {token}"
             stop = staticmethod(on_stop)
 
-        self._server = _Connections(BoundHandler)
+        self._server = _Connections(BoundHandler, kept[0] if kept else None)
         content = {"port": self._server.server_address[1], "token": token, "pid": os.getpid()}
         try:
             with whole_file(self._file) as draft:
@@ -92,6 +100,11 @@ class StopServer(Closing):
             raise UsageError(f"can't write {self._file}: {error.strerror}", write_hint(error)) from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
+
+    @property
+    def fd(self) -> int:
+        """The number of the socket that it listens at."""
+        return self._server.socket.fileno()
 
     def close(self) -> None:
         """Remove the file and stop listening."""

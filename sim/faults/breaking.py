@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.errors import EngineFault
 from edge.interfaces import Inference, Policy
 from edge.records import ActionChunk, Observation
 
@@ -24,6 +25,7 @@ MS = 1_000_000
 LATE_S = 0.13
 SLOW_S = 0.8
 SLOW_WARM_UP_S = 3.0
+ALWAYS = "engine"  # the mode that fails at every answer, also in a program that was started afresh
 JUMPS_FROM_RAD_S = 0.56  # from a slower turn nothing within the limits is a jump
 
 
@@ -62,7 +64,7 @@ class Breaking:
             broke()
         self._warm = True
         due = self._due(observation.frame.stamp_ns)
-        if self._breaks is not None and due and broke():
+        if self._breaks is not None and due and (broke() or self._mode == ALWAYS):
             self._breaks()
         if self._mode == "late":
             time.sleep(LATE_S)
@@ -124,9 +126,15 @@ def _raise() -> None:
     raise FloatingPointError("the engine broke")
 
 
+def _fail() -> None:
+    raise EngineFault("ONNX Runtime failed: a shape that is not there")
+
+
 INFERENCES: dict[str, Callable[[], object]] = {
     "hangs": lambda: time.sleep(3600),
     "raises": _raise,
+    "fails": _fail,
+    ALWAYS: _fail,
     "gil": _hold_the_gil,
     "memory": _use_up_memory,
 }

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from edge.interfaces import Closing
-from edge.motor.operator.gamepad import EV_ABS, EVENT
+from edge.motor.operator.gamepad import BUTTONS, EV_ABS, EV_KEY, EVENT
 
 # Processes started with this environment take pipes for gamepads, and VLA_EDGE_CLOCK for their wall clock.
 PRETENDED = {
@@ -23,6 +23,10 @@ class Pad(Closing):
     def turn(self, share: float) -> None:
         """Move the stick: left is negative."""
         os.write(self._fd, EVENT.pack(1, 2, EV_ABS, 0, round(share * 32767)))
+
+    def press(self, button: str) -> None:
+        """Press a button of `BUTTONS`."""
+        os.write(self._fd, EVENT.pack(1, 2, EV_KEY, BUTTONS[button], 1))
 
     def close(self) -> None:
         """Unplug it."""

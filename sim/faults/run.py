@@ -19,8 +19,8 @@ def main() -> int:
     mode = os.environ.get("VLA_EDGE_BREAKS", "")
     make_policy = policies.make_policy
 
-    def make_breaking(*arguments: Any) -> object:
-        policy = make_policy(*arguments)
+    def make_breaking(*arguments: Any, **options: Any) -> object:
+        policy = make_policy(*arguments, **options)
         Breaking(policy, mode, INFERENCES)
         return policy
 

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from edge.base_spec import BaseSpec
 from edge.cameras.shm import FrameRing
-from edge.child import child_environment
+from edge.child import KeptChild, child_environment
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, UsageError
 from edge.records import CameraMount
 from edge.runs.room import RoomMap
@@ -50,7 +50,7 @@ class SimRobot:
 
     def __init__(
         self,
-        child: subprocess.Popen[bytes],
+        child: subprocess.Popen[bytes] | KeptChild,
         control: socket.socket,
         shm: str,
         log: Path,
@@ -72,6 +72,7 @@ class SimRobot:
         self._log = log
         self._received = b""
         self._hangs = False
+        self._report: dict[str, str] = {}
 
     def await_start(self, scene: Scene, target: str) -> None:
         """Wait until physics, renderer and port are up. Raises what the process raised."""
@@ -79,9 +80,24 @@ class SimRobot:
         if "error" in report:
             error = _ERRORS.get(report["exit_code"], EdgeError)
             raise error(report["error"], report["hint"])
+        self.go_on(report, scene, target)
+
+    def go_on(self, report: Mapping[str, str], scene: Scene, target: str) -> None:
+        """Take what the process has reported about itself: port and renderer."""
+        self._report = dict(report)
         self.motors_uri = f"mavlink://{report['port']}?bumper=1{'&omni=yes' * self.base.sideways}"
         self.about = f"simulated room {scene.seed}, rendered by {report['renderer']}"
         self.room = room_map(scene, target)
+
+    def hand_over(self) -> dict[str, Any]:
+        """Leave the process running across an exec; return what `RobotOptions.kept` then needs."""
+        os.set_inheritable(self._control.fileno(), True)
+        return {
+            "pid": self._child.pid,
+            "fd": self._control.fileno(),
+            "shm": self._shm,
+            "report": self._report,
+        }
 
     def check(self) -> None:
         """Raise HardwareMissing if the process has ended."""
@@ -151,6 +167,10 @@ def open_robot(options: RobotOptions) -> SimRobot:
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     signs = yes_no("signs", options.settings.get("signs", "no"))
     scene = make_scene(options.seed, target, options.absent, base.radius_m, signs == "yes")
+    if options.kept:
+        robot = _kept_robot(options, _mount(settings), base, hanging.flip)
+        robot.go_on(options.kept["report"], scene, target)
+        return robot
     here, there = socket.socketpair()
     shm = f"vla-edge-{os.getpid()}-{os.urandom(4).hex()}"
     log = options.folder / "sim.log"
@@ -184,6 +204,14 @@ def open_robot(options: RobotOptions) -> SimRobot:
         robot.close()
         raise
     return robot
+
+
+def _kept_robot(options: RobotOptions, mount: CameraMount, base: BaseSpec, flip: str) -> SimRobot:
+    """Return the robot whose process this program's forerunner had started."""
+    kept = options.kept
+    os.set_inheritable(kept["fd"], False)
+    child, control = KeptChild(kept["pid"]), socket.socket(fileno=kept["fd"])
+    return SimRobot(child, control, kept["shm"], options.folder / "sim.log", mount, base, flip)
 
 
 def _of(settings: Mapping[str, str], names: Collection[str]) -> dict[str, str]:

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.edge.board.pretended import orin, set_celsius, write
 
 from benchmarks.drives.blocks import sides_of, turns
 from benchmarks.drives.loop import tick_jitter
@@ -12,6 +11,7 @@ from benchmarks.drives.stamps import Slowed, peak_memory_mb
 from benchmarks.drives.telemetry import Telemetry, commit, describe_machine, energy
 from edge.board.tree import Tree
 from edge.errors import UsageError
+from sim.faults.machine import orin, set_celsius, write
 
 CPU = "/sys/devices/system/cpu/cpu"
 

@@ -33,6 +33,13 @@ def test_without_a_meter_there_is_no_energy() -> None:
     assert figures["energy_j_per_action"] is None and figures["power_w"] is None
 
 
+def test_drives_without_an_answer_at_the_motors_have_no_figures() -> None:
+    empty = block(1) | {"stages": {}, "cpu": {}, "end_to_end": [], "time_s": []}
+    with pytest.raises(EdgeError, match="none of 60 answers reached the motors") as said:
+        figures_of([empty], [samples(empty)], {})
+    assert "?rate=30" in said.value.hint
+
+
 def test_a_long_drive_shows_what_the_machine_sustains() -> None:
     long = block(1, answers=1200, seconds=600.0)
     long["end_to_end"] = [

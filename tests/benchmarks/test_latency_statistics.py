@@ -85,6 +85,7 @@ def test_an_interval_holds_the_median_and_narrows_with_more_answers() -> None:
     few, many = (interval(rng.normal(50, 5, count).tolist()) for count in (100, 3000))
     assert few[0] <= 50.5 and few[1] >= 49.5 and many[0] <= 50.3 and many[1] >= 49.7
     assert many[1] - many[0] < few[1] - few[0]
+    assert interval([1.0, 2.0, 3.0, 4.0])[0] < 2.5 < interval([1.0, 2.0, 3.0, 4.0])[1]
 
 
 def test_jitter_is_the_change_from_answer_to_answer() -> None:

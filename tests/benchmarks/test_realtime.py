@@ -10,6 +10,7 @@ import pytest
 from benchmarks import realtime
 from benchmarks.drives.blocks import failure
 from benchmarks.realtime import AHEAD_M, TARGET, kill_many, main, open_rooms
+from benchmarks.stops.firmware_log import judge_stop
 from edge.commands.output import ProgressLine
 from edge.errors import EdgeError, HardwareMissing, SafetyStop
 from sim.targets import make_scene, matching
@@ -101,10 +102,10 @@ def test_a_gap_between_setpoints_counts_only_before_the_death() -> None:
     stamps_ms = (0, 500, 1100, 1110, 1190, 1400)  # the first gap is long past at the death
     setpoints = [line | {"stamp_ns": ms * 1_000_000} for ms in stamps_ms]
     setpoints[-1] = setpoints[-1] | {"linear_x": 0.0}
-    judged = realtime._judge(setpoints, 1_600 * 1_000_000 - 400 * 1_000_000)
+    judged = judge_stop(setpoints, 1_600 * 1_000_000 - 400 * 1_000_000)
     assert judged["gap_ms"] == 600.0 and judged["zero_ms"] == 200.0
-    assert realtime._judge(setpoints, 2_110 * 1_000_000)["gap_ms"] == 210.0
-    assert realtime._judge(setpoints[2:], 1_200 * 1_000_000)["gap_ms"] == 80.0
+    assert judge_stop(setpoints, 2_110 * 1_000_000)["gap_ms"] == 210.0
+    assert judge_stop(setpoints[2:], 1_200 * 1_000_000)["gap_ms"] == 80.0
 
 
 @pytest.mark.parametrize(

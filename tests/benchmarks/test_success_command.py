@@ -44,9 +44,9 @@ def test_what_went_wrong_is_told_apart_and_what_did_not_is_not_listed() -> None:
     ]
     rows = summary(trials)["failures"]
     assert [(row["seed"], row["what"]) for row in rows] == [
-        (2, "claimed a false arrival after 10 s and touched something 3 times"),
+        (2, "claimed a false arrival after 10 s and touched something 3 times (0 noticed)"),
         (3, "had not arrived after 10 s"),
-        (4, "touched something once"),
+        (4, "touched something once (0 noticed)"),
     ]
     absent = summary(trials[1:3], absent=True)["failures"]
     assert [row["seed"] for row in absent] == [2], "not to arrive at what is not there is right"

@@ -4,9 +4,11 @@ import contextlib
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
+from edge.motor.way import BACK_RAD
 from tests.faults.conftest import FaultRecord
 from tests.faults.rig import AGE_MS, FIRMWARE_MS, RAMP_MS, SLACK_MS, AtRover, Rig, moving
 from tests.waiting import alive, until
@@ -164,10 +166,22 @@ def test_a_board_that_reboots_stays_disarmed(rig: Rig, fault: FaultRecord):
 @pytest.mark.slow
 @pytest.mark.fault(42, "feedback disagrees with the command")
 def test_a_base_that_does_not_follow_is_stopped(rig: Rig, fault: FaultRecord):
-    bound_ms = 1000 + HEARD_MS + RAMP_MS + SLACK_MS
-    check_what_the_base_says(
-        rig, fault, "stuck 1", "base_disagrees", "does not follow its setpoints", bound_ms
-    )
+    """Something may hold it: so it stands, then turns back a little, and does not follow that either."""
+    with turning(rig) as run:
+        told_ns = time.monotonic_ns()
+        run.rover.tell("stuck 1")
+        end = run.drive.end()
+    end.check("base_disagrees", 4, "does not follow its setpoints, neither on nor back", "hint: ")
+    fault.said(end)
+    lines = run.drive.setpoints(told_ns)
+    stood = next(i for i, line in enumerate(lines) if not moving(line))
+    fault.zero((lines[stood]["stamp_ns"] - told_ns) / 1e6, 300 + HEARD_MS + RAMP_MS + SLACK_MS)
+    turns = [line["angular_z"] for line in lines[stood:]]
+    seconds = [(b["stamp_ns"] - a["stamp_ns"]) / 1e9 for a, b in pairwise(lines[stood:])]
+    turned_rad = sum(turn * each_s for turn, each_s in zip(turns, seconds, strict=False))
+    assert max(turns) <= 0.0 and turns[-1] == 0.0
+    assert -BACK_RAD - 0.02 <= turned_rad <= -BACK_RAD / 2
+    assert not any(line["linear_x"] or line["linear_y"] for line in lines[stood:])
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.faults.rig import MissedBound, Rig
+from tests.faults.rig import SLACK_MS, MissedBound, Rig
 
 pytestmark = [pytest.mark.realtime, pytest.mark.slow, pytest.mark.timeout(400)]
 HALT_S, BETWEEN_S = 0.25, 0.4
@@ -30,7 +30,8 @@ def test_row_35_a_machine_that_halts_again_and_again_is_named(rig: Rig):
         raise MissedBound(f"the machine was busy: {end.told}")
     assert (end.cause, end.code) == ("machine_slow", 4), end.err
     halted = re.match(r"this machine halted for (\d+) ms \(limit 125 ms\), (once|\d+ times) in", end.told)
-    assert halted is not None and int(halted[1]) >= 240, end.told
+    # The thread's wake-up is due up to 20 ms after the halt began, and a busy machine obeys SIGSTOP later.
+    assert halted is not None and int(halted[1]) >= 1e3 * HALT_S - 20 - SLACK_MS, end.told
     assert "hint: not the model and not the camera: close what else uses this machine" in end.err
 
 

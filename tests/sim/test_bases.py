@@ -11,11 +11,11 @@ from edge.cli import main
 from edge.errors import UsageError
 from edge.records import Goal, Velocity
 from sim.bases import parse_base, wheels_of
-from sim.expert import Expert
+from sim.driving.expert import Expert
+from sim.driving.waymap import WayMap
 from sim.render import CameraSpec
 from sim.scene import sample_scene
 from sim.targets import make_scene
-from sim.waymap import WayMap
 from sim.world import TIMESTEP_NS, World
 
 CAMERA_MOUNT = CameraSpec().mount

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from edge.errors import UsageError
 from edge.perception.geometry import Pose
 from edge.records import BASE_ACTION, Goal, Velocity
-from sim.expert import IN_VIEW_RAD, STAND_S, Expert
+from sim.driving.expert import IN_VIEW_RAD, STAND_S, Expert
+from sim.driving.waymap import HARD_M, WayMap
 from sim.lockstep import EpisodeResult, play
 from sim.objects import KINDS, Geom
 from sim.render import CameraSpec
 from sim.scene import Scene, SceneObject, sample_scene
 from sim.targets import make_scene, matching
-from sim.waymap import HARD_M, WayMap
 from sim.world import TIMESTEP_NS, World, surface_distance_m
 
 RED = (0.8, 0.1, 0.1)

@@ -12,7 +12,7 @@ from edge.model.boxes import BoxReader
 from edge.perception.plausibility import Plausibility
 from edge.policies.seeker import Seeker
 from edge.records import Frame, Goal, StopCause
-from edge.runtime import cameras
+from edge.runtime.watched import camera as watched
 from sim.lockstep import JUDGED, CameraSettings, EpisodeResult, parse_camera, play
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene
@@ -47,7 +47,7 @@ class Noted(Plausibility):
 
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> type[Noted]:
-    monkeypatch.setattr(cameras, "Plausibility", Noted)
+    monkeypatch.setattr(watched, "Plausibility", Noted)
     Noted.lags_s, Noted.doubts = [], []
     return Noted
 

@@ -45,7 +45,7 @@ from training.datasets.videos import Videos
 
 CACHE_BYTES = 2**30  # limit on encoded images in memory, for all of a loader's workers together
 _INDICES = ("timestamp", "frame_index", "episode_index", "task_index")
-_SPARSE = 100  # of so many frames at least one is there
+_SPARSE = 100  # at least one of so many frames is there
 _SCATTERED = 4  # an episode that many times longer than its frames has not merely lost some
 
 

@@ -21,7 +21,7 @@ _EPISODE_COLUMNS = ("episode_index", "length", "data/chunk_index", "data/file_in
 _INDICES = ("timestamp", "frame_index", "episode_index", "index", "task_index")
 _MOST_HZ = 10_000
 _WIDEST = 100_000  # numbers of a feature, and pixels of an image's side
-_MOST_ROWS = 10_000_000  # of a parquet file: a small one can tell of any number of them
+_MOST_ROWS = 10_000_000  # in a parquet file: a small one can tell of any number of them
 _DEEPEST = 8  # lists in lists of names
 _FIELD = re.compile(r"\{(chunk_index|file_index|video_key)(?::(0?[0-9])d?)?\}", re.ASCII)
 

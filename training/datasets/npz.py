@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-MOST_BYTES = 64 * 2**20  # of one array; an image of 4000 x 3000 pixels has 36 MB
+MOST_BYTES = 64 * 2**20  # in one array; an image of 4000 x 3000 pixels has 36 MB
 # What readers of zip files, numpy's headers and pickles raise for damaged or hostile ones, beside ValueError.
 HOSTILE = (
     zipfile.BadZipFile,

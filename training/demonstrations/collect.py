@@ -25,7 +25,7 @@ from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
 from edge.policies.open import make_policy
 from edge.records import BASE_ACTION
-from sim.expert import Expert
+from sim.driving.expert import Expert
 from sim.lockstep import play
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from edge.perception.geometry import Pose
-from sim.expert import Expert
+from sim.driving.expert import Expert
 from sim.scene import Scene, SceneObject
 from sim.targets import matching, parse_target
 from sim.world import surface_distance_m

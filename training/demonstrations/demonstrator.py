@@ -6,8 +6,8 @@ import numpy as np
 from edge.interfaces import Inference, Policy, PolicyStatus
 from edge.policies.chunks import velocity_chunk
 from edge.records import BASE_ACTION, ActionChunk, Goal, Image, Observation, Velocity
-from sim.expert import Expert
-from sim.waymap import SOFT_M
+from sim.driving.expert import Expert
+from sim.driving.waymap import SOFT_M
 from sim.world import World
 from training.datasets.lerobot_writer import Recording
 

@@ -27,7 +27,7 @@ _JUNK = (
     "turn left and turn right",
     "<loc0000><loc0000><loc1023><loc1023>",
     "<loc0900><loc0100><loc0100><loc0900> red cup",
-    "\x00\ud7ff‮" * 20,
+    "\x01\ud7ff‮" * 20,
 )
 
 CLEAN = Fault(0, "no fault", (WENT_ON,))

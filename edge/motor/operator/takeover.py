@@ -19,11 +19,13 @@ class Takeover:
         self.panel = panel
         self.by_hand = False
         self.stopped = ""  # how a person stopped the base for good; empty if nobody did
+        self.cause = StopCause.NONE  # why that person, or the line, did
         self._guard = guard
         self._decision = 0  # the newest of the policy
 
     def begin(self) -> None:
-        """Note that the base was just armed."""
+        """Note that the base was just armed; from then on decisions may count anew."""
+        self._decision = 0
         self.panel.begin()
 
     def heed_stop(self) -> bool:
@@ -36,6 +38,7 @@ class Takeover:
     def stop(self, reason: str, cause: StopCause) -> None:
         """Brake to zero and latch; for good if a person is the cause."""
         if cause in BY_OPERATOR:
+            self.cause = self.cause if self.stopped else cause
             self.stopped = self.stopped or reason
         self._guard.stop(reason, cause)
 

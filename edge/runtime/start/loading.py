@@ -2,13 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
+
+import numpy as np
 
 from edge.clock import Clock, MonotonicClock
 from edge.errors import HardwareMissing
 from edge.interfaces import Inference
-from edge.records import Observation, StopCause
+from edge.records import ZERO, Frame, Goal, Observation, Odometry, StopCause
 from edge.runtime.ending import DriveStop
 
 LEAST_S = 60.0  # engines allocate and compile, however small the model is
@@ -111,3 +113,9 @@ class Loading:
             f"the model's first answer took longer than {self._limit_s:.0f} s (limit for {self._size})",
             "close what else uses this machine; `vla-edge bench latency BUNDLE` measures the model alone",
         )
+
+
+def first_observation(goal: Goal, cameras: Iterable[str], pacing: str, now_ns: int) -> Observation:
+    """Return black images of all cameras, for an answer before there is anything to see."""
+    black = {name: Frame(np.zeros((240, 320, 3), np.uint8), now_ns, 0, name) for name in cameras}
+    return Observation(black, goal, Odometry(now_ns, 0.0, 0.0, 0.0, ZERO), pacing)

@@ -27,4 +27,5 @@ def test_every_fault_is_injected_or_breaks_by_itself():
         by_itself = fault.breaks or fault.camera or fault.off_centre
         assert bool(fault.inject) != bool(by_itself), fault
         assert not (fault.wired and fault.rig == "sim"), fault
+        assert not any("\0" in text for text in fault.says), fault  # they travel in an environment
     assert len(DISTURBANCES) > 10

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from tests.edge.board.pretended import write
 
 from edge.board.jtop import JtopReading
 from edge.board.power import PowerMeter, total_w
 from edge.board.tree import Tree
+from sim.faults.machine import write
 
 S = 1_000_000_000
 RAPL = "/sys/class/powercap/intel-rapl:"

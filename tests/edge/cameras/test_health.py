@@ -69,6 +69,17 @@ def watched() -> Watched:
     return camera
 
 
+def test_a_camera_is_ready_at_its_fifth_good_frame():
+    camera = Watched()
+    ready: list[bool] = []
+    for seq in range(6):
+        camera.show([noisy(room(), seq)])
+        ready.append(camera.health.ready)
+    assert ready == [False] * 4 + [True] * 2
+    camera.show([plain(0)])
+    assert not camera.health.ready
+
+
 def test_a_repeated_picture_is_a_fault_after_0_3_s_and_a_doubt_before(watched: Watched):
     """Field case 1."""
     frozen = noisy(room(), 99)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from edge import cli
 from edge.commands.service import NAME, _quoted, unit
-from edge.errors import UsageError
-from edge.records import DriveEnd, MotorState, MotorStatus, Outcome, Velocity
+from edge.errors import BundleRefused, UsageError
+from edge.records import DriveEnd, MotorState, MotorStatus, Outcome, StopCause, Velocity
 from edge.runtime.service import ServiceNotifier
 
 RUN = ["--goal", "find_object", "--target"]
@@ -74,6 +74,33 @@ def test_nothing_but_missing_hardware_starts_it_again_and_a_stop_reaches_the_mot
 def test_what_run_would_refuse_is_refused_before_anything_is_written(run, tmp_path):
     assert cli.main(["service", "install", "--units", str(tmp_path), "--", *run]) == UsageError.exit_code
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["install", "show"])
+def test_a_bundle_that_is_not_there_is_refused_before_anything_is_written(command, tmp_path, capsys):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    units = tmp_path / "units"
+    units.mkdir()
+    for bundle, says in (("reel", "no bundle 'reel'"), (str(empty), "is not a bundle")):
+        argv = ["service", command, "--units", str(units), "--", *RUN, "cup", "--bundle", bundle]
+        assert cli.main(argv) == BundleRefused.exit_code
+        assert says in capsys.readouterr().err
+    assert list(units.iterdir()) == []
+
+
+def test_while_the_engine_is_started_again_the_watchdog_waits_as_long_as_for_loading(
+    systemd, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+    notifier = ServiceNotifier(lambda end: end.cause is StopCause.ENGINE_FAULT)
+    notifier.on_end(DriveEnd(Outcome.FAULT, "the engine broke", 4, cause=StopCause.ENGINE_FAULT))
+    assert heard(systemd) == ["WATCHDOG_USEC=600000000\nSTATUS=starting the engine again: the engine broke"]
+    notifier.on_start(0)
+    assert heard(systemd) == ["READY=1\nSTATUS=driving", "WATCHDOG_USEC=3000000"]
+    notifier.on_end(DriveEnd(Outcome.FAULT, "stopped", 4, cause=StopCause.OPERATOR))
+    assert heard(systemd) == ["STOPPING=1\nSTATUS=fault: stopped"]
 
 
 def test_a_folder_that_is_not_there_or_not_ours_is_told(tmp_path, capsys):

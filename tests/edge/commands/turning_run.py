@@ -24,7 +24,15 @@ BREAK_AFTER = 20  # inferences
 class TurningPolicy:
     """Turns on the spot at 0.6 rad/s."""
 
-    def __init__(self, bundle: Bundle, goal: Goal, mount: CameraMount, base: BaseSpec, threads: int) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        goal: Goal,
+        mount: CameraMount,
+        base: BaseSpec,
+        threads: int,
+        size: object = None,
+    ) -> None:
         self._model = GroundingModel(bundle, threads)
         self._mode = os.environ.get("VLA_EDGE_TEST", "")
         self._inferences = self._decision = 0

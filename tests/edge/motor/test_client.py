@@ -50,6 +50,25 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield here, there
 
 
+def test_a_motor_process_that_was_kept_reports_anew() -> None:
+    """Its socket is full of statuses from before; the first one that counts is of after that."""
+    with MotorProcess.start("null://") as motor:
+        time.sleep(0.8)
+        kept_ns = time.monotonic_ns()
+        kept = MotorProcess.kept(motor.pid, os.dup(motor.fd))
+        assert kept._newest is not None and kept._newest.stamp_ns >= kept_ns
+        assert kept.close() == 0
+
+
+def test_a_motor_process_that_is_gone_is_not_kept() -> None:
+    motor = MotorProcess.start("null://")
+    fd = os.dup(motor.fd)
+    os.kill(motor.pid, signal.SIGKILL)
+    with pytest.raises(MotorFault, match="killed by signal 9"):
+        MotorProcess.kept(motor.pid, fd)
+    motor.close()
+
+
 def test_a_real_process_starts_arms_and_ends() -> None:
     with MotorProcess.start("null://") as motor:
         assert motor.status().state is MotorState.DISARMED

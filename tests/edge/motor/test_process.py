@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -35,6 +36,7 @@ SLACK_MS = 40
 RAMP_MS = 250
 FIRMWARE_LIMIT_MS = 300
 PATIENCE_S = 15
+BACK = (-0.15, 0.0, 0.0)
 
 
 class Missed(AssertionError):
@@ -90,10 +92,11 @@ def drive(motor: MotorProcess, seconds: float = 0.8, start: int = 0) -> MotorSta
     return motor.status()
 
 
-def latched(motor: MotorProcess, start: int = 1000) -> MotorStatus:
-    """Keep driving until it is latched."""
+def latched(motor: MotorProcess, start: int = 1000, goes_back: bool = False) -> MotorStatus:
+    """Keep driving until it is latched; with `goes_back` a contact is answered by the way back."""
     for i in range(PATIENCE_S * 50):
-        motor.send(fresh_chunk(start + i))
+        on = not goes_back or motor.status().state is not MotorState.TOUCHED
+        motor.send(fresh_chunk(start + i) if on else replace(fresh_chunk(start + i, BACK), back=True))
         time.sleep(0.02)
         if motor.status().state is MotorState.LATCHED:
             return motor.status()
@@ -377,7 +380,7 @@ def test_bad_rate_is_refused_by_the_process() -> None:
     [
         ("reboot", "the base disarmed itself", StopCause.BASE_DISARMED),  # fault 41
         ("emergency 1", "emergency stop", StopCause.BASE_FAULT),  # fault 53, the switch on the robot
-        ("stuck 1", "does not follow its setpoints", StopCause.BASE_DISAGREES),  # fault 42
+        ("stuck 1", "was not back within 3 s", StopCause.CONTACT),  # fault 42, if nobody leads it back
         # What the firmware reports in the same way as the emergency.
         pytest.param("manual 1", "manual takeover", StopCause.BASE_FAULT, marks=pytest.mark.slow),  # fault 56
         pytest.param(
@@ -393,6 +396,19 @@ def test_what_the_base_says_latches(command: str, reason: str, cause: StopCause,
         status = latched(motor)
         assert reason in status.reason and status.cause is cause
         until(lambda: speed(rover.lines()[-1]) == 0)
+
+
+def test_a_base_that_sticks_on_and_back_does_not_follow_its_setpoints(rover: Rover) -> None:
+    """Fault 42: wheels that followed and stand are held by something at first; then they do not go back."""
+    with MotorProcess.start(rover.uri) as motor:
+        arm(motor)
+        drive(motor)
+        rover.tell("stuck 1")
+        status = latched(motor, goes_back=True)
+        assert status.cause is StopCause.BASE_DISAGREES and status.contacts == 1
+        assert "neither on nor back" in status.reason
+        until(lambda: speed(rover.lines()[-1]) == 0)
+        assert min(line["linear_x"] for line in rover.lines()) < -0.1, "it was told to go back"
 
 
 def test_arming_is_refused_while_the_base_objects(rover: Rover) -> None:

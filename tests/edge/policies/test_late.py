@@ -12,7 +12,7 @@ from edge.interfaces import Inference
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.policies.late.moves import Standstill, one_move, retimed, stand
-from edge.policies.late.tempo import LEAST_SHARE, ON_THE_WAY_S, RECENT, REMEMBERED, Lateness, Tempo
+from edge.policies.late.tempo import LEAST_SHARE, ON_THE_WAY_S, Lateness, Tempo
 from edge.records import ZERO, ActionChunk, MotorState, Velocity
 from tests.edge.policies.late_drive import Driven, drive
 from tests.edge.policies.test_driver import GOAL, MS, Says, head, observe, policy
@@ -49,9 +49,9 @@ def test_still_later_ones_make_it_stop_look_and_move(late_s: float) -> None:
 def test_the_speed_is_chosen_for_nine_answers_in_ten_and_a_late_one_is_remembered_for_longer() -> None:
     assert tempo(*[0.04] * 9, 1.0) == Tempo(1.0, by_way=True)
     assert tempo(*[0.04] * 8, 1.0, 1.0).looks
-    assert tempo(1.0, *[0.04] * (RECENT - 1)) == Tempo(1.0, by_way=True)
-    assert tempo(0.3, *[0.04] * (REMEMBERED - 1)).by_way
-    assert tempo(0.3, *[0.04] * REMEMBERED) == Tempo()
+    assert tempo(1.0, *[0.04] * 9) == Tempo(1.0, by_way=True)
+    assert tempo(0.3, *[0.04] * 29).by_way
+    assert tempo(0.3, *[0.04] * 30) == Tempo()
 
 
 def test_chunks_shorter_than_the_answers_are_late_are_slowed_as_much_or_looked_for() -> None:

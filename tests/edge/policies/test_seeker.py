@@ -160,3 +160,24 @@ def test_a_base_that_can_not_turn_in_place_is_refused_at_the_start() -> None:
     car = BaseSpec(drive=DriveKind.ACKERMANN, wheel_base_m=0.3)
     with pytest.raises(UsageError, match=r"a base must turn in place; this one \(ackermann\)"):
         Seeker(Drive().ask, BoxReader("paligemma"), MOUNT, car, None)
+
+
+def test_a_check_lasts_2_5_s_or_six_answers_of_a_slow_model() -> None:
+    for every, lasts_s in ((1, 2.5), (18, 6 * 0.594)):
+        drive = Drive()
+        drive.steps(NEAR, 4)
+        while drive.seeker.status.state != "check":
+            drive.step(NEAR)
+        frames = 0
+        while drive.seeker.status.state == "check":
+            drive.step(NEAR if frames % every == 0 else None, confidence=0.5)  # too unsure to arrive
+            frames += 1
+            assert frames < 200
+        assert not drive.seeker.status.reached
+        assert lasts_s - 0.05 < frames * PERIOD_NS / 1e9 < lasts_s + 0.05
+
+
+def test_without_a_floor_net_it_drives_at_0_2_m_s_at_most() -> None:
+    drive = Drive()
+    speeds = [np.hypot(*drive.step(FAR).values[0, :2]) for _ in range(40)]
+    assert 0.15 < max(speeds) <= 0.2 + 1e-6

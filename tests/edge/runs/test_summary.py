@@ -27,7 +27,7 @@ def test_the_document_keeps_its_keys():
         "outcome", "reason", "cause", "exit_code", "goal", "target", "seconds", "distance_m", "decisions",
         "detections", "cut_answers", "latency_ms", "frame_to_motor_ms", "missed_ticks", "ticks",
         "chunks", "refused_chunks", "contacts", "slowed_s", "slowed_to_m_s", "stop_look_move_s",
-        "bundle", "engine", "robot", "truth", "folder",
+        "bundle", "engine", "robot", "truth", "restarts", "folder",
     ]  # fmt: skip
     assert (document["outcome"], document["cause"], document["truth"]) == ("reached", None, None)
     assert document["latency_ms"] == {"total": {"p50": 12.0, "p99": 60.0}}
@@ -144,3 +144,14 @@ def test_a_recording_goes_no_distance_and_says_what_it_would_have_done():
 def test_people_learn_that_late_answers_slowed_the_run(changes: dict[str, float], said: str):
     assert said in replace(REACHED, figures=replace(FIGURES, **changes)).lines()
     assert not any(line.startswith("answers came") for line in REACHED.lines())
+
+
+def test_each_restart_of_the_engine_is_told():
+    again = {"cause": "engine_fault", "reason": "it broke", "after_s": 3.14, "stood_s": 2.04}
+    summary = replace(REACHED, restarts=(again, {**again, "stood_s": None}))
+    assert summary.to_json()["restarts"] == [again, {**again, "stood_s": None}]
+    told = [line for line in summary.lines() if line.startswith("the engine was started again")]
+    assert told == [
+        "the engine was started again after 3.1 s (it broke): stood for 2.0 s, then drove on",
+        "the engine was started again after 3.1 s (it broke): it never drove on",
+    ]

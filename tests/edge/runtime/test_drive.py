@@ -261,6 +261,12 @@ class Picky(Turning):
         return not self._decision
 
 
+def test_ages_and_waits_are_those_of_the_page_about_safety():
+    """A frame, a model's answer, and the first good frames of all cameras."""
+    waits = (drive_module.MAX_FRAME_AGE_S, drive_module.INFERENCE_LIMIT_NS, drive_module.FIRST_FRAME_S)
+    assert waits == (0.25, 2_000_000_000, 5.0)
+
+
 def test_a_policy_that_waits_for_a_frame_is_no_silent_model(monkeypatch: pytest.MonkeyPatch):
     """Between two looks of stop-look-move nobody asks the model."""
     monkeypatch.setattr(drive_module, "INFERENCE_LIMIT_NS", 300_000_000)

@@ -22,6 +22,7 @@ from edge.runtime.heat import (
     LOST_S,
     OVER_CURRENT_REST_S,
     REST_S,
+    SLOW_FRACTION,
     THROTTLED_SLOW_S,
     THROTTLED_STOP_S,
     HeatLevel,
@@ -59,6 +60,21 @@ def test_the_limit_of_the_board_counts_if_it_is_lower():
     rules = HeatRules()
     rules.update(HeatReading((zone,), (), 0), 0)
     assert rules.update(HeatReading((zone,), (), 0), S) is STOP
+
+
+@pytest.mark.parametrize(("celsius", "level"), [(96.9, SLOW), (97.0, STOP)])
+def test_it_stops_3_degrees_below_the_temperature_at_which_the_board_shuts_down(
+    celsius: float, level: HeatLevel
+):
+    zone = HeatZone("tj-thermal", celsius, throttle_c=99.0, critical_c=100.0)
+    rules = HeatRules()
+    rules.update(HeatReading((zone,), (), 0), 0)
+    assert rules.update(HeatReading((zone,), (), 0), S) is level
+
+
+def test_times_and_shares_are_those_of_the_page_about_safety():
+    assert (THROTTLED_SLOW_S, THROTTLED_STOP_S, OVER_CURRENT_REST_S, LOST_S) == (10, 60, 30, 5)
+    assert (REST_S, SLOW_FRACTION) == (0.15, 0.5)
 
 
 def test_one_wrong_reading_changes_nothing():

@@ -35,8 +35,8 @@ def main() -> int:
     if mode == "orin":
         FakeGpu().install(pytest.MonkeyPatch())
 
-    def make_breaking(*arguments: Any) -> TurningPolicy:
-        policy = TurningPolicy(*arguments)
+    def make_breaking(*arguments: Any, **named: Any) -> TurningPolicy:
+        policy = TurningPolicy(*arguments, **named)
         Breaking(policy, mode, {**INFERENCES, "gpu": _fail_on_the_gpu})
         return policy
 

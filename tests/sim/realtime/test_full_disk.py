@@ -64,8 +64,11 @@ def test_row_36_a_frozen_runtime_is_the_same_fault_on_a_full_disk(disk: Path, ti
             run.child.wait(1.0)
         run.child.send_signal(signal.SIGCONT)
         code, summary, lines = until_it_ends(run)
-    assert (code, summary["outcome"], summary["cause"]) == (4, "fault", "stale_chunk"), lines
-    assert lines[0].startswith("error: the motor process stopped: ") and lines[1].startswith("hint: ")
+    assert (code, summary["outcome"]) == (4, "fault"), lines
+    # A machine that is busy enough to hold up the motor process too is named as such.
+    assert summary["cause"] in ("stale_chunk", "machine_slow"), lines
+    assert "the motor process stopped: " in lines[0], lines
+    assert lines[0].startswith("error: ") and lines[1].startswith("hint: ")
     assert len(lines) == 3 and "No space left on device" in lines[2]
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from edge.errors import EdgeError, UsageError
 from edge.records import BASE_ACTION, Velocity
-from sim.expert import STAND_S
+from sim.driving.expert import STAND_S
 from training.datasets import lerobot_writer
 from training.datasets.lerobot import LeRobotSource
 from training.datasets.lerobot_writer import LeRobotWriter, Recording

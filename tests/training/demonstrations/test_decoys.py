@@ -11,7 +11,7 @@ import pytest
 from edge.interfaces import Inference, PolicyStatus
 from edge.perception.geometry import Pose
 from edge.records import ActionChunk, Goal, Observation
-from sim.expert import Expert
+from sim.driving.expert import Expert
 from sim.lockstep import play
 from sim.render import CameraSpec
 from sim.targets import make_scene, matching

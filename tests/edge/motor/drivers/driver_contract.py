@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -44,6 +44,9 @@ class DriverCase:
     missing: tuple[str, ...]  # well-formed addresses of what is not there
     moves: bool = True  # False: there is no base that could move or vanish
     exclusive: bool = True  # False: nothing keeps a second driver from opening the address
+    press: Callable[[Any, bool], None] | None = (
+        None  # presses the far end's bumper, or lets it go; None: none
+    )
 
 
 def armed(motors: Motors) -> None:
@@ -143,6 +146,15 @@ class DriverContract:
         assert all(math.isfinite(each.x_m + each.y_m + each.yaw_rad) for each in found)
         battery = motors.read().battery_fraction
         assert battery is None or 0 <= battery <= 1
+
+    def test_a_bumper_is_told_of_while_it_is_pressed(self, case: DriverCase, motors: Motors, base: FarEnd):
+        armed(motors)
+        if case.press is None:
+            assert motors.read().bumper is None
+            return
+        for pressed in (False, True, False):
+            case.press(base, pressed)
+            until(lambda pressed=pressed: motors.write(ZERO) == ZERO and motors.read().bumper is pressed)
 
     def test_a_line_that_is_gone_raises_on_use_and_never_on_stop(
         self, case: DriverCase, motors: Motors, base: FarEnd

@@ -38,9 +38,12 @@ class Board:
 
     def __init__(self, folder: Path) -> None:
         self._board, self._cable, port = open_pty()
-        self.address = f"mavlink://{port}"
+        self.address = f"mavlink://{port}?bumper=1"
+        self.pressed = False
         self._velocity = ZERO
-        self._firmware = Firmware(self._board, self._apply, self._odometry, folder / "firmware.jsonl")
+        self._firmware = Firmware(
+            self._board, self._apply, self._odometry, folder / "firmware.jsonl", bumper=lambda: self.pressed
+        )
         self._unplugged = threading.Event()
         self._thread = threading.Thread(target=self._work)
         self._thread.start()
@@ -65,6 +68,10 @@ class Board:
 
     def _odometry(self) -> Odometry:
         return Odometry(time.monotonic_ns(), 1.0, 2.0, math.pi / 4, self._velocity)
+
+
+def press(board: Board, pressed: bool) -> None:
+    board.pressed = pressed
 
 
 @contextlib.contextmanager
@@ -120,9 +127,12 @@ CASES = [
             "mavlink:///dev/ttyACM0?baud=0",
             "mavlink:///dev/ttyACM0?timeout_s=nan",
             "mavlink:///dev/ttyACM0?speed=9600",
+            "mavlink:///dev/ttyACM0?bumper=0",
+            "mavlink:///dev/ttyACM0?bumper=9",
             "mavlink:///dev/tty\0x",
         ),
         ("mavlink:///dev/nowhere", "mavlink:///dev/null"),
+        press=press,
     ),
     DriverCase(
         "mavlink",

@@ -185,6 +185,35 @@ def test_a_stop_reaches_zero_when_it_says_and_not_before(
     assert guard.state is MotorState.LATCHED and guard.zero_ns is None
 
 
+def test_once_armed_anew_decisions_count_from_zero_and_frames_go_on() -> None:
+    """A runtime that was started afresh counts its decisions anew; the clock of its frames is the same."""
+    guard = armed()
+    now_ns, _ = drive(guard, START, 5, decision=7)
+    guard.stop("the engine broke")
+    coast(guard, now_ns, 13)
+    later_ns = now_ns + 20 * TICK
+    assert guard.arm(later_ns)
+    assert not guard.follow(chunk(now_ns - 1), later_ns)
+    assert (guard.counts.repeated, guard.counts.early) == (1, 0)
+    assert not guard.follow(chunk(now_ns), later_ns)  # the newest frame of before, decided about anew
+    assert (guard.counts.repeated, guard.counts.early) == (1, 1)
+    assert guard.follow(chunk(later_ns), later_ns)
+    assert guard.decision == 0
+    assert not guard.follow(chunk(later_ns), later_ns)
+    assert guard.counts.repeated == 2
+
+
+def test_once_armed_anew_a_contact_of_before_is_forgotten() -> None:
+    guard = armed()
+    now_ns, _ = drive(guard, START, 20)
+    guard.touch("its bumper is pressed")
+    assert guard.back.touched.linear_x_m_s > 0
+    guard.stop("the engine broke")
+    coast(guard, now_ns, 13)
+    assert guard.arm(now_ns + 20 * TICK)
+    assert guard.back.touched == Velocity()
+
+
 def test_arming_twice_changes_nothing() -> None:
     guard = armed()
     now_ns, before = drive(guard, START, 40)

@@ -20,9 +20,9 @@ from edge.policies.chunks import velocity_chunk
 from edge.policies.search import FULL_TURN_RAD
 from edge.policies.seeker import check_base
 from edge.records import ZERO, ActionChunk, CameraMount, Goal, Observation, Velocity
+from sim.driving.waymap import SOFT_M, Way, WayMap
 from sim.scene import SceneObject
 from sim.targets import matching
-from sim.waymap import SOFT_M, Way, WayMap
 from sim.world import World, surface_distance_m
 
 STOP_M = 0.55  # from the base's centre to the target's surface

@@ -1,0 +1,1 @@
+"""How soon a base stands when its runtime is killed or stopped."""

@@ -1,0 +1,1 @@
+"""Each camera of a drive, with what watches it."""
