@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 import zlib
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,19 +28,7 @@ from edge.motor.wire import Arm, Stop, decode, encode
 from edge.records import ZERO, ActionChunk, Velocity
 
 _NOW_NS, _TICK_NS = 10**12, 20_000_000
-_NUMBERS = (
-    b"0",
-    b"-1",
-    b"1e999",
-    b"NaN",
-    b"Infinity",
-    b"9" * 400,
-    b"1e-400",
-    b"2147483648",
-    b'"x"',
-    b"[]",
-    b"true",
-)
+_NUMBERS = (b"0", b"-1", b"1e999", b"NaN", b"Infinity", b"9" * 400, b"1e-400", b"2147483648", b'"x"', b"[]", b"true")  # fmt: skip
 
 
 def _check_velocity(found: Velocity, linear: float, angular: float) -> None:
@@ -168,23 +156,14 @@ _WAVESHARE = b'{"T":1001,"L":0.1,"R":0.1,"odl":10,"odr":10,"v":1180}\r\n'
 _ARDUINO = b"120 -340\r\nOK\r\n"
 
 
-def make_waveshare(rng: Random) -> bytes:
-    """Make lines of feedback with other numbers and bytes."""
-    return _lines(rng, _WAVESHARE, (b"0.1", b"10", b"1180", b"1001"))
-
-
-def make_arduino(rng: Random) -> bytes:
-    """Make answers to `e` and `m` with other numbers and bytes."""
-    return _lines(rng, _ARDUINO, (b"120", b"-340"))
-
-
-def _lines(rng: Random, good: bytes, numbers: tuple[bytes, ...]) -> bytes:
+def _lines(good: bytes, numbers: tuple[bytes, ...], rng: Random) -> bytes:
+    """Make answers of a board with other numbers and bytes."""
     lines = [good.replace(rng.choice(numbers), rng.choice(_NUMBERS)) for _ in range(rng.randrange(1, 4))]
     content = b"".join(lines)
     return (mutated(rng, content) if rng.random() < 0.7 else content)[:2000]
 
 
-def _open_board(address: str, good: bytes, zero: bytes) -> Check:
+def _open_board(address: str, good: bytes, zero: bytes, _: Path) -> Check:
     """Return the check of a driver at a pseudo-terminal. It is never told to move, so it must not move."""
     board, cable = os.openpty()
     os.set_blocking(board, False)
@@ -221,16 +200,6 @@ def _open_board(address: str, good: bytes, zero: bytes) -> Check:
 
 def _moves(line: bytes, zero: bytes) -> bool:
     return line.startswith((b'{"T":1,', b"m ")) and line != zero
-
-
-def open_waveshare(_: Path) -> Check:
-    """Return the check of the driver of Waveshare's boards."""
-    return _open_board("waveshare://{}", _WAVESHARE, b'{"T":1,"L":0.0000,"R":0.0000}')
-
-
-def open_arduino(_: Path) -> Check:
-    """Return the check of the driver of ROSArduinoBridge."""
-    return _open_board("arduino://{}?counts_per_m=5000&track_m=0.2", _ARDUINO, b"m 0 0")
 
 
 @lru_cache
@@ -313,8 +282,16 @@ def open_gamepad_events(_: Path) -> Check:
 TARGETS = {
     "wire": FuzzTarget("messages of the motor process", make_wire, open_wire),
     "mavlink": FuzzTarget("what a base says over MAVLink", make_mavlink, open_mavlink),
-    "waveshare": FuzzTarget("answers of Waveshare's boards", make_waveshare, open_waveshare),
-    "arduino": FuzzTarget("answers of ROSArduinoBridge", make_arduino, open_arduino),
+    "waveshare": FuzzTarget(
+        "answers of Waveshare's boards",
+        partial(_lines, _WAVESHARE, (b"0.1", b"10", b"1180", b"1001")),
+        partial(_open_board, "waveshare://{}", _WAVESHARE, b'{"T":1,"L":0.0000,"R":0.0000}'),
+    ),
+    "arduino": FuzzTarget(
+        "answers of ROSArduinoBridge",
+        partial(_lines, _ARDUINO, (b"120", b"-340")),
+        partial(_open_board, "arduino://{}?counts_per_m=5000&track_m=0.2", _ARDUINO, b"m 0 0"),
+    ),
     "shm": FuzzTarget("frames in shared memory", make_shm, open_shm),
     "gamepad": FuzzTarget("events of a gamepad", make_gamepad, open_gamepad_events),
 }

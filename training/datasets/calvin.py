@@ -32,7 +32,7 @@ _POSE = ("x", "y", "z", "roll", "pitch", "yaw")
 STATE_NAMES = (*(f"tcp_{axis}" for axis in _POSE), "gripper")  # metres, radians in the world; -1 shut, 1 open
 ACTION_NAMES = (*_POSE, "gripper")  # relative, scaled by CALVIN to [-1, 1]
 _STATE_COLUMNS = [0, 1, 2, 3, 4, 5, 14]  # columns in robot_obs
-_MOST_BYTES = 2**30  # of a split's annotations; their embeddings have 1.5 kB a sequence
+_MOST_BYTES = 2**30  # a split's annotations; their embeddings have 1.5 kB a sequence
 _ANNOTATIONS = "lang_annotations/auto_lang_ann.npy"
 # Unpickling numpy's arrays needs these; a pickle that asks for anything else is refused.
 _HARMLESS = {
