@@ -15,6 +15,7 @@ THIRD_SHARE = 0.5  # and at least so many in the left, the middle and the right 
 JUMP_FACTOR, JUMP_LEVELS = 1.8, 0.5  # by both a frame must differ more from the one before than usual
 JUMP_AFTER = 1.4  # and by this factor more than any of the last three: a base that starts comes slowly
 USUAL = 10  # frames that tell what is usual
+OF_NOW_S = 15.0  # after a jump that was of now, for so long only one larger by JUMP_AFTER counts
 
 _CELL = 8  # columns of a cell, which is one row high
 _LEAST_CELLS = 6  # with forms; with fewer a picture says nothing
@@ -79,13 +80,25 @@ class Jumps:
     def __init__(self, panoramas: Panoramas) -> None:
         self._panoramas = panoramas
         self._usual: deque[float] = deque(maxlen=USUAL)
+        self._jump = 0.0  # levels of the newest jump
+        self._of_now, self._of_now_until_s = 0.0, 0.0
 
-    def take(self, before: Grey, after: Grey, turns_rad: Sequence[float]) -> bool:
+    def take(self, before: Grey, after: Grey, turns_rad: Sequence[float], now_s: float) -> bool:
         """Return True if the picture jumped between two frames, by whichever turn may lie between them."""
         levels = min(self._panoramas.difference(before, after, turn_rad) for turn_rad in turns_rad)
-        jumped = len(self._usual) == USUAL and self._is_jump(levels)
+        jumped = (
+            len(self._usual) == USUAL and self._is_jump(levels) and levels > JUMP_AFTER * self._known(now_s)
+        )
         self._usual.append(levels)
+        self._jump = levels if jumped else self._jump
         return jumped
+
+    def was_of_now(self, now_s: float) -> None:
+        """Note that the picture after the newest jump was of now."""
+        self._of_now, self._of_now_until_s = max(self._jump, self._known(now_s)), now_s + OF_NOW_S
+
+    def _known(self, now_s: float) -> float:
+        return self._of_now if now_s < self._of_now_until_s else 0.0
 
     def _is_jump(self, levels: float) -> bool:
         usual = list(self._usual)

@@ -67,6 +67,10 @@ class SignReader:
         moves = way_m > surely * MOVES_M or way_rad > surely * MOVES_RAD
         return PictureSigns(now_s, picture, jumped, moves, stood_s, self._turns.fit(self._base))
 
+    def was_of_now(self, now_s: float) -> None:
+        """Note that the picture after the newest jump was of now."""
+        self._jumps.was_of_now(now_s)
+
     def _turn(self, before: tuple[float, Grey], after: tuple[float, Grey]) -> bool:
         """Take in the turn between two frames. Returns True if the picture jumped between them."""
         (from_s, one), (to_s, other) = before, after
@@ -76,7 +80,7 @@ class SignReader:
         turn_rad = self._panoramas.turn(one, other)
         if turn_rad is not None and abs(turn_rad - expected_rad[0]) < AS_EXPECTED_RAD:
             expected_rad.append(turn_rad)
-        if self._jumps.take(one, other, expected_rad):
+        if self._jumps.take(one, other, expected_rad, to_s):
             self._turns.forget()
             return True
         if turn_rad is not None:

@@ -58,6 +58,7 @@ class Look:
 
     doubt: Doubt
     since_s: float
+    base_moved: bool  # as it began
     moved_s: float = 0.0  # for so long the picture moved while the base stood
     moved_until_s: float = 0.0
     stood_from_s: float = 0.0
@@ -194,7 +195,7 @@ class Plausibility:
             self._jumped_s.append(signs.time_s)
         if doubt is not None:
             self._confirmed_s = None
-            self._look = Look(doubt, signs.time_s)
+            self._look = Look(doubt, signs.time_s, signs.base_moves)
 
     def _judge(self, look: Look, signs: PictureSigns) -> None:
         """Go on with a look: it ends by a fault, by nothing being wrong, or goes on."""
@@ -208,7 +209,7 @@ class Plausibility:
             self.fault = self._foreign(Doubt.AGAINST.value)
         elif not self._settled(signs):
             if signs.time_s - look.since_s > STAND_LIMIT_S:
-                self._end(look)
+                self._end(look, signs)
         elif signs.picture is PictureMotion.MOVES:
             self._note_motion(look, signs)
         elif look.moved_s >= MOVING_S:
@@ -218,7 +219,7 @@ class Plausibility:
         else:
             looked_s = min(self._still_s, signs.time_s - look.since_s - SPAN_S)
             if signs.stood_s >= MOST_LOOK_S or (look.doubt is Doubt.JUMPED and looked_s >= JUMP_LOOK_S):
-                self._end(look)
+                self._end(look, signs)
 
     def _note_motion(self, look: Look, signs: PictureSigns) -> None:
         look.stood_from_s = signs.time_s - signs.stood_s
@@ -228,13 +229,15 @@ class Plausibility:
         if signs.stood_s >= FOREIGN_S and look.moved_s >= MOVING_S:
             self.fault = self._foreign(f"moves while the base stands, for {look.moved_s:.1f} s")
 
-    def _end(self, look: Look) -> None:
+    def _end(self, look: Look, signs: PictureSigns) -> None:
         """End a look that showed no motion: what was odd before it counts."""
         if look.doubt is Doubt.STILL:
             self.held = True
         elif look.doubt is Doubt.AGAINST:
             self.fault = self._foreign(look.doubt.value)
         else:
+            if look.doubt is Doubt.JUMPED and look.base_moved and self._reader is not None:
+                self._reader.was_of_now(signs.time_s)  # the base passes a thing that is near
             self._look, self._stayed = None, False
 
     def _still_fault(self) -> CameraFault:

@@ -59,17 +59,19 @@ def test_a_lamp_and_a_plain_wall_say_nothing_of_motion():
     assert set(found) == {PictureMotion.UNKNOWN}
 
 
-def jumps(headings_rad: list[float], expected_rad: float = 0.0, scene: Surroundings = AROUND) -> list[int]:
-    """The frames at which the picture jumped."""
+def jumps(headings_rad: list[float], expected_rad: float = 0.0, of_now: bool = False) -> list[int]:
+    """The frames at which the picture jumped, ten a second. With `of_now` each turned out to be of now."""
     assert PANORAMAS is not None
     notice = Jumps(PANORAMAS)
-    made = [PANORAMAS.make(scene.seen(heading_rad, i)) for i, heading_rad in enumerate(headings_rad)]
+    made = [PANORAMAS.make(AROUND.seen(heading_rad, i)) for i, heading_rad in enumerate(headings_rad)]
     found = []
     for i, (one, other) in enumerate(pairwise(made)):
         turn_rad = PANORAMAS.turn(one, other)
         likely = turn_rad is not None and abs(turn_rad - expected_rad) < 0.1
-        if notice.take(one, other, (expected_rad, turn_rad if likely else expected_rad)):
+        if notice.take(one, other, (expected_rad, turn_rad if likely else expected_rad), i / 10):
             found.append(i + 1)
+            if of_now:
+                notice.was_of_now(i / 10)
     return found
 
 
@@ -78,6 +80,13 @@ def test_a_jump_is_noticed_at_its_frame_and_a_turn_is_none():
     turning = [0.03 * i for i in range(40)]
     assert jumps(turning, 0.03) == []
     assert jumps([*turning, *(turn - 0.9 for turn in turning)], 0.03) == [40]
+
+
+def test_after_a_jump_that_was_of_now_only_a_much_larger_one_counts_for_a_while():
+    """A thing that is near changes the picture as much as another picture would, again and again."""
+    again = [0.0] * 20 + [0.9] * 30 + [0.0] * 30 + [0.9] * 110 + [0.0] * 5
+    assert jumps(again) == [20, 50, 80, 190]
+    assert jumps(again, of_now=True) == [20, 190], "15 s are over"
 
 
 def test_a_base_that_begins_to_turn_is_no_jump():
