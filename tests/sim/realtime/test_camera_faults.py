@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import UsageError
+from edge.perception.plausibility import MOST_LOOK_S
 from edge.records import Goal
 from edge.runtime.robot import RobotOptions
 from sim.realtime.camera_faults import BACK_NS, FAULTS, FaultyCamera
@@ -110,12 +111,19 @@ def test_stamps_that_go_back_now_and_then_end_no_run_and_are_counted(tmp_path: P
 def test_a_base_that_does_not_move_the_picture_is_stopped(
     wheels: str, said: str, tmp_path: Path, tiny_bundle: Path
 ):
-    """Row 28: wheels that turn alone, and a base that does nothing and measures nothing."""
+    """Row 28: wheels that turn alone, and a base that does nothing and measures nothing.
+
+    It stands first, and takes a small way back, which would move the picture of a base that was held.
+    """
     summary, err, setpoints = judged_run(tmp_path, tiny_bundle, f"sim?wheels={wheels}")
     assert (summary["cause"], summary["exit_code"]) == ("camera_still", 4), err
     assert err.startswith("error: camera 'front': its picture does not change") and said in err
     turned_ns = [line["stamp_ns"] for line in setpoints if moving(line)]
-    assert turned_ns and (turned_ns[-1] - turned_ns[0]) / 1e9 < 2.5
+    stands_ns = [line["stamp_ns"] for line in setpoints if not moving(line)]
+    stood_ns = next(stamp_ns for stamp_ns in stands_ns if stamp_ns > turned_ns[0])
+    assert (stood_ns - turned_ns[0]) / 1e9 < 2.5
+    # The look takes MOST_LOOK_S at most, and 0.2 rad at 0.4 rad/s half a second.
+    assert (turned_ns[-1] - turned_ns[0]) / 1e9 < 2.5 + MOST_LOOK_S + 1.0
 
 
 @pytest.mark.realtime
