@@ -81,7 +81,8 @@ def test_a_policy_places_its_target_by_the_size(cups: dict[float, Path]):
     wrong = replace(MOUNT, pitch_rad=math.radians(6))
     placed: list[float] = []
     for known in (size, None):
-        with make_policy(load_bundle("default"), observation.goal, wrong, DEFAULT_BASE, 1, known) as policy:
+        facts = load_bundle("default"), observation.goal, wrong, DEFAULT_BASE
+        with make_policy(*facts, size=known) as policy:
             assert isinstance(policy, GroundingPolicy)
             policy.act(observation, policy.infer(observation))
             placed.append(policy._sight.target.x_m)
@@ -97,8 +98,8 @@ def test_a_run_hands_the_size_to_its_policy(
     write_size(robot, "red cup", size)
     handed: list[object] = []
 
-    def note(*arguments: object) -> None:
-        handed.append(arguments[-1])
+    def note(*arguments: object, size: object) -> None:
+        handed.append(size)
         raise UsageError("that will do")
 
     monkeypatch.setattr("edge.policies.open.make_policy", note)

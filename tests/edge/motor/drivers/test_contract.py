@@ -199,5 +199,5 @@ def test_a_line_too_slow_for_the_setpoints_is_refused_before_anything_moves(tmp_
         board(tmp_path) as base,
         pytest.raises(UsageError, match=r"carries 14 setpoints .* 50 are") as caught,
     ):
-        MotorProcess.start(f"{base.address}?baud=9600")
+        MotorProcess.start(f"{base.address}&baud=9600")
     assert "baud" in caught.value.hint
