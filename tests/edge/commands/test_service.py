@@ -122,7 +122,8 @@ def test_a_run_tells_systemd_that_it_drives_and_how_it_ended(systemd, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.full((48, 64, 3), 90, np.uint8))
     argv = ["run", *RUN, "cup", "--camera", f"file://{tmp_path}/a.png", "--motors", "null://"]
     argv += ["--runs-dir", str(tmp_path / "runs")]
-    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000"}
+    # Nobody reads meanwhile, and a full socket drops what comes last.
+    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "900000"}
     done = subprocess.run(
         [sys.executable, "-m", "edge.cli", *argv],
         env=environment,
