@@ -88,7 +88,7 @@ class _Loaded:
 class Renderer:
     """Renders scenes off screen. One GL context for many models; not for use from several threads.
 
-    Close it: a context that the garbage collector frees takes images of another one with it.
+    Close it when it is not used any more.
     """
 
     spec: CameraSpec = field(default_factory=CameraSpec)
@@ -181,6 +181,12 @@ class Renderer:
     def close(self) -> None:
         self._unload()
         self._gl.free()
+
+    def __del__(self) -> None:
+        # MuJoCo frees a context that is collected in whichever GL context is current: another renderer's
+        # picture would stay from then on.
+        if hasattr(self, "_loaded"):
+            self._unload()
 
     def _unload(self) -> None:
         if self._loaded is not None:

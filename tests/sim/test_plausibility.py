@@ -1,5 +1,6 @@
 """What the camera shows against what the base does, in whole episodes: clean rooms, and cameras that fail."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -79,7 +80,8 @@ def test_a_clean_room_is_driven_to_its_end_with_a_last_look(noted: type[Noted]):
 ])  # fmt: skip
 def test_a_camera_that_fails_ends_an_episode_with_its_name(query: str, cause: StopCause):
     """Field cases 1, 4 and 5."""
-    episode = seen_perfectly(Renderer(CameraSpec()), 1004, parse_camera(query))
+    with contextlib.closing(Renderer(CameraSpec())) as renderer:
+        episode = seen_perfectly(renderer, 1004, parse_camera(query))
     assert (episode.cause, episode.claimed) == (cause, False)
     assert "camera 'front'" in episode.stopped and episode.seconds < 6
 
