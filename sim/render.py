@@ -86,10 +86,7 @@ class _Loaded:
 
 @dataclass
 class Renderer:
-    """Renders scenes off screen. One GL context for many models; not for use from several threads.
-
-    Close it when it is not used any more.
-    """
+    """Renders scenes off screen. One GL context for many models; not for several threads; close it."""
 
     spec: CameraSpec = field(default_factory=CameraSpec)
 
@@ -105,7 +102,6 @@ class Renderer:
             bending = Bending.of(bent_lens(*size, spec.vertical_fov_rad, spec.distortion))
             self._bending, size, self._fov_rad = bending, bending.size_px, bending.vertical_fov_rad
         self._gl = context_class(*size)
-        self._gl.make_current()
         self._option = mujoco.MjvOption()
         self._camera = mujoco.MjvCamera()
         self._rect = mujoco.MjrRect(0, 0, *size)
@@ -183,8 +179,7 @@ class Renderer:
         self._gl.free()
 
     def __del__(self) -> None:
-        # MuJoCo frees a context that is collected in whichever GL context is current: another renderer's
-        # picture would stay from then on.
+        # MuJoCo would free what is collected in another renderer's context, whose picture then stays.
         if hasattr(self, "_loaded"):
             self._unload()
 
