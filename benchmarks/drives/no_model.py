@@ -10,11 +10,11 @@ from edge.records import ActionChunk, Goal, Observation, Velocity
 from edge.runs.setup import Setup
 
 
-class StraightOn:
+class AtOneVelocity:
     """A policy without a model."""
 
-    def __init__(self) -> None:
-        self._decision = 0
+    def __init__(self, velocity: Velocity) -> None:
+        self._velocity, self._decision = velocity, 0
 
     @property
     def status(self) -> PolicyStatus:
@@ -24,18 +24,18 @@ class StraightOn:
         """Do nothing: it remembers nothing."""
 
     def infer(self, observation: Observation) -> Inference:
-        return Inference(observation.frame, "straight on", 1.0, {})
+        return Inference(observation.frame, "without a model", 1.0, {})
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         self._decision += 1
-        return velocity_chunk(Velocity(0.1), observation.frame.stamp_ns, self._decision)
+        return velocity_chunk(self._velocity, observation.frame.stamp_ns, self._decision)
 
 
 class LoopRun(MeasuredRun):
     """A measured run without a model."""
 
     def _make_policy(self, setup: Setup, size: ApparentSize | None) -> Policy:
-        return StraightOn()
+        return AtOneVelocity(Velocity(0.1))
 
 
 if __name__ == "__main__":

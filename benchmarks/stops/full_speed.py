@@ -5,47 +5,25 @@ Instead of a model's policy one that drives a circle of 0.5 m, at the highest sp
 
 import sys
 
+from benchmarks.drives.no_model import AtOneVelocity
 from edge.bundle.bundle import load_bundle
 from edge.commands.run import Run
 from edge.commands.run_arguments import choose_hardware, run_arguments
 from edge.goals.goals import parse_goal
-from edge.interfaces import Inference, Policy, PolicyStatus
+from edge.interfaces import Policy
 from edge.motor.limits import MotorLimits
 from edge.perception.apparent_size import ApparentSize
-from edge.policies.chunks import velocity_chunk
-from edge.records import ActionChunk, Goal, Observation, Velocity
+from edge.records import Velocity
 from edge.runs.setup import Setup
 
 LIMITS = MotorLimits()
-
-
-class Circling:
-    """A policy without a model."""
-
-    def __init__(self) -> None:
-        self._decision = 0
-
-    @property
-    def status(self) -> PolicyStatus:
-        return PolicyStatus("drive")
-
-    def reset(self, goal: Goal) -> None:
-        """Do nothing: it remembers nothing."""
-
-    def infer(self, observation: Observation) -> Inference:
-        return Inference(observation.frame, "around", 1.0, {})
-
-    def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
-        self._decision += 1
-        around = Velocity(LIMITS.linear_m_s, 0.0, LIMITS.angular_rad_s)
-        return velocity_chunk(around, observation.frame.stamp_ns, self._decision)
 
 
 class CirclingRun(Run):
     """A run without a model."""
 
     def _make_policy(self, setup: Setup, size: ApparentSize | None) -> Policy:
-        return Circling()
+        return AtOneVelocity(Velocity(LIMITS.linear_m_s, 0.0, LIMITS.angular_rad_s))
 
 
 def main(argv: list[str]) -> int:

@@ -89,6 +89,9 @@ def outside_address() -> str:
         return probe.getsockname()[0]
 
 
+PASSING_PX_S = 40
+
+
 @pytest.mark.slow
 @pytest.mark.fault(68, "text in the scene gives orders")
 def test_words_in_the_picture_and_in_answers_about_it_give_no_orders(rig: Rig, fault: FaultRecord):
@@ -108,6 +111,9 @@ def test_words_in_the_picture_and_in_answers_about_it_give_no_orders(rig: Rig, f
 
 
 def painted(image: Image, stamp_ns: int) -> tuple[Image, int]:
+    """Return the image with signs that pass to the right, as on a wall before a base that turns left."""
+    passed = int(stamp_ns / 1e9 * PASSING_PX_S) % image.shape[1]
     for row, words in ((20, "STOP"), (40, "GO RIGHT")):
-        cv2.putText(image, words, (1, row), cv2.FONT_HERSHEY_PLAIN, 0.7, (255, 255, 255), 1)
+        for column in (passed - image.shape[1], passed):
+            cv2.putText(image, words, (column, row), cv2.FONT_HERSHEY_PLAIN, 0.7, (255, 255, 255), 1)
     return image, stamp_ns
