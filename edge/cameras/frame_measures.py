@@ -18,12 +18,9 @@ CLOCK_FRAMES = 3  # so many in a row tell another clock from a slip
 ODD_WINDOW = 30  # frames whose stamps are remembered
 BLACK_LEVEL, WHITE_LEVEL = 12.0, 243.0  # grey levels: all of the picture is below, or above
 FORMLESS_STD = 2.5  # grey levels; a picture that varies less has no form
-COVERED_WITHIN_NS, COVERED_SHARE = (
-    300_000_000,
-    0.5,
-)  # so quickly, and in so much of it, a form is lost to a cover
+COVERED_WITHIN_NS, COVERED_SHARE = 300_000_000, 0.5  # so quickly, in so much of it, a cover takes a form away
 COVER_LEVELS = 10.0  # grey levels by which a cover changes a part of the picture, at least
-FORMLESS_RAD = 1.5  # a wall before the lens does not stay there while the base turns so far
+FORMLESS_RAD = 2.4  # a wall before a lens of 43 degrees or more fills it through a turn of no more than this
 TURNED_RAD, TURNED_S = 0.4, 0.4  # so far and so long the base turned, and the picture stayed
 STILL_SHARE = 0.15  # share of the picture's contrast; what changed less has not changed
 CONTRAST_STD = 10.0  # grey levels along its rows; a picture with less looks the same after many a turn

@@ -195,7 +195,15 @@ def test_what_stays_without_form_through_a_turn_is_covered():
     watched = Watched()
     images = (noisy(plain(60), i) for i in range(200))
     assert watched.show(images, turn_rad_s=0.8) is StopCause.CAMERA_COVERED
-    assert watched.seconds(START_NS) > 1.8
+    assert watched.seconds(START_NS) > 2.9
+
+
+def test_a_base_that_stands_before_a_wall_may_turn_past_all_of_it():
+    """The wall fills a lens of 60 degrees through a turn of 2.1 rad."""
+    watched = Watched()
+    images = (noisy(plain(60), i) for i in range(78))
+    assert watched.show(images, turn_rad_s=0.8) is StopCause.NONE
+    assert not watched.health.doubt
 
 
 @pytest.mark.parametrize("rate_hz", [1.0, 3.0, 4.5])
