@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import importlib.util
+import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -14,7 +16,7 @@ from edge.child import KeptChild, child_environment
 from edge.errors import UsageError, install_hint
 from edge.interfaces import Closing
 from edge.runs.live.access import new_token, write_access
-from edge.runs.live.packets import Settings, pack
+from edge.runs.live.packets import MAX_BYTES, Settings, pack
 
 PAGE_FILE = "web.json"
 DEFAULT_PORT = 8080
@@ -22,15 +24,27 @@ LOOPBACK = "127.0.0.1"
 END_S = 3.0  # for the process to end, once its feed has
 
 
+@dataclass(frozen=True, slots=True)
+class KeptPage:
+    """A page that goes on while the program of its run is replaced."""
+
+    pid: int
+    feed_fd: int
+    urls: list[str]
+
+
 class LivePage(Closing):
     """The process that serves a run's page, to be closed after the motor process."""
 
     def __init__(
-        self, child: "subprocess.Popen[bytes] | KeptChild", feed: socket.socket, urls: list[str]
+        self,
+        child: "subprocess.Popen[bytes] | KeptChild",
+        feed: socket.socket,
+        urls: list[str],
+        motor_end: socket.socket | None = None,
     ) -> None:
-        self.urls = urls  # with the token, for people; the first is this machine's own, if it listens there
-        self._child, self._feed = child, feed
-        self._motor_end: socket.socket | None = None
+        self.urls = urls  # with the token, for people; this machine's own first, if it listens there
+        self._child, self._feed, self._motor_end = child, feed, motor_end
         self._file: Path | None = None
 
     @classmethod
@@ -42,12 +56,12 @@ class LivePage(Closing):
         if importlib.util.find_spec("aiohttp") is None:
             raise UsageError("--web needs the Python package aiohttp", install_hint("web"))
         token = new_token()
-        listening = _listening(host, port)
+        listening = listen(host, port)
         motor_here, motor_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         feed_here, feed_there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        feed_here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_BYTES)
         given = {"--feed": feed_there, "--motor": motor_there, "--listen": listening}
         with listening, motor_there, feed_there:
-            port = listening.getsockname()[1]
             command = [sys.executable, "-m", "edge.runs.live.process"]
             child = subprocess.Popen(
                 [*command, *(word for name, each in given.items() for word in (name, str(each.fileno())))],
@@ -56,10 +70,20 @@ class LivePage(Closing):
                 stdin=subprocess.DEVNULL,
                 env=child_environment(),
             )
+            urls = page_urls(host, listening.getsockname()[1], token)
         feed_here.send(pack(Settings(token, title, controls=True)))
-        page = cls(child, feed_here, [f"http://{each}:{port}/#{token}" for each in _names(host)])
-        page._motor_end = motor_here
-        return page
+        return cls(child, feed_here, urls, motor_here)
+
+    @classmethod
+    def kept(cls, page: KeptPage) -> "LivePage":
+        """Go on with a page that was started before this process's program was replaced."""
+        os.set_inheritable(page.feed_fd, False)
+        return cls(KeptChild(page.pid), socket.socket(fileno=page.feed_fd), page.urls)
+
+    def hand_over(self) -> KeptPage:
+        """Return what a program needs that goes on in this one's place; the socket stays open for it."""
+        os.set_inheritable(self._feed.fileno(), True)
+        return KeptPage(self.pid, self._feed.fileno(), self.urls)
 
     @property
     def pid(self) -> int:
@@ -72,10 +96,15 @@ class LivePage(Closing):
         return self._feed.fileno()
 
     @property
-    def operator(self) -> tuple[str, int]:
-        """The address at which the motor process finds the page, and the number of the socket in it."""
-        assert self._motor_end is not None
-        return f"page://?fd={self._motor_end.fileno()}", self._motor_end.fileno()
+    def motor_fd(self) -> int:
+        """The number of the socket by which the motor process hears of the page."""
+        assert self._motor_end is not None  # only before the motor process is started
+        return self._motor_end.fileno()
+
+    @property
+    def operator(self) -> str:
+        """The address of that socket for the motor process."""
+        return f"page://?fd={self.motor_fd}"
 
     def handed_over(self) -> None:
         """Close this process's copy of the motor process's end: it must live nowhere else."""
@@ -103,7 +132,7 @@ class LivePage(Closing):
             self._child.wait()
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens. Raises UsageError."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -121,9 +150,11 @@ def _listening(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _names(host: str) -> list[str]:
-    """Return the addresses at which browsers find a host, as they are written in a URL."""
+def page_urls(host: str, port: int, token: str) -> list[str]:
+    """Return the addresses of a page, this machine's own first; the token is the part that no server sees."""
+    names = [f"[{host}]" if ":" in host else host]
     if host in ("0.0.0.0", "::"):
-        found = [each.address for many in psutil.net_if_addrs().values() for each in many if each.family == 2]
-        return sorted(found, key=lambda each: (not each.startswith("127."), each))
-    return [f"[{host}]" if ":" in host else host]
+        every = [each for many in psutil.net_if_addrs().values() for each in many]
+        found = [each.address for each in every if each.family == socket.AF_INET]
+        names = sorted(found, key=lambda each: (not each.startswith("127."), each))
+    return [f"http://{name}:{port}/#{token}" for name in names]

@@ -52,7 +52,7 @@ async def _tell_watched(feed: socket.socket, server: PageServer) -> None:
 
 def main(argv: list[str]) -> int:
     """Serve the page of one run; returns the exit code."""
-    for each in (signal.SIGINT, signal.SIGHUP):  # of the terminal: for the runtime
+    for each in (signal.SIGINT, signal.SIGHUP):  # from a terminal they are for the runtime
         signal.signal(each, signal.SIG_IGN)
     parser = argparse.ArgumentParser(prog="python -m edge.runs.live.process")
     parser.add_argument("--feed", type=int, required=True)

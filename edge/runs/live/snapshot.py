@@ -42,7 +42,7 @@ class Snapshot:
         return {**self._view, **({"path": [list(each) for each in self._path.all()]} if with_path else {})}
 
     def _take_header(self, data: Plain, stamp_ms: float) -> None:
-        self._view["about"] = {key: data[key] for key in ("goal", "robot", "bundle") if key in data}
+        self._view["prompt"] = data["prompt"]
 
     def _take_start(self, data: Plain, stamp_ms: float) -> None:
         self._view["start_ms"] = data["stamp_ns"] / 1e6
@@ -100,7 +100,8 @@ class Snapshot:
                 self._path.add(at)
 
     def _take_machine(self, data: Plain, stamp_ms: float) -> None:
-        self._view["machine"] = data
+        self._view["heat"] = data["temperatures_c"]
+        self._view["throttled"] = list(data["throttled"])
 
     def _take_end(self, data: Plain, stamp_ms: float) -> None:
         end = data.get("end", data)

@@ -56,7 +56,7 @@ class Viewer:
     def __init__(self, newest: Newest, hand: HandLine, send: Callable[[bytes], Awaitable[None]]) -> None:
         self.refused = ""  # why its hand does not drive
         self._newest, self._hand, self._send = newest, hand, send
-        self._number = self._seen = 0  # of the newest message sent, and confirmed
+        self._number = self._seen = 0  # the newest message sent, and confirmed
         self._sent_s = {0: time.monotonic()}  # when messages were sent that are not older than the confirmed
         self._confirmed = asyncio.Event()
         self._knows_end = False
