@@ -1,9 +1,9 @@
 """`python -m benchmarks.stops.page`: how soon the live page's button stops a base.
 
-Each press goes to a run of its own at the simulated robot, whose base turns; in every other run the runtime is
-stopped by SIGSTOP just before. What counts is the firmware's own log: when it applies the first setpoint that
-brakes, and the first zero. A base that turns slowly needs no time to brake, so its zero is the button's own
-time; from full speed the ramp comes on top. Exit code 4 if a 99th percentile misses its limit.
+Each press goes to a run of its own at the simulated robot, whose base turns; in every other run the runtime
+is stopped by SIGSTOP just before. What counts is the firmware's own log: when it applies the first setpoint
+that brakes, and the first zero. A base that turns slowly takes 25 ms to brake, so its zero tells how long the
+button takes; from full speed the ramp comes on top. Exit code 4 if a 99th percentile misses its limit.
 """
 
 import argparse
@@ -59,8 +59,10 @@ def press_once(seed: int, speed_rad_s: float, suspended: bool) -> dict[str, Any]
         rest = ["--max-seconds", "20", "--runs-dir", name, "--json", "--web", "0", "--no-ring"]
         child = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.stops.page", "--run", *goal, *rest],
-            env={**os.environ, _SPEED: str(speed_rad_s)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            env={**os.environ, _SPEED: str(speed_rad_s)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             log = await_setpoint(Path(name), lambda each: each["angular_z"] >= 0.99 * speed_rad_s)
             if log is None:
