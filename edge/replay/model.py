@@ -23,7 +23,7 @@ ROWS = 3  # of a chunk, that are driven before the next answer comes
 class ComparedAnswer:
     """Two answers about one frame."""
 
-    number: int  # of the recorded inference
+    number: int  # the recorded inference's
     at_s: float  # the frame's time, since the drive's start
     recorded: Inference
     replayed: Inference

@@ -43,15 +43,16 @@ class Facts:
     ticks: int = 0
     start_ns: int = 0
     events: set[int] = field(default_factory=set[int])
-    count: int | None = None  # of events, as the end record has it
+    last: int | None = None  # number of the end record, which is the last event
     outcome: dict[str, Any] | None = None  # how the run ended; None: it has no end record
     went_on: bool = False  # its engine was started again, and the next recording goes on
 
     @property
     def missing(self) -> int:
         """How many of the run's events are not in the recording."""
-        last = max(self.events, default=0) if self.count is None else self.count - 1
-        return last - len(self.events)  # the first event, which is not written, has number 0
+        last = max(self.events, default=0) if self.last is None else self.last
+        # Event 0 is not written, and what the recorder adds by itself has that number too.
+        return last - len(self.events - {0})
 
 
 class RecordedRun:
@@ -132,7 +133,7 @@ class RecordedRun:
         elif topic == "inference":
             facts.inferences[told["number"]] = told
         elif topic == "outcome":
-            facts.outcome, facts.count, facts.went_on = told["end"], told["events"] + 1, told["end"] is None
+            facts.outcome, facts.last, facts.went_on = told["end"], message.sequence, told["end"] is None
 
     def _tick(self, number: int, told: dict[str, Any], images: Mapping[tuple[str, int], Stored]) -> Tick:
         frames = {name: self._frame(name, each, images) for name, each in told["frames"].items()}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edge.commands.arguments import ArgumentParser
 from edge.commands.output import print_json
-from edge.runs.recording.recovered import recover
+from edge.replay.recovered import recover
 
 
 def main(argv: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ class Stored:
 
     topic: str
     schema: str  # its name; empty without one
-    stamp_ns: int  # of the file's clock
+    stamp_ns: int  # by the file's clock
     sequence: int
     body: bytes
 
@@ -87,14 +88,12 @@ class McapReader:
 
 def _unpacked(chunk: Any) -> Any:
     """Return a chunk uncompressed. Raises ValueError if it is larger than it says, or otherwise packed."""
-    import lz4.frame
-
     if chunk.uncompressed_size > MOST_CHUNK_BYTES or chunk.compression not in ("", "lz4"):
         raise ValueError("not a chunk of ours")
     if not chunk.compression:
         return chunk
-    unpacker = lz4.frame.LZ4FrameDecompressor()
-    data = unpacker.decompress(chunk.data, max_length=chunk.uncompressed_size)
+    frame: Any = import_module("lz4.frame")  # it has no type information
+    data: bytes = frame.LZ4FrameDecompressor().decompress(chunk.data, max_length=chunk.uncompressed_size)
     if len(data) != chunk.uncompressed_size:
         raise ValueError("a chunk of another size than it says")
     return replace(chunk, compression="", data=data)

@@ -142,14 +142,14 @@ class Tap(Closing):
         """Tell how the run ended, wait for the process a while, and return what became of the events."""
         if self._finished:
             return TapReport()
-        self._offer("outcome", lambda: {"end": end, "lost": self.lost, "events": self._count})
+        self._offer("outcome", lambda: {"end": end, "lost": self.lost})
         self._end_thread()
         return self._report()
 
     def close(self) -> None:
         """Let go without an outcome, as when the run goes on in another process."""
         if not self._finished:
-            self._offer("outcome", lambda: {"end": None, "lost": self.lost, "events": self._count})
+            self._offer("outcome", lambda: {"end": None, "lost": self.lost})
             self._end_thread()
             self._socket.close()
 
