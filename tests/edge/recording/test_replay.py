@@ -15,6 +15,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.goals.prompts import goal_prompt
 from edge.policies.open import make_policy
 from edge.records import (
+    ActionChunk,
     DriveEnd,
     Frame,
     Goal,
@@ -141,13 +142,12 @@ def test_a_replay_finds_what_differs(tmp_path: Path, capsys, monkeypatch: pytest
     from edge.policies import seeker
 
     real = seeker.velocity_chunk
-    monkeypatch.setattr(
-        seeker, "velocity_chunk",
-        lambda velocity, stamp_ns, decision, confidence=1.0: real(
-            dataclasses.replace(velocity, angular_z_rad_s=np.nextafter(np.float32(velocity.angular_z_rad_s), 2)),
-            stamp_ns, decision, confidence,
-        ),
-    )  # fmt: skip
+
+    def changed(velocity: Velocity, stamp_ns: int, decision: int, confidence: float = 1.0) -> ActionChunk:
+        turn_rad_s = float(np.nextafter(np.float32(velocity.angular_z_rad_s), np.float32(2)))
+        return real(dataclasses.replace(velocity, angular_z_rad_s=turn_rad_s), stamp_ns, decision, confidence)
+
+    monkeypatch.setattr(seeker, "velocity_chunk", changed)
     code, found = replay(capsys, file, "--layer", "decision")
     assert code == 3 and found["ticks_different"] >= 1 and found["first_tick"]["tick"] == 0
 
