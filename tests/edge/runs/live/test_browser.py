@@ -35,7 +35,7 @@ async def shown(page: Serving, tab: Tab, width: int, height: int, mobile: bool) 
 async def look(tmp_path: Path, width: int, height: int, mobile: bool) -> None:
     async with serving() as page, browser(tmp_path / "profile") as tab:
         await shown(page, tab, width, height, mobile)
-        words = await tab.until("document.body.innerText.includes('61') && document.body.innerText")
+        words = await tab.until("document.body.innerText.includes('62 °C') && document.body.innerText")
         for each in ("find_object cup", "approach, following", "0.31 m/s", "62 °C", "42 ms", "80 %", "STOP"):
             assert each in words
         # Nothing is cut off at the side, and the button lies within the window, over all of its width.
