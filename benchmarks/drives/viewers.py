@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.stops.page import SPEED
 from edge.bundle.choice import AUTO
-from edge.commands.arguments import parallel_int, positive_float
+from edge.commands.arguments import non_negative_int, positive_float
 from edge.commands.output import ProgressLine, print_json
 from edge.errors import HardwareMissing
 from edge.runs.live.client import PAGE_FILE
@@ -94,9 +94,9 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.drives.viewers", description="Look at drives."
     )
-    parser.add_argument("--pairs", type=parallel_int, default=5, help="drives of each kind (%(default)s)")
+    parser.add_argument("--pairs", type=non_negative_int, default=5, help="drives of each kind (%(default)s)")
     parser.add_argument(
-        "--viewers", type=parallel_int, default=10, help="of whom one is frozen (%(default)s)"
+        "--viewers", type=non_negative_int, default=10, help="of whom one is frozen (%(default)s)"
     )
     parser.add_argument("--seconds", type=positive_float, default=15.0, help="of a drive (%(default)g)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
