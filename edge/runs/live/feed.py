@@ -33,13 +33,18 @@ class PageFeed:
         self._state_ns = self._path_ns = -STATE_PERIOD_NS
         self._picture_ns: dict[str, int] = {}  # by camera, of the newest that was sent
         self._watched_ns = -WATCHED_NS
+        self._pending: list[TapEvent] = []  # images whose tick has not come
 
     def take(self, event: TapEvent) -> None:
         """Take an event; send the state, ten times a second, and pictures while somebody looks."""
         if event.topic == "image":
-            self._send_picture(event)
+            self._pending = [*self._pending[-7:], event]
         else:
             self._snapshot.take(event.topic, event.stamp_ns, event.data)
+        if event.topic == "tick":  # it has the boxes of the images before it
+            for each in self._pending:
+                self._send_picture(each)
+            self._pending = []
         if event.stamp_ns - self._state_ns >= STATE_PERIOD_NS or event.topic in ("end", "outcome"):
             self._send_state(event.stamp_ns)
 
@@ -64,10 +69,11 @@ class PageFeed:
         before_ns = self._picture_ns.get(camera)
         if (before_ns is not None and event.stamp_ns - before_ns < PICTURE_PERIOD_NS) or not self.watched:
             return
+        boxes = self._snapshot.boxes if camera == self._snapshot.camera else []
         for width_px in WIDTHS_PX:
             jpeg = as_jpeg(event, width_px).blob
             try:
-                self._send(Picture(camera, event.stamp_ns / 1e6, bytes(jpeg)))
+                self._send(Picture(camera, event.stamp_ns / 1e6, bytes(jpeg), boxes))
             except OSError:
                 continue
             self._picture_ns[camera] = event.stamp_ns

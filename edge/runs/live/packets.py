@@ -2,13 +2,13 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 MAX_BYTES = 1 << 20
 WATCHED = b"W"  # the way back, twice a second: somebody looks at the page
-_PICTURE = struct.Struct("<cBd")  # kind, length of the camera's name, stamp
+_PICTURE = struct.Struct("<cH")  # kind, length of a line of JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Picture:
     camera: str
     stamp_ms: float  # CLOCK_MONOTONIC
     jpeg: bytes
+    boxes: Sequence[Sequence[Any]] = ()  # each its corners y0, x0, y1, x1 and its words
 
 
 State = Mapping[str, Any]
@@ -36,8 +37,8 @@ Packet = Settings | Picture | State
 def pack(packet: Packet) -> bytes:
     """Return the bytes of a packet."""
     if isinstance(packet, Picture):
-        camera = packet.camera.encode()[:255]
-        return _PICTURE.pack(b"P", len(camera), packet.stamp_ms) + camera + packet.jpeg
+        line = json.dumps([packet.camera[:99], packet.stamp_ms, packet.boxes]).encode()
+        return _PICTURE.pack(b"P", len(line)) + line + packet.jpeg
     if isinstance(packet, Settings):
         facts = {"token": packet.token, "title": packet.title, "controls": packet.controls}
         return b"A" + json.dumps(facts).encode()
@@ -52,6 +53,6 @@ def unpack(data: bytes) -> Packet:
         return json.loads(data[1:])
     if data[:1] != b"P" or len(data) < _PICTURE.size:
         raise ValueError(f"a packet of kind {data[:1]!r} with {len(data)} bytes")
-    _, length, stamp_ms = _PICTURE.unpack_from(data)
-    jpeg = _PICTURE.size + length
-    return Picture(data[_PICTURE.size : jpeg].decode(errors="replace"), stamp_ms, data[jpeg:])
+    jpeg = _PICTURE.size + _PICTURE.unpack_from(data)[1]
+    camera, stamp_ms, boxes = json.loads(data[_PICTURE.size : jpeg])
+    return Picture(camera, stamp_ms, data[jpeg:], boxes)

@@ -37,6 +37,11 @@ class Snapshot:
         if take is not None:
             take(data, stamp_ns / 1e6)
 
+    @property
+    def boxes(self) -> list[list[Any]]:
+        """The boxes of the newest frame: each its corners y0, x0, y1, x1 and its words."""
+        return self._view.get("boxes", [])
+
     def state(self, with_path: bool) -> dict[str, Any]:
         """Return what is to be shown; the path, which is long, only if asked for."""
         return {**self._view, **({"path": [list(each) for each in self._path.all()]} if with_path else {})}

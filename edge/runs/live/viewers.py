@@ -134,7 +134,7 @@ class Viewer:
             "hand": "nobody" if holder is None else "you" if holder is self else "other",
             "refused": self.refused,
             "over": newest.over,
-            "pictures": [[each.camera, each.stamp_ms, len(each.jpeg)] for each in pictures],
+            "pictures": [[each.camera, each.stamp_ms, len(each.jpeg), each.boxes] for each in pictures],
         }
         if newest.path_version != self._path_version:
             head["path"], self._path_version = newest.path, newest.path_version

@@ -78,7 +78,7 @@ class Look:
         (length,) = struct.unpack(">I", data[:4])
         head = json.loads(data[4 : 4 + length])
         at = 4 + length
-        for _, _, size in head["pictures"]:
+        for _, _, size, _ in head["pictures"]:
             self.jpegs.append(data[at : at + size])
             at += size
         assert at == len(data)

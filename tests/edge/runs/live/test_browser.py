@@ -19,15 +19,16 @@ pytestmark = [
 ]
 STATE = {
     "policy": "approach", "motor": "following", "camera": "front", "reason": "", "cause": "none", "at_ms": 0,
-    "boxes": [[0.2, 0.3, 0.6, 0.7, "cup 0.96"]], "speed_m_s": 0.31, "turn_rad_s": 0.1,
+    "speed_m_s": 0.31, "turn_rad_s": 0.1,
     "heat": {"cpu-thermal": 61.5}, "frame_to_motor_ms": 42.4, "battery": 0.8, "pose": [1.0, 0.5, 0.3],
     "path": [[0, 0], [0.5, 0.2], [1.0, 0.5]],
 }  # fmt: skip
+BOXES = [[0.2, 0.3, 0.6, 0.7, "cup 0.96"]]
 GREY = cv2.imencode(".jpg", np.full((240, 320, 3), 90, np.uint8))[1].tobytes()
 
 
 async def shown(page: Serving, tab: Tab, width: int, height: int, mobile: bool) -> None:
-    await page.send(STATE, Picture("front", 1.0, GREY))
+    await page.send(STATE, Picture("front", 1.0, GREY, BOXES))
     await tab.open(f"{page.url}/#{TOKEN}", width, height, mobile)
     await tab.until("head && Object.keys(canvases).length > 0")
 

@@ -132,18 +132,22 @@ def test_the_end_is_told_at_once(fed: Fed):
 
 def test_pictures_are_made_while_somebody_looks_and_ten_a_second(fed: Fed):
     fed.feed.take(image(0))
+    fed.feed.take(tick(0, PolicyStatus("approach")))
     assert not [each for each in fed.packets() if isinstance(each, Picture)]
     fed.page.send(WATCHED)
     for at_ms in range(0, 1000, 33):
         fed.feed.take(image(at_ms))
+        fed.feed.take(tick(at_ms, PolicyStatus("approach", detection=CUP)))
     pictures = [each for each in fed.packets() if isinstance(each, Picture)]
     assert len(pictures) == 11  # at 0, 99, ... 990 ms
     assert cv2.imdecode(np.frombuffer(pictures[0].jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (60, 80, 3)
+    assert pictures[0].boxes == [[0.1, 0.2, 0.3, 0.4, "cup 0.96"]]  # those of its own frame
 
 
 def test_a_picture_that_is_too_large_for_a_packet_is_made_smaller(fed: Fed):
     fed.page.send(WATCHED)
     fed.feed.take(image(0, 1920, 1440))  # noise hardly shrinks
+    fed.feed.take(tick(0, PolicyStatus("approach")))
     (picture,) = [each for each in fed.packets() if isinstance(each, Picture)]
     width = cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR).shape[1]
     assert width in (640, 320)
@@ -160,7 +164,12 @@ def test_a_page_that_reads_nothing_holds_nothing_up(fed: Fed):
 
 
 @pytest.mark.parametrize(
-    "packet", [Settings("t", "find_object 컵", True), Picture("앞", 12.5, b"\xff\xd8x"), {"a": [1, None]}]
+    "packet",
+    [
+        Settings("t", "find_object 컵", True),
+        Picture("앞", 12.5, b"\xff\xd8x", [[0.5, "cup"]]),
+        {"a": [1, None]},
+    ],
 )
 def test_a_packet_comes_back_as_it_was(packet: Any):
     assert unpack(pack(packet)) == packet

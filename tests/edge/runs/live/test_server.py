@@ -128,7 +128,7 @@ def test_a_viewer_gets_the_newest_state_and_picture():
                     {"motor": "holding"},
                     [[0, 0], [1, 2]],
                 )
-                assert head["pictures"] == [["front", 1.5, 3]] and viewer.jpegs == [b"one"]
+                assert head["pictures"] == [["front", 1.5, 3, []]] and viewer.jpegs == [b"one"]
                 await page.send(Picture("front", 2.5, b"second"), Picture("wrist", 2.0, b"w"), {"motor": "x"})
                 while head["state"]["motor"] != "x":
                     head = await viewer.next()
@@ -148,7 +148,7 @@ def test_a_viewer_that_confirms_nothing_gets_no_more_and_the_others_go_on():
             with pytest.raises(asyncio.TimeoutError):
                 await frozen.socket.receive(timeout=0.3)
             await frozen.socket.send_json({"seen": IN_FLIGHT})
-            assert (await frozen.next())["pictures"] == [["front", 11.0, 4]]
+            assert (await frozen.next())["pictures"] == [["front", 11.0, 4, []]]
 
     asyncio.run(look())
 
