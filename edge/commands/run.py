@@ -155,10 +155,10 @@ class Run:
     def _drive(self, stack: contextlib.ExitStack, interrupts: Interrupts) -> DriveEnd:
         """Open what is needed, and drive. The stack closes it in the reverse order."""
         options, manifest, restarts = self._options, self._bundle.manifest, self._restarts
+        self._page.open()  # before the folder, with which the tap begins to feed it
         if restarts.kept is not None:
             self._make_folder()
             interrupts.let_in()
-        self._page.open()
         self._live.write("starting the robot")
         robot = self._open_robot()
         stack.enter_context(ended(robot.close, "closing the robot"))
