@@ -52,6 +52,7 @@ class EpisodeSettings:
     wheels: str = WHEELS[0]
     bumper: bool = True
     signs: bool = False  # words on the walls, see sim.signs
+    engine: str = ""  # what computes the bundle's ONNX graphs, if not what it is for
 
 
 def wilson95(successes: int, trials: int) -> tuple[float, float]:
@@ -105,7 +106,9 @@ class _EpisodePlayer:
 
     def __init__(self, settings: EpisodeSettings) -> None:
         self._settings = settings
-        self._bundle = load_bundle(settings.bundle, allow_unproved=settings.allow_unproved)
+        self._bundle = load_bundle(
+            settings.bundle, allow_unproved=settings.allow_unproved, engine=settings.engine
+        )
         self._renderer = Renderer(CameraSpec(distortion=settings.camera.distortion))
 
     def play(self, seed: int, goal: Goal) -> Trial:

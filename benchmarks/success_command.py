@@ -13,6 +13,7 @@ from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP, choose_here
 from edge.commands.arguments import (
     ArgumentParser,
+    add_engine,
     non_negative_float,
     non_negative_int,
     parallel_int,
@@ -58,6 +59,7 @@ def run_command(trial: Trial, settings: EpisodeSettings, robot: str) -> list[str
     named = robot if settings.camera.lens else f"sim?{robot}"
     command += ["--robot", named] if robot else []
     command += ["--absent"] if settings.absent else []
+    command += ["--engine", settings.engine] if settings.engine else []
     return [*command, "--allow-unproved"] if settings.allow_unproved else command
 
 
@@ -146,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--allow-unproved", action="store_true", help="also a bundle that failed its export's gate"
     )
+    add_engine(p)
     p.add_argument("--json", action="store_true", help="print one JSON object")
     return p
 
@@ -160,10 +163,10 @@ def main(argv: list[str]) -> int:
     base, camera = parse_base(a.base), parse_camera(a.camera)
     if a.lens is not None:
         camera = replace(camera, lens=lens_in(a.lens))
-    bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
+    bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved, engine=a.engine)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
-    name = choose_here().name if a.bundle == AUTO else a.bundle  # the same one on another machine
+    name = choose_here(a.engine).name if a.bundle == AUTO else a.bundle  # the same one on another machine
     settings = EpisodeSettings(
         name,
         latency_s,
@@ -176,6 +179,7 @@ def main(argv: list[str]) -> int:
         a.wheels,
         not a.no_bumper,
         a.signs,
+        a.engine,
     )
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")

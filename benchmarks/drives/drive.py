@@ -215,7 +215,7 @@ def measured_run(run_type: type[MeasuredRun], argv: list[str], folder: Path) -> 
     options = run_arguments().parse_args([*argv, "--runs-dir", str(folder), "--json"])
     os.environ[STAMPS_FILE] = str(folder / "motor.json")
     choice = choose_hardware(options)
-    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
+    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved, engine=options.engine)
     goal = check_target(bundle, parse_goal(options.goal, options.target))
     stamps = RuntimeStamps()
     origin = bundle.origin() | {"bytes": sum(map(len, bundle.contents.values()))}

@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
     goal = parse_goal(options.goal, options.target)
     choice = choose_hardware(options)
     operator_addresses(options)
-    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
+    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved, engine=options.engine)
     goal = check_target(bundle, goal)
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
     allowed = bundle.manifest.restarts if options.restarts is None else options.restarts

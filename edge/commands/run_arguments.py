@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from edge.bundle.choice import AUTO, AUTO_HELP
-from edge.commands.arguments import ArgumentParser, non_negative_int, parallel_int, positive_float
+from edge.commands.arguments import ArgumentParser, add_engine, non_negative_int, parallel_int, positive_float
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
 from edge.motor.operator.panel import EXAMPLE
@@ -87,6 +87,7 @@ def run_arguments() -> ArgumentParser:
     parser.add_argument(
         "--threads", type=parallel_int, default=1, help="threads of the inference engine (%(default)s)"
     )
+    add_engine(parser)
     parser.add_argument(
         "--restarts",
         type=non_negative_int,
