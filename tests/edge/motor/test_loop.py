@@ -19,7 +19,7 @@ from edge.motor.drivers.null import NullMotors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.loop import MAX_MESSAGES, MotorLoop
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, Touch, decode, encode
 from edge.records import MotorState, MotorStatus, StopCause
 from tests.edge.motor.motor_runtime import fresh_chunk
 
@@ -35,9 +35,11 @@ class Base(NullMotors):
         self.deaf = False
         self.fault = ""
         self.battery_fraction: float | None = None
+        self.bumper = False
 
     def read(self) -> Feedback:
-        return Feedback(super().read().armed and not self.deaf, None, self.battery_fraction, self.fault)
+        armed = super().read().armed and not self.deaf
+        return Feedback(armed, None, self.battery_fraction, self.fault, bumper=self.bumper)
 
 
 class Runtime:
@@ -266,6 +268,23 @@ def test_a_low_battery_keeps_it_from_arming(runtime: Runtime, base: Base) -> Non
     assert status.state is MotorState.DISARMED
 
 
+def test_a_pressed_bumper_keeps_it_from_arming(runtime: Runtime, base: Base) -> None:
+    base.bumper = True
+    for _ in range(3):  # it has been read by then
+        runtime.until(lambda status: True)
+    runtime.send(Arm())
+    status = runtime.until(lambda status: bool(status.reason))
+    assert (status.reason, status.state) == ("not armed: its bumper is pressed", MotorState.DISARMED)
+
+
+def test_a_contact_that_the_runtime_sees_brakes_and_is_counted(runtime: Runtime) -> None:
+    runtime.drive()
+    runtime.send(Touch("its picture stays"))
+    status = runtime.until(lambda status: status.state is MotorState.TOUCHED)
+    assert status.reason == "its picture stays"
+    assert runtime.until(lambda status: status.sent.linear_x_m_s == 0).contacts == 1
+
+
 def test_what_is_not_for_the_motor_process_is_counted(runtime: Runtime) -> None:
     runtime.send(Failure(1, "not", "yours"))
     runtime.control.send(b"noise")
@@ -287,6 +306,7 @@ def test_only_what_brakes_is_urgent(ends: tuple[Runtime, socket.socket], loop: M
         (Arm(), False),
         (fresh_chunk(0), False),
         (Hold("now"), True),
+        (Touch("now"), True),
         (Stop("now"), True),
         (Quit(), True),
     ):

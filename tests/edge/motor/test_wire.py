@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, Touch, decode, encode
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
 i64 = st.integers(-(2**63), 2**63 - 1)
@@ -38,6 +38,7 @@ messages = st.one_of(
     st.just(Quit()),
     st.builds(Stop, text, st.sampled_from(StopCause)),
     st.builds(Hold, text),
+    st.builds(Touch, text),
     st.builds(Failure, st.integers(0, 255), text, text, st.booleans()),
 )
 
