@@ -10,7 +10,15 @@ from pathlib import Path
 from calibration.motors.axes import Axis, as_it_is, axes_of
 from calibration.motors.fit import AxisFit, fit_axis
 from calibration.motors.judge import draw, judge
-from calibration.motors.programme import Level, ProgrammeDriver, Trace, measure_axis, programme_s, way_of
+from calibration.motors.programme import (
+    Level,
+    ProgrammeDriver,
+    RecordedMotor,
+    Trace,
+    measure_axis,
+    programme_s,
+    way_of,
+)
 from calibration.verdict import add_options, conclude, folder_of, robot_file_of
 from edge.base_spec import BaseSpec
 from edge.commands.arguments import ArgumentParser, positive_float
@@ -18,7 +26,6 @@ from edge.commands.output import ProgressLine
 from edge.commands.robot import opened
 from edge.commands.run_arguments import add_operator, operator_addresses
 from edge.errors import UsageError, write_hint
-from edge.motor.client import MotorProcess
 from edge.motor.limits import MotorLimits
 from edge.robots.robot_file import RobotFile, is_real
 from edge.robots.write import write_values
@@ -125,7 +132,7 @@ def _drive(
         raise UsageError(f"can't write {folder}: {error.strerror}", write_hint(error)) from error
     with contextlib.ExitStack() as stack:
         stack.enter_context(interrupts.caught())
-        motor = stack.enter_context(MotorProcess.start(motors_uri, MotorLimits.of(base), operator=operators))
+        motor = stack.enter_context(RecordedMotor.start(motors_uri, MotorLimits.of(base), operator=operators))
         operator = Operator(motor.stop)
         stack.enter_context(heed_keyboard(operator.stop))
         stack.enter_context(StopServer(folder, operator.stop))

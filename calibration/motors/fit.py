@@ -121,7 +121,7 @@ def _series(trace: Trace) -> tuple[Floats, Floats, Floats]:
     told, grid_s = np.array(trace.told), _grid(trace)
     at = np.clip(np.searchsorted(told[:, 0], grid_s, "right") - 1, 0, len(told) - 1)
     measured = np.array(trace.measured)
-    return told[at, 1], measured[:, 0], measured[:, 1 + trace.axis.column]
+    return told[at, 1], measured[:, 0] - trace.stamped_late_s, measured[:, 1 + trace.axis.column]
 
 
 def lagged(given: Floats, lag_s: float) -> Floats:

@@ -5,6 +5,8 @@ meanwhile is kept with its times.
 """
 
 import math
+import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,8 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from calibration.motors.axes import Axis, parts
+from edge.child import KeptChild
 from edge.errors import MotorFault
 from edge.motor.client import MotorProcess
+from edge.motor.wire import Message
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry
 
 LEVELS = (0.04, 0.08, 0.12, 0.18, 0.25, 0.35, 0.5, 0.7, 1.0)  # shares of the highest command
@@ -49,6 +53,7 @@ class Trace:
         default_factory=list[tuple[float, float, float, float]]
     )  # time, x, y, turn
     levels: list[Level] = field(default_factory=list[Level])
+    read_s: list[float] = field(default_factory=list[float])  # from each tick to the stamp of its odometry
     short: str = ""  # why not every level was driven
 
     def take(self, status: MotorStatus) -> None:
@@ -58,12 +63,37 @@ class Trace:
             self.told.append((told_s, self.axis.of(status.sent)))
         if odometry is not None and (not self.measured or odometry.stamp_ns / 1e9 > self.measured[-1][0]):
             self.measured.append((odometry.stamp_ns / 1e9, *parts(odometry.velocity)))
+            self.read_s.append(odometry.stamp_ns / 1e9 - told_s)
+
+    @property
+    def stamped_late_s(self) -> float:
+        """How much later than measured odometry is stamped on average: half a tick, if as it is read."""
+        tick_s = float(np.median(np.diff([told_s for told_s, _ in self.told])))
+        as_read = 0 <= float(np.median(self.read_s)) < tick_s / 4
+        return tick_s / 2 if as_read else 0.0
+
+
+class RecordedMotor(MotorProcess):
+    """A motor process of whose reports none is missed, however late they are read."""
+
+    def __init__(self, child: subprocess.Popen[bytes] | KeptChild, control: socket.socket) -> None:
+        super().__init__(child, control)
+        self.reports: list[MotorStatus] = []
+
+    def _take(self, message: Message) -> None:
+        super()._take(message)
+        if isinstance(message, MotorStatus):
+            self.reports.append(message)
 
 
 class ProgrammeDriver:
-    """Drives an armed base by rows, and watches that nothing stops it. Times are those of CLOCK_MONOTONIC."""
+    """Drives an armed base by rows, and watches that nothing stops it. Times are those of CLOCK_MONOTONIC.
 
-    def __init__(self, motor: MotorProcess, check: Callable[[], None], room_m: float) -> None:
+    Its chunks are bounded by the base's way: where this process halts, the base stands once the rows are
+    over, and goes on afterwards.
+    """
+
+    def __init__(self, motor: RecordedMotor, check: Callable[[], None], room_m: float) -> None:
         """`check` raises what ends the programme; beyond `room_m` from where it is now it ends as well."""
         self._motor, self._check, self._room_m = motor, check, room_m
         self._decision = 0
@@ -92,7 +122,7 @@ class ProgrammeDriver:
             now_ns = time.monotonic_ns()
             rows = np.array([row_at(min(since_s + i * ROW_S, seconds)) for i in range(ROWS)], np.float32)
             until_ns = now_ns + round(ROWS * ROW_S * 1e9)
-            self._motor.send(ActionChunk(rows, ROW_S, now_ns, until_ns, 1.0, self._decision))
+            self._motor.send(ActionChunk(rows, ROW_S, now_ns, until_ns, 1.0, self._decision, True))
             end_s = min(begun_s + seconds, time.monotonic() + ROW_S)
             while time.monotonic() < end_s:
                 self._look(trace)
@@ -114,7 +144,9 @@ class ProgrammeDriver:
                     f"the base is {away_m:.2f} m from where it began (limit {self._room_m:.2f} m)",
                     "is its odometry in metres? A lower --speed needs less room",
                 )
-        trace.take(status)
+        for report in self._motor.reports:
+            trace.take(report)
+        self._motor.reports.clear()
 
     def _wait(self, deadline_s: float, why: str) -> None:
         self._check()
