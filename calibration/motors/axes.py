@@ -47,7 +47,7 @@ def as_it_is(base: BaseSpec, linear_m_s: float, angular_rad_s: float) -> BaseSpe
     """
     if base.fixed_speed_m_s:
         raise UsageError(
-            f"this base goes at {base.fixed_speed_m_s:g} m/s whatever it is told: there is nothing to correct",
+            f"this base goes at {base.fixed_speed_m_s:g} m/s whatever it is told: nothing can be corrected",
             "measure that speed with the battery full, by hand: docs/bases.md",
         )
     return replace(

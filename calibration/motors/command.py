@@ -38,8 +38,8 @@ from edge.runtime.stop_server import StopServer
 SLOWEST_M_S = 0.15  # a programme below tells nothing of a scale
 _CONSENT = (
     "The base will arm and drive: {axes}, each at {levels} up to {speeds}, out and back,\n"
-    "for {seconds:.0f} s in all. Put it on the floor that it drives on, clear {room:.1f} m around its middle, and\n"
-    "keep a hand at its switch. The space bar, Ctrl-C or `vla-edge stop {folder}` stop it.\n"
+    "for {seconds:.0f} s in all. Put it on the floor that it drives on, clear {room:.1f} m around\n"
+    "its middle, and keep a hand at its switch. The space bar, Ctrl-C or `vla-edge stop {folder}` stop it.\n"
 )
 
 
@@ -71,8 +71,8 @@ def main(argv: list[str]) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         "calibrate motors",
-        "Drive a short programme of levels and ramps on each axis, compare what was told with what the base's "
-        "odometry measured, and write scale, dead band, delay and lowest speed into the robot file.",
+        "Drive a short programme of levels and ramps on each axis, compare what was told with what the "
+        "base's odometry measured, and write scale, dead band, delay and lowest speed into the robot file.",
     )
     add_options(parser)
     parser.add_argument(

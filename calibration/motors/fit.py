@@ -58,7 +58,8 @@ def fit_axis(trace: Trace) -> AxisFit:
     moving = [each for each in levels if abs(each.measured) > axis.noise]
     if len(moving) < FEWEST_POINTS:
         raise UsageError(
-            f"{axis.name}: it moved at {len(moving)} of {len(levels)} levels up to {axis.highest:g} {axis.unit}",
+            f"{axis.name}: it moved at {len(moving)} of {len(levels)} levels "
+            f"up to {axis.highest:g} {axis.unit}",
             "is it in the right mode, its battery charged, its wheels on the ground? Are the units of its "
             "driver metres and radians?",
         )
@@ -78,7 +79,7 @@ def fit_axis(trace: Trace) -> AxisFit:
 
 
 def _line(moving: Sequence[Level]) -> tuple[float, float]:
-    """Return scale and dead band of the levels; the slowest ones are left out where a lowest speed bends them."""
+    """Return scale and dead band of the levels; the slowest ones are left out, which a lowest speed bends."""
     commands = np.abs([each.command for each in moving])
     speeds = np.abs([each.measured for each in moving])
     faster = speeds > (1 + BENT) * speeds.min()
@@ -98,10 +99,7 @@ def _beginning(
 ) -> tuple[float, float]:
     """Return the least command that moves the base, and the speed that it then has; 0 if it can go at any."""
     first = min(abs(each.command) for each in moving)
-    still = max(
-        (abs(each.command) for each in levels if each not in moving and abs(each.command) < first),
-        default=0.0,
-    )
+    still = max((abs(each.command) for each in levels if abs(each.command) < first), default=0.0)
     slowest = float(np.mean([abs(each.measured) for each in moving if abs(each.command) == first]))
     on_line = scale * (first - dead_band)
     if slowest > (1 + BENT) * on_line + axis.noise:  # it goes at this speed or not at all
@@ -128,8 +126,9 @@ def lagged(given: Floats, lag_s: float) -> Floats:
     """Return a series of the grid behind itself by a time constant."""
     if lag_s < STEP_S / 2:
         return given
-    kernel = np.exp(-np.arange(0.0, 6 * lag_s, STEP_S) / lag_s)
-    return np.convolve(given, kernel / kernel.sum())[: len(given)]
+    kernel: Floats = np.exp(-np.arange(0.0, 6 * lag_s, STEP_S) / lag_s)
+    late: Floats = np.convolve(given, kernel / kernel.sum())
+    return late[: len(given)]
 
 
 def _latency(told_s: Floats, given: Floats, times_s: Floats, measured: Floats) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Whether what was measured of an axis is good enough to drive by, and its picture."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,76 +14,73 @@ from edge.records import Image
 FEWEST_MOVED = 8  # of the levels, both ways counted
 MOST_ERROR, MOST_UNLIKE, MOST_UNSTEADY, MOST_ASIDE = 0.06, 0.1, 0.1, 0.25
 SCALES = (0.4, 2.5)
+SLIPS = "measure on the floor that it drives on: slipping wheels, a carpet, a cable that pulls?"
+SWAPS = {
+    "ahead": "swap the two wires of every motor, or its sign in the firmware",
+    "sideways": "swap the sign of its sideways motion in the firmware",
+    "turn": "swap left and right: the plugs of the motors, or their places in the firmware",
+}
 MOST_DELAY_S, MOST_GAP_S, GAPS = 0.3, 0.15, 0.99  # gaps of odometry; a busy machine makes a few
 
 
 def judge(fits: Sequence[AxisFit], traces: Sequence[Trace]) -> Verdict:
     """Return the verdict about a base."""
-    criteria = [each for fit, trace in zip(fits, traces, strict=True) for each in _criteria(fit, trace)]
-    notes = [
-        f"{trace.axis.name}: not every level was driven: {trace.short}" for trace in traces if trace.short
-    ]
-    return Verdict(
-        "motors",
-        criteria,
-        {fit.axis.name: _figures(fit, trace) for fit, trace in zip(fits, traces, strict=True)},
-        notes,
-    )
+    pairs = list(zip(fits, traces, strict=True))
+    criteria = [each for fit, trace in pairs for each in (*_of_motion(fit, trace), *_of_fit(fit))]
+    notes = [f"{each.axis.name}: not every level was driven: {each.short}" for each in traces if each.short]
+    return Verdict("motors", criteria, {fit.axis.name: _figures(fit, trace) for fit, trace in pairs}, notes)
 
 
-def _criteria(fit: AxisFit, trace: Trace) -> list[Criterion]:
-    axis, levels = fit.axis, trace.levels
-    name, fast = axis.name, [each for each in levels if abs(each.measured) > 5 * axis.noise]
+def _of_motion(fit: AxisFit, trace: Trace) -> Iterator[Criterion]:
+    """Yield what tells whether the base moves as told at all."""
+    name, noise = fit.axis.name, fit.axis.noise
+    fast = [each for each in trace.levels if abs(each.measured) > 5 * noise]
     aside = max((each.aside / abs(each.measured) for each in fast), default=0.0)
     unsteady = max((each.spread / abs(each.measured) for each in fast), default=1.0)
     gap_s = float(np.quantile(np.diff([row[0] for row in trace.measured]), GAPS))
-    both = "on the floor that it drives on: slipping wheels, a carpet, a cable that pulls?"
-    return [
-        Criterion(
-            f"{name}: direction", "as told" if fit.scale > 0 else "the other way", "as told", fit.scale > 0,
-            _swap(axis.name),
-        ),
-        Criterion(
-            f"{name}: alone", f"{aside:.0%} aside", f"at most {MOST_ASIDE:.0%}", aside <= MOST_ASIDE,
-            "one wheel turns the other way: swap its two wires, or its sign in the firmware",
-        ),
-        Criterion(
-            f"{name}: moved", f"at {fit.moved} of {2 * len(LEVELS)} levels", f"at least {FEWEST_MOVED}",
-            fit.moved >= FEWEST_MOVED, "charge its battery, and raise its limit or --speed",
-        ),
-        Criterion(
-            f"{name}: odometry", f"every {1e3 * gap_s:.0f} ms, 99 in 100", f"at most {1e3 * MOST_GAP_S:.0f} ms",
-            gap_s <= MOST_GAP_S, "a faster line, or a machine with less to do",
-        ),
-        Criterion(
-            f"{name}: scale", f"{fit.scale:.3f}, dead band {fit.dead_band:.3f}",
-            f"{SCALES[0]:g} to {SCALES[1]:g}", SCALES[0] <= abs(fit.scale) <= SCALES[1],
-            "the size of its wheels or its track is wrong in its firmware or address",
-        ),
-        Criterion(
-            f"{name}: delay", f"{1e3 * fit.delay_s:.0f} ms, lag {1e3 * fit.lag_s:.0f} ms",
-            f"at most {1e3 * MOST_DELAY_S:.0f} ms", fit.delay_s <= MOST_DELAY_S,
-            "a cable in place of the radio, a controller that reads its commands more often",
-        ),
-        Criterion(
-            f"{name}: steady", f"within {unsteady:.1%}", f"{MOST_UNSTEADY:.0%}", unsteady <= MOST_UNSTEADY, both
-        ),
-        Criterion(
-            f"{name}: both ways", f"differ by {fit.unlike:.1%}", f"at most {MOST_UNLIKE:.0%}",
-            fit.unlike <= MOST_UNLIKE, both,
-        ),
-        Criterion(
-            f"{name}: what is left", f"{fit.error:.1%}", f"at most {MOST_ERROR:.0%}", fit.error <= MOST_ERROR, both
-        ),
-    ]  # fmt: skip
+    yield Criterion(
+        f"{name}: direction", "as told" if fit.scale > 0 else "the other way", "as told", fit.scale > 0,
+        SWAPS[name],
+    )  # fmt: skip
+    yield Criterion(
+        f"{name}: alone", f"{aside:.0%} aside", f"at most {MOST_ASIDE:.0%}", aside <= MOST_ASIDE,
+        "one wheel turns the other way: swap its two wires, or its sign in the firmware",
+    )  # fmt: skip
+    yield Criterion(
+        f"{name}: moved", f"at {fit.moved} of {2 * len(LEVELS)} levels", f"at least {FEWEST_MOVED}",
+        fit.moved >= FEWEST_MOVED, "charge its battery, and raise its limit or --speed",
+    )  # fmt: skip
+    yield Criterion(
+        f"{name}: odometry", f"gaps of {1e3 * gap_s:.0f} ms", f"at most {1e3 * MOST_GAP_S:.0f} ms",
+        gap_s <= MOST_GAP_S, "a faster line, or a machine with less to do",
+    )  # fmt: skip
+    yield Criterion(
+        f"{name}: steady", f"within {unsteady:.1%}", f"at most {MOST_UNSTEADY:.0%}",
+        unsteady <= MOST_UNSTEADY, SLIPS,
+    )  # fmt: skip
 
 
-def _swap(name: str) -> str:
-    return {
-        "ahead": "swap the two wires of every motor, or its sign in the firmware",
-        "sideways": "swap the sign of its sideways motion in the firmware",
-        "turn": "swap left and right: the plugs of the motors, or their places in the firmware",
-    }[name]
+def _of_fit(fit: AxisFit) -> Iterator[Criterion]:
+    """Yield what tells whether the fit can be driven by."""
+    name, unit = fit.axis.name, fit.axis.unit
+    yield Criterion(
+        f"{name}: scale", f"{fit.scale:.3f}, dead band {fit.dead_band:.3f} {unit}",
+        f"{SCALES[0]:g} to {SCALES[1]:g}", SCALES[0] <= abs(fit.scale) <= SCALES[1],
+        "the size of its wheels or its track is wrong in its firmware or address",
+    )  # fmt: skip
+    yield Criterion(
+        f"{name}: delay", f"{1e3 * fit.delay_s:.0f} ms, lag {1e3 * fit.lag_s:.0f} ms",
+        f"at most {1e3 * MOST_DELAY_S:.0f} ms", fit.delay_s <= MOST_DELAY_S,
+        "a cable in place of the radio, a controller that reads its commands more often",
+    )  # fmt: skip
+    yield Criterion(
+        f"{name}: both ways", f"differ by {fit.unlike:.1%}", f"at most {MOST_UNLIKE:.0%}",
+        fit.unlike <= MOST_UNLIKE, SLIPS,
+    )  # fmt: skip
+    yield Criterion(
+        f"{name}: residual", f"{fit.error:.1%} of the fastest", f"at most {MOST_ERROR:.0%}",
+        fit.error <= MOST_ERROR, SLIPS,
+    )  # fmt: skip
 
 
 def _figures(fit: AxisFit, trace: Trace) -> dict[str, object]:

@@ -28,8 +28,11 @@ SUFFIXES = (".yaml", ".yml")
 # What a real base must state, since a wrong guess drives it into something.
 STATED = ("drive", "radius_m", "linear_m_s", "angular_rad_s")
 # What `vla-edge calibrate motors` writes: also into a file whose robot brings its base.
-MEASURED = ("ahead_scale", "sideways_scale", "turn_scale", "ahead_offset_m_s", "sideways_offset_m_s")
-MEASURED += ("turn_offset_rad_s", "delay_s", "min_speed_m_s", "min_turn_rad_s")
+MEASURED = (
+    *("ahead_scale", "sideways_scale", "turn_scale"),
+    *("ahead_offset_m_s", "sideways_offset_m_s", "turn_offset_rad_s"),
+    *("delay_s", "min_speed_m_s", "min_turn_rad_s"),
+)
 # `edge.motor.limits` has the highest of speeds; these catch a number in the wrong unit.
 SAME_FOV_DEG = 0.5  # so near must a mount's field of view be to the lens's
 _RANGES_M = {"radius_m": (0.03, 2.0), "wheel_base_m": (0.03, 3.0)}
