@@ -157,7 +157,10 @@ def _show(progress: ProgressLine, axis: Axis, level: Level) -> None:
 
 
 def values_of(file: RobotFile, fits: Sequence[AxisFit]) -> dict[Place, str]:
-    """Return what is written into the robot file. Raises UsageError for a base that goes the other way."""
+    """Return what is written into the robot file, the last line first, as `write_values` adds them.
+
+    Raises UsageError for a base that goes the other way.
+    """
     if wrong := [fit.axis.name for fit in fits if fit.scale < 0]:
         raise UsageError(
             f"motors: {wrong[0]} goes the other way, and no robot file can say so", "swap its motors first"
@@ -174,4 +177,4 @@ def values_of(file: RobotFile, fits: Sequence[AxisFit]) -> dict[Place, str]:
     # A stated dead band is measured now, and jumped over.
     values |= {("base", key): "0" for key in ("dead_band_m_s", "dead_band_rad_s") if key in stated}
     values[("base", "delay_s")] = f"{max(fit.delay_s for fit in fits):.3f}"
-    return values
+    return dict(reversed(values.items()))

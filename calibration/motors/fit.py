@@ -16,7 +16,7 @@ from edge.errors import UsageError
 
 STEP_S = 0.004  # of the series that are compared
 DELAYS_S, LAGS_S = (0.0, 0.6), (0.0, 0.4)  # that are tried
-FINER = 4  # times the grid of delays and lags is made finer
+FINER = 6  # times the grid of delays and lags is made finer
 BENT = 0.15  # share by which the slowest motion is above the line of the others, if that is its lowest
 FEWEST_POINTS = 3  # a line through fewer says nothing of its own error
 SMALL_BAND = 0.01  # share of the highest command: a dead band below is none
@@ -147,7 +147,7 @@ def _latency(told_s: Floats, given: Floats, times_s: Floats, measured: Floats) -
         best = min(errors, key=lambda key: errors[key])
         steps = (delays[1] - delays[0]), (lags[1] - lags[0])
         delays, lags = (
-            np.unique(np.clip(np.linspace(at - step, at + step, 9), 0, None))
+            np.unique(np.clip(np.linspace(at - 2 * step, at + 2 * step, 9), 0, None))
             for at, step in zip(best, steps, strict=True)
         )
     return best

@@ -14,6 +14,7 @@ from edge.records import Image
 FEWEST_MOVED = 8  # of the levels, both ways counted
 MOST_ERROR, MOST_UNLIKE, MOST_UNSTEADY, MOST_ASIDE = 0.06, 0.1, 0.1, 0.25
 SCALES = (0.4, 2.5)
+FAST = 0.3  # share of the highest speed: slower levels say little of what else the base does
 SLIPS = "measure on the floor that it drives on: slipping wheels, a carpet, a cable that pulls?"
 SWAPS = {
     "ahead": "swap the two wires of every motor, or its sign in the firmware",
@@ -34,7 +35,8 @@ def judge(fits: Sequence[AxisFit], traces: Sequence[Trace]) -> Verdict:
 def _of_motion(fit: AxisFit, trace: Trace) -> Iterator[Criterion]:
     """Yield what tells whether the base moves as told at all."""
     name, noise = fit.axis.name, fit.axis.noise
-    fast = [each for each in trace.levels if abs(each.measured) > 5 * noise]
+    top = max((abs(each.measured) for each in trace.levels), default=0.0)
+    fast = [each for each in trace.levels if abs(each.measured) > max(FAST * top, noise)]
     aside = max((each.aside / abs(each.measured) for each in fast), default=0.0)
     unsteady = max((each.spread / abs(each.measured) for each in fast), default=1.0)
     gap_s = float(np.quantile(np.diff([row[0] for row in trace.measured]), GAPS))
