@@ -25,9 +25,9 @@ from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
 from edge.perception.lens import Lens
-from edge.robots.robot_file import read_robot_file
+from edge.robots.robot_file import MEASURED, read_robot_file
 from edge.runtime.cameras import DEFAULT_CAMERA
-from sim.bases import parse_base
+from sim.bases import parse_base, parse_response
 from sim.lockstep import parse_camera
 from sim.world import WHEELS
 
@@ -136,6 +136,12 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--lens", type=Path, metavar="FILE", help="a robot file whose measured lens straightens the images"
     )
+    p.add_argument(
+        "--response", default="", help='what its wheels make of setpoints: "scale=0.8&dead_band=0.05"'
+    )
+    p.add_argument(
+        "--motion", type=Path, metavar="FILE", help="a robot file whose measured motion corrects setpoints"
+    )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     p.add_argument("--latency-ms", type=non_negative_float, help="default: as measured on this machine")
@@ -164,6 +170,7 @@ def main(argv: list[str]) -> int:
     if a.lens is not None:
         camera = replace(camera, lens=lens_in(a.lens))
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved, engine=a.engine)
+    response, measured = parse_response(a.response), {} if a.motion is None else motion_in(a.motion)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
     name = choose_here(a.engine).name if a.bundle == AUTO else a.bundle  # the same one on another machine
@@ -175,11 +182,13 @@ def main(argv: list[str]) -> int:
         a.allow_unproved,
         base,
         camera,
-        not a.no_floor,
-        a.wheels,
-        not a.no_bumper,
-        a.signs,
-        a.engine,
+        floor=not a.no_floor,
+        wheels=a.wheels,
+        bumper=not a.no_bumper,
+        signs=a.signs,
+        engine=a.engine,
+        response=response,
+        measured=measured,
     )
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
@@ -200,6 +209,8 @@ def main(argv: list[str]) -> int:
         **({"camera": a.camera} if a.camera else {}),
         **({"lens": str(a.lens)} if a.lens else {}),
         **({"signs": True} if a.signs else {}),
+        **({"response": a.response} if a.response else {}),
+        **({"motion": str(a.motion)} if a.motion else {}),
         "failures": failures(
             trials,
             settings,
@@ -211,6 +222,14 @@ def main(argv: list[str]) -> int:
     }
     print_json(summary) if a.json else print(table(summary))
     return 0
+
+
+def motion_in(path: Path) -> dict[str, float]:
+    """Return what was measured about the base in a robot file. Raises UsageError if nothing was."""
+    base = read_robot_file(path).sections.base or {}
+    if measured := {key: value for key, value in base.items() if key in MEASURED}:
+        return measured
+    raise UsageError(f"{path}: nothing was measured about its motion", f"`vla-edge calibrate motors {path}`")
 
 
 def lens_in(path: Path) -> Lens:

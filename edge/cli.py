@@ -76,6 +76,9 @@ COMMANDS = {
     "calibrate camera": Command(
         "calibration.camera.command:main", "measure a lens, so that its images are straightened"
     ),
+    "calibrate motors": Command(
+        "calibration.motors.command:main", "measure what a base makes of commands, and correct it"
+    ),
     "calibrate stop-distance": Command(
         "calibration.stop_distance.command:main", "measure how large a target looks, to stop by it"
     ),

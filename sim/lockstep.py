@@ -15,6 +15,7 @@ from edge.clock import VirtualClock
 from edge.errors import SafetyStop, UsageError
 from edge.interfaces import Closing, Feedback, Inference, Policy
 from edge.motor.contact import ContactWatch
+from edge.motor.correction import Correction, InEffect
 from edge.motor.guard import ARMED, Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.pulses import Pulses
@@ -170,7 +171,9 @@ class LockstepMotor:
     def __init__(self, world: World) -> None:
         """Begin armed."""
         self._world = world
-        self.guard = Guard(MotorLimits.of(world.base), period_ns=GUARD_PERIOD_NS)
+        self.guard = Guard(MotorLimits.of(world.stated), period_ns=GUARD_PERIOD_NS)
+        self._correction = Correction(self.guard.limits)
+        self._in_effect = InEffect(world.stated.delay_s)
         self.contacts = ContactWatch(self.guard)
         self._pulses = Pulses(self.guard.limits)
         self._next_ns = 0
@@ -187,10 +190,13 @@ class LockstepMotor:
         self._odometry, now_ns = odometry, odometry.stamp_ns
         self._next_ns += GUARD_PERIOD_NS
         world, guard = self._world, self.guard
-        self._sent = self._pulses.step(guard.step(now_ns), now_ns)
-        world.command(self._sent)
+        command = self._correction.command(self._pulses.step(guard.step(now_ns), now_ns))
+        world.command(command)
+        self._sent = self._correction.effect(command)
+        self._in_effect.add(self._sent, now_ns)
         feedback = Feedback(armed=True, odometry=odometry, bumper=world.bumper)
-        if guard.state in ARMED and (objection := self.contacts.judge(feedback, self._sent, now_ns)):
+        expected = self._in_effect.at(now_ns)
+        if guard.state in ARMED and (objection := self.contacts.judge(feedback, expected, now_ns)):
             guard.stop(objection.reason, objection.cause)
 
     def status(self) -> MotorStatus:

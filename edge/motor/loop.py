@@ -9,6 +9,7 @@ from edge.clock import Ticker
 from edge.errors import SafetyStop
 from edge.interfaces import Feedback, Motors
 from edge.motor.contact import ContactWatch
+from edge.motor.correction import Correction, InEffect
 from edge.motor.guard import ARMED, Guard
 from edge.motor.operator.panel import Panel
 from edge.motor.operator.takeover import Takeover
@@ -34,6 +35,8 @@ class MotorLoop:
         self._guard = guard
         self._ticker = Ticker(period_ns, self)
         self._pulses = Pulses(guard.limits)
+        self._correction = Correction(guard.limits)
+        self._in_effect = InEffect(guard.limits.delay_s)
         self._watch = Watch(guard.limits)
         self._contacts = ContactWatch(guard)
         self._sent = Velocity()
@@ -102,15 +105,18 @@ class MotorLoop:
         self._report(now_ns)
 
     def _write(self, now_ns: int) -> None:
-        self._sent = self._motors.write(self._pulses.step(self._guard.step(now_ns), now_ns))
+        wanted = self._pulses.step(self._guard.step(now_ns), now_ns)
+        self._sent = self._correction.effect(self._motors.write(self._correction.command(wanted)))
+        self._in_effect.add(self._sent, now_ns)
 
     def _supervise(self, now_ns: int) -> None:
         if self._arming_since_ns is not None:
             self._continue_arming(self._arming_since_ns, now_ns)
         elif self._guard.state in ARMED:
-            objection = self._watch.judge(self._feedback, self._sent, now_ns)
+            expected = self._in_effect.at(now_ns)
+            objection = self._watch.judge(self._feedback, expected, now_ns)
             if objection is None:
-                objection = self._contacts.judge(self._feedback, self._sent, now_ns)
+                objection = self._contacts.judge(self._feedback, expected, now_ns)
             if objection is not None:
                 self._guard.stop(objection.reason, objection.cause)
 

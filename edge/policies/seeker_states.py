@@ -31,6 +31,12 @@ class Moment:
     pose: Pose
     odometry: Odometry | None
     inference: Inference | None  # an answer that has just come
+    delay_s: float = 0.0  # until the base begins to follow what is decided now
+
+    @property
+    def soon(self) -> Pose:
+        """Where the base is by then, if it goes on as it does: what is steered from."""
+        return self.pose if self.odometry is None else self.pose.after(self.odometry.velocity, self.delay_s)
 
     @property
     def now_ns(self) -> int:

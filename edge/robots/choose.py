@@ -39,6 +39,7 @@ class RobotChoice:
     max_speed_m_s: float | None = None
     lenses: Mapping[str, Lens] = field(default_factory=dict[str, Lens])  # those measured, by camera
     sizes: Mapping[str, ApparentSize] = field(default_factory=dict[str, ApparentSize])  # by target
+    measured: Mapping[str, float] = field(default_factory=dict[str, float])  # fields of its base
 
     def size_for(self, target: str, bundle: str) -> tuple[ApparentSize | None, tuple[str, ...]]:
         """Return how large a target looks to a bundle, if that was measured, and what to say about it."""
@@ -69,8 +70,9 @@ class RobotChoice:
         if sees_with in self.lenses:
             mount = seen_through(self.lenses[sees_with], mount)
             mount_from = f"{mount_from}, its lens measured"
-        base = robot.base if self.max_speed_m_s is None else lowered(robot.base, self.max_speed_m_s)
-        source = self.base_from if base is robot.base else f"{self.base_from}, lowered by --max-speed"
+        base, source = replace(robot.base, **self.measured), self.base_from
+        if self.max_speed_m_s is not None:
+            base, source = lowered(base, self.max_speed_m_s), f"{source}, lowered by --max-speed"
         return Setup(mount, mount_from, base, source, self.cautions)
 
 
@@ -116,6 +118,7 @@ def choose_robot(name: str, accept_stop_time: bool, max_speed_m_s: float | None)
             base_from=f"{choice.base_from}, {path}",
             lenses=file.lenses,
             sizes=file.sizes,
+            measured=file.measured,
         )
     robot = open_file(file)
     lowered(file.base, max_speed_m_s or file.base.linear_m_s)

@@ -23,7 +23,7 @@ from edge.cameras.shm import FrameRing
 from edge.clock import MonotonicClock
 from edge.errors import EdgeError
 from edge.records import ZERO, Odometry, Velocity
-from sim.bases import parse_base
+from sim.bases import parse_base, parse_response
 from sim.realtime.camera import CameraThread, Optics
 from sim.realtime.camera_faults import FAULTS, LAG_S, FaultyCamera
 from sim.realtime.firmware import Firmware
@@ -151,6 +151,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--absent", action="store_true", help="the target is surely not in the room")
     parser.add_argument("--seed", type=int, default=1, help="seed of the room")
     parser.add_argument("--base", default="", help="settings of the base, as key=value&key=value")
+    parser.add_argument("--response", default="", help="what its wheels make of setpoints, written alike")
     parser.add_argument(
         "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
     )
@@ -176,10 +177,10 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
-    base_spec = parse_base(options.base)
+    base_spec, response = parse_base(options.base), parse_response(options.response)
     room = (options.target, options.absent, base_spec.radius_m, options.signs == "yes")
     scene = make_scene(options.seed, *room)
-    world = World(scene, base=base_spec)
+    world = World(scene, base=base_spec, response=response)
     world.wheels, world.has_bumper = options.wheels, options.bumper == "yes"
     spec = CameraSpec(
         options.width, options.height, options.fov_rad, rate_hz=options.rate_hz, distortion=options.distortion

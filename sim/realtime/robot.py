@@ -19,7 +19,15 @@ from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, U
 from edge.records import CameraMount
 from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
-from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of, yes_no
+from sim.bases import (
+    BASE_SETTINGS,
+    HANGING_SETTINGS,
+    RESPONSE_SETTINGS,
+    base_of,
+    hanging_of,
+    response_of,
+    yes_no,
+)
 from sim.realtime.camera_faults import check_fault
 from sim.realtime.lens import DISTORTION
 from sim.render import CameraSpec
@@ -160,10 +168,12 @@ def open_robot(options: RobotOptions) -> SimRobot:
     target = "" if options.goal.kind == "instruct" else options.goal.target  # an instruction names no thing
     base_settings = _of(options.settings, BASE_SETTINGS)
     base = base_of(base_settings)
+    response_settings = _of(options.settings, RESPONSE_SETTINGS)
+    response_of(response_settings)
     hanging = hanging_of(_of(options.settings, HANGING_SETTINGS))
     fault, wheels = check_fault(options.settings.get("fault", "none")), _wheels(options.settings)
     bumper = yes_no("bumper", options.settings.get("bumper", "yes"))
-    others = (*BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
+    others = (*BASE_SETTINGS, *RESPONSE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     signs = yes_no("signs", options.settings.get("signs", "no"))
     scene = make_scene(options.seed, target, options.absent, base.radius_m, signs == "yes")
@@ -180,6 +190,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
     command += [
         f"--base={urlencode(base_settings)}",
+        f"--response={urlencode(response_settings)}",
         f"--fault={fault}",
         f"--wheels={wheels}",
         f"--bumper={bumper}",
@@ -231,7 +242,8 @@ def _camera_settings(settings: Mapping[str, str]) -> dict[str, float]:
     values: dict[str, float] = {}
     for name, text in settings.items():
         if name not in CAMERA_SETTINGS:
-            known = ", ".join((*CAMERA_SETTINGS, *BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS))
+            others = (*BASE_SETTINGS, *RESPONSE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
+            known = ", ".join((*CAMERA_SETTINGS, *others))
             raise UsageError(f"the simulated robot has no setting {name[:40]!r}", f"it has {known}")
         low, high = CAMERA_SETTINGS[name]
         try:
