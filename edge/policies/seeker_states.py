@@ -28,14 +28,15 @@ class Moment:
     """What a step decides by."""
 
     frame: Frame
-    pose: Pose
+    seen_from: Pose  # at the frame's exposure
+    pose: Pose  # as the camera gave the frame: later by its delay
     odometry: Odometry | None
     inference: Inference | None  # an answer that has just come
 
     @property
     def now_ns(self) -> int:
-        """The capture of the frame."""
-        return self.frame.stamp_ns
+        """The time at which the camera gave the frame."""
+        return self.frame.given_ns
 
 
 @dataclass(frozen=True, slots=True)

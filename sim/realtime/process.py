@@ -166,6 +166,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--latency-ms", type=float, default=optics.latency_ms, help="time from exposure to image, at least"
     )
+    parser.add_argument(
+        "--camera-delay-ms", type=float, default=optics.delay_ms, help="time from exposure to the stamp"
+    )
     parser.add_argument("--noise", type=float, default=optics.noise, help="standard deviation in grey levels")
     parser.add_argument("--blur-px", type=float, default=optics.blur_px, help="sigma in pixels")
     parser.add_argument("--upside-down", action="store_true", help="the camera hangs upside down")
@@ -184,7 +187,9 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     spec = CameraSpec(
         options.width, options.height, options.fov_rad, rate_hz=options.rate_hz, distortion=options.distortion
     )
-    optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
+    optics = Optics(
+        options.noise, options.blur_px, options.upside_down, options.latency_ms, options.camera_delay_ms
+    )
     fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)
     board, cable, port = open_pty()
     with contextlib.ExitStack() as stack:

@@ -36,6 +36,7 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "fov_rad": (0.3, 2.0),
     "distortion": DISTORTION,
     "latency_ms": (0, 200),
+    "camera_delay_ms": (0, 500),
     "noise": (0.5, 64),  # without any, a picture would repeat as that of a frozen camera
     "blur_px": (0, 10),
     "fault_s": (0, 3600),
