@@ -33,11 +33,11 @@ def check(argv: list[str]) -> int:
     options = _check_arguments().parse_args(argv)
     file = read_robot_file(find_robot_file(options.file) or Path(options.file))
     if options.stop_test and not options.json:
-        with _opened(file, options.out) as robot:
+        with opened(file, options.out) as robot:
             return _stop_test(file, robot, options.speed)
     if options.stop_test:
         raise UsageError("--stop-test asks before it drives, and --json is for machines", "leave out --json")
-    with _opened(file, options.out) as robot:
+    with opened(file, options.out) as robot:
         mounts, lenses = robot.mounts, file.lenses
         findings = [
             finding
@@ -81,8 +81,8 @@ def _mount_of(mount: CameraMount | None, lens: Lens | None) -> CameraMount | Non
 
 
 @contextmanager
-def _opened(file: RobotFile, out: Path) -> Generator[Robot]:
-    """Yield the robot of a file; the mount may be missing."""
+def opened(file: RobotFile, out: Path, seed: int = 1) -> Generator[Robot]:
+    """Yield the robot of a file; the mount may be missing. `out`, `seed`: of a package's robot."""
     if not file.sections.opens:
         yield open_file(file, measured=False)
         return
@@ -92,7 +92,7 @@ def _opened(file: RobotFile, out: Path) -> Generator[Robot]:
         return out
 
     open_robot, settings = find_robot(file.sections.opens)
-    robot: Robot = open_robot(RobotOptions(Goal("describe_scene"), make_folder, settings=settings))
+    robot: Robot = open_robot(RobotOptions(Goal("describe_scene"), make_folder, seed, settings=settings))
     try:
         yield robot
     finally:

@@ -60,9 +60,9 @@ class RealTimeBase:
     def step(self) -> int:
         """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
         due_ns, now_ns = self.time.wait()
+        self.world.step()
         if not self.mishaps.muted:
             self.firmware.poll(now_ns)
-        self.world.step()
         return due_ns
 
     def befall(self, line: str) -> None:
@@ -81,7 +81,7 @@ class RealTimeBase:
         self.world.command(self.velocity)
 
     def _odometry(self) -> Odometry:
-        return self.world.odometry(self._clock.now_ns())
+        return self.world.odometry(self.time.shown_ns)
 
 
 class Simulation:
@@ -155,6 +155,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
     )
     parser.add_argument("--bumper", default="yes", choices=("yes", "no"), help="whether it has one")
+    parser.add_argument("--gyro", default="no", choices=("yes", "no"), help="its odometry turns by a gyro")
     parser.add_argument("--signs", default="no", choices=("yes", "no"), help="whether words are on the walls")
     parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
@@ -184,6 +185,7 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     scene = make_scene(options.seed, *room)
     world = World(scene, base=base_spec)
     world.wheels, world.has_bumper = options.wheels, options.bumper == "yes"
+    world.gyro = options.gyro == "yes"
     spec = CameraSpec(
         options.width, options.height, options.fov_rad, rate_hz=options.rate_hz, distortion=options.distortion
     )

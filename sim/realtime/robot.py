@@ -42,7 +42,7 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "fault_s": (0, 3600),
     "lag_ms": (0, 5000),
 }
-_WORDS = ("fault", "wheels", "bumper", "signs")
+_WORDS = ("fault", "wheels", "bumper", "gyro", "signs")
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
@@ -164,6 +164,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     hanging = hanging_of(_of(options.settings, HANGING_SETTINGS))
     fault, wheels = check_fault(options.settings.get("fault", "none")), _wheels(options.settings)
     bumper = yes_no("bumper", options.settings.get("bumper", "yes"))
+    gyro = yes_no("gyro", options.settings.get("gyro", "no"))
     others = (*BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     signs = yes_no("signs", options.settings.get("signs", "no"))
@@ -184,6 +185,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
         f"--fault={fault}",
         f"--wheels={wheels}",
         f"--bumper={bumper}",
+        f"--gyro={gyro}",
         f"--signs={signs}",
     ]
     command += ["--upside-down"] if hanging.upside_down else []
