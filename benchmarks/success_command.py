@@ -56,7 +56,7 @@ def run_command(trial: Trial, settings: EpisodeSettings, robot: str) -> list[str
     command = ["vla-edge", "run", "--goal", "find_object", "--target", trial.target]
     command += ["--seed", str(trial.seed), "--bundle", settings.bundle]
     command += ["--max-seconds", f"{settings.max_s:g}"]
-    named = robot if settings.camera.lens else f"sim?{robot}"
+    named = robot if settings.camera.lens or settings.camera.known_delay_s else f"sim?{robot}"
     command += ["--robot", named] if robot else []
     command += ["--absent"] if settings.absent else []
     command += ["--engine", settings.engine] if settings.engine else []
@@ -134,7 +134,10 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--no-bumper", action="store_true", help="contacts are felt by wheels and picture alone")
     p.add_argument("--signs", action="store_true", help="words on the walls, such as STOP and go left")
     p.add_argument(
-        "--lens", type=Path, metavar="FILE", help="a robot file whose measured lens straightens the images"
+        "--lens",
+        type=Path,
+        metavar="FILE",
+        help="a robot file whose measured lens straightens the images, and whose measured delay counts",
     )
     p.add_argument(
         "--response", default="", help='what its wheels make of setpoints: "scale=0.8&dead_band=0.05"'
@@ -168,7 +171,8 @@ def main(argv: list[str]) -> int:
         raise UsageError("--signs and --lens don't go together", "leave one of them out")
     base, camera = parse_base(a.base), parse_camera(a.camera)
     if a.lens is not None:
-        camera = replace(camera, lens=lens_in(a.lens))
+        lens, known_delay_s = seen_in(a.lens)
+        camera = replace(camera, lens=lens, known_delay_s=known_delay_s)
     bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved, engine=a.engine)
     response, measured = parse_response(a.response), {} if a.motion is None else motion_in(a.motion)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
@@ -232,14 +236,18 @@ def motion_in(path: Path) -> dict[str, float]:
     raise UsageError(f"{path}: nothing was measured about its motion", f"`vla-edge calibrate motors {path}`")
 
 
-def lens_in(path: Path) -> Lens:
-    """Return the lens of the simulated camera in a robot file. Raises UsageError if it has none."""
-    lenses = read_robot_file(path).lenses
-    if DEFAULT_CAMERA not in lenses:
+def seen_in(path: Path) -> tuple[Lens | None, float]:
+    """Return the lens and the delay, seconds, of the simulated camera in a robot file.
+
+    Raises UsageError if it has neither.
+    """
+    file = read_robot_file(path)
+    if DEFAULT_CAMERA not in {*file.lenses, *file.camera_delays_s}:
         raise UsageError(
-            f"{path} has no lens of {DEFAULT_CAMERA!r}", "`vla-edge calibrate camera` measures it"
+            f"{path} has neither lens nor delay of {DEFAULT_CAMERA!r}",
+            "`vla-edge calibrate camera` and `vla-edge calibrate latency` measure them",
         )
-    return lenses[DEFAULT_CAMERA]
+    return file.lenses.get(DEFAULT_CAMERA), file.camera_delays_s.get(DEFAULT_CAMERA, 0.0)
 
 
 def _so_far(trials: list[Trial], absent: bool) -> str:

@@ -23,6 +23,12 @@ class Frame:
     seq: int  # counts up from 0, gaps are dropped frames
     camera: str = "front"
     source: str = ""  # the name of the picture's file; empty for videos and live cameras
+    delay_ns: int = 0  # measured, from the exposure to the camera's own stamp: taken off `stamp_ns`
+
+    @property
+    def given_ns(self) -> int:
+        """The camera's own stamp, with its delay."""
+        return self.stamp_ns + self.delay_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class World:
         # Wheel diameters are never quite what the firmware believes.
         self._scale = 1 + self.rng.normal(0, [0.01, 0.01, 0.006])
         self.wheels = WHEELS[0]
+        self.gyro = False  # its odometry turns as a gyro measures: as the body does, not as the wheels
         self.has_bumper = True  # it has a bumper all round, as bases of this size have that clean rooms
         self.time_ns = 0
         self.bumped = False  # touches something right now
@@ -146,9 +147,9 @@ class World:
         return float(np.hypot(*self.data.qvel[:2]))
 
     def odometry(self, stamp_ns: int) -> Odometry:
-        """Return what the wheels' encoders measure, in the frame of the start pose."""
+        """Return what the wheels' encoders measure, and the gyro, in the frame of the start pose."""
         x, y, yaw = (float(v) for v in self._odometry)
-        velocity = Velocity(*(float(v) for v in self._wheels * self._scale))
+        velocity = Velocity(*(float(v) for v in self._measured()))
         return Odometry(stamp_ns, x, y, math.remainder(yaw, 2 * math.pi), velocity)
 
     def image(self, renderer: Renderer, noise: float = 4.0, blur_px: float = 0.6) -> Image:
@@ -161,9 +162,12 @@ class World:
         p = self.pose
         return renderer.truth(self.data, p.x_m, p.y_m, p.yaw_rad)
 
-    def _integrate_odometry(self, dt: float) -> None:
+    def _measured(self) -> np.ndarray:
         v = self._wheels * self._scale
-        yaw = self._odometry[2]
+        return np.array([v[0], v[1], self.data.qvel[2]]) if self.gyro else v
+
+    def _integrate_odometry(self, dt: float) -> None:
+        v, yaw = self._measured(), self._odometry[2]
         self._odometry += dt * np.array(
             [math.cos(yaw) * v[0] - math.sin(yaw) * v[1], math.sin(yaw) * v[0] + math.cos(yaw) * v[1], v[2]]
         )

@@ -81,8 +81,8 @@ def _mount_of(mount: CameraMount | None, lens: Lens | None) -> CameraMount | Non
 
 
 @contextmanager
-def opened(file: RobotFile, out: Path) -> Generator[Robot]:
-    """Yield the robot of a file; the mount may be missing."""
+def opened(file: RobotFile, out: Path, seed: int = 1) -> Generator[Robot]:
+    """Yield the robot of a file; the mount may be missing. `out`, `seed`: of a package's robot."""
     if not file.sections.opens:
         yield open_file(file, measured=False)
         return
@@ -92,7 +92,7 @@ def opened(file: RobotFile, out: Path) -> Generator[Robot]:
         return out
 
     open_robot, settings = find_robot(file.sections.opens)
-    robot: Robot = open_robot(RobotOptions(Goal("describe_scene"), make_folder, settings=settings))
+    robot: Robot = open_robot(RobotOptions(Goal("describe_scene"), make_folder, seed, settings=settings))
     try:
         yield robot
     finally:

@@ -115,16 +115,17 @@ class Seeker:
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         frame = observation.frame
-        pose = self._sight.update(observation, inference, self._ignored)
+        seen_from = self._sight.update(observation, inference, self._ignored)
+        pose = self._sight.pose_at(frame.given_ns)  # it sees from there, and steers from here
         if inference is not None:
             self._age.on_answer(inference.frame.stamp_ns)
         if self._see_floor is not None:
             view = self._sight.view(frame.image)
-            self._pilot.see(self._see_floor(frame.image, view), pose, frame.stamp_ns)
-        moment = Moment(frame, pose, observation.odometry, inference, self._base.delay_s)
+            self._pilot.see(self._see_floor(frame.image, view), seen_from, frame.stamp_ns)
+        moment = Moment(frame, seen_from, pose, observation.odometry, inference, self._base.delay_s)
         believed = self._state is SeekerState.APPROACH and self._sight.target.belief > self._params.believed
         self._kept.update(moment.now_ns, self._to_target(pose) if believed else None)
-        velocity = self._age.limit(self._steps[self._state](moment), frame.stamp_ns)
+        velocity = self._age.limit(self._steps[self._state](moment), moment.now_ns)
         self._decision += 1
         certain = velocity == ZERO or self._state is SeekerState.SEARCH
         confidence = 1.0 if certain else self._sight.target.confidence
@@ -150,7 +151,7 @@ class Seeker:
             return ZERO
         if search.waypoint is not None:
             return self._drive_leg(moment, search.waypoint)
-        search.look(moment.pose)
+        search.look(moment.seen_from)
         if search.all_round:
             search.next_leg(moment.pose, self._pilot.vantage)
         turn_rad_s = min(

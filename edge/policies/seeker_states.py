@@ -28,7 +28,8 @@ class Moment:
     """What a step decides by."""
 
     frame: Frame
-    pose: Pose
+    seen_from: Pose  # at the frame's exposure
+    pose: Pose  # as the camera gave the frame: later by its delay
     odometry: Odometry | None
     inference: Inference | None  # an answer that has just come
     delay_s: float = 0.0  # until the base begins to follow what is decided now
@@ -40,8 +41,8 @@ class Moment:
 
     @property
     def now_ns(self) -> int:
-        """The capture of the frame."""
-        return self.frame.stamp_ns
+        """The time at which the camera gave the frame."""
+        return self.frame.given_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,10 @@ class Sight:
             self.target.track(self._tracker.detection, view, pose)
         return pose
 
+    def pose_at(self, stamp_ns: int) -> Pose:
+        """Return the base's pose at a time."""
+        return self._poses.at(stamp_ns)
+
     def forget(self) -> None:
         """Drop the target's position and its box."""
         self.target.forget()

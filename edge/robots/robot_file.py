@@ -77,6 +77,11 @@ class RobotFile:
         return {name: each.lens() for name, each in self.sections.lenses.items()}
 
     @property
+    def camera_delays_s(self) -> dict[str, float]:
+        """The measured delays of cameras, from the exposure to the camera's own stamp, by camera."""
+        return dict(self.sections.camera_delays_s)
+
+    @property
     def sizes(self) -> dict[str, ApparentSize]:
         """How large things look, by target, where that was measured."""
         return {name: each.size() for name, each in self.sections.sizes.items()}
@@ -169,6 +174,12 @@ def _check_parts(path: Path, tree: YamlTree, sections: RobotSections) -> None:
         raise UsageError(
             f"{path}, line {tree.line(('cameras',))}: none of several cameras is named {DEFAULT_CAMERA!r}",
             f"the model sees with the only camera, or with {DEFAULT_CAMERA!r}: name it so",
+        )
+    for name in sections.camera_delays_s.keys() - sections.cameras.keys():
+        raise UsageError(
+            f"{path}, line {tree.line(('camera_delays_s', name))}: there is no camera {name!r} for this "
+            "delay",
+            "name it as in `cameras`",
         )
     for name, section in sections.lenses.items():
         _check_lens(path, tree, sections.cameras.get(name), name, section)

@@ -49,17 +49,20 @@ class CameraSet:
         max_age_s: float,
         clock: Clock | None = None,
         mount: CameraMount | None = None,
+        delays_s: Mapping[str, float] | None = None,
     ) -> None:
         """Read `cameras`, paced by `pacing`. `clock`: by default CLOCK_MONOTONIC.
 
         With the mount of the pacing camera its frames are held against `base`, which the caller keeps up to
-        date. None: nothing moves as told.
+        date. None: nothing moves as told. `delays_s`: from the exposure to the camera's own stamp, by camera.
         """
         self.pacing = pacing
         self.base = BaseMotion()
-        clock = clock or MonotonicClock()
+        clock, delays = clock or MonotonicClock(), delays_s or {}
         self._cameras = {
-            name: WatchedCamera(name, camera, clock, mount if name == pacing else None, self.base)
+            name: WatchedCamera(
+                name, camera, clock, mount if name == pacing else None, self.base, delays.get(name, 0.0)
+            )
             for name, camera in cameras.items()
         }
         self._max_age_s = max_age_s

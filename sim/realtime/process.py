@@ -60,9 +60,9 @@ class RealTimeBase:
     def step(self) -> int:
         """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
         due_ns, now_ns = self.time.wait()
+        self.world.step()
         if not self.mishaps.muted:
             self.firmware.poll(now_ns)
-        self.world.step()
         return due_ns
 
     def befall(self, line: str) -> None:
@@ -81,7 +81,7 @@ class RealTimeBase:
         self.world.command(self.velocity)
 
     def _odometry(self) -> Odometry:
-        return self.world.odometry(self._clock.now_ns())
+        return self.world.odometry(self.time.shown_ns)
 
 
 class Simulation:
@@ -156,6 +156,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
         "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
     )
     parser.add_argument("--bumper", default="yes", choices=("yes", "no"), help="whether it has one")
+    parser.add_argument("--gyro", default="no", choices=("yes", "no"), help="its odometry turns by a gyro")
     parser.add_argument("--signs", default="no", choices=("yes", "no"), help="whether words are on the walls")
     parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
@@ -166,6 +167,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--distortion", type=float, default=spec.distortion, help="k1 of its lens")
     parser.add_argument(
         "--latency-ms", type=float, default=optics.latency_ms, help="time from exposure to image, at least"
+    )
+    parser.add_argument(
+        "--camera-delay-ms", type=float, default=optics.delay_ms, help="time from exposure to the stamp"
     )
     parser.add_argument("--noise", type=float, default=optics.noise, help="standard deviation in grey levels")
     parser.add_argument("--blur-px", type=float, default=optics.blur_px, help="sigma in pixels")
@@ -182,10 +186,13 @@ def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
     scene = make_scene(options.seed, *room)
     world = World(scene, base=base_spec, response=response)
     world.wheels, world.has_bumper = options.wheels, options.bumper == "yes"
+    world.gyro = options.gyro == "yes"
     spec = CameraSpec(
         options.width, options.height, options.fov_rad, rate_hz=options.rate_hz, distortion=options.distortion
     )
-    optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
+    optics = Optics(
+        options.noise, options.blur_px, options.upside_down, options.latency_ms, options.camera_delay_ms
+    )
     fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)
     board, cable, port = open_pty()
     with contextlib.ExitStack() as stack:

@@ -44,12 +44,13 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "fov_rad": (0.3, 2.0),
     "distortion": DISTORTION,
     "latency_ms": (0, 200),
+    "camera_delay_ms": (0, 500),
     "noise": (0.5, 64),  # without any, a picture would repeat as that of a frozen camera
     "blur_px": (0, 10),
     "fault_s": (0, 3600),
     "lag_ms": (0, 5000),
 }
-_WORDS = ("fault", "wheels", "bumper", "signs")
+_WORDS = ("fault", "wheels", "bumper", "gyro", "signs")
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
@@ -173,6 +174,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
     hanging = hanging_of(_of(options.settings, HANGING_SETTINGS))
     fault, wheels = check_fault(options.settings.get("fault", "none")), _wheels(options.settings)
     bumper = yes_no("bumper", options.settings.get("bumper", "yes"))
+    gyro = yes_no("gyro", options.settings.get("gyro", "no"))
     others = (*BASE_SETTINGS, *RESPONSE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     signs = yes_no("signs", options.settings.get("signs", "no"))
@@ -194,6 +196,7 @@ def open_robot(options: RobotOptions) -> SimRobot:
         f"--fault={fault}",
         f"--wheels={wheels}",
         f"--bumper={bumper}",
+        f"--gyro={gyro}",
         f"--signs={signs}",
     ]
     command += ["--upside-down"] if hanging.upside_down else []

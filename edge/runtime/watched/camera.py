@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from edge.cameras.frame_check import checked
 from edge.cameras.health import CameraFault, CameraHealth
-from edge.clock import Clock
+from edge.cameras.slot import CHECK_DEVICE
+from edge.clock import Clock, age_over
 from edge.errors import StaleFrame
 from edge.interfaces import (
     AnnouncesFrames,
@@ -22,6 +23,7 @@ from edge.plugins import blaming
 from edge.records import CameraMount, Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
+from edge.runtime.watched.delay import exposed, longest_age_s, told
 
 POLL_S = 0.002  # so often a camera is looked at
 ANNOUNCED_S = 0.01  # so long at most one that announces its frames is waited for: the drive watches more
@@ -33,15 +35,23 @@ log = logging.getLogger(__name__)
 class WatchedCamera:
     """A camera whose frames are checked as they come, by its contract and, if it is live, by its health.
 
-    With a mount it is also judged by whether what it shows agrees with what the base does.
+    With a mount it is also judged by whether what it shows agrees with what the base does. A measured
+    delay is taken off the stamps; only the judge of stamps sees them as the camera gave them.
     """
 
     def __init__(
-        self, name: str, camera: Camera, clock: Clock, mount: CameraMount | None, base: BaseMotion
+        self,
+        name: str,
+        camera: Camera,
+        clock: Clock,
+        mount: CameraMount | None,
+        base: BaseMotion,
+        delay_s: float = 0.0,
     ) -> None:
         self.camera = camera
         self._name = name
         self._clock = clock
+        self._delay_s = delay_s
         live = not (isinstance(camera, PlaysRecording) and camera.plays_recording)
         stills = isinstance(camera, ShowsStills) and camera.shows_stills
         self._health = CameraHealth(name, stills) if live else None
@@ -97,9 +107,15 @@ class WatchedCamera:
         self._raise_fault()
         if self._frame is None:
             raise StaleFrame(f"camera {self._name!r}: none of its frames has a stamp of this clock yet")
+        limit_s = longest_age_s(max_age_s, self._delay_s)
         age_s = (self._clock.now_ns() - self._frame.stamp_ns) / 1e9
-        if self._frame.seq != self._seq and self._health is not None and age_s > max_age_s:
+        if self._frame.seq != self._seq and self._health is not None and age_s > limit_s:
             raise _stop(self._health.stamp_fault)  # newer ones were left out
+        if self._delay_s and age_s > limit_s:
+            age = age_over(round(age_s * 1e9), round(limit_s * 1e9))
+            raise StaleFrame(
+                f"camera {self._name!r}: newest frame is {age}{told(self._delay_s)}", CHECK_DEVICE
+            )
         return self._frame
 
     def _read(self, max_age_s: float) -> Frame:
@@ -132,9 +148,9 @@ class WatchedCamera:
         if self._health is not None and not self._health.take(frame, now_ns, odometry):
             self._note_dropped(raw)
             return
-        self._frame = frame
+        self._frame = exposed(frame, self._delay_s)
         if self._plausible is not None:
-            self._plausible.take(frame, now_ns)
+            self._plausible.take(self._frame, now_ns)
 
     def _note_dropped(self, raw: Frame) -> None:
         level = logging.WARNING if self.dropped == 1 else logging.DEBUG
