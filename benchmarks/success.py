@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.field.proportions import wilson95
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
@@ -52,17 +53,6 @@ class EpisodeSettings:
     wheels: str = WHEELS[0]
     bumper: bool = True
     signs: bool = False  # words on the walls, see sim.signs
-
-
-def wilson95(successes: int, trials: int) -> tuple[float, float]:
-    """Return Wilson's score interval at 95 % for a share, each in [0, 1] (Wilson 1927)."""
-    if trials == 0:
-        return 0.0, 1.0
-    z, p = 1.959964, successes / trials
-    centre = p + z * z / (2 * trials)
-    spread = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    low, high = ((centre + s * spread) / (1 + z * z / trials) for s in (-1, 1))
-    return max(0.0, low), min(1.0, high)
 
 
 def targets(count: int, seed: int, target: str | None) -> list[str]:
