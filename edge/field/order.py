@@ -45,6 +45,14 @@ def planned_trials(sheet: TrialSheet) -> list[PlannedTrial]:
     return ordered
 
 
+def command_of(sheet: TrialSheet, trial: PlannedTrial) -> list[str]:
+    """Return the words behind `vla-edge run` that drive a trial, without the folder of its run."""
+    words = ["--goal", sheet.goal, *([f"--target={trial.target}"] if trial.target else [])]
+    words += [f"--bundle={trial.bundle}", f"--robot={sheet.robot_in(trial.setting)}"]
+    words += [f"--max-seconds={sheet.max_seconds:g}", f"--seed={trial.room}"]
+    return [*words, *sheet.options]
+
+
 def _scenes(sheet: TrialSheet) -> list[tuple[SettingSection, str, int, int]]:
     """Return all scenes, settings in turn; a scene keeps its room when a sheet gets more trials."""
     found: list[tuple[int, SettingSection, str, int, int]] = []

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from edge.errors import UsageError, reason_of, write_hint
-from edge.field.order import Key, PlannedTrial
+from edge.field.order import Key, PlannedTrial, command_of, planned_trials
+from edge.field.sheet import TrialSheet
 
 BY_TRUTH, BY_OPERATOR = "truth", "operator"
 SAFETY_STOP = 4  # exit code
@@ -129,17 +130,24 @@ def read_result(content: bytes, where: str) -> TrialResult:
         raise UsageError(f"{where}: it is not a trial's result: {reason_of(error)}", hint) from error
 
 
-def check_results(results: ResultsFile, planned: Mapping[Key, PlannedTrial]) -> None:
-    """Check that the results are of these trials. Raises UsageError if the sheet has become another one."""
+def check_results(results: ResultsFile, sheet: TrialSheet) -> None:
+    """Check that the results are of a sheet's trials. Raises UsageError if it has become another one."""
+    planned = {trial.key: trial for trial in planned_trials(sheet)}
     for result in results.results:
         trial = planned.get(result.key)
         what = f"bundle {result.bundle!r} in {result.setting!r} to {result.target!r}, scene {result.scene}"
-        if trial is None or (trial.room, trial.setting.seen) != (result.room, result.seen):
-            raise UsageError(
-                f"{results.path} has a trial that the sheet does not have (any more): {what}",
-                "more trials may be added to a sheet; for another sheet name another folder: --out FOLDER",
-            )
-        check_same_bundle(results, result)
+        if trial is None:
+            why = f"a trial that the sheet does not have (any more): {what}"
+        elif trial.setting.seen != result.seen:
+            why = f"{result.setting!r} as {'seen' if result.seen else 'unseen'}, the sheet has it otherwise"
+        elif tuple(command_of(sheet, trial)) != result.command:
+            why = f"{what}, driven otherwise: {' '.join(result.command)}"
+        else:
+            continue
+        raise UsageError(
+            f"{results.path} has {why}",
+            "a sheet may get more trials, and nothing else; another one needs another folder: --out FOLDER",
+        )
 
 
 def check_same_bundle(results: ResultsFile, new: TrialResult) -> None:

@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
         return _tell(sheet, results, len(results), options.json)
     planned = planned_trials(sheet)
     file = ResultsFile(folder / "results.jsonl")
-    check_results(file, {trial.key: trial for trial in planned})
+    check_results(file, sheet)
     ended = True
     if not options.figures:
         day = FieldDay(sheet, folder, file, questions)

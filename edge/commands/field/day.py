@@ -16,7 +16,7 @@ from edge.commands.field.questions import EndOfDay, Questions, TrialVerdict
 from edge.commands.run_arguments import run_arguments
 from edge.errors import BundleRefused, EdgeError, HardwareMissing, UsageError
 from edge.field.judging import INTERRUPTED, drove
-from edge.field.order import PlannedTrial
+from edge.field.order import PlannedTrial, command_of
 from edge.field.results import ResultsFile, TrialResult, check_same_bundle, result_of
 from edge.field.sheet import TrialSheet
 from edge.files import write_whole
@@ -34,14 +34,6 @@ OURS = (
 )
 PR_SET_PDEATHSIG = 1
 _ERRORS = {error.exit_code: error for error in (UsageError, HardwareMissing, BundleRefused)}
-
-
-def command_of(sheet: TrialSheet, trial: PlannedTrial) -> list[str]:
-    """Return the words behind `vla-edge run` that drive a trial, without the folder of its run."""
-    words = ["--goal", sheet.goal, *([f"--target={trial.target}"] if trial.target else [])]
-    words += [f"--bundle={trial.bundle}", f"--robot={sheet.robot_in(trial.setting)}"]
-    words += [f"--max-seconds={sheet.max_seconds:g}", f"--seed={trial.room}"]
-    return [*words, *sheet.options]
 
 
 class FieldDay:
