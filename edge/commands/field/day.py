@@ -33,6 +33,7 @@ OURS = (
     "--json",
 )
 PR_SET_PDEATHSIG = 1
+STDERR = 2
 _ERRORS = {error.exit_code: error for error in (UsageError, HardwareMissing, BundleRefused)}
 
 
@@ -113,7 +114,7 @@ def _drive(folder: Path, command: Sequence[str]) -> Path:
     write_whole(folder / "command.json", json.dumps(list(command), ensure_ascii=False) + "\n")
     words = [sys.executable, "-m", "edge.cli", "run", *command, "--runs-dir", str(folder)]
     # Its words belong to people, since our standard output belongs to the figures.
-    child = subprocess.Popen(words, stdout=sys.stderr, env=child_environment(), preexec_fn=_end_with_parent)
+    child = subprocess.Popen(words, stdout=STDERR, env=child_environment(), preexec_fn=_end_with_parent)
     code = _wait(child)
     run = next((path.parent for path in folder.glob("*/summary.json") if path not in before), None)
     if run is None:
