@@ -5,7 +5,6 @@ import atexit
 import contextlib
 import logging
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
-from edge.commands.run_report import announce, log_parts, report_run
+from edge.commands.run_report import announce, leave, log_parts, report_run
 from edge.errors import EdgeError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
@@ -36,6 +35,7 @@ from edge.robots.domain import check_domain, floor_cautions
 from edge.runs.drive_log import DriveLog
 from edge.runs.folder import RunFolder, check_runs_dir
 from edge.runs.log import RunLog, fields
+from edge.runs.recording.run_tap import RunTap, check_recording
 from edge.runs.room import RoomMap
 from edge.runs.setup import Setup
 from edge.runs.summary import Summary
@@ -77,19 +77,12 @@ def main(argv: list[str]) -> int:
         end = run.go()
     except EdgeError as error:
         if not run.threads_ended:
-            atexit.register(_leave, error.exit_code)
+            atexit.register(leave, error.exit_code)
         raise
     report_run(run, end, options.json)
     if not run.threads_ended:
-        _leave(end.exit_code)
+        leave(end.exit_code)
     return end.exit_code  # a folder that could not be written changes nothing of the drive
-
-
-def _leave(code: int) -> None:
-    """End at once: native code that hangs in a thread would abort the interpreter's orderly end."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 class Run:
@@ -128,7 +121,9 @@ class Run:
         self._logging = contextlib.ExitStack()
         self.log: RunLog | None = None
         self.folder: RunFolder | None = None  # made once something has been opened
+        self._tap: RunTap | None = None  # made with it
         check_runs_dir(options.runs_dir)
+        check_recording(options)
 
     def go(self) -> DriveEnd:
         """Drive, and write everything down however it ends.
@@ -212,6 +207,8 @@ class Run:
         parts = DriveParts(
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
+        assert self._tap is not None  # made with the folder
+        self._tap.tell(setup, size, pacing, robot.camera_uris)
         restarts.parts = KeptParts(self._make_folder(), robot, cameras, motor, stops, operator, interrupts)
         drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
@@ -234,6 +231,7 @@ class Run:
         if parts.robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
         restarts, watched = self._restarts, [self._would_do] if self._would_do else []
+        watched += [self._tap] if self._tap else []
         inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched]
         return Drive(parts, inline, observers=[self._live])
 
@@ -243,7 +241,8 @@ class Run:
             kept = self._restarts.kept
             self.folder = RunFolder(kept.folder) if kept else RunFolder.create(self._options.runs_dir)
             self.log = self._logging.enter_context(RunLog(self.folder.log_file, self._options.log_level))
-            self._note_pids({})
+            self._tap = RunTap(self._options, self.folder.path, self._bundle, self._goal)
+            self._note_pids({"recorder": self._logging.enter_context(self._tap).pid})
             log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
             log.info("bundle", extra=fields(**self._bundle.origin()))
         return self.folder.path
@@ -297,4 +296,5 @@ class Run:
         ]
         for note in self.notes:
             log.warning(note)
+        self.notes += self._tap.report(end) if self._tap else []
         self.unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)

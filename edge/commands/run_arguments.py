@@ -13,6 +13,7 @@ from edge.plugins import CAMERAS, MOTORS, PluginGroup
 from edge.robots.choose import RobotChoice, choose_addresses, choose_robot
 from edge.robots.sections import parse_mount
 from edge.runs.log import LEVELS
+from edge.runs.recording.run_tap import add_recording
 from edge.runtime.cameras import DEFAULT_CAMERA
 
 CAMERA_NAME = re.compile(r"[A-Za-z]\w{0,31}", re.ASCII)
@@ -84,6 +85,7 @@ def run_arguments() -> ArgumentParser:
     parser.add_argument(
         "--runs-dir", type=Path, default=Path("runs"), help="folder that gets the run's folder (%(default)s/)"
     )
+    add_recording(parser)
     parser.add_argument(
         "--threads", type=parallel_int, default=1, help="threads of the inference engine (%(default)s)"
     )

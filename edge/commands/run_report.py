@@ -39,6 +39,13 @@ def report_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
             print(f"note: the summary can't be printed: {error.strerror}", file=sys.stderr, flush=True)
 
 
+def leave(code: int) -> None:
+    """End at once: native code that hangs in a thread would abort the interpreter's orderly end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _print_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
     assert run.summary is not None and run.folder is not None and run.log is not None  # `go` wrote them
     if end.outcome is Outcome.FAULT:

@@ -112,8 +112,8 @@ class RunFolder:
         return target
 
 
-def check_runs_dir(runs_dir: Path) -> None:
-    """Check that a run's folder can be made in it, and make nothing.
+def check_runs_dir(runs_dir: Path, what: str = "runs folder", hint: str = HINT) -> None:
+    """Check that something can be made in a folder that may not be there yet, and make nothing.
 
     Raises UsageError if it can't be written or has less than 16 MiB left.
     """
@@ -122,20 +122,20 @@ def check_runs_dir(runs_dir: Path) -> None:
         there = next(folder for folder in (absolute, *absolute.parents) if folder.exists())
         disk = shutil.disk_usage(there)
     except OSError as error:
-        raise _not_writable(runs_dir, error.strerror) from error
+        raise _not_writable(runs_dir, error.strerror, what, hint) from error
     if not there.is_dir():
-        raise _not_writable(runs_dir, f"{there} is a file")
+        raise _not_writable(runs_dir, f"{there} is a file", what, hint)
     if not os.access(there, os.W_OK | os.X_OK):
-        raise _not_writable(runs_dir, f"no permission to write into {there}")
+        raise _not_writable(runs_dir, f"no permission to write into {there}", what, hint)
     if disk.total == 0:
-        raise _not_writable(runs_dir, f"{there} is not on a disk")
+        raise _not_writable(runs_dir, f"{there} is not on a disk", what, hint)
     if disk.free < MIN_FREE_BYTES:
         space = f"{disk.free / 2**20:.0f} MiB free, a run needs {MIN_FREE_BYTES / 2**20:.0f}"
-        raise UsageError(f"runs folder {runs_dir}: {space}", hint=HINT)
+        raise UsageError(f"{what} {runs_dir}: {space}", hint)
 
 
-def _not_writable(runs_dir: Path, why: str | None) -> UsageError:
-    return UsageError(f"runs folder {runs_dir} is not writable: {why}", hint=HINT)
+def _not_writable(runs_dir: Path, why: str | None, what: str = "runs folder", hint: str = HINT) -> UsageError:
+    return UsageError(f"{what} {runs_dir} is not writable: {why}", hint)
 
 
 def _make_unique(wanted: Path) -> Path:

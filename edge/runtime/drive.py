@@ -151,7 +151,9 @@ class Drive:
             except EndOfFrames as end:
                 return played.end(Outcome.STOPPED, end.message, StopCause.END_OF_FRAMES)
             status = self._watch()
-            step = self._cooled(self._loop.on_frame(frames, status.odometry))
+            step = self._loop.on_frame(frames, status.odometry)
+            observers.on_step(step.observation, step.inference, step.chunk, parts.cameras.doubt)
+            step = self._cooled(step)
             touched, reached = self._contacts.touched, parts.policy.status.reached
             chunk = self._sent.choose(step, parts.cameras.doubt, reached, touched)
             if self._armed and (held := self._contacts.seen()):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
+from typing import Protocol, runtime_checkable
 
 from edge.interfaces import DriveObserver, Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, MotorStatus, Observation
@@ -15,6 +16,20 @@ QUEUED_EVENTS = 128  # about a second of a drive
 END_S = 2.0  # for all observers together, once the base stands
 
 log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class StepObserver(Protocol):
+    """An inline observer that also follows what the policy itself decides, before anything limits it."""
+
+    def on_step(
+        self, observation: Observation, inference: Inference | None, chunk: ActionChunk | None, doubt: str
+    ) -> None:
+        """Take what the policy's `act` was given and returned, and what is doubtful about the cameras.
+
+        Comes before the frame's other events, of which there are none if the drive ends within that frame.
+        """
+        ...
 
 
 class BackgroundObserver:
@@ -100,12 +115,20 @@ class Observers:
     def __init__(self, inline: Sequence[DriveObserver], others: Sequence[DriveObserver]) -> None:
         self._background = [BackgroundObserver(each) for each in others]
         self._all: tuple[DriveObserver, ...] = (*inline, *self._background)
+        self._of_steps = [each for each in inline if isinstance(each, StepObserver)]
         self._status_ns = -1
 
     def on_start(self, stamp_ns: int) -> None:
         """Pass the event on."""
         for observer in self._all:
             observer.on_start(stamp_ns)
+
+    def on_step(
+        self, observation: Observation, inference: Inference | None, chunk: ActionChunk | None, doubt: str
+    ) -> None:
+        """Pass the event on to those that follow the policy."""
+        for observer in self._of_steps:
+            observer.on_step(observation, inference, chunk, doubt)
 
     def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
         """Pass the event on."""

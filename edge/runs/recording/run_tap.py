@@ -1,0 +1,125 @@
+"""What `vla-edge run` keeps of a drive: its tap, by the command line."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge.address import without_password
+from edge.board.identity import this_board
+from edge.bundle.bundle import Bundle
+from edge.errors import UsageError, write_hint
+from edge.goals.prompts import goal_prompt
+from edge.interfaces import Inference
+from edge.model.boxes import BoxReader
+from edge.parsing import parse_action
+from edge.records import DriveEnd, Goal
+from edge.runs.folder import check_runs_dir
+from edge.runs.recording.header import RunFacts, header
+from edge.runs.setup import Setup
+from edge.runs.tap.options import Images, TapOptions
+from edge.runs.tap.tap import Tap
+
+RECORD_HINT = "name another folder: `vla-edge run --record DIR`"
+
+
+def add_recording(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what is kept of a run."""
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="record the run into DIR/<its name>.mcap (docs/recording.md)",
+    )
+    parser.add_argument(
+        "--record-images",
+        choices=[Images.LOSSLESS.value, Images.JPEG.value],
+        default=Images.LOSSLESS.value,
+        help="images of the recording; only lossless ones can be replayed bit by bit (%(default)s)",
+    )
+    parser.add_argument("--video", action="store_true", help="leave a video.mp4 with boxes in words")
+    parser.add_argument(
+        "--no-ring", action="store_true", help="keep no last30s.mcap of a run that ends badly"
+    )
+
+
+def check_recording(options: argparse.Namespace) -> None:
+    """Make the folder of --record. Raises UsageError if it can't be written, or is nearly full."""
+    if options.record is None:
+        if options.record_images != Images.LOSSLESS.value:
+            raise UsageError("--record-images goes with --record DIR", RECORD_HINT)
+        return
+    check_runs_dir(options.record, "recordings folder", RECORD_HINT)
+    try:
+        options.record.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"can't make {options.record}: {error.strerror}", write_hint(error)) from error
+
+
+class RunTap(Tap):
+    """The tap of one run."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path, bundle: Bundle, goal: Goal) -> None:
+        """Start its process."""
+        self._run, self._folder, self._bundle, self._goal = options, folder, bundle, goal
+        recording = _unused(options.record / f"{folder.name}.mcap") if options.record else ""
+        kept = TapOptions(
+            folder=str(folder.absolute()),
+            recording=str(recording),
+            images=Images(options.record_images),
+            ring=not options.no_ring,
+            video=str(_unused(folder / "video.mp4")) if options.video else "",
+            root=str(options.root),
+        )
+        super().__init__(kept, _reader(bundle, goal))
+
+    def tell(self, setup: Setup, size: object, camera: str, cameras: Mapping[str, str]) -> None:
+        """Tell what the drive consists of; `camera` is the one that the policy sees with."""
+        options = self._run
+        facts = RunFacts(
+            goal=self._goal,
+            prompt=goal_prompt(self._bundle.manifest, self._goal),
+            bundle_from=options.bundle,
+            mount=setup.mount,
+            base=setup.base,
+            size=size,
+            threads=options.threads,
+            camera=camera,
+            cameras={name: without_password(uri) for name, uri in cameras.items()},
+            machine=this_board(options.root).to_json(),
+            run=str(self._folder.absolute()),
+            images=options.record_images if options.record else Images.FEW.value,
+            max_seconds=options.max_seconds,
+        )
+        self.on_header(header(facts, self._bundle))
+
+    def report(self, end: DriveEnd) -> list[str]:
+        """Tell how the run ended; return what people should know of what is kept."""
+        told = self.finish(end)
+        return [*told.notes, *(f"recorded: {file}" for file in told.files)]
+
+
+def _reader(bundle: Bundle, goal: Goal) -> Callable[[Inference], Any]:
+    """Return what reads an answer as its policy does."""
+    boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
+
+    def read(inference: Inference) -> Any:
+        if inference.chunk is not None:
+            return {}
+        if inference.detections:
+            return {"detections": inference.detections}
+        if goal.kind == "instruct":
+            return parse_action(inference.text)
+        return boxes.read(inference.text, inference.confidence, goal.target, inference.frame.image)
+
+    return read
+
+
+def _unused(path: Path) -> Path:
+    """Return the path with -2, -3 … behind its name if it is taken, as when an engine was started again."""
+    path, number = path.absolute(), 1
+    tried = path
+    while tried.exists():
+        number += 1
+        tried = path.with_stem(f"{path.stem}-{number}")
+    return tried

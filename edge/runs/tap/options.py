@@ -1,0 +1,33 @@
+"""What the process behind a tap shall keep of a run."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Images(Enum):
+    """Which images of a drive a recording holds."""
+
+    LOSSLESS = "lossless"  # every image that the policy saw, to the last bit
+    JPEG = "jpeg"  # every one, compressed
+    FEW = "few"  # at most 10 a second of each camera, small: for the last seconds of a run
+
+
+FEW_PERIOD_NS = 100_000_000
+RGB, JPEG = "rgb8", "jpeg"  # encodings of an image's bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TapOptions:
+    """Paths are absolute; an empty one is not written."""
+
+    folder: str  # the run's: it gets decisions.jsonl, and last30s.mcap if the run ends badly
+    recording: str = ""  # the MCAP file of the whole run
+    images: Images = Images.LOSSLESS  # in it
+    ring: bool = True  # keep the last seconds
+    video: str = ""  # the MP4 file
+    root: str = "/"  # where the machine's own files are
+
+    @property
+    def all_images(self) -> bool:
+        """True if every image is wanted."""
+        return bool(self.recording)

@@ -1,0 +1,285 @@
+"""The runtime's end of the tap: an observer that hands a drive's events to a process of its own.
+
+The drive only puts references into a bounded queue. A thread makes lines of them and sends them; what the
+process does with them, and how long that takes, is nothing to the drive: when the queue is full, events are
+dropped and counted.
+"""
+
+import contextlib
+import json
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+
+from edge.child import child_environment
+from edge.interfaces import Closing, Inference, PolicyStatus
+from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Observation
+from edge.runs.tap.events import TapEvent
+from edge.runs.tap.options import FEW_PERIOD_NS, RGB, TapOptions
+from edge.runs.tap.plain import to_line, to_plain
+
+QUEUED_EVENTS = 256  # one to two seconds of a drive
+QUEUED_IMAGES = 16  # among them, at most
+SEND_S = 3.0  # for the events that wait when the run has ended
+FINISH_S = 10.0  # for the process to finish its files, once the run has ended
+_STALLED_S = 10.0  # a process that leaves an event unread for so long is given up
+
+log = logging.getLogger(__name__)
+
+Offered = tuple[str, int, int, Callable[[], Any], Frame | None]  # topic, seq, stamp_ns, what, image
+
+
+@dataclass(frozen=True, slots=True)
+class TapReport:
+    """What became of a tap's events."""
+
+    notes: tuple[str, ...] = ()  # for people: what is missing, and why
+    files: tuple[str, ...] = ()  # that were written outside of the run's folder
+
+
+class Tap(Closing):
+    """An inline observer of a drive, which follows the log as well. Never raises, never waits."""
+
+    def __init__(self, options: TapOptions, read: Callable[[Inference], Any]) -> None:
+        """Start the process. `read` makes of an inference what the policy reads in it."""
+        self.lost = 0
+        self._options, self._read = options, read
+        self._queue: SimpleQueue[Offered | None] = SimpleQueue()
+        self._count = self._images_waiting = self._answers = 0
+        self._lock = threading.Lock()
+        self._decided: tuple[ActionChunk | None, str, int | None] = (None, "", None)
+        self._newest: dict[str, tuple[Frame, int]] = {}  # by camera: whose image was offered, when it was due
+        self._trouble = ""
+        self._finished = False
+        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket = here
+        with there:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "edge.runs.tap.process", "--fd", str(there.fileno())],
+                pass_fds=[there.fileno()],
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                env=child_environment(),
+            )
+        self._offer("options", lambda: options)
+        self._thread = threading.Thread(target=self._work, name="tap", daemon=True)
+        self._thread.start()
+        self._log = _LogTap(self._offer)
+        logging.root.addHandler(self._log)
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._child.pid
+
+    def on_header(self, header: dict[str, Any]) -> None:
+        """Take what the run consists of, before its start."""
+        self._offer("header", lambda: header)
+
+    def on_start(self, stamp_ns: int) -> None:
+        """Offer the event."""
+        self._offer("start", lambda: {"stamp_ns": stamp_ns})
+
+    def on_step(
+        self, observation: Observation, inference: Inference | None, chunk: ActionChunk | None, doubt: str
+    ) -> None:
+        """Keep what the policy decided, for the frame that follows."""
+        self._answers += inference is not None
+        self._decided = chunk, doubt, self._answers if inference is not None else None
+
+    def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
+        """Offer the images that are new, and the tick."""
+        images = {name: self._image(name, frame) for name, frame in observation.frames.items()}
+        chunk, doubt, answer = self._decided
+        self._decided = (None, "", None)
+        waiting = self._queue.qsize()
+
+        def tick() -> dict[str, Any]:
+            frames = {
+                name: {**to_plain(frame), "image_ns": images[name]}
+                for name, frame in observation.frames.items()
+            }
+            return {
+                "camera": observation.camera,
+                "frames": frames,
+                "odometry": observation.odometry,
+                "inference": answer,
+                "decided": chunk,
+                "doubt": doubt,
+                "policy": policy,
+                "queue_depth": waiting,
+            }
+
+        self._offer("tick", tick)
+
+    def on_inference(self, inference: Inference) -> None:
+        """Offer the event."""
+        number = self._answers
+        self._offer(
+            "inference",
+            lambda: {"number": number, "inference": inference, "read": self._read(inference)},
+        )
+
+    def on_chunk(self, chunk: ActionChunk) -> None:
+        """Offer the event."""
+        self._offer("chunk", lambda: chunk)
+
+    def on_status(self, status: MotorStatus) -> None:
+        """Offer the event."""
+        self._offer("motor", lambda: status)
+
+    def on_end(self, end: DriveEnd) -> None:
+        """Offer the event."""
+        self._offer("end", lambda: end)
+
+    def finish(self, end: DriveEnd) -> TapReport:
+        """Tell how the run ended, wait for the process a while, and return what became of the events."""
+        if self._finished:
+            return TapReport()
+        self._offer("outcome", lambda: {"end": end, "lost": self.lost, "events": self._count})
+        self._end_thread()
+        return self._report()
+
+    def close(self) -> None:
+        """Let go without an outcome, as when the run goes on in another process."""
+        if not self._finished:
+            self._offer("outcome", lambda: {"end": None, "lost": self.lost, "events": self._count})
+            self._end_thread()
+            self._socket.close()
+
+    def _image(self, name: str, frame: Frame) -> int | None:
+        """Offer a frame's image if it is new and wanted; return the stamp of the frame with its pixels."""
+        before, due_ns = self._newest.get(name, (None, 0))
+        if before is not None and before.image is frame.image:
+            return before.stamp_ns
+        if not self._options.all_images and frame.stamp_ns < due_ns:
+            return None
+        with self._lock:
+            full = self._images_waiting >= QUEUED_IMAGES
+            self._images_waiting += not full
+        if full:
+            self._lose()
+        if full or not self._offer("image", lambda: frame, frame):
+            return None
+        self._newest[name] = frame, frame.stamp_ns + FEW_PERIOD_NS
+        return frame.stamp_ns
+
+    def _offer(self, topic: str, what: Callable[[], Any], image: Frame | None = None) -> bool:
+        """Queue an event; False if it is dropped."""
+        seq, self._count = self._count, self._count + 1
+        last = topic in ("end", "outcome")
+        if self._trouble or (self._queue.qsize() >= QUEUED_EVENTS and not last):
+            self._lose(image)
+            return False
+        self._queue.put((topic, seq, time.monotonic_ns(), what, image))
+        return True
+
+    def _lose(self, image: Frame | None = None) -> None:
+        with self._lock:
+            self.lost += 1
+            self._images_waiting -= image is not None
+
+    def _work(self) -> None:
+        self._socket.settimeout(_STALLED_S)
+        while (offered := self._queue.get()) is not None:
+            topic, seq, stamp_ns, what, image = offered
+            if image is not None:
+                with self._lock:
+                    self._images_waiting -= 1
+            if self._trouble:
+                self._lose()
+                continue
+            try:
+                self._send(_event(topic, seq, stamp_ns, what(), image))
+            except OSError as error:
+                self._lose()
+                self._fail("it hangs" if isinstance(error, TimeoutError) else "its process has ended")
+            except Exception as error:  # noqa: BLE001 - a policy's odd value must not end the tap
+                self._lose()
+                log.warning("an event can't be told: %s: %s", type(error).__name__, error)
+
+    def _send(self, event: TapEvent) -> None:
+        for part in (event.head() + event.line, event.blob):
+            view = memoryview(part).cast("B")
+            while view:
+                view = view[self._socket.send(view) :]
+
+    def _fail(self, why: str) -> None:
+        self._trouble = why
+        log.warning("recorder lost: %s; the drive goes on without it", why)
+
+    def _end_thread(self) -> None:
+        self._finished = True
+        logging.root.removeHandler(self._log)
+        self._queue.put(None)
+        self._thread.join(SEND_S)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def _report(self) -> TapReport:
+        """Wait for the process, FINISH_S at most, and return what it and this end have to say."""
+        notes: list[str] = []
+        files: list[str] = []
+        try:
+            self._socket.settimeout(FINISH_S)
+            with self._socket.makefile("rb") as stream:
+                told = json.loads(stream.readline() or b"null")
+            self._child.wait(FINISH_S)
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            told = None
+        if told is None:
+            notes.append(self._gone())
+        else:
+            notes, files = told["notes"], told["files"]
+        if self.lost:
+            notes.append(f"{self.lost} of {self._count} events of the drive are not recorded")
+        self._socket.close()
+        return TapReport(tuple(notes), tuple(files))
+
+    def _gone(self) -> str:
+        """Return why the process has not finished its files; it is killed if it still runs."""
+        code = self._child.poll()
+        if code is None:
+            self._child.kill()
+            why = f"was not done {FINISH_S:g} s after the run (is the disk slow?)"
+        else:
+            why = f"ended early ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
+        self._child.wait()
+        torn = f"; `vla-edge recover {self._options.recording}`" if self._options.recording else ""
+        return f"the recorder {why}: what it kept of this run may lack its end{torn}"
+
+
+def _event(topic: str, seq: int, stamp_ns: int, what: Any, image: Frame | None) -> TapEvent:
+    if image is None:
+        return TapEvent(topic, seq, stamp_ns, to_line(what))
+    height, width = image.image.shape[:2]
+    line = to_line({**to_plain(image), "width": width, "height": height, "encoding": RGB})
+    pixels = np.ascontiguousarray(image.image).data.cast("B")
+    return TapEvent(topic, seq, image.stamp_ns, line, pixels)
+
+
+class _LogTap(logging.Handler):
+    """Offers the lines of the log from level info on."""
+
+    def __init__(self, offer: Callable[[str, Callable[[], Any]], bool]) -> None:
+        super().__init__(logging.INFO)
+        self._offer = offer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(Exception):  # a value that can't be printed must not end a drive
+            line = {
+                "level": record.levelname.lower(),
+                "logger": record.name,
+                "event": record.getMessage(),
+                "fields": getattr(record, "fields", {}),
+            }
+            self._offer("log", lambda: line)
