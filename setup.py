@@ -88,7 +88,7 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "benchmarks": ["latency/*.html"],
-        "edge": ["py.typed"],
+        "edge": ["py.typed", "report/page.*"],
         "sim": ["bundles/**/*", "assets/**/*"],
     },
     install_requires=RUNTIME,
