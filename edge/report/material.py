@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from edge.errors import UsageError
 from edge.files import foreign_json
-from edge.report.recording import Recording, read_recording
+from edge.report.recording import RecordedRun, read_recording
 from edge.report.run_log import LogLine, read_log
 
 MOST_LINES = 200_000
@@ -26,7 +26,7 @@ class RunMaterial:
     setpoints: list[Line]  # firmware.jsonl
     decisions: list[Line]  # decisions.jsonl
     trial: Line | None  # trial.json of a field day
-    recording: Recording | None
+    recording: RecordedRun | None
     start_ns: int  # where the page counts from
     missing: list[str] = field(default_factory=list[str])  # for people
 
@@ -40,10 +40,22 @@ class RunMaterial:
         return path if path is not None and path.is_file() else None
 
 
+def part(document: Line | None, key: str) -> Line:
+    """Return an object within a document; empty if it is not there."""
+    value: object = (document or {}).get(key)
+    return cast(Line, value) if isinstance(value, dict) else {}
+
+
+def parts(document: Line | None, key: str) -> list[Line]:
+    """Return the objects of a list within a document; none if it is not there."""
+    value: object = (document or {}).get(key)
+    return cast("list[Line]", value) if isinstance(value, list) else []
+
+
 def read_run(path: Path) -> RunMaterial:
     """Return what is known of a run, by its folder or its recording. Raises UsageError if it is neither."""
     if path.suffix == ".mcap" and path.is_file():
-        recording: Recording | None = read_recording(path)
+        recording: RecordedRun | None = read_recording(path)
         folder = Path(recording.header.get("run", ""))
         return _material(path.stem, folder if (folder / "run.log").is_file() else None, recording)
     if not path.is_dir() or not any((path / each).is_file() for each in ("run.log", "summary.json")):
@@ -53,7 +65,7 @@ def read_run(path: Path) -> RunMaterial:
     return _material(path.resolve().name, path, None if found is None else read_recording(found))
 
 
-def _material(name: str, folder: Path | None, recording: Recording | None) -> RunMaterial:
+def _material(name: str, folder: Path | None, recording: RecordedRun | None) -> RunMaterial:
     log = [] if folder is None else read_log(folder / "run.log")
     started = next((line.stamp_ns for line in log if line.event == _STARTED), None)
     if started is None and recording is not None:
@@ -98,7 +110,7 @@ def _missing(run: RunMaterial) -> list[str]:
 
 
 def _document(folder: Path | None, name: str) -> dict[str, Any] | None:
-    """Return the object of a JSON file; None if it is not there. Raises UsageError if it is not JSON."""
+    """Return the object of a JSON file; None if it is not there. Raises UsageError if it can't be read."""
     path = None if folder is None else folder / name
     if path is None or not path.is_file():
         return None

@@ -15,7 +15,7 @@ function element(parent, tag, text = "", kind = "") {
 }
 const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-const figure = value => value === null ? "–" : Math.abs(value) >= 1000 ? value.toFixed(0) : String(+value.toPrecision(3));
+const figure = value => value === null ? "–" : Math.abs(value) >= 1000 ? value.toFixed(0) : String(+(Math.abs(value) < 1 ? value.toFixed(3) : value.toPrecision(3)));
 
 function before(values, t, at = each => each) {  // number of the newest value up to t, or -1
   let low = 0, high = values.length;
@@ -70,6 +70,7 @@ function show(chosen) {
     const values = each.lines.map(line => { const part = element(label, "span"); part.style.color = line.colour; return part; });
     plot(main, PLOT_PX, (pen, width, height) => drawLines(pen, width, height, each, values));
   }
+  stops(main);
   events(main);
   run.drawn.forEach(([title, data]) => { element(main, "h2", title); element(element(main, "div", "", "drawn"), "img").src = data; });
   element(main, "h2", "What drove");
@@ -281,6 +282,19 @@ function drawPath(pen, width, height) {
   pen.fillStyle = colour("--soft"); pen.textAlign = "left";
   pen.fillRect(12, height - 24, scale, 2);
   pen.fillText("1 m   path from above, by odometry; red: where the base stopped", 12, height - 8);
+}
+
+function stops(main) {
+  const found = run.frames.length ? run.events.filter(each => each.stop) : [];
+  if (!found.length) return;
+  element(main, "h2", found.length > 1 ? "The stops" : "The stop");
+  const box = element(main, "div", "", "stops");
+  for (const each of found) {
+    const made = element(box, "figure"), frame = run.frames[Math.max(before(run.frames, each.t, one => one.t), 0)];
+    element(made, "img").src = "data:image/jpeg;base64," + frame.jpeg;
+    element(made, "figcaption", each.t.toFixed(2) + " s  " + each.what + (each.more ? " (" + each.more + ")" : ""), each.loud ? "loud" : "");
+    made.onclick = () => { stop(); now = clamp(each.t, ...all); draw(); };
+  }
 }
 
 function events(main) {

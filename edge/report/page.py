@@ -7,13 +7,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from edge.report.material import RunMaterial
+from edge.report.material import RunMaterial, part
 from edge.report.pictures import drawn_picture, frames_of
 from edge.report.series import plots_of, spans_of
 from edge.report.story import events_of, headline_of, words_of
 
 HERE = Path(__file__).parent
-PICTURE_BYTES = 6_000_000  # of all runs on a page
+PICTURE_BYTES = 6_000_000  # for all runs on a page
 PATH_PERIOD_S = 0.1
 _DRAWN = {"path.png": "path from above, in the true room if it is known", "frames.png": "pictures with boxes"}
 
@@ -59,11 +59,11 @@ def _row(run: RunMaterial) -> list[Any]:
     verdict = (
         "" if trial is None else "void" if trial["void"] else "reached" if trial["reached"] else "not reached"
     )
-    late = (summary.get("frame_to_motor_ms") or {}).get("p99")
-    model = ((summary.get("latency_ms") or {}).get("total") or {}).get("p50")
+    late = part(summary, "frame_to_motor_ms").get("p99")
+    model = part(part(summary, "latency_ms"), "total").get("p50")
     return [
         run.name,
-        (summary.get("bundle") or {}).get("name", ""),
+        part(summary, "bundle").get("name", ""),
         " ".join(filter(None, (summary.get("goal"), summary.get("target")))),
         summary.get("outcome", "no end"),
         summary.get("cause") or "",
@@ -93,18 +93,18 @@ def _facts(run: RunMaterial) -> list[list[str]]:
     """Return what drove, on what, by names and values."""
     summary, recording = run.summary or {}, run.recording
     header = {} if recording is None else recording.header
-    bundle = (summary or header).get("bundle") or {}
+    bundle = part(summary or header, "bundle")
     facts = {
         "bundle": " ".join(str(value) for value in bundle.values()),
         "engine": summary.get("engine") or header.get("engine", ""),
         "robot": summary.get("robot", ""),
         "asked": header.get("prompt", ""),
-        "base": _short(summary.get("base") or header.get("base") or {}),
-        "mount": _short(summary.get("mount") or header.get("mount") or {}),
-        "machine": _short(summary.get("machine") or header.get("machine") or {}),
-        "truth": _short(summary.get("truth") or {}),
+        "base": _short(part(summary, "base") or part(header, "base")),
+        "mount": _short(part(summary, "mount") or part(header, "mount")),
+        "machine": _short(part(summary, "machine") or part(header, "machine")),
+        "truth": _short(part(summary, "truth")),
         "commit": header.get("commit") or "",
-        "versions": _short(header.get("packages") or {}),
+        "versions": _short(part(header, "packages")),
         "command": " ".join(header.get("arguments") or []),
         "folder": str(run.folder or ""),
     }

@@ -11,11 +11,12 @@ import numpy as np
 
 from edge.records import Image
 from edge.report.material import RunMaterial
-from edge.report.recording import Recording, StoredImage
+from edge.report.recording import RecordedRun, StoredImage
+from edge.report.story import said
 
 WIDTH_PX = 480
 QUALITY = 72
-STRIP_WIDTH_PX = 1310  # of frames.png as it is
+STRIP_WIDTH_PX = 1310  # as frames.png is drawn
 
 
 def frames_of(run: RunMaterial, most_bytes: int) -> list[dict[str, Any]]:
@@ -56,7 +57,7 @@ def drawn_picture(path: Path) -> str:
 class FrameFacts:
     """What was seen, said and sent when a frame was acted on."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: RecordedRun) -> None:
         self._ticks = sorted(recording.ticks, key=_tick_ns)
         self._tick_ns = [_tick_ns(each) for each in self._ticks]
         self._answers = recording.inferences
@@ -73,7 +74,7 @@ class FrameFacts:
         sent = status and status["sent"]
         return {
             "box": found and [*_corners(found["box"]), f"{found['label']} {found['confidence']:.2f}"],
-            "said": answer["inference"]["text"] if answer else "",
+            "said": said(answer["inference"], answer["read"]) if answer else "",
             "state": tick["policy"]["state"] if tick else "",
             "sent": sent and [round(value, 3) for value in sent.values()],
             "reason": status["reason"] if status else "",

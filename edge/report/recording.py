@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ class StoredImage:
 
 
 @dataclass
-class Recording:
+class RecordedRun:
     """The messages of a recording, by what they are; stamps are CLOCK_MONOTONIC."""
 
     header: Message = field(default_factory=dict[str, Any])
@@ -39,24 +39,23 @@ class Recording:
     torn: str = ""  # why the file could not be read to its end
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path) -> RecordedRun:
     """Read a recording. Raises UsageError if it is not one of a run."""
-    recording = Recording()
-    offset_ns = 0  # of the file's wall time
+    recording = RecordedRun()
     due_ns: dict[str, int] = {}
     try:
         for topic, schema, stamp_ns, data in _messages(path, recording):
             if topic.startswith(OWN):
                 message = cast(Message, json.loads(data))
-                if topic == f"{OWN}header":
-                    offset_ns = message["wall_minus_monotonic_ns"]
-                _take(recording, topic.removeprefix(OWN), message, stamp_ns - offset_ns)
+                _take(recording, topic.removeprefix(OWN), message, stamp_ns)
             elif topic.startswith(IMAGES) and schema.endswith("Image"):
                 camera = topic.removeprefix(IMAGES)
                 if stamp_ns >= due_ns.get(camera, 0):
                     due_ns[camera] = stamp_ns + PICTURE_NS
                     raw = schema.endswith("RawImage")
-                    recording.images.append(StoredImage(stamp_ns - offset_ns, camera, data, raw))
+                    recording.images.append(StoredImage(stamp_ns, camera, data, raw))
+        if recording.header:
+            _to_monotonic(recording, recording.header["wall_minus_monotonic_ns"])
     except (ValueError, KeyError) as error:
         raise UsageError(
             f"{path} is not a run's recording: {reason_of(error)}", "name a run's folder"
@@ -66,7 +65,15 @@ def read_recording(path: Path) -> Recording:
     return recording
 
 
-def _take(recording: Recording, topic: str, message: Message, stamp_ns: int) -> None:
+def _to_monotonic(recording: RecordedRun, offset_ns: int) -> None:
+    """Turn the file's wall times into stamps of CLOCK_MONOTONIC."""
+    for message in (*recording.ticks, *recording.inferences):
+        message["stamp_ns"] -= offset_ns
+    recording.machine = [(stamp_ns - offset_ns, facts) for stamp_ns, facts in recording.machine]
+    recording.images = [replace(each, stamp_ns=each.stamp_ns - offset_ns) for each in recording.images]
+
+
+def _take(recording: RecordedRun, topic: str, message: Message, stamp_ns: int) -> None:
     if topic == "header":
         recording.header = message
     elif topic == "start":
@@ -83,7 +90,7 @@ def _take(recording: Recording, topic: str, message: Message, stamp_ns: int) -> 
         recording.end = message
 
 
-def _messages(path: Path, recording: Recording) -> Iterator[tuple[str, str, int, bytes]]:
+def _messages(path: Path, recording: RecordedRun) -> Iterator[tuple[str, str, int, bytes]]:
     """Yield topic, schema, stamp and content of each message, up to where the file is torn."""
     from mcap.exceptions import McapError
     from mcap.records import Channel, Message, Schema

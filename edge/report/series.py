@@ -7,11 +7,11 @@ from itertools import groupby
 from typing import Any
 
 from edge.report.material import RunMaterial
-from edge.report.recording import Recording
+from edge.report.recording import RecordedRun
 
 BLUE, GREEN, ORANGE, PURPLE, RED, GREY = "#2f6fde", "#1b9e77", "#e07b1a", "#9b59b6", "#c8372d", "#7a8499"
 _COLOURS = (BLUE, GREEN, ORANGE, PURPLE, RED, "#0e9aa7", "#b8860b", GREY)
-MOST_POINTS = 6000  # of a line; a run of 60 s at 50 Hz has 3000
+MOST_POINTS = 6000  # each line's; a run of 60 s at 50 Hz has 3000
 Plot = dict[str, Any]
 Points = Iterable[tuple[float, float | None]]
 
@@ -35,7 +35,7 @@ def spans_of(run: RunMaterial) -> list[dict[str, Any]]:
     return [{"name": name, "spans": _spans(states)} for name, states in rows.items() if states]
 
 
-def _of_recording(run: RunMaterial, recording: Recording) -> list[Plot]:
+def _of_recording(run: RunMaterial, recording: RecordedRun) -> list[Plot]:
     ticks, motor = recording.ticks, recording.motor
     wanted = [(run.seconds(_frame_ns(t)), t["decided"]["values"][0]) for t in ticks if _decides(t)]
     sent = [(run.seconds(each["stamp_ns"]), each["sent"]) for each in motor]
@@ -57,7 +57,7 @@ def _of_recording(run: RunMaterial, recording: Recording) -> list[Plot]:
             _confidence(run, recording), *_machine(run, recording)]  # fmt: skip
 
 
-def _latency(run: RunMaterial, recording: Recording) -> Plot:
+def _latency(run: RunMaterial, recording: RecordedRun) -> Plot:
     answers = [
         (run.seconds(each["stamp_ns"]), each["inference"]["stages_ms"]) for each in recording.inferences
     ]
@@ -69,7 +69,7 @@ def _latency(run: RunMaterial, recording: Recording) -> Plot:
     return _plot("model, by stage", "ms", lines)
 
 
-def _ages(run: RunMaterial, recording: Recording) -> Plot:
+def _ages(run: RunMaterial, recording: RecordedRun) -> Plot:
     """Return how old what the wheels obey is: frame of the chunk, frame of the answer, frame to motor."""
     frames = {
         each["decided"]["decision"]: each["decided"]["t0_ns"] for each in recording.ticks if _decides(each)
@@ -99,7 +99,7 @@ def _ages(run: RunMaterial, recording: Recording) -> Plot:
     return _plot("ages", "ms", lines)
 
 
-def _refusals(run: RunMaterial, recording: Recording) -> Plot:
+def _refusals(run: RunMaterial, recording: RecordedRun) -> Plot:
     motor = recording.motor
     names = [name for name in (motor[-1]["refused"] if motor else {}) if motor[-1]["refused"][name]]
     lines = [
@@ -113,12 +113,12 @@ def _refusals(run: RunMaterial, recording: Recording) -> Plot:
     return _plot("chunks refused so far", "", lines)
 
 
-def _confidence(run: RunMaterial, recording: Recording) -> Plot:
+def _confidence(run: RunMaterial, recording: RecordedRun) -> Plot:
     points = ((run.seconds(e["stamp_ns"]), e["inference"]["confidence"]) for e in recording.inferences)
     return _plot("confidence of the model", "", [_line("", BLUE, points)])
 
 
-def _machine(run: RunMaterial, recording: Recording) -> list[Plot]:
+def _machine(run: RunMaterial, recording: RecordedRun) -> list[Plot]:
     rows = [(run.seconds(stamp_ns), facts) for stamp_ns, facts in recording.machine]
     plots: list[Plot] = []
     for title, unit, key in (("temperature", "°C", "temperatures_c"), ("clocks", "MHz", "clocks_mhz")):

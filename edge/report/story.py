@@ -1,13 +1,15 @@
 """What happened in a run, in words: sentences, and events with their seconds."""
 
+import re
 from collections import defaultdict
 from typing import Any
 
-from edge.report.material import RunMaterial
+from edge.report.material import RunMaterial, part, parts
 from edge.report.run_log import LogLine
 from edge.report.series import spans_of
 
 _FACTS = ("run starts", "bundle", "mount", "base", "robot", "machine", "processes", "cameras")
+_LOCATIONS = re.compile(r"<[a-z_]*\d{2,5}>")
 _LOUD = ("warning", "error", "critical")
 Event = dict[str, Any]
 
@@ -41,9 +43,9 @@ def words_of(run: RunMaterial) -> list[str]:
         words.append(_drive(summary))
     if states := _states(run):
         words.append(f"The policy: {states}.")
-    for contact in summary.get("contacts") or []:
+    for contact in parts(summary, "contacts"):
         words.append(f"It touched something after {contact['at_s']:.1f} s: {contact['why']}.")
-    refused = {name: count for name, count in (summary.get("refused_chunks") or {}).items() if count}
+    refused = {name: count for name, count in part(summary, "refused_chunks").items() if count}
     if refused:
         counts = ", ".join(f"{count} {name}" for name, count in refused.items())
         words.append(f"The motor process did not follow {sum(refused.values())} chunks: {counts}.")
@@ -56,11 +58,18 @@ def words_of(run: RunMaterial) -> list[str]:
     return words
 
 
+def said(inference: dict[str, Any], read: object) -> str:
+    """Return an answer of the model in words: boxes by what they are named."""
+    found = parts(part({"read": read}, "read"), "detections") or parts(inference, "detections")
+    boxes = [f"{each['label']} {each['confidence']:.2f}" for each in found]
+    return ", ".join(boxes) or _LOCATIONS.sub("", inference["text"]).strip()
+
+
 def _what(run: RunMaterial) -> str:
     summary = run.summary
     header = {} if run.recording is None else run.recording.header
-    goal = summary or {**header.get("goal", {}), "goal": header.get("goal", {}).get("kind", "")}
-    bundle = (summary or header).get("bundle", {}).get("name", "")
+    goal = summary or {**part(header, "goal"), "goal": part(header, "goal").get("kind", "")}
+    bundle = part(summary or header, "bundle").get("name", "")
     target = f' "{goal.get("target")}"' if goal.get("target") else ""
     return f"{goal.get('goal', 'A run')}{target} with the bundle {bundle}. {headline_of(run)}."
 
@@ -69,7 +78,7 @@ def _drive(summary: dict[str, Any]) -> str:
     answers = f"{summary['decisions']} answers of the model"
     if summary.get("detections"):
         answers += f", {summary['detections']} with the target"
-    late = (summary.get("frame_to_motor_ms") or {}).get("p99")
+    late = part(summary, "frame_to_motor_ms").get("p99")
     motor = "" if late is None else f"; from frame to motors in {late:.0f} ms (99 %)"
     return f"{summary['seconds']:.1f} s, {summary.get('distance_m', 0):.2f} m; {answers}{motor}."
 
@@ -127,21 +136,10 @@ def _from_motor(run: RunMaterial) -> list[Event]:
 
 def _first_seen(run: RunMaterial) -> Event | None:
     """Return when the model first named the target, if it did."""
-    answers = [] if run.recording is None else run.recording.inferences
-    for each in answers:
-        if found := (each["read"] or {}).get("detections"):
-            label, confidence = found[0]["label"], found[0]["confidence"]
-            what = f"the model sees it first: {label} {confidence:.2f}"
-            return {
-                "t": run.seconds(each["stamp_ns"]),
-                "what": what,
-                "more": "",
-                "loud": False,
-                "stop": False,
-            }
-    for each in run.decisions if not answers else []:
-        if found := (each.get("read") or {}).get("detections"):
-            label, confidence = found[0]["label"], found[0]["confidence"]
-            what = f"the model sees it first: {label} {confidence:.2f}"
-            return {"t": each["at_s"], "what": what, "more": "", "loud": False, "stop": False}
+    recorded = [] if run.recording is None else run.recording.inferences
+    answers = [(run.seconds(each["stamp_ns"]), each) for each in recorded]
+    for t, each in answers or [(each["at_s"], each) for each in run.decisions]:
+        if found := parts(part(each, "read"), "detections"):
+            what = f"the model sees it first: {found[0]['label']} {found[0]['confidence']:.2f}"
+            return {"t": t, "what": what, "more": "", "loud": False, "stop": False}
     return None
