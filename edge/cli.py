@@ -34,6 +34,8 @@ class Command:
 COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
     "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
+    "replay": Command("edge.replay.command:main", "a recorded run once more: does it decide the same"),
+    "recover": Command("edge.replay.recover_command:main", "a whole recording of a torn one"),
     "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
     "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
     "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and the remedy"),

@@ -61,7 +61,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "chunk": _schema(ActionChunk),
     "motor": _schema(MotorStatus),
     "end": _schema(DriveEnd),
-    "outcome": _object(end=_schema(DriveEnd), lost=_WHOLE, events=_WHOLE),
+    "outcome": _object(end=_schema(DriveEnd), lost=_WHOLE),
     "machine": _object(
         temperatures_c=_ANY,
         throttled={"type": "array", "items": _TEXT},

@@ -104,10 +104,7 @@ class Tap(Closing):
         waiting = self._queue.qsize()
 
         def tick() -> dict[str, Any]:
-            frames = {
-                name: {**to_plain(frame), "image_ns": images[name]}
-                for name, frame in observation.frames.items()
-            }
+            frames = {name: _named(frame, images[name]) for name, frame in observation.frames.items()}
             return {
                 "camera": observation.camera,
                 "frames": frames,
@@ -145,14 +142,14 @@ class Tap(Closing):
         """Tell how the run ended, wait for the process a while, and return what became of the events."""
         if self._finished:
             return TapReport()
-        self._offer("outcome", lambda: {"end": end, "lost": self.lost, "events": self._count})
+        self._offer("outcome", lambda: {"end": end, "lost": self.lost})
         self._end_thread()
         return self._report()
 
     def close(self) -> None:
         """Let go without an outcome, as when the run goes on in another process."""
         if not self._finished:
-            self._offer("outcome", lambda: {"end": None, "lost": self.lost, "events": self._count})
+            self._offer("outcome", lambda: {"end": None, "lost": self.lost})
             self._end_thread()
             self._socket.close()
 
@@ -258,11 +255,16 @@ class Tap(Closing):
         return f"the recorder {why}: what it kept of this run may lack its end{torn}"
 
 
+def _named(frame: Frame, image_ns: int | None) -> dict[str, Any]:
+    """Return what a tick says of a frame; `image_ns` is the stamp of the frame that has its pixels."""
+    height, width = frame.image.shape[:2]
+    return {**to_plain(frame), "width": width, "height": height, "image_ns": image_ns}
+
+
 def _event(topic: str, seq: int, stamp_ns: int, what: Any, image: Frame | None) -> TapEvent:
     if image is None:
         return TapEvent(topic, seq, stamp_ns, to_line(what))
-    height, width = image.image.shape[:2]
-    line = to_line({**to_plain(image), "width": width, "height": height, "encoding": RGB})
+    line = to_line({**_named(image, image.stamp_ns), "encoding": RGB})
     pixels = np.ascontiguousarray(image.image).data.cast("B")
     return TapEvent(topic, seq, image.stamp_ns, line, pixels)
 
