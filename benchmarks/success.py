@@ -12,6 +12,7 @@ import numpy as np
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.field.proportions import wilson95
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
@@ -56,17 +57,6 @@ class EpisodeSettings:
     engine: str = ""  # what computes the bundle's ONNX graphs, if not what it is for
     response: WheelResponse = AS_STATED  # what the wheels make of setpoints
     measured: Mapping[str, float] = field(default_factory=dict[str, float])  # fields of the base, of a file
-
-
-def wilson95(successes: int, trials: int) -> tuple[float, float]:
-    """Return Wilson's score interval at 95 % for a share, each in [0, 1] (Wilson 1927)."""
-    if trials == 0:
-        return 0.0, 1.0
-    z, p = 1.959964, successes / trials
-    centre = p + z * z / (2 * trials)
-    spread = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    low, high = ((centre + s * spread) / (1 + z * z / trials) for s in (-1, 1))
-    return max(0.0, low), min(1.0, high)
 
 
 def targets(count: int, seed: int, target: str | None) -> list[str]:

@@ -20,6 +20,7 @@ from edge.commands.arguments import (
     positive_float,
     positive_int,
 )
+from edge.commands.field.command import main as field
 from edge.commands.output import ProgressLine, counted, figure, print_json
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
@@ -117,7 +118,13 @@ def table(summary: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     p = ArgumentParser("eval", "Measure success rates over simulated episodes, in lockstep.")
-    p.add_argument("--suite", default="sim", choices=["sim"], help="where to drive: simulated rooms")
+    p.add_argument(
+        "--suite",
+        default="sim",
+        choices=["sim", "real"],
+        help="where to drive: simulated rooms, or the trials of a sheet",
+    )
+    p.add_argument("--sheet", metavar="FILE", help="with --suite real: what `vla-edge field` takes")
     p.add_argument("--goal", default="find_object", help="what is judged; only %(default)s has a rule")
     p.add_argument("--target", help="default: every kind in turn, half of them with a colour")
     p.add_argument("--episodes", type=positive_int, default=100, help="rooms to drive in (%(default)s)")
@@ -164,7 +171,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge eval` and return the exit code."""
+    if (words := _words_for_field(argv)) is not None:
+        return field(words)
     a = _parser().parse_args(argv)
+    if a.sheet is not None:
+        raise UsageError("--sheet goes with --suite real", "--suite real --sheet FILE")
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
     if a.signs and a.lens is not None:
@@ -226,6 +237,19 @@ def main(argv: list[str]) -> int:
     }
     print_json(summary) if a.json else print(table(summary))
     return 0
+
+
+def _words_for_field(argv: list[str]) -> list[str] | None:
+    """Return what `vla-edge field` gets of --suite real; None for another suite. Raises UsageError."""
+    p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    p.add_argument("--suite")
+    p.add_argument("--sheet")
+    known, others = p.parse_known_args(argv)
+    if known.suite != "real" or {"-h", "--help"} & set(others):
+        return None
+    if known.sheet is None:
+        raise UsageError("--suite real needs the sheet of its trials", "--sheet FILE; docs/field.md has one")
+    return [known.sheet, *others]
 
 
 def motion_in(path: Path) -> dict[str, float]:

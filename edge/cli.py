@@ -39,6 +39,8 @@ COMMANDS = {
     "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
     "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
     "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and the remedy"),
+    "field": Command("edge.commands.field.command:main", "drive a sheet of trials, compare its bundles"),
+    "report": Command("edge.commands.field.report:main", "one HTML page about runs: what happened, and when"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
