@@ -50,6 +50,7 @@ TRAIN = [
     *PLOT,
     "tensorboard>=2.17,<3",
 ]
+WEB = ["aiohttp>=3.10,<4"]  # the live page
 SIGN = ["cryptography>=43,<51"]  # signatures of bundles
 # CUDA 12 is JetPack 6's, CUDA 13 JetPack 7's; cuda-python must not be newer than the driver.
 JETSON = [
@@ -88,7 +89,7 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "benchmarks": ["latency/*.html"],
-        "edge": ["py.typed", "report/page.*"],
+        "edge": ["py.typed", "report/page.*", "runs/live/*.html"],
         "sim": ["bundles/**/*", "assets/**/*"],
     },
     install_requires=RUNTIME,
@@ -97,9 +98,10 @@ setup(
         "export": EXPORT,
         "train": TRAIN,
         "sign": SIGN,
+        "web": WEB,
         "jetson": JETSON,
         "fuzz": FUZZ,
-        "dev": sorted({*EXPORT, *TRAIN, *SIGN, *DEV}),
+        "dev": sorted({*EXPORT, *TRAIN, *SIGN, *WEB, *DEV}),
     },
     entry_points={
         "console_scripts": ["vla-edge = edge.cli:main"],

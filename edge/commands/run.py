@@ -17,7 +17,7 @@ from edge.bundle.bundle import Bundle, load_bundle
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
 from edge.commands.run_arguments import choose_hardware, operator_addresses, run_arguments
-from edge.commands.run_report import announce, leave, log_parts, report_run
+from edge.commands.run_report import announce, dropped_notes, leave, log_parts, report_run
 from edge.errors import EdgeError
 from edge.goals.goals import GOALS, parse_goal
 from edge.goals.prompts import goal_prompt
@@ -34,6 +34,7 @@ from edge.robots.choose import RobotChoice
 from edge.robots.domain import check_domain, floor_cautions
 from edge.runs.drive_log import DriveLog
 from edge.runs.folder import RunFolder, check_runs_dir
+from edge.runs.live.run_page import RunPage
 from edge.runs.log import RunLog, fields
 from edge.runs.recording.run_tap import RunTap, check_recording
 from edge.runs.room import RoomMap
@@ -100,10 +101,7 @@ class Run:
         self.summary: Summary | None = None
         self.notes: list[str] = []  # for people, beside the summary
         self.unwritten = ""  # why the run's folder lacks files
-        self._options = options
-        self._goal = goal
-        self._bundle = bundle
-        self._choice = choice
+        self._options, self._goal, self._bundle, self._choice = options, goal, bundle, choice
         self._restarts = restarts or EngineRestarts(0, None, options.max_seconds, [])
         self._setup: Setup | None = None  # once the robot is open
         self._clock = MonotonicClock()
@@ -122,6 +120,7 @@ class Run:
         self.log: RunLog | None = None
         self.folder: RunFolder | None = None  # made once something has been opened
         self._tap: RunTap | None = None  # made with it
+        self._page = RunPage(options, goal, self._restarts.kept_page)
         check_runs_dir(options.runs_dir)
         check_recording(options)
 
@@ -149,6 +148,7 @@ class Run:
                 end = self._restarts.told(judged(end, self._goal, self._truth))
                 if self.folder is not None:
                     self._write(end, self.folder)
+                self._page.close()
                 self._live.clear()  # last, because a terminal that takes nothing would hold up the summary
         return end
 
@@ -158,6 +158,7 @@ class Run:
         if restarts.kept is not None:
             self._make_folder()
             interrupts.let_in()
+        self._page.open()
         self._live.write("starting the robot")
         robot = self._open_robot()
         stack.enter_context(ended(robot.close, "closing the robot"))
@@ -210,7 +211,8 @@ class Run:
         )
         assert self._tap is not None  # made with the folder
         self._tap.tell(setup, size, pacing, robot.camera_uris)
-        restarts.parts = KeptParts(self._make_folder(), robot, cameras, motor, stops, operator, interrupts)
+        kept = robot, cameras, motor, stops, operator, interrupts, self._page.page
+        restarts.parts = KeptParts(self._make_folder(), *kept)
         drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return restarts.drive(drive, self._clock, [seeing, self._logging])
@@ -219,7 +221,9 @@ class Run:
         return StopServer(self._make_folder(), operator.stop, self._restarts.kept_stop)
 
     def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
-        return MotorProcess.start(robot.motors_uri, limits, operator=operator_addresses(self._options))
+        with self._page.line() as (page, fds):
+            operator = [*operator_addresses(self._options), *page]
+            return MotorProcess.start(robot.motors_uri, limits, operator=operator, fds=fds)
 
     def _make_policy(self, setup: Setup, size: ApparentSize | None) -> Policy:
         # Imported here, because it needs the inference engine.
@@ -231,8 +235,7 @@ class Run:
     def _make_drive(self, parts: DriveParts) -> Drive:
         if parts.robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
-        restarts, watched = self._restarts, [self._would_do] if self._would_do else []
-        watched += [self._tap] if self._tap else []
+        restarts, watched = self._restarts, [each for each in (self._would_do, self._tap) if each]
         inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched]
         return Drive(parts, inline, observers=[self._live])
 
@@ -242,8 +245,10 @@ class Run:
             kept = self._restarts.kept
             self.folder = RunFolder(kept.folder) if kept else RunFolder.create(self._options.runs_dir)
             self.log = self._logging.enter_context(RunLog(self.folder.log_file, self._options.log_level))
-            self._tap = RunTap(self._options, self.folder.path, self._bundle, self._goal)
-            self._note_pids({"recorder": self._logging.enter_context(self._tap).pid})
+            run, feed_fd = self.folder.path, self._page.feed_fd
+            self._tap = RunTap(self._options, run, self._bundle, self._goal, feed_fd)
+            self._page.announce(run)
+            self._note_pids({"recorder": self._logging.enter_context(self._tap).pid, **self._page.pids})
             log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
             log.info("bundle", extra=fields(**self._bundle.origin()))
         return self.folder.path
@@ -291,11 +296,6 @@ class Run:
         )
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
         log.info("run ended", extra=values)
-        self.notes = [
-            f"camera {name!r}: {count} frames were left out, their stamps go backwards"
-            for name, count in self._dropped.items()
-        ]
-        for note in self.notes:
-            log.warning(note)
+        self.notes = dropped_notes(self._dropped)
         self.notes += self._tap.report(end) if self._tap else []
         self.unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)

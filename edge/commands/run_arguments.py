@@ -12,6 +12,7 @@ from edge.motor.operator.panel import EXAMPLE
 from edge.plugins import CAMERAS, MOTORS, PluginGroup
 from edge.robots.choose import RobotChoice, choose_addresses, choose_robot
 from edge.robots.sections import parse_mount
+from edge.runs.live.run_page import add_page
 from edge.runs.log import LEVELS
 from edge.runs.recording.run_tap import add_recording
 from edge.runtime.cameras import DEFAULT_CAMERA
@@ -76,6 +77,7 @@ def run_arguments() -> ArgumentParser:
         "--runs-dir", type=Path, default=Path("runs"), help="folder that gets the run's folder (%(default)s/)"
     )
     add_recording(parser)
+    add_page(parser)
     parser.add_argument(
         "--threads", type=parallel_int, default=1, help="threads of the inference engine (%(default)s)"
     )

@@ -39,6 +39,17 @@ def report_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
             print(f"note: the summary can't be printed: {error.strerror}", file=sys.stderr, flush=True)
 
 
+def dropped_notes(dropped: Mapping[str, int]) -> list[str]:
+    """Return and log how many frames of each camera were left out."""
+    notes = [
+        f"camera {name!r}: {count} frames were left out, their stamps go backwards"
+        for name, count in dropped.items()
+    ]
+    for note in notes:
+        log.warning(note)
+    return notes
+
+
 def leave(code: int) -> None:
     """End at once: native code that hangs in a thread would abort the interpreter's orderly end."""
     sys.stdout.flush()

@@ -62,11 +62,12 @@ class MotorProcess(Closing):
         timeout_s: float = 15.0,
         operator: Sequence[str] = (),
         module: str = "edge.motor.process",
+        fds: Sequence[int] = (),
     ) -> Self:
         """Start a motor process and wait for its first status: the actuator is open, locked, disarmed.
 
         `operator` are the addresses of what a person stops and drives it with (`edge.motor.operator`),
-        `module` is what Python runs.
+        `module` is what Python runs, `fds` are open sockets that an address names.
 
         Raises UsageError for a bad address or rate, HardwareMissing if a port is not there, taken or not
         permitted, PluginError if a package's driver fails, MotorFault if there is no status within
@@ -80,7 +81,7 @@ class MotorProcess(Closing):
         with there:
             child = subprocess.Popen(
                 command,
-                pass_fds=[there.fileno()],
+                pass_fds=[there.fileno(), *fds],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 env=child_environment(),

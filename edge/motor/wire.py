@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 6
+VERSION = 7
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer texts are cut
 
@@ -27,6 +27,7 @@ _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
 _FAILURE = struct.Struct("<B?")
 _CAUSE = struct.Struct("<B")
+_BY_HAND = struct.Struct("<2d")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
 
@@ -73,8 +74,23 @@ class Failure:
     of_package: bool = False  # the code of an installed package failed: a PluginError
 
 
-Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold | Touch
-_KINDS: tuple[type[Any], ...] = (ActionChunk, Arm, Stop, Quit, MotorStatus, Failure, Hold, Touch)
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """How a person at the live page drives, in shares of the highest speeds; not from the runtime."""
+
+    ahead: float  # [-1, 1]
+    turn: float  # [-1, 1], to the left
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """That person has let go: the policy may drive again."""
+
+
+Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold | Touch | ByHand | LetGo
+_KINDS: tuple[type[Any], ...] = (
+    ActionChunk, Arm, Stop, Quit, MotorStatus, Failure, Hold, Touch, ByHand, LetGo
+)  # fmt: skip
 
 
 def encode(message: Message) -> bytes:
@@ -118,6 +134,8 @@ def _payload(message: Message) -> bytes:
             return _CAUSE.pack(_CAUSES.index(message.cause)) + _pack_text(message.reason)
         case Hold() | Touch():
             return _pack_text(message.reason)
+        case ByHand():
+            return _BY_HAND.pack(message.ahead, message.turn)
         case Failure():
             head = _FAILURE.pack(message.exit_code, message.of_package)
             return head + _pack_text(message.message) + _pack_text(message.hint)
@@ -139,6 +157,8 @@ def _message(kind: type[Any], payload: bytes) -> Message:
         message = Hold(reader.text())
     elif kind is Touch:
         message = Touch(reader.text())
+    elif kind is ByHand:
+        message = ByHand(*reader.unpack(_BY_HAND))
     elif kind is Failure:
         exit_code, of_package = reader.unpack(_FAILURE)
         message = Failure(exit_code, reader.text(), reader.text(), of_package)

@@ -12,6 +12,7 @@ from edge.errors import CameraAway, MotorFault, PluginError, SafetyStop, StaleFr
 from edge.goals.goals import GOALS
 from edge.interfaces import DriveObserver, LooksRound, Policy
 from edge.motor.client import MotorProcess
+from edge.motor.guard import ARMED
 from edge.records import DriveEnd, Frame, Goal, MotorState, MotorStatus, Odometry, Outcome, StopCause
 from edge.runtime.cameras import CameraSet
 from edge.runtime.causes.witness import Witness
@@ -214,7 +215,8 @@ class Drive:
     def _arm(self) -> None:
         self._parts.motor.arm()
         deadline_ns = self._parts.clock.now_ns() + round(ARM_LIMIT_S * 1e9)
-        while (status := self._watch()).state is not MotorState.HOLDING:
+        # It follows already if a person drives it by hand.
+        while (status := self._watch()).state not in ARMED:
             if self._parts.clock.now_ns() > deadline_ns:
                 why = status.reason.removeprefix("not armed: ") or f"not armed within {ARM_LIMIT_S:g} s"
                 hint = "do what the reason says; if it names none: is its emergency stop released?"

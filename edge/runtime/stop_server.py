@@ -1,10 +1,8 @@
 """The stop over HTTP: `POST /stop` on the loopback address, with the token in a file of the run's folder."""
 
 import contextlib
-import hmac
 import json
 import os
-import secrets
 import socket
 import threading
 import time
@@ -13,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from edge.errors import EdgeError, UsageError, write_hint
-from edge.files import whole_file
+from edge.errors import EdgeError, UsageError
 from edge.interfaces import Closing
+from edge.runs.live.access import bears_token, new_token, write_access
 
 STOP_FILE = "stop.json"
 MAX_BODY_BYTES = 1024
@@ -83,21 +81,18 @@ class StopServer(Closing):
         Raises UsageError if the file can't be written, OSError if nothing can listen.
         """
         self._file = folder / STOP_FILE
-        self.token = token = kept[1] if kept else secrets.token_urlsafe(32)
+        self.token = token = kept[1] if kept else new_token()
 
         class BoundHandler(StopHandler):
-            expected = f"Bearer {token}"
+            expected = token
             stop = staticmethod(on_stop)
 
         self._server = _Connections(BoundHandler, kept[0] if kept else None)
-        content = {"port": self._server.server_address[1], "token": token, "pid": os.getpid()}
         try:
-            with whole_file(self._file) as draft:
-                draft.touch(mode=0o600)
-                draft.write_text(json.dumps(content) + "\n")
-        except OSError as error:
+            write_access(self._file, self._server.server_address[1], token)
+        except UsageError:
             self._server.server_close()
-            raise UsageError(f"can't write {self._file}: {error.strerror}", write_hint(error)) from error
+            raise
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -118,7 +113,7 @@ class StopServer(Closing):
 class StopHandler(BaseHTTPRequestHandler):
     """One request. http.server itself refuses lines over 64 KiB and more than 100 headers."""
 
-    expected = ""  # the Authorization header
+    expected = ""  # token
     stop: Callable[[str], None]
     timeout = REQUEST_LIMIT_S
 
@@ -128,7 +123,7 @@ class StopHandler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "")
         if not (length.isascii() and length.isdigit() and int(length[:9]) <= MAX_BODY_BYTES):
             self._answer(413)
-        elif not hmac.compare_digest(given.encode(errors="replace"), self.expected.encode()):
+        elif not bears_token(given, self.expected):
             self._answer(401)
         elif self.path != "/stop":
             self._answer(404)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.runs.live.client import KeptPage
+
 _VARIABLE = "VLA_EDGE_KEPT"
 
 
@@ -41,6 +43,7 @@ class KeptRun:
     stop_fd: int
     stop_token: str
     rings: Mapping[str, int]  # cameras in shared memory, by name
+    page: KeptPage | None  # the live page
     robot: Mapping[str, Any]  # what it needs to go on; empty for a robot without processes of its own
 
     @property
@@ -66,5 +69,6 @@ def kept_run() -> KeptRun | None:
         file.seek(0)
         facts = json.load(file)
     facts["folder"] = Path(facts["folder"])
+    facts["page"] = KeptPage(**facts["page"]) if facts["page"] else None
     facts["restarts"] = [Restart(**each) for each in facts["restarts"]]
     return KeptRun(**facts)

@@ -23,6 +23,7 @@ from edge.interfaces import Camera, Inference, PolicyStatus
 from edge.motor.client import MotorProcess
 from edge.motor.operator.takeover import BY_OPERATOR
 from edge.records import ActionChunk, DriveEnd, MotorState, MotorStatus, Observation, StopCause
+from edge.runs.live.client import KeptPage, LivePage
 from edge.runs.log import fields
 from edge.runtime.drive import Drive
 from edge.runtime.operator import Operator
@@ -47,6 +48,7 @@ class KeptParts:
     stops: StopServer
     operator: Operator
     interrupts: Interrupts
+    page: LivePage | None = None
 
 
 class EngineRestarts:
@@ -79,6 +81,11 @@ class EngineRestarts:
     def kept_stop(self) -> tuple[int, str] | None:
         """Socket and token of the stop over HTTP that were kept."""
         return (self.kept.stop_fd, self.kept.stop_token) if self.kept else None
+
+    @property
+    def kept_page(self) -> KeptPage | None:
+        """The live page that was kept."""
+        return self.kept.page if self.kept else None
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return what summary.json says of the restarts."""
@@ -174,6 +181,7 @@ def _replace_program(parts: KeptParts, restarts: Sequence[Restart], rings: Mappi
         stop_fd=parts.stops.fd,
         stop_token=parts.stops.token,
         rings=rings,
+        page=parts.page.hand_over() if parts.page else None,
         robot=robot,
     )
     environment = kept.hand_over()

@@ -23,7 +23,9 @@ print(count)
 """
 
 OTHER_FOLDERS = {"benchmarks", "calibration", "export", "sim", "training", "vla"}
-NOT_ON_THE_ROBOT = {"torch", "transformers", "onnx", "onnxscript", "mujoco", "matplotlib", "safetensors"}
+NOT_ON_THE_ROBOT = {"torch", "transformers", "onnx", "onnxscript", "mujoco", "matplotlib", "safetensors"} | {
+    "aiohttp"
+}
 
 
 def import_edge_without(absent: set[str]) -> subprocess.CompletedProcess[str]:

@@ -106,4 +106,8 @@ def _opened(address: str, limits: MotorLimits) -> StopInput:
         from edge.motor.operator.stop_line import open_stop_line
 
         return open_stop_line(address)
+    if scheme == "page":
+        from edge.motor.operator.page import open_page
+
+        return open_page(address, limits)
     raise UsageError(f"operator address {address[:200]!r}: it is neither gamepad:// nor gpio://", EXAMPLE)

@@ -59,8 +59,10 @@ def check_recording(options: argparse.Namespace) -> None:
 class RunTap(Tap):
     """The tap of one run."""
 
-    def __init__(self, options: argparse.Namespace, folder: Path, bundle: Bundle, goal: Goal) -> None:
-        """Start its process."""
+    def __init__(
+        self, options: argparse.Namespace, folder: Path, bundle: Bundle, goal: Goal, page_fd: int = -1
+    ) -> None:
+        """Start its process; `page_fd` is the number of the live page's socket."""
         self._run, self._folder, self._bundle, self._goal = options, folder, bundle, goal
         recording = _unused(options.record / f"{folder.name}.mcap") if options.record else ""
         kept = TapOptions(
@@ -69,6 +71,7 @@ class RunTap(Tap):
             images=Images(options.record_images),
             ring=not options.no_ring,
             video=str(_unused(folder / "video.mp4")) if options.video else "",
+            page_fd=page_fd,
             root=str(options.root),
         )
         super().__init__(kept, _reader(bundle, goal))

@@ -25,6 +25,7 @@ class TapOptions:
     images: Images = Images.LOSSLESS  # in it
     ring: bool = True  # keep the last seconds
     video: str = ""  # the MP4 file
+    page_fd: int = -1  # the socket of the live page
     root: str = "/"  # where the machine's own files are
 
     @property

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge.board.tree import Tree
 from edge.errors import EdgeError
+from edge.runs.live.feed import PageFeed
 from edge.runs.recording.decisions import DecisionList
 from edge.runs.recording.machine import MachineWatch
 from edge.runs.recording.recorder import Recorder, completed_header
@@ -70,6 +71,8 @@ def _consumers(options: TapOptions) -> list[Consumer]:
         found.append(Recorder(Path(options.recording), options.images))
     if options.video:
         found.append(VideoWriter(Path(options.video)))
+    if options.page_fd >= 0:
+        found.append(PageFeed(socket.socket(fileno=options.page_fd)))
     return found
 
 

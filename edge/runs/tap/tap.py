@@ -65,7 +65,7 @@ class Tap(Closing):
         with there:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "edge.runs.tap.process", "--fd", str(there.fileno())],
-                pass_fds=[there.fileno()],
+                pass_fds=[there.fileno(), *([options.page_fd] if options.page_fd >= 0 else [])],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 env=child_environment(),

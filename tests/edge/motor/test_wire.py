@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, Touch, decode, encode
+from edge.motor.wire import (
+    MAX_BYTES,
+    Arm,
+    ByHand,
+    Failure,
+    Hold,
+    LetGo,
+    Message,
+    Quit,
+    Stop,
+    Touch,
+    decode,
+    encode,
+)
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
 i64 = st.integers(-(2**63), 2**63 - 1)
@@ -36,6 +49,8 @@ messages = st.one_of(
     status,
     st.just(Arm()),
     st.just(Quit()),
+    st.just(LetGo()),
+    st.builds(ByHand, number, number),
     st.builds(Stop, text, st.sampled_from(StopCause)),
     st.builds(Hold, text),
     st.builds(Touch, text),

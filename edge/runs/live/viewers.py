@@ -1,0 +1,130 @@
+"""What each viewer of the page gets: the newest state and pictures, no faster than it takes them."""
+
+import asyncio
+import contextlib
+import json
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from edge.runs.live.hand import HandLine
+from edge.runs.live.packets import Picture, Settings, State
+
+PERIOD_S = 0.1  # between two messages to a viewer, at most
+IN_FLIGHT = 2  # messages that a viewer has not confirmed; no more are sent until it does
+FROZEN_S = 10.0  # a viewer that confirms nothing for so long is let go
+_LENGTH = struct.Struct(">I")
+
+
+class Newest:
+    """The newest of everything that came from the run; viewers wait for it to change."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.state: State = {}
+        self.path: list[Any] = []
+        self.path_version = 0
+        self.pictures: dict[str, Picture] = {}
+        self.over = False  # the run has ended, and nothing more will come
+        self.changed = asyncio.Event()
+
+    def take(self, packet: State | Picture) -> None:
+        """Take what has come."""
+        if isinstance(packet, Picture):
+            self.pictures[packet.camera] = packet
+        else:
+            state = dict(packet)
+            if (path := state.pop("path", None)) is not None:
+                self.path, self.path_version = path, self.path_version + 1
+            self.state = state
+        self._wake()
+
+    def end(self) -> None:
+        """Take note that nothing more will come."""
+        self.over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+class Viewer:
+    """One open page. `send` sends bytes to it."""
+
+    def __init__(self, newest: Newest, hand: HandLine, send: Callable[[bytes], Awaitable[None]]) -> None:
+        self.refused = ""  # why its hand does not drive
+        self._newest, self._hand, self._send = newest, hand, send
+        self._number = self._seen = 0  # the newest message sent, and confirmed
+        self._sent_s = {0: time.monotonic()}  # when messages were sent that are not older than the confirmed
+        self._confirmed = asyncio.Event()
+        self._knows_end = False
+        self._path_version = -1
+        self._shown: dict[str, float] = {}  # stamps of the pictures that it has, by camera
+
+    async def serve(self) -> None:
+        """Send until the viewer is frozen or the run is over and it knows. Raises what `send` raises."""
+        while True:
+            changed = self._newest.changed
+            self._confirmed.clear()
+            if self._number - self._seen >= IN_FLIGHT:
+                try:
+                    await asyncio.wait_for(self._confirmed.wait(), FROZEN_S)
+                except asyncio.TimeoutError:
+                    return
+                continue
+            if self._newest.over and self._knows_end and self._seen == self._number:
+                return
+            self._number += 1
+            self._sent_s[self._number] = time.monotonic()
+            self._knows_end = self._newest.over
+            await self._send(self._message())
+            # Also without anything new: ages grow, and who drives must see that the connection works.
+            await asyncio.sleep(PERIOD_S / 2)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(changed.wait(), PERIOD_S / 2)
+
+    def take(self, message: Any) -> None:
+        """Take a message of the page. Raises ValueError, TypeError or OverflowError for another."""
+        if "seen" in message:
+            self._confirm(int(message["seen"]))
+        if "drive" in message:
+            ahead, turn = map(float, message["drive"])
+            self.refused = self._hand.drive(self, ahead, turn, self._sent_s[self._seen])
+        if "let_go" in message:
+            self.refused = ""
+            self._hand.let_go(self)
+        if "stop" in message:
+            self._hand.send_stop()
+
+    def _confirm(self, number: int) -> None:
+        if not self._seen <= number <= self._number:
+            raise ValueError(f"message {number} was never sent")
+        self._seen = number
+        self._sent_s = {each: at_s for each, at_s in self._sent_s.items() if each >= number}
+        self._confirmed.set()
+
+    def _message(self) -> bytes:
+        """Return state and pictures that are new to it: a length, a line of JSON, and the JPEGs."""
+        newest = self._newest
+        pictures = [
+            each for each in newest.pictures.values() if self._shown.get(each.camera) != each.stamp_ms
+        ]
+        self._shown |= {each.camera: each.stamp_ms for each in pictures}
+        holder = self._hand.holder
+        head: dict[str, Any] = {
+            "number": self._number,
+            "now_ms": time.monotonic_ns() / 1e6,
+            "title": newest.settings.title,
+            "controls": newest.settings.controls,
+            "hand": "nobody" if holder is None else "you" if holder is self else "other",
+            "refused": self.refused,
+            "over": newest.over,
+            "pictures": [[each.camera, each.stamp_ms, len(each.jpeg)] for each in pictures],
+            "state": newest.state,
+        }
+        if newest.path_version != self._path_version:
+            head["path"], self._path_version = newest.path, newest.path_version
+        line = json.dumps(head).encode()
+        return b"".join([_LENGTH.pack(len(line)), line, *(each.jpeg for each in pictures)])
