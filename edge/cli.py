@@ -46,6 +46,7 @@ COMMANDS = {
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
     "bench latency": Command("benchmarks.latency.command:main", "from exposure to motor, stage by stage"),
     "bench loop": Command("benchmarks.drives.loop:main", "what the runtime costs without a model"),
+    "bench compare": Command("benchmarks.peers.command:main", "beside transformers, OpenVINO, LeRobot, ..."),
     "bench bandwidth": Command("benchmarks.bandwidth:main", "bytes a second of this machine's memory"),
     "bench precision": Command(
         "benchmarks.precision:main", "compare a bundle's stages with its fp32 ones", extra="export"
