@@ -179,7 +179,8 @@ def test_a_run_that_does_not_answer_was_told_all_the_same(
         port = silent.getsockname()[1]
         (tmp_path / STOP_FILE).write_text(json.dumps({"port": port, "token": "x", "pid": 1}))
         assert cli.main(["stop", str(tmp_path)]) == 4
-        assert silent.accept()[0].recv(4096).startswith(b"POST /stop")
+        with silent.accept()[0] as told:
+            assert told.recv(4096).startswith(b"POST /stop")
     assert "was told to stop, and has not answered within" in capsys.readouterr().err
 
 
