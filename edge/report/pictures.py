@@ -114,8 +114,8 @@ def _jpeg(stored: StoredImage, sizes: Mapping[int, tuple[int, int]]) -> bytes:
     size = sizes.get(stored.stamp_ns)
     if size is None:  # no policy has seen it
         return b""
-    pixels = np.frombuffer(fields[_RAW_DATA], np.uint8).reshape(*size, 3)
-    return _encoded(cv2.cvtColor(_narrow(pixels, WIDTH_PX), cv2.COLOR_RGB2BGR))
+    pixels: Image = np.ndarray((*size, 3), np.uint8, fields[_RAW_DATA])
+    return _encoded(np.asarray(cv2.cvtColor(_narrow(pixels, WIDTH_PX), cv2.COLOR_RGB2BGR), np.uint8))
 
 
 def _narrow(image: Any, width_px: int) -> Image:

@@ -101,7 +101,7 @@ def _ages(run: RunMaterial, recording: ShownRecording) -> Plot:
 
 def _refusals(run: RunMaterial, recording: ShownRecording) -> Plot:
     motor = recording.motor
-    names = [name for name in (motor[-1]["refused"] if motor else {}) if motor[-1]["refused"][name]]
+    names = [name for name, count in part(motor[-1] if motor else None, "refused").items() if count]
     lines = [
         _line(name, colour, ((run.seconds(each["stamp_ns"]), each["refused"][name]) for each in motor))
         for name, colour in zip(names, _COLOURS, strict=False)
