@@ -81,7 +81,7 @@ class FrameFacts:
 def _sizes(recording: ShownRecording) -> dict[int, tuple[int, int]]:
     """Return height and width of the images that a policy has seen, by stamp."""
     frames = [frame for tick in recording.ticks for frame in tick["frames"].values()]
-    return {each["image_ns"]: (each["height"], each["width"]) for each in frames}
+    return {each["image_ns"]: (each["height"], each["width"]) for each in frames if "height" in each}
 
 
 def _before(values: Sequence[Any], stamps: Sequence[int], stamp_ns: int) -> Any:
