@@ -192,9 +192,8 @@ class Run:
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
         pacing = pacing_camera(policy, cameras, manifest.camera)
-        mount = None if robot.recorded else setup.mount
-        delays_s = self._choice.delays_s
-        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, mount, delays_s)
+        judged = None if robot.recorded else setup.mount, self._choice.delays_s
+        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, *judged)
         stack.callback(lambda: self._dropped.update(camera_set.dropped))
         stops = stops or stack.enter_context(self._listen(operator))
         self._live.clear()
