@@ -221,6 +221,7 @@ class MotorStatus:
     warning: str = ""  # what the driver warns of, though it stops nothing
     contacts: int = 0  # how often the armed base has touched something so far
     touched: Velocity = ZERO  # the motion that touched something last
+    by_hand: bool = False  # a person drives the armed base in the policy's place
 
 
 @dataclass(frozen=True, slots=True)

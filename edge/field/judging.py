@@ -1,7 +1,7 @@
 """Whether a run reached its goal, as far as the robot itself knows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from edge.outcomes import Outcome
 
@@ -16,6 +16,12 @@ def known_truth(summary: Mapping[str, Any]) -> bool | None:
     A summary's outcome already has the robot's own truth in it: a false arrival is not `reached`.
     """
     return summary["outcome"] in _GOOD if summary.get("truth") else None
+
+
+def by_stick(summary: Mapping[str, Any]) -> int:
+    """Return how often a person drove during the run, as it counted itself; 0 for runs that did not count."""
+    counted = cast("Mapping[str, Any]", summary.get("interventions") or {})
+    return int(counted.get("number", 0))
 
 
 def drove(summary: Mapping[str, Any]) -> bool:

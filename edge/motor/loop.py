@@ -212,6 +212,7 @@ class MotorLoop:
             warning=self._feedback.warning,
             contacts=guard.back.contacts,
             touched=guard.back.touched,
+            by_hand=by_hand and guard.state in ARMED,
         )
         send(self._control, status)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.errors import UsageError
-from edge.field.judging import known_truth
+from edge.field.judging import by_stick, known_truth
 from edge.field.order import PlannedTrial
 from edge.field.results import BY_OPERATOR, BY_TRUTH
 
@@ -48,13 +48,14 @@ class Questions:
         """
         truth = known_truth(summary)
         if truth is not None:
-            return TrialVerdict(truth, BY_TRUTH)
+            return TrialVerdict(truth, BY_TRUTH, by_stick(summary))
         self._check(f"nobody judges {what}: its robot does not know whether it reached the goal")
         print(f"{what}: the run ended as {summary['outcome']}: {summary['reason']}", file=sys.stderr)
         answer = self._choose("  did it reach its goal? y yes, n no, v it does not count (driven again): ")
         if answer == "v":
             return TrialVerdict(False, BY_OPERATOR, note=self._ask("  why it does not count: "), void=True)
-        least = int(summary["cause"] == "operator")
+        # Takeovers were counted by the run itself; a person may have stepped in without a stick as well.
+        least = by_stick(summary) + int(summary["cause"] == "operator")
         interventions = self._count(f"  how often did somebody step in? Enter: {least}: ", least)
         return TrialVerdict(answer == "y", BY_OPERATOR, interventions, self._ask("  note (Enter: none): "))
 

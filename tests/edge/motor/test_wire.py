@@ -44,6 +44,7 @@ status = st.builds(
     battery_fraction=st.none() | number,
     about=text,
     warning=text,
+    by_hand=st.booleans(),
 )
 messages = st.one_of(
     status,
