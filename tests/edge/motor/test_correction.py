@@ -112,6 +112,11 @@ def test_steered_wheels_keep_their_curve(speed_m_s: float, share: float) -> None
         assert driven.angular_z_rad_s == pytest.approx(turn_rad_s)
 
 
+def test_steered_wheels_that_stand_never_turn() -> None:
+    correction, turn = correction_of(CAR), Velocity(0.0, 0.0, 0.5)
+    assert correction.command(turn) == ZERO == correction.effect(turn)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
