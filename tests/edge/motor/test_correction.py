@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from edge.base_spec import BaseSpec, DriveKind
 from edge.errors import UsageError
-from edge.motor.correction import Correction, InEffect
 from edge.motor.limits import CEILINGS, MotorLimits
+from edge.motor.pulses import Correction, InEffect
 from edge.records import ZERO, Velocity
 
 MS = 1_000_000
