@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import astuple, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -132,7 +133,7 @@ def test_steered_wheels_that_stand_never_turn() -> None:
         ({"ahead_scale": 0.2, "min_speed_m_s": 0.11}, "lowest speed 0.11 m/s is not below its highest, 0.1 "),
     ],
 )
-def test_what_no_base_is_like_is_refused(fields: dict[str, float], message: str) -> None:
+def test_what_no_base_is_like_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         BaseSpec(**fields)
 
