@@ -33,9 +33,9 @@ from edge.records import DriveEnd, Goal, Outcome
 from edge.robots.choose import RobotChoice
 from edge.robots.domain import check_domain, floor_cautions
 from edge.runs.drive_log import DriveLog
-from edge.runs.folder import RunFolder, check_runs_dir
+from edge.runs.folder import RunFolder
 from edge.runs.log import RunLog, fields
-from edge.runs.recording.run_tap import RunTap, check_recording
+from edge.runs.recording.run_tap import RunTap, check_folders, finished
 from edge.runs.room import RoomMap
 from edge.runs.setup import Setup
 from edge.runs.summary import Summary
@@ -99,7 +99,8 @@ class Run:
         self.threads_ended = True
         self.summary: Summary | None = None
         self.notes: list[str] = []  # for people, beside the summary
-        self.unwritten = ""  # why the run's folder lacks files
+        self.unwritten = ""  # why files of the run are missing
+        self.recorded: list[str] = []  # what was written outside of its folder
         self._options = options
         self._goal = goal
         self._bundle = bundle
@@ -121,9 +122,8 @@ class Run:
         self._logging = contextlib.ExitStack()
         self.log: RunLog | None = None
         self.folder: RunFolder | None = None  # made once something has been opened
-        self._tap: RunTap | None = None  # made with it
-        check_runs_dir(options.runs_dir)
-        check_recording(options)
+        self._taps: list[RunTap] = []  # one, made with it
+        check_folders(options)
 
     def go(self) -> DriveEnd:
         """Drive, and write everything down however it ends.
@@ -207,8 +207,8 @@ class Run:
         parts = DriveParts(
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
-        assert self._tap is not None  # made with the folder
-        self._tap.tell(setup, size, pacing, robot.camera_uris)
+        for tap in self._taps:
+            tap.tell(setup, size, pacing, robot.camera_uris)
         restarts.parts = KeptParts(self._make_folder(), robot, cameras, motor, stops, operator, interrupts)
         drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
@@ -231,8 +231,7 @@ class Run:
         if parts.robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
         restarts, watched = self._restarts, [self._would_do] if self._would_do else []
-        watched += [self._tap] if self._tap else []
-        inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched]
+        inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched, *self._taps]
         return Drive(parts, inline, observers=[self._live])
 
     def _make_folder(self) -> Path:
@@ -241,8 +240,8 @@ class Run:
             kept = self._restarts.kept
             self.folder = RunFolder(kept.folder) if kept else RunFolder.create(self._options.runs_dir)
             self.log = self._logging.enter_context(RunLog(self.folder.log_file, self._options.log_level))
-            self._tap = RunTap(self._options, self.folder.path, self._bundle, self._goal)
-            self._note_pids({"recorder": self._logging.enter_context(self._tap).pid})
+            self._taps = [RunTap(self._options, self.folder.path, self._bundle, self._goal)]
+            self._note_pids({"recorder": self._logging.enter_context(self._taps[0]).pid})
             log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
             log.info("bundle", extra=fields(**self._bundle.origin()))
         return self.folder.path
@@ -296,5 +295,6 @@ class Run:
         ]
         for note in self.notes:
             log.warning(note)
-        self.notes += self._tap.report(end) if self._tap else []
-        self.unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
+        unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
+        self.recorded, lost = finished(self._taps, end)
+        self.unwritten = "; ".join(filter(None, (unwritten, *lost)))
