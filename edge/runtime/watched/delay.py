@@ -72,9 +72,9 @@ def fastest(delay_s: float, limits: MotorLimits) -> tuple[float, float]:
 
 def caution(name: str, delay_s: float, limits: MotorLimits) -> str:
     """Return what to say before a drive about a camera's measured delay; empty if that changes nothing."""
-    if not is_late(delay_s):
-        return ""
     speed_m_s = fastest(delay_s, replace(limits, lowest_m_s=0.0, lowest_rad_s=0.0))[0]
+    if not is_late(delay_s) or speed_m_s >= limits.linear_m_s:
+        return ""
     return (
         f"camera {name!r} is {delay_s * 1e3:.0f} ms late, as measured: the base goes {speed_m_s:.2f} m/s at "
         f"most, so that it stands within {limits.blind_m:.2f} m of what a frame showed"

@@ -123,7 +123,7 @@ def test_a_base_never_goes_farther_from_where_a_late_frame_was_taken(delay_ms: i
 def test_only_a_late_camera_has_a_caution_and_longer_ages():
     assert not is_late(0.05) and is_late(0.051)
     assert longest_age_s(0.25, 0.05) == 0.25 and longest_age_s(0.25, 0.2) == pytest.approx(0.4)
-    assert caution("front", 0.02, MotorLimits()) == ""
+    assert caution("front", 0.02, MotorLimits()) == caution("front", 0.1, MotorLimits()) == ""
     assert "'front' is 300 ms late" in caution("front", 0.3, MotorLimits())
     assert "the base goes 0.39 m/s at most" in caution("front", 0.3, MotorLimits())
 
