@@ -74,7 +74,9 @@ class RobotChoice:
             mount_from = f"{mount_from}, its lens measured"
         base = robot.base if self.max_speed_m_s is None else lowered(robot.base, self.max_speed_m_s)
         source = self.base_from if base is robot.base else f"{self.base_from}, lowered by --max-speed"
-        late = caution(sees_with, self.delays_s.get(sees_with, 0.0), MotorLimits.of(base))
+        if delay_s := self.delays_s.get(sees_with, 0.0):
+            mount_from = f"{mount_from}, its delay of {delay_s * 1e3:.0f} ms measured"
+        late = caution(sees_with, delay_s, MotorLimits.of(base))
         return Setup(mount, mount_from, base, source, (*self.cautions, *([late] if late else [])))
 
 

@@ -21,7 +21,7 @@ ON_THE_WAY_S = 0.05  # from a frame to the tick of the motor process that follow
 
 def exposed(frame: Frame, delay_s: float) -> Frame:
     """Return the frame with the stamp of its exposure. `delay_s`: from there to the stamp that it has."""
-    if not delay_s:
+    if not delay_s and not frame.delay_ns:
         return frame
     delay_ns = min(round(delay_s * 1e9), frame.stamp_ns)
     return replace(frame, stamp_ns=frame.stamp_ns - delay_ns, delay_ns=delay_ns)

@@ -63,6 +63,16 @@ def test_a_camera_that_falls_silent_is_stopped_by_and_the_delay_is_named(delay_s
     assert named == (delay_s > 0)
 
 
+def test_another_camera_than_the_one_that_drives_may_be_no_older_for_its_delay():
+    clock = VirtualClock(10**9)
+    both = {"front": Delayed(clock), "wrist": Delayed(clock)}
+    cameras = CameraSet(both, "front", 0.25, clock, None, {"wrist": 0.24})
+    assert cameras.next() is not None
+    clock.advance(20 * MS)
+    with pytest.raises(StaleFrame, match=r"'wrist'.*240 ms of it the camera's own delay"):
+        cameras.check()
+
+
 def test_a_stamp_ahead_of_the_clock_is_not_hidden_by_the_delay():
     clock = VirtualClock(10**9)
     ahead = Delayed(clock, ahead_ms=100)
