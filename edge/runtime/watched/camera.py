@@ -23,7 +23,7 @@ from edge.plugins import blaming
 from edge.records import CameraMount, Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
-from edge.runtime.watched.delay import exposed, longest_age_s, told
+from edge.runtime.watched.delay import exposed, told
 
 POLL_S = 0.002  # so often a camera is looked at
 ANNOUNCED_S = 0.01  # so long at most one that announces its frames is waited for: the drive watches more
@@ -111,12 +111,11 @@ class WatchedCamera:
         self._raise_fault()
         if self._frame is None:
             raise StaleFrame(f"camera {self._name!r}: none of its frames has a stamp of this clock yet")
-        limit_s = longest_age_s(max_age_s, self._delay_s)
         age_s = (self._clock.now_ns() - self._frame.stamp_ns) / 1e9
-        if self._frame.seq != self._seq and self._health is not None and age_s > limit_s:
+        if self._frame.seq != self._seq and self._health is not None and age_s > max_age_s:
             raise _stop(self._health.stamp_fault)  # newer ones were left out
-        if self._delay_s and age_s > limit_s:
-            age = age_over(round(age_s * 1e9), round(limit_s * 1e9))
+        if self._delay_s and age_s > max_age_s:
+            age = age_over(round(age_s * 1e9), round(max_age_s * 1e9))
             raise StaleFrame(
                 f"camera {self._name!r}: newest frame is {age}{told(self._delay_s)}", CHECK_DEVICE
             )
