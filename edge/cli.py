@@ -35,6 +35,7 @@ COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
     "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
     "replay": Command("edge.replay.command:main", "a recorded run once more: does it decide the same"),
+    "watch": Command("edge.replay.watch:main", "show a recorded run in a browser", extra="web"),
     "recover": Command("edge.replay.recover_command:main", "a whole recording of a torn one"),
     "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
     "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),

@@ -40,7 +40,8 @@ from edge.runs.setup import Setup
 LIMIT_MS = 100.0  # from the press to the first setpoint that brakes
 DECEL_RAD_S2 = MotorLimits().angular_decel_rad_s2
 SPEEDS_RAD_S = {"slow": 0.1, "full": 1.0}
-RUN_S = 7.0
+RUN_S = 7.0  # a run, on an idle machine
+START_S = 60.0  # for a run to turn its base, on a busy one
 MOST_TRIES = 3
 _SPEED = "VLA_EDGE_BENCH_RAD_S"
 
@@ -64,7 +65,7 @@ def press_once(seed: int, speed_rad_s: float, suspended: bool) -> dict[str, Any]
             stderr=subprocess.DEVNULL,
         )
         try:
-            log = await_setpoint(Path(name), lambda each: each["angular_z"] >= 0.99 * speed_rad_s)
+            log = await_setpoint(Path(name), lambda each: each["angular_z"] >= 0.99 * speed_rad_s, START_S)
             if log is None:
                 return None
             access = json.loads((log.parent / PAGE_FILE).read_text())
