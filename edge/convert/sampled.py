@@ -73,7 +73,7 @@ def task_words(goal: Goal) -> str:
 
 
 def _armed(statuses: list[MotorStatus]) -> list[MotorStatus]:
-    """Return the reports from the first to the last of the armed base; a base that brakes for a stop is not armed."""
+    """Return the reports from the first to the last of the armed base, which one that stops is not."""
     at = [number for number, each in enumerate(statuses) if each.state in ARMED]
     return statuses[at[0] : at[-1] + 1] if at else []
 

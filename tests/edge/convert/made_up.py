@@ -18,8 +18,8 @@ REACHED = DriveEnd(Outcome.REACHED, "arrived: cup", 0, seconds=3.0)
 
 
 def picture(seq: int, size: tuple[int, int] = (36, 48)) -> np.ndarray:
-    """A grey that tells which image it is."""
-    return np.full((*size, 3), 40 + seq % 200, np.uint8)
+    """Greys that tell which image it is, brighter to the right."""
+    return np.broadcast_to((np.arange(size[1]) % 40 + seq % 200)[None, :, None], (*size, 3)).astype(np.uint8)
 
 
 def record(
