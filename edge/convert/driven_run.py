@@ -142,10 +142,12 @@ def pixels_in(stored: Stored, size: tuple[int, int]) -> Image:
 def find_runs(paths: list[Path]) -> list[Path]:
     """Return the recordings that paths mean: files, or all that lie in folders, by their names.
 
-    Raises UsageError for a folder without any.
+    Raises UsageError for what is not there, and for a folder without any.
     """
     found: list[Path] = []
     for path in paths:
+        if not path.exists():
+            raise UsageError(f"there is no {path}", "name a recording, or a folder of them")
         inside = sorted(path.glob("*.mcap")) if path.is_dir() else [path]
         if not inside:
             raise UsageError(f"{path} has no recordings", "`vla-edge run --record DIR` makes them")
