@@ -4,7 +4,6 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rosbags.highlevel import AnyReader
 
@@ -17,16 +16,19 @@ from training.datasets.lerobot import LeRobotSource
 
 @pytest.mark.slow
 def test_a_takeover_is_marked_in_summary_decisions_dataset_and_bag(
-    rig: Rig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     """The policy turns to the left all the time; the stick turns to the right for a while."""
+    rig = Rig(tmp_path, Path("default"))
     folder = rig.new_folder()
     options = ["--max-seconds", "6", "--record", str(folder / "recordings")]
-    with Pad(tmp_path) as pad, rig.rover("--gamepad", str(pad.path), *options, **PRETENDED) as run:
+    with Pad(folder) as pad, rig.rover("--gamepad", str(pad.path), *options, **PRETENDED) as run:
         run.drive.until_it_turns()
         taken_ns = time.monotonic_ns()
         pad.turn(0.6)
-        until(lambda: any(line["angular_z"] < -0.55 for line in run.drive.setpoints(taken_ns)))
+        child = run.drive.child
+        until(lambda: child.poll() or any(line["angular_z"] < -0.3 for line in run.drive.setpoints(taken_ns)))
+        time.sleep(0.5)
         pad.turn(0.0)
         end = run.drive.end()
         runs = run.drive.folder
@@ -48,11 +50,15 @@ def test_a_takeover_is_marked_in_summary_decisions_dataset_and_bag(
     marked, turns = source.states(0)[:, 0] > 0, source.actions(0)[:, 2]
     assert marked.sum() / 10 == pytest.approx(stretch["seconds"], abs=0.25)
     assert source.tasks == ("find the red cup",)
-    assert turns[marked].min() < -0.5 and turns[~marked].min() > -0.5 and turns[~marked].max() > 0.5
+    assert turns[marked].min() < -0.3 and turns[~marked].min() > -0.3 and turns[~marked].max() > 0.5
     assert source.images(0, [0, len(turns) - 1])["front"].shape == (2, 48, 64, 3)
 
     assert main(["convert", recordings, "--to", "rosbag2", "--out", str(folder / "bag")]) == 0
     with AnyReader([folder / "bag"]) as reader:
         wanted = [each for each in reader.connections if each.topic == "/vla_edge/by_hand"]
-        hand = [reader.deserialize(raw, each.msgtype).data for each, _, raw in reader.messages(wanted)]
-    assert np.sum(hand) / 50 == pytest.approx(stretch["seconds"], abs=0.3)
+        driven_ns = [
+            at_ns
+            for each, at_ns, raw in reader.messages(wanted)
+            if reader.deserialize(raw, each.msgtype).data
+        ]
+    assert (driven_ns[-1] - driven_ns[0]) / 1e9 == pytest.approx(stretch["seconds"], abs=0.2)
