@@ -50,6 +50,9 @@ COMMANDS = {
     "bench latency": Command("benchmarks.latency.command:main", "from exposure to motor, stage by stage"),
     "bench loop": Command("benchmarks.drives.loop:main", "what the runtime costs without a model"),
     "bench compare": Command("benchmarks.peers.command:main", "beside transformers, OpenVINO, LeRobot, ..."),
+    "bench accuracy": Command(
+        "benchmarks.accuracy.command:main", "bundles beside fp32: decisions, success, latency", extra="export"
+    ),
     "bench bandwidth": Command("benchmarks.bandwidth:main", "bytes a second of this machine's memory"),
     "bench precision": Command(
         "benchmarks.precision:main", "compare a bundle's stages with its fp32 ones", extra="export"

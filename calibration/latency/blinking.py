@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from calibration.latency.blinks import BlinkRecord, cells_of
-from calibration.latency.lights import Light, now_s
+from calibration.latency.lights import SwitchedLight, now_s
 from calibration.latency.turning import FIRST_FRAME_S, MAX_AGE_S, POLL_S
 from edge.errors import StaleFrame
 from edge.interfaces import Camera
@@ -17,7 +17,7 @@ PAUSE_S = (0.2, 0.45)  # between two: at random, so that they fall anywhere betw
 LEAD_S, TAIL_S = 0.5, 1.2
 
 
-def record_blinks(camera: Camera, light: Light, progress: Callable[[int, int], None]) -> BlinkRecord:
+def record_blinks(camera: Camera, light: SwitchedLight, progress: Callable[[int, int], None]) -> BlinkRecord:
     """Switch the light SWITCHES times. Raises what light and camera raise, StaleFrame if no frames come."""
     frames = _Frames(camera)
     light.switch(False)
@@ -44,7 +44,7 @@ class _Frames:
         self._seq = -1
 
     def until(self, end_s: float, enough: int = 0) -> None:
-        """Take frames until a time, or until so many are there. Raises StaleFrame if none comes until then."""
+        """Take frames until a time, or until so many are there. Raises StaleFrame if none comes."""
         silent = True
         while now_s() < end_s and not (enough and len(self.cells) >= enough):
             try:

@@ -15,7 +15,7 @@ LEAST_STEP = 8.0  # grey levels between dark and bright
 LEAST_CLEAR = 3.0  # times what is left over
 LEAST_SWITCHES = 20
 PARTS = 4
-EXPOSURES_S = (0.001, 0.004, 0.008, 0.016, 0.033)  # of the camera, that are tried
+EXPOSURES_S = (0.001, 0.004, 0.008, 0.016, 0.033)  # exposure times that are tried
 _PART_SPAN_S = 0.06
 _ALIKE = 0.8  # correlation of a cell with the one that blinks most
 

@@ -1,4 +1,4 @@
-"""The command `vla-edge calibrate latency`: measure how late a camera is, and write it into the robot file."""
+"""The command `vla-edge calibrate latency`: measure how late a camera is, write it into the robot file."""
 
 import argparse
 import sys
@@ -31,11 +31,12 @@ from edge.runtime.robot import PLAIN_MOUNT, Robot
 
 TURNING, BLINKING = "turning", "blinking"
 _CONSENT = (
-    "The base will arm and turn on the spot there and back, by some 45 degrees, for 15 s. Clear the floor around "
-    "it,\nand keep a hand at its switch.\nType yes to go on: "
+    "The base will arm and turn on the spot, there and back by some 45 degrees, for 15 s. Clear the floor\n"
+    "around it, and keep a hand at its switch.\nType yes to go on: "
 )
 # Other than the 50 and 100 Hz of most odometry, so that some of it is read as soon as it comes.
 TICK_HZ = 61.0
+SHOWN_S = 5.0  # so much of the record is in the picture
 _LATER = "what the base's odometry is late by is not seen: the delay is that much too small"
 _SCREEN = "a screen shows what it is told a frame or two later: that is in the delay; an LED has none"
 
@@ -60,8 +61,8 @@ def main(argv: list[str]) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         "calibrate latency",
-        "Measure the time from a camera's exposure to the stamp that its frames get, and write it into the robot "
-        "file: the runtime then counts it.",
+        "Measure the time from a camera's exposure to the stamp that its frames get, and write it into the "
+        "robot file: the runtime then counts it.",
     )
     add_options(parser)
     parser.add_argument("--camera", metavar="NAME", help="which camera of the file (the one that drives)")
@@ -129,7 +130,11 @@ def _turn_curves(record: TurnRecord, fit: TurnFit) -> tuple[Floats, Floats]:
     made = np.array(
         [(each.stamp_ns / 1e9 - start_s, each.velocity.angular_z_rad_s) for each in record.odometry]
     )
-    return tuple(each[(each[:, 0] > -0.5) & (each[:, 0] < 5)] for each in (seen, made))
+    return _shown(seen), _shown(made)
+
+
+def _shown(curve: Floats) -> Floats:
+    return curve[(curve[:, 0] > -0.5) & (curve[:, 0] < SHOWN_S)]
 
 
 def _by_blinking(options: argparse.Namespace, file: RobotFile, robot: Robot, name: str) -> Measured:

@@ -18,8 +18,8 @@ LEAST_DELAY_S = -0.01  # a camera can't be early; less than this are odometry or
 MOST_SPREAD_S = 0.01  # standard deviation of the parts of a measurement
 FEWEST_PARTS = 3
 _QUEUE = (
-    "mend the camera: its pictures wait in a queue; keep only the newest at every stage (a smaller latency= of "
-    "rtsp://, max-buffers=1 drop=true of an appsink)"
+    "mend the camera: its pictures wait in a queue; keep only the newest at every stage (a smaller latency= "
+    "of rtsp://, max-buffers=1 drop=true of an appsink)"
 )
 
 Floats = NDArray[np.float64]
@@ -91,13 +91,13 @@ def _common(fit: DelayFit) -> list[Criterion]:
         Criterion(
             "delay", f"{1e3 * delay_s:.1f} ms", f"{1e3 * LEAST_DELAY_S:g} to {1e3 * MOST_DELAY_S:g} ms",
             LEAST_DELAY_S <= delay_s <= MOST_DELAY_S,
-            _QUEUE if late else "the base's odometry is later than its stamps say, or the camera's stamps early",
+            _QUEUE if late else "its stamps are early, or the base's odometry comes late",
         ),
     ]  # fmt: skip
 
 
 def draw(fit: DelayFit, seen: Floats, expected: Floats, words: tuple[str, str, str]) -> Image:
-    """Return the picture: what was seen (N, 2) on what is expected at this delay (M, 2), and the errors by delay.
+    """Return the picture: what was seen (N, 2) on what is expected (M, 2), and the errors by delay.
 
     `words`: a title, and what the axes of the first chart count.
     """

@@ -14,7 +14,7 @@ LEDS = Path("/sys/class/leds")
 _REVERSED, _PLAIN = "\x1b[?5h", "\x1b[?5l"
 
 
-class Light(Protocol):
+class SwitchedLight(Protocol):
     """Something that shines or does not."""
 
     def switch(self, on: bool) -> None:
@@ -26,7 +26,7 @@ class Led:
     """An LED of the kernel: a folder with `brightness` and `max_brightness`."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises HardwareMissing if there is no such LED."""
+        """Look at it. Raises HardwareMissing if there is no such LED."""
         self._file = folder / "brightness"
         try:
             self._most = (folder / "max_brightness").read_text().strip()
@@ -52,7 +52,7 @@ class Screen:
 
 
 @contextlib.contextmanager
-def opened_light(name: str) -> Iterator[Light]:
+def opened_light(name: str) -> Iterator[SwitchedLight]:
     """Yield the light of a name: `screen`, an LED, or its folder. It is as before afterwards.
 
     Raises UsageError for a screen that is not a terminal, HardwareMissing if there is no such LED.
@@ -63,7 +63,7 @@ def opened_light(name: str) -> Iterator[Light]:
                 "standard output is not a terminal that could blink",
                 "run it in one, or name an LED: --light NAME",
             )
-        light: Light = Screen()
+        light: SwitchedLight = Screen()
         try:
             yield light
         finally:

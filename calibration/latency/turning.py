@@ -91,9 +91,9 @@ def record_turns(recorder: Recorder, base: BaseSpec, progress: Callable[[int, in
         rounds_s.append((begun_s, time.monotonic()))
     _drive(recorder, 0.0, STAND_S)
     recorder.motor.stop("the delay of a camera is measured")
-    turning = moving_frames(recorder.odometry, recorder.pairs_s)
-    seen = np.array(recorder.turns).reshape(-1, 3)
-    return TurnRecord(seen, max(turning, 1), recorder.odometry, rounds_s)
+    frames = moving_frames(recorder.odometry, recorder.pairs_s)
+    seen = moving_frames(recorder.odometry, [each[:2] for each in recorder.turns])
+    return TurnRecord(np.reshape(recorder.turns, (-1, 3)), frames, seen, recorder.odometry, rounds_s)
 
 
 def _await_frames(recorder: Recorder) -> None:

@@ -25,7 +25,8 @@ class TurnRecord:
     """What was recorded while the base turned there and back. Times in seconds of CLOCK_MONOTONIC."""
 
     turns: Floats  # (N, 3): from and to, by the camera's own stamps, and radians
-    frames: int  # between which a turn was looked for, while the base turned
+    frames: int  # that came while the base turned
+    seen: int  # those that showed a turn
     odometry: Sequence[Odometry]
     rounds_s: Sequence[tuple[float, float]]  # when each there and back began and ended
 
@@ -78,7 +79,7 @@ def _errors(turns: Floats, base: BaseMotion, lags_s: Floats) -> tuple[Floats, Fl
 def turning_criteria(record: TurnRecord, fit: TurnFit | None) -> list[Criterion]:
     """Return what a record of turns must meet; without a fit, what was too little for one."""
     yaws = np.unwrap([each.yaw_rad for each in record.odometry]) if record.odometry else np.zeros(1)
-    turned_rad, seen = float(np.abs(np.diff(yaws)).sum()), len(record.turns) / max(record.frames, 1)
+    turned_rad, seen = float(np.abs(np.diff(yaws)).sum()), record.seen / max(record.frames, 1)
     criteria = [
         Criterion(
             "turned", f"{turned_rad:.1f} rad in all", f"at least {LEAST_TURNED_RAD:g} rad",
@@ -107,7 +108,7 @@ def turning_criteria(record: TurnRecord, fit: TurnFit | None) -> list[Criterion]
 
 
 def moving_frames(odometry: Sequence[Odometry], times_s: Sequence[tuple[float, float]]) -> int:
-    """Return between how many frames, from and to, the base turned, by its own times."""
+    """Return the number of frames, by the times before and of each, in which the base turned."""
     if len(odometry) < 2 or not times_s:
         return 0
     at_s = [each.stamp_ns / 1e9 for each in odometry]

@@ -30,7 +30,7 @@ ROW_S, ROWS = 0.05, 6  # of a chunk; one is sent for each row
 POLL_S = 0.004
 ARM_LIMIT_S = 3.0
 ODOMETRY_LIMIT_S = 2.0
-OTHERWISE = 2  # levels that moved the wrong way, or something else, end an axis
+OTHERWISE = 4  # levels that moved the wrong way, or something else, end an axis
 
 
 @dataclass(frozen=True, slots=True)

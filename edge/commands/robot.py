@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from edge.base_spec import BaseSpec
@@ -134,14 +135,15 @@ def _stop_test(file: RobotFile, robot: Robot, speed_m_s: float | None) -> int:
     """Ask, measure, and write what was measured into the file."""
     if not is_real(robot.motors_uri):
         raise UsageError(f"{file.path}: motors {robot.motors_uri} move nothing", "name the base's own driver")
-    speed_m_s = _test_speed(robot.base, speed_m_s)
+    base = replace(robot.base, **file.measured)
+    speed_m_s = _test_speed(base, speed_m_s)
     room_m = speed_m_s * (LONGEST_S + 1)
     clear_m = max(1.0, math.ceil(2 * room_m))
     consent = _CONSENT.format(speed=speed_m_s, silent=LONGEST_S, room=room_m, clear=clear_m)
     print(consent, end="", flush=True)
     if sys.stdin.readline().strip().lower() != "yes":
         raise UsageError("the stop test was not agreed to: nothing has moved", "type yes to go on")
-    measure = measure_stop(robot.motors_uri, robot.base, speed_m_s, lambda text: print(text, flush=True))
+    measure = measure_stop(robot.motors_uri, base, speed_m_s, lambda text: print(text, flush=True))
     stop_time_s = measure.stop_time_s
     if stop_time_s is None:
         stop_time_s = _ask_stop_time()

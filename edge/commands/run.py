@@ -33,10 +33,10 @@ from edge.records import DriveEnd, Goal, Outcome
 from edge.robots.choose import RobotChoice
 from edge.robots.domain import check_domain, floor_cautions
 from edge.runs.drive_log import DriveLog
-from edge.runs.folder import RunFolder, check_runs_dir
+from edge.runs.folder import RunFolder
 from edge.runs.live.run_page import RunPage
 from edge.runs.log import RunLog, fields
-from edge.runs.recording.run_tap import RunTap, check_recording
+from edge.runs.recording.run_tap import RunTap, check_folders, finished
 from edge.runs.room import RoomMap
 from edge.runs.setup import Setup
 from edge.runs.summary import Summary
@@ -100,12 +100,12 @@ class Run:
         self.threads_ended = True
         self.summary: Summary | None = None
         self.notes: list[str] = []  # for people, beside the summary
-        self.unwritten = ""  # why the run's folder lacks files
+        self.unwritten = ""  # why files of the run are missing
+        self.recorded: list[str] = []  # what was written outside of its folder
         self._options, self._goal, self._bundle, self._choice = options, goal, bundle, choice
         self._restarts = restarts or EngineRestarts(0, None, options.max_seconds, [])
         self._setup: Setup | None = None  # once the robot is open
-        self._clock = MonotonicClock()
-        self._tree = Tree(options.root)
+        self._clock, self._tree = MonotonicClock(), Tree(options.root)
         self._heat: HeatWatch | None = None
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
         self._tally = Tally(boxes, goal, goal_prompt(bundle.manifest, goal))
@@ -115,14 +115,12 @@ class Run:
         self._about = ""
         self._truth: dict[str, Any] = {}
         self._dropped: dict[str, int] = {}  # frames with odd stamps, by camera
-        self._pids = {"runtime": os.getpid()}
-        self._logging = contextlib.ExitStack()
+        self._pids, self._logging = {"runtime": os.getpid()}, contextlib.ExitStack()
         self.log: RunLog | None = None
         self.folder: RunFolder | None = None  # made once something has been opened
-        self._tap: RunTap | None = None  # made with it
+        self._taps: list[RunTap] = []  # one, made with it
         self._page = RunPage(options, goal, self._restarts.kept_page)
-        check_runs_dir(options.runs_dir)
-        check_recording(options)
+        check_folders(options)
 
     def go(self) -> DriveEnd:
         """Drive, and write everything down however it ends.
@@ -194,9 +192,8 @@ class Run:
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
         pacing = pacing_camera(policy, cameras, manifest.camera)
-        mount = None if robot.recorded else setup.mount
-        delays_s = self._choice.delays_s
-        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, mount, delays_s)
+        judged = None if robot.recorded else setup.mount, self._choice.delays_s
+        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, *judged)
         stack.callback(lambda: self._dropped.update(camera_set.dropped))
         stops = stops or stack.enter_context(self._listen(operator))
         self._live.clear()
@@ -209,8 +206,8 @@ class Run:
         parts = DriveParts(
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
-        assert self._tap is not None  # made with the folder
-        self._tap.tell(setup, size, pacing, robot.camera_uris)
+        for tap in self._taps:
+            tap.tell(setup, size, pacing, robot.camera_uris)
         kept = robot, cameras, motor, stops, operator, interrupts, self._page.page
         restarts.parts = KeptParts(self._make_folder(), *kept)
         drive = self._make_drive(parts)
@@ -235,8 +232,8 @@ class Run:
     def _make_drive(self, parts: DriveParts) -> Drive:
         if parts.robot.recorded:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
-        restarts, watched = self._restarts, [each for each in (self._would_do, self._tap) if each]
-        inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched]
+        restarts, watched = self._restarts, [self._would_do] if self._would_do else []
+        inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched, *self._taps]
         return Drive(parts, inline, observers=[self._live])
 
     def _make_folder(self) -> Path:
@@ -246,9 +243,9 @@ class Run:
             self.folder = RunFolder(kept.folder) if kept else RunFolder.create(self._options.runs_dir)
             self.log = self._logging.enter_context(RunLog(self.folder.log_file, self._options.log_level))
             run, feed_fd = self.folder.path, self._page.feed_fd
-            self._tap = RunTap(self._options, run, self._bundle, self._goal, feed_fd)
+            self._taps = [RunTap(self._options, run, self._bundle, self._goal, feed_fd)]
             self._page.announce(run)
-            self._note_pids({"recorder": self._logging.enter_context(self._tap).pid, **self._page.pids})
+            self._note_pids({"recorder": self._logging.enter_context(self._taps[0]).pid, **self._page.pids})
             log.info("run starts", extra=fields(goal=self._goal.kind, target=self._goal.target))
             log.info("bundle", extra=fields(**self._bundle.origin()))
         return self.folder.path
@@ -297,5 +294,6 @@ class Run:
         values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
         log.info("run ended", extra=values)
         self.notes = dropped_notes(self._dropped)
-        self.notes += self._tap.report(end) if self._tap else []
-        self.unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
+        unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
+        self.recorded, lost = finished(self._taps, end)
+        self.unwritten = "; ".join(filter(None, (unwritten, *lost)))

@@ -73,6 +73,8 @@ def _print_run(run: "Run", end: DriveEnd, as_json: bool) -> None:
     print("\n".join(run.summary.lines()))
     if names := run.folder.names():
         print(f"{run.folder.path}/ has {', '.join(names)}")
+    for file in run.recorded:
+        print(f"recorded: {file}")
 
 
 def announce(setup: Setup, to_people: bool) -> None:

@@ -33,7 +33,7 @@ class DrivenRun:
         self.header: dict[str, Any] = {}
         self.start_ns: int | None = None
         self.statuses: list[MotorStatus] = []
-        self.stamps_ns: dict[str, list[int]] = {}  # of the images, by camera
+        self.stamps_ns: dict[str, list[int]] = {}  # images, by camera
         self.sizes: dict[str, tuple[int, int]] = {}  # height and width of the camera's frames
         self.end: Mapping[str, Any] | None = None  # how the run ended; None: it has no end record
         reader = McapReader(path)

@@ -18,7 +18,7 @@ from edge.runs.recording.mcap_file import CHUNK_BYTES, OWN
 from edge.runs.recording.torn import Stored
 from edge.runs.tap.plain import from_plain
 
-_VERSION = 5  # of metadata.yaml: that of Humble, which later ones read
+_VERSION = 5  # metadata.yaml as Humble has it, which later ones read
 _BASE = "base_link"
 CMD_VEL, ODOM, BY_HAND, ANSWER = "/cmd_vel", "/odom", "/vla_edge/by_hand", "/vla_edge/answer"
 

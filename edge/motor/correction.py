@@ -76,4 +76,5 @@ def _given(command: float, scale: float, offset: float) -> float:
 
 def _along(turn_rad_s: float, speed_m_s: float, before_m_s: float) -> float:
     """Return the turn rate at another speed on the same curve."""
-    return turn_rad_s * (speed_m_s / before_m_s) if before_m_s else 0.0
+    # A curve has a smallest radius, so the quotient is bounded, however slow it is driven.
+    return speed_m_s * (turn_rad_s / before_m_s) if before_m_s else 0.0

@@ -143,7 +143,7 @@ def lag_of(turns: Floats, base: BaseMotion) -> LagFit:
 
 
 def turns_made(turns: Floats, base: BaseMotion, lags_s: Floats) -> Floats:
-    """Return the turns (N, L) that the base made in the times of `turns`, earlier by each lag (L,), radians."""
+    """Return the turns (N, L) of the base in the times of `turns`, earlier by each lag (L,): radians."""
     from_s, to_s = turns[:, 0], turns[:, 1]
     return base.yaw_at(to_s[:, None] - lags_s) - base.yaw_at(from_s[:, None] - lags_s)
 

@@ -35,7 +35,8 @@ STILL_S = 0.15  # with a still picture at its end
 _RESTART = "else restart the camera, or the process that reads it; then run it again"
 _QUEUE = (
     "its pictures wait in a queue: keep only the newest one at every stage (a smaller latency= of rtsp://, "
-    "max-buffers=1 drop=true of an appsink, fewer or smaller frames on a weak line); then run it again"
+    "max-buffers=1 drop=true of an appsink, fewer or smaller frames on a weak line); a delay that stays "
+    "as it is can be measured, and is then counted: `vla-edge calibrate latency`; then run it again"
 )
 _FOREIGN = (
     "is it a live camera, of this robot, and upright? `flip=` in its address turns and mirrors the picture"

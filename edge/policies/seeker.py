@@ -115,8 +115,7 @@ class Seeker:
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         frame = observation.frame
-        seen_from = self._sight.update(observation, inference, self._ignored)
-        pose = self._sight.pose_at(frame.given_ns)  # it sees from there, and steers from here
+        seen_from, pose = self._sight.update(observation, inference, self._ignored)
         if inference is not None:
             self._age.on_answer(inference.frame.stamp_ns)
         if self._see_floor is not None:

@@ -16,7 +16,7 @@ from edge.runs.tap.plain import to_line
 SAME_IOU = 0.7  # boxes that overlap so much steer alike
 SAME_RATE = 0.05  # m/s and rad/s
 SEEKS = ("find_object", "follow_object")  # goals whose answers count by their boxes alone
-ROWS = 3  # of a chunk, that are driven before the next answer comes
+ROWS = 3  # so many rows of a chunk are driven before the next answer comes
 
 
 @dataclass(frozen=True, slots=True)

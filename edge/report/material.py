@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from edge.errors import UsageError
 from edge.files import foreign_json
-from edge.report.recording import RecordedRun, read_recording
+from edge.report.recording import ShownRecording, read_recording
 from edge.report.run_log import LogLine, read_log
 
 MOST_LINES = 200_000
@@ -26,7 +26,7 @@ class RunMaterial:
     setpoints: list[Line]  # firmware.jsonl
     decisions: list[Line]  # decisions.jsonl
     trial: Line | None  # trial.json of a field day
-    recording: RecordedRun | None
+    recording: ShownRecording | None
     start_ns: int  # where the page counts from
     missing: list[str] = field(default_factory=list[str])  # for people
 
@@ -55,7 +55,7 @@ def parts(document: Line | None, key: str) -> list[Line]:
 def read_run(path: Path) -> RunMaterial:
     """Return what is known of a run, by its folder or its recording. Raises UsageError if it is neither."""
     if path.suffix == ".mcap" and path.is_file():
-        recording: RecordedRun | None = read_recording(path)
+        recording: ShownRecording | None = read_recording(path)
         folder = Path(recording.header.get("run", ""))
         return _material(path.stem, folder if (folder / "run.log").is_file() else None, recording)
     if not path.is_dir() or not any((path / each).is_file() for each in ("run.log", "summary.json")):
@@ -65,7 +65,7 @@ def read_run(path: Path) -> RunMaterial:
     return _material(path.resolve().name, path, None if found is None else read_recording(found))
 
 
-def _material(name: str, folder: Path | None, recording: RecordedRun | None) -> RunMaterial:
+def _material(name: str, folder: Path | None, recording: ShownRecording | None) -> RunMaterial:
     log = [] if folder is None else read_log(folder / "run.log")
     started = next((line.stamp_ns for line in log if line.event == _STARTED), None)
     if started is None and recording is not None:
@@ -89,23 +89,24 @@ def _material(name: str, folder: Path | None, recording: RecordedRun | None) -> 
 
 
 def _missing(run: RunMaterial) -> list[str]:
+    """Return what a page would have shown, in words that stand behind "missing:"."""
     missing: list[str] = []
     recording = run.recording
     if run.folder is None:
-        missing.append("The run's folder is not there: the page shows the recording alone.")
+        missing.append("The run's folder: the page shows the recording alone.")
     elif run.summary is None:
-        missing.append("There is no summary.json: the run was killed, or still goes on.")
+        missing.append("A summary.json: the run was killed, or still goes on.")
     if recording is None:
         missing.append(
-            "The run was not recorded: pictures, ages, speeds as measured and the machine are missing. "
+            "A recording, and with it pictures, ages, speeds as measured and the machine: "
             "`vla-edge run --record DIR` keeps them."
         )
     elif recording.header.get("images") == "few":
-        missing.append("The recording holds the last 30 s of the run alone, with small pictures.")
-    if recording is not None and recording.torn:
-        missing.append(f"The recording is torn ({recording.torn}): it is shown up to there.")
+        missing.append("All but the last 30 s, as `vla-edge run` kept them by itself, with small pictures.")
+    if recording is not None and not recording.whole:
+        missing.append("What comes behind the last whole chunk of the recording, which is cut off.")
     if recording is not None and recording.end is None and run.summary is None:
-        missing.append("The recording has no end: the run crashed, or was killed.")
+        missing.append("The end of the run: it crashed, or was killed.")
     return missing
 
 

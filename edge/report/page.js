@@ -1,7 +1,7 @@
 "use strict";
 // Shows the runs of #data: a table to choose from, and of one run its words, picture, path and plots.
 const RUNS = JSON.parse(document.getElementById("data").textContent);
-const HEADS = ["run", "bundle", "goal", "outcome", "cause", "verdict", "s", "m", "contacts", "model, ms (median)", "frame to motor, ms (99 %)"];
+const HEADS = ["run", "bundle", "goal", "outcome", "cause", "verdict", "s", "m", "contacts", "model, ms", "motor p99, ms"];
 const PLOT_PX = 130, SPAN_PX = 22, LEFT_PX = 60, RIGHT_PX = 12, LEAST_S = 0.05, ZOOM = 1.25;
 const SHADES = ["#2f6fde", "#1b9e77", "#e07b1a", "#9b59b6", "#0e9aa7", "#b8860b", "#c8372d", "#7a8499"];
 let run = null, all = [0, 1], view = [0, 1], now = 0, timer = 0, draws = [];

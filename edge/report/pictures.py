@@ -2,20 +2,22 @@
 
 import base64
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from edge.engines.protobuf import parts
 from edge.records import Image
 from edge.report.material import RunMaterial
-from edge.report.recording import RecordedRun, StoredImage
+from edge.report.recording import ShownRecording, StoredImage
 from edge.report.story import said
 
 WIDTH_PX = 480
 QUALITY = 72
+_RAW_DATA, _COMPRESSED_DATA = 6, 2  # their fields in foxglove.RawImage and foxglove.CompressedImage
 STRIP_WIDTH_PX = 1310  # as frames.png is drawn
 
 
@@ -29,18 +31,13 @@ def frames_of(run: RunMaterial, most_bytes: int) -> list[dict[str, Any]]:
         return []
     camera = recording.header.get("camera") or next((each.camera for each in recording.images), "")
     images = [each for each in recording.images if each.camera == camera]
-    step = 1
-    while True:
-        chosen = images[::step]
-        pictures = [_base64(_jpeg(each)) for each in chosen]
-        if sum(map(len, pictures)) <= most_bytes or len(chosen) <= 1:
-            break
-        step = -(-step * sum(map(len, pictures)) // most_bytes)  # rounded up
+    sizes = _sizes(recording)
+    made = [(each.stamp_ns, _base64(_jpeg(each, sizes))) for each in images]
+    made = [(stamp_ns, picture) for stamp_ns, picture in made if picture]
+    total = sum(len(picture) for _, picture in made)
+    made = made[:: max(1, -(-total // most_bytes))]  # rounded up
     facts = FrameFacts(recording)
-    return [
-        {"t": run.seconds(each.stamp_ns), "jpeg": picture, **facts.at(each.stamp_ns)}
-        for each, picture in zip(chosen, pictures, strict=True)
-    ]
+    return [{"t": run.seconds(stamp_ns), "jpeg": picture, **facts.at(stamp_ns)} for stamp_ns, picture in made]
 
 
 def drawn_picture(path: Path) -> str:
@@ -57,7 +54,7 @@ def drawn_picture(path: Path) -> str:
 class FrameFacts:
     """What was seen, said and sent when a frame was acted on."""
 
-    def __init__(self, recording: RecordedRun) -> None:
+    def __init__(self, recording: ShownRecording) -> None:
         self._ticks = sorted(recording.ticks, key=_tick_ns)
         self._tick_ns = [_tick_ns(each) for each in self._ticks]
         self._answers = recording.inferences
@@ -81,6 +78,12 @@ class FrameFacts:
         }
 
 
+def _sizes(recording: ShownRecording) -> dict[int, tuple[int, int]]:
+    """Return height and width of the images that a policy has seen, by stamp."""
+    frames = [frame for tick in recording.ticks for frame in tick["frames"].values()]
+    return {each["image_ns"]: (each["height"], each["width"]) for each in frames if "height" in each}
+
+
 def _before(values: Sequence[Any], stamps: Sequence[int], stamp_ns: int) -> Any:
     """Return the newest value up to a stamp; None if there is none."""
     number = bisect_right(stamps, stamp_ns)
@@ -96,17 +99,23 @@ def _corners(box: dict[str, float]) -> list[float]:
     return [round(box[key], 4) for key in ("y0", "x0", "y1", "x1")]
 
 
-def _jpeg(stored: StoredImage) -> bytes:
-    """Return an image as a JPEG no wider than the page shows."""
-    fields = dict(_fields(stored.message))
+def _jpeg(stored: StoredImage, sizes: Mapping[int, tuple[int, int]]) -> bytes:
+    """Return an image as a JPEG no wider than the page shows; empty if its size is not known.
+
+    `sizes` has height and width by stamp.
+    """
+    fields = dict(parts(memoryview(stored.message)))
     if not stored.raw:
-        content = bytes(fields[2])
+        content = bytes(fields[_COMPRESSED_DATA])
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         if image is None or image.shape[1] <= WIDTH_PX:
             return content
         return _encoded(_narrow(image, WIDTH_PX))
-    pixels = np.frombuffer(fields[6], np.uint8).reshape(fields[3], fields[2], 3)
-    return _encoded(_narrow(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), WIDTH_PX))
+    size = sizes.get(stored.stamp_ns)
+    if size is None:  # no policy has seen it
+        return b""
+    pixels: Image = np.ndarray((*size, 3), np.uint8, fields[_RAW_DATA])
+    return _encoded(np.asarray(cv2.cvtColor(_narrow(pixels, WIDTH_PX), cv2.COLOR_RGB2BGR), np.uint8))
 
 
 def _narrow(image: Any, width_px: int) -> Image:
@@ -123,31 +132,3 @@ def _encoded(image: Image) -> bytes:
 
 def _base64(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield number and value of the fields of a protobuf message: numbers, and bytes."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        if key & 7 == 2:
-            length, at = _varint(message, at)
-            yield key >> 3, memoryview(message)[at : at + length]
-            at += length
-        elif key & 7 == 5:
-            yield key >> 3, int.from_bytes(message[at : at + 4], "little")
-            at += 4
-        else:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

@@ -1,14 +1,14 @@
 """A recording of a run, as far as a page shows it; a torn file up to its last whole chunk."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from edge.errors import UsageError, reason_of
+from edge.runs.recording.mcap_file import OWN
+from edge.runs.recording.torn import McapReader
 
-OWN = "/vla_edge/"
 IMAGES = "/camera/"
 PICTURE_NS = 100_000_000  # at most ten pictures a second are shown
 Message = dict[str, Any]
@@ -25,7 +25,7 @@ class StoredImage:
 
 
 @dataclass
-class RecordedRun:
+class ShownRecording:
     """The messages of a recording, by what they are; stamps are CLOCK_MONOTONIC."""
 
     header: Message = field(default_factory=dict[str, Any])
@@ -36,15 +36,17 @@ class RecordedRun:
     machine: list[tuple[int, Message]] = field(default_factory=list[tuple[int, Message]])
     images: list[StoredImage] = field(default_factory=list[StoredImage])
     end: Message | None = None
-    torn: str = ""  # why the file could not be read to its end
+    whole: bool = True  # False: the file is cut off
 
 
-def read_recording(path: Path) -> RecordedRun:
+def read_recording(path: Path) -> ShownRecording:
     """Read a recording. Raises UsageError if it is not one of a run."""
-    recording = RecordedRun()
+    recording = ShownRecording()
     due_ns: dict[str, int] = {}
+    reader = McapReader(path)
     try:
-        for topic, schema, stamp_ns, data in _messages(path, recording):
+        for stored in reader.messages():
+            topic, schema, stamp_ns, data = stored.topic, stored.schema, stored.stamp_ns, stored.body
             if topic.startswith(OWN):
                 message = cast(Message, json.loads(data))
                 _take(recording, topic.removeprefix(OWN), message, stamp_ns)
@@ -60,12 +62,13 @@ def read_recording(path: Path) -> RecordedRun:
         raise UsageError(
             f"{path} is not a run's recording: {reason_of(error)}", "name a run's folder"
         ) from error
+    recording.whole = reader.whole
     if not recording.header:
         raise UsageError(f"{path} is not a run's recording", "name a run's folder, or the file of --record")
     return recording
 
 
-def _to_monotonic(recording: RecordedRun, offset_ns: int) -> None:
+def _to_monotonic(recording: ShownRecording, offset_ns: int) -> None:
     """Turn the file's wall times into stamps of CLOCK_MONOTONIC."""
     for message in (*recording.ticks, *recording.inferences):
         message["stamp_ns"] -= offset_ns
@@ -73,7 +76,7 @@ def _to_monotonic(recording: RecordedRun, offset_ns: int) -> None:
     recording.images = [replace(each, stamp_ns=each.stamp_ns - offset_ns) for each in recording.images]
 
 
-def _take(recording: RecordedRun, topic: str, message: Message, stamp_ns: int) -> None:
+def _take(recording: ShownRecording, topic: str, message: Message, stamp_ns: int) -> None:
     if topic == "header":
         recording.header = message
     elif topic == "start":
@@ -88,26 +91,3 @@ def _take(recording: RecordedRun, topic: str, message: Message, stamp_ns: int) -
         recording.machine.append((stamp_ns, message))
     elif topic == "end":
         recording.end = message
-
-
-def _messages(path: Path, recording: RecordedRun) -> Iterator[tuple[str, str, int, bytes]]:
-    """Yield topic, schema, stamp and content of each message, up to where the file is torn."""
-    from mcap.exceptions import McapError
-    from mcap.records import Channel, Message, Schema
-    from mcap.stream_reader import StreamReader
-
-    schemas: dict[int, str] = {}
-    channels: dict[int, tuple[str, str]] = {}
-    try:
-        with path.open("rb") as file:
-            for record in StreamReader(file).records:
-                if isinstance(record, Message):
-                    yield *channels[record.channel_id], record.log_time, record.data
-                elif isinstance(record, Channel):
-                    channels[record.id] = record.topic, schemas.get(record.schema_id, "")
-                elif isinstance(record, Schema):
-                    schemas[record.id] = record.name
-    except (McapError, RuntimeError, EOFError) as error:  # lz4 raises RuntimeError
-        recording.torn = reason_of(error)
-    except OSError as error:
-        raise UsageError(f"can't read {path}: {error.strerror}", "name a run's folder") from error

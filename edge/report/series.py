@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
-from edge.report.material import RunMaterial
-from edge.report.recording import RecordedRun
+from edge.report.material import RunMaterial, part
+from edge.report.recording import ShownRecording
 
 BLUE, GREEN, ORANGE, PURPLE, RED, GREY = "#2f6fde", "#1b9e77", "#e07b1a", "#9b59b6", "#c8372d", "#7a8499"
 _COLOURS = (BLUE, GREEN, ORANGE, PURPLE, RED, "#0e9aa7", "#b8860b", GREY)
@@ -35,7 +35,7 @@ def spans_of(run: RunMaterial) -> list[dict[str, Any]]:
     return [{"name": name, "spans": _spans(states)} for name, states in rows.items() if states]
 
 
-def _of_recording(run: RunMaterial, recording: RecordedRun) -> list[Plot]:
+def _of_recording(run: RunMaterial, recording: ShownRecording) -> list[Plot]:
     ticks, motor = recording.ticks, recording.motor
     wanted = [(run.seconds(_frame_ns(t)), t["decided"]["values"][0]) for t in ticks if _decides(t)]
     sent = [(run.seconds(each["stamp_ns"]), each["sent"]) for each in motor]
@@ -57,7 +57,7 @@ def _of_recording(run: RunMaterial, recording: RecordedRun) -> list[Plot]:
             _confidence(run, recording), *_machine(run, recording)]  # fmt: skip
 
 
-def _latency(run: RunMaterial, recording: RecordedRun) -> Plot:
+def _latency(run: RunMaterial, recording: ShownRecording) -> Plot:
     answers = [
         (run.seconds(each["stamp_ns"]), each["inference"]["stages_ms"]) for each in recording.inferences
     ]
@@ -69,7 +69,7 @@ def _latency(run: RunMaterial, recording: RecordedRun) -> Plot:
     return _plot("model, by stage", "ms", lines)
 
 
-def _ages(run: RunMaterial, recording: RecordedRun) -> Plot:
+def _ages(run: RunMaterial, recording: ShownRecording) -> Plot:
     """Return how old what the wheels obey is: frame of the chunk, frame of the answer, frame to motor."""
     frames = {
         each["decided"]["decision"]: each["decided"]["t0_ns"] for each in recording.ticks if _decides(each)
@@ -99,9 +99,9 @@ def _ages(run: RunMaterial, recording: RecordedRun) -> Plot:
     return _plot("ages", "ms", lines)
 
 
-def _refusals(run: RunMaterial, recording: RecordedRun) -> Plot:
+def _refusals(run: RunMaterial, recording: ShownRecording) -> Plot:
     motor = recording.motor
-    names = [name for name in (motor[-1]["refused"] if motor else {}) if motor[-1]["refused"][name]]
+    names = [name for name, count in part(motor[-1] if motor else None, "refused").items() if count]
     lines = [
         _line(name, colour, ((run.seconds(each["stamp_ns"]), each["refused"][name]) for each in motor))
         for name, colour in zip(names, _COLOURS, strict=False)
@@ -113,16 +113,16 @@ def _refusals(run: RunMaterial, recording: RecordedRun) -> Plot:
     return _plot("chunks refused so far", "", lines)
 
 
-def _confidence(run: RunMaterial, recording: RecordedRun) -> Plot:
+def _confidence(run: RunMaterial, recording: ShownRecording) -> Plot:
     points = ((run.seconds(e["stamp_ns"]), e["inference"]["confidence"]) for e in recording.inferences)
     return _plot("confidence of the model", "", [_line("", BLUE, points)])
 
 
-def _machine(run: RunMaterial, recording: RecordedRun) -> list[Plot]:
+def _machine(run: RunMaterial, recording: ShownRecording) -> list[Plot]:
     rows = [(run.seconds(stamp_ns), facts) for stamp_ns, facts in recording.machine]
     plots: list[Plot] = []
     for title, unit, key in (("temperature", "°C", "temperatures_c"), ("clocks", "MHz", "clocks_mhz")):
-        names = list(dict.fromkeys(name for _, facts in rows for name in facts[key]))[: len(_COLOURS)]
+        names = list(dict.fromkeys(name for _, facts in rows for name in part(facts, key)))[: len(_COLOURS)]
         lines = [
             _line(name, _COLOURS[number], ((t, facts[key].get(name)) for t, facts in rows))
             for number, name in enumerate(names)

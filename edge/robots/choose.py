@@ -24,6 +24,7 @@ from edge.runtime.robot import PLAIN_MOUNT, PlainRobot, Robot, RobotOptions, fin
 from edge.runtime.watched.delay import caution
 
 MAX_STOP_TIME_S = 0.5  # a base that needs longer to stop by itself drives only on consent
+LATE_S = 0.05  # wheels need as much: a base that answers later than this is said to
 _FASTEST = BaseSpec(linear_m_s=CEILINGS["linear_m_s"])
 _MEASURE = "`vla-edge robot check FILE --stop-test` measures it"
 
@@ -77,7 +78,19 @@ class RobotChoice:
         if self.max_speed_m_s is not None:
             base, source = lowered(base, self.max_speed_m_s), f"{source}, lowered by --max-speed"
         late = caution(sees_with, self.delays_s.get(sees_with, 0.0), MotorLimits.of(base))
-        return Setup(mount, mount_from, base, source, (*self.cautions, *([late] if late else [])))
+        cautions = (*self.cautions, *([late] if late else []), *_late_caution(base))
+        return Setup(mount, mount_from, base, source, cautions)
+
+
+def _late_caution(base: BaseSpec) -> tuple[str, ...]:
+    """Return what to say about a base that answers late."""
+    if base.delay_s < LATE_S:
+        return ()
+    way_m = base.linear_m_s * base.delay_s
+    return (
+        f"this base answers {1e3 * base.delay_s:.0f} ms late, as it was measured: from full speed it stands "
+        f"{way_m:.2f} m later than it is told",
+    )
 
 
 def choose_addresses(

@@ -131,7 +131,7 @@ class PageServer:
         sender = self._keep(self._send(viewer, ws))
         try:
             async for message in ws:
-                viewer.take(json.loads(message.data))
+                viewer.take(message.data)
         except NOT_OURS:
             await ws.close(code=1008, message=b"not a message of the page")
         finally:

@@ -6,7 +6,7 @@ import json
 import struct
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 from edge.runs.live.hand import HandLine
 from edge.runs.live.packets import Picture, Settings, State
@@ -85,8 +85,12 @@ class Viewer:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(changed.wait(), PERIOD_S / 2)
 
-    def take(self, message: Any) -> None:
+    def take(self, text: str) -> None:
         """Take a message of the page. Raises ValueError, TypeError or OverflowError for another."""
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise TypeError("not an object")
+        message = cast("dict[str, Any]", found)
         if "seen" in message:
             self._confirm(int(message["seen"]))
         if "drive" in message:

@@ -1,5 +1,7 @@
 """decisions.jsonl: what was asked, said, read, sent and driven, and why; one line a decision."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ class DecisionList:
         self._state = self._doubt = ""
         self._by_hand_ns: int | None = None  # stamp of the newest report, if it said that a person drove
         self._awaited: int | None = None  # decision of the chunk whose first setpoint is not known yet
-        self._written = 0
+        self._written = self._lost = 0
+        self._trouble = ""
 
     def take(self, event: TapEvent) -> None:
         """Take what belongs to a decision."""
@@ -47,6 +50,8 @@ class DecisionList:
     def finish(self, whole: bool) -> list[str]:
         """Write the last line."""
         self._write()
+        if self._lost:
+            return [f"{self._path.name} lacks {self._lost} lines: {self._trouble}"]
         return (
             []
             if self._written <= MOST_BYTES
@@ -92,9 +97,13 @@ class DecisionList:
         if self._line is None or self._written > MOST_BYTES:
             return
         content = to_line(self._line) + b"\n"
-        # Opened anew for each line: what was lost to a full disk or a folder that went comes back.
-        with self._path.open("ab", buffering=0) as file:
-            if file.write(content) != len(content):
-                raise OSError(28, "No space left on device")
-        self._written += len(content)
         self._line = self._awaited = None
+        try:
+            # Opened anew for each line: what was lost to a full disk or a folder that went comes back.
+            with self._path.open("ab", buffering=0) as file:
+                if file.write(content) != len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self._lost, self._trouble = self._lost + 1, error.strerror or str(error)
+        else:
+            self._written += len(content)

@@ -7,7 +7,8 @@ from edge.records import Outcome
 from edge.runs.recording.images import FEW_WIDTH_PX, as_jpeg
 from edge.runs.recording.mcap_file import McapFile
 from edge.runs.tap.events import TapEvent
-from edge.runs.tap.options import FEW_PERIOD_NS
+from edge.runs.tap.options import FEW_PERIOD_NS, Images
+from edge.runs.tap.plain import to_line
 
 KEPT_NS = 30_000_000_000
 MOST_BYTES = 32 << 20
@@ -34,7 +35,8 @@ class Ring:
             self._due_ns[camera] = event.stamp_ns + FEW_PERIOD_NS
             event = as_jpeg(event, FEW_WIDTH_PX)
         elif event.topic == "header":
-            self._header = event
+            facts = {**event.data, "images": Images.FEW.value}
+            self._header = TapEvent(event.topic, event.seq, event.stamp_ns, to_line(facts))
             return
         elif event.topic == "end":
             self._bad |= event.data["outcome"] in _BAD

@@ -1,7 +1,7 @@
 """What `vla-edge run` keeps of a drive: its tap, by the command line."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,12 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_recording(options: argparse.Namespace) -> None:
-    """Make the folder of --record. Raises UsageError if it can't be written, or is nearly full."""
+def check_folders(options: argparse.Namespace) -> None:
+    """Check where a run leaves its files, and make the folder of --record.
+
+    Raises UsageError if a folder can't be written, or is nearly full.
+    """
+    check_runs_dir(options.runs_dir)
     if options.record is None:
         if options.record_images != Images.LOSSLESS.value:
             raise UsageError("--record-images goes with --record DIR", RECORD_HINT)
@@ -54,6 +58,12 @@ def check_recording(options: argparse.Namespace) -> None:
         options.record.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"can't make {options.record}: {error.strerror}", write_hint(error)) from error
+
+
+def finished(taps: Sequence[Tap], end: DriveEnd) -> tuple[list[str], list[str]]:
+    """Tell how the run ended; return the files that were recorded, and what is missing in them and why."""
+    told = [tap.finish(end) for tap in taps]
+    return [file for each in told for file in each.files], [note for each in told for note in each.notes]
 
 
 class RunTap(Tap):
@@ -95,11 +105,6 @@ class RunTap(Tap):
             max_seconds=options.max_seconds,
         )
         self.on_header(header(facts, self._bundle))
-
-    def report(self, end: DriveEnd) -> list[str]:
-        """Tell how the run ended; return what people should know of what is kept."""
-        told = self.finish(end)
-        return [*told.notes, *(f"recorded: {file}" for file in told.files)]
 
 
 def _reader(bundle: Bundle, goal: Goal) -> Callable[[Inference], Any]:

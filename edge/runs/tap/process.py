@@ -62,7 +62,7 @@ def keep(stream: Readable) -> tuple[list[str], list[str]]:
         spool.end(whole)
     notes = ring.finish(whole) if ring is not None else []
     notes += [note for spool in spools for note in spool.notes()]
-    return notes, [file for file in (options.recording, options.video) if file and Path(file).exists()]
+    return notes, [options.recording] if options.recording and Path(options.recording).exists() else []
 
 
 def _consumers(options: TapOptions) -> list[Consumer]:

@@ -13,6 +13,7 @@ from edge.records import ActionChunk, Frame
 
 MOST_DELAY_S = 0.5  # a later camera is mended, not calibrated
 SILENT_S = 0.2  # so long a camera may be silent, whatever its delay
+FULL_SPEED = MotorLimits()
 BY_AGE_S = CEILINGS["follow_age_s"]  # the motor process follows no older frame, unless the way bounds it
 FRAME_S = 0.033  # between two frames of most cameras
 ON_THE_WAY_S = 0.05  # from a frame to the tick of the motor process that follows it
@@ -47,24 +48,34 @@ def told(delay_s: float) -> str:
 def for_delay(chunk: ActionChunk, frame: Frame) -> ActionChunk:
     """Return the chunk that answers a frame, bounded by way if its camera is late.
 
-    Its rows begin as the camera gives the frame, later by the delay: those before are over by then. Chunks
-    that are bounded by way already are left: they have been made for late answers.
+    It is as slow as such frames allow, so that the motor process need not brake again and again. Its rows
+    begin as the camera gives the frame, later by the delay: those before are over by then. Chunks that are
+    bounded by way already are left: they have been made for late answers.
     """
     if chunk.by_way or not is_late(frame.delay_ns / 1e9):
         return chunk
+    highest_m_s, highest_rad_s = fastest(frame.delay_ns / 1e9, FULL_SPEED)
+    linear_m_s, angular_rad_s = np.hypot(chunk.values[:, 0], chunk.values[:, 1]), np.abs(chunk.values[:, 2])
+    used = np.maximum(linear_m_s / highest_m_s, angular_rad_s / highest_rad_s)
+    slowed = chunk.values / np.maximum(used, 1.0)[:, None].astype(np.float32)
     over = round(frame.delay_ns / 1e9 / chunk.dt_s)
-    values = np.concatenate([np.repeat(chunk.values[:1], over, axis=0), chunk.values])
+    values = np.concatenate([np.repeat(slowed[:1], over, axis=0), slowed])
     until_ns = chunk.valid_until_ns + round(over * chunk.dt_s * 1e9)
     return replace(chunk, values=values, valid_until_ns=until_ns, by_way=True)
+
+
+def fastest(delay_s: float, limits: MotorLimits) -> tuple[float, float]:
+    """Return the highest speed, m/s, and turn rate, rad/s, that frames so late allow without a pause."""
+    share = limits.share_by_way(delay_s + FRAME_S + ON_THE_WAY_S)
+    return share * limits.linear_m_s, share * limits.angular_rad_s
 
 
 def caution(name: str, delay_s: float, limits: MotorLimits) -> str:
     """Return what to say before a drive about a camera's measured delay; empty if that changes nothing."""
     if not is_late(delay_s):
         return ""
-    share = limits.share_by_way(delay_s + FRAME_S + ON_THE_WAY_S)
+    speed_m_s = fastest(delay_s, replace(limits, lowest_m_s=0.0, lowest_rad_s=0.0))[0]
     return (
-        f"camera {name!r} is {delay_s * 1e3:.0f} ms late, as measured: the base goes some {share:.0%} of "
-        f"full speed at most ({share * limits.linear_m_s:.2f} m/s), so that it stands within "
-        f"{limits.blind_m:.2f} m of what a frame showed"
+        f"camera {name!r} is {delay_s * 1e3:.0f} ms late, as measured: the base goes {speed_m_s:.2f} m/s at "
+        f"most, so that it stands within {limits.blind_m:.2f} m of what a frame showed"
     )

@@ -213,6 +213,7 @@ def test_a_robot_of_a_package_takes_what_was_measured(tmp_path: Path) -> None:
     assert lines[:3] == ["opens: sim", "base:", "  ahead_scale: 0.8"] and lines[-1] == "  delay_s: 0.121"
     setup = choose_robot(str(path), True, None).setup(PlainRobot({"front": "shm://x"}, "null://"), "front")
     assert (setup.base.ahead_scale, setup.base.lowest_m_s, setup.base.radius_m) == (0.8, 0.07, 0.2)
+    assert any("answers 121 ms late" in each for each in setup.cautions)
     with pytest.raises(UsageError, match=r"base\.radius_m does not go with `opens`"):
         parse_robot_file("opens: sim\nbase: {delay_s: 0.1, radius_m: 0.3}\n", path)
 

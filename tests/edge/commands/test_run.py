@@ -71,7 +71,7 @@ def test_pictures_are_played_to_their_end_and_drawn(pictures: Path, tmp_path: Pa
     assert "cause=end_of_frames" in log and f'camera_front="file://{pictures}?rate=2"' in log
     assert cv2.imread(str(folder / "frames.png")) is not None
     pids = json.loads((folder / "pids.json").read_text())
-    assert set(pids) == {"runtime", "motor"}
+    assert set(pids) == {"runtime", "motor", "recorder"}
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
 
 

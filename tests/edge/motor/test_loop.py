@@ -15,12 +15,14 @@ from edge.errors import MotorFault, PluginError, SafetyStop, UsageError
 from edge.interfaces import Feedback
 from edge.motor import loop as loop_module
 from edge.motor import process
+from edge.motor.correction import Correction
 from edge.motor.drivers.null import NullMotors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.loop import MAX_MESSAGES, MotorLoop
+from edge.motor.watch import Objection, Watch
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, Touch, decode, encode
-from edge.records import MotorState, MotorStatus, StopCause
+from edge.records import MotorState, MotorStatus, StopCause, Velocity
 from tests.edge.motor.motor_runtime import fresh_chunk
 
 PERIOD_NS = 20_000_000
@@ -72,6 +74,18 @@ class Runtime:
         return self.until(lambda status: status.sent.linear_x_m_s > 0.05, driving=True)
 
 
+class Listening(Base):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Velocity] = []
+
+    def write(self, command: Velocity) -> Velocity:
+        self.told.append(command)
+        return super().write(command)
+
+
 @pytest.fixture
 def base() -> Base:
     return Base()
@@ -113,6 +127,35 @@ def test_a_chunk_is_followed_after_arming_and_a_stop_latches(runtime: Runtime) -
     stopped = runtime.until(lambda status: status.state is MotorState.LATCHED)
     assert (stopped.reason, stopped.cause) == ("e-stop pressed", StopCause.REQUESTED)
     assert stopped.sent.linear_x_m_s == 0
+
+
+def test_a_measured_base_is_told_what_gives_the_speed_that_is_wanted(
+    ends: tuple[Runtime, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is judged by its true speed, and by what it was told `delay_s` ago."""
+    expected: list[Velocity] = []
+    judge = loop_module.Watch.judge
+
+    def note(watch: Watch, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
+        expected.append(sent)
+        return judge(watch, feedback, sent, now_ns)
+
+    monkeypatch.setattr(loop_module.Watch, "judge", note)
+    limits, base = MotorLimits(ahead_scale=0.5, ahead_offset_m_s=0.1, delay_s=0.5), Listening()
+    loop = MotorLoop(ends[1], base, Guard(limits), PERIOD_NS)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(loop.run)
+        sent_m_s = ends[0].drive().sent.linear_x_m_s
+        ends[0].send(Quit())
+        running.result(PATIENCE_S)
+    told = [command.linear_x_m_s for command in base.told]
+    assert any(each == pytest.approx(sent_m_s / 0.5 + 0.1) for each in told)
+    assert not any(0 < each < 0.1 for each in told)  # the dead band is jumped over, also while it brakes
+    assert expected[0] == Velocity()
+    # The newest that was judged was sent 25 ticks before, when it stood or moved more slowly.
+    assert expected[-1].linear_x_m_s < max(
+        each.linear_x_m_s for each in map(Correction(limits).effect, base.told)
+    )
 
 
 def test_a_hold_brakes_and_the_next_chunk_moves_the_base_again(runtime: Runtime) -> None:

@@ -205,8 +205,9 @@ def test_a_run_turns_and_leaves_a_whole_folder(tmp_path: Path, tiny_bundle: Path
     assert max(line["angular_z"] for line in lines) == pytest.approx(0.6, abs=1e-3)
     assert {path.name for path in run.folder.iterdir()} == {
         "summary.json", "pids.json", "firmware.jsonl", "sim.log", "run.log", "path.png", "frames.png",
+        "decisions.jsonl", "last30s.mcap",
     }  # fmt: skip
-    assert set(run.pids) == {"runtime", "motor", "sim"}
+    assert set(run.pids) == {"runtime", "motor", "sim", "recorder"}
     assert not any(alive(pid) for pid in run.pids.values())
 
 

@@ -34,13 +34,15 @@ class BaseClock:
 
     def __init__(self) -> None:
         self._apart_ns: deque[int] = deque(maxlen=CLOCK_MESSAGES)
+        self._newest_ns = 0  # the base's own time in the newest message
 
     def here(self, base_ns: int, now_ns: int) -> int:
         """Return the time of a message that is read now, by this computer's clock; now if it names none."""
         if base_ns == 0:
             return now_ns
-        apart_ns = now_ns - base_ns
-        if self._apart_ns and abs(apart_ns - self._apart_ns[-1]) > CLOCK_JUMP_NS:
+        apart_ns, before_ns = now_ns - base_ns, self._newest_ns
+        self._newest_ns = base_ns
+        if self._apart_ns and (base_ns < before_ns or abs(apart_ns - self._apart_ns[-1]) > CLOCK_JUMP_NS):
             self._apart_ns.clear()  # the base has started anew, or set its clock
         self._apart_ns.append(apart_ns)
         return base_ns + min(self._apart_ns)

@@ -76,7 +76,16 @@ async def browser(profile: Path) -> AsyncIterator[Tab]:
     """Yield the one tab of a browser with a fresh profile."""
     assert CHROMIUM is not None
     # A drive beside it needs the processors more.
-    command = ["nice", "-n", "10", CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
+    command = [
+        "nice",
+        "-n",
+        "10",
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--remote-debugging-port=0",
+    ]
     command += [f"--user-data-dir={profile}", "--no-first-run", "about:blank"]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
