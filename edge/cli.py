@@ -37,6 +37,9 @@ COMMANDS = {
     "replay": Command("edge.replay.command:main", "a recorded run once more: does it decide the same"),
     "watch": Command("edge.replay.watch:main", "show a recorded run in a browser", extra="web"),
     "recover": Command("edge.replay.recover_command:main", "a whole recording of a torn one"),
+    "convert": Command(
+        "training.convert.command:main", "recorded runs as training data, or as a bag of ROS 2", extra="train"
+    ),
     "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
     "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
     "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and the remedy"),

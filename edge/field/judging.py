@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from edge.outcomes import Outcome
 
-_GOOD = (Outcome.REACHED.value, Outcome.FOLLOWED.value)
+GOOD = (Outcome.REACHED.value, Outcome.FOLLOWED.value)
 _NOT_DRIVEN = (1, 2, 5, 6)  # exit codes: a bug, a wrong option, hardware or a bundle that is not there
 INTERRUPTED = 130
 
@@ -15,7 +15,7 @@ def known_truth(summary: Mapping[str, Any]) -> bool | None:
 
     A summary's outcome already has the robot's own truth in it: a false arrival is not `reached`.
     """
-    return summary["outcome"] in _GOOD if summary.get("truth") else None
+    return summary["outcome"] in GOOD if summary.get("truth") else None
 
 
 def by_stick(summary: Mapping[str, Any]) -> int:

@@ -15,6 +15,7 @@ from edge.field.sheet import TrialSheet
 
 BY_TRUTH, BY_OPERATOR = "truth", "operator"
 SAFETY_STOP = 4  # exit code
+JUDGED = "trial.json"  # what came of a run, in its folder
 
 
 @dataclass(frozen=True)

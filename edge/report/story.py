@@ -45,6 +45,9 @@ def words_of(run: RunMaterial) -> list[str]:
         words.append(f"The policy: {states}.")
     for contact in parts(summary, "contacts"):
         words.append(f"It touched something after {contact['at_s']:.1f} s: {contact['why']}.")
+    by_hand = part(summary, "interventions")
+    if times := by_hand.get("number"):
+        words.append(f"A person drove {times} times, for {by_hand['seconds']:.1f} s.")
     refused = {name: count for name, count in part(summary, "refused_chunks").items() if count}
     if refused:
         counts, total = ", ".join(f"{count} {name}" for name, count in refused.items()), sum(refused.values())

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edge.motor.operator.interventions import NO_INTERVENTIONS, Interventions
 from edge.records import DriveEnd, Goal, Outcome, Refusals, StopCause
-from edge.runs.interventions import NO_INTERVENTIONS, Interventions
 from edge.runs.setup import Setup
 from edge.runs.would_do import Stretch, would_do_lines
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
+from edge.motor.operator.interventions import InterventionCount
 from edge.records import ActionChunk, DriveEnd, Goal, Image, MotorStatus, Observation, Odometry, Refusals
 from edge.runs.drawing import AnsweredFrame
-from edge.runs.interventions import InterventionCount
 from edge.runs.summary import Contact, Figures, Percentiles
 from edge.runs.thinned import Thinned
 

@@ -12,11 +12,10 @@ from edge.commands.field.questions import Questions
 from edge.errors import UsageError
 from edge.field.judging import drove
 from edge.field.order import PlannedTrial
-from edge.field.results import TrialResult, read_result, result_of
+from edge.field.results import JUDGED, TrialResult, read_result, result_of
 from edge.field.sheet import SettingSection, TrialSheet
 from edge.files import foreign_json, write_whole
 
-JUDGED = "trial.json"  # what came of a run, in its folder
 MOST_BYTES = 4 << 20
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from edge.motor.operator.interventions import MOST_STRETCHES, HandStretch, InterventionCount
 from edge.records import MotorState, MotorStatus, Velocity
-from edge.runs.interventions import MOST_STRETCHES, HandStretch, InterventionCount
 
 START_NS = 5_000_000_000
 
