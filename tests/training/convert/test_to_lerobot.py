@@ -107,13 +107,12 @@ def test_train_makes_steps_on_a_converted_run(tmp_path: Path, tiny_checkpoint: P
     from training.trainer import Trainer
 
     record(tmp_path / "1.mcap", by_hand_s=(1.0, 1.5))
-    record(tmp_path / "2.mcap")
+    record(tmp_path / "2.mcap", by_hand_s=(0.5, 1.0))
     runs = ["convert", str(tmp_path / "1.mcap"), str(tmp_path / "2.mcap")]
     assert main([*runs, "--to", "lerobot", "--out", str(tmp_path / "set")]) == 0
     out = tmp_path / "out"
-    state = ["linear_x_m_s", "angular_z_rad_s"]
     columns = ["linear_x", "angular_z"]  # this base never went sideways: there is nothing to learn in it
-    changes = {"inputs__state": state, "actions__columns": columns, "validation__fraction": 0.5}
+    changes = {"inputs__state": ["x_m"], "actions__columns": columns, "validation__fraction": 0.5}
     made = config(out, tmp_path / "set", tiny_checkpoint, **changes)
     assert run(Trainer.open(made))
     assert len(curve(out)) == 6
