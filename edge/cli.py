@@ -35,6 +35,7 @@ COMMANDS = {
     "run": Command("edge.commands.run:main", "drive to a goal: --goal find_object --target cup"),
     "stop": Command("edge.commands.stop:main", "stop the drives that run, from another terminal"),
     "replay": Command("edge.replay.command:main", "a recorded run once more: does it decide the same"),
+    "watch": Command("edge.replay.watch:main", "show a recorded run in a browser", extra="web"),
     "recover": Command("edge.replay.recover_command:main", "a whole recording of a torn one"),
     "convert": Command(
         "training.convert.command:main", "recorded runs as training data, or as a bag of ROS 2", extra="train"

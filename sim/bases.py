@@ -31,7 +31,7 @@ _RANGES = {  # lowest and highest value of the settings with a number
 }
 _FIELDS = {"speed_m_s": "linear_m_s", "turn_rad_s": "angular_rad_s"}  # the others are named as in BaseSpec
 _SWITCHES = {"turns_while_driving": {"true": True, "false": False}}
-_RESPONSES = {  # of wheels that make something else of a setpoint than the base states: to be measured
+_RESPONSES = {  # what the wheels make of a setpoint, and the base does not state: to be measured
     "scale": (-2.0, 2.0),
     "dead_band": (0.0, 0.3),
     "turn_scale": (-2.0, 2.0),
@@ -63,7 +63,7 @@ def base_of(settings: Mapping[str, str]) -> BaseSpec:
 class WheelResponse:
     """What the wheels make of a setpoint u, and nobody has stated: scale * (|u| - dead band), later."""
 
-    scale: float = 1.0  # of both ways in the plane
+    scale: float = 1.0  # ahead and sideways
     dead_band: float = 0.0  # m/s
     turn_scale: float = 1.0
     turn_dead_band: float = 0.0  # rad/s

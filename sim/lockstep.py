@@ -16,10 +16,9 @@ from edge.clock import VirtualClock
 from edge.errors import SafetyStop, UsageError
 from edge.interfaces import Closing, Feedback, Inference, Policy
 from edge.motor.contact import ContactWatch
-from edge.motor.correction import Correction, InEffect
 from edge.motor.guard import ARMED, Guard
 from edge.motor.limits import MotorLimits
-from edge.motor.pulses import Pulses
+from edge.motor.pulses import Correction, InEffect, Pulses
 from edge.perception.lens import Lens, Straightener
 from edge.records import ZERO, CameraMount, Frame, Goal, MotorStatus, Observation, Odometry, StopCause
 from edge.robots.robot_file import seen_through

@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     check_fp32(reference)
     described = describe_machine(Tree())
     print(
-        f"{', '.join(bundles)}: {a.pictures} pictures, then {a.rooms} rooms of each, some seconds a room",
+        f"{', '.join(bundles)}: {a.pictures} pictures, then {a.rooms} rooms each of some seconds",
         file=sys.stderr,
     )
     with one_power_mode() as machine, ProgressLine() as progress:

@@ -39,9 +39,14 @@ class BundleTurns:
 
 
 def pictures_of(count: int) -> list[tuple[str, Image]]:
-    """Return targets, each kind in turn, with an image of a fresh room, which may not show it."""
+    """Return targets with an image of a fresh room, which shows it if it shows any; every fourth need not."""
     renderer = Renderer(CameraSpec())
-    found = [(KIND_NAMES[i % len(KIND_NAMES)], picture(SEED + i, renderer)[0]) for i in range(count)]
+    found: list[tuple[str, Image]] = []
+    for i in range(count):
+        image, rows = picture(SEED + i, renderer)
+        kinds = [int(row[0]) for row in rows if row[0] >= 0]
+        kind = kinds[i % len(kinds)] if kinds and i % 4 else i % len(KIND_NAMES)
+        found.append((KIND_NAMES[kind], image))
     renderer.close()
     return found
 

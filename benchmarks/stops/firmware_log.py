@@ -27,9 +27,11 @@ def speed_of(setpoint: dict[str, Any]) -> float:
     return (setpoint["linear_x"] ** 2 + setpoint["linear_y"] ** 2) ** 0.5
 
 
-def await_setpoint(runs: Path, wanted: Callable[[dict[str, Any]], bool]) -> Path | None:
-    """Return the log of the run in `runs` whose newest setpoint is a wanted one; None after START_LIMIT_S."""
-    end_s = time.monotonic() + START_LIMIT_S
+def await_setpoint(
+    runs: Path, wanted: Callable[[dict[str, Any]], bool], limit_s: float = START_LIMIT_S
+) -> Path | None:
+    """Return the log of the run in `runs` whose newest setpoint is a wanted one; None after `limit_s`."""
+    end_s = time.monotonic() + limit_s
     while time.monotonic() < end_s:
         for log in runs.glob("*/firmware.jsonl"):
             setpoints = read_setpoints(log)

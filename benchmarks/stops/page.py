@@ -40,16 +40,17 @@ from edge.runs.setup import Setup
 LIMIT_MS = 100.0  # from the press to the first setpoint that brakes
 DECEL_RAD_S2 = MotorLimits().angular_decel_rad_s2
 SPEEDS_RAD_S = {"slow": 0.1, "full": 1.0}
-RUN_S = 7.0
+RUN_S = 7.0  # a run, on an idle machine
+START_S = 60.0  # for a run to turn its base, on a busy one
 MOST_TRIES = 3
-_SPEED = "VLA_EDGE_BENCH_RAD_S"
+SPEED = "VLA_EDGE_BENCH_RAD_S"
 
 
 class TurningRun(CirclingRun):
     """A run without a model that turns in place."""
 
     def _make_policy(self, setup: Setup, size: ApparentSize | None) -> Policy:
-        return AtOneVelocity(Velocity(0.0, 0.0, float(os.environ[_SPEED])))
+        return AtOneVelocity(Velocity(0.0, 0.0, float(os.environ[SPEED])))
 
 
 def press_once(seed: int, speed_rad_s: float, suspended: bool) -> dict[str, Any] | None:
@@ -59,12 +60,12 @@ def press_once(seed: int, speed_rad_s: float, suspended: bool) -> dict[str, Any]
         rest = ["--max-seconds", "20", "--runs-dir", name, "--json", "--web", "0", "--no-ring"]
         child = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.stops.page", "--run", *goal, *rest],
-            env={**os.environ, _SPEED: str(speed_rad_s)},
+            env={**os.environ, SPEED: str(speed_rad_s)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
-            log = await_setpoint(Path(name), lambda each: each["angular_z"] >= 0.99 * speed_rad_s)
+            log = await_setpoint(Path(name), lambda each: each["angular_z"] >= 0.99 * speed_rad_s, START_S)
             if log is None:
                 return None
             access = json.loads((log.parent / PAGE_FILE).read_text())

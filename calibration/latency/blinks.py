@@ -59,7 +59,8 @@ def fit_blinks(record: BlinkRecord, lags_s: Floats) -> BlinkFit:
     lit = shining(record.stamps_s - delay_s, record.switches_s, exposure_s)
     dark = float((signal - step * lit).mean())
     levels = (signal - dark) / step if step else signal
-    parts_s = tuple(_of_part(record, signal, part, delay_s, exposure_s) for part in range(PARTS))
+    parts = (_of_part(record, signal, part, delay_s, exposure_s) for part in range(PARTS))
+    parts_s = tuple(each for each in parts if each is not None)
     # Shares of the step, so that errors of several lights compare.
     delay = DelayFit(delay_s, parts_s, lags_s, errors / max(abs(step), 1e-9))
     return BlinkFit(delay, levels, step, float(delay.errors[best]), exposure_s)
@@ -98,14 +99,18 @@ def _errors(record: BlinkRecord, signal: Floats, lags_s: Floats, exposure_s: flo
     return errors, steps
 
 
-def _of_part(record: BlinkRecord, signal: Floats, part: int, delay_s: float, exposure_s: float) -> float:
-    """Return the delay by one part of the switches alone."""
+def _of_part(
+    record: BlinkRecord, signal: Floats, part: int, delay_s: float, exposure_s: float
+) -> float | None:
+    """Return the delay by one part of the switches alone; None if few frames came meanwhile."""
     switches_s = record.switches_s
     first, last = (round(each * len(switches_s) / PARTS) for each in (part, part + 1))
     until_s = switches_s[last] if last < len(switches_s) else np.inf
     inside = (record.stamps_s - delay_s >= switches_s[first] - 0.1) & (
         record.stamps_s - delay_s < until_s - 0.1
     )
+    if inside.sum() < 10:
+        return None
     part_record = BlinkRecord(record.stamps_s[inside], record.cells[inside], switches_s)
     lags_s = delay_s + np.arange(-_PART_SPAN_S, _PART_SPAN_S, 0.001)
     return lowest(lags_s, _errors(part_record, signal[inside], lags_s, exposure_s)[0])

@@ -11,7 +11,7 @@ from calibration.latency.flow import YawFlow
 from calibration.latency.judge import LAGS_S, Floats, draw, judge
 from calibration.latency.lights import SCREEN, opened_light
 from calibration.latency.turning import Recorder, check_turns, record_turns
-from calibration.latency.turns import TurnFit, TurnRecord, fit_turns, turning_criteria
+from calibration.latency.turns import FORMLESS_HINT, TurnFit, TurnRecord, fit_turns, turning_criteria
 from calibration.verdict import Verdict, add_options, conclude, folder_of, robot_file_of
 from edge.cameras.open import open_camera
 from edge.clock import MonotonicClock
@@ -94,16 +94,16 @@ def _by_turning(options: argparse.Namespace, file: RobotFile, robot: Robot, name
         )
     _ask(options.yes)
     record = _record(file, robot, name, mount)
-    fit = fit_turns(record, LAGS_S) if len(record.turns) >= LEAST_TURNS else None
-    criteria = turning_criteria(record, fit)
-    verdict = judge(name, TURNING, fit and fit.delay, criteria, [_LATER])
-    if fit is None:
-        return verdict, np.full((360, 640, 3), 255, np.uint8), 0.0
-    return (
-        verdict,
-        draw(fit.delay, *_turn_curves(record, fit), ("turn rate", "s", "rad/s")),
-        fit.delay.delay_s,
-    )
+    if len(record.turns) < LEAST_TURNS:
+        raise UsageError(
+            f"delay of camera {name}: not measured: turns seen between {len(record.turns)} frames of "
+            f"{record.frames} that came while the base turned (at least {LEAST_TURNS})",
+            FORMLESS_HINT,
+        )
+    fit = fit_turns(record, LAGS_S)
+    verdict = judge(name, TURNING, fit.delay, turning_criteria(record, fit), [_LATER])
+    picture = draw(fit.delay, *_turn_curves(record, fit), ("turn rate", "s", "rad/s"))
+    return verdict, picture, fit.delay.delay_s
 
 
 def _record(file: RobotFile, robot: Robot, name: str, mount: CameraMount) -> TurnRecord:

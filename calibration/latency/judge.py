@@ -58,12 +58,9 @@ def lowest(lags_s: Floats, errors: Floats) -> float:
 
 
 def judge(
-    camera: str, by: str, fit: DelayFit | None, criteria: Sequence[Criterion], notes: Sequence[str]
+    camera: str, by: str, fit: DelayFit, criteria: Sequence[Criterion], notes: Sequence[str]
 ) -> Verdict:
-    """Return the verdict about a camera's delay; without a fit what was recorded is not enough for one."""
-    if fit is None:
-        missing = Criterion("delay", "not measured", "a measurement", False)
-        return Verdict(f"delay of camera {camera}", [*criteria, missing], {"by": by}, notes)
+    """Return the verdict about a camera's delay; `criteria` are those of the way in which it was measured."""
     parts_ms = [round(1e3 * each, 1) for each in fit.parts_s]
     figures = {"by": by, "delay_ms": round(1e3 * fit.delay_s, 2), "parts_ms": parts_ms}
     follows = caution(camera, max(0.0, fit.delay_s), MotorLimits()) if fit.delay_s <= MOST_DELAY_S else ""

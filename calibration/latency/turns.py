@@ -15,6 +15,7 @@ LEAST_TURNED_RAD = 3.0  # in all, by odometry
 LEAST_SEEN = 0.5  # share of the frames between which the picture showed a turn
 SCALE = (0.8, 1.25)  # how far the picture turns for a turn of the base
 ROUND_SPAN_S = 0.15  # the delay of one round is looked for so far from that of all
+FORMLESS_HINT = "let the camera see things with forms, not a bare wall, in good light, and nothing that moves"
 _MOVING_RAD_S = 0.1
 
 Floats = NDArray[np.float64]
@@ -76,26 +77,20 @@ def _errors(turns: Floats, base: BaseMotion, lags_s: Floats) -> tuple[Floats, Fl
     return np.sqrt(((seen_rad_s - scales * made_rad_s) ** 2).mean(axis=0)), scales
 
 
-def turning_criteria(record: TurnRecord, fit: TurnFit | None) -> list[Criterion]:
-    """Return what a record of turns must meet; without a fit, what was too little for one."""
+def turning_criteria(record: TurnRecord, fit: TurnFit) -> list[Criterion]:
+    """Return what a record of turns must meet."""
     yaws = np.unwrap([each.yaw_rad for each in record.odometry]) if record.odometry else np.zeros(1)
     turned_rad, seen = float(np.abs(np.diff(yaws)).sum()), record.seen / max(record.frames, 1)
-    criteria = [
+    low, high = SCALE
+    return [
         Criterion(
             "turned", f"{turned_rad:.1f} rad in all", f"at least {LEAST_TURNED_RAD:g} rad",
             turned_rad >= LEAST_TURNED_RAD, "let the base turn freely, its wheels on the floor",
         ),
         Criterion(
             "turns seen", f"in {seen:.0%} of {record.frames} frames", f"at least {LEAST_SEEN:.0%}",
-            seen >= LEAST_SEEN,
-            "let the camera see things with forms, not a bare wall, in good light, and nothing that moves",
+            seen >= LEAST_SEEN, FORMLESS_HINT,
         ),
-    ]  # fmt: skip
-    if fit is None:
-        return criteria
-    low, high = SCALE
-    return [
-        *criteria,
         Criterion(
             "agreement", f"{fit.error_rad_s:.3f} rad/s apart", f"at most {ERROR_RAD_S:g} rad/s",
             fit.error_rad_s <= ERROR_RAD_S, "keep people out of the picture, and the base from slipping",

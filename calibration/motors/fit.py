@@ -14,7 +14,7 @@ from calibration.motors.axes import Axis
 from calibration.motors.programme import Level, Trace
 from edge.errors import UsageError
 
-STEP_S = 0.004  # of the series that are compared
+STEP_S = 0.004  # the series that are compared have a value so often
 DELAYS_S, LAGS_S = (0.0, 0.6), (0.0, 0.4)  # that are tried
 FINER = 6  # times the grid of delays and lags is made finer
 BENT = 0.15  # share by which the slowest motion is above the line of the others, if that is its lowest
@@ -127,8 +127,7 @@ def lagged(given: Floats, lag_s: float) -> Floats:
     if lag_s < STEP_S / 2:
         return given
     kernel: Floats = np.exp(-np.arange(0.0, 6 * lag_s, STEP_S) / lag_s)
-    late: Floats = np.convolve(given, kernel / kernel.sum())
-    return late[: len(given)]
+    return np.convolve(given, kernel / kernel.sum()).real[: len(given)]
 
 
 def _latency(told_s: Floats, given: Floats, times_s: Floats, measured: Floats) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from calibration.motors.programme import LEVELS, Trace
 from calibration.verdict import Criterion, Verdict
 from edge.records import Image
 
-FEWEST_MOVED = 8  # of the levels, both ways counted
+FEWEST_MOVED = 8  # levels, both ways counted
 MOST_ERROR, MOST_UNLIKE, MOST_UNSTEADY, MOST_ASIDE = 0.06, 0.1, 0.1, 0.25
 SCALES = (0.4, 2.5)
 FAST = 0.3  # share of the highest speed: slower levels say little of what else the base does

@@ -11,7 +11,7 @@ def text_of(document: Mapping[str, Any]) -> str:
     if trials["void"]:
         lines.append(f"{trials['void']} more did not count")
     bundles = document["bundles"]
-    width = max((len(name) for each in bundles.values() for name in each["settings"]), default=0) + 10
+    width = max((len(name) for each in bundles.values() for name in each["settings"]), default=0) + 11
     for name, each in bundles.items():
         lines += ["", *_bundle_lines(name, each, max(width, 14))]
     for comparison in document["comparisons"]:

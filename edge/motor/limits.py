@@ -68,7 +68,7 @@ class MotorLimits:
     pulse_on_s: float = DEFAULT_BASE.pulse_on_s  # shortest pulse
     pulse_off_s: float = DEFAULT_BASE.pulse_off_s  # shortest pause after one
     turns_while_driving: bool = DEFAULT_BASE.turns_while_driving  # False: pulses drive or turn in turns
-    # What the base makes of a command; the limits above are true speeds (`edge.motor.correction`).
+    # What the base makes of a command; the limits above are true speeds (`edge.motor.pulses`).
     ahead_scale: float = DEFAULT_BASE.ahead_scale
     sideways_scale: float = DEFAULT_BASE.sideways_scale
     turn_scale: float = DEFAULT_BASE.turn_scale

@@ -9,11 +9,10 @@ from edge.clock import Ticker
 from edge.errors import SafetyStop
 from edge.interfaces import Feedback, Motors
 from edge.motor.contact import ContactWatch
-from edge.motor.correction import Correction, InEffect
 from edge.motor.guard import ARMED, Guard
 from edge.motor.operator.panel import Panel
 from edge.motor.operator.takeover import Takeover
-from edge.motor.pulses import Pulses
+from edge.motor.pulses import Correction, InEffect, Pulses
 from edge.motor.watch import Watch, low_battery
 from edge.motor.wire import MAX_BYTES, Arm, Hold, Message, Quit, Stop, Touch, decode, encode
 from edge.records import ActionChunk, MotorStatus, StopCause, Velocity

@@ -20,7 +20,7 @@ from edge.runs.tap.plain import from_plain
 
 FrameKey = tuple[str, int]  # camera and seq
 _RAW, _COMPRESSED = "foxglove.RawImage", "foxglove.CompressedImage"
-_DATA = {_RAW: 6, _COMPRESSED: 2}  # the field of the pixels
+IMAGE_DATA = {_RAW: 6, _COMPRESSED: 2}  # the field of the pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class RecordedRun:
         number = 0
         offset_ns = self.facts.header["wall_minus_monotonic_ns"]
         for message in McapReader(self.path).messages():
-            if message.schema in _DATA:
+            if message.schema in IMAGE_DATA:
                 camera = message.topic.removeprefix("/camera/")
                 images = {key: each for key, each in images.items() if key[0] != camera}
                 images[camera, message.stamp_ns - offset_ns] = message
@@ -148,7 +148,7 @@ class RecordedRun:
         stored = images.get((name, told["image_ns"]))
         if stored is None:
             raise self._incomplete(f"the pixels of frame {told['seq']} of camera {name!r} are missing")
-        image = _pixels(stored, told["height"], told["width"])
+        image = stored_pixels(stored, told["height"], told["width"])
         frame = Frame(image, told["stamp_ns"], told["seq"], told["camera"], told["source"])
         self._frames = {
             key: each for key, each in self._frames.items() if key in self._wanted or key[0] != name
@@ -198,8 +198,9 @@ def _key(told: Mapping[str, Any]) -> FrameKey:
     return told["camera"], told["seq"]
 
 
-def _pixels(stored: Stored, height: int, width: int) -> Image:
-    wanted = _DATA[stored.schema]
+def stored_pixels(stored: Stored, height: int, width: int) -> Image:
+    """Return the image of a message. Raises UsageError if it is not one of that size."""
+    wanted = IMAGE_DATA[stored.schema]
     data = next(bytes(part) for number, part in parts(memoryview(stored.body)) if number == wanted)
     if stored.schema == _COMPRESSED:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)

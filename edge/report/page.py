@@ -13,7 +13,7 @@ from edge.report.series import plots_of, spans_of
 from edge.report.story import events_of, headline_of, words_of
 
 HERE = Path(__file__).parent
-PICTURE_BYTES = 6_000_000  # for all runs on a page
+PICTURE_BYTES = 6_000_000  # in base64, for all runs on a page
 PATH_PERIOD_S = 0.1
 _DRAWN = {"path.png": "path from above, in the true room if it is known", "frames.png": "pictures with boxes"}
 
@@ -35,7 +35,9 @@ def page(runs: Sequence[RunMaterial]) -> str:
 def run_document(run: RunMaterial, picture_bytes: int) -> dict[str, Any]:
     """Return what the page shows of a run, as a document of JSON."""
     drawn = {name: drawn_picture(path) for name in _DRAWN if (path := run.picture(name)) is not None}
-    left = picture_bytes - sum(map(len, drawn.values()))
+    frames = frames_of(run, max(picture_bytes - len(drawn.get("path.png", "")), picture_bytes // 4))
+    if frames:  # the strip says nothing that they don't
+        drawn.pop("frames.png", None)
     return {
         "name": run.name,
         "row": _row(run),
@@ -46,7 +48,7 @@ def run_document(run: RunMaterial, picture_bytes: int) -> dict[str, Any]:
         "spans": spans_of(run),
         "plots": plots_of(run),
         "path": _path(run),
-        "frames": frames_of(run, max(left, picture_bytes // 4)),
+        "frames": frames,
         "drawn": [[_DRAWN[name], data] for name, data in drawn.items() if data],
         "facts": _facts(run),
     }

@@ -50,8 +50,8 @@ def words_of(run: RunMaterial) -> list[str]:
         words.append(f"A person drove {times} times, for {by_hand['seconds']:.1f} s.")
     refused = {name: count for name, count in part(summary, "refused_chunks").items() if count}
     if refused:
-        counts = ", ".join(f"{count} {name}" for name, count in refused.items())
-        words.append(f"The motor process did not follow {sum(refused.values())} chunks: {counts}.")
+        counts, total = ", ".join(f"{count} {name}" for name, count in refused.items()), sum(refused.values())
+        words.append(f"The motor process did not follow {total} chunk{'s' * (total > 1)}: {counts}.")
     for late in ("slowed_s", "stop_look_move_s"):
         if summary.get(late):
             how = "stood for each answer" if late == "stop_look_move_s" else "drove slower"

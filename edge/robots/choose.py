@@ -77,7 +77,9 @@ class RobotChoice:
         base, source = replace(robot.base, **self.measured), self.base_from
         if self.max_speed_m_s is not None:
             base, source = lowered(base, self.max_speed_m_s), f"{source}, lowered by --max-speed"
-        late = caution(sees_with, self.delays_s.get(sees_with, 0.0), MotorLimits.of(base))
+        if delay_s := self.delays_s.get(sees_with, 0.0):
+            mount_from = f"{mount_from}, its delay of {delay_s * 1e3:.0f} ms measured"
+        late = caution(sees_with, delay_s, MotorLimits.of(base))
         cautions = (*self.cautions, *([late] if late else []), *_late_caution(base))
         return Setup(mount, mount_from, base, source, cautions)
 

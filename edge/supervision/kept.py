@@ -43,8 +43,8 @@ class KeptRun:
     stop_fd: int
     stop_token: str
     rings: Mapping[str, int]  # cameras in shared memory, by name
-    page: KeptPage | None  # the live page
     robot: Mapping[str, Any]  # what it needs to go on; empty for a robot without processes of its own
+    page: KeptPage | None = None  # the live page
 
     @property
     def driven_s(self) -> float:

@@ -13,14 +13,15 @@ import pytest
 from benchmarks.peers import venv
 from benchmarks.peers.command import main
 from benchmarks.peers.decisions import figures, write_job
-from benchmarks.peers.loops import OURS, OURS_ALONE, with_runtime_alone
+from benchmarks.peers.loops import OURS, OURS_ALONE, OwnLoop, with_runtime_alone
 from benchmarks.peers.process import PeerProcess
 from benchmarks.peers.table import print_comparison
 from benchmarks.peers.turns import open_all, take_turns
 from benchmarks.peers.venv import LEROBOT, MODELS, contents, make_venv
 from benchmarks.peers.verdict import GOALS, held_against, judged
-from edge.bundle.bundle import find_bundle
+from edge.bundle.bundle import find_bundle, load_bundle
 from edge.errors import UsageError
+from tests.edge.cameras.gstreamer.peers import needs_gstreamer, needs_rtsp_server, rtsp_server
 
 BOX = "<loc0100><loc0100><loc0300><loc0300> cup"
 NEAR = "<loc0100><loc0100><loc0300><loc0310> cup"
@@ -73,6 +74,30 @@ def test_our_loop_counts_with_and_without_its_motor_process():
     rows = held_against(found, OURS)
     assert rows["LeRobot record"]["cpu_ms_times_ours"]["median"] == 5.0
     assert rows[OURS_ALONE]["cpu_ms"]["p50"] == 2.0 and rows[OURS]["cpu_ms"]["p50"] == 3.0
+
+
+@pytest.mark.slow
+def test_our_loop_is_a_real_drive(tmp_path: Path):
+    turn = OwnLoop(tmp_path).ask(2.0)
+    assert 0 < turn["runtime_cpu_ms"] < turn["cpu_ms"] and turn["ms"] > 0
+
+
+@pytest.mark.slow
+@needs_gstreamer
+@needs_rtsp_server
+def test_readers_say_what_a_frame_cost_and_one_that_fails_is_named(tmp_path: Path):
+    spec = load_bundle("default").manifest.image.model_dump_json()
+    with rtsp_server() as host:
+        for name in ("vla-edge", "cv2"):
+            arguments = (name, f"rtsp://{host}/h264", spec)
+            log = tmp_path / f"{name}.log"
+            reader = PeerProcess(name, Path(sys.executable), "benchmarks.cameras.reader", arguments, log)
+            cost = reader.ask(1.0)
+            reader.close()
+            assert cost["loop_ms"] > 0 and cost["cpu_ms"] > 0 and cost["frames_per_s"] > 0
+    with pytest.raises(UsageError, match=r"the peer 'lerobot' ended: .*No module named 'lerobot'"):
+        arguments = ("lerobot", "rtsp://127.0.0.1/none", spec)
+        PeerProcess("lerobot", Path(sys.executable), "benchmarks.cameras.reader", arguments, tmp_path / "log")
 
 
 def comparison(eager_ms: float) -> dict[str, Any]:

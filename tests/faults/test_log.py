@@ -60,6 +60,20 @@ def test_a_run_whose_folder_is_gone_drives_on_and_counts_what_is_lost(rig: Rig, 
 
 
 @pytest.mark.slow
+def test_a_run_whose_recorder_is_killed_drives_on_and_counts_what_is_lost(rig: Rig, tmp_path: Path):
+    """Fault 59 once more: a process of its own records."""
+    with rig.rover("--max-seconds", "4", "--record", str(tmp_path / "recordings")) as run:
+        run.drive.until_it_turns()
+        gone_ns = time.monotonic_ns()
+        os.kill(run.drive.pids["recorder"], signal.SIGKILL)
+        end = run.drive.end()
+    end.check_went_on()
+    assert "the recorder ended early (signal 9)" in end.err and "are not recorded" in end.err
+    assert end.err.count("\n") == 1
+    assert all(line["angular_z"] > 0.3 for line in run.drive.setpoints(gone_ns)[:40])
+
+
+@pytest.mark.slow
 @pytest.mark.fault(60, "power cut")
 def test_when_all_ends_at_once_only_the_last_messages_are_lost(rig: Rig, fault: FaultRecord):
     """All processes of the computer at once; what a disk's own cache loses beyond that is not tried."""

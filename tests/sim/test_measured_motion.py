@@ -1,28 +1,21 @@
 """A base that makes something else of setpoints than it states: once measured, it drives as a true one."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
-from statistics import median
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edge.base_spec import BaseSpec
 from edge.errors import UsageError
-from edge.model.boxes import BoxReader
-from edge.policies.seeker import Seeker
-from edge.records import ActionChunk, Goal, Velocity
-from sim.bases import WheelResponse, parse_base, parse_response
-from sim.lockstep import EpisodeResult, LockstepMotor, play
-from sim.render import CameraSpec, Renderer
+from edge.records import ActionChunk, Velocity
+from sim.bases import WheelResponse, parse_response
+from sim.lockstep import LockstepMotor
 from sim.scene import sample_scene
-from sim.targets import make_scene
 from sim.world import TIMESTEP_NS, World
-from tests.sim.test_lockstep import LATENCY_S, PerfectEye
 
 WEAK = "scale=0.8&dead_band=0.05&delay_ms=120"
-MEASURED = {"ahead_scale": 0.8, "sideways_scale": 0.8, "turn_scale": 0.8, "delay_s": 0.125}
+MEASURED: dict[str, Any] = {"ahead_scale": 0.8, "sideways_scale": 0.8, "turn_scale": 0.8, "delay_s": 0.125}
 MEASURED |= {"ahead_offset_m_s": 0.05, "sideways_offset_m_s": 0.05}
 
 
@@ -108,41 +101,3 @@ def test_a_measured_base_is_told_no_more_than_the_highest_setpoint() -> None:
     world.command = lambda setpoint: told.append(abs(complex(setpoint.linear_x_m_s))) or command(setpoint)
     assert fastest(world, (0.5, 0, 0))[0] == pytest.approx(stated.linear_m_s, rel=0.03)
     assert max(told) <= 0.5
-
-
-def drives(
-    base: BaseSpec, response: str, measured: Mapping[str, float], renderer: Renderer
-) -> list[EpisodeResult]:
-    ends: list[EpisodeResult] = []
-    for seed in range(1000, 1012):
-        scene = make_scene(seed, "cup")
-        world = World(scene, seed, base, parse_response(response))
-        world.stated = replace(base, **measured)
-        renderer.load(world.model, scene)
-        eye = PerfectEye(world, renderer)
-        seeker = Seeker(eye.ask, BoxReader("paligemma"), renderer.spec.mount, world.stated, eye.floor)
-        ends.append(play(world, renderer, seeker, Goal("find_object", "cup"), LATENCY_S))
-    return ends
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_measured_base_drives_as_the_true_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """Prints how 12 rooms end with the true base, the wrong one, and that one measured."""
-    base, renderer = parse_base("speed_m_s=0.3&turn_rad_s=0.75"), Renderer(CameraSpec())
-    ends = {
-        "true base": drives(base, "", {}, renderer),
-        "as late, else true": drives(base, "delay_ms=120", {}, renderer),
-        "wrong, not measured": drives(base, WEAK, {}, renderer),
-        "wrong, measured": drives(base, WEAK, MEASURED, renderer),
-    }
-    with capsys.disabled():
-        print()
-        for name, episodes in ends.items():
-            found = [each.seconds for each in episodes if each.success]
-            bumps = sum(each.bumps for each in episodes)
-            print(f"{name:<20} {len(found)} of {len(episodes)}, median {median(found):.1f} s, {bumps} bumps")
-    times = {name: median(each.seconds for each in episodes) for name, episodes in ends.items()}
-    assert sum(each.success for each in ends["wrong, measured"]) >= 11
-    assert times["wrong, measured"] < 1.1 * times["as late, else true"]
-    assert times["wrong, not measured"] > 1.1 * times["true base"]

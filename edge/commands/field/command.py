@@ -1,6 +1,7 @@
 """`vla-edge field SHEET.yaml`: drive the trials of a sheet, or read recorded ones; compare the bundles."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,8 @@ def main(argv: list[str]) -> int:
     planned = planned_trials(sheet)
     file = ResultsFile(folder / "results.jsonl")
     check_results(file, sheet)
+    if file.torn:
+        print(f"note: the last line of {file.path} was torn; its trial has no result", file=sys.stderr)
     ended = True
     if not options.figures:
         day = FieldDay(sheet, folder, file, questions)

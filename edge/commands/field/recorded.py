@@ -1,9 +1,10 @@
 """Trials that were driven before: the runs in folders, each with its setting, and by whom it was judged."""
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def read_recorded(
 
     Each run's setting is the one whose `from` holds it (paths are relative to `beside`), or the one that its
     trial.json names, or the sheet's only one. Runs without a verdict are judged by the truth or by asking,
-    which is written beside them. The first run of each bundle in a setting to a target is its first scene.
+    which is written beside them. A run that no sheet has driven is the next scene of its bundle, setting and
+    target.
 
     Raises UsageError for a run that nobody knows the setting of, or of another bundle, goal or target.
     """
@@ -34,7 +36,7 @@ def read_recorded(
         runs += [(run, setting) for run in _runs_in([beside / each for each in setting.runs or []])]
     if not runs:
         raise UsageError("no run was found: no folder has a summary.json", "`vla-edge run` makes them")
-    scenes: Counter[tuple[str, str, str]] = Counter()
+    taken: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     results: list[TrialResult] = []
     for run, setting in sorted(runs, key=lambda each: each[0].name):
         summary = _summary(run)
@@ -46,18 +48,27 @@ def read_recorded(
             judged = questions.judge(str(run), summary)
             verdict = result_of(trial, summary, str(run), (), **asdict(judged))
             write_whole(run / JUDGED, json.dumps(asdict(verdict), indent=2, ensure_ascii=False) + "\n")
-        if not verdict.void:
-            scenes[trial.key[:3]] += 1
+        scene = _scene(verdict, taken[trial.key[:3]])
         results.append(
             replace(
                 verdict,
                 bundle=trial.bundle,
                 setting=trial.setting.name,
                 seen=trial.setting.seen,
-                scene=scenes[trial.key[:3]],
+                scene=scene,
             )
         )
     return results
+
+
+def _scene(result: TrialResult, taken: set[int]) -> int:
+    """Return the scene of a run: the one that its day gave it, or the first that is free."""
+    if result.void:
+        return result.scene
+    free = next(number for number in count(1) if number not in taken)
+    scene = result.scene if result.command and result.scene not in taken else free
+    taken.add(scene)
+    return scene
 
 
 def _runs_in(folders: Iterable[Path]) -> list[Path]:

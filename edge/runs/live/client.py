@@ -48,8 +48,10 @@ class LivePage(Closing):
         self._file: Path | None = None
 
     @classmethod
-    def start(cls, title: str, port: int = DEFAULT_PORT, host: str = LOOPBACK) -> "LivePage":
-        """Listen, and start the process. Port 0 is any free one.
+    def start(
+        cls, title: str, port: int = DEFAULT_PORT, host: str = LOOPBACK, controls: bool = True
+    ) -> "LivePage":
+        """Listen, and start the process. Port 0 is any free one; a recording has no controls.
 
         Raises UsageError if aiohttp is not installed, or nothing can listen there.
         """
@@ -71,7 +73,7 @@ class LivePage(Closing):
                 env=child_environment(),
             )
             urls = page_urls(host, listening.getsockname()[1], token)
-        feed_here.send(pack(Settings(token, title, controls=True)))
+        feed_here.send(pack(Settings(token, title, controls)))
         return cls(child, feed_here, urls, motor_here)
 
     @classmethod

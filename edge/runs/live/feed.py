@@ -47,20 +47,22 @@ class PageFeed:
         """Send the last state, and let go of the socket."""
         with contextlib.suppress(OSError):
             self._feed.settimeout(END_S)
-            self._feed.send(pack(self._snapshot.state(with_path=True)))
+            state = self._snapshot.state(with_path=True)
+            self._feed.send(pack({**state, "at_ms": self._state_ns / 1e6}))
         self._feed.close()
         return []
 
     def _send_state(self, stamp_ns: int) -> None:
         self._state_ns = stamp_ns
         with_path = stamp_ns - self._path_ns >= PATH_PERIOD_NS
-        if self._send(self._snapshot.state(with_path)) and with_path:
+        state = {**self._snapshot.state(with_path), "at_ms": stamp_ns / 1e6}
+        if self._send(state) and with_path:
             self._path_ns = stamp_ns
 
     def _send_picture(self, event: TapEvent) -> None:
         camera: str = event.data["camera"]
         before_ns = self._picture_ns.get(camera)
-        if (before_ns is not None and event.stamp_ns - before_ns < PICTURE_PERIOD_NS) or not self._watched():
+        if (before_ns is not None and event.stamp_ns - before_ns < PICTURE_PERIOD_NS) or not self.watched:
             return
         for width_px in WIDTHS_PX:
             jpeg = as_jpeg(event, width_px).blob
@@ -81,7 +83,9 @@ class PageFeed:
             return False
         return True
 
-    def _watched(self) -> bool:
+    @property
+    def watched(self) -> bool:
+        """True while somebody looks at the page."""
         with contextlib.suppress(OSError):
             while self._feed.recv(len(WATCHED)):
                 self._watched_ns = time.monotonic_ns()

@@ -26,6 +26,7 @@ class Newest:
         self.path: list[Any] = []
         self.path_version = 0
         self.pictures: dict[str, Picture] = {}
+        self._behind_ms = 0.0  # how far a recording's clock is behind
         self.over = False  # the run has ended, and nothing more will come
         self.changed = asyncio.Event()
 
@@ -38,7 +39,14 @@ class Newest:
             if (path := state.pop("path", None)) is not None:
                 self.path, self.path_version = path, self.path_version + 1
             self.state = state
+            if not self.settings.controls:
+                self._behind_ms = time.monotonic_ns() / 1e6 - state["at_ms"]
         self._wake()
+
+    @property
+    def now_ms(self) -> float:
+        """What time it is on the clock of the stamps."""
+        return time.monotonic_ns() / 1e6 - self._behind_ms
 
     def end(self) -> None:
         """Take note that nothing more will come."""
@@ -119,7 +127,7 @@ class Viewer:
         holder = self._hand.holder
         head: dict[str, Any] = {
             "number": self._number,
-            "now_ms": time.monotonic_ns() / 1e6,
+            "now_ms": newest.now_ms,
             "title": newest.settings.title,
             "controls": newest.settings.controls,
             "hand": "nobody" if holder is None else "you" if holder is self else "other",

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import edge
+from edge.address import without_password
 from edge.base_spec import BaseSpec
 from edge.bundle.bundle import Bundle
 from edge.records import CameraMount, Goal
@@ -44,7 +45,7 @@ def header(facts: RunFacts, bundle: Bundle) -> dict[str, Any]:
         "vla_edge": edge.__version__,
         "python": platform.python_version(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name)) is not None},
-        "arguments": sys.argv[1:],
+        "arguments": [without_password(each) for each in sys.argv[1:]],
         "bundle": bundle.origin(),
         "kind": manifest.policy,
         "engine": manifest.target.engine,

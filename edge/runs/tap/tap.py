@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -27,8 +27,8 @@ from edge.runs.tap.events import TapEvent
 from edge.runs.tap.options import FEW_PERIOD_NS, RGB, TapOptions
 from edge.runs.tap.plain import to_line, to_plain
 
-QUEUED_EVENTS = 256  # one to two seconds of a drive
-QUEUED_IMAGES = 16  # among them, at most
+QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
+QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
 SEND_S = 3.0  # for the events that wait when the run has ended
 FINISH_S = 10.0  # for the process to finish its files, once the run has ended
 _STALLED_S = 10.0  # a process that leaves an event unread for so long is given up
@@ -50,7 +50,7 @@ class Tap(Closing):
     """An inline observer of a drive, which follows the log as well. Never raises, never waits."""
 
     def __init__(self, options: TapOptions, read: Callable[[Inference], Any]) -> None:
-        """Start the process. `read` makes of an inference what the policy reads in it."""
+        """Start the process. `read` makes of an inference, its image black, what the policy reads in it."""
         self.lost = 0
         self._options, self._read = options, read
         self._queue: SimpleQueue[Offered | None] = SimpleQueue()
@@ -81,6 +81,11 @@ class Tap(Closing):
         """Id of the process."""
         return self._child.pid
 
+    @property
+    def waiting(self) -> int:
+        """How many events wait to be sent."""
+        return self._queue.qsize()
+
     def on_header(self, header: dict[str, Any]) -> None:
         """Take what the run consists of, before its start."""
         self._offer("header", lambda: header)
@@ -101,30 +106,25 @@ class Tap(Closing):
         images = {name: self._image(name, frame) for name, frame in observation.frames.items()}
         chunk, doubt, answer = self._decided
         self._decided = (None, "", None)
-        waiting = self._queue.qsize()
 
-        def tick() -> dict[str, Any]:
-            frames = {name: _named(frame, images[name]) for name, frame in observation.frames.items()}
-            return {
-                "camera": observation.camera,
-                "frames": frames,
-                "odometry": observation.odometry,
-                "inference": answer,
-                "decided": chunk,
-                "doubt": doubt,
-                "policy": policy,
-                "queue_depth": waiting,
-            }
-
-        self._offer("tick", tick)
+        # What waits must not hold pixels: only images do, and those are counted.
+        frames = {name: _named(frame, images[name]) for name, frame in observation.frames.items()}
+        tick = {
+            "camera": observation.camera,
+            "frames": frames,
+            "odometry": observation.odometry,
+            "inference": answer,
+            "decided": chunk,
+            "doubt": doubt,
+            "policy": policy,
+            "queue_depth": self.waiting,
+        }
+        self._offer("tick", lambda: tick)
 
     def on_inference(self, inference: Inference) -> None:
         """Offer the event."""
-        number = self._answers
-        self._offer(
-            "inference",
-            lambda: {"number": number, "inference": inference, "read": self._read(inference)},
-        )
+        number, told = self._answers, replace(inference, frame=_without_pixels(inference.frame))
+        self._offer("inference", lambda: {"number": number, "inference": told, "read": self._read(told)})
 
     def on_chunk(self, chunk: ActionChunk) -> None:
         """Offer the event."""
@@ -163,7 +163,7 @@ class Tap(Closing):
         with self._lock:
             full = self._images_waiting >= QUEUED_IMAGES
             self._images_waiting += not full
-        if full:
+        if full and self._options.all_images:
             self._lose()
         if full or not self._offer("image", lambda: frame, frame):
             return None
@@ -259,6 +259,11 @@ def _named(frame: Frame, image_ns: int | None) -> dict[str, Any]:
     """Return what a tick says of a frame; `image_ns` is the stamp of the frame that has its pixels."""
     height, width = frame.image.shape[:2]
     return {**to_plain(frame), "width": width, "height": height, "image_ns": image_ns}
+
+
+def _without_pixels(frame: Frame) -> Frame:
+    """Return the frame with an image of the same shape that takes no memory."""
+    return replace(frame, image=np.broadcast_to(np.uint8(0), frame.image.shape))
 
 
 def _event(topic: str, seq: int, stamp_ns: int, what: Any, image: Frame | None) -> TapEvent:

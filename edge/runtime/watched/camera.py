@@ -23,7 +23,7 @@ from edge.plugins import blaming
 from edge.records import CameraMount, Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
-from edge.runtime.watched.delay import exposed, longest_age_s, told
+from edge.runtime.watched.delay import exposed, told
 
 POLL_S = 0.002  # so often a camera is looked at
 ANNOUNCED_S = 0.01  # so long at most one that announces its frames is waited for: the drive watches more
@@ -50,8 +50,12 @@ class WatchedCamera:
     ) -> None:
         self.camera = camera
         self._name = name
+        self._blamed = f"camera {name!r}"
         self._clock = clock
         self._delay_s = delay_s
+        # Whether it is one takes longer to find out than all else that a turn of the loop does.
+        self._announces = camera if isinstance(camera, AnnouncesFrames) else None
+        self._awaits = camera if isinstance(camera, AwaitsAnswers) else None
         live = not (isinstance(camera, PlaysRecording) and camera.plays_recording)
         stills = isinstance(camera, ShowsStills) and camera.shows_stills
         self._health = CameraHealth(name, stills) if live else None
@@ -107,34 +111,33 @@ class WatchedCamera:
         self._raise_fault()
         if self._frame is None:
             raise StaleFrame(f"camera {self._name!r}: none of its frames has a stamp of this clock yet")
-        limit_s = longest_age_s(max_age_s, self._delay_s)
         age_s = (self._clock.now_ns() - self._frame.stamp_ns) / 1e9
-        if self._frame.seq != self._seq and self._health is not None and age_s > limit_s:
+        if self._frame.seq != self._seq and self._health is not None and age_s > max_age_s:
             raise _stop(self._health.stamp_fault)  # newer ones were left out
-        if self._delay_s and age_s > limit_s:
-            age = age_over(round(age_s * 1e9), round(limit_s * 1e9))
+        if self._delay_s and age_s > max_age_s:
+            age = age_over(round(age_s * 1e9), round(max_age_s * 1e9))
             raise StaleFrame(
                 f"camera {self._name!r}: newest frame is {age}{told(self._delay_s)}", CHECK_DEVICE
             )
         return self._frame
 
     def _read(self, max_age_s: float) -> Frame:
-        with blaming(self.camera, f"camera {self._name!r}"):
+        with blaming(self.camera, self._blamed):
             return self.camera.latest(max_age_s)
 
     def wait(self) -> None:
         """Wait for a frame, a moment at most. Raises PluginError if the camera's code fails."""
-        if isinstance(self.camera, AnnouncesFrames):
-            with blaming(self.camera, f"camera {self._name!r}"):
-                self.camera.wait(ANNOUNCED_S)
+        if self._announces is not None:
+            with blaming(self.camera, self._blamed):
+                self._announces.wait(ANNOUNCED_S)
         else:
             time.sleep(POLL_S)
 
     def answered(self) -> None:
         """Tell the camera, if it waits for that, that the policy has answered about the newest frame set."""
-        if isinstance(self.camera, AwaitsAnswers):
-            with blaming(self.camera, f"camera {self._name!r}"):
-                self.camera.answered()
+        if self._awaits is not None:
+            with blaming(self.camera, self._blamed):
+                self._awaits.answered()
 
     def _take(self, raw: Frame, odometry: Odometry | None) -> None:
         if self._raw is not None and raw is self._raw:
@@ -169,7 +172,7 @@ class WatchedCamera:
         slow_hz = None if self._health is None else self._health.slow_hz
         is_slow = fault.cause is StopCause.CAMERA_SLOW
         if is_slow and slow_hz is not None and isinstance(self.camera, SuggestsFaster):
-            with blaming(self.camera, f"camera {self._name!r}"):
+            with blaming(self.camera, self._blamed):
                 fault = replace(fault, hint=self.camera.faster(slow_hz))
         raise _stop(fault)
 

@@ -21,7 +21,7 @@ ON_THE_WAY_S = 0.05  # from a frame to the tick of the motor process that follow
 
 def exposed(frame: Frame, delay_s: float) -> Frame:
     """Return the frame with the stamp of its exposure. `delay_s`: from there to the stamp that it has."""
-    if not delay_s:
+    if not delay_s and not frame.delay_ns:
         return frame
     delay_ns = min(round(delay_s * 1e9), frame.stamp_ns)
     return replace(frame, stamp_ns=frame.stamp_ns - delay_ns, delay_ns=delay_ns)
@@ -72,9 +72,9 @@ def fastest(delay_s: float, limits: MotorLimits) -> tuple[float, float]:
 
 def caution(name: str, delay_s: float, limits: MotorLimits) -> str:
     """Return what to say before a drive about a camera's measured delay; empty if that changes nothing."""
-    if not is_late(delay_s):
-        return ""
     speed_m_s = fastest(delay_s, replace(limits, lowest_m_s=0.0, lowest_rad_s=0.0))[0]
+    if not is_late(delay_s) or speed_m_s >= limits.linear_m_s:
+        return ""
     return (
         f"camera {name!r} is {delay_s * 1e3:.0f} ms late, as measured: the base goes {speed_m_s:.2f} m/s at "
         f"most, so that it stands within {limits.blind_m:.2f} m of what a frame showed"

@@ -4,6 +4,7 @@ import json
 import math
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -47,9 +48,9 @@ def turned(delay_s: float, noise_rad: float = 0.001, rounds: int = 5, spread_s: 
     return TurnRecord(np.array(turns), len(turns), len(turns), odometry, rounds_s)
 
 
-def bad(record: TurnRecord, fit: TurnFit | None) -> list[str]:
+def bad(record: TurnRecord, fit: TurnFit) -> list[str]:
     """Return what a verdict about a record does not find met."""
-    verdict = judge("front", "turning", fit and fit.delay, turning_criteria(record, fit), [])
+    verdict = judge("front", "turning", fit.delay, turning_criteria(record, fit), [])
     return [each.what for each in verdict.criteria if not each.met]
 
 
@@ -66,23 +67,17 @@ def test_the_delay_of_turns_is_found_between_two_frames(delay_ms: int):
 
 def test_what_can_not_be_told_is_not_saved():
     calm = turned(0.08)
-    still = TurnRecord(calm.turns, len(calm.turns), 20, [*calm.odometry[:5]], calm.rounds_s)
-    assert bad(still, None) == ["turned", "turns seen", "delay"]
+    blind = replace(calm, frames=4 * len(calm.turns))
+    assert bad(blind, fit_turns(blind, LAGS_S)) == ["turns seen"]
+    short = turned(0.08, rounds=1)
+    assert bad(short, fit_turns(short, LAGS_S)) == ["turned", "spread"]
     late = turned(0.7)
     assert "delay" in bad(late, fit_turns(late, LAGS_S))
     varies = turned(0.08, spread_s=0.04)
     assert "spread" in bad(varies, fit_turns(varies, LAGS_S))
-    blind = TurnRecord(
-        np.column_stack([calm.turns[:, :2], np.random.default_rng(1).permutation(calm.turns[:, 2])]),
-        1,
-        1,
-        *_rest(calm),
-    )
-    assert {"agreement", "one delay alone"} & set(bad(blind, fit_turns(blind, LAGS_S)))
-
-
-def _rest(record: TurnRecord) -> tuple[object, ...]:
-    return record.odometry, record.rounds_s
+    shuffled = np.random.default_rng(1).permutation(calm.turns[:, 2])
+    other = replace(calm, turns=np.column_stack([calm.turns[:, :2], shuffled]))
+    assert {"agreement", "one delay alone"} & set(bad(other, fit_turns(other, LAGS_S)))
 
 
 def room(yaw: float, mount: CameraMount, plain: bool = False) -> Image:

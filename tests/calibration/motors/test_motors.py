@@ -28,6 +28,7 @@ from edge.robots.choose import choose_robot
 from edge.robots.robot_file import parse_robot_file, read_robot_file
 from edge.robots.write import with_values
 from edge.runtime.robot import PlainRobot
+from tests.sim.realtime.rover import Rover
 
 REPO = Path(__file__).parents[3]
 AHEAD, SIDEWAYS, TURN = axes_of(DEFAULT_BASE)
@@ -280,6 +281,31 @@ def test_a_person_stops_it_and_nothing_is_written(by: str, tmp_path: Path) -> No
     last = setpoints(tmp_path)[-1]
     assert last["linear_x"] == 0 and not last["armed"]
     assert "base" not in (tmp_path / "robot.yaml").read_text()
+
+
+@pytest.mark.realtime
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("befalls", "above_m_s", "said_of_it"),
+    [("emergency 1", 0.05, "emergency"), ("stuck 1", 0.3, "it is held")],
+)
+def test_a_fault_or_a_contact_ends_it_and_nothing_is_written(
+    befalls: str, above_m_s: float, said_of_it: str, tmp_path: Path
+) -> None:
+    with Rover(tmp_path) as rover:
+        path = tmp_path / "own.yaml"
+        path.write_text(before := FILE.replace("null://", f'"{rover.uri}"'))
+        command = [sys.executable, "-m", "edge.cli", "calibrate", "motors", str(path), "--yes"]
+        run = subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        deadline_s = time.monotonic() + 90
+        while not any(line["linear_x"] > above_m_s for line in rover.lines()):
+            assert time.monotonic() < deadline_s and run.poll() is None
+            time.sleep(0.02)
+        rover.tell(befalls)
+        _, said = run.communicate(timeout=60)
+        assert run.returncode == 4 and said_of_it in said, said
+        assert rover.lines()[-1]["linear_x"] == 0 and not rover.lines()[-1]["armed"]
+        assert path.read_text() == before
 
 
 @pytest.mark.realtime

@@ -118,6 +118,24 @@ def test_a_killed_day_stops_its_robot_and_goes_on_where_it_was(tmp_path: Path, c
 
 
 @pytest.mark.slow
+def test_a_run_that_nobody_judged_is_judged_when_the_day_goes_on(
+    tmp_path: Path, pictures: Path, tiny_bundle: Path
+):
+    sheet = sheet_file(tmp_path, tiny_bundle, robot_file(tmp_path, pictures, "null://"))
+    out = tmp_path / "day"
+    with at_terminal("edge.cli", "field", str(sheet), "--out", str(out)) as terminal:
+        answers(terminal, ("Enter drives", ""), ("did it reach", ""))
+        terminal.process.kill()
+    (run,) = out.glob("runs/0001/*/summary.json")
+    with at_terminal("edge.cli", "field", str(sheet), "--out", str(out)) as terminal:
+        answers(terminal, ("did it reach", "y"), ("step in?", ""), ("note", ""))
+        assert terminal.process.wait(30) == 0
+    assert list(out.glob("runs/0001/*/summary.json")) == [run]
+    (result,) = results(out)
+    assert result["reached"] and result["run"] == str(run.parent)
+
+
+@pytest.mark.slow
 def test_ctrl_c_ends_the_run_and_the_day(tmp_path: Path):
     sheet, out = sheet_file(tmp_path, "default", "sim", "trials: 2\nmax_seconds: 30"), tmp_path / "day"
     command = [sys.executable, "-m", "edge.cli", "field", str(sheet), "--out", str(out), "--yes"]

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import astuple, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 
 from edge.base_spec import BaseSpec, DriveKind
 from edge.errors import UsageError
-from edge.motor.correction import Correction, InEffect
 from edge.motor.limits import CEILINGS, MotorLimits
+from edge.motor.pulses import Correction, InEffect
 from edge.records import ZERO, Velocity
 
 MS = 1_000_000
@@ -112,6 +113,11 @@ def test_steered_wheels_keep_their_curve(speed_m_s: float, share: float) -> None
         assert driven.angular_z_rad_s == pytest.approx(turn_rad_s)
 
 
+def test_steered_wheels_that_stand_never_turn() -> None:
+    correction, turn = correction_of(CAR), Velocity(0.0, 0.0, 0.5)
+    assert correction.command(turn) == ZERO == correction.effect(turn)
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -127,7 +133,7 @@ def test_steered_wheels_keep_their_curve(speed_m_s: float, share: float) -> None
         ({"ahead_scale": 0.2, "min_speed_m_s": 0.11}, "lowest speed 0.11 m/s is not below its highest, 0.1 "),
     ],
 )
-def test_what_no_base_is_like_is_refused(fields: dict[str, float], message: str) -> None:
+def test_what_no_base_is_like_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         BaseSpec(**fields)
 

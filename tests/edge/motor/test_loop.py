@@ -15,11 +15,11 @@ from edge.errors import MotorFault, PluginError, SafetyStop, UsageError
 from edge.interfaces import Feedback
 from edge.motor import loop as loop_module
 from edge.motor import process
-from edge.motor.correction import Correction
 from edge.motor.drivers.null import NullMotors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.loop import MAX_MESSAGES, MotorLoop
+from edge.motor.pulses import Correction
 from edge.motor.watch import Objection, Watch
 from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, Touch, decode, encode
 from edge.records import MotorState, MotorStatus, StopCause, Velocity

@@ -57,7 +57,7 @@ def drive(tap: Tap, frames: int, end: DriveEnd = END, size: tuple[int, int] = (4
     tap.on_header(HEADER)
     tap.on_start(10**12)
     for seq in range(frames):
-        until(lambda: tap._queue.qsize() < QUEUED_IMAGES)  # a camera's frames don't come all at once
+        until(lambda: tap.waiting < QUEUED_IMAGES)  # a camera's frames don't come all at once
         tell(tap, seq, frame(seq, size))
     tap.on_end(end)
 

@@ -84,7 +84,7 @@ def record(
         tap.on_start(10**12)
         loop = Loop(policy, LateWorker(policy), GOAL)
         for seq in range(frames):
-            until(lambda: tap._queue.qsize() < QUEUED_IMAGES)
+            until(lambda: tap.waiting < QUEUED_IMAGES)
             report = status(seq)
             tap.on_status(report)
             if seq == frames // 2:

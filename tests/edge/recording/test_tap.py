@@ -85,13 +85,13 @@ def test_a_recorder_that_is_killed_costs_its_events_and_says_so(tmp_path: Path):
         os.kill(tap.pid, signal.SIGKILL)
         until(lambda: not alive(tap.pid))
         longest_s = 0.0
-        for seq in range(10, 400):
+        for seq in range(10, 1300):
             seen = frame(seq)
             before_s = time.perf_counter()
             tell(tap, seq, seen)
             longest_s = max(longest_s, time.perf_counter() - before_s)
         report = tap.finish(END)
-    assert tap.lost > 380
+    assert tap.lost > 200
     assert any("ended early (signal 9)" in note and "vla-edge recover" in note for note in report.notes)
     assert f"{tap.lost} of " in report.notes[-1]
     assert longest_s < 2.0  # a thread that waited for a dead process would never come back
@@ -103,11 +103,11 @@ def test_a_recorder_that_hangs_fills_a_bounded_queue(tmp_path: Path, monkeypatch
     with start(tmp_path) as tap:
         drive(tap, 3)
         os.kill(tap.pid, signal.SIGSTOP)
-        for seq in range(3, 600):
+        for seq in range(3, 1500):
             tell(tap, seq, frame(seq))
-            assert tap._queue.qsize() <= QUEUED_EVENTS and tap._images_waiting <= tap_module.QUEUED_IMAGES
+            assert tap.waiting <= QUEUED_EVENTS and tap._images_waiting <= tap_module.QUEUED_IMAGES
         report = tap.finish(END)
-    assert tap.lost > 500 and "was not done" in report.notes[0]
+    assert tap.lost > 1000 and "was not done" in report.notes[0]
     assert not alive(tap.pid)
 
 
@@ -115,7 +115,7 @@ def test_a_runtime_that_goes_without_a_word_leaves_the_last_seconds_and_no_end(t
     """Fault 60: as when it was killed."""
     tap = start(tmp_path)
     drive(tap, 20)
-    until(lambda: tap._queue.qsize() == 0)
+    until(lambda: tap.waiting == 0)
     time.sleep(0.1)
     tap._socket.shutdown(socket.SHUT_RDWR)
     tap._child.wait(20)

@@ -63,6 +63,16 @@ def test_a_camera_that_falls_silent_is_stopped_by_and_the_delay_is_named(delay_s
     assert named == (delay_s > 0)
 
 
+def test_another_camera_than_the_one_that_drives_may_be_no_older_for_its_delay():
+    clock = VirtualClock(10**9)
+    both = {"front": Delayed(clock), "wrist": Delayed(clock)}
+    cameras = CameraSet(both, "front", 0.25, clock, None, {"wrist": 0.24})
+    assert cameras.next() is not None
+    clock.advance(20 * MS)
+    with pytest.raises(StaleFrame, match=r"'wrist'.*240 ms of it the camera's own delay"):
+        cameras.check()
+
+
 def test_a_stamp_ahead_of_the_clock_is_not_hidden_by_the_delay():
     clock = VirtualClock(10**9)
     ahead = Delayed(clock, ahead_ms=100)
@@ -123,7 +133,7 @@ def test_a_base_never_goes_farther_from_where_a_late_frame_was_taken(delay_ms: i
 def test_only_a_late_camera_has_a_caution_and_longer_ages():
     assert not is_late(0.05) and is_late(0.051)
     assert longest_age_s(0.25, 0.05) == 0.25 and longest_age_s(0.25, 0.2) == pytest.approx(0.4)
-    assert caution("front", 0.02, MotorLimits()) == ""
+    assert caution("front", 0.02, MotorLimits()) == caution("front", 0.1, MotorLimits()) == ""
     assert "'front' is 300 ms late" in caution("front", 0.3, MotorLimits())
     assert "the base goes 0.39 m/s at most" in caution("front", 0.3, MotorLimits())
 

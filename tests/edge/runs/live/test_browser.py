@@ -1,0 +1,101 @@
+"""The page in a real browser: what it shows, its button, and a finger on its pad."""
+
+import asyncio
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.motor.wire import ByHand, LetGo, Stop
+from edge.runs.live.packets import Picture
+from tests.edge.runs.live.browser import CHROMIUM, Tab, browser
+from tests.edge.runs.live.serving import TOKEN, Serving, serving
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
+    pytest.mark.timeout(300),
+]
+STATE = {
+    "policy": "approach", "motor": "following", "camera": "front", "reason": "", "cause": "none", "at_ms": 0,
+    "boxes": [[0.2, 0.3, 0.6, 0.7, "cup 0.96"]], "speed_m_s": 0.31, "turn_rad_s": 0.1,
+    "heat": {"cpu-thermal": 61.5}, "frame_to_motor_ms": 42.4, "battery": 0.8, "pose": [1.0, 0.5, 0.3],
+    "path": [[0, 0], [0.5, 0.2], [1.0, 0.5]],
+}  # fmt: skip
+GREY = cv2.imencode(".jpg", np.full((240, 320, 3), 90, np.uint8))[1].tobytes()
+
+
+async def shown(page: Serving, tab: Tab, width: int, height: int, mobile: bool) -> None:
+    await page.send(STATE, Picture("front", 1.0, GREY))
+    await tab.open(f"{page.url}/#{TOKEN}", width, height, mobile)
+    await tab.until("head && Object.keys(canvases).length > 0")
+
+
+async def look(tmp_path: Path, width: int, height: int, mobile: bool) -> None:
+    async with serving() as page, browser(tmp_path / "profile") as tab:
+        await shown(page, tab, width, height, mobile)
+        words = await tab.until("document.body.innerText.includes('62 °C') && document.body.innerText")
+        for each in ("find_object cup", "approach, following", "0.31 m/s", "62 °C", "42 ms", "80 %", "STOP"):
+            assert each in words
+        # Nothing is cut off at the side, and the button lies within the window, over all of its width.
+        assert await tab.value("document.documentElement.scrollWidth") <= width
+        box = await tab.value("(b => [b.x, b.right, b.bottom, b.height])(at('stop').getBoundingClientRect())")
+        assert box[0] >= 0 and box[1] <= width and box[2] <= height and box[3] >= 80
+        assert box[1] - box[0] > 0.9 * width
+        await tab.screenshot(tmp_path / "page.png")
+        image = cv2.imread(str(tmp_path / "page.png")).astype(int)
+        green = (image[..., 1] > 180) & (image[..., 2] < 100)  # the box
+        assert image.shape[:2] == (height, width) and green.sum() > 300
+
+
+def test_a_desktop_shows_the_drive(tmp_path: Path):
+    asyncio.run(look(tmp_path, 1200, 800, mobile=False))
+
+
+def test_a_phone_shows_the_drive(tmp_path: Path):
+    asyncio.run(look(tmp_path, 390, 844, mobile=True))
+
+
+async def touched(tmp_path: Path) -> None:
+    async with serving() as page, browser(tmp_path / "profile") as tab:
+        await shown(page, tab, 390, 844, mobile=True)
+        await tab.value("at('pad').scrollIntoView({block: 'center'})")
+        await tab.touch("touchStart", "pad")
+        assert await page.told() == ByHand(0.0, 0.0)
+        await tab.touch("touchMove", "pad", dx=30.0, dy=-78.0)
+        while (hand := await page.told()) == ByHand(0.0, 0.0):
+            pass
+        assert (
+            isinstance(hand, ByHand) and hand.ahead == 1.0 and hand.turn == pytest.approx(-30 / 78, abs=0.02)
+        )
+        await tab.touch("touchEnd")
+        while (last := await page.told()) == hand:
+            pass
+        assert last == LetGo()
+        told = asyncio.ensure_future(page.told())
+        await tab.touch("touchStart", "stop")
+        assert isinstance(await told, Stop)
+        again = asyncio.ensure_future(page.told())  # by the request, which is confirmed
+        await tab.until("at('stop').className === 'done'")
+        assert isinstance(await again, Stop)
+
+
+def test_a_finger_drives_and_stops(tmp_path: Path):
+    asyncio.run(touched(tmp_path))
+
+
+async def lost(tmp_path: Path) -> None:
+    async with serving() as page, browser(tmp_path / "profile") as tab:
+        await shown(page, tab, 390, 844, mobile=True)
+        page.motor.close()
+        await asyncio.sleep(0.2)
+        await tab.touch("touchStart", "stop")
+        words = await tab.until("at('stop').className === 'failed' && at('told').textContent")
+        assert "NOT CONFIRMED" in words and "emergency stop" in words
+        await tab.open(f"{page.url}/#wrong", 390, 844, True)
+        assert await tab.until("at('state').textContent === 'refused'")
+
+
+def test_a_stop_that_did_not_arrive_and_a_wrong_address_say_so(tmp_path: Path):
+    asyncio.run(lost(tmp_path))
