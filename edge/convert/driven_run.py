@@ -1,9 +1,8 @@
 """A recording as others want it: images, what the motor process reported, and how the run ended."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +11,8 @@ from edge.engines.protobuf import parts
 from edge.errors import UsageError, reason_of
 from edge.field.judging import GOOD
 from edge.field.results import JUDGED, read_result
-from edge.records import Goal, Image, MotorStatus
+from edge.goals.goals import GOALS
+from edge.records import DriveEnd, Goal, Image, MotorStatus
 from edge.runs.recording.header import FORMAT
 from edge.runs.recording.mcap_file import OWN
 from edge.runs.recording.torn import McapReader, Stored
@@ -21,7 +21,8 @@ from edge.runs.tap.plain import from_plain
 IMAGES = "/camera/"
 RAW, COMPRESSED = "foxglove.RawImage", "foxglove.CompressedImage"
 _DATA = {RAW: 6, COMPRESSED: 2}  # the field of the pixels
-_SEEN = ("header", "start", "motor", "tick", "outcome")
+_SEEN = ("header", "motor", "tick", "inference", "outcome")
+_VERDICT_BYTES = 1 << 20
 
 
 class DrivenRun:
@@ -30,12 +31,13 @@ class DrivenRun:
     def __init__(self, path: Path) -> None:
         """Read all but the images. Raises UsageError if it is not a recording of a run that this reads."""
         self.path = path
-        self.header: dict[str, Any] = {}
-        self.start_ns: int | None = None
+        self.goal: Goal | None = None
+        self.offset_ns = 0  # what the times in the file are ahead of CLOCK_MONOTONIC
+        self.folder = ""  # the run's, where it drove
         self.statuses: list[MotorStatus] = []
         self.stamps_ns: dict[str, list[int]] = {}  # images, by camera
         self.sizes: dict[str, tuple[int, int]] = {}  # height and width of the camera's frames
-        self.end: Mapping[str, Any] | None = None  # how the run ended; None: it has no end record
+        self.end: DriveEnd | None = None  # how the run ended; None: it has no end record
         reader = McapReader(path)
         try:
             for message in reader.messages():
@@ -43,14 +45,8 @@ class DrivenRun:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._strange(reason_of(error)) from error
         self.whole = reader.whole
-        if not self.header:
+        if self.goal is None:
             raise self._strange("it has no header of a run")
-        self.goal = from_plain(Goal, self.header["goal"])
-
-    @property
-    def offset_ns(self) -> int:
-        """What the times in the file are ahead of CLOCK_MONOTONIC."""
-        return int(self.header["wall_minus_monotonic_ns"])
 
     def messages(self) -> Iterator[Stored]:
         """Yield all messages, with the file's times."""
@@ -78,12 +74,13 @@ class DrivenRun:
 
         A person who judged the run as a trial says it before the run itself does.
         """
-        judged = Path(str(self.header.get("run", ""))) / JUDGED
-        if judged.is_file():
-            result = read_result(judged.read_bytes(), str(judged))
+        judged = Path(self.folder) / JUDGED
+        if self.folder and judged.is_file():
+            with judged.open("rb") as file:
+                result = read_result(file.read(_VERDICT_BYTES), str(judged))
             if not result.void:
                 return result.reached, result.judged_by
-        return self.end is not None and self.end["outcome"] in GOOD, "run"
+        return self.end is not None and self.end.outcome.value in GOOD, "run"
 
     def _note(self, message: Stored) -> None:
         if message.schema in _DATA and message.topic.startswith(IMAGES):
@@ -95,15 +92,19 @@ class DrivenRun:
             return
         told = json.loads(message.body)
         if topic == "header":
-            self.header = told
             if told["format"] != FORMAT:
                 raise ValueError(f"its format is {told['format']}, this program reads {FORMAT}")
-        elif topic == "start":
-            self.start_ns = told["stamp_ns"]
+            self.goal = from_plain(Goal, told["goal"])
+            if self.goal.kind not in GOALS:
+                raise ValueError(f"it has a goal {self.goal.kind[:40]!r}")
+            self.offset_ns, self.folder = int(told["wall_minus_monotonic_ns"]), str(told["run"])
         elif topic == "motor":
             self.statuses.append(from_plain(MotorStatus, told))
         elif topic == "outcome":
-            self.end = told["end"]
+            self.end = None if told["end"] is None else from_plain(DriveEnd, told["end"])
+        elif topic == "inference":
+            if not isinstance(told["inference"]["text"], str):
+                raise ValueError("an answer is not a text")
         else:
             for name, frame in told["frames"].items():
                 self.sizes[name] = int(frame["height"]), int(frame["width"])

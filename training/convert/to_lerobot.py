@@ -83,12 +83,13 @@ def _add(writer: LeRobotWriter, run: DrivenRun, drive: SampledDrive, rate_hz: in
     success, judged_by = run.verdict()
     last = np.arange(drive.rows) == drive.rows - 1
     marks = {INTERVENTION: drive.by_hand, DONE: last, SUCCESS: last & success}
+    assert run.goal is not None  # a run without one is refused
     task = task_words(run.goal)
     writer.add(Recording(task, encoded, pixels, drive.states, drive.actions, marks))
     begun = np.diff(drive.by_hand, prepend=False) & drive.by_hand
     return WrittenEpisode(
         str(run.path), task, drive.rows, success, judged_by,
-        None if run.end is None else run.end["outcome"], None if run.end is None else run.end["reason"],
+        None if run.end is None else run.end.outcome.value, None if run.end is None else run.end.reason,
         int(begun.sum()), round(float(drive.by_hand.sum()) / rate_hz, 3), _notes(run, drive),
     )  # fmt: skip
 

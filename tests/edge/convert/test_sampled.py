@@ -1,5 +1,6 @@
 """Rows at an even rate of a drive that was recorded."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from edge.convert.driven_run import DrivenRun, find_runs
 from edge.convert.sampled import OLD_NS, SampledDrive, sample, task_words
 from edge.errors import UsageError
 from edge.records import Goal, MotorState, MotorStatus, Velocity
+from edge.runs.recording.mcap_file import McapFile
+from edge.runs.tap.events import TapEvent
+from edge.runs.tap.plain import to_line
 from tests.edge.convert.made_up import BY_PERSON, BY_POLICY, START_NS, record, tear
 
 
@@ -103,13 +107,11 @@ def test_a_torn_file_gives_what_is_whole(tmp_path: Path):
 
 @given(st.binary(max_size=300))
 def test_any_other_file_is_refused(content: bytes):
-    path = Path("/tmp") / f"cvt-{id(content)}.mcap"
-    try:
-        path.write_bytes(b"\x89MCAP0\r\n" + content)
+    with tempfile.NamedTemporaryFile(suffix=".mcap") as file:
+        file.write(b"\x89MCAP0\r\n" + content)
+        file.flush()
         with pytest.raises(UsageError, match="can't be converted"):
-            DrivenRun(path)
-    finally:
-        path.unlink(missing_ok=True)
+            DrivenRun(Path(file.name))
 
 
 def test_a_folder_means_all_its_recordings(tmp_path: Path):
@@ -126,7 +128,6 @@ def test_a_person_who_judged_the_run_says_whether_it_succeeded(tmp_path: Path):
 
     from edge.field.results import TrialResult
     from edge.files import write_whole
-    from edge.runs.tap.plain import to_line
 
     run = DrivenRun(record(tmp_path / "run.mcap"))
     assert run.verdict() == (True, "run")
@@ -142,3 +143,32 @@ def test_a_person_who_judged_the_run_says_whether_it_succeeded(tmp_path: Path):
 def test_tasks_are_worded_as_those_of_collected_demonstrations():
     assert task_words(Goal("find_object", "red cup")) == "find the red cup"
     assert task_words(Goal("instruct", "go to the door")) == "go to the door"
+
+
+@pytest.mark.parametrize(
+    ("topic", "changed", "says"),
+    [
+        ("header", {"format": 2}, "its format is 2, this program reads 1"),
+        ("header", {"goal": {"kind": "fly", "target": ""}}, "it has a goal 'fly'"),
+        ("header", {"goal": 3}, "not a Goal"),
+        ("motor", {"state": "dancing"}, "dancing"),
+        ("outcome", {"end": {"outcome": "won"}}, "won"),
+        ("inference", {"inference": {"text": 3}}, "an answer is not a text"),
+        ("tick", {"frames": {"front": {}}}, "height"),
+    ],
+)
+def test_a_recording_with_odd_content_is_refused(tmp_path: Path, topic: str, changed: object, says: str):
+    """As a newer or foreign program might write it."""
+    header = {
+        "format": 1, "goal": {"kind": "find_object", "target": "cup"}, "run": "",
+        "wall_minus_monotonic_ns": 0,
+    }  # fmt: skip
+    file = McapFile(tmp_path / "run.mcap")
+    if topic == "header":
+        file.write(TapEvent("header", 1, START_NS, to_line({**header, **changed})))  # type: ignore[dict-item]
+    else:
+        file.write(TapEvent("header", 1, START_NS, to_line(header)))
+        file._own(TapEvent(topic, 2, START_NS, b""), to_line(changed))
+    file.close()
+    with pytest.raises(UsageError, match=f"can't be converted: .*{says}"):
+        DrivenRun(tmp_path / "run.mcap")
