@@ -14,6 +14,7 @@ from edge.errors import UsageError
 from edge.records import BASE_ACTION
 
 FORMATS = ("lerobot", "rosbag2")
+ROBOT = "vla-edge"
 
 
 def main(argv: list[str]) -> int:
@@ -35,6 +36,11 @@ def _parser() -> ArgumentParser:
         type=positive_int,
         help=f"rows a second of a LeRobotDataset ({BASE_ACTION.rate_hz:.0f})",
     )
+    p.add_argument(
+        "--robot-type",
+        metavar="NAME",
+        help=f"the robot's name in a LeRobotDataset ({ROBOT}); what is trained on together has one name",
+    )
     p.add_argument("--json", action="store_true", help="print one JSON object")
     return p
 
@@ -42,7 +48,9 @@ def _parser() -> ArgumentParser:
 def _to_lerobot(options: argparse.Namespace, paths: list[Path]) -> int:
     from training.convert.to_lerobot import convert
 
-    made = convert(paths, options.out, options.rate_hz or round(BASE_ACTION.rate_hz))
+    made = convert(
+        paths, options.out, options.rate_hz or round(BASE_ACTION.rate_hz), options.robot_type or ROBOT
+    )
     if options.json:
         print_json({"dataset": str(options.out), **asdict(made)})
         return 0
@@ -65,8 +73,9 @@ def _to_lerobot(options: argparse.Namespace, paths: list[Path]) -> int:
 def _to_rosbag2(options: argparse.Namespace, paths: list[Path]) -> int:
     from edge.convert.rosbag2 import convert
 
-    if options.rate_hz:
-        raise UsageError("--rate-hz goes with --to lerobot: a bag keeps every message", "leave it out")
+    if options.rate_hz or options.robot_type:
+        given = "--rate-hz" if options.rate_hz else "--robot-type"
+        raise UsageError(f"{given} goes with --to lerobot: a bag keeps what there is", "leave it out")
     if len(paths) > 1:
         raise UsageError(f"these are {len(paths)} recordings, a bag is of one", "name one file")
     made = convert(paths[0], options.out)

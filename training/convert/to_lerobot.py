@@ -15,7 +15,6 @@ from edge.records import BASE_ACTION, Image
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrations.demonstrator import STATE_NAMES, to_jpeg
 
-ROBOT = "vla-edge"
 INTERVENTION, DONE, SUCCESS = "intervention", "next.done", "next.success"
 _SAMPLED_PIXELS = 10  # one image in so many, and one pixel in 8 x 8 of it, is in the statistics
 _APART = "convert them into datasets of their own; `vla-edge train` takes several as its sources"
@@ -45,8 +44,8 @@ class WrittenDataset:
     left_out: tuple[str, ...]  # recordings without a drive, and why
 
 
-def convert(paths: Sequence[Path], out: Path, rate_hz: int) -> WrittenDataset:
-    """Write the runs of these recordings as a dataset of so many rows a second.
+def convert(paths: Sequence[Path], out: Path, rate_hz: int, robot: str) -> WrittenDataset:
+    """Write the runs of these recordings as a dataset of so many rows a second, of a robot of that name.
 
     Raises UsageError for a file that is not a recording, for runs that differ in cameras, in the sizes of
     images or in what is measured, and if none of them drove; EdgeError if the disk is full. Then nothing is
@@ -71,7 +70,7 @@ def convert(paths: Sequence[Path], out: Path, rate_hz: int) -> WrittenDataset:
         _check_alike(first, other, (sizes, drive.states.shape[1]), (its_sizes, its.states.shape[1]))
     names = STATE_NAMES if drive.states.shape[1] else ()
     marks = INTERVENTION, DONE, SUCCESS
-    with LeRobotWriter(out, ROBOT, rate_hz, sizes, names, BASE_ACTION.names, marks) as writer:
+    with LeRobotWriter(out, robot, rate_hz, sizes, names, BASE_ACTION.names, marks) as writer:
         done = tuple(_add(writer, run, drive, rate_hz) for run, drive, _ in runs)
         about = {"episodes": [asdict(each) for each in done], "left_out": left_out, "rate_hz": rate_hz}
         writer.finish(about, "convert")

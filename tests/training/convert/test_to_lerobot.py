@@ -47,9 +47,10 @@ def test_runs_become_episodes_and_what_a_person_drove_is_marked(tmp_path: Path, 
 
 def test_several_cameras_and_a_base_that_measures_nothing(tmp_path: Path):
     record(tmp_path / "run.mcap", cameras=("front", "wrist"), odometry=False, jpeg=True)
-    assert convert(tmp_path / "run.mcap", tmp_path / "set", "--rate-hz", "5") == 0
+    assert convert(tmp_path / "run.mcap", tmp_path / "set", "--rate-hz", "5", "--robot-type", "rover") == 0
     source = LeRobotSource(tmp_path / "set")
     assert (source.cameras, source.state_names, source.rate_hz) == (("front", "wrist"), (), 5)
+    assert source.robot == "rover"
     assert source.episodes[0].length == 14
 
 
