@@ -24,7 +24,7 @@ RUNTIME = [
     "psutil>=5.9,<8",
     "pyserial>=3.5,<4",
     "pymavlink>=2.4.41,<3",
-    "mcap>=1.2,<2",  # recordings; brings lz4 and zstandard
+    "mcap>=1.5,<2",  # recordings; brings lz4 and zstandard
     # The simulated robot is the default robot: `vla-edge run` works right after `pip install`.
     "mujoco>=3.3.3,<5",
 ]

@@ -67,22 +67,20 @@ def drive_once(viewers: int, seconds: float) -> dict[str, Any] | None:
         ]
         command += ["chair", "--bundle", AUTO, "--max-seconds", str(seconds), "--runs-dir", name]
         command += ["--json", "--no-ring", *(["--web", "0"] if viewers else [])]
+        looking = None
+        if viewers:
+            look = [sys.executable, "-m", "benchmarks.drives.viewers", "--look", name]
+            look = ["nice", "-n", "5", *look, "--viewers", str(viewers)]
+            looking = subprocess.Popen(look, stdout=subprocess.PIPE, text=True)
         child = subprocess.Popen(
             command, env={**os.environ, SPEED: "0.3"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        looking = None
-        if viewers:
-            end_s = time.monotonic() + WARM_S
-            while not (files := list(Path(name).glob(f"*/{PAGE_FILE}"))) and time.monotonic() < end_s:
-                time.sleep(0.05)
-            if not files:
-                child.wait()
-                return None
-            look = [sys.executable, "-m", "benchmarks.drives.viewers", "--look", str(files[0])]
-            command = ["nice", "-n", "10", *look, "--viewers", str(viewers)]
-            looking = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         child.wait()
-        counts = [] if looking is None else json.loads(looking.communicate(timeout=60)[0] or "[]")
+        counts: list[int] = []
+        if looking is not None:
+            counts = json.loads(looking.communicate(timeout=60)[0] or "[]")
+            if min(counts, default=0) < seconds:  # fewer than one a second: they came too late
+                return None
         summary = json.loads(next(Path(name).glob("*/summary.json")).read_text())
         if summary["outcome"] != "timeout":
             return None
@@ -103,7 +101,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--look", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.look is not None:
-        asyncio.run(_look_all(json.loads(options.look.read_text()), options.viewers))
+        end_s = time.monotonic() + WARM_S
+        while not (files := list(options.look.glob(f"*/{PAGE_FILE}"))) and time.monotonic() < end_s:
+            time.sleep(0.05)
+        asyncio.run(_look_all(json.loads(files[0].read_text()), options.viewers))
     found: dict[int, list[dict[str, Any]]] = {0: [], options.viewers: []}
     with ProgressLine() as progress:
         for _ in range(2 * MOST_TRIES * options.pairs):
