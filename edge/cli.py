@@ -93,7 +93,7 @@ COMMANDS = {
         "calibration.stop_distance.command:main", "measure how large a target looks, to stop by it"
     ),
     "calibrate latency": Command(
-        "calibration.latency.command:main", "measure how late a camera is, so that its frames' ages are true"
+        "calibration.latency.command:main", "measure how late a camera is, so that it counts"
     ),
     "calibrate actions": Command(
         "training.datasets.calibrate:main", "judge a dataset's actions, and how to scale them", extra="train"

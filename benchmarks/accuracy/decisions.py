@@ -18,7 +18,6 @@ from edge.goals.prompts import goal_prompt
 from edge.goals.vocabulary import check_target
 from edge.policies.open import make_policy
 from edge.records import Frame, Goal, Image, Observation
-from export.gate.answers import compare_actions, compare_boxes
 from sim.dataset import KIND_NAMES
 from sim.lockstep import UNJUDGED, seen_mount
 from sim.render import CameraSpec, Renderer
@@ -137,6 +136,8 @@ def answer_figures(
         question = Question(goal=goal.kind, target=target, prompt=goal_prompt(other, goal))
         samples.append(Sample(image, question))
     if other.policy == "grounding":
+        from export.gate.answers import compare_boxes
+
         boxes = compare_boxes(reference, bundle, samples, lambda done: None)
         return {
             "texts_differ": round(1 - boxes.equal, 4),
@@ -144,5 +145,7 @@ def answer_figures(
             "boxes_gained": round(boxes.gained, 4),
             "iou_p5": round(boxes.iou_p5, 4),
         }
+    from export.gate.answers import compare_actions
+
     actions = compare_actions(reference, bundle, samples, lambda done: None)
     return {"p99_error": actions.p99_error, "p99_share_of_span": round(actions.p99_share, 5)}

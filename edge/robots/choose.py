@@ -145,8 +145,17 @@ def choose_robot(name: str, accept_stop_time: bool, max_speed_m_s: float | None)
     moves = is_real(robot.motors_uri)
     cautions = _stop_cautions(file, accept_stop_time) if moves else ()
     source = str(path)
-    measured = file.lenses, file.sizes, file.camera_delays_s
-    return RobotChoice(lambda _: robot, {}, source, source, cautions, max_speed_m_s, *measured)
+    return RobotChoice(
+        lambda _: robot,
+        {},
+        source,
+        source,
+        cautions,
+        max_speed_m_s,
+        lenses=file.lenses,
+        sizes=file.sizes,
+        delays_s=file.camera_delays_s,
+    )
 
 
 def open_file(file: RobotFile, *, measured: bool = True) -> PlainRobot:
