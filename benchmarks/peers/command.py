@@ -16,7 +16,7 @@ from benchmarks.cameras.serving import CODECS
 from benchmarks.drives.telemetry import describe_machine
 from benchmarks.peers.loops import LEROBOT_LOOPS
 from benchmarks.peers.models import GPU_PEERS, PEERS
-from benchmarks.peers.parts import PARTS, READERS, Settings
+from benchmarks.peers.parts import PARTS, READERS, PartSettings
 from benchmarks.peers.table import print_comparison
 from benchmarks.peers.venv import CACHE, LEROBOT, MODELS
 from benchmarks.peers.verdict import judged
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vla-edge-compare-")))
         machine = stack.enter_context(one_power_mode())
         progress = stack.enter_context(ProgressLine())
-        settings = Settings(
+        settings = PartSettings(
             a.bundle, a.rounds, a.turns, a.seconds, a.codec, cpu, a.cache, set(a.without), place, progress
         )
         for name in chosen:

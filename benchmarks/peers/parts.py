@@ -27,7 +27,7 @@ Missing = dict[str, str]  # why a peer was not measured, by its name
 
 
 @dataclass(frozen=True)
-class Settings:
+class PartSettings:
     """How the parts are measured."""
 
     bundle: str
@@ -50,7 +50,7 @@ class Settings:
             return None
 
 
-def compare_decisions(settings: Settings, missing: Missing) -> dict[str, Any]:
+def compare_decisions(settings: PartSettings, missing: Missing) -> dict[str, Any]:
     """Compare a decision with a box: the same weights, pictures and prompt, and as many tokens."""
     job = write_job(settings.place)
     openers = _deciders(settings, job, missing)
@@ -77,7 +77,7 @@ def compare_decisions(settings: Settings, missing: Missing) -> dict[str, Any]:
     }
 
 
-def _deciders(settings: Settings, job: Job, missing: Missing) -> dict[str, Callable[[], TurnTaker]]:
+def _deciders(settings: PartSettings, job: Job, missing: Missing) -> dict[str, Callable[[], TurnTaker]]:
     """Return what opens each peer that decides."""
     python = settings.python(PEERS, MODELS, missing)
     pythons = dict.fromkeys(PEERS, python)
@@ -99,7 +99,7 @@ def _deciders(settings: Settings, job: Job, missing: Missing) -> dict[str, Calla
     }
 
 
-def compare_loops(settings: Settings, missing: Missing) -> dict[str, Any]:
+def compare_loops(settings: PartSettings, missing: Missing) -> dict[str, Any]:
     """Compare a tick of the loop at 30 Hz, with a policy that costs nothing and motors that are nothing."""
     names = [name for name in LEROBOT_LOOPS if name not in settings.without]
     python = settings.python(names, LEROBOT, missing) if names else None
@@ -114,7 +114,7 @@ def compare_loops(settings: Settings, missing: Missing) -> dict[str, Any]:
     return {"ours": OURS, "peers": held_against(with_runtime_alone(found), OURS), "versions": versions}
 
 
-def compare_cameras(settings: Settings, missing: Missing) -> dict[str, Any]:
+def compare_cameras(settings: PartSettings, missing: Missing) -> dict[str, Any]:
     """Compare a frame's way from an RTSP server on this machine into the model's tensor."""
     spec = load_bundle(AUTO).manifest.image.model_dump_json()
     names = [name for name in READERS if name not in settings.without]
@@ -142,7 +142,7 @@ PARTS = {"decision": compare_decisions, "loop": compare_loops, "camera": compare
 
 
 def _turns(
-    settings: Settings, openers: dict[str, Callable[[], TurnTaker]], missing: Missing, what: str
+    settings: PartSettings, openers: dict[str, Callable[[], TurnTaker]], missing: Missing, what: str
 ) -> tuple[Turns, dict[str, str]]:
     settings.progress.show(what, 0, settings.turns)
     with ExitStack() as stack:

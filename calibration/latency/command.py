@@ -10,7 +10,7 @@ from calibration.latency.blinks import BlinkFit, BlinkRecord, blink_criteria, fi
 from calibration.latency.flow import YawFlow
 from calibration.latency.judge import LAGS_S, Floats, draw, judge
 from calibration.latency.lights import SCREEN, opened_light
-from calibration.latency.turning import Recorder, check_turns, record_turns
+from calibration.latency.turning import TurnRecorder, check_turns, record_turns
 from calibration.latency.turns import FORMLESS_HINT, TurnFit, TurnRecord, fit_turns, turning_criteria
 from calibration.verdict import Verdict, add_options, conclude, folder_of, robot_file_of
 from edge.cameras.open import open_camera
@@ -113,7 +113,7 @@ def _record(file: RobotFile, robot: Robot, name: str, mount: CameraMount) -> Tur
             MotorProcess.start(robot.motors_uri, MotorLimits.of(robot.base), TICK_HZ) as motor,
             ProgressLine() as line,
         ):
-            recorder = Recorder(camera, motor, YawFlow(mount))
+            recorder = TurnRecorder(camera, motor, YawFlow(mount))
             return record_turns(
                 recorder, robot.base, lambda done, of: line.show("turns", done, of, "there and back")
             )

@@ -36,7 +36,7 @@ def check_turns(base: BaseSpec, mount: CameraMount) -> None:
 
 
 @dataclass
-class Recorder:
+class TurnRecorder:
     """Takes in frames and odometry as they come."""
 
     camera: Camera
@@ -70,7 +70,7 @@ class Recorder:
             self.turns.append((from_s, to_s, turn_rad))
 
 
-def record_turns(recorder: Recorder, base: BaseSpec, progress: Callable[[int, int], None]) -> TurnRecord:
+def record_turns(recorder: TurnRecorder, base: BaseSpec, progress: Callable[[int, int], None]) -> TurnRecord:
     """Arm, turn there and back for ROUNDS, and stand again.
 
     Raises UsageError without odometry, MotorFault if the base does not arm or is stopped, StaleFrame if no
@@ -96,7 +96,7 @@ def record_turns(recorder: Recorder, base: BaseSpec, progress: Callable[[int, in
     return TurnRecord(np.reshape(recorder.turns, (-1, 3)), frames, seen, recorder.odometry, rounds_s)
 
 
-def _await_frames(recorder: Recorder) -> None:
+def _await_frames(recorder: TurnRecorder) -> None:
     """Wait for five frames, and for odometry."""
     end_s, frames = time.monotonic() + FIRST_FRAME_S, 0
     while frames < 5 or not recorder.odometry:
@@ -110,7 +110,7 @@ def _await_frames(recorder: Recorder) -> None:
         time.sleep(POLL_S)
 
 
-def _arm(recorder: Recorder) -> None:
+def _arm(recorder: TurnRecorder) -> None:
     recorder.motor.arm()
     end_s = time.monotonic() + ARM_LIMIT_S
     while (status := recorder.motor.status()).state is not MotorState.HOLDING:
@@ -121,7 +121,7 @@ def _arm(recorder: Recorder) -> None:
         time.sleep(POLL_S)
 
 
-def _drive(recorder: Recorder, rate_rad_s: float, seconds: float) -> None:
+def _drive(recorder: TurnRecorder, rate_rad_s: float, seconds: float) -> None:
     """Turn at a rate, one chunk for each frame. Raises MotorFault if the motor process stops the base."""
     rows = np.tile(np.array((0.0, 0.0, rate_rad_s), np.float32), (_ROWS, 1))
     end_s = time.monotonic() + seconds
