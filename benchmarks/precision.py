@@ -107,11 +107,16 @@ def _check_kinds(base: Bundle, other: Bundle) -> None:
             + "; ".join(stages),
             "--against takes the fp32 bundle that --bundle was made of; `vla-edge bench latency` takes any",
         )
-    wide = {stage: graph.precision for stage, graph in base.manifest.graphs.items()}
+    check_fp32(base)
+
+
+def check_fp32(bundle: Bundle) -> None:
+    """Check that a bundle may be compared against. Raises UsageError if it is not fp32."""
+    wide = {stage: graph.precision for stage, graph in bundle.manifest.graphs.items()}
     if set(wide.values()) != {"fp32"}:
         raise UsageError(
-            f"'{base.manifest.name}' is not fp32: {', '.join(f'{k} {v}' for k, v in wide.items())}",
-            "--against takes the fp32 bundle that --bundle was made of",
+            f"'{bundle.manifest.name}' is not fp32: {', '.join(f'{k} {v}' for k, v in wide.items())}",
+            "--against takes an fp32 bundle, such as the one that the other was made of",
         )
 
 

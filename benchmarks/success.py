@@ -3,8 +3,8 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -12,15 +12,17 @@ import numpy as np
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.field.proportions import wilson95
 from edge.perception.geometry import Pose
 from edge.policies.open import make_policy
 from edge.records import ZERO, Goal, Odometry
+from sim.bases import WheelResponse
 from sim.lockstep import JUDGED, CameraSettings, EpisodeResult, play, seen_mount
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer
 from sim.targets import make_scene, matching
 from sim.workers import worker_pool
-from sim.world import WHEELS, World, surface_distance_m
+from sim.world import AS_STATED, WHEELS, World, surface_distance_m
 
 ARRIVAL_M = 0.7
 ALL_ROUND_RAD = 2 * math.pi
@@ -52,17 +54,9 @@ class EpisodeSettings:
     wheels: str = WHEELS[0]
     bumper: bool = True
     signs: bool = False  # words on the walls, see sim.signs
-
-
-def wilson95(successes: int, trials: int) -> tuple[float, float]:
-    """Return Wilson's score interval at 95 % for a share, each in [0, 1] (Wilson 1927)."""
-    if trials == 0:
-        return 0.0, 1.0
-    z, p = 1.959964, successes / trials
-    centre = p + z * z / (2 * trials)
-    spread = z * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
-    low, high = ((centre + s * spread) / (1 + z * z / trials) for s in (-1, 1))
-    return max(0.0, low), min(1.0, high)
+    engine: str = ""  # what computes the bundle's ONNX graphs, if not what it is for
+    response: WheelResponse = AS_STATED  # what the wheels make of setpoints
+    measured: Mapping[str, float] = field(default_factory=dict[str, float])  # fields of the base, of a file
 
 
 def targets(count: int, seed: int, target: str | None) -> list[str]:
@@ -105,19 +99,22 @@ class _EpisodePlayer:
 
     def __init__(self, settings: EpisodeSettings) -> None:
         self._settings = settings
-        self._bundle = load_bundle(settings.bundle, allow_unproved=settings.allow_unproved)
+        self._bundle = load_bundle(
+            settings.bundle, allow_unproved=settings.allow_unproved, engine=settings.engine
+        )
         self._renderer = Renderer(CameraSpec(distortion=settings.camera.distortion))
 
     def play(self, seed: int, goal: Goal) -> Trial:
         settings, base = self._settings, self._settings.base
         scene = make_scene(seed, goal.target, settings.absent, base.radius_m, settings.signs)
-        world = World(scene, seed, base)
+        world = World(scene, seed, base, settings.response)
         world.wheels, world.has_bumper = settings.wheels, settings.bumper
         self._renderer.load(world.model, scene)
         start = Pose(*scene.start)
         gaps = [surface_distance_m(start, o) - ARRIVAL_M for o in matching(scene, goal.target)]
         mount = seen_mount(self._renderer.spec, settings.camera)
-        with make_policy(self._bundle, goal, mount, base, floor=settings.floor) as policy:
+        world.stated = stated = replace(base, **settings.measured)
+        with make_policy(self._bundle, goal, mount, stated, floor=settings.floor) as policy:
             limits_s = (settings.latency_s, settings.max_s)
             episode = play(world, self._renderer, policy, goal, *limits_s, settings.camera)
         return Trial(seed, goal.target, episode, max(0.0, min(gaps, default=0.0)))

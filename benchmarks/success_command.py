@@ -13,20 +13,22 @@ from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO, AUTO_HELP, choose_here
 from edge.commands.arguments import (
     ArgumentParser,
+    add_engine,
     non_negative_float,
     non_negative_int,
     parallel_int,
     positive_float,
     positive_int,
 )
+from edge.commands.field.command import main as field
 from edge.commands.output import ProgressLine, counted, figure, print_json
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.goals.vocabulary import check_target
 from edge.perception.lens import Lens
-from edge.robots.robot_file import read_robot_file
+from edge.robots.robot_file import MEASURED, read_robot_file
 from edge.runtime.cameras import DEFAULT_CAMERA
-from sim.bases import parse_base
+from sim.bases import parse_base, parse_response
 from sim.lockstep import parse_camera
 from sim.world import WHEELS
 
@@ -55,9 +57,10 @@ def run_command(trial: Trial, settings: EpisodeSettings, robot: str) -> list[str
     command = ["vla-edge", "run", "--goal", "find_object", "--target", trial.target]
     command += ["--seed", str(trial.seed), "--bundle", settings.bundle]
     command += ["--max-seconds", f"{settings.max_s:g}"]
-    named = robot if settings.camera.lens else f"sim?{robot}"
+    named = robot if settings.camera.lens or settings.camera.known_delay_s else f"sim?{robot}"
     command += ["--robot", named] if robot else []
     command += ["--absent"] if settings.absent else []
+    command += ["--engine", settings.engine] if settings.engine else []
     return [*command, "--allow-unproved"] if settings.allow_unproved else command
 
 
@@ -115,7 +118,13 @@ def table(summary: dict[str, Any]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     p = ArgumentParser("eval", "Measure success rates over simulated episodes, in lockstep.")
-    p.add_argument("--suite", default="sim", choices=["sim"], help="where to drive: simulated rooms")
+    p.add_argument(
+        "--suite",
+        default="sim",
+        choices=["sim", "real"],
+        help="where to drive: simulated rooms, or the trials of a sheet",
+    )
+    p.add_argument("--sheet", metavar="FILE", help="with --suite real: what `vla-edge field` takes")
     p.add_argument("--goal", default="find_object", help="what is judged; only %(default)s has a rule")
     p.add_argument("--target", help="default: every kind in turn, half of them with a colour")
     p.add_argument("--episodes", type=positive_int, default=100, help="rooms to drive in (%(default)s)")
@@ -132,7 +141,16 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--no-bumper", action="store_true", help="contacts are felt by wheels and picture alone")
     p.add_argument("--signs", action="store_true", help="words on the walls, such as STOP and go left")
     p.add_argument(
-        "--lens", type=Path, metavar="FILE", help="a robot file whose measured lens straightens the images"
+        "--lens",
+        type=Path,
+        metavar="FILE",
+        help="a robot file whose measured lens straightens the images, and whose measured delay counts",
+    )
+    p.add_argument(
+        "--response", default="", help='what its wheels make of setpoints: "scale=0.8&dead_band=0.05"'
+    )
+    p.add_argument(
+        "--motion", type=Path, metavar="FILE", help="a robot file whose measured motion corrects setpoints"
     )
     p.add_argument("--absent", action="store_true", help="the named object is not in the room")
     p.add_argument("--jobs", type=parallel_int, default=os.cpu_count() or 1, help="processes (%(default)s)")
@@ -146,24 +164,31 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--allow-unproved", action="store_true", help="also a bundle that failed its export's gate"
     )
+    add_engine(p)
     p.add_argument("--json", action="store_true", help="print one JSON object")
     return p
 
 
 def main(argv: list[str]) -> int:
     """Run `vla-edge eval` and return the exit code."""
+    if (words := _words_for_field(argv)) is not None:
+        return field(words)
     a = _parser().parse_args(argv)
+    if a.sheet is not None:
+        raise UsageError("--sheet goes with --suite real", "--suite real --sheet FILE")
     if a.goal != "find_object":
         raise UsageError(f"the simulated suite has no success rule for {a.goal}", "--goal find_object")
     if a.signs and a.lens is not None:
         raise UsageError("--signs and --lens don't go together", "leave one of them out")
     base, camera = parse_base(a.base), parse_camera(a.camera)
     if a.lens is not None:
-        camera = replace(camera, lens=lens_in(a.lens))
-    bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved)
+        lens, known_delay_s = seen_in(a.lens)
+        camera = replace(camera, lens=lens, known_delay_s=known_delay_s)
+    bundle = load_bundle(a.bundle, allow_unproved=a.allow_unproved, engine=a.engine)
+    response, measured = parse_response(a.response), {} if a.motion is None else motion_in(a.motion)
     goals = [check_target(bundle, parse_goal(a.goal, name)) for name in targets(a.episodes, a.seed, a.target)]
     latency_s = measured_latency_s(bundle) if a.latency_ms is None else a.latency_ms / 1e3
-    name = choose_here().name if a.bundle == AUTO else a.bundle  # the same one on another machine
+    name = choose_here(a.engine).name if a.bundle == AUTO else a.bundle  # the same one on another machine
     settings = EpisodeSettings(
         name,
         latency_s,
@@ -172,10 +197,13 @@ def main(argv: list[str]) -> int:
         a.allow_unproved,
         base,
         camera,
-        not a.no_floor,
-        a.wheels,
-        not a.no_bumper,
-        a.signs,
+        floor=not a.no_floor,
+        wheels=a.wheels,
+        bumper=not a.no_bumper,
+        signs=a.signs,
+        engine=a.engine,
+        response=response,
+        measured=measured,
     )
     with ProgressLine() as progress:
         progress.show("episodes", 0, len(goals), f"each answer {latency_s * 1e3:.0f} ms after its frame")
@@ -196,6 +224,8 @@ def main(argv: list[str]) -> int:
         **({"camera": a.camera} if a.camera else {}),
         **({"lens": str(a.lens)} if a.lens else {}),
         **({"signs": True} if a.signs else {}),
+        **({"response": a.response} if a.response else {}),
+        **({"motion": str(a.motion)} if a.motion else {}),
         "failures": failures(
             trials,
             settings,
@@ -209,14 +239,39 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def lens_in(path: Path) -> Lens:
-    """Return the lens of the simulated camera in a robot file. Raises UsageError if it has none."""
-    lenses = read_robot_file(path).lenses
-    if DEFAULT_CAMERA not in lenses:
+def _words_for_field(argv: list[str]) -> list[str] | None:
+    """Return what `vla-edge field` gets of --suite real; None for another suite. Raises UsageError."""
+    p = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    p.add_argument("--suite")
+    p.add_argument("--sheet")
+    known, others = p.parse_known_args(argv)
+    if known.suite != "real" or {"-h", "--help"} & set(others):
+        return None
+    if known.sheet is None:
+        raise UsageError("--suite real needs the sheet of its trials", "--sheet FILE; docs/field.md has one")
+    return [known.sheet, *others]
+
+
+def motion_in(path: Path) -> dict[str, float]:
+    """Return what was measured about the base in a robot file. Raises UsageError if nothing was."""
+    base = read_robot_file(path).sections.base or {}
+    if measured := {key: value for key, value in base.items() if key in MEASURED}:
+        return measured
+    raise UsageError(f"{path}: nothing was measured about its motion", f"`vla-edge calibrate motors {path}`")
+
+
+def seen_in(path: Path) -> tuple[Lens | None, float]:
+    """Return the lens and the delay, seconds, of the simulated camera in a robot file.
+
+    Raises UsageError if it has neither.
+    """
+    file = read_robot_file(path)
+    if DEFAULT_CAMERA not in {*file.lenses, *file.camera_delays_s}:
         raise UsageError(
-            f"{path} has no lens of {DEFAULT_CAMERA!r}", "`vla-edge calibrate camera` measures it"
+            f"{path} has neither lens nor delay of {DEFAULT_CAMERA!r}",
+            "`vla-edge calibrate camera` and `vla-edge calibrate latency` measure them",
         )
-    return lenses[DEFAULT_CAMERA]
+    return file.lenses.get(DEFAULT_CAMERA), file.camera_delays_s.get(DEFAULT_CAMERA, 0.0)
 
 
 def _so_far(trials: list[Trial], absent: bool) -> str:

@@ -11,8 +11,10 @@ from enum import Enum
 from edge.errors import UsageError
 from edge.records import Velocity
 
+HIGHEST_M_S, HIGHEST_RAD_S = 0.5, 1.0  # no setpoint is ever above: `edge.motor.limits` has the other ceilings
 _CRUISE_SHARE = 0.9  # the rest is for corrections by the guard's slew
 LONGEST_STEP_M, LONGEST_STEP_RAD = 0.1, 0.3  # a pulse: policies arrive within 0.12 m and 9 degrees
+_SCALES, _MOST_DELAY_S = (0.2, 5.0), 0.5  # what a calibration may state
 _BRAKING_SHARE = 0.3  # plans brake this gently, so that a late frame still leaves room
 
 
@@ -31,7 +33,10 @@ class BaseSpec:
     All numbers are finite and above zero; those with a default of zero are left out of a base that has no
     such thing. A base of `fixed_speed_m_s` drives at that speed whatever it is asked for, so it is driven by
     pulses, and `linear_m_s` is what they may come to: it is lowered to the fixed speed if that is less, and
-    `angular_rad_s` likewise. Raises UsageError if a number is not allowed, or numbers don't go together.
+    `angular_rad_s` likewise. All speeds are true ones: where a command of u gives scale * (u - offset), the
+    motor process sends what gives the speed that is wanted, and `linear_m_s` and `angular_rad_s` are lowered
+    to what the highest setpoint gives. Raises UsageError if a number is not allowed, or numbers don't go
+    together.
     """
 
     radius_m: float = 0.2  # radius of the circle around its centre that holds its hull
@@ -55,11 +60,19 @@ class BaseSpec:
     pulse_on_s: float = 0.1  # shortest time for which a pulse of such a base lasts
     pulse_off_s: float = 0.1  # shortest pause after it
     turns_while_driving: bool = True  # False: a base of fixed speed that drives or turns, one at a time
+    ahead_scale: float = 1.0  # measured by `vla-edge calibrate motors`, as are the six below
+    sideways_scale: float = 1.0
+    turn_scale: float = 1.0
+    ahead_offset_m_s: float = 0.0
+    sideways_offset_m_s: float = 0.0
+    turn_offset_rad_s: float = 0.0
+    delay_s: float = 0.0  # from a setpoint until the base begins to follow it
 
     def __post_init__(self) -> None:
         self._check_numbers()
         self._check_steering()
         self._check_fixed()
+        self._check_response()
         self._check_lowest()
         if self.fixed_speed_m_s:
             object.__setattr__(self, "linear_m_s", min(self.linear_m_s, self.fixed_speed_m_s))
@@ -118,6 +131,36 @@ class BaseSpec:
                 "base: turns_while_driving false does not go without fixed_turn_rad_s",
                 "only pulses can take turns",
             )
+
+    def _check_response(self) -> None:
+        """Check what commands give, and lower the highest speeds to what the highest setpoint gives."""
+        scales = self.ahead_scale, self.sideways_scale, self.turn_scale
+        offsets = self.ahead_offset_m_s, self.sideways_offset_m_s, self.turn_offset_rad_s
+        for scale in scales:
+            if not _SCALES[0] <= scale <= _SCALES[1]:
+                raise UsageError(f"base: a scale of {scale:g} is not from {_SCALES[0]:g} to {_SCALES[1]:g}")
+        if self.delay_s > _MOST_DELAY_S:
+            raise UsageError(f"base: delay_s {self.delay_s:g} is above {_MOST_DELAY_S:g}")
+        odd = any(scale != 1 for scale in scales) or any(offsets)
+        if odd and (self.fixed_speed_m_s or self.fixed_turn_rad_s):
+            raise UsageError(
+                "base: scales and offsets don't go with a fixed speed",
+                "leave ..._scale and ..._offset_... out: such a base ignores how large a command is",
+            )
+        linear_scale, lost_m_s = self.ahead_scale, self.ahead_offset_m_s
+        if self.sideways:
+            linear_scale = min(linear_scale, self.sideways_scale)
+            lost_m_s = math.hypot(lost_m_s, self.sideways_offset_m_s)
+        most_m_s = linear_scale * (HIGHEST_M_S - lost_m_s)
+        most_rad_s = self.turn_scale * (HIGHEST_RAD_S - self.turn_offset_rad_s)
+        if min(most_m_s, most_rad_s) <= 0:
+            raise UsageError(
+                f"base: no setpoint up to {HIGHEST_M_S:g} m/s and {HIGHEST_RAD_S:g} rad/s moves it",
+                "measure again: `vla-edge calibrate motors FILE`",
+            )
+        if odd:
+            object.__setattr__(self, "linear_m_s", min(self.linear_m_s, most_m_s))
+            object.__setattr__(self, "angular_rad_s", min(self.angular_rad_s, most_rad_s))
 
     def _check_lowest(self) -> None:
         way = max(self.dead_band_m_s, self.min_speed_m_s), self.linear_m_s, "m/s"

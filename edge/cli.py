@@ -37,14 +37,23 @@ COMMANDS = {
     "replay": Command("edge.replay.command:main", "a recorded run once more: does it decide the same"),
     "watch": Command("edge.replay.watch:main", "show a recorded run in a browser", extra="web"),
     "recover": Command("edge.replay.recover_command:main", "a whole recording of a torn one"),
+    "convert": Command(
+        "training.convert.command:main", "recorded runs as training data, or as a bag of ROS 2", extra="train"
+    ),
     "robot new": Command("edge.commands.robot_new:main", "write a robot file by asking"),
     "robot check": Command("edge.commands.robot:check", "check a robot file and what it names"),
     "doctor": Command("edge.commands.doctor:main", "what this machine lacks for a drive, and the remedy"),
+    "field": Command("edge.commands.field.command:main", "drive a sheet of trials, compare its bundles"),
+    "report": Command("edge.commands.field.report:main", "one HTML page about runs: what happened, and when"),
     "parse": Command("edge.commands.parse:main", "read a model's text as an action for the robot"),
     "eval": Command("benchmarks.success_command:main", "success rates over many simulated episodes"),
     "bench detection": Command("benchmarks.detection:main", "how well a bundle detects in fresh rooms"),
     "bench latency": Command("benchmarks.latency.command:main", "from exposure to motor, stage by stage"),
     "bench loop": Command("benchmarks.drives.loop:main", "what the runtime costs without a model"),
+    "bench compare": Command("benchmarks.peers.command:main", "beside transformers, OpenVINO, LeRobot, ..."),
+    "bench accuracy": Command(
+        "benchmarks.accuracy.command:main", "bundles beside fp32: decisions, success, latency", extra="export"
+    ),
     "bench bandwidth": Command("benchmarks.bandwidth:main", "bytes a second of this machine's memory"),
     "bench precision": Command(
         "benchmarks.precision:main", "compare a bundle's stages with its fp32 ones", extra="export"
@@ -77,8 +86,14 @@ COMMANDS = {
     "calibrate camera": Command(
         "calibration.camera.command:main", "measure a lens, so that its images are straightened"
     ),
+    "calibrate motors": Command(
+        "calibration.motors.command:main", "measure what a base makes of commands, and correct it"
+    ),
     "calibrate stop-distance": Command(
         "calibration.stop_distance.command:main", "measure how large a target looks, to stop by it"
+    ),
+    "calibrate latency": Command(
+        "calibration.latency.command:main", "measure how late a camera is, so that it counts"
     ),
     "calibrate actions": Command(
         "training.datasets.calibrate:main", "judge a dataset's actions, and how to scale them", extra="train"

@@ -23,6 +23,12 @@ class Frame:
     seq: int  # counts up from 0, gaps are dropped frames
     camera: str = "front"
     source: str = ""  # the name of the picture's file; empty for videos and live cameras
+    delay_ns: int = 0  # measured, from the exposure to the camera's own stamp: taken off `stamp_ns`
+
+    @property
+    def given_ns(self) -> int:
+        """The camera's own stamp, with its delay."""
+        return self.stamp_ns + self.delay_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,7 @@ class MotorStatus:
     warning: str = ""  # what the driver warns of, though it stops nothing
     contacts: int = 0  # how often the armed base has touched something so far
     touched: Velocity = ZERO  # the motion that touched something last
+    by_hand: bool = False  # a person drives the armed base in the policy's place
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Such as `drive=differential&speed_m_s=0.25` and `upside_down=yes&flip=180`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -31,7 +31,15 @@ _RANGES = {  # lowest and highest value of the settings with a number
 }
 _FIELDS = {"speed_m_s": "linear_m_s", "turn_rad_s": "angular_rad_s"}  # the others are named as in BaseSpec
 _SWITCHES = {"turns_while_driving": {"true": True, "false": False}}
+_RESPONSES = {  # what the wheels make of a setpoint, and the base does not state: to be measured
+    "scale": (-2.0, 2.0),
+    "dead_band": (0.0, 0.3),
+    "turn_scale": (-2.0, 2.0),
+    "turn_dead_band": (0.0, 0.6),
+    "delay_ms": (0.0, 500.0),
+}
 BASE_SETTINGS = ("drive", *_RANGES, *_SWITCHES)
+RESPONSE_SETTINGS = tuple(_RESPONSES)
 HANGING_SETTINGS = ("upside_down", "flip")
 _YES_NO = ("no", "yes")
 
@@ -49,6 +57,44 @@ def base_of(settings: Mapping[str, str]) -> BaseSpec:
     others = {name: text for name, text in settings.items() if name not in ("drive", *_SWITCHES)}
     values = {_field(name): _number(name, text) for name, text in others.items()}
     return BaseSpec(**values, drive=_DRIVES[drive], **switches)
+
+
+@dataclass(frozen=True, slots=True)
+class WheelResponse:
+    """What the wheels make of a setpoint u, and nobody has stated: scale * (|u| - dead band), later."""
+
+    scale: float = 1.0  # ahead and sideways
+    dead_band: float = 0.0  # m/s
+    turn_scale: float = 1.0
+    turn_dead_band: float = 0.0  # rad/s
+    delay_ms: float = 0.0
+
+    def given(self, setpoint: Velocity) -> Velocity:
+        """Return the velocity that the wheels' controller takes a setpoint for."""
+        return Velocity(
+            _given(setpoint.linear_x_m_s, self.scale, self.dead_band),
+            _given(setpoint.linear_y_m_s, self.scale, self.dead_band),
+            _given(setpoint.angular_z_rad_s, self.turn_scale, self.turn_dead_band),
+        )
+
+
+def _given(command: float, scale: float, dead_band: float) -> float:
+    return math.copysign(scale, scale * command) * max(0.0, abs(command) - dead_band)
+
+
+def response_of(settings: Mapping[str, str]) -> WheelResponse:
+    """Return the response of these settings; `turn_scale` is `scale` unless it is one of them.
+
+    Raises UsageError for a setting that wheels don't have, and a value that is out of its range.
+    """
+    if strange := sorted(settings.keys() - _RESPONSES.keys()):
+        known = ", ".join(RESPONSE_SETTINGS)
+        raise UsageError(f"the simulated wheels have no setting {strange[0][:40]!r}", f"they have {known}")
+    values = {
+        name: number_of(f"the simulated robot's {name}", text, *_RESPONSES[name], f"such as {name}=0.1")
+        for name, text in settings.items()
+    }
+    return WheelResponse(**({"turn_scale": values.get("scale", 1.0)} | values))
 
 
 def wheels_of(base: BaseSpec, setpoint: Velocity) -> Velocity:
@@ -72,13 +118,21 @@ def _real(speed: float, fixed: float, dead_band: float, lowest: float) -> float:
 
 def parse_base(query: str) -> BaseSpec:
     """Return the base of settings that are written as key=value&key=value; empty: the default one."""
+    return base_of(_parsed(query, "base", BASE_SETTINGS))
+
+
+def parse_response(query: str) -> WheelResponse:
+    """Return the response of settings that are written as key=value&key=value; empty: as the base states."""
+    return response_of(_parsed(query, "response", RESPONSE_SETTINGS))
+
+
+def _parsed(query: str, what: str, known: Sequence[str]) -> dict[str, str]:
     try:
-        settings = dict(parse_qsl(query, strict_parsing=True)) if query else {}
+        return dict(parse_qsl(query, strict_parsing=True)) if query else {}
     except ValueError as error:
         raise UsageError(
-            f"base: {query[:80]!r} is not key=value&key=value", f"the keys are {', '.join(BASE_SETTINGS)}"
+            f"{what}: {query[:80]!r} is not key=value&key=value", f"the keys are {', '.join(known)}"
         ) from error
-    return base_of(settings)
 
 
 def _field(name: str) -> str:

@@ -5,6 +5,7 @@ handed over after `latency_s` of simulated time.
 """
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -17,7 +18,7 @@ from edge.interfaces import Closing, Feedback, Inference, Policy
 from edge.motor.contact import ContactWatch
 from edge.motor.guard import ARMED, Guard
 from edge.motor.limits import MotorLimits
-from edge.motor.pulses import Pulses
+from edge.motor.pulses import Correction, InEffect, Pulses
 from edge.perception.lens import Lens, Straightener
 from edge.records import ZERO, CameraMount, Frame, Goal, MotorStatus, Observation, Odometry, StopCause
 from edge.robots.robot_file import seen_through
@@ -37,6 +38,7 @@ CAMERA_LATENCY_NS = 20_000_000  # from exposure to the frame's arrival
 STOP_S = 0.6  # after the policy's decision, to come to rest
 UPRIGHT = Hanging()
 LAG_MS = (0.0, 5000.0)
+DELAY_MS = (0.0, 500.0)
 FAULT_S = (0.0, 3600.0)
 
 
@@ -54,6 +56,8 @@ class CameraSettings:
     judged: bool = True
     distortion: float = 0.0  # the lens's, as the renderer has it; see sim.realtime.lens
     lens: Lens | None = None  # measured: its images are straightened
+    delay_s: float = 0.0  # from the exposure to the stamp
+    known_delay_s: float = 0.0  # the same, as it was measured: it is taken off the stamps
 
 
 UNJUDGED = CameraSettings(judged=False)
@@ -74,7 +78,9 @@ def parse_camera(query: str) -> CameraSettings:
     fault_s = _number("fault_s", settings.pop("fault_s", "0"), *FAULT_S)
     lag_s = _number("lag_ms", settings.pop("lag_ms", f"{1e3 * LAG_S:g}"), *LAG_MS) / 1e3
     distortion = _number("distortion", settings.pop("distortion", "0"), *DISTORTION)
-    return CameraSettings(hanging_of(settings), fault, fault_s, lag_s, distortion=distortion)
+    delay_s = _number("camera_delay_ms", settings.pop("camera_delay_ms", "0"), *DELAY_MS) / 1e3
+    hanging = hanging_of(settings)
+    return CameraSettings(hanging, fault, fault_s, lag_s, distortion=distortion, delay_s=delay_s)
 
 
 def _number(name: str, text: str, low: float, high: float) -> float:
@@ -87,7 +93,7 @@ def seen_mount(spec: CameraSpec, camera: CameraSettings) -> CameraMount:
 
 
 class LockstepCamera(Closing):
-    """The camera of a world on a virtual clock: what `expose` takes is there CAMERA_LATENCY_NS later."""
+    """The camera of a world on a virtual clock: an image is there CAMERA_LATENCY_NS after its stamp."""
 
     name = "front"
 
@@ -102,7 +108,8 @@ class LockstepCamera(Closing):
         self._rng = np.random.default_rng(world.scene.seed)  # for noise that only a faulty camera adds
         self._period_ns = round(1e9 / renderer.spec.rate_hz)
         self._next_ns = self._seq = 0
-        self._coming: Frame | None = None
+        self._delay_ns = round(settings.delay_s * 1e9)
+        self._coming: deque[Frame] = deque()  # exposed, and not there yet
         self._frame: Frame | None = None
 
     @property
@@ -113,10 +120,9 @@ class LockstepCamera(Closing):
     @property
     def new(self) -> bool:
         """True if a frame has arrived that was not there at the last call."""
-        coming, now_ns = self._coming, self._clock.now_ns()
-        if coming is None or now_ns < coming.stamp_ns + CAMERA_LATENCY_NS:
+        if not self._coming or self._clock.now_ns() < self._coming[0].stamp_ns + CAMERA_LATENCY_NS:
             return False
-        self._frame, self._coming = coming, None
+        self._frame = self._coming.popleft()
         return True
 
     def expose(self) -> None:
@@ -129,7 +135,8 @@ class LockstepCamera(Closing):
         image = image if self._straight is None else self._straight.apply(image)
         delivered = self._fault.spoil(image, now_ns, lambda still: degrade(still, self._rng, blur_px=0.0))
         if delivered is not None:
-            self._coming = Frame(*delivered, self._seq)
+            seen, stamp_ns = delivered
+            self._coming.append(Frame(seen, stamp_ns + self._delay_ns, self._seq))
         self._seq += 1
 
     def latest(self, max_age_s: float) -> Frame:
@@ -170,7 +177,9 @@ class LockstepMotor:
     def __init__(self, world: World) -> None:
         """Begin armed."""
         self._world = world
-        self.guard = Guard(MotorLimits.of(world.base), period_ns=GUARD_PERIOD_NS)
+        self.guard = Guard(MotorLimits.of(world.stated), period_ns=GUARD_PERIOD_NS)
+        self._correction = Correction(self.guard.limits)
+        self._in_effect = InEffect(world.stated.delay_s)
         self.contacts = ContactWatch(self.guard)
         self._pulses = Pulses(self.guard.limits)
         self._next_ns = 0
@@ -187,10 +196,13 @@ class LockstepMotor:
         self._odometry, now_ns = odometry, odometry.stamp_ns
         self._next_ns += GUARD_PERIOD_NS
         world, guard = self._world, self.guard
-        self._sent = self._pulses.step(guard.step(now_ns), now_ns)
-        world.command(self._sent)
+        command = self._correction.command(self._pulses.step(guard.step(now_ns), now_ns))
+        world.command(command)
+        self._sent = self._correction.effect(command)
+        self._in_effect.add(self._sent, now_ns)
         feedback = Feedback(armed=True, odometry=odometry, bumper=world.bumper)
-        if guard.state in ARMED and (objection := self.contacts.judge(feedback, self._sent, now_ns)):
+        expected = self._in_effect.at(now_ns)
+        if guard.state in ARMED and (objection := self.contacts.judge(feedback, expected, now_ns)):
             guard.stop(objection.reason, objection.cause)
 
     def status(self) -> MotorStatus:
@@ -238,7 +250,8 @@ def play(
     motor = LockstepMotor(world)
     eye = LockstepCamera(world, renderer, clock, camera)
     mount = seen_mount(renderer.spec, camera) if camera.judged else None
-    cameras = CameraSet({eye.name: eye}, eye.name, MAX_FRAME_AGE_S, clock, mount)
+    delays_s = {eye.name: camera.known_delay_s}
+    cameras = CameraSet({eye.name: eye}, eye.name, MAX_FRAME_AGE_S, clock, mount, delays_s)
     sent, contacts, stop = Sent(), Contacts(policy, cameras), None
     turned, end_ns = 0.0, round(max_s * 1e9)
     while clock.now_ns() < end_ns and not (policy.status.reached and cameras.may_arrive):

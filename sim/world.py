@@ -1,13 +1,14 @@
 """Physics of one room and the base in it, in steps of TIMESTEP_NS of the simulation's own clock."""
 
 import math
+from collections import deque
 
 import numpy as np
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.perception.geometry import Pose
 from edge.records import ZERO, Image, Odometry, Velocity
-from sim.bases import wheels_of
+from sim.bases import WheelResponse, wheels_of
 from sim.render import Renderer, Visible, degrade
 from sim.scene import Scene, SceneObject, scene_mjcf
 from sim.signs import sign_pictures
@@ -17,6 +18,7 @@ MASS_KG = 8.0
 MOTOR_LAG_S = 0.06  # time constant of the wheels behind their setpoint
 GRIP_S = 0.03  # time constant of the body behind the wheels while they grip
 ARRIVED_M, ARRIVED_RAD = 0.7, math.radians(20)  # at most, from a target's surface and off its centre
+AS_STATED = WheelResponse()
 WHEELS = ("grip", "weak", "slip", "dead")  # as they should; and stop when the base is held; see docs/bases.md
 TRACTION_M_S2 = 0.35 * 9.81  # beyond this the wheels slip
 WEAK_M_S2 = 0.25 * 9.81  # all that weak motors give
@@ -39,12 +41,20 @@ class World:
     in the world frame.
     """
 
-    def __init__(self, scene: Scene, seed: int = 0, base: BaseSpec = DEFAULT_BASE) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        seed: int = 0,
+        base: BaseSpec = DEFAULT_BASE,
+        response: WheelResponse = AS_STATED,
+    ) -> None:
         import mujoco
 
         self._mujoco = mujoco
         self.scene = scene
         self.base = base
+        self.stated = base  # what the robot states of it, where that was measured
+        self._response = response
         self._inertia_kg_m2 = 0.5 * MASS_KG * base.radius_m**2
         robot_xml = _ROBOT_XML.format(
             mass=MASS_KG,
@@ -65,10 +75,12 @@ class World:
         self._floor_geom = self.model.geom("floor").id
         self._wheels = np.zeros(3)  # body velocity that the wheels turn at
         self._setpoint = ZERO
+        self._coming: deque[tuple[int, Velocity]] = deque()  # setpoints with the time of their effect
         self._odometry = np.zeros(3)
         # Wheel diameters are never quite what the firmware believes.
         self._scale = 1 + self.rng.normal(0, [0.01, 0.01, 0.006])
         self.wheels = WHEELS[0]
+        self.gyro = False  # its odometry turns as a gyro measures: as the body does, not as the wheels
         self.has_bumper = True  # it has a bumper all round, as bases of this size have that clean rooms
         self.time_ns = 0
         self.bumped = False  # touches something right now
@@ -78,11 +90,13 @@ class World:
 
     def command(self, setpoint: Velocity) -> None:
         """Set the velocity that the wheels shall reach."""
-        self._setpoint = setpoint
+        self._coming.append((self.time_ns + round(self._response.delay_ms * 1e6), setpoint))
 
     def step(self) -> None:
         """Advance one time step."""
         dt = TIMESTEP_NS / 1e9
+        while self._coming and self._coming[0][0] <= self.time_ns:
+            self._setpoint = self._response.given(self._coming.popleft()[1])
         s = wheels_of(self.base, ZERO if self.wheels == "dead" else self._setpoint)
         wanted = np.array([s.linear_x_m_s, s.linear_y_m_s, s.angular_z_rad_s])
         self._wheels += (wanted - self._wheels) * (dt / MOTOR_LAG_S)
@@ -133,9 +147,9 @@ class World:
         return float(np.hypot(*self.data.qvel[:2]))
 
     def odometry(self, stamp_ns: int) -> Odometry:
-        """Return what the wheels' encoders measure, in the frame of the start pose."""
+        """Return what the wheels' encoders measure, and the gyro, in the frame of the start pose."""
         x, y, yaw = (float(v) for v in self._odometry)
-        velocity = Velocity(*(float(v) for v in self._wheels * self._scale))
+        velocity = Velocity(*(float(v) for v in self._measured()))
         return Odometry(stamp_ns, x, y, math.remainder(yaw, 2 * math.pi), velocity)
 
     def image(self, renderer: Renderer, noise: float = 4.0, blur_px: float = 0.6) -> Image:
@@ -148,9 +162,12 @@ class World:
         p = self.pose
         return renderer.truth(self.data, p.x_m, p.y_m, p.yaw_rad)
 
-    def _integrate_odometry(self, dt: float) -> None:
+    def _measured(self) -> np.ndarray:
         v = self._wheels * self._scale
-        yaw = self._odometry[2]
+        return np.array([v[0], v[1], self.data.qvel[2]]) if self.gyro else v
+
+    def _integrate_odometry(self, dt: float) -> None:
+        v, yaw = self._measured(), self._odometry[2]
         self._odometry += dt * np.array(
             [math.cos(yaw) * v[0] - math.sin(yaw) * v[1], math.sin(yaw) * v[0] + math.cos(yaw) * v[1], v[2]]
         )

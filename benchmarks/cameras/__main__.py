@@ -1,4 +1,4 @@
-"""`python -m benchmarks.cameras cost|lag`."""
+"""`python -m benchmarks.cameras`."""
 
 from benchmarks.cameras.measure import main
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 SERVER = Path(__file__).parent / "rtsp_server.py"
 SYSTEM_PYTHON = "/usr/bin/python3"  # has PyGObject, which virtual environments lack
+CODECS = ("h264", "mjpeg")
 END_S = 5.0
 
 

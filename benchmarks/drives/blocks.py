@@ -42,6 +42,7 @@ class DriveSettings:
     rate_hz: float = 30.0
     hardware: tuple[str, ...] = ()  # arguments of `vla-edge run` that name a camera or a robot instead
     threads: int = 1
+    engine: str = ""  # as `vla-edge run` takes it
     module: str = "benchmarks.drives.drive"
 
 
@@ -93,6 +94,7 @@ def drive(side: Side, settings: DriveSettings) -> Block:
     arguments = ["--goal", goal, "--target", TARGET, "--bundle", side.bundle]
     arguments += ["--max-seconds", str(settings.seconds), "--threads", str(settings.threads)]
     arguments += ["--allow-domain", *settings.hardware]
+    arguments += ["--engine", settings.engine] if settings.engine else []
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.json"
         command = [sys.executable, "-m", settings.module, "--out", str(out)]

@@ -95,7 +95,10 @@ def _stamp_cameras(parts: DriveParts, stamps: RuntimeStamps, slowed: Slowed) -> 
 
     def stamped(odometry: Odometry | None = None) -> dict[str, Frame] | None:
         begin_ns, begin_cpu_ns = time.monotonic_ns(), time.thread_time_ns()
+        if stamps.turn_begins:
+            stamps.turns_ns.append(begin_ns - stamps.turn_begins)
         frames = following(odometry)
+        stamps.turn_begins = begin_ns if frames is not None else 0
         if frames is not None:
             slowed.spin("capture", begin_cpu_ns)
             cpu_ns = time.thread_time_ns() - begin_cpu_ns
@@ -215,7 +218,7 @@ def measured_run(run_type: type[MeasuredRun], argv: list[str], folder: Path) -> 
     options = run_arguments().parse_args([*argv, "--runs-dir", str(folder), "--json"])
     os.environ[STAMPS_FILE] = str(folder / "motor.json")
     choice = choose_hardware(options)
-    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
+    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved, engine=options.engine)
     goal = check_target(bundle, parse_goal(options.goal, options.target))
     stamps = RuntimeStamps()
     origin = bundle.origin() | {"bytes": sum(map(len, bundle.contents.values()))}
@@ -240,6 +243,7 @@ def measured_run(run_type: type[MeasuredRun], argv: list[str], folder: Path) -> 
         "load_ms": run.load_ms,
         "first_infer_ms": stamps.first_infer_ms,
         "passes": median(answer.passes for answer in stamps.answers.values()) if stamps.answers else 0,
+        "turn_ms": median(stamps.turns_ns) / 1e6 if stamps.turns_ns else None,
         "frames": sum(stamps.start_ns <= read.ends for read in stamps.reads.values()),
         "answers": figures.decisions,
         "chunks": figures.chunks,

@@ -103,6 +103,8 @@ class RuntimeStamps:
 
     reads: dict[int, FrameRead] = field(default_factory=dict[int, FrameRead])  # by frame stamp
     answers: dict[int, AnswerStamps] = field(default_factory=dict[int, AnswerStamps])  # by frame stamp
+    turn_begins: int = 0  # when the loop looked for the frame that it now handles; 0 while it waits
+    turns_ns: list[int] = field(default_factory=list[int])  # from that look to the next one
     first_infer_ms: float | None = None
     start_ns: int = 0  # when the drive started
     end_ns: int = 0

@@ -42,9 +42,11 @@ def _lerobot() -> dict[str, bytes]:
         path = Path(folder) / "set"
         picture = cv2.imencode(".png", np.zeros((16, 24, 3), np.uint8))[1].tobytes()
         numbers = np.zeros((_FRAMES, 2), np.float32)
-        with LeRobotWriter(path, "rover", 10, "front", (16, 24), ("x", "y"), ("v", "w")) as writer:
+        with LeRobotWriter(path, "rover", 10, {"front": (16, 24)}, ("x", "y"), ("v", "w")) as writer:
             pixels = np.zeros((4, 3), np.uint8)
-            writer.add(Recording("find the cup", [picture] * _FRAMES, pixels, numbers, numbers))
+            writer.add(
+                Recording("find the cup", {"front": [picture] * _FRAMES}, {"front": pixels}, numbers, numbers)
+            )
             writer.finish({})
         return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 

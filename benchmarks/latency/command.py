@@ -19,7 +19,7 @@ from benchmarks.latency.result import Figures, bounds_of, figures_of
 from edge.board.steady import one_power_mode
 from edge.board.tree import Tree
 from edge.bundle.choice import AUTO
-from edge.commands.arguments import ArgumentParser, parallel_int, positive_float, positive_int
+from edge.commands.arguments import ArgumentParser, add_engine, parallel_int, positive_float, positive_int
 from edge.commands.output import ProgressLine, duration, print_json
 from edge.errors import UsageError
 from edge.files import whole_file
@@ -66,6 +66,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     p.add_argument("--robot", help="a robot that really drives, such as sim")
     p.add_argument("--rate-hz", type=positive_float, default=30.0, help="pictures a second (%(default)g)")
     p.add_argument("--threads", type=parallel_int, default=1, help="threads of the engine (%(default)s)")
+    add_engine(p)
     p.add_argument("--bandwidth-gb-s", type=positive_float, help="measured bandwidth for the bounds")
     p.add_argument("--compare", type=Path, metavar="OLD", help="an older --json; exit 3 if a stage is slower")
     p.add_argument(
@@ -83,7 +84,7 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _settings(a: argparse.Namespace, seconds: float, folder: Path) -> DriveSettings:
-    settings = DriveSettings(seconds, rate_hz=a.rate_hz, threads=a.threads)
+    settings = DriveSettings(seconds, rate_hz=a.rate_hz, threads=a.threads, engine=a.engine)
     if a.camera:
         return replace(settings, hardware=("--camera", a.camera, "--motors", "null://"))
     if a.robot:

@@ -72,5 +72,36 @@ def lines(title: str, series: Mapping[str, tuple[str, Points]], label: str) -> s
     return _svg(bottom + 24, drawn)
 
 
+def scatter(
+    title: str, points: Mapping[str, tuple[float, float, float, float]], joined: Sequence[str]
+) -> str:
+    """Return points with names by x and y in [0, 1], each with the ends of its bar; a line joins some."""
+    far = max(x for x, *_ in points.values()) * 1.25 or 1.0
+    top, bottom = 30, 300
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return LEFT + x / far * (WIDTH - LEFT - RIGHT), bottom - y * (bottom - top)
+
+    drawn = [f'<text x="0" y="14">{escape(title)}</text>']
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = place(share * far, share)
+        drawn.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        drawn.append(
+            f'<text class="soft" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{share:g}</text>'
+            f'<text class="soft" x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{share * far:.3g}</text>'
+        )
+    corners = " ".join("{:.1f},{:.1f}".format(*place(*points[name][:2])) for name in joined if name in points)
+    drawn.append(f'<polyline stroke="{ORANGE}" points="{corners}"/>')
+    for number, (name, (x_value, y_value, low, high)) in enumerate(points.items()):
+        (x, y), (_, under), (_, over) = place(x_value, y_value), place(x_value, low), place(x_value, high)
+        colour = ORANGE if name in joined else BLUE
+        drawn.append(
+            f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{under:.1f}" y2="{over:.1f}" stroke="{colour}"/>'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{colour}"/>'
+            f'<text x="{x + 9:.1f}" y="{y + 18 + number % 4 * 16:.1f}">{escape(name)}</text>'
+        )
+    return _svg(bottom + 24, drawn)
+
+
 def _svg(height: int, parts: Sequence[str]) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img">{"".join(parts)}</svg>'

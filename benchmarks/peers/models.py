@@ -9,6 +9,7 @@ import numpy as np
 
 from calibration.sample_set import Sample
 from edge.bundle.bundle import Bundle, load_bundle
+from edge.errors import UsageError
 from edge.interfaces import Engine, Tensor, TensorSpec
 from edge.model.decoding import ConstrainedDecoder, DecodedText
 from edge.model.generation import DecoderEngines, Generation
@@ -18,6 +19,7 @@ from edge.records import Image
 from export.measure.feeds import STAGES, Feed, collect_feeds
 from sim.bundles import default
 
+CACHE_TOKENS = 192  # more than a prompt with its image and answer
 CHECKPOINT = Path(__file__).resolve().parents[2] / "training/runs/default"
 PACKAGES = ("torch", "transformers", "onnxruntime", "openvino", "nncf", "numpy")
 
@@ -48,13 +50,20 @@ class GraphPeer:
 
 
 class PlainOnnxRuntime:
-    """ONNX Runtime as its documentation shows it: one thread, all else as it comes."""
+    """ONNX Runtime as its documentation shows it: one thread, all else as it comes.
 
-    def __init__(self, graph: bytes, like: Engine) -> None:
+    Raises UsageError if it has not the provider.
+    """
+
+    def __init__(self, graph: bytes, like: Engine, provider: str) -> None:
         ort: Any = import_module("onnxruntime")
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        if provider.startswith("CUDA"):
+            ort.preload_dlls()  # the libraries of CUDA that torch brought
+        self._session = ort.InferenceSession(graph, options, providers=[provider])
+        if self._session.get_providers()[0] != provider:
+            raise UsageError(f"ONNX Runtime took {self._session.get_providers()[0]} for {provider}")
         self.inputs, self.outputs = like.inputs, like.outputs
         self._names = [spec.name for spec in self.outputs]
 
@@ -95,64 +104,78 @@ class OpenVino:
         """Do nothing: the process ends."""
 
 
-class TransformersEager:
-    """transformers' own classes in torch, operator by operator, with their KV cache."""
+class TransformersPeer:
+    """transformers' own classes in torch, with their KV cache.
 
-    def __init__(self) -> None:
+    Eager operator by operator; with `compiled` each forward by torch.compile, on a GPU as CUDA graphs.
+    """
+
+    def __init__(self, device: str = "cpu", compiled: bool = False) -> None:
         torch: Any = import_module("torch")
         torch.set_num_threads(1)
         from vla.backbones.paligemma import load
         from vla.backbones.tokenizer import build_tokenizer
 
         self._torch = torch
-        self._model, self.config, _ = load(CHECKPOINT)
-        self._model.eval()
+        model, self.config, _ = load(CHECKPOINT)
+        self._model: Any = model
+        self._model.eval().to(device)
+        self.device, self.fixed_cache = device, compiled
+        self.forward: Any = self._model
+        if compiled:
+            mode = "reduce-overhead" if device == "cuda" else "default"
+            self.forward = torch.compile(self._model, mode=mode, dynamic=False)
         self.tokenizer = build_tokenizer()
         bundle = load_bundle(default())
         self.image = bundle.manifest.image
         self._decoder = ConstrainedDecoder(GroundingTokenizer(bundle.read("tokenizer")))
 
+    def new_cache(self) -> Any:
+        """Return an empty cache: one that grows, or for compiled graphs one whose shape stays."""
+        if not self.fixed_cache:
+            return None
+        from transformers import StaticCache
+
+        return StaticCache(config=self._model.config.get_text_config(), max_cache_len=CACHE_TOKENS)
+
     def decide(self, image: Image, prompt: str, label: str) -> DecodedText:
         """Return the text."""
         with self._torch.inference_mode():
-            generation = _TorchGeneration(self, self._model)
+            generation = _TorchGeneration(self)
             return self._decoder.decode_box(generation.prefill(image, prompt), generation, label)  # type: ignore[arg-type]
 
 
 class _TorchGeneration:
     """What `edge.model.generation.Generation` is, by transformers' forward."""
 
-    def __init__(self, peer: TransformersEager, model: Any) -> None:
-        self._peer, self._model = peer, model
-        self._cache: Any = None
+    def __init__(self, peer: TransformersPeer) -> None:
+        self._peer = peer
+        self._cache = peer.new_cache()
         self._length = 0
 
     def prefill(self, image: Image, prompt: str) -> np.ndarray:
         from vla.backbones.paligemma import prompt_ids
 
         torch: Any = import_module("torch")
-        pixels = torch.from_numpy(image_to_tensor(image, self._peer.image))
+        pixels = torch.from_numpy(image_to_tensor(image, self._peer.image)).to(self._peer.device)
         ids = torch.tensor([prompt_ids(self._peer.tokenizer, prompt, self._peer.config.image_tokens)])
+        ids = ids.to(self._peer.device)
         return self._forward(ids, pixel_values=pixels, token_type_ids=torch.zeros_like(ids))
 
     def decode(self, token: int) -> np.ndarray:
         torch: Any = import_module("torch")
-        return self._forward(torch.tensor([[token]]))
+        return self._forward(torch.tensor([[token]], device=self._peer.device))
 
     def _forward(self, ids: Any, **inputs: Any) -> np.ndarray:
         torch: Any = import_module("torch")
         self._length += ids.shape[1]
-        mask = torch.ones((1, self._length), dtype=torch.long)
-        found = self._model(
-            input_ids=ids,
-            attention_mask=mask,
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **inputs,
+        if not self._peer.fixed_cache:  # a cache whose shape stays knows itself what it holds
+            inputs["attention_mask"] = torch.ones((1, self._length), dtype=torch.long, device=ids.device)
+        found = self._peer.forward(
+            input_ids=ids, past_key_values=self._cache, use_cache=True, logits_to_keep=1, **inputs
         )
         self._cache = found.past_key_values
-        return found.logits[0, -1].numpy()
+        return found.logits[0, -1].float().cpu().numpy()
 
 
 def open_peer(name: str, bundle: str, samples: Sequence[Sample], cache: Path) -> Peer:
@@ -162,9 +185,14 @@ def open_peer(name: str, bundle: str, samples: Sequence[Sample], cache: Path) ->
     """
     fp32 = load_bundle(default())
     if name == "transformers eager":
-        return TransformersEager()
-    if name == "onnxruntime fp32":
-        return GraphPeer(fp32, lambda stage, like: PlainOnnxRuntime(fp32.read(stage), like))
+        return TransformersPeer()
+    if name == "transformers compiled":
+        return TransformersPeer(compiled=True)
+    if name == "transformers CUDA graphs":
+        return TransformersPeer("cuda", compiled=True)
+    if name in ("onnxruntime fp32", "onnxruntime CUDA"):
+        provider = "CUDAExecutionProvider" if name == "onnxruntime CUDA" else "CPUExecutionProvider"
+        return GraphPeer(fp32, lambda stage, like: PlainOnnxRuntime(fp32.read(stage), like, provider))
     if name in ("openvino fp32", "openvino"):
         kind = "f32" if name == "openvino fp32" else ""
         read = import_module("openvino").Core().read_model
@@ -177,6 +205,7 @@ def open_peer(name: str, bundle: str, samples: Sequence[Sample], cache: Path) ->
 
 PEERS = (
     "transformers eager",
+    "transformers compiled",
     "onnxruntime fp32",
     "openvino fp32",
     "openvino",
@@ -184,6 +213,9 @@ PEERS = (
     "vla-edge fp32",
     "vla-edge int8",
 )
+
+
+GPU_PEERS = ("transformers CUDA graphs", "onnxruntime CUDA")
 
 
 def _quantized(fp32: Bundle, samples: Sequence[Sample], cache: Path) -> dict[str, str]:

@@ -47,6 +47,7 @@ class Bundle:
     contents: Mapping[str, Content]  # by role; a stage's plan is STAGE.plan; only "weights" are Weights
     sha256: str  # the manifest's, which covers every file
     chosen: str = ""  # why `auto` took this bundle; empty if the user named it
+    engine: str = ""  # one of ENGINES that computes its ONNX graphs; empty: what its manifest is for
 
     def read(self, role: str) -> bytes:
         """Return the verified bytes of a stage or file. Raises BundleRefused if there is no such role."""
@@ -58,9 +59,9 @@ class Bundle:
         return content
 
     def origin(self) -> dict[str, str]:
-        """Return its name and sha256, and why it was chosen if nobody named it, for logs and summaries."""
-        chosen = {"chosen": self.chosen} if self.chosen else {}
-        return {"name": self.manifest.name, "sha256": self.sha256, **chosen}
+        """Return name and sha256, an engine that was asked for, and the reason for one that nobody named."""
+        more = {name: text for name in ("engine", "chosen") if (text := getattr(self, name))}
+        return {"name": self.manifest.name, "sha256": self.sha256, **more}
 
     @property
     def weights(self) -> Weights | None:
@@ -103,15 +104,18 @@ def write_bundle(folder: Path, bundle: Bundle) -> None:
     write_files(folder, {**listed, MANIFEST: _manifest_bytes(bundle.manifest)})
 
 
-def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unproved: bool = False) -> Bundle:
+def load_bundle(
+    name_or_folder: str | Path, *, whole: bool = False, allow_unproved: bool = False, engine: str = ""
+) -> Bundle:
     """Find, read and verify a bundle: a folder, a name from the entry points `vla_edge.bundles`, or `auto`.
 
     If the bundle has plans, its ONNX graphs are read only with `whole`: twice the model may not fit into a
-    Jetson's memory. Raises BundleRefused if the bundle is missing, cut short, altered, of an unknown version,
-    or holds anything that the runtime does not read; and, without `allow_unproved`, if it failed the gate of
-    its export.
+    Jetson's memory. With an `engine`, one of ENGINES, its graphs are read and no plans. Raises BundleRefused
+    if the bundle is missing, cut short, altered, of an unknown version, or holds anything that the runtime
+    does not read; and, without `allow_unproved`, if it failed the gate of its export.
     """
-    folder = find_bundle(name_or_folder)
+    auto = choose_here(engine) if str(name_or_folder) == AUTO else None
+    folder = find_bundle(auto.name if auto else name_or_folder)
     _check_is_bundle(folder)
     _check_suffixes(folder)
     raw = read_file(folder / MANIFEST, _MAX_MANIFEST_BYTES)
@@ -123,13 +127,14 @@ def load_bundle(name_or_folder: str | Path, *, whole: bool = False, allow_unprov
         )
     contents: dict[str, Content] = {}
     planned = {*manifest.plans, ROLE} if manifest.plans else set[str]()
+    unread = {f"{stage}.plan" for stage in manifest.plans} if engine else planned
     for role, info in _listed_files(manifest).items():
-        if whole or role not in planned:
+        if whole or role not in unread:
             read = read_weights if role == ROLE else read_file
             contents[role] = read(folder / info.file, info.bytes)
             _check_content(info, contents[role])
-    chosen = choose_here().reason if str(name_or_folder) == AUTO else ""
-    return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest(), chosen)
+    chosen = auto.reason if auto else ""
+    return Bundle(manifest, contents, hashlib.sha256(raw).hexdigest(), chosen, engine)
 
 
 def read_manifest(folder: Path) -> tuple[Manifest, bytes]:

@@ -1,9 +1,13 @@
-"""Which bundle `auto` takes: int8 where the processor multiplies bytes fast, fp32 elsewhere."""
+"""Which engines can be asked for, and which bundle `auto` takes.
+
+That is int8 where the processor multiplies bytes fast, and fp32 elsewhere.
+"""
 
 import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+ENGINES = ("cpu", "cuda")  # ONNX Runtime on either, see `edge.engines.open`
 AUTO = "auto"
 AUTO_HELP = (
     "a name or a folder; auto: default-int8 on processors that multiply bytes fast (VNNI, or Arm's dot "
@@ -38,8 +42,10 @@ def choose(cpuinfo: str) -> DefaultBundle:
 
 
 @functools.cache
-def choose_here() -> DefaultBundle:
-    """Return the bundle for this machine's processor."""
+def choose_here(engine: str = "") -> DefaultBundle:
+    """Return the bundle for this machine's processor, or for CUDA if that is the `engine`."""
+    if engine == "cuda":
+        return DefaultBundle("default", "fp32: ONNX Runtime's CUDA provider has no products of int8")
     try:
         return choose(_CPUINFO.read_text())
     except OSError:  # systems other than Linux have no such file

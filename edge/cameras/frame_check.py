@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge.errors import PluginError
-from edge.interfaces import AwaitsAnswers, Camera, Closing, NamesChannels, PlaysRecording, ShowsStills
+from edge.interfaces import AwaitsAnswers, Camera, Closing, PlaysRecording, ShowsStills
 from edge.plugins import blaming
 from edge.records import Frame
 
@@ -63,7 +63,8 @@ def checked(frame: Frame, before: Frame | None, name: str, camera: Camera) -> Fr
 
     `before` is the camera's frame before this one, as it came. Raises PluginError if the camera is wrong.
     """
-    channels = camera.channels if isinstance(camera, NamesChannels) else CHANNELS[0]
+    # What `NamesChannels` states; to ask for the protocol takes longer than the rest of this check.
+    channels = getattr(camera, "channels", CHANNELS[0])
     if why := _breach(frame, before, channels):
         raise PluginError(f"camera {name!r} ({type(camera).__qualname__}): {why}", _MEND)
     image = np.ascontiguousarray(frame.image)

@@ -28,6 +28,7 @@ REPEATS_S = 0.3  # the same content for so long is a fault: a sensor never gives
 UNLIT_S = 0.5  # black, white or covered for so long is a fault
 DOUBT_S = 0.15  # either for so long is a doubt: the base holds
 ODD_SHARE = 0.2  # share of the last ODD_WINDOW frames; more with odd stamps are a fault
+AWAY_S = 0.5  # without a frame for so long, what was before tells nothing any more
 READY_FRAMES = 5  # before a camera counts as steady
 
 _UNLIT = {
@@ -80,6 +81,7 @@ class CameraHealth:
         self._repeats = Repeats()
         self._light = Lighting()
         self._turns = Turns()
+        self._newest_ns: int | None = None  # stamp of the newest frame that may be used
 
     @property
     def ready(self) -> bool:
@@ -105,6 +107,9 @@ class CameraHealth:
             return False
         self._frames += 1
         self._rate.take(frame)
+        if self._newest_ns is not None and frame.stamp_ns - self._newest_ns > AWAY_S * 1e9:
+            self._repeats, self._light, self._turns = Repeats(), Lighting(), Turns()
+        self._newest_ns = frame.stamp_ns
         faults = (self._resized(frame.image), self._slow(), *self._content(frame, odometry))
         self.fault = self.fault or next((fault for fault in faults if fault is not None), None)
         return True

@@ -6,8 +6,10 @@ Each slot carries a counter that is odd while the slot is written (a seqlock). T
 complete slot, so a writer that dies in the middle of an image leaves the one before it readable.
 """
 
+import ctypes
 import mmap
 import os
+import platform
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +34,10 @@ _TOO_SLOW = (
     "this machine was too slow for what makes the frames, such as the simulator: close what else uses it"
 )
 
+_FUTEX = {"x86_64": 202, "aarch64": 98}  # the number of the system call
+_WAIT, _WAKE, _ALL = 0, 1, 2**31 - 1
+_system_call = ctypes.CDLL(None).syscall
+
 _fence_lock = threading.Lock()
 _kept: dict[str, int] = {}  # descriptors of rings by name
 
@@ -46,6 +52,13 @@ def _fence() -> None:
         pass
     with _fence_lock:
         pass
+
+
+def _futex(word: ctypes.c_uint32, operation: int, value: int, timeout_s: float = 0.0) -> None:
+    """Wait while a word has a value, at most for so long and until a signal, or wake who waits for it."""
+    limit = (ctypes.c_long * 2)(int(timeout_s), round(timeout_s % 1 * 1e9))
+    number = ctypes.c_long(_FUTEX[platform.machine()])
+    _system_call(number, ctypes.byref(word), operation, ctypes.c_uint32(value), limit, None, 0)
 
 
 class _Slot:
@@ -65,6 +78,7 @@ class FrameRing(Closing):
         self.descriptor = -1  # its memory, if that is kept
         self._owned = owned
         self._header = np.ndarray((5,), np.uint64, memory)  # magic, height, width, slots, images written
+        self._announced = ctypes.c_uint32.from_buffer(memory, 4 * 8)  # the low half of what was written
         size = _slot_bytes(height, width)
         self._slots = [_Slot(memory, CACHE_LINE_BYTES + i * size, height, width) for i in range(slots)]
 
@@ -148,6 +162,7 @@ class FrameRing(Closing):
         slot.words[0] += np.uint64(1)
         _fence()
         self._header[4] = seq + 1
+        _futex(self._announced, _WAKE, _ALL)
         return seq
 
     def newest(self) -> tuple[Image, int, int] | None:
@@ -173,6 +188,10 @@ class FrameRing(Closing):
     def written(self) -> int:
         """Return how many images were published so far; cheap to poll."""
         return int(self._header[4])
+
+    def wait(self, written: int, timeout_s: float) -> None:
+        """Wait until another number of images than `written` was published, at most for so long."""
+        _futex(self._announced, _WAIT, written & 0xFFFFFFFF, timeout_s)
 
     @property
     def newest_stamp_ns(self) -> int:
@@ -227,6 +246,10 @@ class ShmCamera(Closing):
             image, stamp_ns, seq = newest
             self._frame = Frame(self._view.apply(image), stamp_ns, seq, self.name)
         return require_fresh(self._frame, self._clock.now_ns(), max_age_s, self._hint)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is another frame than the newest that was read, at most for so long."""
+        self._ring.wait(0 if self._frame is None else self._frame.seq + 1, timeout_s)
 
     def hand_over(self) -> dict[str, int]:
         """Leave the ring, which has no name any more, open across an exec: for `keep_rings` after it."""

@@ -5,6 +5,7 @@ import math
 import os
 from typing import NoReturn
 
+from edge.bundle.choice import ENGINES
 from edge.errors import UsageError
 
 
@@ -80,3 +81,14 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text[:40]!r} is not a number") from None
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add --engine."""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="",
+        help="what computes the bundle's ONNX graphs: the CPU, or an NVIDIA GPU by ONNX Runtime's CUDA "
+        "provider (default: what the bundle is for, TensorRT or the CPU)",
+    )

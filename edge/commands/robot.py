@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from edge.base_spec import BaseSpec
@@ -33,11 +34,11 @@ def check(argv: list[str]) -> int:
     options = _check_arguments().parse_args(argv)
     file = read_robot_file(find_robot_file(options.file) or Path(options.file))
     if options.stop_test and not options.json:
-        with _opened(file, options.out) as robot:
+        with opened(file, options.out) as robot:
             return _stop_test(file, robot, options.speed)
     if options.stop_test:
         raise UsageError("--stop-test asks before it drives, and --json is for machines", "leave out --json")
-    with _opened(file, options.out) as robot:
+    with opened(file, options.out) as robot:
         mounts, lenses = robot.mounts, file.lenses
         findings = [
             finding
@@ -81,8 +82,8 @@ def _mount_of(mount: CameraMount | None, lens: Lens | None) -> CameraMount | Non
 
 
 @contextmanager
-def _opened(file: RobotFile, out: Path) -> Generator[Robot]:
-    """Yield the robot of a file; the mount may be missing."""
+def opened(file: RobotFile, out: Path, seed: int = 1) -> Generator[Robot]:
+    """Yield the robot of a file; the mount may be missing. `out`, `seed`: of a package's robot."""
     if not file.sections.opens:
         yield open_file(file, measured=False)
         return
@@ -92,7 +93,7 @@ def _opened(file: RobotFile, out: Path) -> Generator[Robot]:
         return out
 
     open_robot, settings = find_robot(file.sections.opens)
-    robot: Robot = open_robot(RobotOptions(Goal("describe_scene"), make_folder, settings=settings))
+    robot: Robot = open_robot(RobotOptions(Goal("describe_scene"), make_folder, seed, settings=settings))
     try:
         yield robot
     finally:
@@ -134,14 +135,15 @@ def _stop_test(file: RobotFile, robot: Robot, speed_m_s: float | None) -> int:
     """Ask, measure, and write what was measured into the file."""
     if not is_real(robot.motors_uri):
         raise UsageError(f"{file.path}: motors {robot.motors_uri} move nothing", "name the base's own driver")
-    speed_m_s = _test_speed(robot.base, speed_m_s)
+    base = replace(robot.base, **file.measured)
+    speed_m_s = _test_speed(base, speed_m_s)
     room_m = speed_m_s * (LONGEST_S + 1)
     clear_m = max(1.0, math.ceil(2 * room_m))
     consent = _CONSENT.format(speed=speed_m_s, silent=LONGEST_S, room=room_m, clear=clear_m)
     print(consent, end="", flush=True)
     if sys.stdin.readline().strip().lower() != "yes":
         raise UsageError("the stop test was not agreed to: nothing has moved", "type yes to go on")
-    measure = measure_stop(robot.motors_uri, robot.base, speed_m_s, lambda text: print(text, flush=True))
+    measure = measure_stop(robot.motors_uri, base, speed_m_s, lambda text: print(text, flush=True))
     stop_time_s = measure.stop_time_s
     if stop_time_s is None:
         stop_time_s = _ask_stop_time()

@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     goal = parse_goal(options.goal, options.target)
     choice = choose_hardware(options)
     operator_addresses(options)
-    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved)
+    bundle = load_bundle(options.bundle, allow_unproved=options.allow_unproved, engine=options.engine)
     goal = check_target(bundle, goal)
     check_memory(Tree(options.root), sum(map(len, bundle.contents.values())))
     allowed = bundle.manifest.restarts if options.restarts is None else options.restarts
@@ -105,8 +105,7 @@ class Run:
         self._options, self._goal, self._bundle, self._choice = options, goal, bundle, choice
         self._restarts = restarts or EngineRestarts(0, None, options.max_seconds, [])
         self._setup: Setup | None = None  # once the robot is open
-        self._clock = MonotonicClock()
-        self._tree = Tree(options.root)
+        self._clock, self._tree = MonotonicClock(), Tree(options.root)
         self._heat: HeatWatch | None = None
         boxes = BoxReader(bundle.manifest.family, bundle.manifest.image)
         self._tally = Tally(boxes, goal, goal_prompt(bundle.manifest, goal))
@@ -116,8 +115,7 @@ class Run:
         self._about = ""
         self._truth: dict[str, Any] = {}
         self._dropped: dict[str, int] = {}  # frames with odd stamps, by camera
-        self._pids = {"runtime": os.getpid()}
-        self._logging = contextlib.ExitStack()
+        self._pids, self._logging = {"runtime": os.getpid()}, contextlib.ExitStack()
         self.log: RunLog | None = None
         self.folder: RunFolder | None = None  # made once something has been opened
         self._taps: list[RunTap] = []  # one, made with it
@@ -194,8 +192,8 @@ class Run:
         thread = ThreadWorker(policy)
         stack.callback(lambda: self._note_end(thread.close()))
         pacing = pacing_camera(policy, cameras, manifest.camera)
-        mount = None if robot.recorded else setup.mount
-        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, mount)
+        judged = None if robot.recorded else setup.mount, self._choice.delays_s
+        camera_set = CameraSet(cameras, pacing, MAX_FRAME_AGE_S, self._clock, *judged)
         stack.callback(lambda: self._dropped.update(camera_set.dropped))
         stops = stops or stack.enter_context(self._listen(operator))
         self._live.clear()
@@ -208,7 +206,8 @@ class Run:
         parts = DriveParts(
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
-        self._taps[0].tell(setup, size, pacing, robot.camera_uris)
+        for tap in self._taps:
+            tap.tell(setup, size, pacing, robot.camera_uris)
         kept = robot, cameras, motor, stops, operator, interrupts, self._page.page
         restarts.parts = KeptParts(self._make_folder(), *kept)
         drive = self._make_drive(parts)
@@ -292,8 +291,8 @@ class Run:
             restarts=self._restarts.to_json(),
             machine={**this_board(self._tree.root).to_json(), **(self._heat.to_json() if self._heat else {})},
         )
-        ending = {"outcome": end.outcome.value, "reason": end.reason, "exit_code": end.exit_code}
-        log.info("run ended", extra=fields(**ending))
+        values = fields(outcome=end.outcome.value, reason=end.reason, exit_code=end.exit_code)
+        log.info("run ended", extra=values)
         self.notes = dropped_notes(self._dropped)
         unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
         self.recorded, lost = finished(self._taps, end)

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from edge.bundle.choice import AUTO, AUTO_HELP
-from edge.commands.arguments import ArgumentParser, non_negative_int, parallel_int, positive_float
+from edge.commands.arguments import ArgumentParser, add_engine, non_negative_int, parallel_int, positive_float
 from edge.errors import UsageError
 from edge.goals.goals import GOALS
 from edge.motor.operator.panel import EXAMPLE
@@ -49,17 +49,7 @@ def run_arguments() -> ArgumentParser:
         "mavlink:///dev/ttyACM0?baud=115200; null:// moves nothing (docs/mavlink.md, docs/serial-bases.md, "
         "docs/from-ros2.md)",
     )
-    parser.add_argument(
-        "--gamepad",
-        metavar="DEVICE",
-        help="a gamepad that stops the robot (B) and drives it (left stick): "
-        "/dev/input/by-id/…-event-joystick, with ?deadman=tr behind it only while that button is held",
-    )
-    parser.add_argument(
-        "--estop",
-        metavar="URI",
-        help="a contact that stops the robot when it opens: gpio:///dev/gpiochip0?line=17",
-    )
+    add_operator(parser)
     parser.add_argument(
         "--mount",
         metavar="fov=,height=,pitch=,forward=",
@@ -91,6 +81,7 @@ def run_arguments() -> ArgumentParser:
     parser.add_argument(
         "--threads", type=parallel_int, default=1, help="threads of the inference engine (%(default)s)"
     )
+    add_engine(parser)
     parser.add_argument(
         "--restarts",
         type=non_negative_int,
@@ -118,6 +109,21 @@ def run_arguments() -> ArgumentParser:
 
 def _schemes(group: PluginGroup) -> str:
     return ", ".join(f"{name}://" for name in group.names())
+
+
+def add_operator(parser: ArgumentParser) -> None:
+    """Add the options for what a person stops and drives the robot with."""
+    parser.add_argument(
+        "--gamepad",
+        metavar="DEVICE",
+        help="a gamepad that stops the robot (B) and drives it (left stick): "
+        "/dev/input/by-id/…-event-joystick, with ?deadman=tr behind it only while that button is held",
+    )
+    parser.add_argument(
+        "--estop",
+        metavar="URI",
+        help="a contact that stops the robot when it opens: gpio:///dev/gpiochip0?line=17",
+    )
 
 
 def operator_addresses(options: argparse.Namespace) -> list[str]:

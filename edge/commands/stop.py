@@ -69,6 +69,9 @@ def _stop(file: Path) -> bool:
         text = answer.read(1024).decode(errors="replace")
     except ConnectionRefusedError:
         return False  # the run was killed, and left its file
+    except TimeoutError as error:  # it hangs, or is started again: the stop counts as soon as it listens
+        told = f"{file.parent} was told to stop, and has not answered within {ANSWER_LIMIT_S:.0f} s"
+        raise SafetyStop(told, _pull_the_plug(file)) from error
     except (OSError, http.client.HTTPException) as error:
         if not file.exists():
             return False  # it has just ended

@@ -55,7 +55,8 @@ def driver() -> Any:
         status, *_ = api.cuInit(0)
     except RuntimeError as error:  # cuda-python finds no libcuda
         raise HardwareMissing(
-            f"there is no NVIDIA driver: {reason_of(error)}", "bundles without plans need none"
+            f"there is no NVIDIA driver: {reason_of(error)}",
+            "bundles without plans need none, or --engine cpu",
         ) from error
     if int(status) != 0:
         raise HardwareMissing(

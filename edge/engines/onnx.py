@@ -1,7 +1,7 @@
 """ONNX Runtime as an engine. Buffers are allocated once and serve every call."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,29 +46,13 @@ class OnnxEngine:
         Raises BundleRefused if ONNX Runtime cannot read the model, a shape is not static, or it refers to
         another file than `weights`.
         """
-        check_outside(model, weights)
-        options = _ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Threads that spin between calls would take a core from the control loop.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        # Without a folder, ONNX Runtime would read external data from the working folder, unverified.
-        folder = _NOWHERE if weights is None else weights.parent.absolute()
-        options.add_session_config_entry(_WEIGHTS_FOLDER, str(folder))
+        options = session_options(model, weights, threads)
         if not prepack:
             options.add_session_config_entry("session.disable_prepacking", "1")
-        try:
-            self._session: Any = _ort.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER
-            )
-        except Exception as error:  # ONNX Runtime's exceptions have no other common base
-            raise BundleRefused(
-                f"ONNX Runtime cannot load the graph: {reason_of(error)}",
-                "export or download the bundle again",
-            ) from error
-        self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
-        self.outputs = tuple(_spec(value) for value in self._session.get_outputs())
+        self._session: Any = open_session(
+            model, options, ["CPUExecutionProvider"], disabled_optimizers=_SLOWER
+        )
+        self.inputs, self.outputs = session_specs(self._session)
         self._turns = [_OutputBuffers(self._session, self.outputs) for _ in range(2)]
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -100,6 +84,40 @@ class OnnxEngine:
     def close(self) -> None:
         """Free the session; the engine cannot run after that."""
         self._session, self._turns = None, []
+
+
+def session_options(model: bytes, weights: Path | None, threads: int) -> Any:
+    """Return options of ONNX Runtime for a graph whose external data is in `weights`, and nowhere else.
+
+    Raises BundleRefused if it refers to another file.
+    """
+    check_outside(model, weights)
+    options = _ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that spin between calls would take a core from the control loop.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    # Without a folder, ONNX Runtime would read external data from the working folder, unverified.
+    folder = _NOWHERE if weights is None else weights.parent.absolute()
+    options.add_session_config_entry(_WEIGHTS_FOLDER, str(folder))
+    return options
+
+
+def open_session(model: bytes, options: Any, providers: Sequence[Any], **more: Any) -> Any:
+    """Return a session of ONNX Runtime. Raises BundleRefused if it can't load the graph."""
+    try:
+        return _ort.InferenceSession(model, options, providers=providers, **more)
+    except Exception as error:  # ONNX Runtime's exceptions have no other common base
+        raise BundleRefused(
+            f"ONNX Runtime cannot load the graph: {reason_of(error)}",
+            "export or download the bundle again",
+        ) from error
+
+
+def session_specs(session: Any) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return inputs and outputs of a session. Raises BundleRefused if one is not static, or too large."""
+    return tuple(map(_spec, session.get_inputs())), tuple(map(_spec, session.get_outputs()))
 
 
 def _spec(value: Any) -> TensorSpec:

@@ -1,4 +1,4 @@
-"""The engine of one stage of a bundle: TensorRT if the bundle has plans, else ONNX Runtime."""
+"""The engine of one stage of a bundle: TensorRT if it is for that, else ONNX Runtime, on the CPU or CUDA."""
 
 from edge.bundle.bundle import Bundle
 from edge.bundle.manifest import Target
@@ -13,14 +13,21 @@ _READ = frozenset({"logits", "position", "features"})
 
 
 def open_engine(bundle: Bundle, stage: str, threads: int = 1) -> Engine:
-    """Open the engine of a stage; `threads` is used by ONNX Runtime only.
+    """Open the engine of a stage; `threads` is used by ONNX Runtime on the CPU only.
 
     Raises BundleRefused if the graph is missing, is not what the manifest says, or its plan was built for
-    another device or TensorRT.
+    another device or TensorRT; HardwareMissing if there is no GPU for it.
     """
-    if bundle.manifest.target.engine == "tensorrt" and stage in bundle.manifest.graphs:
+    engine: Engine
+    if bundle.engine == "cuda":
+        from edge.engines.onnx_cuda import OnnxCudaEngine
+
+        weights = bundle.weights
+        file = weights.file if weights is not None else None
+        engine = OnnxCudaEngine(bundle.read(stage), file, _resident(bundle, stage))
+    elif not bundle.engine and _planned(bundle, stage):
         check_plans(bundle)
-        engine: Engine = TensorRTEngine(bundle.read(f"{stage}.plan"), _resident(bundle, stage))
+        engine = TensorRTEngine(bundle.read(f"{stage}.plan"), _resident(bundle, stage))
     else:
         engine = graph_engine(bundle, stage, threads)
     info = bundle.manifest.graphs[stage]
@@ -31,6 +38,10 @@ def open_engine(bundle: Bundle, stage: str, threads: int = 1) -> Engine:
     return engine
 
 
+def _planned(bundle: Bundle, stage: str) -> bool:
+    return bundle.manifest.target.engine == "tensorrt" and stage in bundle.manifest.graphs
+
+
 def _resident(bundle: Bundle, stage: str) -> frozenset[str]:
     """Return the outputs that only other stages read; these stay on the GPU."""
     graphs = bundle.manifest.graphs
@@ -39,7 +50,7 @@ def _resident(bundle: Bundle, stage: str) -> frozenset[str]:
 
 
 def graph_engine(bundle: Bundle, stage: str, threads: int = 1) -> OnnxEngine:
-    """Open a stage in ONNX Runtime, whatever engine the bundle is for."""
+    """Open a stage in ONNX Runtime on the CPU, whatever engine the bundle is for."""
     weights = bundle.weights
     return OnnxEngine(bundle.read(stage), threads, weights.file if weights is not None else None)
 

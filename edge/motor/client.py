@@ -63,7 +63,7 @@ class MotorProcess(Closing):
         operator: Sequence[str] = (),
         module: str = "edge.motor.process",
         fds: Sequence[int] = (),
-    ) -> "MotorProcess":
+    ) -> Self:
         """Start a motor process and wait for its first status: the actuator is open, locked, disarmed.
 
         `operator` are the addresses of what a person stops and drives it with (`edge.motor.operator`),
@@ -89,7 +89,7 @@ class MotorProcess(Closing):
         return cls(child, here)._reporting(timeout_s)
 
     @classmethod
-    def kept(cls, pid: int, fd: int, timeout_s: float = 15.0) -> "MotorProcess":
+    def kept(cls, pid: int, fd: int, timeout_s: float = 15.0) -> Self:
         """Go on with a process that was started before this process's program was replaced; see `fd`.
 
         Raises MotorFault if it is gone, or there is no status of from now on within `timeout_s`.

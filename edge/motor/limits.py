@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any, cast
 
-from edge.base_spec import DEFAULT_BASE, BaseSpec, allowed_motion
+from edge.base_spec import DEFAULT_BASE, HIGHEST_M_S, HIGHEST_RAD_S, BaseSpec, allowed_motion
 from edge.errors import UsageError, reason_of
 
 # The safety ceilings: values of any base, of any configuration, are at or below them.
 CEILINGS = MappingProxyType(
     {
-        "linear_m_s": 0.5,
-        "angular_rad_s": 1.0,
+        "linear_m_s": HIGHEST_M_S,
+        "angular_rad_s": HIGHEST_RAD_S,
         "linear_accel_m_s2": 1.0,
         "angular_accel_rad_s2": 3.0,
         "linear_decel_m_s2": 2.0,
@@ -29,6 +29,7 @@ CEILINGS = MappingProxyType(
         "angular_jump_rad_s": 1.5,
     }
 )
+SCALES = ("ahead_scale", "sideways_scale", "turn_scale")
 LOWEST_CONFIDENCE = 0.3  # the same for the bar that confidence must pass: a higher one is stricter
 
 
@@ -67,11 +68,19 @@ class MotorLimits:
     pulse_on_s: float = DEFAULT_BASE.pulse_on_s  # shortest pulse
     pulse_off_s: float = DEFAULT_BASE.pulse_off_s  # shortest pause after one
     turns_while_driving: bool = DEFAULT_BASE.turns_while_driving  # False: pulses drive or turn in turns
+    # What the base makes of a command; the limits above are true speeds (`edge.motor.pulses`).
+    ahead_scale: float = DEFAULT_BASE.ahead_scale
+    sideways_scale: float = DEFAULT_BASE.sideways_scale
+    turn_scale: float = DEFAULT_BASE.turn_scale
+    ahead_offset_m_s: float = DEFAULT_BASE.ahead_offset_m_s
+    sideways_offset_m_s: float = DEFAULT_BASE.sideways_offset_m_s
+    turn_offset_rad_s: float = DEFAULT_BASE.turn_offset_rad_s
+    delay_s: float = DEFAULT_BASE.delay_s
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in CEILINGS or field.name in ("min_confidence", "pulse_on_s"):
+            if field.name in CEILINGS or field.name in ("min_confidence", "pulse_on_s", *SCALES):
                 self._check_number(field.name, value)
             elif type(field.default) is bool:
                 if type(value) is not bool:

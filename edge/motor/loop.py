@@ -12,7 +12,7 @@ from edge.motor.contact import ContactWatch
 from edge.motor.guard import ARMED, Guard
 from edge.motor.operator.panel import Panel
 from edge.motor.operator.takeover import Takeover
-from edge.motor.pulses import Pulses
+from edge.motor.pulses import Correction, InEffect, Pulses
 from edge.motor.watch import Watch, low_battery
 from edge.motor.wire import MAX_BYTES, Arm, Hold, Message, Quit, Stop, Touch, decode, encode
 from edge.records import ActionChunk, MotorStatus, StopCause, Velocity
@@ -34,6 +34,8 @@ class MotorLoop:
         self._guard = guard
         self._ticker = Ticker(period_ns, self)
         self._pulses = Pulses(guard.limits)
+        self._correction = Correction(guard.limits)
+        self._in_effect = InEffect(guard.limits.delay_s)
         self._watch = Watch(guard.limits)
         self._contacts = ContactWatch(guard)
         self._sent = Velocity()
@@ -102,15 +104,18 @@ class MotorLoop:
         self._report(now_ns)
 
     def _write(self, now_ns: int) -> None:
-        self._sent = self._motors.write(self._pulses.step(self._guard.step(now_ns), now_ns))
+        wanted = self._pulses.step(self._guard.step(now_ns), now_ns)
+        self._sent = self._correction.effect(self._motors.write(self._correction.command(wanted)))
+        self._in_effect.add(self._sent, now_ns)
 
     def _supervise(self, now_ns: int) -> None:
         if self._arming_since_ns is not None:
             self._continue_arming(self._arming_since_ns, now_ns)
         elif self._guard.state in ARMED:
-            objection = self._watch.judge(self._feedback, self._sent, now_ns)
+            expected = self._in_effect.at(now_ns)
+            objection = self._watch.judge(self._feedback, expected, now_ns)
             if objection is None:
-                objection = self._contacts.judge(self._feedback, self._sent, now_ns)
+                objection = self._contacts.judge(self._feedback, expected, now_ns)
             if objection is not None:
                 self._guard.stop(objection.reason, objection.cause)
 
@@ -206,6 +211,7 @@ class MotorLoop:
             warning=self._feedback.warning,
             contacts=guard.back.contacts,
             touched=guard.back.touched,
+            by_hand=by_hand and guard.state in ARMED,
         )
         send(self._control, status)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
-VERSION = 7
+VERSION = 8
 MAX_BYTES = 4096  # a longer packet is refused unread
 MAX_TEXT_BYTES = 512  # longer texts are cut
 
@@ -229,7 +229,7 @@ def _pack_status(status: MotorStatus) -> bytes:
         status.frame_to_motor_ns,
         status.ticks,
         status.missed_ticks,
-        (odometry is not None) | (battery is not None) << 1,
+        (odometry is not None) | (battery is not None) << 1 | status.by_hand << 2,
         status.contacts,
         *_pack_velocity(status.touched),
     )
@@ -270,4 +270,5 @@ def _read_status(reader: _Reader) -> MotorStatus:
         warning=reader.text(),
         contacts=contacts,
         touched=Velocity(*touched),
+        by_hand=bool(has & 4),
     )

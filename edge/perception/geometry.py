@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.perception.apparent_size import ApparentSize
-from edge.records import Box, CameraMount, Odometry
+from edge.records import Box, CameraMount, Odometry, Velocity
 
 Floats = NDArray[np.float64]
 FAR_M = 8.0  # metres to a box whose foot is farther, at the horizon, or above it
@@ -98,6 +98,11 @@ class Pose:
         dx, dy = x_m - self.x_m, y_m - self.y_m
         return c * dx + s * dy, -s * dx + c * dy
 
+    def after(self, velocity: Velocity, seconds: float) -> "Pose":
+        """Return the pose a short time later, at a velocity in the base frame."""
+        x, y = self.to_world(velocity.linear_x_m_s * seconds, velocity.linear_y_m_s * seconds)
+        return Pose(x, y, wrap(self.yaw_rad + velocity.angular_z_rad_s * seconds))
+
     def many_to_base(self, points: Floats) -> Floats:
         """Return `to_base` for points (N, 2)."""
         c, s = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
@@ -144,7 +149,9 @@ class PoseHistory:
             return Pose()
         later = next((o for o in self._items if o.stamp_ns >= stamp_ns), None)
         if later is None:
-            return _carried(self._items[-1], min(0.2, (stamp_ns - self._items[-1].stamp_ns) / 1e9))
+            last = self._items[-1]
+            pose = Pose(last.x_m, last.y_m, last.yaw_rad)
+            return pose.after(last.velocity, min(0.2, (stamp_ns - last.stamp_ns) / 1e9))
         before = [o for o in self._items if o.stamp_ns < stamp_ns]
         if not before:
             return Pose(later.x_m, later.y_m, later.yaw_rad)
@@ -152,9 +159,3 @@ class PoseHistory:
         t = (stamp_ns - a.stamp_ns) / (later.stamp_ns - a.stamp_ns)
         yaw = wrap(a.yaw_rad + t * wrap(later.yaw_rad - a.yaw_rad))
         return Pose(a.x_m + t * (later.x_m - a.x_m), a.y_m + t * (later.y_m - a.y_m), yaw)
-
-
-def _carried(o: Odometry, dt_s: float) -> Pose:
-    v = o.velocity
-    x, y = Pose(o.x_m, o.y_m, o.yaw_rad).to_world(v.linear_x_m_s * dt_s, v.linear_y_m_s * dt_s)
-    return Pose(x, y, wrap(o.yaw_rad + v.angular_z_rad_s * dt_s))

@@ -19,7 +19,7 @@ OUTLIER_RAD_S = 1.5  # a larger difference counts no more than this
 FORESEEN_S = 0.2  # the newest motion is taken to go on for so long
 
 _FASTEST_M_S, _FASTEST_RAD_S = 3.0, 6.0  # what moved faster was not moved, but located anew
-_LENGTH = 1024  # motions that are kept; half of them at least
+_LENGTH = 1024  # motions that are kept
 
 Floats = NDArray[np.float64]
 
@@ -27,10 +27,12 @@ Floats = NDArray[np.float64]
 class BaseMotion:
     """The way of the base of the last seconds: as it measures it, or, if it does not, as it was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: int = _LENGTH) -> None:
+        """Begin without any. `length`: motions that are kept; half of them at least."""
         self.measured = False
         self.goes_back = False  # from a contact
-        self._rows = np.zeros((_LENGTH, 4))  # time, x, y, yaw: seconds, metres, radians that go on beyond pi
+        self._length = length
+        self._rows = np.zeros((length, 4))  # time, x, y, yaw: seconds, metres, radians that go on beyond pi
         self._count = 0
         self._odometry: Odometry | None = None
 
@@ -87,9 +89,9 @@ class BaseMotion:
         before = self._rows[self._count - 1] if self._count else np.zeros(4)
         if self._count and time_s <= before[0]:
             return
-        if self._count == _LENGTH:
-            self._rows[: _LENGTH // 2] = self._rows[_LENGTH // 2 :]
-            self._count = _LENGTH // 2
+        if self._count == self._length:
+            half = self._length // 2
+            self._rows[:half], self._count = self._rows[self._length - half :], half
         self._rows[self._count] = time_s, before[1] + x_m, before[2] + y_m, before[3] + turn_rad
         self._count += 1
 
@@ -127,9 +129,8 @@ class TurnsSeen:
 def lag_of(turns: Floats, base: BaseMotion) -> LagFit:
     """Return the lag at which turns (N, 3), each from, to and radians, are those of the base."""
     lags_s = np.arange(0.0, MOST_LAG_S + LAG_STEP_S / 2, LAG_STEP_S)
-    from_s, to_s, turn_rad = turns[:, 0], turns[:, 1], turns[:, 2]
-    made_rad = base.yaw_at(to_s[:, None] - lags_s) - base.yaw_at(from_s[:, None] - lags_s)
-    span_s = (to_s - from_s)[:, None]
+    turn_rad, span_s = turns[:, 2], (turns[:, 1] - turns[:, 0])[:, None]
+    made_rad = turns_made(turns, base, lags_s)
     errors = _errors((turn_rad[:, None] - made_rad) / span_s)
     best = int(errors.argmin())
     # A picture that never turns, as a frozen one, would fit at any time at which the base stood.
@@ -139,6 +140,12 @@ def lag_of(turns: Floats, base: BaseMotion) -> LagFit:
     against = float(_errors((turn_rad[:, None] + made_rad[:, :1]) / span_s)[0])
     mirrored = against < ERROR_RAD_S and errors[best] > MIRRORED_RAD_S
     return LagFit(float(lags_s[best]), bool(sure), bool(mirrored))
+
+
+def turns_made(turns: Floats, base: BaseMotion, lags_s: Floats) -> Floats:
+    """Return the turns (N, L) of the base in the times of `turns`, earlier by each lag (L,): radians."""
+    from_s, to_s = turns[:, 0], turns[:, 1]
+    return base.yaw_at(to_s[:, None] - lags_s) - base.yaw_at(from_s[:, None] - lags_s)
 
 
 def _errors(off_rad_s: Floats) -> Floats:

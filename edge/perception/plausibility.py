@@ -22,6 +22,7 @@ STAYED_S = 0.1  # the same, and then the base stands: the picture has missed its
 DOUBT_FRAMES, FAULT_FRAMES = 3, 8  # frames in a row with too large a lag, or with turns against the base
 JUMP_LOOK_S = 0.4  # a picture that jumped and then stays for so long, while the base stands, is of now
 MOST_LOOK_S = 2.4  # while the base stands; longer than any lag that is looked for
+AWAY_S = 0.5  # without a frame for so long, what was before tells nothing any more
 MOVING_S = 0.35  # a picture that moves for so long, while the base stands, is not of now
 FOREIGN_S = 3.0  # and if it goes on for so long, it is not of any time that this base knows
 MOVED_FRAMES = 3  # on the way back from a contact: the picture is not frozen
@@ -34,7 +35,8 @@ STILL_S = 0.15  # with a still picture at its end
 _RESTART = "else restart the camera, or the process that reads it; then run it again"
 _QUEUE = (
     "its pictures wait in a queue: keep only the newest one at every stage (a smaller latency= of rtsp://, "
-    "max-buffers=1 drop=true of an appsink, fewer or smaller frames on a weak line); then run it again"
+    "max-buffers=1 drop=true of an appsink, fewer or smaller frames on a weak line); a delay that stays "
+    "as it is can be measured, and is then counted: `vla-edge calibrate latency`; then run it again"
 )
 _FOREIGN = (
     "is it a live camera, of this robot, and upright? `flip=` in its address turns and mirrors the picture"
@@ -84,6 +86,7 @@ class Plausibility:
         self._late_frames = self._against_frames = 0
         self._confirmed_s: float | None = None  # when a small lag was measured last
         self._jumped_s: deque[float] = deque(maxlen=JUMPS)  # when a look for a jump began
+        self._newest_ns: int | None = None  # stamp of the newest frame
         self._age_s = 0.0  # age of the newest frame, by its stamp
         self.held = False  # the base stands, and may have been held: a small way back will tell
         self._goes_back = False  # from a contact
@@ -110,6 +113,9 @@ class Plausibility:
 
     def take(self, frame: Frame, now_ns: int) -> None:
         """Judge a new frame, later than all before."""
+        if self._newest_ns is not None and frame.stamp_ns - self._newest_ns > AWAY_S * 1e9:
+            self._forget()
+        self._newest_ns = frame.stamp_ns
         self._note_contact(self._base.goes_back)
         self.fault, self._age_s = self._frozen, (now_ns - frame.stamp_ns) / 1e9
         if frame.image.shape != self._size:

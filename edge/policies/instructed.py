@@ -34,6 +34,7 @@ from edge.records import (
     ZERO,
     ActionChunk,
     ActionType,
+    Frame,
     Goal,
     Observation,
     Odometry,
@@ -152,13 +153,13 @@ class Driven:
         self._stamps: deque[int] = deque(maxlen=_FRAMES)
         self._totals: deque[tuple[float, float]] = deque(maxlen=_FRAMES)
 
-    def on_frame(self, stamp_ns: int, sent: ActionChunk | None) -> None:
-        """Add what the newest chunk has asked for until the frame at `stamp_ns`."""
+    def on_frame(self, frame: Frame, sent: ActionChunk | None) -> None:
+        """Add what the newest chunk has asked for until this frame came."""
         if sent is not None:
-            seconds = ROW_S * _shares_until((stamp_ns - sent.t0_ns) / 1e9)
+            seconds = ROW_S * _shares_until((frame.stamp_ns - sent.t0_ns) / 1e9)
             self.way_m += float(seconds @ np.hypot(sent.values[:, 0], sent.values[:, 1]))
             self.turn_rad += float(seconds @ np.abs(sent.values[:, 2]))
-        self._stamps.append(stamp_ns)
+        self._stamps.append(frame.given_ns)
         self._totals.append((self.way_m, self.turn_rad))
 
     def since(self, stamp_ns: int) -> tuple[float, float]:
@@ -205,7 +206,7 @@ class InstructedDriver:
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk:
         """Return the next bit of what the newest answer says; zero if there is none that is fresh."""
         stamp_ns = observation.frame.stamp_ns
-        self._driven.on_frame(stamp_ns, self._sent)
+        self._driven.on_frame(observation.frame, self._sent)
         if inference is not None:
             self._take(inference, observation.odometry)
         order = self._order

@@ -115,16 +115,16 @@ class Seeker:
 
     def act(self, observation: Observation, inference: Inference | None) -> ActionChunk | None:
         frame = observation.frame
-        pose = self._sight.update(observation, inference, self._ignored)
+        seen_from, pose = self._sight.update(observation, inference, self._ignored)
         if inference is not None:
             self._age.on_answer(inference.frame.stamp_ns)
         if self._see_floor is not None:
             view = self._sight.view(frame.image)
-            self._pilot.see(self._see_floor(frame.image, view), pose, frame.stamp_ns)
-        moment = Moment(frame, pose, observation.odometry, inference)
+            self._pilot.see(self._see_floor(frame.image, view), seen_from, frame.stamp_ns)
+        moment = Moment(frame, seen_from, pose, observation.odometry, inference, self._base.delay_s)
         believed = self._state is SeekerState.APPROACH and self._sight.target.belief > self._params.believed
         self._kept.update(moment.now_ns, self._to_target(pose) if believed else None)
-        velocity = self._age.limit(self._steps[self._state](moment), frame.stamp_ns)
+        velocity = self._age.limit(self._steps[self._state](moment), moment.now_ns)
         self._decision += 1
         certain = velocity == ZERO or self._state is SeekerState.SEARCH
         confidence = 1.0 if certain else self._sight.target.confidence
@@ -150,7 +150,7 @@ class Seeker:
             return ZERO
         if search.waypoint is not None:
             return self._drive_leg(moment, search.waypoint)
-        search.look(moment.pose)
+        search.look(moment.seen_from)
         if search.all_round:
             search.next_leg(moment.pose, self._pilot.vantage)
         turn_rad_s = min(
@@ -161,7 +161,7 @@ class Seeker:
 
     def _drive_leg(self, moment: Moment, waypoint: tuple[float, float]) -> Velocity:
         to = Destination(*waypoint, 0.15, self._params.leg_m_s)
-        steering = self._pilot.drive(moment.pose, to, moment.now_ns)
+        steering = self._pilot.drive(moment.soon, to, moment.now_ns)
         self._blocked_frames = self._blocked_frames + 1 if steering.blocked else 0
         there = math.hypot(*moment.pose.to_base(*waypoint)) < 0.2
         if there or self._blocked_frames > self._params.blocked_leg_frames:
@@ -178,7 +178,7 @@ class Seeker:
             self._side = None
             target.start_look()
             self._enter(SeekerState.APPROACH, moment.now_ns)
-        _, bearing_rad = self._to_target(moment.pose)
+        _, bearing_rad = self._to_target(moment.soon)
         turn_rad_s = turn_rate(bearing_rad, self._base, deadband_rad=0.03)
         return Velocity(0.0, 0.0, 0.7 * turn_rad_s)
 
@@ -202,7 +202,7 @@ class Seeker:
         highest_m_s = self._base.cruise_m_s if sure else CAREFUL_M_S
         own_m = target.radius_m + params.own_m + params.own_share * distance_m
         to = Destination(target.x_m, target.y_m, stop_m, highest_m_s, own_m, deadband_rad)
-        steering = self._pilot.drive(moment.pose, to, moment.now_ns)
+        steering = self._pilot.drive(moment.soon, to, moment.now_ns)
         self._blocked_frames = self._blocked_frames + 1 if steering.blocked else 0
         if self._blocked_frames > params.blocked_approach_frames:
             self._blocked_frames = 0
@@ -251,7 +251,7 @@ class Seeker:
         assert self._side is not None
         params = self._params
         steering = self._pilot.drive(
-            moment.pose, Destination(*self._side, 0.1, params.leg_m_s), moment.now_ns
+            moment.soon, Destination(*self._side, 0.1, params.leg_m_s), moment.now_ns
         )
         there = math.dist(self._side, (moment.pose.x_m, moment.pose.y_m)) < 0.15
         if there or steering.blocked or moment.now_ns - self._since_ns > self._circle_ns:

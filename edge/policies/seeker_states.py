@@ -28,14 +28,21 @@ class Moment:
     """What a step decides by."""
 
     frame: Frame
-    pose: Pose
+    seen_from: Pose  # at the frame's exposure
+    pose: Pose  # as the camera gave the frame: later by its delay
     odometry: Odometry | None
     inference: Inference | None  # an answer that has just come
+    delay_s: float = 0.0  # until the base begins to follow what is decided now
+
+    @property
+    def soon(self) -> Pose:
+        """Where the base is by then, if it goes on as it does: what is steered from."""
+        return self.pose if self.odometry is None else self.pose.after(self.odometry.velocity, self.delay_s)
 
     @property
     def now_ns(self) -> int:
-        """The capture of the frame."""
-        return self.frame.stamp_ns
+        """The time at which the camera gave the frame."""
+        return self.frame.given_ns
 
 
 @dataclass(frozen=True, slots=True)

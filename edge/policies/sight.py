@@ -48,8 +48,13 @@ class Sight:
             self._view = View(self._mount, width / height, self._params.size)
         return self._view
 
-    def update(self, observation: Observation, inference: Inference | None, ignored: Ignored) -> Pose:
-        """Take in a frame, and an answer about an earlier one; returns the pose at the frame."""
+    def update(
+        self, observation: Observation, inference: Inference | None, ignored: Ignored
+    ) -> tuple[Pose, Pose]:
+        """Take in a frame, and an answer about an earlier one.
+
+        Returns the pose at the frame, and the one as the camera gave it, which is later by a known delay.
+        """
         frame = observation.frame
         view = self.view(frame.image)
         if observation.odometry is not None:
@@ -62,7 +67,7 @@ class Sight:
             self._take_answer(inference, view, ignored)
         if self._tracker.detection is not None:
             self.target.track(self._tracker.detection, view, pose)
-        return pose
+        return pose, self._poses.at(frame.given_ns)
 
     def forget(self) -> None:
         """Drop the target's position and its box."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.errors import UsageError
-from edge.motor.limits import CEILINGS
+from edge.motor.limits import CEILINGS, MotorLimits
 from edge.perception.apparent_size import ApparentSize
 from edge.perception.lens import Lens
 from edge.plugins import ROBOTS
@@ -21,8 +21,10 @@ from edge.robots.robot_file import (
 from edge.robots.sections import NEVER
 from edge.runs.setup import Setup
 from edge.runtime.robot import PLAIN_MOUNT, PlainRobot, Robot, RobotOptions, find_robot
+from edge.runtime.watched.delay import caution
 
 MAX_STOP_TIME_S = 0.5  # a base that needs longer to stop by itself drives only on consent
+LATE_S = 0.05  # wheels need as much: a base that answers later than this is said to
 _FASTEST = BaseSpec(linear_m_s=CEILINGS["linear_m_s"])
 _MEASURE = "`vla-edge robot check FILE --stop-test` measures it"
 
@@ -39,6 +41,8 @@ class RobotChoice:
     max_speed_m_s: float | None = None
     lenses: Mapping[str, Lens] = field(default_factory=dict[str, Lens])  # those measured, by camera
     sizes: Mapping[str, ApparentSize] = field(default_factory=dict[str, ApparentSize])  # by target
+    measured: Mapping[str, float] = field(default_factory=dict[str, float])  # fields of its base
+    delays_s: Mapping[str, float] = field(default_factory=dict[str, float])  # those measured, by camera
 
     def size_for(self, target: str, bundle: str) -> tuple[ApparentSize | None, tuple[str, ...]]:
         """Return how large a target looks to a bundle, if that was measured, and what to say about it."""
@@ -56,11 +60,12 @@ class RobotChoice:
         Raises UsageError if its motors move something and nobody has said where that camera sits, and if
         `max_speed_m_s` is not a speed that the base can be lowered to.
         """
-        if strange := [name for name in self.lenses if name not in robot.camera_uris]:
-            known = ", ".join(robot.camera_uris)
-            raise UsageError(
-                f"{self.mount_from}: there is no camera {strange[0]!r} for its lens", f"the robot has {known}"
-            )
+        for what, measured in (("lens", self.lenses), ("delay", self.delays_s)):
+            if strange := [name for name in measured if name not in robot.camera_uris]:
+                raise UsageError(
+                    f"{self.mount_from}: there is no camera {strange[0]!r} for its {what}",
+                    f"the robot has {', '.join(robot.camera_uris)}",
+                )
         mount, mount_from = robot.mounts.get(sees_with), self.mount_from
         if mount is None:
             if is_real(robot.motors_uri):
@@ -69,9 +74,25 @@ class RobotChoice:
         if sees_with in self.lenses:
             mount = seen_through(self.lenses[sees_with], mount)
             mount_from = f"{mount_from}, its lens measured"
-        base = robot.base if self.max_speed_m_s is None else lowered(robot.base, self.max_speed_m_s)
-        source = self.base_from if base is robot.base else f"{self.base_from}, lowered by --max-speed"
-        return Setup(mount, mount_from, base, source, self.cautions)
+        base, source = replace(robot.base, **self.measured), self.base_from
+        if self.max_speed_m_s is not None:
+            base, source = lowered(base, self.max_speed_m_s), f"{source}, lowered by --max-speed"
+        if delay_s := self.delays_s.get(sees_with, 0.0):
+            mount_from = f"{mount_from}, its delay of {delay_s * 1e3:.0f} ms measured"
+        late = caution(sees_with, delay_s, MotorLimits.of(base))
+        cautions = (*self.cautions, *([late] if late else []), *_late_caution(base))
+        return Setup(mount, mount_from, base, source, cautions)
+
+
+def _late_caution(base: BaseSpec) -> tuple[str, ...]:
+    """Return what to say about a base that answers late."""
+    if base.delay_s < LATE_S:
+        return ()
+    way_m = base.linear_m_s * base.delay_s
+    return (
+        f"this base answers {1e3 * base.delay_s:.0f} ms late, as it was measured: from full speed it stands "
+        f"{way_m:.2f} m later than it is told",
+    )
 
 
 def choose_addresses(
@@ -116,13 +137,25 @@ def choose_robot(name: str, accept_stop_time: bool, max_speed_m_s: float | None)
             base_from=f"{choice.base_from}, {path}",
             lenses=file.lenses,
             sizes=file.sizes,
+            measured=file.measured,
+            delays_s=file.camera_delays_s,
         )
     robot = open_file(file)
     lowered(file.base, max_speed_m_s or file.base.linear_m_s)
     moves = is_real(robot.motors_uri)
     cautions = _stop_cautions(file, accept_stop_time) if moves else ()
     source = str(path)
-    return RobotChoice(lambda _: robot, {}, source, source, cautions, max_speed_m_s, file.lenses, file.sizes)
+    return RobotChoice(
+        lambda _: robot,
+        {},
+        source,
+        source,
+        cautions,
+        max_speed_m_s,
+        lenses=file.lenses,
+        sizes=file.sizes,
+        delays_s=file.camera_delays_s,
+    )
 
 
 def open_file(file: RobotFile, *, measured: bool = True) -> PlainRobot:

@@ -27,6 +27,12 @@ from edge.runtime.cameras import DEFAULT_CAMERA
 SUFFIXES = (".yaml", ".yml")
 # What a real base must state, since a wrong guess drives it into something.
 STATED = ("drive", "radius_m", "linear_m_s", "angular_rad_s")
+# What `vla-edge calibrate motors` writes: also into a file whose robot brings its base.
+MEASURED = (
+    *("ahead_scale", "sideways_scale", "turn_scale"),
+    *("ahead_offset_m_s", "sideways_offset_m_s", "turn_offset_rad_s"),
+    *("delay_s", "min_speed_m_s", "min_turn_rad_s"),
+)
 # `edge.motor.limits` has the highest of speeds; these catch a number in the wrong unit.
 SAME_FOV_DEG = 0.5  # so near must a mount's field of view be to the lens's
 _RANGES_M = {"radius_m": (0.03, 2.0), "wheel_base_m": (0.03, 3.0)}
@@ -71,9 +77,19 @@ class RobotFile:
         return {name: each.lens() for name, each in self.sections.lenses.items()}
 
     @property
+    def camera_delays_s(self) -> dict[str, float]:
+        """The measured delays of cameras, from the exposure to the camera's own stamp, by camera."""
+        return dict(self.sections.camera_delays_s)
+
+    @property
     def sizes(self) -> dict[str, ApparentSize]:
         """How large things look, by target, where that was measured."""
         return {name: each.size() for name, each in self.sections.sizes.items()}
+
+    @property
+    def measured(self) -> dict[str, float]:
+        """What was measured about a base that a package brings: fields of BaseSpec that replace its own."""
+        return dict(self.sections.base or {}) if self.sections.opens else {}
 
     @property
     def mount(self) -> CameraMount | None:
@@ -141,13 +157,13 @@ def _folders() -> list[Path]:
 def _check_parts(path: Path, tree: YamlTree, sections: RobotSections) -> None:
     """Check which sections go together."""
     if sections.opens:
-        extra = next(
-            (key for key in ("cameras", "motors", "base") if getattr(sections, key) is not None), None
-        )
-        if extra is not None:
+        own = [("base", key) for key in sections.base or {} if key not in MEASURED]
+        place = next(((key,) for key in ("cameras", "motors") if getattr(sections, key) is not None), None)
+        if place := place or next(iter(own), None):
+            key = ".".join(place)
             raise UsageError(
-                f"{path}, line {tree.line((extra,))}: {extra} does not go with `opens`",
-                f"{sections.opens.partition('?')[0]} brings its own: leave {extra} out, or leave `opens` out",
+                f"{path}, line {tree.line(place)}: {key} does not go with `opens`",
+                f"{sections.opens.partition('?')[0]} brings its own: leave {key} out, or leave `opens` out",
             )
         return
     for key in ("cameras", "motors"):
@@ -158,6 +174,12 @@ def _check_parts(path: Path, tree: YamlTree, sections: RobotSections) -> None:
         raise UsageError(
             f"{path}, line {tree.line(('cameras',))}: none of several cameras is named {DEFAULT_CAMERA!r}",
             f"the model sees with the only camera, or with {DEFAULT_CAMERA!r}: name it so",
+        )
+    for name in sections.camera_delays_s.keys() - sections.cameras.keys():
+        raise UsageError(
+            f"{path}, line {tree.line(('camera_delays_s', name))}: there is no camera {name!r} for this "
+            "delay",
+            "name it as in `cameras`",
         )
     for name, section in sections.lenses.items():
         _check_lens(path, tree, sections.cameras.get(name), name, section)

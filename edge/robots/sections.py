@@ -13,6 +13,7 @@ from edge.errors import UsageError
 from edge.perception.apparent_size import ApparentSize
 from edge.perception.lens import TERMS, Lens
 from edge.records import CameraMount
+from edge.runtime.watched.delay import MOST_DELAY_S
 
 NEVER = "never"
 MOST_CAMERAS = 8
@@ -170,6 +171,10 @@ class RobotSections(_Section):
     base: dict[str, Any] | None = None
     lenses: Annotated[dict[str, LensSection], BeforeValidator(_cameras)] = {}  # by camera
     sizes: Annotated[dict[str, SizeSection], BeforeValidator(_things)] = {}  # by target
+    # From the exposure to the camera's own stamp, by camera, as `vla-edge calibrate latency` writes it.
+    camera_delays_s: Annotated[
+        dict[str, Annotated[float, ranged(0, MOST_DELAY_S, "seconds")]], BeforeValidator(_cameras)
+    ] = {}
     stop_time_s: Annotated[float | str | None, BeforeValidator(_stop_time)] = None  # NEVER: it did not stop
     notes: str = Field(default="", max_length=MOST_CHARS)
 

@@ -42,6 +42,11 @@ def write_lens(path: Path, camera: str, lens: Lens) -> None:
     write_values(path, values)
 
 
+def write_delay(path: Path, camera: str, delay_s: float) -> None:
+    """Write a camera's measured delay, seconds. Raises UsageError as `write_values` does."""
+    write_values(path, {("camera_delays_s", camera): f"{max(0.0, delay_s):.4f}"})
+
+
 def write_size(path: Path, target: str, size: ApparentSize) -> None:
     """Write how large a target looks. Raises UsageError as `write_values` does."""
     value = (

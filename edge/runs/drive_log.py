@@ -31,6 +31,7 @@ class DriveLog:
         self._refused = Refusals()
         self._refused_due_ns = 0
         self._about = self._warning = ""
+        self._by_hand = False
 
     def on_start(self, stamp_ns: int) -> None:
         """Log the start."""
@@ -77,6 +78,9 @@ class DriveLog:
                 log.warning("base warns", extra=fields(warning=status.warning))
         if status.state is not self._state:
             self._log_state(status)
+        if status.by_hand != self._by_hand:
+            self._by_hand = status.by_hand
+            log.info("a person drives" if status.by_hand else "no person drives any more")
         if status.refused != self._refused and status.stamp_ns >= self._refused_due_ns:
             self._log_refusals(status.refused)
             self._refused_due_ns = status.stamp_ns + REFUSALS_PERIOD_NS

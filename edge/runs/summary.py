@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edge.motor.operator.interventions import NO_INTERVENTIONS, Interventions
 from edge.records import DriveEnd, Goal, Outcome, Refusals, StopCause
 from edge.runs.setup import Setup
 from edge.runs.would_do import Stretch, would_do_lines
@@ -59,6 +60,7 @@ class Figures:
     slowed_s: float = 0.0  # driven more slowly, as answers came late
     slowed_to_m_s: float | None = None  # the lowest of the highest speeds meanwhile
     stop_look_move_s: float = 0.0  # driven by stop-look-move, as answers came later still
+    interventions: Interventions = NO_INTERVENTIONS  # times that a person drove
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class Summary:
             lines.append(f"from frame to motors in {p99_ms:.0f} ms (99 %), {missed}")
         return (
             lines
+            + _hand_lines(figures.interventions)
             + _contact_lines(figures)
             + _late_lines(figures)
             + _heat_lines(self.machine)
@@ -183,6 +186,13 @@ def printable(text: str) -> str:
 def slow_words(slowed_to_m_s: float) -> str:
     """Return for people how a policy drives whose answers come late."""
     return f"slowed to {slowed_to_m_s:.2f} m/s" if slowed_to_m_s else "stop-look-move"
+
+
+def _hand_lines(by_hand: Interventions) -> list[str]:
+    """Say how often and for how long a person drove; nothing if nobody did."""
+    if not by_hand.number:
+        return []
+    return [f"a person drove {_count(by_hand.number, 'time')}, for {by_hand.seconds:.1f} s"]
 
 
 def _contact_lines(figures: Figures) -> list[str]:

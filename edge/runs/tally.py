@@ -8,6 +8,7 @@ import numpy as np
 
 from edge.interfaces import Inference, PolicyStatus
 from edge.model.boxes import BoxReader
+from edge.motor.operator.interventions import InterventionCount
 from edge.records import ActionChunk, DriveEnd, Goal, Image, MotorStatus, Observation, Odometry, Refusals
 from edge.runs.drawing import AnsweredFrame
 from edge.runs.summary import Contact, Figures, Percentiles
@@ -39,6 +40,7 @@ class Tally:
         self._decision = -1
         self._status: MotorStatus | None = None
         self._contacts: list[Contact] = []
+        self._by_hand = InterventionCount()
         self._odometry: Odometry | None = None  # the newest of the path
         self._frame_ns = 0  # stamp of the newest frame
         self._slowed_s = self._stop_look_move_s = 0.0
@@ -91,6 +93,7 @@ class Tally:
     def on_status(self, status: MotorStatus) -> None:
         """Add the latency of a new decision, and the distance since the last report."""
         self._status = status
+        self._by_hand.add(status)
         if status.decision != self._decision and status.frame_to_motor_ns >= 0:
             self._decision = status.decision
             self._frame_to_motor_ms.add(status.frame_to_motor_ns / 1e6)
@@ -131,6 +134,7 @@ class Tally:
             slowed_s=round(self._slowed_s, 2),
             slowed_to_m_s=None if self._slowed_to_m_s is None else round(self._slowed_to_m_s, 3),
             stop_look_move_s=round(self._stop_look_move_s, 2),
+            interventions=self._by_hand.result(self._start_ns),
         )
 
     def _add_to_path(self, odometry: Odometry) -> None:

@@ -8,6 +8,7 @@ from edge.interfaces import AwaitsAnswers, Camera, NamesCamera, Policy
 from edge.perception.picture_lag import BaseMotion
 from edge.records import CameraMount, Frame, Odometry
 from edge.runtime.watched.camera import WatchedCamera
+from edge.runtime.watched.delay import longest_age_s
 
 DEFAULT_CAMERA = "front"
 
@@ -49,20 +50,25 @@ class CameraSet:
         max_age_s: float,
         clock: Clock | None = None,
         mount: CameraMount | None = None,
+        delays_s: Mapping[str, float] | None = None,
     ) -> None:
         """Read `cameras`, paced by `pacing`. `clock`: by default CLOCK_MONOTONIC.
 
         With the mount of the pacing camera its frames are held against `base`, which the caller keeps up to
-        date. None: nothing moves as told.
+        date. None: nothing moves as told. `delays_s`: from the exposure to the camera's own stamp, by camera.
         """
         self.pacing = pacing
         self.base = BaseMotion()
-        clock = clock or MonotonicClock()
+        clock, delays = clock or MonotonicClock(), delays_s or {}
         self._cameras = {
-            name: WatchedCamera(name, camera, clock, mount if name == pacing else None, self.base)
+            name: WatchedCamera(
+                name, camera, clock, mount if name == pacing else None, self.base, delays.get(name, 0.0)
+            )
             for name, camera in cameras.items()
         }
-        self._max_age_s = max_age_s
+        # Only motion that answers the pacing camera can be bounded by way: others have the limit as it is.
+        self._max_age_s = dict.fromkeys(cameras, max_age_s)
+        self._max_age_s[pacing] = longest_age_s(max_age_s, delays.get(pacing, 0.0))
         self._seq = -1
 
     @property
@@ -119,8 +125,8 @@ class CameraSet:
 
         Raises StaleFrame if a frame is too old or not there yet, DriveStop for a fault of a camera.
         """
-        for watched in self._cameras.values():
-            watched.latest(self._max_age_s, odometry)
+        for name, watched in self._cameras.items():
+            watched.latest(self._max_age_s[name], odometry)
         return all(watched.ready for watched in self._cameras.values())
 
     def next(self, odometry: Odometry | None = None) -> dict[str, Frame] | None:
@@ -129,12 +135,12 @@ class CameraSet:
         `odometry` is the newest. Raises StaleFrame if a frame is too old, DriveStop for a fault of a camera,
         EndOfFrames if a recording is over.
         """
-        pacing = self._cameras[self.pacing].latest(self._max_age_s, odometry)
+        pacing = self._cameras[self.pacing].latest(self._max_age_s[self.pacing], odometry)
         if pacing.seq == self._seq:
             return None
         self._seq = pacing.seq
         return {self.pacing: pacing} | {
-            name: watched.latest(self._max_age_s, odometry)
+            name: watched.latest(self._max_age_s[name], odometry)
             for name, watched in self._cameras.items()
             if name != self.pacing
         }

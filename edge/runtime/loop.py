@@ -31,6 +31,7 @@ from edge.records import (
 )
 from edge.runtime.cameras import CameraSet
 from edge.runtime.ending import CONTACT_HINT, DriveStop
+from edge.runtime.watched.delay import for_delay
 
 MOST_CONTACTS = 3  # in a run: this one ends it
 BACK_ROWS, BACK_ROW_S = 5, 0.1  # a chunk that goes back: its rows, and the time of each
@@ -194,13 +195,18 @@ class Sent:
     ) -> ActionChunk | None:
         """Return the chunk for a step; None leaves the motors to the chunk before. `doubt` empty: none.
 
-        `touched` is the motion of a contact from which the base goes back now; None if there is none.
+        `touched` is the motion of a contact from which the base goes back now; None if there is none. Of a
+        camera that is late the chunk is bounded by way.
         """
+        chunk = self._chosen(step, bool(doubt) or reached, touched)
+        return None if chunk is None else for_delay(chunk, step.observation.frame)
+
+    def _chosen(self, step: Step, stands: bool, touched: Velocity | None) -> ActionChunk | None:
         stamp_ns = step.observation.frame.stamp_ns
         if touched is not None:
             self._stood_ns = stamp_ns
             return None if self._newest is None else _back(self._newest, stamp_ns, touched)
-        if doubt or reached:
+        if stands:
             self._stood_ns = stamp_ns
             return None if self._newest is None else _standing(self._newest, stamp_ns)
         if step.chunk is None or step.chunk.t0_ns < self._stood_ns:

@@ -1,6 +1,7 @@
 """The simulated camera in real time: a thread that renders, so that firmware and physics don't wait."""
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +28,7 @@ class Optics:
     blur_px: float = 0.6  # sigma
     upside_down: bool = False
     latency_ms: float = 0.0  # from exposure to the image, at least; rendering takes some itself
+    delay_ms: float = 0.0  # from exposure to the stamp, which the image then has as it comes
 
 
 class ImageSink(Protocol):
@@ -58,6 +60,7 @@ class CameraThread(Closing):
         self._rng = np.random.default_rng(world.scene.seed)
         self._changed = threading.Condition()
         self._exposure: tuple[Pose, int] | None = None
+        self._coming: deque[tuple[Image, int]] = deque()  # drawn, and its stamp has not come
         self._due_ns = 0  # the room's time of the next image
         self._closing = False
         self._error: Exception | None = None
@@ -122,14 +125,28 @@ class CameraThread(Closing):
             self._clock.sleep_until(stamp_ns + round(self._optics.latency_ms * 1e6))
             spoiled = self._fault.spoil(image, stamp_ns, self._with_noise)
             if spoiled is not None:
-                self._ring.write(*spoiled)
-                self.frames += 1
+                self._coming.append((spoiled[0], spoiled[1] + round(self._optics.delay_ms * 1e6)))
 
     def _with_noise(self, image: Image) -> Image:
         return degrade(image, self._rng, self._optics.noise, 0.0)
 
     def _next(self) -> tuple[Pose, int] | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._exposure is not None or self._closing)
-            exposure, self._exposure = self._exposure, None
-            return None if self._closing else exposure
+        """Return the next exposure, and deliver what is due meanwhile; None once it closes."""
+        while True:
+            wait_s = self._deliver()
+            with self._changed:
+                self._changed.wait_for(lambda: self._exposure is not None or self._closing, wait_s)
+                exposure, self._exposure = self._exposure, None
+                if self._closing or exposure is not None:
+                    return None if self._closing else exposure
+
+    def _deliver(self) -> float | None:
+        """Deliver the images whose time has come; return the seconds until the next one, None without any."""
+        while self._coming:
+            wait_ns = self._coming[0][1] - self._clock.now_ns()
+            # Stamps of a faulty camera may be far ahead of the clock: it delivers them all the same.
+            if 0 < wait_ns <= self._optics.delay_ms * 1e6:
+                return wait_ns / 1e9
+            self._ring.write(*self._coming.popleft())
+            self.frames += 1
+        return None

@@ -165,7 +165,7 @@ class Firmware:
             self._send(self._heartbeat())
         self._send_bumper(now_ns)
         if self._odometry is not None and self._due("odometry", ODOMETRY_PERIOD_NS, now_ns):
-            self._send(self._odometry_message(self._odometry(), now_ns))
+            self._send(self._odometry_message(self._odometry()))
         if self._due("battery", BATTERY_PERIOD_NS, now_ns):
             percent = round(100 * min(1.0, max(0.0, self._battery_fraction())))
             voltages = [65535] * 10  # unknown
@@ -191,13 +191,13 @@ class Firmware:
         number = MANUAL if self.manual else GUIDED
         return mav.MAVLink_heartbeat_message(kind, mav.MAV_AUTOPILOT_GENERIC, mode, number, state, 3)
 
-    def _odometry_message(self, state: Odometry, now_ns: int) -> MavMessage:
+    def _odometry_message(self, state: Odometry) -> MavMessage:
         velocity = state.velocity
         vx, vy, turn = flipped(velocity.linear_x_m_s, velocity.linear_y_m_s, velocity.angular_z_rad_s)
         x, y, yaw = flipped(state.x_m, state.y_m, state.yaw_rad)
         rotation = [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)]
         return mav.MAVLink_odometry_message(
-            (now_ns - self._boot_ns) // 1000, mav.MAV_FRAME_LOCAL_FRD, mav.MAV_FRAME_BODY_FRD,
+            max(1, (state.stamp_ns - self._boot_ns) // 1000), mav.MAV_FRAME_LOCAL_FRD, mav.MAV_FRAME_BODY_FRD,
             x, y, 0.0, rotation, vx, vy, 0.0, 0.0, 0.0, turn, NO_COVARIANCE, NO_COVARIANCE,
         )  # fmt: skip
 

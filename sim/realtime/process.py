@@ -23,7 +23,7 @@ from edge.cameras.shm import FrameRing
 from edge.clock import MonotonicClock
 from edge.errors import EdgeError
 from edge.records import ZERO, Odometry, Velocity
-from sim.bases import parse_base
+from sim.bases import parse_base, parse_response
 from sim.realtime.camera import CameraThread, Optics
 from sim.realtime.camera_faults import FAULTS, LAG_S, FaultyCamera
 from sim.realtime.firmware import Firmware
@@ -60,9 +60,9 @@ class RealTimeBase:
     def step(self) -> int:
         """Wait for the next time step and take it; return its CLOCK_MONOTONIC ns."""
         due_ns, now_ns = self.time.wait()
+        self.world.step()
         if not self.mishaps.muted:
             self.firmware.poll(now_ns)
-        self.world.step()
         return due_ns
 
     def befall(self, line: str) -> None:
@@ -81,7 +81,7 @@ class RealTimeBase:
         self.world.command(self.velocity)
 
     def _odometry(self) -> Odometry:
-        return self.world.odometry(self._clock.now_ns())
+        return self.world.odometry(self.time.shown_ns)
 
 
 class Simulation:
@@ -151,10 +151,12 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--absent", action="store_true", help="the target is surely not in the room")
     parser.add_argument("--seed", type=int, default=1, help="seed of the room")
     parser.add_argument("--base", default="", help="settings of the base, as key=value&key=value")
+    parser.add_argument("--response", default="", help="what its wheels make of setpoints, written alike")
     parser.add_argument(
         "--wheels", default=WHEELS[0], choices=WHEELS, help="what they do when they are told to"
     )
     parser.add_argument("--bumper", default="yes", choices=("yes", "no"), help="whether it has one")
+    parser.add_argument("--gyro", default="no", choices=("yes", "no"), help="its odometry turns by a gyro")
     parser.add_argument("--signs", default="no", choices=("yes", "no"), help="whether words are on the walls")
     parser.add_argument("--width", type=int, default=spec.width, help="width of the camera's image")
     parser.add_argument("--height", type=int, default=spec.height)
@@ -166,6 +168,9 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--latency-ms", type=float, default=optics.latency_ms, help="time from exposure to image, at least"
     )
+    parser.add_argument(
+        "--camera-delay-ms", type=float, default=optics.delay_ms, help="time from exposure to the stamp"
+    )
     parser.add_argument("--noise", type=float, default=optics.noise, help="standard deviation in grey levels")
     parser.add_argument("--blur-px", type=float, default=optics.blur_px, help="sigma in pixels")
     parser.add_argument("--upside-down", action="store_true", help="the camera hangs upside down")
@@ -176,15 +181,18 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
 
 
 def _simulate(options: argparse.Namespace, control: socket.socket) -> None:
-    base_spec = parse_base(options.base)
+    base_spec, response = parse_base(options.base), parse_response(options.response)
     room = (options.target, options.absent, base_spec.radius_m, options.signs == "yes")
     scene = make_scene(options.seed, *room)
-    world = World(scene, base=base_spec)
+    world = World(scene, base=base_spec, response=response)
     world.wheels, world.has_bumper = options.wheels, options.bumper == "yes"
+    world.gyro = options.gyro == "yes"
     spec = CameraSpec(
         options.width, options.height, options.fov_rad, rate_hz=options.rate_hz, distortion=options.distortion
     )
-    optics = Optics(options.noise, options.blur_px, options.upside_down, options.latency_ms)
+    optics = Optics(
+        options.noise, options.blur_px, options.upside_down, options.latency_ms, options.camera_delay_ms
+    )
     fault = FaultyCamera(options.fault, options.fault_s, options.lag_ms / 1e3)
     board, cable, port = open_pty()
     with contextlib.ExitStack() as stack:

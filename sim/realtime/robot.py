@@ -19,7 +19,15 @@ from edge.errors import BundleRefused, EdgeError, HardwareMissing, SafetyStop, U
 from edge.records import CameraMount
 from edge.runs.room import RoomMap
 from edge.runtime.robot import RobotOptions
-from sim.bases import BASE_SETTINGS, HANGING_SETTINGS, base_of, hanging_of, yes_no
+from sim.bases import (
+    BASE_SETTINGS,
+    HANGING_SETTINGS,
+    RESPONSE_SETTINGS,
+    base_of,
+    hanging_of,
+    response_of,
+    yes_no,
+)
 from sim.realtime.camera_faults import check_fault
 from sim.realtime.lens import DISTORTION
 from sim.render import CameraSpec
@@ -36,12 +44,13 @@ CAMERA_SETTINGS = {  # in `--robot "sim?..."`, beside sim.bases.BASE_SETTINGS: l
     "fov_rad": (0.3, 2.0),
     "distortion": DISTORTION,
     "latency_ms": (0, 200),
+    "camera_delay_ms": (0, 500),
     "noise": (0.5, 64),  # without any, a picture would repeat as that of a frozen camera
     "blur_px": (0, 10),
     "fault_s": (0, 3600),
     "lag_ms": (0, 5000),
 }
-_WORDS = ("fault", "wheels", "bumper", "signs")
+_WORDS = ("fault", "wheels", "bumper", "gyro", "signs")
 _ERRORS = {error.exit_code: error for error in (UsageError, SafetyStop, HardwareMissing, BundleRefused)}
 
 
@@ -160,10 +169,13 @@ def open_robot(options: RobotOptions) -> SimRobot:
     target = "" if options.goal.kind == "instruct" else options.goal.target  # an instruction names no thing
     base_settings = _of(options.settings, BASE_SETTINGS)
     base = base_of(base_settings)
+    response_settings = _of(options.settings, RESPONSE_SETTINGS)
+    response_of(response_settings)
     hanging = hanging_of(_of(options.settings, HANGING_SETTINGS))
     fault, wheels = check_fault(options.settings.get("fault", "none")), _wheels(options.settings)
     bumper = yes_no("bumper", options.settings.get("bumper", "yes"))
-    others = (*BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
+    gyro = yes_no("gyro", options.settings.get("gyro", "no"))
+    others = (*BASE_SETTINGS, *RESPONSE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
     settings = _camera_settings(_of(options.settings, options.settings.keys() - set(others)))
     signs = yes_no("signs", options.settings.get("signs", "no"))
     scene = make_scene(options.seed, target, options.absent, base.radius_m, signs == "yes")
@@ -180,9 +192,11 @@ def open_robot(options: RobotOptions) -> SimRobot:
     command += [f"--{name.replace('_', '-')}={value:g}" for name, value in settings.items()]
     command += [
         f"--base={urlencode(base_settings)}",
+        f"--response={urlencode(response_settings)}",
         f"--fault={fault}",
         f"--wheels={wheels}",
         f"--bumper={bumper}",
+        f"--gyro={gyro}",
         f"--signs={signs}",
     ]
     command += ["--upside-down"] if hanging.upside_down else []
@@ -231,7 +245,8 @@ def _camera_settings(settings: Mapping[str, str]) -> dict[str, float]:
     values: dict[str, float] = {}
     for name, text in settings.items():
         if name not in CAMERA_SETTINGS:
-            known = ", ".join((*CAMERA_SETTINGS, *BASE_SETTINGS, *HANGING_SETTINGS, *_WORDS))
+            others = (*BASE_SETTINGS, *RESPONSE_SETTINGS, *HANGING_SETTINGS, *_WORDS)
+            known = ", ".join((*CAMERA_SETTINGS, *others))
             raise UsageError(f"the simulated robot has no setting {name[:40]!r}", f"it has {known}")
         low, high = CAMERA_SETTINGS[name]
         try:

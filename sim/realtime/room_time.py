@@ -21,6 +21,11 @@ class RoomTime:
         self._clock = clock
         self._epoch_ns = clock.now_ns()
 
+    @property
+    def shown_ns(self) -> int:
+        """The time of what the room shows: that of its newest step."""
+        return self._epoch_ns + self._world.time_ns
+
     def start(self) -> None:
         """Let the room's time run from now on."""
         self._epoch_ns = self._clock.now_ns() - self._world.time_ns

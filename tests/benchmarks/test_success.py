@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.policies import in_simulation
-from benchmarks.success import Trial, summarize, targets, wilson95
+from benchmarks.success import Trial, summarize, targets
+from edge.field.proportions import wilson95
 from edge.records import Box
 from sim.lockstep import EpisodeResult
 from training.running import find_success

@@ -119,3 +119,13 @@ def test_no_camera_that_fails_on_the_way_makes_it_bump_or_arrive_falsely(fault: 
         assert episode.cause in CAMERA_CAUSES or episode.success or episode.seconds < from_s, (seed, episode)
     named = [after_s for _, cause, after_s, _ in ends if cause in CAMERA_CAUSES]
     print(f"{fault}, {bundle}: named in {len(named)} of {len(ends)}, after {np.median(named):.1f} s (median)")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("known_s", "cause"), [(0.2, StopCause.NONE), (0.0, StopCause.CAMERA_LATE)])
+def test_a_camera_that_is_late_as_measured_is_not_called_late(known_s: float, cause: StopCause):
+    camera = dataclasses.replace(parse_camera("camera_delay_ms=200"), known_delay_s=known_s)
+    player = _EpisodePlayer(EpisodeSettings("default-int8", LATENCY_S, 60.0, camera=camera))
+    episode = player.play(1002, parse_goal("find_object", "cup")).episode
+    assert (episode.cause, episode.success) == (cause, cause is StopCause.NONE), episode.stopped

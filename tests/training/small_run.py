@@ -19,7 +19,7 @@ STATES, ACTIONS = ("x", "y"), ("v", "w")
 def write_dataset(path: Path) -> Path:
     """Four episodes of 16 frames; state and the picture's brightness tell the action."""
     rng = np.random.default_rng(0)
-    with LeRobotWriter(path, "rover", 10, "front", (32, 48), STATES, ACTIONS) as writer:
+    with LeRobotWriter(path, "rover", 10, {"front": (32, 48)}, STATES, ACTIONS) as writer:
         for episode in range(4):
             frames = 16
             light = rng.uniform(0, 1, (frames, 2)).astype(np.float32)
@@ -27,8 +27,9 @@ def write_dataset(path: Path) -> Path:
             images[:, :, :24] = (255 * light[:, :1, None, None]).astype(np.uint8)
             images[:, :, 24:] = (255 * light[:, 1:, None, None]).astype(np.uint8)
             task = f"find the {('red', 'blue')[episode % 2]} cup"
-            encoded = [to_jpeg(image) for image in images]
-            writer.add(Recording(task, encoded, images[0].reshape(-1, 3), light * 2, light - 0.5))
+            encoded = {"front": [to_jpeg(image) for image in images]}
+            pixels = {"front": images[0].reshape(-1, 3)}
+            writer.add(Recording(task, encoded, pixels, light * 2, light - 0.5))
         writer.finish({})
     return path
 

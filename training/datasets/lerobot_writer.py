@@ -1,12 +1,12 @@
-"""Writes a LeRobotDataset v3 with the images of one camera inside its parquet files.
+"""Writes a LeRobotDataset v3 with its images inside its parquet files.
 
 It grows in a hidden folder beside its place and moves there when it is finished: whole or not at all.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,33 +33,44 @@ class Recording:
     """One episode, as it is written."""
 
     task: str
-    images: list[bytes]  # JPEG or PNG, one a frame
-    pixels: NDArray[np.uint8]  # (k, 3) RGB, a sample of them all for the statistics
+    images: Mapping[str, list[bytes]]  # by camera: JPEG or PNG, one a frame
+    pixels: Mapping[str, NDArray[np.uint8]]  # (k, 3) RGB, a sample of them all for the statistics
     states: Floats  # (n, S)
     actions: Floats  # (n, A); row t answers image t
+    marks: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict[str, NDArray[np.bool_]])  # (n,)
 
 
 class LeRobotWriter:
     """Use it as a context manager, `add` episodes, then `finish`; without that nothing stays."""
 
-    def __init__(self, path: Path, robot: str, rate_hz: int, camera: str, size: tuple[int, int],
-                 state_names: tuple[str, ...], action_names: tuple[str, ...]) -> None:  # fmt: skip
-        """`size` is height, width. Raises UsageError when `path` is taken or can't be written."""
+    def __init__(self, path: Path, robot: str, rate_hz: int, cameras: Mapping[str, tuple[int, int]],
+                 state_names: tuple[str, ...], action_names: tuple[str, ...],
+                 marks: tuple[str, ...] = ()) -> None:  # fmt: skip
+        """Begin a dataset.
+
+        cameras: height and width of each one's images. state_names: none, for a robot that measures nothing.
+        marks: columns of yes and no. Raises UsageError when `path` is taken or can't be written.
+        """
         if path.exists():
             raise UsageError(f"{path} is there already", "name another folder: nothing is written over")
-        self.path, self._image = path, IMAGES + camera
-        self._robot, self._rate_hz = robot, rate_hz
-        vectors = {STATE: state_names, ACTION: action_names}
+        self.path, self._robot, self._rate_hz = path, robot, rate_hz
+        self._image_keys = {name: IMAGES + name for name in cameras}
+        vectors = {key: names for key, names in ((STATE, state_names), (ACTION, action_names)) if names}
+        named = ["height", "width", "channels"]
         self._features: dict[str, Any] = {
-            self._image: {"dtype": "image", "shape": [*size, 3], "names": ["height", "width", "channels"]},
+            **{
+                self._image_keys[name]: {"dtype": "image", "shape": [*size, 3], "names": named}
+                for name, size in cameras.items()
+            },
             **{k: {"dtype": "float32", "shape": [len(v)], "names": list(v)} for k, v in vectors.items()},
+            **{key: {"dtype": "bool", "shape": [1], "names": None} for key in marks},
             "timestamp": {"dtype": "float32", "shape": [1], "names": None},
             **{key: {"dtype": "int64", "shape": [1], "names": None} for key in _INDICES},
         }
         self._tasks: list[str] = []
         self._rows: list[dict[str, Any]] = []  # rows of meta/episodes
         self._numbers: list[dict[str, np.ndarray]] = []  # all but the images, for the statistics
-        self._pixels: list[NDArray[np.uint8]] = []
+        self._pixels: list[Mapping[str, NDArray[np.uint8]]] = []
         self._file, self._parquet = -1, None
         self._stack = ExitStack()
         try:
@@ -77,12 +88,13 @@ class LeRobotWriter:
 
     def add(self, recording: Recording) -> None:
         """Append an episode. Raises EdgeError when the disk is full."""
-        n, first, number = len(recording.images), self.frames, self.episodes
+        n, first, number = len(recording.actions), self.frames, self.episodes
         if recording.task not in self._tasks:
             self._tasks.append(recording.task)
         numbers: dict[str, np.ndarray] = {
-            STATE: recording.states,
+            **({STATE: recording.states} if STATE in self._features else {}),
             ACTION: recording.actions,
+            **recording.marks,
             "timestamp": (np.arange(n) / self._rate_hz).astype(np.float32),
             "frame_index": np.arange(n),
             "episode_index": np.full(n, number),
@@ -108,13 +120,14 @@ class LeRobotWriter:
         self._numbers.append(numbers)
         self._pixels.append(recording.pixels)
 
-    def finish(self, about: dict[str, Any]) -> None:
-        """Write the folder's `meta`, with `about` in meta/collect.json, and move it into its place.
+    def finish(self, about: dict[str, Any], about_name: str = "collect") -> None:
+        """Write the folder's `meta`, with `about` in meta/collect.json or so, and move it into its place.
 
         Raises EdgeError when that fails, and UsageError without an episode.
         """
         if not self._rows:
             raise UsageError(f"{self.path}: there is no episode to write")
+        pixels = {name: np.concatenate([each[name] for each in self._pixels]) for name in self._image_keys}
         everything = {key: np.concatenate([n[key] for n in self._numbers]) for key in self._numbers[0]}
         with self._writing():
             self._close()
@@ -124,8 +137,8 @@ class LeRobotWriter:
             pq.write_table(pa.Table.from_pylist(self._rows), episodes)
             pq.write_table(_task_table(self._tasks), meta / "tasks.parquet")
             _write_json(meta / "info.json", self._info())
-            _write_json(meta / "stats.json", self._stats(everything, np.concatenate(self._pixels)))
-            _write_json(meta / "collect.json", about)
+            _write_json(meta / "stats.json", self._stats(everything, pixels))
+            _write_json(meta / f"{about_name}.json", about)
             self._stack.close()  # moves the draft into its place
 
     def __enter__(self) -> "LeRobotWriter":
@@ -141,17 +154,18 @@ class LeRobotWriter:
             unfinished = error or EdgeError(f"{self.path} was not finished")
             self._stack.__exit__(type(unfinished), unfinished, trace)  # removes the draft
 
-    def _write(self, images: list[bytes], numbers: dict[str, np.ndarray]) -> tuple[int, int]:
+    def _write(self, images: Mapping[str, list[bytes]], numbers: dict[str, np.ndarray]) -> tuple[int, int]:
         """Write an episode as one row group. Returns the file's (chunk, number)."""
         columns: dict[str, pa.Array] = {
-            self._image: pa.array(
-                [{"bytes": each, "path": None} for each in images],
+            key: pa.array(
+                [{"bytes": each, "path": None} for each in images[name]],
                 pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
             )
+            for name, key in self._image_keys.items()
         }
+        kinds = {"float32": pa.float32(), "bool": pa.bool_()}
         for key, values in numbers.items():
-            kind = pa.float32() if values.dtype == np.float32 else pa.int64()
-            columns[key] = pa.array(values.reshape(-1), kind)
+            columns[key] = pa.array(values.reshape(-1), kinds.get(values.dtype.name, pa.int64()))
             if values.ndim == 2:
                 columns[key] = pa.FixedSizeListArray.from_arrays(columns[key], values.shape[1])
         table = pa.table(columns)
@@ -161,7 +175,7 @@ class LeRobotWriter:
             file = self._data_file()
             file.parent.mkdir(parents=True, exist_ok=True)
             self._parquet = pq.ParquetWriter(file, table.schema)
-        self._parquet.write_table(table, row_group_size=len(images))
+        self._parquet.write_table(table, row_group_size=table.num_rows)
         return divmod(self._file, FILES_PER_CHUNK)
 
     def _size(self) -> int:
@@ -176,13 +190,16 @@ class LeRobotWriter:
             self._parquet.close()
             self._parquet = None
 
-    def _stats(self, numbers: dict[str, np.ndarray], pixels: NDArray[np.uint8]) -> dict[str, Any]:
+    def _stats(
+        self, numbers: dict[str, np.ndarray], pixels: Mapping[str, NDArray[np.uint8]]
+    ) -> dict[str, Any]:
         """Compute figures by feature; those of images are (3, 1, 1), for pixels in [0, 1]."""
         stats = {key: describe(v.reshape(len(v), -1)) for key, v in numbers.items()}
-        colours = describe(pixels / 255)
-        stats[self._image] = {
-            key: value if key == "count" else [[[each]] for each in value] for key, value in colours.items()
-        }
+        for name, image_key in self._image_keys.items():
+            stats[image_key] = {
+                key: value if key == "count" else [[[each]] for each in value]
+                for key, value in describe(pixels[name] / 255).items()
+            }
         return stats
 
     def _info(self) -> dict[str, Any]:

@@ -34,10 +34,9 @@ from sim.workers import worker_pool
 from sim.world import World
 from training.datasets.lerobot_writer import LeRobotWriter, Recording
 from training.demonstrations.decoys import decoy_scene
-from training.demonstrations.demonstrator import STATE_NAMES, Demonstrator, Pushes
+from training.demonstrations.demonstrator import CAMERA, STATE_NAMES, Demonstrator, Pushes
 
 ROBOT = "vla-edge-sim"
-CAMERA = "front"
 SEED_BASE = 20_000_000  # evaluation uses small seeds, so no room is shared
 DAGGER_LATENCY_S = 0.05  # latency of the policy that drives
 TRIES = 3  # rooms tried for each episode before it is given up
@@ -103,7 +102,7 @@ def collect(job: CollectSettings, episodes: int, seed: int, out: Path, jobs: int
     """
     size = job.height, round(job.height * CameraSpec().width / CameraSpec().height)
     with (
-        LeRobotWriter(out, ROBOT, job.rate_hz, CAMERA, size, STATE_NAMES, BASE_ACTION.names) as writer,
+        LeRobotWriter(out, ROBOT, job.rate_hz, {CAMERA: size}, STATE_NAMES, BASE_ACTION.names) as writer,
         _ctrl_c() as interrupted,
         ProgressLine() as progress,
     ):

@@ -11,6 +11,7 @@ from sim.driving.waymap import SOFT_M
 from sim.world import World
 from training.datasets.lerobot_writer import Recording
 
+CAMERA = "front"
 STATE_NAMES = ("x_m", "y_m", "yaw_rad", "linear_x_m_s", "linear_y_m_s", "angular_z_rad_s")  # odometry
 PUSH_S, REST_S = (0.3, 1.0), (1.0, 3.0)  # ranges of a push's duration and of the time between two
 _JPEG_QUALITY = 95
@@ -95,7 +96,8 @@ class Demonstrator:
         if not self._images:
             return None
         states, actions = np.array(self._states, np.float32), np.array(self._actions, np.float32)
-        return Recording(task, self._images, np.concatenate(self._pixels), states, actions)
+        pixels = {CAMERA: np.concatenate(self._pixels)}
+        return Recording(task, {CAMERA: self._images}, pixels, states, actions)
 
     def _record(self, observation: Observation, wanted: Velocity) -> None:
         image = observation.frame.image

@@ -93,7 +93,7 @@ class Snapshot:
             "contacts": data["contacts"],
             "battery": data["battery_fraction"],
             "warning": data["warning"],
-            "by_hand": data["reason"] == "driven by hand",
+            "by_hand": data["by_hand"],
         }
         if data["frame_to_motor_ns"] >= 0:
             self._view["frame_to_motor_ms"] = data["frame_to_motor_ns"] / 1e6

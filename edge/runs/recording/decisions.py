@@ -21,6 +21,7 @@ class DecisionList:
         self._start_ns: int | None = None
         self._line: dict[str, Any] | None = None
         self._state = self._doubt = ""
+        self._by_hand_ns: int | None = None  # stamp of the newest report, if it said that a person drove
         self._awaited: int | None = None  # decision of the chunk whose first setpoint is not known yet
         self._written = self._lost = 0
         self._trouble = ""
@@ -41,8 +42,10 @@ class DecisionList:
             self._awaited = data["decision"]
             first = data["values"][0] if data["values"] else None
             self._line["sent"] = {"decision": self._awaited, "first_row": first, "rows": len(data["values"])}
-        elif event.topic == "motor" and self._line is not None and self._awaited is not None:
-            self._driven(data, self._line)
+        elif event.topic == "motor" and self._line is not None:
+            self._note_hand(data, self._line)
+            if self._awaited is not None:
+                self._driven(data, self._line)
 
     def finish(self, whole: bool) -> list[str]:
         """Write the last line."""
@@ -62,6 +65,13 @@ class DecisionList:
             line["driven"] = {"state": status["state"], **status["sent"]}
             line["why"] = status["reason"] or line["why"]
 
+    def _note_hand(self, status: dict[str, Any], line: dict[str, Any]) -> None:
+        """Add the time since the report before, if a person drove then."""
+        stamp_ns = status["stamp_ns"]
+        if self._by_hand_ns is not None:
+            line["by_hand_s"] = round(line["by_hand_s"] + (stamp_ns - self._by_hand_ns) / 1e9, 3)
+        self._by_hand_ns = stamp_ns if status["by_hand"] else None
+
     def _of(self, data: dict[str, Any]) -> dict[str, Any]:
         inference = data["inference"]
         frame = inference["frame"]
@@ -79,6 +89,7 @@ class DecisionList:
             "ms": round(sum(inference["stages_ms"].values()), 2),
             "sent": None,
             "driven": None,
+            "by_hand_s": 0.0,
             "why": self._doubt,
         }
 

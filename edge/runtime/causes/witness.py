@@ -53,7 +53,7 @@ class Witness:
         """Note the frames, and how long the policy took over them."""
         now_ns = self._clock.now_ns()
         self._acts.append((now_ns, now_ns - self._status_ns))
-        self._frames = {name: frame.stamp_ns for name, frame in observation.frames.items()}
+        self._frames = {name: frame.given_ns for name, frame in observation.frames.items()}
 
     def on_inference(self, inference: Inference) -> None:
         """Note how long the model computed."""

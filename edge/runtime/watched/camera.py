@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from edge.cameras.frame_check import checked
 from edge.cameras.health import CameraFault, CameraHealth
-from edge.clock import Clock
+from edge.cameras.slot import CHECK_DEVICE
+from edge.clock import Clock, age_over
 from edge.errors import StaleFrame
 from edge.interfaces import (
     AnnouncesFrames,
@@ -22,6 +23,7 @@ from edge.plugins import blaming
 from edge.records import CameraMount, Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
+from edge.runtime.watched.delay import exposed, told
 
 POLL_S = 0.002  # so often a camera is looked at
 ANNOUNCED_S = 0.01  # so long at most one that announces its frames is waited for: the drive watches more
@@ -33,15 +35,27 @@ log = logging.getLogger(__name__)
 class WatchedCamera:
     """A camera whose frames are checked as they come, by its contract and, if it is live, by its health.
 
-    With a mount it is also judged by whether what it shows agrees with what the base does.
+    With a mount it is also judged by whether what it shows agrees with what the base does. A measured
+    delay is taken off the stamps; only the judge of stamps sees them as the camera gave them.
     """
 
     def __init__(
-        self, name: str, camera: Camera, clock: Clock, mount: CameraMount | None, base: BaseMotion
+        self,
+        name: str,
+        camera: Camera,
+        clock: Clock,
+        mount: CameraMount | None,
+        base: BaseMotion,
+        delay_s: float = 0.0,
     ) -> None:
         self.camera = camera
         self._name = name
+        self._blamed = f"camera {name!r}"
         self._clock = clock
+        self._delay_s = delay_s
+        # Whether it is one takes longer to find out than all else that a turn of the loop does.
+        self._announces = camera if isinstance(camera, AnnouncesFrames) else None
+        self._awaits = camera if isinstance(camera, AwaitsAnswers) else None
         live = not (isinstance(camera, PlaysRecording) and camera.plays_recording)
         stills = isinstance(camera, ShowsStills) and camera.shows_stills
         self._health = CameraHealth(name, stills) if live else None
@@ -100,25 +114,30 @@ class WatchedCamera:
         age_s = (self._clock.now_ns() - self._frame.stamp_ns) / 1e9
         if self._frame.seq != self._seq and self._health is not None and age_s > max_age_s:
             raise _stop(self._health.stamp_fault)  # newer ones were left out
+        if self._delay_s and age_s > max_age_s:
+            age = age_over(round(age_s * 1e9), round(max_age_s * 1e9))
+            raise StaleFrame(
+                f"camera {self._name!r}: newest frame is {age}{told(self._delay_s)}", CHECK_DEVICE
+            )
         return self._frame
 
     def _read(self, max_age_s: float) -> Frame:
-        with blaming(self.camera, f"camera {self._name!r}"):
+        with blaming(self.camera, self._blamed):
             return self.camera.latest(max_age_s)
 
     def wait(self) -> None:
         """Wait for a frame, a moment at most. Raises PluginError if the camera's code fails."""
-        if isinstance(self.camera, AnnouncesFrames):
-            with blaming(self.camera, f"camera {self._name!r}"):
-                self.camera.wait(ANNOUNCED_S)
+        if self._announces is not None:
+            with blaming(self.camera, self._blamed):
+                self._announces.wait(ANNOUNCED_S)
         else:
             time.sleep(POLL_S)
 
     def answered(self) -> None:
         """Tell the camera, if it waits for that, that the policy has answered about the newest frame set."""
-        if isinstance(self.camera, AwaitsAnswers):
-            with blaming(self.camera, f"camera {self._name!r}"):
-                self.camera.answered()
+        if self._awaits is not None:
+            with blaming(self.camera, self._blamed):
+                self._awaits.answered()
 
     def _take(self, raw: Frame, odometry: Odometry | None) -> None:
         if self._raw is not None and raw is self._raw:
@@ -132,9 +151,9 @@ class WatchedCamera:
         if self._health is not None and not self._health.take(frame, now_ns, odometry):
             self._note_dropped(raw)
             return
-        self._frame = frame
+        self._frame = exposed(frame, self._delay_s)
         if self._plausible is not None:
-            self._plausible.take(frame, now_ns)
+            self._plausible.take(self._frame, now_ns)
 
     def _note_dropped(self, raw: Frame) -> None:
         level = logging.WARNING if self.dropped == 1 else logging.DEBUG
@@ -153,7 +172,7 @@ class WatchedCamera:
         slow_hz = None if self._health is None else self._health.slow_hz
         is_slow = fault.cause is StopCause.CAMERA_SLOW
         if is_slow and slow_hz is not None and isinstance(self.camera, SuggestsFaster):
-            with blaming(self.camera, f"camera {self._name!r}"):
+            with blaming(self.camera, self._blamed):
                 fault = replace(fault, hint=self.camera.faster(slow_hz))
         raise _stop(fault)
 

@@ -17,7 +17,7 @@ from edge.cameras.file import PictureCamera
 from edge.cameras.open import EndOfFrames, FileCamera, FrameRing, LatestFrame, ShmCamera, open_camera
 from edge.clock import MonotonicClock, VirtualClock
 from edge.errors import HardwareMissing, StaleFrame, UsageError
-from edge.interfaces import AwaitsAnswers
+from edge.interfaces import AnnouncesFrames, AwaitsAnswers
 from edge.records import Frame
 
 pytestmark = pytest.mark.realtime
@@ -252,6 +252,23 @@ def test_shared_camera_refuses_old_frames(ring_name):
         camera.latest(0.25)
     assert "machine was too slow" in caught.value.hint and "cable" not in caught.value.hint
     camera.close()
+
+
+def test_who_waits_for_a_shared_camera_is_woken_by_its_next_frame(ring_name):
+    ring = FrameRing.create(ring_name, HEIGHT, WIDTH)
+    with open_camera(f"shm://{ring_name}", MonotonicClock()) as camera:
+        assert isinstance(camera, ShmCamera) and isinstance(camera, AnnouncesFrames)
+        for seq in range(3):  # also the first one, before which nothing was read
+            writer = threading.Timer(0.05, ring.write, (plain(seq), time.monotonic_ns()))
+            writer.start()
+            began_s = time.monotonic()
+            camera.wait(60.0)
+            assert ring.written == seq + 1, "it was woken before there was a frame"
+            camera.wait(60.0)  # nobody has read it yet, so there is nothing to wait for
+            assert time.monotonic() - began_s < 30, "it was not woken"
+            assert camera.latest(10.0).seq == seq
+            writer.join()
+        camera.wait(0.01)  # none comes
 
 
 WRITER = """

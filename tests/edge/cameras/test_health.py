@@ -198,6 +198,15 @@ def test_what_stays_without_form_through_a_turn_is_covered():
     assert watched.seconds(START_NS) > 2.9
 
 
+def test_a_camera_that_was_away_may_come_back_with_the_picture_that_it_went_with(watched: Watched):
+    """A buffer that outlived its pipeline: once is not a frozen camera, for 0.3 s is."""
+    image = noisy(room(), 99)
+    assert watched.show([image]) is StopCause.NONE
+    assert watched.show([image], period_ns=3000 * MS) is StopCause.NONE and not watched.health.doubt
+    assert watched.show([image] * 3) is StopCause.NONE
+    assert watched.show([image] * 7) is StopCause.CAMERA_REPEATS
+
+
 def test_a_base_that_stands_before_a_wall_may_turn_past_all_of_it():
     """The wall fills a lens of 60 degrees through a turn of 2.1 rad."""
     watched = Watched()

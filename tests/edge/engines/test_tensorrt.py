@@ -17,9 +17,10 @@ from onnx import TensorProto, helper
 from edge.bundle.bundle import Bundle, file_info, load_bundle, make_bundle, write_bundle
 from edge.bundle.manifest import Manifest, Target
 from edge.engines.cuda import cuda, this_machine
+from edge.engines.device import OnDevice
 from edge.engines.onnx import OnnxEngine
 from edge.engines.open import check_plans, open_engine
-from edge.engines.tensorrt import OnDevice, TensorRTEngine
+from edge.engines.tensorrt import TensorRTEngine
 from edge.errors import BundleRefused, EngineFault, HardwareMissing
 from edge.model.grounding import GroundingModel
 from edge.records import Image

@@ -13,7 +13,7 @@ import pytest
 from edge.errors import EdgeError, HardwareMissing, MotorFault, PluginError, UsageError
 from edge.motor import client
 from edge.motor.client import MotorProcess
-from edge.motor.wire import Arm, Failure, Hold, Quit, Stop, decode, encode
+from edge.motor.wire import Arm, Failure, Hold, Quit, Stop, Touch, decode, encode
 from edge.records import MotorState, MotorStatus, Velocity
 from tests.edge.motor.motor_runtime import arm, fresh_chunk
 
@@ -83,11 +83,13 @@ def test_a_process_that_refuses_to_start_raises_its_own_error() -> None:
         MotorProcess.start("wheels://x")
 
 
-def test_a_hold_reaches_the_process_with_its_reason(
+def test_a_hold_and_a_contact_reach_the_process_with_their_reasons(
     motor: MotorProcess, ends: tuple[socket.socket, socket.socket]
 ) -> None:
     motor.hold("camera 'front' is away")
     assert decode(ends[1].recv(4096)) == Hold("camera 'front' is away")
+    motor.touch("its picture stays")
+    assert decode(ends[1].recv(4096)) == Touch("its picture stays")
 
 
 def test_a_process_that_reports_nothing_in_time_is_a_fault_and_is_ended() -> None:

@@ -37,6 +37,13 @@ def test_the_defaults_are_those_of_the_page_about_safety() -> None:
         "pulse_on_s": 0.1,
         "pulse_off_s": 0.1,
         "turns_while_driving": True,
+        "ahead_scale": 1.0,
+        "sideways_scale": 1.0,
+        "turn_scale": 1.0,
+        "ahead_offset_m_s": 0.0,
+        "sideways_offset_m_s": 0.0,
+        "turn_offset_rad_s": 0.0,
+        "delay_s": 0.0,
     }
 
 
@@ -56,6 +63,10 @@ def test_no_value_is_above_its_ceiling(name: str, ceiling: float) -> None:
         ({"angular_rad_s": math.inf}, "not a number above zero"),
         ({"angular_rad_s": True}, "not a number above zero"),
         ({"follow_age_s": "1"}, "not a number above zero"),
+        ({"turn_scale": 0.0}, "turn_scale: 0.0 is not a number above zero"),
+        ({"ahead_scale": -0.8}, "ahead_scale: -0.8 is not a number above zero"),
+        ({"sideways_scale": math.nan}, "not a number above zero"),
+        ({"delay_s": -0.1}, "not a number from 0 on"),
         ({"min_confidence": 0.2}, "min_confidence: 0.2 is not between 0.3 and 1.0"),
         ({"min_confidence": 1.05}, "not between"),
         ({"linear_decel_m_s2": 1.0}, "braking from full speed takes 500 ms, 250 ms are left"),

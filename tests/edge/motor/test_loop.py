@@ -19,8 +19,10 @@ from edge.motor.drivers.null import NullMotors
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.loop import MAX_MESSAGES, MotorLoop
-from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, decode, encode
-from edge.records import MotorState, MotorStatus, StopCause
+from edge.motor.pulses import Correction
+from edge.motor.watch import Objection, Watch
+from edge.motor.wire import MAX_BYTES, Arm, Failure, Hold, Message, Quit, Stop, Touch, decode, encode
+from edge.records import MotorState, MotorStatus, StopCause, Velocity
 from tests.edge.motor.motor_runtime import fresh_chunk
 
 PERIOD_NS = 20_000_000
@@ -35,9 +37,11 @@ class Base(NullMotors):
         self.deaf = False
         self.fault = ""
         self.battery_fraction: float | None = None
+        self.bumper = False
 
     def read(self) -> Feedback:
-        return Feedback(super().read().armed and not self.deaf, None, self.battery_fraction, self.fault)
+        armed = super().read().armed and not self.deaf
+        return Feedback(armed, None, self.battery_fraction, self.fault, bumper=self.bumper)
 
 
 class Runtime:
@@ -68,6 +72,18 @@ class Runtime:
         self.send(Arm())
         self.until(lambda status: status.state is MotorState.HOLDING)
         return self.until(lambda status: status.sent.linear_x_m_s > 0.05, driving=True)
+
+
+class Listening(Base):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Velocity] = []
+
+    def write(self, command: Velocity) -> Velocity:
+        self.told.append(command)
+        return super().write(command)
 
 
 @pytest.fixture
@@ -111,6 +127,35 @@ def test_a_chunk_is_followed_after_arming_and_a_stop_latches(runtime: Runtime) -
     stopped = runtime.until(lambda status: status.state is MotorState.LATCHED)
     assert (stopped.reason, stopped.cause) == ("e-stop pressed", StopCause.REQUESTED)
     assert stopped.sent.linear_x_m_s == 0
+
+
+def test_a_measured_base_is_told_what_gives_the_speed_that_is_wanted(
+    ends: tuple[Runtime, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is judged by its true speed, and by what it was told `delay_s` ago."""
+    expected: list[Velocity] = []
+    judge = loop_module.Watch.judge
+
+    def note(watch: Watch, feedback: Feedback, sent: Velocity, now_ns: int) -> Objection | None:
+        expected.append(sent)
+        return judge(watch, feedback, sent, now_ns)
+
+    monkeypatch.setattr(loop_module.Watch, "judge", note)
+    limits, base = MotorLimits(ahead_scale=0.5, ahead_offset_m_s=0.1, delay_s=0.5), Listening()
+    loop = MotorLoop(ends[1], base, Guard(limits), PERIOD_NS)
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(loop.run)
+        sent_m_s = ends[0].drive().sent.linear_x_m_s
+        ends[0].send(Quit())
+        running.result(PATIENCE_S)
+    told = [command.linear_x_m_s for command in base.told]
+    assert any(each == pytest.approx(sent_m_s / 0.5 + 0.1) for each in told)
+    assert not any(0 < each < 0.1 for each in told)  # the dead band is jumped over, also while it brakes
+    assert expected[0] == Velocity()
+    # The newest that was judged was sent 25 ticks before, when it stood or moved more slowly.
+    assert expected[-1].linear_x_m_s < max(
+        each.linear_x_m_s for each in map(Correction(limits).effect, base.told)
+    )
 
 
 def test_a_hold_brakes_and_the_next_chunk_moves_the_base_again(runtime: Runtime) -> None:
@@ -266,6 +311,23 @@ def test_a_low_battery_keeps_it_from_arming(runtime: Runtime, base: Base) -> Non
     assert status.state is MotorState.DISARMED
 
 
+def test_a_pressed_bumper_keeps_it_from_arming(runtime: Runtime, base: Base) -> None:
+    base.bumper = True
+    for _ in range(3):  # it has been read by then
+        runtime.until(lambda status: True)
+    runtime.send(Arm())
+    status = runtime.until(lambda status: bool(status.reason))
+    assert (status.reason, status.state) == ("not armed: its bumper is pressed", MotorState.DISARMED)
+
+
+def test_a_contact_that_the_runtime_sees_brakes_and_is_counted(runtime: Runtime) -> None:
+    runtime.drive()
+    runtime.send(Touch("its picture stays"))
+    status = runtime.until(lambda status: status.state is MotorState.TOUCHED)
+    assert status.reason == "its picture stays"
+    assert runtime.until(lambda status: status.sent.linear_x_m_s == 0).contacts == 1
+
+
 def test_what_is_not_for_the_motor_process_is_counted(runtime: Runtime) -> None:
     runtime.send(Failure(1, "not", "yours"))
     runtime.control.send(b"noise")
@@ -287,6 +349,7 @@ def test_only_what_brakes_is_urgent(ends: tuple[Runtime, socket.socket], loop: M
         (Arm(), False),
         (fresh_chunk(0), False),
         (Hold("now"), True),
+        (Touch("now"), True),
         (Stop("now"), True),
         (Quit(), True),
     ):

@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.motor.wire import MAX_BYTES, Arm, ByHand, Failure, Hold, LetGo, Message, Quit, Stop, decode, encode
+from edge.motor.wire import (
+    MAX_BYTES,
+    Arm,
+    ByHand,
+    Failure,
+    Hold,
+    LetGo,
+    Message,
+    Quit,
+    Stop,
+    Touch,
+    decode,
+    encode,
+)
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Refusals, StopCause, Velocity
 
 i64 = st.integers(-(2**63), 2**63 - 1)
@@ -31,6 +44,7 @@ status = st.builds(
     battery_fraction=st.none() | number,
     about=text,
     warning=text,
+    by_hand=st.booleans(),
 )
 messages = st.one_of(
     status,
@@ -40,6 +54,7 @@ messages = st.one_of(
     st.builds(ByHand, number, number),
     st.builds(Stop, text, st.sampled_from(StopCause)),
     st.builds(Hold, text),
+    st.builds(Touch, text),
     st.builds(Failure, st.integers(0, 255), text, text, st.booleans()),
 )
 

@@ -40,6 +40,7 @@ class Turntable:
     shown: Callable[["Turntable", int], Image]
     measured: bool = True
     dead: bool = False
+    away_s: tuple[float, float] = (0.0, 0.0)  # without frames from one time to the other
     back_s: float = 0.0  # when the way back began that a picture which stays is judged by; 0: not yet
     mount: CameraMount = MOUNT
     headings: list[float] = field(default_factory=lambda: [0.0])
@@ -69,7 +70,8 @@ class Turntable:
             sent = Velocity(0.0, 0.0, rate)
             base.take(MotorStatus(now_ns + TICK_NS, MotorState.FOLLOWING, sent, odometry=odometry))
             while (stamp_ns := round(seq * 1e9 / 30)) + ARRIVAL_NS <= now_ns + TICK_NS:
-                judge.take(Frame(self.shown(self, stamp_ns), stamp_ns, seq), stamp_ns + ARRIVAL_NS)
+                if not self.away_s[0] <= stamp_ns / 1e9 < self.away_s[1]:
+                    judge.take(Frame(self.shown(self, stamp_ns), stamp_ns, seq), stamp_ns + ARRIVAL_NS)
                 seq += 1
             if judge.doubt and self.doubts[-1:] != [judge.doubt]:
                 self.doubts.append(judge.doubt)
@@ -125,6 +127,18 @@ def test_a_picture_that_jumps_back_makes_the_base_stand_at_once():
     table = Turntable(to_and_fro, late(1.0, 2.2))
     table.run(2.27)
     assert table.doubts == [Doubt.JUMPED.value]
+
+
+def test_what_was_odd_before_a_camera_was_away_is_not_held_against_the_base_after_it():
+    """Its picture stays for 0.3 s of a turn, then it is away; meanwhile the base stands, as it would."""
+
+    def shown(table: Turntable, stamp_ns: int) -> Image:
+        time_s = stamp_ns / 1e9
+        return AROUND.seen(table.heading(2.0 if 2.0 <= time_s < 3.0 else time_s), stamp_ns)
+
+    table = Turntable(lambda time_s: 0.8 if 2.0 <= time_s < 2.35 else 0.0, shown, away_s=(2.35, 5.0))
+    judge = table.run(7)
+    assert cause_of(judge) is StopCause.NONE and table.back_s == 0.0 and not table.doubts
 
 
 @pytest.mark.parametrize("dead", [False, True])

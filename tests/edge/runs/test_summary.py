@@ -27,7 +27,7 @@ def test_the_document_keeps_its_keys():
         "outcome", "reason", "cause", "exit_code", "goal", "target", "seconds", "distance_m", "decisions",
         "detections", "cut_answers", "latency_ms", "frame_to_motor_ms", "missed_ticks", "ticks",
         "chunks", "refused_chunks", "contacts", "slowed_s", "slowed_to_m_s", "stop_look_move_s",
-        "bundle", "engine", "robot", "truth", "restarts", "folder",
+        "interventions", "bundle", "engine", "robot", "truth", "restarts", "folder",
     ]  # fmt: skip
     assert (document["outcome"], document["cause"], document["truth"]) == ("reached", None, None)
     assert document["latency_ms"] == {"total": {"p50": 12.0, "p99": 60.0}}

@@ -170,6 +170,20 @@ def test_a_run_that_does_not_end_is_not_reported_as_stopped(
     assert "has not ended" in capsys.readouterr().err
 
 
+def test_a_run_that_does_not_answer_was_told_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """One that is started again listens before it answers, and one that hangs does, too."""
+    monkeypatch.setattr(stop_command, "ANSWER_LIMIT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        (tmp_path / STOP_FILE).write_text(json.dumps({"port": port, "token": "x", "pid": 1}))
+        assert cli.main(["stop", str(tmp_path)]) == 4
+        with silent.accept()[0] as told:
+            assert told.recv(4096).startswith(b"POST /stop")
+    assert "was told to stop, and has not answered within" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [None, "{", '{"port": 1}', "[]"])
 def test_where_nothing_runs_stop_fails(content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture):
     if content is not None:

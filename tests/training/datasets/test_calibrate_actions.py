@@ -27,14 +27,16 @@ def nothing(actions: np.ndarray) -> None: ...
 def write(path: Path, change: Callable[[np.ndarray], None] = nothing, episodes: int = 11) -> Path:
     rng = np.random.default_rng(0)
     picture = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
-    with LeRobotWriter(path, "rover", 10, "front", (4, 4), ("x", "y"), NAMES) as writer:
+    with LeRobotWriter(path, "rover", 10, {"front": (4, 4)}, ("x", "y"), NAMES) as writer:
         for number in range(episodes):
             actions = rng.normal([0.2, 0, 0], [0.1, 0.05, 0.3], (FRAMES, 3)).astype(np.float32)
             if number == 1:
                 change(actions)
             states = rng.normal(size=(FRAMES, 2)).astype(np.float32)
             pixels = np.zeros((4, 3), np.uint8)
-            writer.add(Recording("find the cup", [picture] * FRAMES, pixels, states, actions))
+            writer.add(
+                Recording("find the cup", {"front": [picture] * FRAMES}, {"front": pixels}, states, actions)
+            )
         writer.finish({})
     return path
 
@@ -82,10 +84,14 @@ def test_what_a_net_should_not_learn_is_refused(
 def test_what_never_moves_and_what_is_in_degrees_are_named(tmp_path: Path):
     rng = np.random.default_rng(0)
     picture = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
-    with LeRobotWriter(tmp_path / "odd", "rover", 10, "front", (4, 4), ("x", "y"), NAMES) as writer:
+    with LeRobotWriter(tmp_path / "odd", "rover", 10, {"front": (4, 4)}, ("x", "y"), NAMES) as writer:
         actions = rng.normal([0.2, 0, 0], [0.1, 0, 20], (FRAMES, 3)).astype(np.float32)
         states = rng.normal(size=(FRAMES, 2)).astype(np.float32)
-        writer.add(Recording("go", [picture] * FRAMES, np.zeros((4, 3), np.uint8), states, actions))
+        writer.add(
+            Recording(
+                "go", {"front": [picture] * FRAMES}, {"front": np.zeros((4, 3), np.uint8)}, states, actions
+            )
+        )
         writer.finish({})
     with pytest.raises(UsageError, match=r"moves linear_y.*units angular_z up to") as caught:
         main([str(tmp_path / "odd"), "--out", str(tmp_path / "out")])

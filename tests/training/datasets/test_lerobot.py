@@ -29,13 +29,13 @@ def grey(value: int) -> np.ndarray:
 
 def write(path: Path, robot: str = "rover", names: tuple[str, ...] = ("v", "w")) -> Path:
     """Frame t of episode e is grey 40 e + 10 t, with actions 100 e + t."""
-    with LeRobotWriter(path, robot, 10, "front", (16, 24), ("x", "y", "z"), names) as writer:
+    with LeRobotWriter(path, robot, 10, {"front": (16, 24)}, ("x", "y", "z"), names) as writer:
         for e, length in enumerate(LENGTHS):
             images = [to_jpeg(grey(40 * e + 10 * t)) for t in range(length)]
             rows = np.arange(length, dtype=np.float32)[:, None] + 100 * e
             pixels = grey(40 * e).reshape(-1, 3)
             numbers = rows + np.zeros((1, 3), np.float32), rows + np.zeros((1, len(names)), np.float32)
-            writer.add(Recording(f"task {e}", images, pixels, *numbers))
+            writer.add(Recording(f"task {e}", {"front": images}, {"front": pixels}, *numbers))
         writer.finish({})
     return path
 

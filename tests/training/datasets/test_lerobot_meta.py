@@ -71,12 +71,14 @@ def test_whatever_a_file_says_each_number_has_a_name_of_its_own(given_names: Any
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("lerobot") / "set"
-    with LeRobotWriter(path, "arms", 10, "front", (16, 24), ("x", "y"), ("v",)) as writer:
+    with LeRobotWriter(path, "arms", 10, {"front": (16, 24)}, ("x", "y"), ("v",)) as writer:
         for e in range(2):
             image = np.full((16, 24, 3), 90, np.uint8)
             rows = np.arange(4, dtype=np.float32)[:, None] + 100 * e
             numbers = np.concatenate([rows, rows + 10], 1), rows + 20
-            writer.add(Recording("go", [to_jpeg(image)] * 4, image.reshape(-1, 3), *numbers))
+            writer.add(
+                Recording("go", {"front": [to_jpeg(image)] * 4}, {"front": image.reshape(-1, 3)}, *numbers)
+            )
         writer.finish({})
     return path
 

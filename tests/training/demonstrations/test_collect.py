@@ -31,7 +31,9 @@ def made_up(frames: int = 5, task: str = "find the cup") -> Recording:
     rng = np.random.default_rng(frames)
     images = rng.integers(0, 255, (frames, 24, 32, 3), dtype=np.uint8)
     states, actions = (rng.normal(size=(frames, n)).astype(np.float32) for n in (6, 3))
-    return Recording(task, [to_jpeg(i) for i in images], images[0].reshape(-1, 3), states, actions)
+    return Recording(
+        task, {"front": [to_jpeg(i) for i in images]}, {"front": images[0].reshape(-1, 3)}, states, actions
+    )
 
 
 class MadeUp:
@@ -191,7 +193,9 @@ def test_a_file_that_has_grown_is_followed_by_another(
 ) -> None:
     monkeypatch.setattr(lerobot_writer, "FILE_BYTES", 2000)
     monkeypatch.setattr(lerobot_writer, "FILES_PER_CHUNK", 2)
-    with LeRobotWriter(tmp_path / "set", "r", 10, "front", (24, 32), STATE_NAMES, ("a", "b", "c")) as writer:
+    with LeRobotWriter(
+        tmp_path / "set", "r", 10, {"front": (24, 32)}, STATE_NAMES, ("a", "b", "c")
+    ) as writer:
         for frames in (3, 4, 5):
             writer.add(made_up(frames, f"task {frames}"))
         writer.finish({})

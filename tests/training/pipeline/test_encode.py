@@ -38,14 +38,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three episodes of 12 frames; state and the picture's brightness tell the action."""
     path = tmp_path_factory.mktemp("data") / "set"
     rng = np.random.default_rng(0)
-    with LeRobotWriter(path, "rover", 10, "front", (32, 48), ("x", "y"), ("v", "w")) as writer:
+    with LeRobotWriter(path, "rover", 10, {"front": (32, 48)}, ("x", "y"), ("v", "w")) as writer:
         for episode in range(3):
             light = rng.uniform(0, 1, (12, 2)).astype(np.float32)
             images = np.repeat((255 * light).astype(np.uint8)[:, None], 32, 1).repeat(24, 2)
             images = np.repeat(images[..., None], 3, 3)
             task = f"detect {('red', 'blue')[episode % 2]} cup"
-            encoded = [to_jpeg(image) for image in images]
-            writer.add(Recording(task, encoded, images[0].reshape(-1, 3), light * 2, light - 0.5))
+            encoded = {"front": [to_jpeg(image) for image in images]}
+            pixels = {"front": images[0].reshape(-1, 3)}
+            writer.add(Recording(task, encoded, pixels, light * 2, light - 0.5))
         writer.finish({})
     return path
 

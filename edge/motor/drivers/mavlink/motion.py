@@ -5,6 +5,7 @@ the motor process takes for a fault after a second.
 """
 
 import math
+from collections import deque
 
 from edge.motor.drivers.mavlink.stream import MavMessage, flipped, mav
 from edge.records import Odometry, Velocity
@@ -12,6 +13,10 @@ from edge.records import Odometry, Velocity
 BODY_FRAMES = (mav.MAV_FRAME_BODY_FRD, mav.MAV_FRAME_BODY_NED)
 WORLD_FRAMES = (mav.MAV_FRAME_LOCAL_FRD, mav.MAV_FRAME_LOCAL_NED)
 ATTITUDE_LIMIT_NS = 300_000_000  # an attitude that is older does not turn a velocity into the body's frame
+CLOCK_MESSAGES, CLOCK_JUMP_NS = (
+    250,
+    100_000_000,
+)  # some seconds; a message that is read so much later is of now
 PERIOD_US = 50_000
 # Messages that the base is asked for. Firmware that sends none of them on request sends what it likes.
 WANTED = (
@@ -21,6 +26,28 @@ WANTED = (
 )
 
 
+class BaseClock:
+    """The base's own clock against this computer's: a message is as old as it says, however late it is read.
+
+    The message that came soonest after its time, of the last seconds, tells how far the clocks are apart.
+    """
+
+    def __init__(self) -> None:
+        self._apart_ns: deque[int] = deque(maxlen=CLOCK_MESSAGES)
+        self._newest_ns = 0  # the base's own time in the newest message
+
+    def here(self, base_ns: int, now_ns: int) -> int:
+        """Return the time of a message that is read now, by this computer's clock; now if it names none."""
+        if base_ns == 0:
+            return now_ns
+        apart_ns, before_ns = now_ns - base_ns, self._newest_ns
+        self._newest_ns = base_ns
+        if self._apart_ns and (base_ns < before_ns or abs(apart_ns - self._apart_ns[-1]) > CLOCK_JUMP_NS):
+            self._apart_ns.clear()  # the base has started anew, or set its clock
+        self._apart_ns.append(apart_ns)
+        return base_ns + min(self._apart_ns)
+
+
 class Motion:
     """The newest odometry of a base. Times are CLOCK_MONOTONIC ns that the caller passes in."""
 
@@ -28,6 +55,7 @@ class Motion:
         self.newest: Odometry | None = None
         self.complaint = ""  # why what the base sends can't be used; empty if nothing is wrong with it
         self._source = ""  # type of message that odometry comes from
+        self._clock = BaseClock()
         self._stamps: dict[str, int] = {}  # the base's own time in the newest message, by type
         self._attitude = (0.0, 0.0)  # yaw and its rate, z down
         self._attitude_ns: int | None = None
@@ -58,7 +86,7 @@ class Motion:
                 "ODOMETRY",
                 (message.x, message.y, yaw_rad),
                 (message.vx, message.vy, message.yawspeed),
-                now_ns,
+                self._clock.here(1000 * message.time_usec, now_ns),
             )
 
     def _on_position(self, message: MavMessage, now_ns: int) -> None:
@@ -70,8 +98,9 @@ class Motion:
         cos, sin = math.cos(yaw_rad), math.sin(yaw_rad)
         ahead_m_s = cos * message.vx + sin * message.vy
         right_m_s = cos * message.vy - sin * message.vx
+        at_ns = self._clock.here(1_000_000 * message.time_boot_ms, now_ns)
         self._take(
-            "LOCAL_POSITION_NED", (message.x, message.y, yaw_rad), (ahead_m_s, right_m_s, turn_rad_s), now_ns
+            "LOCAL_POSITION_NED", (message.x, message.y, yaw_rad), (ahead_m_s, right_m_s, turn_rad_s), at_ns
         )
 
     def _is_new(self, kind: str, stamp: int) -> bool:

@@ -1,6 +1,7 @@
 """The parts of the MAVLink driver alone: addresses, modes, texts, motion, answers. No line, no time."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -144,6 +145,21 @@ def odometry(
             stamp_us, frame, child, 1, 2, 0, list(q), ahead, 0.2, 0, 0, 0, 0.3, unknown, unknown
         )
     )
+
+
+def test_odometry_is_as_old_as_the_base_says_however_late_it_is_read():
+    """It is measured every 20 ms and read by ticks of 17 ms: its stamps are 20 ms apart all the same."""
+    motion, stamps_ms = Motion(), []
+    for number in range(200):
+        measured_ms = 5000 + 20 * number
+        read_ms = 17 * math.ceil((measured_ms - 4900) / 17)
+        motion.hear(odometry(1000 * measured_ms), read_ms * 1_000_000)
+        assert motion.newest is not None
+        stamps_ms.append(motion.newest.stamp_ns / 1e6)
+    assert {round(after - before) for before, after in pairwise(stamps_ms[20:])} == {20}
+    assert stamps_ms[-1] == 5000 + 20 * 199 - 4900
+    motion.hear(odometry(1000 * (measured_ms + 20)), (read_ms + 400) * 1_000_000)  # after a long silence
+    assert motion.newest.stamp_ns == (read_ms + 400) * 1_000_000
 
 
 def test_odometry_changes_its_axes_and_counts_once_for_each_time():

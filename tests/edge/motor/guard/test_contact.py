@@ -88,6 +88,16 @@ def test_what_never_moved_has_no_way_back_and_a_way_back_is_followed_after_conta
     assert guard.state is MotorState.LATCHED and guard.back.contacts == 1
 
 
+def test_a_hold_after_a_contact_waits_for_the_way_back_all_the_same():
+    guard = armed()
+    now_ns, _ = drive(guard, START, 40)
+    guard.touch("its bumper is pressed")
+    guard.hold("camera 'front' is away")
+    assert (guard.state, guard.reason) == (MotorState.TOUCHED, "camera 'front' is away")
+    now_ns, _ = go_back(guard, now_ns, (-0.1, 0.0, 0.0))
+    assert guard.state is MotorState.HOLDING
+
+
 def moving(x_m_s: float, now_ns: int, at_m: float = 0.0) -> Odometry:
     return Odometry(now_ns, at_m, 0.0, 0.0, Velocity(x_m_s))
 

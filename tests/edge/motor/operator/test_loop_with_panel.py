@@ -85,10 +85,10 @@ def test_the_stick_drives_ahead_of_the_policy_and_hands_back(runtime: Runtime, p
     pad.stick(0.0, 1.0)
     status = runtime.until(lambda status: status.sent.linear_x_m_s < -0.4, driving=True)
     assert (status.reason, status.decision, status.frame_to_motor_ns) == ("driven by hand", -1, -1)
-    assert status.state is MotorState.FOLLOWING
+    assert status.state is MotorState.FOLLOWING and status.by_hand
     pad.stick(0.0, 0.0)
     status = runtime.until(lambda status: status.sent.linear_x_m_s > 0.4, driving=True)
-    assert status.decision > 0
+    assert status.decision > 0 and not status.by_hand
 
 
 def test_the_stick_works_while_the_policy_says_nothing(runtime: Runtime, pad: Pad):

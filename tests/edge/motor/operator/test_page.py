@@ -186,7 +186,8 @@ def test_a_hand_drives_ahead_of_the_policy_and_one_that_is_lost_stops(runtime: R
         status = runtime.until(lambda _: True, driving=True)
         if status.sent.linear_x_m_s < -0.4:
             break
-    assert (status.reason, status.decision) == ("driven by hand", -1) and status.sent.linear_x_m_s < -0.4
+    assert (status.reason, status.decision) == ("driven by hand", -1) and status.by_hand
+    assert status.sent.linear_x_m_s < -0.4
     runtime.until(lambda status: status.sent == ZERO and status.state is MotorState.FOLLOWING, driving=True)
     status = runtime.until(lambda status: status.state is MotorState.LATCHED, driving=True)
     assert (status.cause, status.reason) == (StopCause.OPERATOR_LOST, SILENT.reason)

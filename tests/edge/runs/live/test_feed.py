@@ -67,7 +67,7 @@ def test_a_drive_becomes_a_state(fed: Fed):
     odometry = Odometry(9 * MS, 1.0, 2.0, 0.5, Velocity())
     status = MotorStatus(
         7 * MS, MotorState.FOLLOWING, Velocity(0.3, 0.4, -0.1), "driven by hand", frame_to_motor_ns=40 * MS,
-        odometry=odometry, battery_fraction=0.8, contacts=1,
+        odometry=odometry, battery_fraction=0.8, contacts=1, by_hand=True,
     )  # fmt: skip
     inference = Inference(FRAME, "<loc0001> cup", 0.9, {"vision": 3.0, "decode": 1.0})
     events = [

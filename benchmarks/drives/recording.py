@@ -1,4 +1,4 @@
-"""What recording costs a drive: `python -m benchmarks.recording [--pairs N] [--seconds S]`.
+"""What recording costs a drive: `python -m benchmarks.drives.recording [--pairs N] [--seconds S]`.
 
 Runs of the simulated robot, by turns kept as every run is (the last seconds) and recorded. Of each:
 the time from frame to motors as its summary has it, and the processor time of runtime and recorder from the
@@ -167,7 +167,7 @@ def _tell(tap: Tap, seq: int, stamp_ns: int, image: Any) -> None:
 
 def main(argv: list[str]) -> int:
     """Measure by turns, print one JSON object, and return the exit code."""
-    parser = ArgumentParser("benchmarks.recording", "Measure what recording costs a drive.")
+    parser = ArgumentParser("benchmarks.drives.recording", "Measure what recording costs a drive.")
     parser.add_argument("--pairs", type=positive_int, default=5, help="runs of each kind (%(default)s)")
     parser.add_argument("--seconds", type=positive_float, default=10.0, help="length of a run (%(default)g)")
     parser.add_argument("--robot", default="sim", help='such as "sim?width=640&height=480" (%(default)s)')

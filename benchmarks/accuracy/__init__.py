@@ -1,0 +1,1 @@
+"""How well bundles do beside each other, and how quickly."""

@@ -1,0 +1,1 @@
+"""`vla-edge calibrate motors`: what a base makes of commands, by its odometry."""

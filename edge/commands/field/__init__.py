@@ -1,0 +1,1 @@
+"""`vla-edge field`: the day itself."""

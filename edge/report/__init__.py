@@ -1,0 +1,1 @@
+"""What happened in runs, as one page that needs nothing else."""
