@@ -10,6 +10,7 @@ from edge.errors import UsageError
 
 MOST_CHUNK_BYTES = 1 << 28  # a chunk is 1 MiB, or one larger image
 MAGIC = b"\x89MCAP0\r\n"
+_NAME_ONE = "name a recording; `vla-edge run --record DIR` makes one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,9 @@ class McapReader:
             with path.open("rb") as file:
                 magic = file.read(len(MAGIC))
         except OSError as error:
-            raise UsageError(f"can't read {path}: {error.strerror}") from error
+            raise UsageError(f"can't read {path}: {error.strerror}", _NAME_ONE) from error
         if magic != MAGIC:
-            raise UsageError(
-                f"{path} is not a recording: it does not begin as MCAP files do",
-                "`vla-edge run --record DIR` makes one",
-            )
+            raise UsageError(f"{path} is not a recording: it does not begin as MCAP files do", _NAME_ONE)
 
     def messages(self) -> Iterator[Stored]:
         """Yield the messages of all whole chunks; `whole` tells in the end whether the file was cut off."""
