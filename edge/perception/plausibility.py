@@ -218,6 +218,8 @@ class Plausibility:
                 self._end(look, signs)
         elif signs.picture is PictureMotion.MOVES:
             self._note_motion(look, signs)
+        elif signs.jumped and look.moved_s >= MOVING_S:
+            self.fault = self._foreign("moves and jumps while the base stands")  # a late one only ends
         elif look.moved_s >= MOVING_S:
             if signs.time_s - look.moved_until_s > SPAN_S:
                 # The motion that it showed last ended up to SPAN_S before.

@@ -191,6 +191,21 @@ def test_a_picture_that_jumps_again_and_again_is_foreign():
     assert "jumped 4 times within 6 s" in judge.fault.message
 
 
+@pytest.mark.parametrize("loop_s", [1.3, 1.57, 1.8])
+def test_a_turn_that_is_shown_over_and_over_is_foreign_and_not_late(loop_s: float):
+    """After each round the picture jumps, and shows no motion until it can be compared again."""
+
+    def shown(table: Turntable, stamp_ns: int) -> Image:
+        time_s = stamp_ns / 1e9
+        return AROUND.seen(
+            table.heading(time_s if time_s < 3.0 else 3.0 - loop_s + (time_s - 3.0) % loop_s), stamp_ns
+        )
+
+    table = Turntable(lambda time_s: 0.8, shown)
+    judge = table.run(9)
+    assert cause_of(judge) is StopCause.CAMERA_FOREIGN and table.now_s < 3.0 + 3.5
+
+
 def test_a_mirrored_picture_turns_against_the_base():
     """Field case 5."""
     judge = Turntable(lambda time_s: 0.8, lambda table, ns: AROUND.seen(-table.heading(ns / 1e9), ns)).run(8)
