@@ -15,8 +15,8 @@ from edge.motor.client import MotorProcess
 from edge.motor.guard import Guard
 from edge.motor.limits import MotorLimits
 from edge.motor.loop import MotorLoop
-from edge.motor.operator.page import GONE, SILENT, STOPPED, PageLine, open_page
-from edge.motor.operator.panel import Panel
+from edge.motor.operator.page import GONE, MAX_MESSAGES, SILENT, STOPPED, PageLine, open_page
+from edge.motor.operator.panel import Panel, open_panel
 from edge.motor.wire import Arm, ByHand, LetGo, Message, Stop, encode
 from edge.records import ZERO, MotorState, StopCause
 from tests.edge.motor.test_loop import PERIOD_NS, Base, Runtime
@@ -205,6 +205,20 @@ def test_a_motor_process_opens_the_line_that_an_address_names():
             while (status := motor.status()).cause is StopCause.NONE:
                 pass
             assert (status.cause, status.reason) == (StopCause.OPERATOR, STOPPED.reason)
+
+
+def test_a_flood_is_taken_in_portions(page: Page):
+    page.send(*[LetGo()] * (MAX_MESSAGES + 1), Stop("at last"))
+    assert page.line.read() is None
+    assert page.line.read() == STOPPED
+
+
+def test_a_panel_reads_the_line_that_its_address_names():
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with here, open_panel([f"page://?fd={there.detach()}"], LIMITS) as panel:
+        assert panel.read() is None
+        here.send(encode(Stop("the page's words")))
+        assert panel.read() == STOPPED
 
 
 @pytest.mark.parametrize(
