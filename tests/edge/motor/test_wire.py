@@ -123,7 +123,7 @@ def test_a_valid_checksum_around_a_wrong_body_is_refused() -> None:
 
     bare = [wire._KINDS.index(kind) for kind in (Arm, Quit, LetGo)]
     for kind in range(len(wire._KINDS)):
-        # Lengths of all bodies, a text that is no UTF-8, and a cause that does not exist.
+        # Lengths of all bodies, a text that is not UTF-8, and a cause that does not exist.
         for payload in (b"", *(b"\xff" * size for size in (1, 90, 200, 300)), b"\1\0\xff", b"\xff\0\0"):
             crc = zlib.crc32(payload, zlib.crc32(bytes((wire.VERSION, kind))))
             packet = wire._HEADER.pack(b"vlaM", wire.VERSION, kind, len(payload), crc) + payload
