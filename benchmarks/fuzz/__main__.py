@@ -1,13 +1,13 @@
 """`python -m benchmarks.fuzz [TARGET…] --inputs N --seed S`."""
 
 import json
-import sys
 from pathlib import Path
 
 from benchmarks.fuzz.campaign import FuzzFigures, run_target
 from benchmarks.fuzz.target import outcome
 from benchmarks.fuzz.targets import TARGETS
 from edge.commands.arguments import ArgumentParser
+from edge.commands.output import run_program
 from edge.errors import UsageError
 
 KEEP = Path("runs/fuzz")
@@ -62,8 +62,4 @@ def _text(figures: FuzzFigures) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except UsageError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_program(main)

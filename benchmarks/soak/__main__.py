@@ -2,7 +2,6 @@
 
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from edge.commands.arguments import (
     non_negative_int,
     positive_float,
 )
-from edge.errors import EdgeError, UsageError
+from edge.commands.output import run_program
+from edge.errors import UsageError
 
 LEAST_LONG_S = 90.0  # a shorter run tells nothing about growth
 BY_NUMBER: dict[int, Fault | Refusal] = {each.number: each for each in (*FAULTS, *REFUSALS)}
@@ -114,8 +114,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except EdgeError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_program(main)

@@ -22,8 +22,8 @@ from benchmarks.stops.signals import ALL_GONE_S, STOPPED_S, signal_once
 from edge.board.steady import one_power_mode
 from edge.bundle.choice import AUTO, AUTO_HELP
 from edge.commands.arguments import non_negative_int
-from edge.commands.output import ProgressLine, duration, figure, print_json
-from edge.errors import EdgeError, HardwareMissing, SafetyStop, UsageError
+from edge.commands.output import ProgressLine, duration, figure, print_json, run_program
+from edge.errors import HardwareMissing, SafetyStop, UsageError
 
 FULL = 0.99  # share of the full speed and turn rate from which on a base drives at full speed
 TURN_RATE = FULL * LIMITS.angular_rad_s
@@ -154,8 +154,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except EdgeError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_program(main)

@@ -26,9 +26,9 @@ from benchmarks.stops.full_speed import CirclingRun
 from edge.bundle.bundle import load_bundle
 from edge.bundle.choice import AUTO
 from edge.commands.arguments import non_negative_int
-from edge.commands.output import ProgressLine, duration, figure, print_json
+from edge.commands.output import ProgressLine, duration, figure, print_json, run_program
 from edge.commands.run_arguments import choose_hardware, run_arguments
-from edge.errors import EdgeError, HardwareMissing, SafetyStop
+from edge.errors import HardwareMissing, SafetyStop
 from edge.goals.goals import parse_goal
 from edge.interfaces import Policy
 from edge.motor.limits import MotorLimits
@@ -190,8 +190,4 @@ def _run(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except EdgeError as error:
-        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_program(main)

@@ -5,13 +5,24 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, NoReturn, cast
+
+from edge.errors import EdgeError
 
 LINE_EVERY_S = 10.0  # without a terminal
 _REDRAW_EVERY_S = 0.1  # on a terminal
 _NO_ESTIMATE_S = 2.0  # before that, a rate means little
+
+
+def run_program(main: Callable[[list[str]], int]) -> NoReturn:
+    """Run the `main` of a program beside `vla-edge`, and exit as it does; a user's mistake is printed."""
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except EdgeError as error:
+        print(f"error: {error.message}\nhint: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 def print_json(document: object) -> None:
