@@ -68,6 +68,7 @@ class StreamChild:
             raise
         finally:
             if self._ring is not None:
+                self._ending.wait()  # the parent, which may be slow, opens the ring by its name
                 self._ring.close()
 
     def _publish_all(self, source: StreamSource, buffered: bool) -> None:

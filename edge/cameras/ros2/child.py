@@ -162,24 +162,28 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--address", required=True, help="the camera's address")
     parser.add_argument("--ring", required=True, help="name of the shared memory for the frames")
     arguments = parser.parse_args(argv)
-    with socket.socket(fileno=arguments.control) as control:
+    with socket.socket(fileno=arguments.control) as control, contextlib.ExitStack() as rings:
         try:
-            _listen(control, parse_camera(arguments.address), arguments.ring)
+            _listen(control, parse_camera(arguments.address), arguments.ring, rings)
         except EdgeError as error:
             _send(control, {"error": error.message, "hint": error.hint, "exit_code": error.exit_code})
+            select.select([control], [], [])  # the runtime, which may be slow, opens the ring by its name
             return error.exit_code
     return 0
 
 
-def _listen(control: socket.socket, options: RosCameraOptions, ring_name: str) -> None:
+def _listen(
+    control: socket.socket, options: RosCameraOptions, ring_name: str, rings: contextlib.ExitStack
+) -> None:
+    """Publish a topic's images until the runtime lets go. `rings` closes what they are in."""
     with RosNode("vla_edge_camera", options.domain) as node:
         listener = Listener(node, options, ring_name)
         listener.open()
         assert listener.ring is not None  # `open` waited for it
-        with listener.ring:
-            _send(control, {"width": listener.ring.width, "height": listener.ring.height})
-            while not select.select([control], [], [], 0)[0]:  # nothing is ever sent here: it is its end
-                node.spin(1, 0.05)
+        ring = rings.enter_context(listener.ring)
+        _send(control, {"width": ring.width, "height": ring.height})
+        while not select.select([control], [], [], 0)[0]:  # nothing is ever sent here: it is its end
+            node.spin(1, 0.05)
 
 
 def _send(control: socket.socket, message: dict[str, Any]) -> None:

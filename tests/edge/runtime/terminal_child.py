@@ -28,6 +28,7 @@ class Terminal:
 
     fd: int
     line: int  # the process's end, whose mode is the terminal's
+    first_mode: list[object]  # before the process had it
     process: "subprocess.Popen[str]"
 
     def press(self, keys: bytes) -> None:
@@ -46,6 +47,7 @@ class Terminal:
 def at_terminal(*arguments: str, env: dict[str, str] | None = None) -> Generator[Terminal]:
     """Yield a process at a pseudo-terminal; its output comes through pipes."""
     fd, line = pty.openpty()
+    first_mode = termios.tcgetattr(line)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.edge.runtime.terminal_child", *arguments],
         cwd=REPO,
@@ -57,7 +59,7 @@ def at_terminal(*arguments: str, env: dict[str, str] | None = None) -> Generator
         start_new_session=True,
     )
     try:
-        yield Terminal(fd, line, process)
+        yield Terminal(fd, line, first_mode, process)
     finally:
         process.kill()
         process.communicate()

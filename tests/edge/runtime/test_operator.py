@@ -45,7 +45,6 @@ def test_a_lost_operator_is_a_fault():
 
 def test_the_space_bar_is_heard_at_once_and_no_other_key():
     with at_terminal() as terminal:
-        before = terminal.mode
         assert terminal.process.stdout is not None
         assert terminal.process.stdout.readline() == "watching\n"
         assert terminal.raw
@@ -54,17 +53,16 @@ def test_the_space_bar_is_heard_at_once_and_no_other_key():
         assert terminal.process.stdout.readline() == "space\n"
         terminal.process.send_signal(signal.SIGTERM)
         assert terminal.process.communicate()[0] == "ended by SIGTERM\n"
-        assert terminal.mode == before
+        assert terminal.mode == terminal.first_mode
 
 
 def test_ctrl_c_stays_a_signal_and_the_terminal_is_restored():
     with at_terminal() as terminal:
-        before = terminal.mode
         assert terminal.process.stdout is not None
         assert terminal.process.stdout.readline() == "watching\n"
         terminal.press(b"\x03")
         assert terminal.process.communicate()[0] == "ended by SIGINT\n"
-        assert terminal.mode == before
+        assert terminal.mode == terminal.first_mode
 
 
 def test_without_a_terminal_nothing_is_watched():

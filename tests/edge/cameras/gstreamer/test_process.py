@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from edge.cameras.gst import job_of
 from edge.cameras.gstreamer import camera as camera_module
 from edge.cameras.gstreamer import process as process_module
 from edge.cameras.gstreamer.camera import StreamCamera
 from edge.cameras.gstreamer.job import StreamJob
 from edge.cameras.gstreamer.process import StreamEnd, StreamProcess
-from edge.cameras.shm import SHARED_MEMORY
+from edge.cameras.shm import SHARED_MEMORY, FrameRing
 from edge.cameras.view import ImageView
 from edge.clock import MonotonicClock
 from edge.errors import CameraAway, EdgeError, HardwareMissing
@@ -98,6 +99,19 @@ def test_a_child_that_died_of_a_signal_counts_as_killed(tmp_path: Path, bell: in
     os.kill(child.pid, signal.SIGSEGV)
     assert child.report(20) == {"kind": "gone", "text": "killed by SIGSEGV"}
     assert child.end() is StreamEnd.KILLED
+
+
+@needs_gstreamer
+def test_what_a_short_stream_showed_can_still_be_opened_after_its_end(bell: int):
+    child = StreamProcess(job_of(LIVE.replace("pattern=ball", "num-buffers=3")), bell)
+    try:
+        until(lambda: (child.report(0.1) or {}).get("kind") == "ended")
+        assert child.report(1.0) is None  # it is not gone: it waits to be let go
+        with FrameRing.attach(child.ring_name) as ring:
+            assert ring.newest() is not None
+    finally:
+        assert child.end() is StreamEnd.ASKED
+    assert not (SHARED_MEMORY / child.ring_name).exists()
 
 
 def argus(folder: Path, exit_code: int) -> list[str]:
