@@ -169,8 +169,8 @@ class Guard:
             self.state = MotorState.LATCHED
             self._drop_chunk()
         if self.state is MotorState.TOUCHED and not self.moving and self.back.stand():
-            self.state, self._armed_ns = MotorState.HOLDING, now_ns
-            self._hold("")
+            self._drop_chunk()
+            self.state, self.reason, self._armed_ns = MotorState.HOLDING, "", now_ns
         # Adding zero turns -0.0 into 0.0.
         return Velocity(self._linear.real + 0.0, self._linear.imag + 0.0, self._angular.real + 0.0)
 

@@ -1,5 +1,6 @@
 """Whether a picture moves as a whole, stays, or jumps, whatever moves in a part of it."""
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from edge.perception.panorama import COLUMNS, Grey, Panoramas
 
 SPAN_NS = 300_000_000  # two panoramas so far apart are compared
+LONGEST_NS = 3_000_000_000  # and at most so far where the base is slow
 MOVES_SHARE, STILL_SHARE = 0.6, 0.2  # such a share of the cells with forms has changed
 THIRD_SHARE = 0.5  # and at least so many in the left, the middle and the right third: a person fills one
 JUMP_FACTOR, JUMP_LEVELS = 1.8, 0.5  # by both a frame must differ more from the one before than usual
@@ -35,10 +37,9 @@ class PictureMotion(Enum):
 
 
 class Changes:
-    """Compares each panorama with one of SPAN_NS ago."""
+    """Compares each panorama with one of SPAN_NS ago, and on demand with an older one."""
 
     def __init__(self) -> None:
-        self.span_ns = 0  # between the two that were compared last; 0 if there were none
         self._past: deque[tuple[int, Grey]] = deque()  # stamps and panoramas, oldest first
         self._noise: float | None = None  # grey levels of a cell
 
@@ -50,11 +51,14 @@ class Changes:
             known = newest if self._noise is None else min(newest, self._noise * _NOISE_GROWTH)
             self._noise = max(_LEAST_NOISE, known)
         self._past.append((stamp_ns, panorama))
-        while len(self._past) > 2 and self._past[1][0] <= stamp_ns - SPAN_NS:
+        while len(self._past) > 2 and self._past[1][0] <= stamp_ns - LONGEST_NS:
             self._past.popleft()
-        before_ns, before = self._past[0]
-        self.span_ns = stamp_ns - before_ns
-        return self._compared(before, panorama) if self.span_ns >= SPAN_NS else PictureMotion.UNKNOWN
+        return self.since(stamp_ns - SPAN_NS)
+
+    def since(self, from_ns: int) -> PictureMotion:
+        """Return what the picture did since then; UNKNOWN if that time is not known."""
+        at = bisect_right(self._past, from_ns, key=lambda taken: taken[0])
+        return self._compared(self._past[at - 1][1], self._past[-1][1]) if at else PictureMotion.UNKNOWN
 
     def begin_anew(self) -> None:
         """Forget the panoramas so far."""

@@ -82,6 +82,19 @@ class BaseMotion:
         x_m, y_m, yaw_rad = np.ptp(rows[first : max(last, first + 1), 1:], axis=0)
         return math.hypot(x_m, y_m), float(yaw_rad)
 
+    def so_far_before(self, now_s: float, way_m: float, way_rad: float, longest_s: float) -> float | None:
+        """Return the newest time at which the base was so far from where it is now, or so much turned.
+
+        None if it was not within `longest_s`.
+        """
+        times_s = self._rows[: self._count, 0]
+        first, end = np.searchsorted(times_s, [now_s - longest_s, now_s])
+        if end <= first:
+            return None
+        apart = self._rows[first:end, 1:] - self._rows[min(end, self._count - 1), 1:]
+        far = np.flatnonzero((np.hypot(apart[:, 0], apart[:, 1]) >= way_m) | (np.abs(apart[:, 2]) >= way_rad))
+        return float(times_s[first + far[-1]]) if far.size else None
+
     def _since(self, time_s: float) -> float:
         return max(0.0, time_s - self._rows[self._count - 1, 0]) if self._count else 0.0
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.perception.panorama import Grey, Panoramas
-from edge.perception.picture_change import SPAN_NS, Changes, Jumps, PictureMotion
+from edge.perception.picture_change import LONGEST_NS, SPAN_NS, Changes, Jumps, PictureMotion
 from edge.perception.picture_lag import BaseMotion, LagFit, TurnsSeen
 from edge.records import Image
 
 SPAN_S = SPAN_NS / 1e9
 STANDS_M, STANDS_RAD = 0.01, 0.015  # a base that stands moves by less within SPAN_S
-MOVES_M, MOVES_RAD = 0.03, 0.06  # and one that moves by more; twice that if it only was told to
+# With so much of a way any picture of a room changes, but for plain ones; twice that if it only was told to.
+MOVES_M, MOVES_RAD = 0.10, 0.06
 ALLOWED_LAGS_S = np.array([0.0, 0.1, 0.2])
 AS_EXPECTED_RAD = 0.1  # between two frames; a picture turns with the base but for this
 
@@ -23,7 +24,8 @@ class PictureSigns:
     time_s: float  # when the frame was captured
     picture: PictureMotion
     jumped: bool
-    base_moves: bool  # all through SPAN_S
+    base_moves: bool  # it does not stand, and was MOVES_M or MOVES_RAD off not long ago
+    stays: bool  # and the picture has not changed since then
     stood_s: float  # for so long the base has stood; 0 if it does not
     fit: LagFit | None
 
@@ -64,12 +66,18 @@ class SignReader:
         stands = way_m < STANDS_M and way_rad < STANDS_RAD
         stood_s = self._stands.take(stands, now_s) + SPAN_S if stands else self._stands.take(False, now_s)
         surely = 1.0 if self._base.measured else 2.0
-        moves = way_m > surely * MOVES_M or way_rad > surely * MOVES_RAD
-        return PictureSigns(now_s, picture, jumped, moves, stood_s, self._turns.fit(self._base))
+        far_s = self._base.so_far_before(now_s, surely * MOVES_M, surely * MOVES_RAD, LONGEST_NS / 1e9)
+        moves = far_s is not None and not stands
+        stays = moves and self.stays_since(min(far_s or now_s, now_s - SPAN_S))
+        return PictureSigns(now_s, picture, jumped, moves, stays, stood_s, self._turns.fit(self._base))
 
     def was_of_now(self, now_s: float) -> None:
         """Note that the picture after the newest jump was of now."""
         self._jumps.was_of_now(now_s)
+
+    def stays_since(self, since_s: float) -> bool:
+        """Return True if the picture has not changed since then."""
+        return self._changes.since(round(since_s * 1e9)) is PictureMotion.STILL
 
     def _turn(self, before: tuple[float, Grey], after: tuple[float, Grey]) -> bool:
         """Take in the turn between two frames. Returns True if the picture jumped between them."""

@@ -90,7 +90,8 @@ class Plausibility:
         self._age_s = 0.0  # age of the newest frame, by its stamp
         self.held = False  # the base stands, and may have been held: a small way back will tell
         self._goes_back = False  # from a contact
-        self._moved_back = 0  # frames in which the picture did not stay then
+        self._back_s = 0.0  # when that began
+        self._moved_back = 0  # frames since then in which the picture was another
         self._frozen: CameraFault | None = None  # it stayed on the way back, too
 
     @property
@@ -126,7 +127,7 @@ class Plausibility:
         if signs is None:
             return
         if self._goes_back:
-            self._moved_back += signs.picture is not PictureMotion.STILL
+            self._moved_back += self._reader is not None and not self._reader.stays_since(self._back_s)
             return
         contradicts_s, moving_s = self._last(signs)
         self._count(signs.fit, signs.time_s)
@@ -142,7 +143,7 @@ class Plausibility:
         """
         was, self._goes_back = self._goes_back, goes_back
         if goes_back and not was:
-            self._moved_back = 0
+            self._back_s, self._moved_back = (self._newest_ns or 0) / 1e9, 0
         if was and not goes_back:
             if self.held and self._moved_back < MOVED_FRAMES:
                 self._frozen = self._still_fault()
@@ -162,9 +163,8 @@ class Plausibility:
         """Return for how long the picture has been still while the base moves, and the other way round."""
         moves = signs.picture is PictureMotion.MOVES
         self._still_s = self._still.take(not moves and signs.stood_s > 0, signs.time_s)
-        stays = signs.picture is PictureMotion.STILL and signs.base_moves
         moving = moves and self._settled(signs)
-        contradicts_s = self._contradicts.take(stays, signs.time_s)
+        contradicts_s = self._contradicts.take(signs.stays, signs.time_s)
         self._stayed = not moves and (self._stayed or contradicts_s >= STAYED_S)
         return contradicts_s, self._moving.take(moving, signs.time_s)
 

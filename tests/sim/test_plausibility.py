@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 from benchmarks.success import EpisodeSettings, _EpisodePlayer
 from edge.goals.goals import parse_goal
 from edge.model.boxes import BoxReader
+from edge.perception.picture_lag import BaseMotion
 from edge.perception.plausibility import Plausibility
 from edge.policies.seeker import Seeker
-from edge.records import Frame, Goal, StopCause
+from edge.records import Frame, Goal, Image, Odometry, StopCause, Velocity
 from edge.runtime.watched import camera as watched
 from sim.lockstep import JUDGED, CameraSettings, EpisodeResult, parse_camera, play
-from sim.render import CameraSpec, Renderer
+from sim.render import CameraSpec, Renderer, degrade
 from sim.targets import make_scene
 from sim.world import World
 from tests.sim.test_lockstep import LATENCY_S, PerfectEye
@@ -84,6 +86,32 @@ def test_a_camera_that_fails_ends_an_episode_with_its_name(query: str, cause: St
         episode = seen_perfectly(renderer, 1004, parse_camera(query))
     assert (episode.cause, episode.claimed) == (cause, False)
     assert "camera 'front'" in episode.stopped and episode.seconds < 6
+
+
+def test_a_slow_base_before_a_plain_room_is_told_from_a_frozen_camera():
+    """All that has a form there lies ahead, where a way of 5 cm hardly changes the picture."""
+    scene, speed_m_s = make_scene(1, "cup"), 0.15
+    ways_m = [speed_m_s * max(0.0, i / 30 - 0.5) for i in range(180)]
+    with contextlib.closing(Renderer(CameraSpec())) as renderer:
+        world = World(scene, 1)
+        renderer.load(world.model, scene)
+        mount, pose = renderer.spec.mount, world.pose
+        cup = next(each for each in scene.objects if each.name == "orange cup")
+        yaw_rad = math.atan2(cup.y_m - pose.y_m, cup.x_m - pose.x_m)
+        places = [(pose.x_m + m * math.cos(yaw_rad), pose.y_m + m * math.sin(yaw_rad)) for m in ways_m]
+        images = [renderer.image(world.data, *place, yaw_rad) for place in places]
+
+    def doubt(shown: list[Image], noise: int) -> str:
+        base, rng = BaseMotion(), np.random.default_rng(noise)
+        judge = Plausibility("front", mount, base)
+        for i, (image, place) in enumerate(zip(shown, places, strict=True)):
+            stamp_ns = round(i * 1e9 / 30)
+            base.measure(Odometry(stamp_ns, *place, yaw_rad, Velocity(speed_m_s)))
+            judge.take(Frame(degrade(image, rng), stamp_ns, i), stamp_ns)
+        return judge.doubt
+
+    assert [doubt(images, noise) for noise in range(6)] == [""] * 6
+    assert doubt(images[:60] + images[60:61] * 120, 0) == "does not change its picture while the base moves"
 
 
 @pytest.mark.slow

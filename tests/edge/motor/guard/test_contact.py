@@ -1,6 +1,7 @@
 """The guard and a contact: it brakes at once, goes back a little and no farther, and then holds."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 from edge.interfaces import Feedback
 from edge.motor.contact import ContactSense, ContactWatch
 from edge.motor.guard import Guard
-from edge.motor.way import BACK_M, BACK_M_S, BACK_RAD, BACK_RAD_S
+from edge.motor.way import BACK_M, BACK_M_S, BACK_RAD, BACK_RAD_S, CRAWL
 from edge.records import ActionChunk, MotorState, Odometry, StopCause, Velocity
-from tests.edge.motor.guard.driven import AXES, MS, TICK, armed, chunk, drive, speed
+from tests.edge.motor.guard.driven import AXES, LIMITS, MS, TICK, armed, chunk, drive, speed
 
 Row = tuple[float, float, float]
 START = 1_000_000_000
@@ -55,6 +56,48 @@ def test_a_contact_brakes_at_once_and_follows_only_a_small_slow_way_back(row: Ro
     assert metres == pytest.approx(wanted_m, abs=0.01) and radians == pytest.approx(wanted_rad, abs=0.02)
     assert not guard.follow(chunk(now_ns - MS, row=row, decision=50), now_ns), "it shows the way back"
     assert guard.follow(chunk(now_ns + TICK, row=row, decision=51), now_ns + TICK)
+    _, driven = drive(guard, now_ns + TICK, 40, row=row, decision=51)
+    assert driven == Velocity(*row), "it drives as before"
+
+
+@pytest.mark.parametrize("row", AXES)
+def test_a_contact_brakes_by_the_deceleration_and_the_way_back_begins_with_the_stand(row: Row):
+    guard = armed()
+    now_ns, before = drive(guard, START, 40, row=row)
+    guard.touch("its bumper is pressed")
+    seconds = 0.0
+    while before != Velocity():
+        after = guard.step(now_ns := now_ns + TICK)
+        less_rad_s = abs(before.angular_z_rad_s) - abs(after.angular_z_rad_s)
+        assert 0.0 <= speed(before) - speed(after) <= LIMITS.linear_decel_m_s2 * TICK / 1e9 + 1e-9
+        assert 0.0 <= less_rad_s <= LIMITS.angular_decel_rad_s2 * TICK / 1e9 + 1e-9
+        assert guard.back.begun is (after == Velocity()) and guard.state is MotorState.TOUCHED
+        before, seconds = after, seconds + TICK / 1e9
+    assert seconds == pytest.approx(0.26, abs=0.02)
+
+
+def test_what_of_a_row_does_not_lead_back_changes_nothing():
+    ways: list[list[Velocity]] = []
+    for row in ((-0.1, 0.0, 0.0), (-0.1, 0.4, 0.9)):
+        guard = armed()
+        now_ns, _ = drive(guard, START, 40, row=(0.5, 0.0, 0.0))
+        guard.touch("test")
+        ways.append(go_back(guard, now_ns, row)[1])
+    assert ways[0] == ways[1] and min(each.linear_x_m_s for each in ways[0]) == pytest.approx(-0.1)
+
+
+@pytest.mark.parametrize("row", [(0.05, 0.0, 0.0), (0.0, 0.0, 0.1)])
+def test_a_base_that_brakes_slowly_ends_its_way_back_by_a_stand_all_the_same(row: Row):
+    """What is left of the way is worth less than a crawl while the base still brakes."""
+    slow = {"linear_m_s": 0.05, "linear_decel_m_s2": 0.2, "angular_rad_s": 0.1, "angular_decel_rad_s2": 0.4}
+    guard = armed(replace(LIMITS, **slow))
+    now_ns, _ = drive(guard, START, 60, row=row)
+    guard.touch("test")
+    _, sent = go_back(guard, now_ns, tuple(-part for part in row), 400)
+    assert guard.state is MotorState.HOLDING and sent[-1] == Velocity()
+    moved = [each for each in sent if each != Velocity()]
+    slowest = min(speed(each) + abs(each.angular_z_rad_s) for each in moved[-20:])
+    assert slowest >= CRAWL, "it never creeps"
 
 
 @settings(max_examples=100, deadline=None)
