@@ -15,10 +15,10 @@ from edge.runs.summary import Contact, Figures, Percentiles
 from edge.runs.thinned import Thinned
 
 MAX_FRAMES = 32
-MAX_PATH = 4000
+MAX_PATH = 1000
 FRAME_WIDTH_PX = 320
 PATH_PERIOD_NS = 100_000_000
-MAX_TIMES = 4000  # kept of each stage, spread over the run: enough for a 99th percentile
+MAX_TIMES = 2000  # kept of each stage, spread over the run: enough for a 99th percentile
 
 
 class Tally:
