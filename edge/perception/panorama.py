@@ -5,6 +5,7 @@ whole, whatever the pitch of the camera. Pure: no clock, no odometry.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -25,6 +26,7 @@ _MARGIN = 0.96  # share of the camera's horizontal field of view that is used
 _ROWS = 12  # from the camera's upper edge to its lower one; those that end before the sides are left out
 _LEAST_ROWS = 4
 _PER_ROW, _PER_COLUMN = 4, 2  # positions of the image that are averaged
+_INNER = slice(COLUMNS // 8, COLUMNS - COLUMNS // 8)  # columns that a small turn leaves in both
 _BESIDE = 6  # columns around the best shift that belong to it
 
 Grey = NDArray[np.float32]
@@ -37,8 +39,8 @@ class Panoramas:
 
     column_rad: float  # angle between two columns
     rows: int
-    map_x: NDArray[np.float32]  # (4 R, 2 COLUMNS) positions in the image, pixels
-    map_y: NDArray[np.float32]
+    map_px: NDArray[np.int16]  # (4 R, 2 COLUMNS, 2) positions in the image, pixels
+    map_part: NDArray[np.uint16]  # and what they lie beside them, as cv2 counts it
 
     @staticmethod
     def of(mount: CameraMount, width: int, height: int) -> "Panoramas | None":
@@ -53,12 +55,15 @@ class Panoramas:
         if rows < _LEAST_ROWS or abs(mount.pitch_rad) > _STEEPEST_RAD:
             return None
         taken = inside[: rows * _PER_ROW]
-        x_px, y_px = u[taken] * width - 0.5, v[taken] * height - 0.5
-        return Panoramas(across_rad / COLUMNS, rows, x_px.astype(np.float32), y_px.astype(np.float32))
+        x_px, y_px = (u[taken] * width - 0.5).astype(np.float32), (v[taken] * height - 0.5).astype(np.float32)
+        map_px, map_part = cv2.convertMaps(x_px, y_px, cv2.CV_16SC2)
+        return Panoramas(
+            across_rad / COLUMNS, rows, np.asarray(map_px, np.int16), np.asarray(map_part, np.uint16)
+        )
 
     def make(self, image: Image) -> Grey:
         """Return the panorama (R, COLUMNS) of an image (H, W, 3), in grey levels."""
-        sampled = cv2.remap(image, self.map_x, self.map_y, cv2.INTER_LINEAR)
+        sampled = cv2.remap(image, self.map_px, self.map_part, cv2.INTER_LINEAR)
         grey = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY).astype(np.float32)
         return np.asarray(cv2.resize(grey, (COLUMNS, self.rows), interpolation=cv2.INTER_AREA), np.float32)
 
@@ -78,14 +83,14 @@ class Panoramas:
         # A turn to the left moves the scene to the right, so its middle was farther left before.
         return (REACH - best - _peak(alike, best)) * self.column_rad
 
-    def difference(self, before: Grey, after: Grey, turn_rad: float) -> float:
-        """Return by how many grey levels two panoramas differ on average, but for a turn."""
-        inner = np.arange(COLUMNS // 8, COLUMNS - COLUMNS // 8)
-        from_columns = np.minimum(np.maximum(inner - turn_rad / self.column_rad, 0), COLUMNS - 1.001)
-        whole = from_columns.astype(np.intp)
-        share, one = (from_columns - whole).astype(np.float32), flat(before)
+    def difference(self, before: Grey, after: Grey, turns_rad: Sequence[float]) -> float:
+        """Return by how many grey levels two panoramas differ on average, but for the best of some turns."""
+        columns = np.array(turns_rad)[:, None] / -self.column_rad + np.arange(COLUMNS)[_INNER]
+        columns = np.minimum(np.maximum(columns, 0), COLUMNS - 1.001)  # (T, those of _INNER)
+        whole = columns.astype(np.intp)
+        share, one = (columns - whole).astype(np.float32), flat(before)
         moved = one[:, whole] * (1 - share) + one[:, whole + 1] * share
-        return float(np.abs(moved - flat(after)[:, inner]).mean())
+        return float(np.abs(moved - flat(after)[:, None, _INNER]).mean(axis=(0, 2)).min())
 
 
 def image_positions(view: View, left_rad: Floats, up_rad: Floats) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ class Jumps:
 
     def take(self, before: Grey, after: Grey, turns_rad: Sequence[float], now_s: float) -> bool:
         """Return True if the picture jumped between two frames, by whichever turn may lie between them."""
-        levels = min(self._panoramas.difference(before, after, turn_rad) for turn_rad in turns_rad)
+        levels = self._panoramas.difference(before, after, turns_rad)
         jumped = (
             len(self._usual) == USUAL and self._is_jump(levels) and levels > JUMP_AFTER * self._known(now_s)
         )
@@ -106,7 +107,8 @@ class Jumps:
 
     def _is_jump(self, levels: float) -> bool:
         usual = list(self._usual)
-        least = max(JUMP_FACTOR * float(np.median(usual)), JUMP_LEVELS + float(np.median(usual)))
+        middle = median(usual)
+        least = max(JUMP_FACTOR * middle, JUMP_LEVELS + middle)
         return levels > max(least, JUMP_AFTER * max(usual[-3:]))
 
 

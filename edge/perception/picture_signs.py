@@ -68,7 +68,9 @@ class SignReader:
         surely = 1.0 if self._base.measured else 2.0
         far_s = self._base.so_far_before(now_s, surely * MOVES_M, surely * MOVES_RAD, LONGEST_NS / 1e9)
         moves = far_s is not None and not stands
-        stays = moves and self.stays_since(min(far_s or now_s, now_s - SPAN_S))
+        stays = moves and picture is PictureMotion.STILL
+        if stays and far_s is not None and far_s < now_s - SPAN_S:
+            stays = self.stays_since(far_s)
         return PictureSigns(now_s, picture, jumped, moves, stays, stood_s, self._turns.fit(self._base))
 
     def was_of_now(self, now_s: float) -> None:
