@@ -38,7 +38,7 @@ SHOWN = 10  # rooms that are listed for people; --json has all
 def failures(trials: Sequence[Trial], settings: EpisodeSettings, robot: str) -> list[dict[str, Any]]:
     """Return the rooms that failed or were touched: seed, target, what happened, the run that shows it.
 
-    `robot` is the text of --base and --camera, which `settings` holds as specs; with --lens its file.
+    `robot` is what `robot_of` returns: `settings` holds it as specs.
     """
     return [
         {
@@ -57,7 +57,8 @@ def run_command(trial: Trial, settings: EpisodeSettings, robot: str) -> list[str
     command = ["vla-edge", "run", "--goal", "find_object", "--target", trial.target]
     command += ["--seed", str(trial.seed), "--bundle", settings.bundle]
     command += ["--max-seconds", f"{settings.max_s:g}"]
-    named = robot if settings.camera.lens or settings.camera.known_delay_s else f"sim?{robot}"
+    measured = settings.camera.lens or settings.camera.known_delay_s or settings.measured
+    named = robot if measured else f"sim?{robot}"
     command += ["--robot", named] if robot else []
     command += ["--absent"] if settings.absent else []
     command += ["--engine", settings.engine] if settings.engine else []
@@ -226,17 +227,19 @@ def main(argv: list[str]) -> int:
         **({"signs": True} if a.signs else {}),
         **({"response": a.response} if a.response else {}),
         **({"motion": str(a.motion)} if a.motion else {}),
-        "failures": failures(
-            trials,
-            settings,
-            str(a.lens)
-            if a.lens
-            else "&".join(filter(None, (a.base, a.camera, "signs=yes" if a.signs else ""))),
-        ),
+        "failures": failures(trials, settings, robot_of(a)),
         "bundle": bundle.origin(),
     }
     print_json(summary) if a.json else print(table(summary))
     return 0
+
+
+def robot_of(a: argparse.Namespace) -> str:
+    """Return what names the robot of an evaluation for a run: a file of its measures, or its settings."""
+    if file := a.lens or a.motion:
+        return str(file)
+    named = [a.base, a.camera, a.response, "signs=yes" if a.signs else "", "bumper=no" if a.no_bumper else ""]
+    return "&".join(filter(None, [*named, f"wheels={a.wheels}" if a.wheels != WHEELS[0] else ""]))
 
 
 def _words_for_field(argv: list[str]) -> list[str] | None:

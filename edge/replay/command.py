@@ -10,7 +10,7 @@ import cv2
 
 from edge.base_spec import BaseSpec
 from edge.bundle.bundle import Bundle, load_bundle
-from edge.commands.arguments import ArgumentParser, non_negative_int
+from edge.commands.arguments import ArgumentParser, add_engine, non_negative_int
 from edge.commands.output import ProgressLine, print_json
 from edge.errors import UsageError, write_hint
 from edge.files import write_whole
@@ -79,6 +79,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--bundle", help="the bundle, a name or a folder (the one that drove); another one: model layer only"
     )
+    add_engine(parser)
     parser.add_argument("--layer", choices=LAYERS, help="replay only this layer")
     parser.add_argument(
         "--allow", type=non_negative_int, default=0, metavar="N", help="answers that may differ (%(default)s)"
@@ -94,11 +95,13 @@ def _parser() -> ArgumentParser:
 
 
 def _bundle(options: argparse.Namespace, recording: RecordedRun) -> tuple[Bundle, bool]:
-    """Return the bundle, and whether it is the one that drove. Raises UsageError if that is not there."""
+    """Return the bundle, and whether it drove, by that engine. Raises UsageError if that is not there."""
     header = recording.facts.header
     wanted = header["bundle"]
     named = header["bundle_from"] if header["bundle_from"] != "auto" else wanted["name"]
-    bundle = load_bundle(options.bundle or named, allow_unproved=options.allow_unproved or not options.bundle)
+    allowed = options.allow_unproved or not options.bundle
+    drove_by = wanted.get("engine", "")
+    bundle = load_bundle(options.bundle or named, allow_unproved=allowed, engine=options.engine or drove_by)
     same = bundle.sha256 == wanted["sha256"]
     if not same and not options.bundle:
         raise UsageError(
@@ -112,8 +115,13 @@ def _bundle(options: argparse.Namespace, recording: RecordedRun) -> tuple[Bundle
             f"{wanted['sha256'][:12]}…",
             "leave --layer decision out to compare the answers of another one",
         )
+    if same and bundle.engine != drove_by and options.layer == "decision":
+        raise UsageError(
+            f"the decision layer needs the engine that drove: {drove_by or 'what the bundle is for'}",
+            "leave --layer decision out to compare the answers of another one",
+        )
     check_target(bundle, recording.goal)
-    return bundle, same
+    return bundle, same and bundle.engine == drove_by
 
 
 def _check(recording: RecordedRun, layers: list[str], same: bool) -> None:

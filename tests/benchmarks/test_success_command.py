@@ -10,13 +10,13 @@ import pytest
 import benchmarks.success
 import sim.realtime.robot
 from benchmarks.success import EpisodeSettings, Trial, summarize
-from benchmarks.success_command import failures, main, table
+from benchmarks.success_command import _parser, failures, main, robot_of, table
 from edge import cli
 from edge.commands.run_arguments import run_arguments
 from edge.errors import UsageError
 from edge.goals.goals import parse_goal
 from edge.runtime.robot import find_robot
-from sim.bases import base_of, parse_base
+from sim.bases import base_of, parse_base, parse_response
 from sim.lockstep import EpisodeResult
 
 
@@ -88,6 +88,20 @@ def test_the_run_that_is_named_has_the_room_of_the_episode(
     options = run_arguments().parse_args(command[2:])
     assert base_of(find_robot(options.robot or "sim")[1]) == given.base
     assert (options.bundle, options.max_seconds) == (given.bundle, given.max_s)
+
+
+@pytest.mark.parametrize(("words", "robot"), [
+    ("--response delay_ms=9 --wheels slip --no-bumper", "sim?delay_ms=9&bumper=no&wheels=slip"),
+    ("--response scale=0.8 --motion weak.yaml", "weak.yaml"),
+])  # fmt: skip
+def test_the_run_that_shows_a_failure_has_its_base(words: str, robot: str):
+    options = _parser().parse_args(words.split())
+    response = parse_response(options.response)
+    given = settings(response=response, measured={"ahead_scale": 0.8} if options.motion else {})
+    command = shlex.split(failures([trial(7, False, False)], given, robot_of(options))[0]["command"])
+    assert command[command.index("--robot") + 1] == robot
+    if not options.motion:
+        assert find_robot(robot)[1] is not None and run_arguments().parse_args(command[2:]).robot == robot
 
 
 def test_one_short_episode_is_judged_and_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,6 +164,18 @@ def test_another_bundle_is_compared_by_its_answers(tmp_path: Path, capsys):
     assert replay(capsys, file, "--bundle", "head", "--allow", "99")[0] == 0
 
 
+def test_another_engine_is_compared_by_its_answers(tmp_path: Path, capsys):
+    """It was recorded by what the bundle is for."""
+    file = record(tmp_path, "default-int8", 6)
+    code, found = replay(capsys, file, "--engine", "cpu")
+    assert code == 0 and "ticks" not in found and found["identical"] == found["decisions"] > 0
+    code, found = replay(capsys, file, "--engine", "cpu", "--layer", "decision")
+    assert (
+        code == 2
+        and found["error"] == "the decision layer needs the engine that drove: what the bundle is for"
+    )
+
+
 def test_what_can_not_be_exact_is_refused_by_name(tmp_path: Path, capsys):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
