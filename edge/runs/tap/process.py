@@ -26,8 +26,11 @@ from edge.runs.tap.consumers import Consumer, Spooled
 from edge.runs.tap.events import Readable, TapEvent, read_events
 from edge.runs.tap.options import TapOptions
 from edge.runs.tap.plain import from_plain
+from edge.runs.viewers.foxglove_server import FoxgloveServer
+from edge.runs.viewers.rerun_log import RerunLog
 
 NICE = 5  # where processors are short, the drive goes first
+VIEWER_END_S = 3.0  # for a viewer to take the end of a run
 
 
 def main(argv: list[str]) -> int:
@@ -54,6 +57,7 @@ def keep(stream: Readable) -> tuple[list[str], list[str]]:
     options = from_plain(TapOptions, first.data)
     ring = Ring(Path(options.folder) / "last30s.mcap") if options.ring else None
     spools = [Spooled(each) for each in _consumers(options)]
+    spools += [Spooled(each, patience_s=VIEWER_END_S) for each in _viewers(options)]
     whole = False
     for event in _with_machine(events, Tree(Path(options.root))):
         if event.topic == "outcome":
@@ -80,6 +84,15 @@ def _consumers(options: TapOptions) -> list[Consumer]:
     return found
 
 
+def _viewers(options: TapOptions) -> list[Consumer]:
+    found: list[Consumer] = []
+    if options.foxglove_port:
+        found.append(FoxgloveServer(options.foxglove_port, Path(options.folder)))
+    if options.rerun:
+        found.append(RerunLog(options.rerun, Path(options.folder)))
+    return found
+
+
 def _with_machine(events: Iterator[TapEvent], tree: Tree) -> Iterator[TapEvent]:
     """Yield the events, and once a second what the machine says about itself."""
     watch = MachineWatch(tree)
@@ -92,6 +105,8 @@ def _with_machine(events: Iterator[TapEvent], tree: Tree) -> Iterator[TapEvent]:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
     except EdgeError as error:
         sys.exit(f"recorder: {error.message}")
+    # Everything is written; a viewer's own threads may hang, and an orderly end would wait for them.
+    os._exit(code)
