@@ -18,7 +18,7 @@ OWN = "/vla_edge/"  # before the topic of an own message
 SCHEMAS = foxglove.SCHEMAS | {
     f"vla_edge.{topic}": schemas.named(schema, topic) for topic, schema in schemas.SCHEMAS.items()
 }
-TOPICS = {  # of one schema, always in JSON; those of a camera have its name
+TOPICS = {  # with the schema of each, always in JSON; a camera's topics have its name
     **{f"{OWN}{topic}": f"vla_edge.{topic}" for topic in schemas.SCHEMAS},
     "/log": "foxglove.Log",
     "/pose": "foxglove.PoseInFrame",

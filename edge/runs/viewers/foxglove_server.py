@@ -2,8 +2,9 @@
 
 import logging
 import time
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge.runs.recording.images import as_jpeg
 from edge.runs.tap.events import TapEvent
@@ -15,11 +16,7 @@ from edge.runs.tap.messages import (
     fixed_message,
     wall_minus_monotonic_ns,
 )
-from edge.runs.viewers.shown import WIDTH_PX, Paced
-
-if TYPE_CHECKING:
-    import foxglove
-    from foxglove.websocket import ChannelView, Client, WebSocketServer
+from edge.runs.viewers.shown import WIDTH_PX, PictureDue
 
 HOST = "127.0.0.1"
 BACKLOG = 512  # messages that wait for one app, some 3 s of a drive; the oldest go first
@@ -36,11 +33,12 @@ class FoxgloveServer:
         self.name = f"Foxglove at port {port}"
         self._port, self._run = port, run
         self._messages = EventMessages(hashed=False)
-        self._paced = Paced()
-        self._channels: dict[str, foxglove.Channel] = {}
+        self._pictures = PictureDue()
+        self._foxglove: Any = None  # the package, which is slow to import and not always there
+        self._channels: dict[str, Any] = {}
         self._once: dict[str, tuple[bytes, int]] = {}  # by topic: body and stamp
-        self._context: foxglove.Context | None = None
-        self._server: WebSocketServer | None = None
+        self._context: Any = None
+        self._server: Any = None
 
     def take(self, event: TapEvent) -> None:
         """Publish an event. Raises OSError if nothing can listen at the port."""
@@ -50,7 +48,7 @@ class FoxgloveServer:
                 self._channels[topic] = self._channel(fixed_message(topic, b""))
         if event.topic == "image":
             shown = self._channels.get(camera_topic(event.data["camera"]))
-            if (shown is not None and not shown.has_sinks()) or not self._paced.due(event):
+            if (shown is not None and not shown.has_sinks()) or not self._pictures.due(event):
                 return
             event = as_jpeg(event, WIDTH_PX)
         for message in self._messages.of(event):
@@ -64,28 +62,27 @@ class FoxgloveServer:
             self._server.stop()
         return []
 
-    def on_subscribe(self, client: "Client", channel: "ChannelView") -> None:
+    def on_subscribe(self, client: Any, channel: Any) -> None:
         """Say again what is said once: an app has just come. Called by a thread of the server."""
         said = self._once.get(channel.topic)
         if said is not None:
             self._channels[channel.topic].log(said[0], log_time=said[1])
 
-    def on_unsubscribe(self, client: "Client", channel: "ChannelView") -> None:
+    def on_unsubscribe(self, client: Any, channel: Any) -> None:
         """Do nothing; the server asks for it."""
 
-    def _listen(self) -> "WebSocketServer":
-        import foxglove
+    def _listen(self) -> Any:
+        foxglove = self._foxglove = import_module("foxglove")
 
         logging.getLogger("foxglove").setLevel(logging.ERROR)  # it tells of every app that comes and goes
         self._context = foxglove.Context()
-        listener: Any = self  # it has the methods that are called here
         try:
             return foxglove.start_server(
                 name=f"vla-edge {self._run.name}",
                 host=HOST,
                 port=self._port,
                 context=self._context,
-                server_listener=listener,
+                server_listener=self,
                 message_backlog_size=BACKLOG,
             )
         except RuntimeError as error:
@@ -100,11 +97,9 @@ class FoxgloveServer:
             self._once[message.topic] = message.body, stamp_ns
         channel.log(message.body, log_time=stamp_ns)
 
-    def _channel(self, message: EventMessage) -> "foxglove.Channel":
-        import foxglove
-
+    def _channel(self, message: EventMessage) -> Any:
         encoding, content = message.schema_content()
-        schema = foxglove.Schema(name=message.schema, encoding=encoding, data=content)
-        return foxglove.Channel(
+        schema = self._foxglove.Schema(name=message.schema, encoding=encoding, data=content)
+        return self._foxglove.Channel(
             message.topic, schema=schema, message_encoding=message.encoding, context=self._context
         )

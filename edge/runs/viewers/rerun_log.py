@@ -3,14 +3,12 @@
 import errno
 import os
 import time
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from edge.runs.tap.events import TapEvent
 from edge.runs.viewers.rerun_scene import RerunScene
-
-if TYPE_CHECKING:
-    import rerun
 
 APPLICATION = "vla-edge"
 FILE_ENDING = ".rrd"
@@ -28,36 +26,35 @@ class RerunLog:
         self.name = f"Rerun at {to}"
         self._to, self._run = to, run
         self._file = to.endswith(FILE_ENDING)
-        self._stream: rerun.RecordingStream | None = None
+        self._stream: Any = None
         self._scene: RerunScene | None = None
         self._flush_ns = 0
         self._behind, self._left_out = False, 0
 
     def take(self, event: TapEvent) -> None:
         """Tell of an event. Raises OSError if the viewer has gone, or the file can't be written."""
-        if self._stream is None or self._scene is None:
+        if self._scene is None:
             self._stream = self._open()
             self._scene = RerunScene(self._stream)
         if event.stamp_ns >= self._flush_ns:
             self._flush_ns = event.stamp_ns + FLUSH_NS
-            self._flush(self._stream)
+            self._flush()
         self._left_out += self._behind
         self._scene.take(event, tell=not self._behind)
 
     def finish(self, whole: bool) -> list[str]:
         """Send the rest, and let go. Raises OSError as `take` does."""
         if self._stream is not None:
-            self._flush(self._stream)
+            self._flush()
             if not self._behind:
                 self._stream.disconnect()
         if not self._left_out:
             return []
         return [f"{self.name} lacks {self._left_out} events: the viewer took none for a while"]
 
-    def _open(self) -> "rerun.RecordingStream":
+    def _open(self) -> Any:
         os.environ["RUST_LOG"] = "off"  # what is worth saying is said here, once
-        import rerun
-
+        rerun = import_module("rerun")
         stream = rerun.RecordingStream(APPLICATION, recording_id=self._run.name)
         if not rerun.is_enabled(stream):
             raise OSError(errno.EPERM, f"the environment has RERUN={os.environ.get('RERUN', '')}")
@@ -67,11 +64,11 @@ class RerunLog:
             stream.connect_grpc(self._to)
         return stream
 
-    def _flush(self, stream: "rerun.RecordingStream") -> None:
+    def _flush(self) -> None:
         """Wait a moment for what was sent to arrive. Raises OSError if it can't."""
         begun_s = time.monotonic()
         try:
-            stream.flush(timeout_sec=FLUSH_S)
+            self._stream.flush(timeout_sec=FLUSH_S)
         except RuntimeError as error:
             if time.monotonic() - begun_s < FLUSH_S / 2:
                 gone = "it can't be written" if self._file else "the viewer has gone"

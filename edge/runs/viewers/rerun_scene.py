@@ -5,15 +5,13 @@ Times are seconds of CLOCK_MONOTONIC, as everywhere in a run, and numbers of the
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from edge.runs.live.snapshot import Snapshot
 from edge.runs.recording.images import as_jpeg
 from edge.runs.tap.events import TapEvent
-from edge.runs.viewers.shown import WIDTH_PX, Paced
-
-if TYPE_CHECKING:
-    import rerun
+from edge.runs.viewers.shown import WIDTH_PX, PictureDue
 
 PATH_NS = 1_000_000_000
 CURVE_NS = 50_000_000  # motor reports come at 50 Hz; curves are drawn at 20
@@ -24,15 +22,13 @@ Plain = Mapping[str, Any]
 class RerunScene:
     """Tells a stream of Rerun's of a run's events, which come in their order."""
 
-    def __init__(self, stream: "rerun.RecordingStream") -> None:
-        import rerun
-
-        self._rerun, self._stream = rerun, stream
-        self._snapshot, self._paced = Snapshot(), Paced()
+    def __init__(self, stream: Any) -> None:
+        self._rerun, self._stream = import_module("rerun"), stream
+        self._snapshot, self._pictures = Snapshot(), PictureDue()
         self._sizes: dict[str, tuple[int, int]] = {}  # width and height as shown, by camera
-        self._states: dict[str, tuple[str, str]] = {}  # of policy and motor process, each with its reason
+        self._states: dict[str, tuple[str, str]] = {}  # with the reason, by who is in it
         self._curve_ns = self._path_ns = 0
-        stream.log("world", rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
+        stream.log("world", self._rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
 
     def take(self, event: TapEvent, tell: bool) -> None:
         """Take an event; with `tell` the stream learns of it."""
@@ -48,7 +44,7 @@ class RerunScene:
             tells[event.topic](event)
 
     def _tell_image(self, event: TapEvent) -> None:
-        if not self._paced.due(event):
+        if not self._pictures.due(event):
             return
         jpeg = as_jpeg(event, WIDTH_PX)
         camera: str = jpeg.data["camera"]
@@ -102,8 +98,8 @@ class RerunScene:
     def _tell_line(self, event: TapEvent) -> None:
         line = event.data
         values = "".join(f" {key}={value}" for key, value in line["fields"].items())
-        level = {"warning": "WARN", "critical": "CRITICAL"}.get(line["level"], line["level"].upper())
-        self._tell_text("log", f"{line['logger']}: {line['event']}{values}", level)
+        level: str = line["level"].upper()
+        self._tell_text("log", f"{line['logger']}: {line['event']}{values}", level.removesuffix("ING"))
 
     def _tell_end(self, event: TapEvent) -> None:
         end = event.data

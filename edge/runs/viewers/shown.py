@@ -6,7 +6,7 @@ WIDTH_PX = 640
 PERIOD_NS = 90_000_000  # the tap offers ten a second; where a run is recorded, all of them
 
 
-class Paced:
+class PictureDue:
     """Says which images are due."""
 
     def __init__(self) -> None:
