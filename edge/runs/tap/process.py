@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edge.board.tree import Tree
@@ -26,11 +27,9 @@ from edge.runs.tap.consumers import Consumer, Spooled
 from edge.runs.tap.events import Readable, TapEvent, read_events
 from edge.runs.tap.options import TapOptions
 from edge.runs.tap.plain import from_plain
-from edge.runs.viewers.foxglove_server import FoxgloveServer
-from edge.runs.viewers.rerun_log import RerunLog
+from edge.runs.viewers.sender import PATIENCE_S, ViewerSender
 
 NICE = 5  # where processors are short, the drive goes first
-VIEWER_END_S = 3.0  # for a viewer to take the end of a run
 
 
 def main(argv: list[str]) -> int:
@@ -57,7 +56,7 @@ def keep(stream: Readable) -> tuple[list[str], list[str]]:
     options = from_plain(TapOptions, first.data)
     ring = Ring(Path(options.folder) / "last30s.mcap") if options.ring else None
     spools = [Spooled(each) for each in _consumers(options)]
-    spools += [Spooled(each, patience_s=VIEWER_END_S) for each in _viewers(options)]
+    spools += [Spooled(each, patience_s=PATIENCE_S) for each in _viewers(options)]
     whole = False
     for event in _with_machine(events, Tree(Path(options.root))):
         if event.topic == "outcome":
@@ -85,11 +84,12 @@ def _consumers(options: TapOptions) -> list[Consumer]:
 
 
 def _viewers(options: TapOptions) -> list[Consumer]:
+    """Return what feeds the viewers; each has a process of its own."""
     found: list[Consumer] = []
     if options.foxglove_port:
-        found.append(FoxgloveServer(options.foxglove_port, Path(options.folder)))
+        found.append(ViewerSender("Foxglove", replace(options, rerun="")))
     if options.rerun:
-        found.append(RerunLog(options.rerun, Path(options.folder)))
+        found.append(ViewerSender("Rerun", replace(options, foxglove_port=0)))
     return found
 
 
@@ -105,8 +105,6 @@ def _with_machine(events: Iterator[TapEvent], tree: Tree) -> Iterator[TapEvent]:
 
 if __name__ == "__main__":
     try:
-        code = main(sys.argv[1:])
+        sys.exit(main(sys.argv[1:]))
     except EdgeError as error:
         sys.exit(f"recorder: {error.message}")
-    # Everything is written; a viewer's own threads may hang, and an orderly end would wait for them.
-    os._exit(code)

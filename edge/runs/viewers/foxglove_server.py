@@ -1,5 +1,6 @@
 """Serves a drive to Foxglove's app: a consumer behind the tap with the topics and schemas of a recording."""
 
+import errno
 import logging
 import time
 from importlib import import_module
@@ -16,7 +17,7 @@ from edge.runs.tap.messages import (
     fixed_message,
     wall_minus_monotonic_ns,
 )
-from edge.runs.viewers.shown import WIDTH_PX, PictureDue
+from edge.runs.viewers.shown import WIDTH_PX
 
 HOST = "127.0.0.1"
 BACKLOG = 512  # messages that wait for one app, some 3 s of a drive; the oldest go first
@@ -33,7 +34,6 @@ class FoxgloveServer:
         self.name = f"Foxglove at port {port}"
         self._port, self._run = port, run
         self._messages = EventMessages(hashed=False)
-        self._pictures = PictureDue()
         self._foxglove: Any = None  # the package, which is slow to import and not always there
         self._channels: dict[str, Any] = {}
         self._once: dict[str, tuple[bytes, int]] = {}  # by topic: body and stamp
@@ -48,7 +48,7 @@ class FoxgloveServer:
                 self._channels[topic] = self._channel(fixed_message(topic, b""))
         if event.topic == "image":
             shown = self._channels.get(camera_topic(event.data["camera"]))
-            if (shown is not None and not shown.has_sinks()) or not self._pictures.due(event):
+            if shown is not None and not shown.has_sinks():
                 return
             event = as_jpeg(event, WIDTH_PX)
         for message in self._messages.of(event):
@@ -86,7 +86,7 @@ class FoxgloveServer:
                 message_backlog_size=BACKLOG,
             )
         except RuntimeError as error:
-            raise OSError(f"nothing can listen at {HOST}:{self._port}: {error}") from error
+            raise OSError(errno.EADDRINUSE, f"nothing can listen at {HOST}:{self._port}") from error
 
     def _publish(self, message: EventMessage, event: TapEvent) -> None:
         channel = self._channels.get(message.topic)

@@ -12,7 +12,7 @@ from edge.runs.viewers.rerun_scene import RerunScene
 
 APPLICATION = "vla-edge"
 FILE_ENDING = ".rrd"
-FLUSH_NS = 1_000_000_000
+FLUSH_PERIOD_S = 1.0
 FLUSH_S = 1.0  # a viewer that takes nothing for so long is behind
 
 
@@ -28,7 +28,7 @@ class RerunLog:
         self._file = to.endswith(FILE_ENDING)
         self._stream: Any = None
         self._scene: RerunScene | None = None
-        self._flush_ns = 0
+        self._flush_at_s = 0.0
         self._behind, self._left_out = False, 0
 
     def take(self, event: TapEvent) -> None:
@@ -36,9 +36,9 @@ class RerunLog:
         if self._scene is None:
             self._stream = self._open()
             self._scene = RerunScene(self._stream)
-        if event.stamp_ns >= self._flush_ns:
-            self._flush_ns = event.stamp_ns + FLUSH_NS
+        if time.monotonic() >= self._flush_at_s:
             self._flush()
+            self._flush_at_s = time.monotonic() + FLUSH_PERIOD_S
         self._left_out += self._behind
         self._scene.take(event, tell=not self._behind)
 
@@ -50,7 +50,7 @@ class RerunLog:
                 self._stream.disconnect()
         if not self._left_out:
             return []
-        return [f"{self.name} lacks {self._left_out} events: the viewer took none for a while"]
+        return [f"it lacks {self._left_out} events: the viewer took none for a while"]
 
     def _open(self) -> Any:
         os.environ["RUST_LOG"] = "off"  # what is worth saying is said here, once

@@ -11,7 +11,7 @@ from typing import Any
 from edge.runs.live.snapshot import Snapshot
 from edge.runs.recording.images import as_jpeg
 from edge.runs.tap.events import TapEvent
-from edge.runs.viewers.shown import WIDTH_PX, PictureDue
+from edge.runs.viewers.shown import WIDTH_PX
 
 PATH_NS = 1_000_000_000
 CURVE_NS = 50_000_000  # motor reports come at 50 Hz; curves are drawn at 20
@@ -24,7 +24,7 @@ class RerunScene:
 
     def __init__(self, stream: Any) -> None:
         self._rerun, self._stream = import_module("rerun"), stream
-        self._snapshot, self._pictures = Snapshot(), PictureDue()
+        self._snapshot = Snapshot()
         self._sizes: dict[str, tuple[int, int]] = {}  # width and height as shown, by camera
         self._states: dict[str, tuple[str, str]] = {}  # with the reason, by who is in it
         self._curve_ns = self._path_ns = 0
@@ -44,8 +44,6 @@ class RerunScene:
             tells[event.topic](event)
 
     def _tell_image(self, event: TapEvent) -> None:
-        if not self._pictures.due(event):
-            return
         jpeg = as_jpeg(event, WIDTH_PX)
         camera: str = jpeg.data["camera"]
         self._sizes[camera] = int(jpeg.data["width"]), int(jpeg.data["height"])
