@@ -47,8 +47,8 @@ class FoxgloveServer:
             for topic in TOPICS:  # from the start, so that an app does not miss the first message of one
                 self._channels[topic] = self._channel(fixed_message(topic, b""))
         if event.topic == "image":
-            shown = self._channels.get(camera_topic(event.data["camera"]))
-            if shown is not None and not shown.has_sinks():
+            topic = camera_topic(event.data["camera"])
+            if topic in self._channels and not self.watched(topic):
                 return
             event = as_jpeg(event, WIDTH_PX)
         for message in self._messages.of(event):
@@ -57,10 +57,14 @@ class FoxgloveServer:
     def finish(self, whole: bool) -> list[str]:
         """Let go of the apps."""
         if self._server is not None:
-            if any(each.has_sinks() for each in self._channels.values()):
+            if any(map(self.watched, self._channels)):
                 time.sleep(END_S)  # the server stops at once, whatever waits
             self._server.stop()
         return []
+
+    def watched(self, topic: str) -> bool:
+        """Return True if an app looks at a topic."""
+        return topic in self._channels and self._channels[topic].has_sinks()
 
     def on_subscribe(self, client: Any, channel: Any) -> None:
         """Say again what is said once: an app has just come. Called by a thread of the server."""

@@ -14,6 +14,7 @@ APPLICATION = "vla-edge"
 FILE_ENDING = ".rrd"
 FLUSH_PERIOD_S = 1.0
 FLUSH_S = 1.0  # a viewer that takes nothing for so long is behind
+FILE_S = 5.0  # for a file
 
 
 class RerunLog:
@@ -68,11 +69,12 @@ class RerunLog:
         """Wait a moment for what was sent to arrive. Raises OSError if it can't."""
         begun_s = time.monotonic()
         try:
-            self._stream.flush(timeout_sec=FLUSH_S)
+            self._stream.flush(timeout_sec=FILE_S if self._file else FLUSH_S)
         except RuntimeError as error:
+            if self._file:
+                raise OSError(errno.EIO, f"{self._to} can't be written: is the disk full?") from error
             if time.monotonic() - begun_s < FLUSH_S / 2:
-                gone = "it can't be written" if self._file else "the viewer has gone"
-                raise OSError(errno.EPIPE, gone) from error
+                raise OSError(errno.EPIPE, "the viewer has gone") from error
             self._behind = True
         else:
             self._behind = False
