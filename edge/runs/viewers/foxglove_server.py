@@ -21,6 +21,7 @@ from edge.runs.viewers.shown import WIDTH_PX
 
 HOST = "127.0.0.1"
 BACKLOG = 512  # messages that wait for one app, some 3 s of a drive; the oldest go first
+LISTEN_S = 2.0  # for the port: the same run may hold it, before its engine was started again
 END_S = 0.3  # for the apps to take the last messages
 ONCE = ("header", "start")  # said once in a run; who comes later gets them too
 
@@ -80,17 +81,22 @@ class FoxgloveServer:
 
         logging.getLogger("foxglove").setLevel(logging.ERROR)  # it tells of every app that comes and goes
         self._context = foxglove.Context()
-        try:
-            return foxglove.start_server(
-                name=f"vla-edge {self._run.name}",
-                host=HOST,
-                port=self._port,
-                context=self._context,
-                server_listener=self,
-                message_backlog_size=BACKLOG,
-            )
-        except RuntimeError as error:
-            raise OSError(errno.EADDRINUSE, f"nothing can listen at {HOST}:{self._port}") from error
+        deadline_s = time.monotonic() + LISTEN_S
+        while True:
+            try:
+                return foxglove.start_server(
+                    name=f"vla-edge {self._run.name}",
+                    host=HOST,
+                    port=self._port,
+                    context=self._context,
+                    server_listener=self,
+                    message_backlog_size=BACKLOG,
+                )
+            except RuntimeError as error:
+                if time.monotonic() > deadline_s:
+                    why = f"nothing can listen at {HOST}:{self._port}"
+                    raise OSError(errno.EADDRINUSE, why) from error
+                time.sleep(0.1)
 
     def _publish(self, message: EventMessage, event: TapEvent) -> None:
         channel = self._channels.get(message.topic)

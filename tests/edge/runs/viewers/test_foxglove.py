@@ -105,6 +105,7 @@ def _freeze_once_looking(port: int) -> None:
     asyncio.run(look(port, seen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [False, True], ids=["frozen", "killed"])
 def test_an_app_that_hangs_or_is_killed_costs_the_recording_nothing(tmp_path: Path, killed: bool):
     port = free_port()
@@ -128,6 +129,7 @@ def test_an_app_that_hangs_or_is_killed_costs_the_recording_nothing(tmp_path: Pa
     assert recorded[-1] == "/vla_edge/outcome" and not alive(viewer)
 
 
+@pytest.mark.slow
 def test_a_port_taken_meanwhile_is_said_and_costs_nothing_else(tmp_path: Path):
     taken = socket.create_server(("127.0.0.1", 0))
     with taken, start(tmp_path, foxglove_port=taken.getsockname()[1]) as tap:

@@ -104,6 +104,7 @@ def viewer(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     child.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [None, signal.SIGSTOP, signal.SIGKILL], ids=["well", "frozen", "killed"])
 def test_what_a_viewer_does_costs_the_recording_nothing(
     tmp_path: Path, viewer: tuple[subprocess.Popen[bytes], int], by: signal.Signals | None
@@ -112,10 +113,10 @@ def test_what_a_viewer_does_costs_the_recording_nothing(
     with start(tmp_path, rerun=f"rerun+http://127.0.0.1:{port}/proxy") as tap:
         tap.on_header(HEADER)
         until(lambda: connected(port), 60)  # the package is slow to load
-        drive(tap, 60, size=(240, 320))
+        drive(tap, 60, size=(120, 160))
         if by is not None:
             child.send_signal(by)
-        drive(tap, 240, size=(240, 320))
+        drive(tap, 240, size=(120, 160))
         report = tap.finish(REACHED)
     recorded = [each.topic for each in McapReader(tmp_path / "run.mcap").messages()]
     assert recorded.count("/camera/front") == recorded.count("/vla_edge/tick") == 300
@@ -126,6 +127,7 @@ def test_what_a_viewer_does_costs_the_recording_nothing(
         assert len(report.notes) == 1 and "the viewer has gone" in report.notes[0]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said(tmp_path: Path):
     with small_disk(tmp_path / "disk", 1) as disk, start(tmp_path, rerun=str(disk / "a.rrd")) as tap:
         tap.on_header(HEADER)
@@ -145,6 +147,7 @@ def test_a_viewer_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_said_to_anybody_else(tmp_path: Path):
     """The package tells nobody of its use: it connects to nothing that was not asked for."""
     script = f"""
