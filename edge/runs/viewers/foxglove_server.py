@@ -45,8 +45,6 @@ class FoxgloveServer:
         """Publish an event. Raises OSError if nothing can listen at the port."""
         if self._server is None:
             self._server = self._listen()
-            for topic in TOPICS:  # from the start, so that an app does not miss the first message of one
-                self._channels[topic] = self._channel(fixed_message(topic, b""))
         if event.topic == "image":
             topic = camera_topic(event.data["camera"])
             if topic in self._channels and not self.watched(topic):
@@ -81,6 +79,8 @@ class FoxgloveServer:
 
         logging.getLogger("foxglove").setLevel(logging.ERROR)  # it tells of every app that comes and goes
         self._context = foxglove.Context()
+        for topic in TOPICS:  # before any app, so that it does not miss the first message of one
+            self._channels[topic] = self._channel(fixed_message(topic, b""))
         deadline_s = time.monotonic() + LISTEN_S
         while True:
             try:
