@@ -51,6 +51,8 @@ TRAIN = [
     "tensorboard>=2.17,<3",
 ]
 WEB = ["aiohttp>=3.10,<4"]  # the live page
+FOXGLOVE = ["foxglove-sdk>=0.30,<0.31"]  # `vla-edge run --foxglove`
+RERUN = ["rerun-sdk>=0.39,<0.42"]  # `vla-edge run --rerun`; 0.39 is the last for Python 3.10
 SIGN = ["cryptography>=43,<51"]  # signatures of bundles
 # CUDA 12 is JetPack 6's, CUDA 13 JetPack 7's; cuda-python must not be newer than the driver.
 JETSON = [
@@ -100,9 +102,11 @@ setup(
         "train": TRAIN,
         "sign": SIGN,
         "web": WEB,
+        "foxglove": FOXGLOVE,
+        "rerun": RERUN,
         "jetson": JETSON,
         "fuzz": FUZZ,
-        "dev": sorted({*EXPORT, *TRAIN, *SIGN, *WEB, *DEV}),
+        "dev": sorted({*EXPORT, *TRAIN, *SIGN, *WEB, *FOXGLOVE, *DEV}),
     },
     entry_points={
         "console_scripts": ["vla-edge = edge.cli:main"],

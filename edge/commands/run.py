@@ -36,7 +36,7 @@ from edge.runs.drive_log import DriveLog
 from edge.runs.folder import RunFolder
 from edge.runs.live.run_page import RunPage
 from edge.runs.log import RunLog, fields
-from edge.runs.recording.run_tap import RunTap, check_folders, finished
+from edge.runs.recording.run_tap import RunTap, check_kept, finished
 from edge.runs.room import RoomMap
 from edge.runs.setup import Setup
 from edge.runs.summary import Summary
@@ -120,7 +120,7 @@ class Run:
         self.folder: RunFolder | None = None  # made once something has been opened
         self._taps: list[RunTap] = []  # one, made with it
         self._page = RunPage(options, goal, self._restarts.kept_page)
-        check_folders(options)
+        check_kept(options, goes_on=self._restarts.kept is not None)
 
     def go(self) -> DriveEnd:
         """Drive, and write everything down however it ends.

@@ -15,6 +15,7 @@ from edge.robots.sections import parse_mount
 from edge.runs.live.run_page import add_page
 from edge.runs.log import LEVELS
 from edge.runs.recording.run_tap import add_recording
+from edge.runs.viewers.run_viewers import add_viewers
 from edge.runtime.cameras import DEFAULT_CAMERA
 
 CAMERA_NAME = re.compile(r"[A-Za-z]\w{0,31}", re.ASCII)
@@ -78,6 +79,7 @@ def run_arguments() -> ArgumentParser:
     )
     add_recording(parser)
     add_page(parser)
+    add_viewers(parser)
     parser.add_argument(
         "--threads", type=parallel_int, default=1, help="threads of the inference engine (%(default)s)"
     )

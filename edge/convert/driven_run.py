@@ -14,8 +14,8 @@ from edge.field.results import JUDGED, read_result
 from edge.goals.goals import GOALS
 from edge.records import DriveEnd, Goal, Image, MotorStatus
 from edge.runs.recording.header import FORMAT
-from edge.runs.recording.mcap_file import OWN
 from edge.runs.recording.torn import McapReader, Stored
+from edge.runs.tap.messages import OWN
 from edge.runs.tap.plain import from_plain
 
 IMAGES = "/camera/"

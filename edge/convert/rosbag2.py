@@ -14,8 +14,9 @@ from edge.convert.driven_run import COMPRESSED, IMAGES, RAW, DrivenRun, image_by
 from edge.errors import UsageError, write_hint
 from edge.files import whole_folder
 from edge.records import MotorStatus
-from edge.runs.recording.mcap_file import CHUNK_BYTES, OWN
+from edge.runs.recording.mcap_file import CHUNK_BYTES
 from edge.runs.recording.torn import Stored
+from edge.runs.tap.messages import OWN
 from edge.runs.tap.plain import from_plain
 
 _VERSION = 5  # metadata.yaml as Humble has it, which later ones read

@@ -14,8 +14,8 @@ from edge.errors import UsageError
 from edge.interfaces import Inference
 from edge.records import Frame, Goal, Image, MotorStatus, Observation, Odometry
 from edge.runs.recording.header import FORMAT
-from edge.runs.recording.mcap_file import OWN
 from edge.runs.recording.torn import McapReader, Stored
+from edge.runs.tap.messages import OWN
 from edge.runs.tap.plain import from_plain
 
 FrameKey = tuple[str, int]  # camera and seq

@@ -13,9 +13,9 @@ from edge.replay.recording import IMAGE_DATA, find_recording, stored_pixels
 from edge.runs.live.client import DEFAULT_PORT, LOOPBACK, LivePage
 from edge.runs.live.feed import PageFeed
 from edge.runs.live.run_page import port
-from edge.runs.recording.mcap_file import OWN
 from edge.runs.recording.torn import McapReader, Stored
 from edge.runs.tap.events import NUMBERS, TapEvent
+from edge.runs.tap.messages import OWN
 from edge.runs.tap.plain import to_line
 
 

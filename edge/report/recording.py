@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from edge.errors import UsageError, reason_of
-from edge.runs.recording.mcap_file import OWN
 from edge.runs.recording.torn import McapReader
+from edge.runs.tap.messages import OWN
 
 IMAGES = "/camera/"
 PICTURE_NS = 100_000_000  # at most ten pictures a second are shown

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import edge
 from edge.runs.recording.images import as_jpeg
-from edge.runs.recording.mcap_file import McapFile, wall_minus_monotonic_ns
+from edge.runs.recording.mcap_file import McapFile
 from edge.runs.tap.events import TapEvent
+from edge.runs.tap.messages import wall_minus_monotonic_ns
 from edge.runs.tap.options import Images
 from edge.runs.tap.plain import to_line
 

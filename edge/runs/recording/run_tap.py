@@ -1,6 +1,7 @@
 """What `vla-edge run` keeps of a drive: its tap, by the command line."""
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from edge.runs.recording.header import RunFacts, header
 from edge.runs.setup import Setup
 from edge.runs.tap.options import Images, TapOptions
 from edge.runs.tap.tap import Tap
+from edge.runs.viewers.rerun_log import FILE_ENDING
+from edge.runs.viewers.run_viewers import check_viewers, viewer_lines
 
 RECORD_HINT = "name another folder: `vla-edge run --record DIR`"
 
@@ -43,11 +46,14 @@ def add_recording(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_folders(options: argparse.Namespace) -> None:
-    """Check where a run leaves its files, and make the folder of --record.
+def check_kept(options: argparse.Namespace, goes_on: bool) -> None:
+    """Check where a run leaves its files, and its viewers; make the folder of --record.
 
-    Raises UsageError if a folder can't be written, or is nearly full.
+    The viewers of a run that goes on in a new program were checked by the one before, which may still hold
+    their port. Raises UsageError if a folder can't be written, or is nearly full.
     """
+    if not goes_on:
+        check_viewers(options)
     check_runs_dir(options.runs_dir)
     if options.record is None:
         if options.record_images != Images.LOSSLESS.value:
@@ -82,9 +88,13 @@ class RunTap(Tap):
             ring=not options.no_ring,
             video=str(_unused(folder / "video.mp4")) if options.video else "",
             page_fd=page_fd,
+            foxglove_port=options.foxglove or 0,
+            rerun=_rerun(options.rerun),
             root=str(options.root),
         )
         super().__init__(kept, _reader(bundle, goal))
+        for line in viewer_lines(kept):
+            print(line, file=sys.stderr, flush=True)
 
     def tell(self, setup: Setup, size: object, camera: str, cameras: Mapping[str, str]) -> None:
         """Tell what the drive consists of; `camera` is the one that the policy sees with."""
@@ -121,6 +131,10 @@ def _reader(bundle: Bundle, goal: Goal) -> Callable[[Inference], Any]:
         return boxes.read(inference.text, inference.confidence, goal.target, inference.frame.image)
 
     return read
+
+
+def _rerun(to: str | None) -> str:
+    return str(_unused(Path(to))) if to and to.endswith(FILE_ENDING) else to or ""
 
 
 def _unused(path: Path) -> Path:

@@ -35,10 +35,13 @@ class Spooled:
     Events that find the queue full are dropped and counted, and so are all after a failure.
     """
 
-    def __init__(self, consumer: Consumer, most_bytes: int = SPOOLED_BYTES) -> None:
+    def __init__(
+        self, consumer: Consumer, most_bytes: int = SPOOLED_BYTES, patience_s: float | None = None
+    ) -> None:
+        """Start the thread. `patience_s`: how long its end is waited for; None: however long a disk takes."""
         self.lost = 0
         self.trouble = ""  # why the consumer takes no more
-        self._consumer, self._most_bytes = consumer, most_bytes
+        self._consumer, self._most_bytes, self._patience_s = consumer, most_bytes, patience_s
         self._events: deque[TapEvent | None] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -65,10 +68,12 @@ class Spooled:
             self._changed.notify()
 
     def notes(self) -> list[str]:
-        """Wait for the consumer, however long its disk takes; return what people should know."""
-        self._thread.join()
+        """Wait for the consumer; return what people should know."""
+        self._thread.join(self._patience_s)
+        if self._thread.is_alive():
+            return [f"{self._consumer.name} hangs: it lacks the end, and {self.lost} events before"]
         lost = f"{self._consumer.name} lacks {self.lost} events" if self.lost else ""
-        why = self.trouble or "the disk was too slow for them"
+        why = self.trouble or f"{'the disk' if self._patience_s is None else 'it'} was too slow for them"
         return [*self._notes, *([f"{lost}: {why}"] if lost else [self.trouble] if self.trouble else [])]
 
     def _work(self) -> None:

@@ -26,6 +26,8 @@ class TapOptions:
     ring: bool = True  # keep the last seconds
     video: str = ""  # the MP4 file
     page_fd: int = -1  # the socket of the live page
+    foxglove_port: int = 0  # where Foxglove's app finds the drive; 0: nowhere
+    rerun: str = ""  # the URL of Rerun's viewer, or the path of a file for it
     root: str = "/"  # where the machine's own files are
 
     @property

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edge.board.tree import Tree
@@ -26,6 +27,7 @@ from edge.runs.tap.consumers import Consumer, Spooled
 from edge.runs.tap.events import Readable, TapEvent, read_events
 from edge.runs.tap.options import TapOptions
 from edge.runs.tap.plain import from_plain
+from edge.runs.viewers.sender import PATIENCE_S, ViewerSender
 
 NICE = 5  # where processors are short, the drive goes first
 
@@ -54,6 +56,7 @@ def keep(stream: Readable) -> tuple[list[str], list[str]]:
     options = from_plain(TapOptions, first.data)
     ring = Ring(Path(options.folder) / "last30s.mcap") if options.ring else None
     spools = [Spooled(each) for each in _consumers(options)]
+    spools += [Spooled(each, patience_s=PATIENCE_S) for each in _viewers(options)]
     whole = False
     for event in _with_machine(events, Tree(Path(options.root))):
         if event.topic == "outcome":
@@ -77,6 +80,16 @@ def _consumers(options: TapOptions) -> list[Consumer]:
         found.append(VideoWriter(Path(options.video)))
     if options.page_fd >= 0:
         found.append(PageFeed(socket.socket(fileno=options.page_fd)))
+    return found
+
+
+def _viewers(options: TapOptions) -> list[Consumer]:
+    """Return what feeds the viewers; each has a process of its own."""
+    found: list[Consumer] = []
+    if options.foxglove_port:
+        found.append(ViewerSender("Foxglove", replace(options, rerun="")))
+    if options.rerun:
+        found.append(ViewerSender("Rerun", replace(options, foxglove_port=0)))
     return found
 
 

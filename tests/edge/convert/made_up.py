@@ -7,8 +7,9 @@ import numpy as np
 from edge.interfaces import PolicyStatus
 from edge.records import DriveEnd, MotorState, MotorStatus, Odometry, Outcome, Velocity
 from edge.runs.recording.images import as_jpeg
-from edge.runs.recording.mcap_file import McapFile, wall_minus_monotonic_ns
+from edge.runs.recording.mcap_file import McapFile
 from edge.runs.tap.events import TapEvent
+from edge.runs.tap.messages import wall_minus_monotonic_ns
 from edge.runs.tap.plain import to_line
 
 START_NS = 10**12

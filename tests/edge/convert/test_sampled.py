@@ -14,6 +14,7 @@ from edge.errors import UsageError
 from edge.records import Goal, MotorState, MotorStatus, Velocity
 from edge.runs.recording.mcap_file import McapFile
 from edge.runs.tap.events import TapEvent
+from edge.runs.tap.messages import OWN, fixed_message
 from edge.runs.tap.plain import to_line
 from tests.edge.convert.made_up import BY_PERSON, BY_POLICY, START_NS, record, tear
 
@@ -168,7 +169,7 @@ def test_a_recording_with_odd_content_is_refused(tmp_path: Path, topic: str, cha
         file.write(TapEvent("header", 1, START_NS, to_line({**header, **changed})))  # type: ignore[dict-item]
     else:
         file.write(TapEvent("header", 1, START_NS, to_line(header)))
-        file._own(TapEvent(topic, 2, START_NS, b""), to_line(changed))
+        file._add(fixed_message(OWN + topic, to_line(changed)), TapEvent(topic, 2, START_NS, b""))
     file.close()
     with pytest.raises(UsageError, match=f"can't be converted: .*{says}"):
         DrivenRun(tmp_path / "run.mcap")

@@ -24,8 +24,9 @@ from edge.records import (
 )
 from edge.runs.log import fields, format_line
 from edge.runs.recording.images import as_jpeg
-from edge.runs.recording.mcap_file import McapFile, wall_minus_monotonic_ns
+from edge.runs.recording.mcap_file import McapFile
 from edge.runs.tap.events import TapEvent
+from edge.runs.tap.messages import wall_minus_monotonic_ns
 from edge.runs.tap.plain import to_line, to_plain
 
 START_NS = 50_000_000_000

@@ -16,8 +16,9 @@ from edge import cli
 from edge.interfaces import PolicyStatus
 from edge.outcomes import Outcome
 from edge.records import DriveEnd, MotorState, MotorStatus, Velocity
-from edge.runs.recording.mcap_file import McapFile, wall_minus_monotonic_ns
+from edge.runs.recording.mcap_file import McapFile
 from edge.runs.tap.events import TapEvent
+from edge.runs.tap.messages import wall_minus_monotonic_ns
 from tests.edge.runs.live.serving import Look
 from tests.edge.runs.live.test_feed import MS, event, image
 
