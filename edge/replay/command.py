@@ -132,6 +132,12 @@ def _check(recording: RecordedRun, layers: list[str], same: bool) -> None:
             "decision layer can't be replayed bit by bit",
             "`--layer model` compares the model's answers; record with --record-images lossless",
         )
+    if recording.facts.late:
+        raise UsageError(
+            "this recording was begun in the middle of the drive: what its policy knew by then is not in it, "
+            "so the decision layer can't be replayed",
+            "`--layer model` compares the model's answers; record from the start with `--record DIR`",
+        )
     if recording.facts.missing:
         raise UsageError(
             f"{recording.facts.missing} events of the run are missing in the recording: the decision layer "
@@ -209,7 +215,8 @@ def _json(replayed: Replayed, recording: RecordedRun, bundle: Bundle) -> dict[st
 def _lines(replayed: Replayed, recording: RecordedRun, bundle: Bundle) -> list[str]:
     facts, decision, answers = recording.facts, replayed.decision, replayed.answers
     ended = facts.outcome["reason"] if facts.outcome else without_end(facts, recording.whole)
-    lines = [f"{recording.path}: {ended or 'its engine was started again'}"]
+    went_on = "the recording was ended by a person" if facts.stopped else "its engine was started again"
+    lines = [f"{recording.path}: {ended or went_on}"]
     if decision is not None:
         same = (
             f"{decision.ticks - decision.different} of {decision.ticks} frames decided the same, bit by bit"

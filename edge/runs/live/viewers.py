@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from edge.runs.live.hand import HandLine
-from edge.runs.live.packets import Picture, Settings, State
+from edge.runs.live.packets import Picture, Settings, State, Wish
 
 SHORTEST_S = 0.08  # between two messages to a viewer
 PERIOD_S = 0.1  # and so long more, at most, without anything new
@@ -28,6 +28,8 @@ class Newest:
         self.path_version = 0
         self.pictures: dict[str, Picture] = {}
         self._behind_ms = 0.0  # how far a recording's clock is behind
+        self.wish: Wish | None = None  # the newest
+        self.wished = asyncio.Event()
         self.over = False  # the run has ended, and nothing more will come
         self.changed = asyncio.Event()
 
@@ -48,6 +50,12 @@ class Newest:
     def now_ms(self) -> float:
         """What time it is on the clock of the stamps."""
         return time.monotonic_ns() / 1e6 - self._behind_ms
+
+    def want(self, recording: bool) -> None:
+        """Take somebody's wish that the run is recorded, or no longer; a recorded run takes none."""
+        if self.settings.controls:
+            self.wish = Wish(self.wish.number + 1 if self.wish else 1, recording)
+            self.wished.set()
 
     def end(self) -> None:
         """Take note that nothing more will come."""
@@ -108,6 +116,10 @@ class Viewer:
         if "let_go" in message:
             self.refused = ""
             self._hand.let_go(self)
+        if "record" in message:
+            if not isinstance(message["record"], bool):
+                raise TypeError("neither on nor off")
+            self._newest.want(message["record"])
         if "stop" in message:
             self._hand.send_stop()
 
@@ -134,6 +146,7 @@ class Viewer:
             "hand": "nobody" if holder is None else "you" if holder is self else "other",
             "refused": self.refused,
             "over": newest.over,
+            "wish": newest.wish.number if newest.wish else 0,
             "pictures": [[each.camera, each.stamp_ms, len(each.jpeg), each.boxes] for each in pictures],
         }
         if newest.path_version != self._path_version:

@@ -42,6 +42,7 @@ class McapFile:
         self._sizes: dict[str, tuple[int, int]] = {}  # width and height, by camera
         self._hashes: dict[str, str] = {}  # the newest image's, by camera
         self._flushed_ns = self._synced_ns = self._pose_ns = 0
+        self.bytes = 0  # that went into the file
 
     def write(self, event: TapEvent) -> None:
         """Write an event, and what Foxglove shows of it."""
@@ -60,11 +61,13 @@ class McapFile:
         if event.topic == "motor":
             self._write_pose(event)
         self._flush(event.stamp_ns)
+        self.bytes = self._file.tell()
 
     def close(self) -> None:
         """Write the index and close the file."""
         self._writer.finish()
         self._file.flush()
+        self.bytes = self._file.tell()
         os.fsync(self._file.fileno())
         self._file.close()
 

@@ -8,6 +8,7 @@ dropped and counted.
 import contextlib
 import json
 import logging
+import select
 import socket
 import subprocess
 import sys
@@ -43,7 +44,7 @@ class TapReport:
     """What became of a tap's events."""
 
     notes: tuple[str, ...] = ()  # for people: what is missing, and why
-    files: tuple[str, ...] = ()  # that were written outside of the run's folder
+    files: tuple[str, ...] = ()  # the recordings
 
 
 class Tap(Closing):
@@ -60,8 +61,12 @@ class Tap(Closing):
         self._newest: dict[str, tuple[Frame, int]] = {}  # by camera: whose image was offered, when it was due
         self._trouble = ""
         self._finished = False
+        self._all_images = options.all_images
+        self._words = b""  # of the process, up to a line's end
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket = here
+        self._heard = select.poll()
+        self._heard.register(here, select.POLLIN)
         with there:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "edge.runs.tap.process", "--fd", str(there.fileno())],
@@ -118,6 +123,7 @@ class Tap(Closing):
             "doubt": doubt,
             "policy": policy,
             "queue_depth": self.waiting,
+            "lost": self.lost,
         }
         self._offer("tick", lambda: tick)
 
@@ -158,12 +164,12 @@ class Tap(Closing):
         before, due_ns = self._newest.get(name, (None, 0))
         if before is not None and before.image is frame.image:
             return before.stamp_ns
-        if not self._options.all_images and frame.stamp_ns < due_ns:
+        if not self._all_images and frame.stamp_ns < due_ns:
             return None
         with self._lock:
             full = self._images_waiting >= QUEUED_IMAGES
             self._images_waiting += not full
-        if full and self._options.all_images:
+        if full and self._all_images:
             self._lose()
         if full or not self._offer("image", lambda: frame, frame):
             return None
@@ -197,6 +203,7 @@ class Tap(Closing):
                 continue
             try:
                 self._send(_event(topic, seq, stamp_ns, what(), image))
+                self._heed()
             except OSError as error:
                 self._lose()
                 self._fail("it hangs" if isinstance(error, TimeoutError) else "its process has ended")
@@ -209,6 +216,22 @@ class Tap(Closing):
             view = memoryview(part).cast("B")
             while view:
                 view = view[self._socket.send(view) :]
+
+    def _heed(self) -> None:
+        """Take what the process says meanwhile. Never waits. Raises OSError if it has ended."""
+        while self._heard.poll(0):
+            if not (heard := self._socket.recv(4096)):
+                return
+            *lines, self._words = (self._words + heard).split(b"\n")
+            for line in lines:
+                self._take_word(json.loads(line))
+
+    def _take_word(self, word: dict[str, Any]) -> None:
+        if "images" in word:
+            self._all_images = word["images"]
+        if "log" in word:
+            level = logging.WARNING if "why" in word["fields"] else logging.INFO
+            log.log(level, word["log"], extra={"fields": word["fields"]})
 
     def _fail(self, why: str) -> None:
         self._trouble = why
@@ -228,8 +251,7 @@ class Tap(Closing):
         files: list[str] = []
         try:
             self._socket.settimeout(FINISH_S)
-            with self._socket.makefile("rb") as stream:
-                told = json.loads(stream.readline() or b"null")
+            told = self._last_word()
             self._child.wait(FINISH_S)
         except (OSError, ValueError, subprocess.TimeoutExpired):
             told = None
@@ -241,6 +263,16 @@ class Tap(Closing):
             notes.append(f"{self.lost} of {self._count} events of the drive are not recorded")
         self._socket.close()
         return TapReport(tuple(notes), tuple(files))
+
+    def _last_word(self) -> dict[str, Any] | None:
+        """Wait for what the process says once its files are done; None if it has gone without."""
+        with self._socket.makefile("rb") as stream:
+            while line := self._words + stream.readline():
+                self._words, word = b"", json.loads(line)
+                if "files" in word:
+                    return word
+                self._take_word(word)
+        return None
 
     def _gone(self) -> str:
         """Return why the process has not finished its files; it is killed if it still runs."""
