@@ -41,6 +41,7 @@ class PageFeed:
 
     def take(self, event: TapEvent) -> None:
         """Take an event; send the state, ten times a second, and pictures while somebody looks."""
+        self._listen()
         if event.topic == "image":
             self._pending = [*self._pending[-7:], event]
         else:
@@ -63,7 +64,6 @@ class PageFeed:
     def _send_state(self, stamp_ns: int) -> None:
         self._state_ns = stamp_ns
         with_path = stamp_ns - self._path_ns >= PATH_PERIOD_NS
-        self._listen()
         if self._send(self._state(with_path)) and with_path:
             self._path_ns = stamp_ns
 

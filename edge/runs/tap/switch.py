@@ -74,16 +74,17 @@ class RecordingSwitch:
 
     def heed(self, number: int, on: bool) -> None:
         """Heed a wish once; beginning twice, and an end of nothing, change nothing."""
-        with self._lock:
-            if number > self._number:
-                self._number = number
-                if on and not self._on:
-                    self._begin()
-                elif self._on and not on:
-                    stopped = TapEvent("stopped", self._seq, self._stamp_ns, to_line({"last": self._seq}))
-                    self._all[-1].spool.take(stopped)
-                    self._all[-1].spool.end(True)
-                    self._off("recording ends")
+        if number <= self._number:
+            return
+        if on and not self._on:
+            self._begin()
+        elif self._on and not on:
+            with self._lock:
+                stopped = TapEvent("stopped", self._seq, self._stamp_ns, to_line({"last": self._seq}))
+                self._all[-1].spool.take(stopped)
+                self._all[-1].spool.end(True)
+                self._off("recording ends")
+        self._number = number
 
     def state(self) -> dict[str, Any]:
         """Return for the page what is recorded, or was last."""
@@ -130,14 +131,15 @@ class RecordingSwitch:
         return TapEvent(header.topic, header.seq, header.stamp_ns, to_line(facts))
 
     def _begin(self) -> None:
-        path = free_path(Path(self._options.later))
+        path = free_path(Path(self._options.later))  # without the lock: a disk may take its time
         try:
             check_runs_dir(path.parent, "recordings folder")
         except UsageError as error:
             self._refused = error.message
             self._tell({"log": "recording refused", "fields": {"why": error.message}})
             return
-        self._add(path)
+        with self._lock:
+            self._add(path)
         self._tell({"images": True, "log": "recording begins", "fields": {"file": str(path)}})
 
     def _add(self, path: Path) -> None:

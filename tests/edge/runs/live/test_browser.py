@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.motor.wire import ByHand, LetGo, Stop
-from edge.runs.live.packets import Picture
+from edge.runs.live.packets import Picture, Wish
 from tests.edge.runs.live.browser import CHROMIUM, Tab, browser
 from tests.edge.runs.live.serving import TOKEN, Serving, serving
 
@@ -84,6 +84,43 @@ async def touched(tmp_path: Path) -> None:
 
 def test_a_finger_drives_and_stops(tmp_path: Path):
     asyncio.run(touched(tmp_path))
+
+
+RECORDING = {"number": 0, "on": False, "trouble": ""}
+UNDER_WAY = {
+    "on": True,
+    "done": False,
+    "file": "/runs/a.mcap",
+    "seconds": 12.3,
+    "bytes": 3_400_000,
+    "lost": 0,
+}
+
+
+async def recorded(tmp_path: Path) -> None:
+    async with serving() as page, browser(tmp_path / "profile") as tab:
+        await shown(page, tab, 390, 844, mobile=True)
+        assert await tab.value("at('record').hidden")
+        for number, on in ((1, True), (2, False)):
+            state = RECORDING | (UNDER_WAY if not on else {}) | {"number": number - 1}
+            await page.send(STATE | {"recording": state})
+            await tab.until(f"at('recordbutton').textContent === '{'record' if on else 'stop recording'}'")
+            await tab.value("at('recordbutton').click()")
+            await page.wished(Wish(number, on))
+            assert await tab.until("at('recorded').textContent === 'asked …'")
+            await tab.until("at('recorded').textContent === 'the recorder does not answer'")
+            await page.send(STATE | {"recording": RECORDING | UNDER_WAY | {"number": number, "on": on}})
+            words = "recording: 12 s, 3.4 MB, 0 lost · /runs/a.mcap"
+            await tab.until(
+                f"at('recorded').textContent === '{words if on else words.replace('recording', 'being ended')}'"
+            )
+        full = {"number": 2, "on": False, "done": True, "trouble": "No space left on device"}
+        await page.send(STATE | {"recording": UNDER_WAY | full})
+        await tab.until("at('record').className === 'bad' && at('recorded').textContent.includes('No space')")
+
+
+def test_a_person_records_and_reads_what_came_of_it(tmp_path: Path):
+    asyncio.run(recorded(tmp_path))
 
 
 async def lost(tmp_path: Path) -> None:
