@@ -87,14 +87,7 @@ def test_a_finger_drives_and_stops(tmp_path: Path):
 
 
 RECORDING = {"number": 0, "on": False, "trouble": ""}
-UNDER_WAY = {
-    "on": True,
-    "done": False,
-    "file": "/runs/a.mcap",
-    "seconds": 12.3,
-    "bytes": 3_400_000,
-    "lost": 0,
-}
+UNDER_WAY = {"on": True, "done": False, "file": "/a.mcap", "seconds": 12.3, "bytes": 3_400_000, "lost": 0}
 
 
 async def recorded(tmp_path: Path) -> None:
@@ -110,10 +103,8 @@ async def recorded(tmp_path: Path) -> None:
             assert await tab.until("at('recorded').textContent === 'asked …'")
             await tab.until("at('recorded').textContent === 'the recorder does not answer'")
             await page.send(STATE | {"recording": RECORDING | UNDER_WAY | {"number": number, "on": on}})
-            words = "recording: 12 s, 3.4 MB, 0 lost · /runs/a.mcap"
-            await tab.until(
-                f"at('recorded').textContent === '{words if on else words.replace('recording', 'being ended')}'"
-            )
+            words = f"{'recording' if on else 'being ended'}: 12 s, 3.4 MB, 0 lost · /a.mcap"
+            await tab.until(f"at('recorded').textContent === '{words}'")
         full = {"number": 2, "on": False, "done": True, "trouble": "No space left on device"}
         await page.send(STATE | {"recording": UNDER_WAY | full})
         await tab.until("at('record').className === 'bad' && at('recorded').textContent.includes('No space')")
