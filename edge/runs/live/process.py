@@ -13,6 +13,7 @@ import sys
 
 from edge.runs.live.hand import HandLine
 from edge.runs.live.packets import MAX_BYTES, WATCHED, Settings, pack_wish, unpack
+from edge.runs.live.rtc.way import Peers
 from edge.runs.live.server import PageServer
 from edge.runs.live.viewers import Newest
 
@@ -27,7 +28,7 @@ async def serve(feed: socket.socket, motor: socket.socket | None, listening: lis
     settings = unpack(await loop.sock_recv(feed, MAX_BYTES))
     assert isinstance(settings, Settings)
     newest, hand = Newest(settings), HandLine(motor)
-    server = PageServer(newest, hand)
+    server = PageServer(newest, hand, Peers.where_installed(newest))
     await server.start(listening)
     telling = asyncio.ensure_future(_tell(feed, server, newest))
     with contextlib.suppress(ConnectionResetError):
