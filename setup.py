@@ -51,7 +51,7 @@ TRAIN = [
     "tensorboard>=2.17,<3",
 ]
 WEB = ["aiohttp>=3.10,<4"]  # the live page
-WEBRTC = [*WEB, "aiortc>=1.13,<2", "av>=14,<20"]  # and its picture by WebRTC
+WEBRTC = [*WEB, "aiortc>=1.15,<2", "av>=17,<20"]  # and its picture by WebRTC
 SIGN = ["cryptography>=43,<51"]  # signatures of bundles
 # CUDA 12 is JetPack 6's, CUDA 13 JetPack 7's; cuda-python must not be newer than the driver.
 JETSON = [

@@ -275,14 +275,13 @@ class Run:
         self.threads_ended &= ended
 
     def _write(self, end: DriveEnd, folder: RunFolder) -> None:
-        manifest, tally = self._bundle.manifest, self._tally
         self.summary = Summary(
             end=end,
             goal=self._goal,
             moves=GOALS[self._goal.kind].moves,
-            figures=tally.figures(),
+            figures=self._tally.figures(),
             bundle=self._bundle.origin(),
-            engine=manifest.target.engine,
+            engine=self._bundle.manifest.target.engine,
             robot=self._about,
             setup=self._setup,
             truth=self._truth,
@@ -296,7 +295,6 @@ class Run:
         self.notes = dropped_notes(self._dropped)
         unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
         self.recorded, lost = finished(self._taps, end)
-        if self.recorded:
-            self.summary = replace(self.summary, recordings=self.recorded)
-            unwritten = folder.write_again(self.summary) or unwritten
+        self.summary = replace(self.summary, recordings=self.recorded)
+        unwritten = (folder.write_again(self.summary) if self.recorded else "") or unwritten
         self.unwritten = "; ".join(filter(None, (unwritten, *lost)))

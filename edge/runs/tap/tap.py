@@ -19,14 +19,12 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
-
 from edge.child import child_environment
 from edge.interfaces import Closing, Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Observation
 from edge.runs.tap.events import TapEvent
-from edge.runs.tap.options import FEW_PERIOD_NS, RGB, TapOptions
-from edge.runs.tap.plain import to_line, to_plain
+from edge.runs.tap.options import FEW_PERIOD_NS, TapOptions
+from edge.runs.tap.telling import LogTap, event_of, named, without_pixels
 
 QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
 QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
@@ -62,7 +60,7 @@ class Tap(Closing):
         self._trouble = ""
         self._finished = False
         self._all_images = options.all_images
-        self._words = b""  # of the process, up to a line's end
+        self._words = b""  # what the process said, up to a line's end
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket = here
         self._heard = select.poll()
@@ -78,7 +76,7 @@ class Tap(Closing):
         self._offer("options", lambda: options)
         self._thread = threading.Thread(target=self._work, name="tap", daemon=True)
         self._thread.start()
-        self._log = _LogTap(self._offer)
+        self._log = LogTap(self._offer)
         logging.root.addHandler(self._log)
 
     @property
@@ -113,7 +111,7 @@ class Tap(Closing):
         self._decided = (None, "", None)
 
         # What waits must not hold pixels: only images do, and those are counted.
-        frames = {name: _named(frame, images[name]) for name, frame in observation.frames.items()}
+        frames = {name: named(frame, images[name]) for name, frame in observation.frames.items()}
         tick = {
             "camera": observation.camera,
             "frames": frames,
@@ -129,7 +127,7 @@ class Tap(Closing):
 
     def on_inference(self, inference: Inference) -> None:
         """Offer the event."""
-        number, told = self._answers, replace(inference, frame=_without_pixels(inference.frame))
+        number, told = self._answers, replace(inference, frame=without_pixels(inference.frame))
         self._offer("inference", lambda: {"number": number, "inference": told, "read": self._read(told)})
 
     def on_chunk(self, chunk: ActionChunk) -> None:
@@ -202,7 +200,7 @@ class Tap(Closing):
                 self._lose()
                 continue
             try:
-                self._send(_event(topic, seq, stamp_ns, what(), image))
+                self._send(event_of(topic, seq, stamp_ns, what(), image))
                 self._heed()
             except OSError as error:
                 self._lose()
@@ -285,40 +283,3 @@ class Tap(Closing):
         self._child.wait()
         torn = f"; `vla-edge recover {self._options.recording}`" if self._options.recording else ""
         return f"the recorder {why}: what it kept of this run may lack its end{torn}"
-
-
-def _named(frame: Frame, image_ns: int | None) -> dict[str, Any]:
-    """Return what a tick says of a frame; `image_ns` is the stamp of the frame that has its pixels."""
-    height, width = frame.image.shape[:2]
-    return {**to_plain(frame), "width": width, "height": height, "image_ns": image_ns}
-
-
-def _without_pixels(frame: Frame) -> Frame:
-    """Return the frame with an image of the same shape that takes no memory."""
-    return replace(frame, image=np.broadcast_to(np.uint8(0), frame.image.shape))
-
-
-def _event(topic: str, seq: int, stamp_ns: int, what: Any, image: Frame | None) -> TapEvent:
-    if image is None:
-        return TapEvent(topic, seq, stamp_ns, to_line(what))
-    line = to_line({**_named(image, image.stamp_ns), "encoding": RGB})
-    pixels = np.ascontiguousarray(image.image).data.cast("B")
-    return TapEvent(topic, seq, image.stamp_ns, line, pixels)
-
-
-class _LogTap(logging.Handler):
-    """Offers the lines of the log from level info on."""
-
-    def __init__(self, offer: Callable[[str, Callable[[], Any]], bool]) -> None:
-        super().__init__(logging.INFO)
-        self._offer = offer
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(Exception):  # a value that can't be printed must not end a drive
-            line = {
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "event": record.getMessage(),
-                "fields": getattr(record, "fields", {}),
-            }
-            self._offer("log", lambda: line)

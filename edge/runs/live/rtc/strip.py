@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.records import Image
 
-STRIP_PX = 16
+STRIP_PX = 16  # the first four black, so that nothing of it runs into the picture
 NUMBERS = 1 << 16
 BLOCKS = 20  # 16 bits and four to check them, the highest first
 _CHECK = 0b1010  # so that neither black nor white is a number
@@ -25,5 +25,5 @@ def numbered(image: Image, number: int) -> Image:
     strip = np.full((STRIP_PX, even.shape[1], 3), _BLACK, np.uint8)
     for block in range(BLOCKS):
         if word >> (BLOCKS - 1 - block) & 1:
-            strip[:, block * wide : (block + 1) * wide] = _WHITE
+            strip[4:, block * wide : (block + 1) * wide] = _WHITE
     return np.vstack([even, strip])
