@@ -76,7 +76,11 @@ class VideoWay:
     @property
     def can(self) -> bool:
         """True if an offer would be answered."""
-        return self._task is None and not self._peers.full
+        return not self._busy and not self._peers.full
+
+    @property
+    def _busy(self) -> bool:
+        return self._task is not None and not self._task.done()
 
     @property
     def works(self) -> bool:
@@ -88,8 +92,10 @@ class VideoWay:
         if not isinstance(part, str) or len(self._offer) + len(part) > MOST_OFFER:
             raise ValueError("not an offer")
         self._offer += part
-        if last is True and self._task is None:
-            self._task = asyncio.ensure_future(self._serve())
+        if last is True:
+            whole, self._offer = self._offer, ""
+            if not self._busy:
+                self._task = asyncio.ensure_future(self._serve(whole))
 
     def saw(self, number: int) -> None:
         """Take note that the page shows the picture of a number."""
@@ -103,19 +109,19 @@ class VideoWay:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _serve(self) -> None:
+    async def _serve(self, offer: str) -> None:
         """Answer, and close what the page no longer shows."""
         peer = self._peer = self._peers.take(self)
         if peer is None:
             return
         try:
-            self.answer = await peer.answer(self._offer, self._here, self._there)
+            self.answer = await peer.answer(offer, self._here, self._there)
             self._heard_s = time.monotonic()
             while not peer.gone and time.monotonic() - self._heard_s < GIVEN_UP_S:
                 await asyncio.sleep(0.5)
         except Exception as error:  # noqa: BLE001 - whatever a page offers: the JPEGs go on
             log.warning("no picture by WebRTC: %s: %s", type(error).__name__, error)
         finally:
-            self._peer, self.saw_s = None, float("-inf")
+            self._peer, self.answer, self.saw_s = None, "", float("-inf")
             await peer.close()
             self._peers.free(self)

@@ -1,7 +1,10 @@
 """The page in a real browser: what it shows, its button, and a finger on its pad."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -112,6 +115,80 @@ async def recorded(tmp_path: Path) -> None:
 
 def test_a_person_records_and_reads_what_came_of_it(tmp_path: Path):
     asyncio.run(recorded(tmp_path))
+
+
+@contextlib.asynccontextmanager
+async def filmed(tmp_path: Path) -> AsyncIterator[tuple[Serving, Tab]]:
+    """Show a page with a new picture ten times a second."""
+    async with serving() as page, browser(tmp_path / "profile") as tab:
+
+        async def film() -> None:
+            for number in range(10**6):
+                await page.send(STATE | {"boxes": BOXES}, Picture("front", float(number), GREY, BOXES))
+                await asyncio.sleep(0.1)
+
+        films = asyncio.ensure_future(film())
+        try:
+            await tab.open(f"{page.url}/#{TOKEN}", 390, 844, True)
+            yield page, tab
+        finally:
+            films.cancel()
+            await asyncio.wait([films])
+
+
+async def by_webrtc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edge.runs.live.rtc import peer, way
+
+    goes = asyncio.Event()
+    goes.set()
+    recv = peer._Pictures.recv
+
+    async def stalling(track: Any) -> Any:
+        await goes.wait()
+        return await recv(track)
+
+    monkeypatch.setattr(peer._Pictures, "recv", stalling)
+    monkeypatch.setattr(way, "STALLED_S", 6.0)
+    async with filmed(tmp_path) as (page, tab):
+        await tab.until("at('way').textContent === 'picture: WebRTC' && performance.now() - jpegAt > 1000")
+        await tab.screenshot(tmp_path / "page.png")
+        image = cv2.imread(str(tmp_path / "page.png")).astype(int)
+        green = (image[..., 1] > 180) & (image[..., 2] < 100)  # the box
+        assert green.sum() > 300
+        middle = image[140:150, 20:100].reshape(-1, 3).mean(0)
+        assert abs(middle - 90).max() < 12, middle  # the picture
+        await tab.value("at('pad').scrollIntoView({block: 'center'})")
+        await tab.touch("touchStart", "pad")
+        assert isinstance(await page.told(), ByHand)
+        assert not await tab.value("head.refused")
+        goes.clear()
+        await tab.until("at('late').textContent.startsWith('the picture stalls')")
+        assert await tab.value("at('cameras').className === 'old'")
+        await tab.until("at('hint').textContent === 'the connection is too slow to drive'")
+        # Without word of a picture the JPEGs go again, and with them the hand.
+        await tab.until("at('way').textContent === 'picture: JPEG' && at('cameras').className === ''")
+        await tab.until("head.hand === 'you' && !head.refused")
+        goes.set()
+        await tab.until("at('way').textContent === 'picture: WebRTC'")
+        assert await tab.value("performance.getEntriesByType('resource').length") == 0
+
+
+def test_a_picture_by_webrtc_is_shown_and_one_that_stalls_is_said_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("aiortc")
+    asyncio.run(by_webrtc(tmp_path, monkeypatch))
+
+
+async def by_jpeg(tmp_path: Path) -> None:
+    async with filmed(tmp_path) as (_, tab):
+        await tab.until("performance.now() - came < 500 && at('way').textContent === 'picture: JPEG'")
+        assert await tab.value("peer === null && !head.video")
+
+
+def test_without_aiortc_the_picture_comes_as_jpegs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    asyncio.run(by_jpeg(tmp_path))
 
 
 async def lost(tmp_path: Path) -> None:
