@@ -265,15 +265,11 @@ def test_a_connection_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(way, "GIVEN_UP_S", 0.5)
 
     async def look() -> None:
-        async with filmed() as page, page.look() as other, client(page) as viewer:
+        async with filmed() as page, client(page) as viewer:
             viewer.saws = False
             await viewer.connect()
-            monkeypatch.setattr(way, "MOST_PEERS", 1)
-            while not (await other.next())["video"]["can"]:
-                pass
-            monkeypatch.setattr(way, "GIVEN_UP_S", 60.0)
-            head = await viewer.until(lambda head: not head["video"]["answer"])
-            assert head["video"]["can"] and head["pictures"]
+            await viewer.until(lambda head: not head["video"]["answer"] and head["video"]["can"])
+            await viewer.until(lambda head: head["pictures"])
 
     asyncio.run(look())
 

@@ -132,6 +132,41 @@ def test_the_page_goes_on_when_the_engine_is_started_again(tmp_path: Path):
     assert last["state"]["end"]["outcome"] == end["outcome"] and last["state"]["frame_ms"] > 0
 
 
+async def filmed(runs: Path) -> list[int]:
+    """Watch a run by WebRTC; return the numbers of its pictures."""
+    from tests.edge.runs.live.test_rtc import Client
+
+    found = access(runs)
+    url = f"http://127.0.0.1:{found['port']}/live"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        await socket.send_json({"token": found["token"]})
+        viewer = Client(Look(socket))
+        await viewer.connect()
+        while len(viewer.numbers) < 30:
+            await viewer.look.next()
+        await viewer.close()
+        return viewer.numbers
+
+
+@pytest.mark.slow
+@pytest.mark.realtime
+@pytest.mark.timeout(200)
+def test_a_run_is_seen_by_webrtc_and_ends_with_its_button(tmp_path: Path, tiny_bundle: Path):
+    pytest.importorskip("aiortc")
+    runs = tmp_path / "runs"
+    child = start(runs, tiny_bundle)
+    try:
+        folder = turning(runs)
+        numbers = asyncio.run(filmed(runs))
+        pressed_ns = time.monotonic_ns()
+        assert press(access(runs)) == 200
+    finally:
+        _, error = child.communicate(timeout=60)
+    assert numbers == sorted(numbers) and numbers[-1] < 45, error
+    check_stood(folder, pressed_ns)
+    assert summary(folder)["cause"] == "operator" and child.returncode == 4
+
+
 async def record(runs: Path) -> list[dict[str, Any]]:
     """Record twice, asking twice each time; return the states of the recording."""
     found, states = access(runs), list[dict[str, Any]]()
@@ -165,7 +200,9 @@ def test_a_person_records_a_run_from_the_page(
     try:
         until(lambda: list(runs.glob("*/web.json")), 60)
         folder = next(runs.iterdir())
-        until(lambda: "drive started" in (folder / "run.log").read_text(), 60)
+        until(
+            lambda: (folder / "run.log").exists() and "drive started" in (folder / "run.log").read_text(), 60
+        )
         states = asyncio.run(record(runs))
     finally:
         out, error = child.communicate(timeout=120)
