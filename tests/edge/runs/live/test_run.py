@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from edge import cli
+from edge.replay.recording import RecordedRun
 from edge.runs.live.client import listen
 from tests.edge.commands.test_stop import check_stood, setpoints, summary
 from tests.edge.runs.live.serving import Look
@@ -96,6 +97,7 @@ async def outcomes(runs: Path) -> tuple[set[str], dict[str, Any]]:
     url = f"http://127.0.0.1:{found['port']}/live"
     async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
         await socket.send_json({"token": found["token"]})
+        await socket.send_json({"record": True})
         look = Look(socket)
         while not (head := await look.next())["over"]:
             seen.add(head["state"].get("motor", ""))
@@ -130,6 +132,10 @@ def test_the_page_goes_on_when_the_engine_is_started_again(tmp_path: Path):
     assert len(end["restarts"]) == 1 and end["restarts"][0]["stood_s"] > 0, error
     assert {"following", "latched"} <= seen
     assert last["state"]["end"]["outcome"] == end["outcome"] and last["state"]["frame_ms"] > 0
+    folder = next(runs.iterdir())
+    first, second = (folder / f"{folder.name}{more}.mcap" for more in ("", "-2"))  # the wish is heeded anew
+    assert RecordedRun(first).facts.went_on and RecordedRun(second).facts.outcome is not None
+    assert end["recordings"] == [str(second)]
 
 
 async def filmed(runs: Path) -> list[int]:
