@@ -46,8 +46,8 @@ class RecordingSwitch:
         self._lock = threading.Lock()
         self._header: TapEvent | None = None
         self._start: TapEvent | None = None
-        self._seq = self._stamp_ns = self._lost = 0  # of the newest event; dropped by the tap so far
-        self._number = 0  # of the newest wish
+        self._seq = self._stamp_ns = self._lost = 0  # the newest event's; dropped by the tap so far
+        self._number = 0  # the newest wish's
         self._refused = ""  # why the newest wish was not heeded
         self._on = False
         self._all: list[_KeptFile] = []
@@ -124,7 +124,7 @@ class RecordingSwitch:
 
     def files(self) -> list[str]:
         """Return the files that are there."""
-        return [str(each.path) for each in self._all if each.path.exists()]
+        return list(dict.fromkeys(str(each.path) for each in self._all if each.path.exists()))
 
     def _named(self, header: TapEvent) -> TapEvent:
         facts = {**header.data, "images": self._options.images.value}

@@ -32,8 +32,14 @@ class Peers:
 
     @classmethod
     def where_installed(cls, newest: Newest) -> "Peers | None":
-        """Return them, or None without aiortc."""
-        return None if importlib.util.find_spec("aiortc") is None else cls(newest)
+        """Return them, or None without aiortc, or where it can't be loaded."""
+        if importlib.util.find_spec("aiortc") is None:
+            return None
+        try:
+            return cls(newest)
+        except ImportError as error:
+            log.warning("no picture by WebRTC: aiortc can't be loaded: %s", error)
+            return None
 
     def way(self, here: str, there: str) -> "VideoWay":
         """Return the way to one viewer, whose page came from the address `there` to the address `here`."""

@@ -145,6 +145,23 @@ def test_a_recording_of_the_whole_run_is_ended_on_the_page_and_replays_up_to_the
     assert next(each.number for each in found.events() if isinstance(each, Tick)) == 0
 
 
+def test_a_recording_that_saw_no_frame_leaves_no_file_and_says_so(tmp_path: Path):
+    with recorded(tmp_path) as run:
+        run.tap.on_start(10**12)
+        run.drive(3)
+        run.want(True)
+        until(lambda: logging.getLogger("a.room").warning("stands") or run.tap._all_images)
+        run.want(False)
+        until(lambda: logging.getLogger("a.room").warning("stands") or not run.tap._all_images)
+        state = run.until(done=True)
+        assert state["trouble"] == f"{tmp_path}/a.mcap: no frame came meanwhile"
+        assert begin(run)["file"] == str(tmp_path / "a.mcap")
+        run.drive(3)
+        report = run.tap.finish(END)
+    assert report.files == (str(tmp_path / "a.mcap"),)
+    assert report.notes == (f"{tmp_path}/a.mcap: no frame came meanwhile",)
+
+
 def test_images_are_all_sent_while_somebody_records_and_few_otherwise(tmp_path: Path):
     with recorded(tmp_path) as run:
         run.tap.on_start(10**12)

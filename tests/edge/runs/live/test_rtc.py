@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -155,6 +156,7 @@ def test_the_picture_goes_by_webrtc_while_the_page_says_that_it_shows_it(codec: 
     asyncio.run(look())
 
 
+@pytest.mark.realtime
 def test_a_picture_that_stalls_takes_the_base_from_the_hand():
     async def hold() -> None:
         async with filmed() as page, client(page) as viewer:
@@ -299,6 +301,19 @@ def test_without_aiortc_the_page_is_offered_nothing(monkeypatch: pytest.MonkeyPa
             assert "video" not in head
 
     asyncio.run(look())
+
+
+def test_an_aiortc_that_can_not_be_loaded_costs_the_page_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setitem(sys.modules, "edge.runs.live.rtc.peer", None)
+
+    async def look() -> None:
+        async with serving() as page, page.look() as look:
+            assert "video" not in await look.next()
+
+    asyncio.run(look())
+    assert "aiortc can't be loaded" in caplog.text
 
 
 @given(st.integers(0, NUMBERS - 1), st.integers(20, 65), st.integers(1, 40))
