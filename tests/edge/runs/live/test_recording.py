@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
+from edge.interfaces import Inference
 from edge.replay.recording import RecordedRun, Tick, without_end
 from edge.runs.live.packets import MAX_BYTES, Wish, pack_wish, unpack, unpack_wish
+from edge.runs.recording.recorder import Recorder, completed_header
 from edge.runs.recording.torn import McapReader
-from edge.runs.tap.options import TapOptions
+from edge.runs.tap.events import TapEvent
+from edge.runs.tap.late import LateRecorder
+from edge.runs.tap.options import Images, TapOptions
+from edge.runs.tap.plain import to_line
 from edge.runs.tap.tap import Tap
-from tests.edge.recording.events import BOX, END, HEADER, frame, tell
+from tests.edge.recording.events import BOX, END, HEADER, frame, kept, tell
 from tests.small_disk import fill, small_disk
 from tests.waiting import until
 
@@ -143,6 +148,35 @@ def test_a_recording_of_the_whole_run_is_ended_on_the_page_and_replays_up_to_the
     found = RecordedRun(tmp_path / "a.mcap")
     assert found.facts.stopped and not found.facts.late and found.facts.missing == 0
     assert next(each.number for each in found.events() if isinstance(each, Tick)) == 0
+
+
+def test_what_needs_frames_from_before_the_recording_is_left_out(tmp_path: Path):
+    """A frame whose pixels were sent before, and an answer about one."""
+    recorder = Recorder(tmp_path / "a.mcap", Images.LOSSLESS)
+    header, *drive = kept(4, first=40)
+    late = LateRecorder(
+        recorder, completed_header(header), TapEvent("start", 2, 10**12, b'{"stamp_ns":1000000000000}')
+    )
+    answers = {40: (12, 39), 41: (13, 40), 42: (14, 41)}  # at the tick of a frame, about another
+    seq, taken = 100, list[TapEvent]()
+    for each in drive[1:]:  # without the pixels of frame 40
+        told = dict(each.data)
+        shown = told["frames"]["front"]["seq"] if each.topic == "tick" else -1
+        if shown in answers:
+            told["inference"] = answers[shown][0]
+        taken.append(TapEvent(each.topic, seq := seq + 1, each.stamp_ns, to_line(told), each.blob))
+        if shown in answers:
+            number, about = answers[shown]
+            answer = {"number": number, "inference": Inference(frame(about), "cup", 0.9, {}), "read": {}}
+            taken.append(TapEvent("inference", seq := seq + 1, each.stamp_ns, to_line(answer)))
+    for each in taken:
+        late.take(each)
+    assert late.finish(True) == []
+    found = RecordedRun(tmp_path / "a.mcap")
+    assert found.facts.late and found.facts.missing == 0 and [*found.facts.inferences] == [14]
+    ticks = [each for each in found.events() if isinstance(each, Tick)]
+    assert [(each.observation.frame.seq, each.answer) for each in ticks] == [(41, None), (42, 14), (43, None)]
+    assert found.inference(14).frame.seq == 41
 
 
 def test_a_recording_that_saw_no_frame_leaves_no_file_and_says_so(tmp_path: Path):
