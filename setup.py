@@ -53,6 +53,7 @@ TRAIN = [
 WEB = ["aiohttp>=3.10,<4"]  # the live page
 FOXGLOVE = ["foxglove-sdk>=0.30,<0.31"]  # `vla-edge run --foxglove`
 RERUN = ["rerun-sdk>=0.39,<0.42"]  # `vla-edge run --rerun`; 0.39 is the last for Python 3.10
+WEBRTC = [*WEB, "aiortc>=1.15,<2", "av>=17,<20"]  # and its picture by WebRTC
 SIGN = ["cryptography>=43,<51"]  # signatures of bundles
 # CUDA 12 is JetPack 6's, CUDA 13 JetPack 7's; cuda-python must not be newer than the driver.
 JETSON = [
@@ -102,11 +103,12 @@ setup(
         "train": TRAIN,
         "sign": SIGN,
         "web": WEB,
+        "webrtc": WEBRTC,
         "foxglove": FOXGLOVE,
         "rerun": RERUN,
         "jetson": JETSON,
         "fuzz": FUZZ,
-        "dev": sorted({*EXPORT, *TRAIN, *SIGN, *WEB, *FOXGLOVE, *DEV}),
+        "dev": sorted({*EXPORT, *TRAIN, *SIGN, *WEBRTC, *FOXGLOVE, *DEV}),
     },
     entry_points={
         "console_scripts": ["vla-edge = edge.cli:main"],

@@ -63,6 +63,16 @@ def whole_folder(folder: Path, *, replace: bool = False) -> Generator[Path]:
         shutil.rmtree(work)
 
 
+def free_path(path: Path) -> Path:
+    """Return the path with -2, -3 … behind its name if it is taken; absolute."""
+    path, number = path.absolute(), 1
+    tried = path
+    while tried.exists():
+        number += 1
+        tried = path.with_stem(f"{path.stem}-{number}")
+    return tried
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -101,7 +101,7 @@ class Run:
         self.summary: Summary | None = None
         self.notes: list[str] = []  # for people, beside the summary
         self.unwritten = ""  # why files of the run are missing
-        self.recorded: list[str] = []  # what was written outside of its folder
+        self.recorded: list[str] = []  # the recordings
         self._options, self._goal, self._bundle, self._choice = options, goal, bundle, choice
         self._restarts = restarts or EngineRestarts(0, None, options.max_seconds, [])
         self._setup: Setup | None = None  # once the robot is open
@@ -275,14 +275,13 @@ class Run:
         self.threads_ended &= ended
 
     def _write(self, end: DriveEnd, folder: RunFolder) -> None:
-        manifest, tally = self._bundle.manifest, self._tally
         self.summary = Summary(
             end=end,
             goal=self._goal,
             moves=GOALS[self._goal.kind].moves,
-            figures=tally.figures(),
+            figures=self._tally.figures(),
             bundle=self._bundle.origin(),
-            engine=manifest.target.engine,
+            engine=self._bundle.manifest.target.engine,
             robot=self._about,
             setup=self._setup,
             truth=self._truth,
@@ -296,4 +295,6 @@ class Run:
         self.notes = dropped_notes(self._dropped)
         unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
         self.recorded, lost = finished(self._taps, end)
+        self.summary = replace(self.summary, recordings=self.recorded)
+        unwritten = (folder.write_again(self.summary) if self.recorded else "") or unwritten
         self.unwritten = "; ".join(filter(None, (unwritten, *lost)))

@@ -30,6 +30,7 @@ LAYERS = ("decision", "model")
 MOST_PICTURES = 100
 LISTED = 10  # differences that are printed
 DIFFERENT = 3  # exit code
+LATE = "the recording begins in the middle of the drive, without what the policy knew by then"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ def main(argv: list[str]) -> int:
     path = find_recording(options.run)
     recording = RecordedRun(path)
     bundle, same = _bundle(options, recording)
-    layers = [options.layer] if options.layer else [*LAYERS] if same else ["model"]
+    exact = same and not recording.facts.late
+    layers = [options.layer] if options.layer else [*LAYERS] if exact else ["model"]
     _check(recording, layers, same)
     decision = replay_decisions(_policy(bundle, recording), recording) if "decision" in layers else None
     answers = _answers(bundle, recording) if "model" in layers else None
@@ -140,6 +142,11 @@ def _check(recording: RecordedRun, layers: list[str], same: bool) -> None:
             "decision layer can't be replayed bit by bit",
             "`--layer model` compares the model's answers; record with --record-images lossless",
         )
+    if recording.facts.late:
+        raise UsageError(
+            f"the decision layer can't be replayed: {LATE}",
+            "`--layer model` compares the model's answers; record from the start with `--record DIR`",
+        )
     if recording.facts.missing:
         raise UsageError(
             f"{recording.facts.missing} events of the run are missing in the recording: the decision layer "
@@ -198,6 +205,8 @@ def _json(replayed: Replayed, recording: RecordedRun, bundle: Bundle) -> dict[st
         "ended": facts.outcome["outcome"] if facts.outcome else None,
         "no_end_record": without_end(facts, recording.whole) or None,
         "missing_events": facts.missing,
+        "begun_late": facts.late,
+        "ended_by_a_person": facts.stopped,
     }
     if decision is not None:
         first = decision.first
@@ -217,7 +226,10 @@ def _json(replayed: Replayed, recording: RecordedRun, bundle: Bundle) -> dict[st
 def _lines(replayed: Replayed, recording: RecordedRun, bundle: Bundle) -> list[str]:
     facts, decision, answers = recording.facts, replayed.decision, replayed.answers
     ended = facts.outcome["reason"] if facts.outcome else without_end(facts, recording.whole)
-    lines = [f"{recording.path}: {ended or 'its engine was started again'}"]
+    went_on = "the recording was ended by a person" if facts.stopped else "its engine was started again"
+    lines = [f"{recording.path}: {ended or went_on}"]
+    if recording.facts.late:
+        lines.append(f"decision layer: not replayed, {LATE}")
     if decision is not None:
         same = (
             f"{decision.ticks - decision.different} of {decision.ticks} frames decided the same, bit by bit"

@@ -15,6 +15,7 @@ from edge.interfaces import Inference
 from edge.records import Frame, Goal, Image, MotorStatus, Observation, Odometry
 from edge.runs.recording.header import FORMAT
 from edge.runs.recording.torn import McapReader, Stored
+from edge.runs.tap.late import AFTER
 from edge.runs.tap.messages import OWN
 from edge.runs.tap.plain import from_plain
 
@@ -45,6 +46,10 @@ class Facts:
     events: set[int] = field(default_factory=set[int])
     last: int | None = None  # number of the end record, which is the last event
     outcome: dict[str, Any] | None = None  # how the run ended; None: it has no end record
+    after: int = 0  # number of the last event before the recording, which a person began
+    started: int = 0  # number of the drive's start
+    first_seqs: Mapping[str, int] = field(default_factory=dict[str, int])  # by camera, of the first frames
+    stopped: bool = False  # a person ended the recording
     went_on: bool = False  # its engine was started again, and the next recording goes on
 
     @property
@@ -52,7 +57,12 @@ class Facts:
         """How many of the run's events are not in the recording."""
         last = max(self.events, default=0) if self.last is None else self.last
         # Event 0 is not written, and what the recorder adds by itself has that number too.
-        return last - len(self.events - {0})
+        return last - self.after - sum(each > self.after for each in self.events)
+
+    @property
+    def late(self) -> bool:
+        """True if it begins in the middle of the drive: what the policy knew by then is not in it."""
+        return self.started <= self.after and self.after > 0
 
 
 class RecordedRun:
@@ -123,15 +133,22 @@ class RecordedRun:
         if topic == message.topic or topic == "motor":
             return
         if topic == "tick":
+            if not facts.ticks and facts.late:
+                seen: dict[str, Any] = json.loads(message.body)["frames"]
+                facts.first_seqs = {name: each["seq"] for name, each in seen.items()}
             facts.ticks += 1
             return
         told = json.loads(message.body)
         if topic == "header":
-            facts.header = told
+            facts.header, facts.after = told, told.get(AFTER, 0)
         elif topic == "start":
-            facts.start_ns = told["stamp_ns"]
+            facts.start_ns, facts.started = told["stamp_ns"], message.sequence
         elif topic == "inference":
-            facts.inferences[told["number"]] = told
+            camera, seq = _key(told["inference"]["frame"])
+            if seq >= facts.first_seqs.get(camera, 0):  # a late recording lacks what is before
+                facts.inferences[told["number"]] = told
+        elif topic == "stopped":
+            facts.stopped, facts.last = True, told["last"]
         elif topic == "outcome":
             facts.outcome, facts.last, facts.went_on = told["end"], message.sequence, told["end"] is None
 
@@ -139,7 +156,10 @@ class RecordedRun:
         frames = {name: self._frame(name, each, images) for name, each in told["frames"].items()}
         odometry = None if told["odometry"] is None else from_plain(Odometry, told["odometry"])
         observation = Observation(frames, self.goal, odometry, told["camera"])
-        return Tick(number, observation, told["inference"], told["decided"], told["policy"])
+        answer: int | None = told["inference"]
+        if self.facts.late and answer is not None and answer < min(self.facts.inferences, default=answer + 1):
+            answer = None  # to a frame before the recording
+        return Tick(number, observation, answer, told["decided"], told["policy"])
 
     def _frame(self, name: str, told: dict[str, Any], images: Mapping[tuple[str, int], Stored]) -> Frame:
         before = self._frames.get((name, told["seq"]))
@@ -188,7 +208,7 @@ def find_recording(path: Path) -> Path:
 
 def without_end(facts: Facts, whole: bool) -> str:
     """Return for people that a run has no end record; empty if it has one."""
-    if facts.outcome is not None or facts.went_on:
+    if facts.outcome is not None or facts.went_on or facts.stopped:
         return ""
     torn = "" if whole else ", and the file is cut off"
     return f"the run has no end record: its runtime or its recorder was killed, or crashed{torn}"

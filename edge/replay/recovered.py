@@ -16,7 +16,7 @@ class Recovered:
     messages: int
     seconds: float  # from its first message to its last
     was_whole: bool
-    ended: bool  # the run has an end record: its runtime did not crash
+    ended: bool  # it has an end record, the run's or a person's: its runtime did not crash
 
 
 def recover(source: Path, target: Path) -> Recovered:
@@ -64,7 +64,7 @@ def _copy(reader: McapReader, draft: Path) -> Recovered:
             writer.add_message(channels[message.topic], at_ns, message.body, at_ns, message.sequence)
             first_ns = min(first_ns or at_ns, at_ns)
             last_ns = max(last_ns, at_ns)
-            ended |= message.topic == "/vla_edge/outcome"
+            ended |= message.topic in ("/vla_edge/outcome", "/vla_edge/stopped")
             count += 1
         for name, data in reader.metadata.items():
             writer.add_metadata(name, data)

@@ -88,6 +88,14 @@ class RunFolder:
             return error.message
         return ""
 
+    def write_again(self, summary: Summary) -> str:
+        """Replace summary.json; return why that failed, empty if it did not."""
+        try:
+            self.write_summary(summary.to_json())
+        except UsageError as error:
+            return error.message
+        return ""
+
     def path_png(self, path: Sequence[Odometry], room: RoomMap | None, title: str) -> Path:
         """Draw the path of the robot from above into path.png."""
         return self._write("path.png", _png(draw_path(path, room, title)))

@@ -82,6 +82,7 @@ class Summary:
     restarts: Sequence[
         Mapping[str, Any]
     ] = ()  # times that its engine was started again; the figures are those since the last one
+    recordings: Sequence[str] = ()  # files that were recorded; known once they are whole
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of summary.json. Null where nothing was measured or known."""
@@ -105,6 +106,7 @@ class Summary:
             **({} if self.would_do is None else {"would_do": [each.to_json() for each in self.would_do]}),
             **({"machine": dict(self.machine)} if self.machine else {}),
             "restarts": [dict(each) for each in self.restarts],
+            **({"recordings": list(self.recordings)} if self.recordings else {}),
             "folder": self.folder,
         }
 

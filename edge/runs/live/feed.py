@@ -7,17 +7,20 @@ import contextlib
 import errno
 import socket
 import time
+from typing import Any
 
-from edge.runs.live.packets import WATCHED, Packet, Picture, pack
+from edge.runs.live.packets import Packet, Picture, pack, unpack_wish
 from edge.runs.live.snapshot import Snapshot
 from edge.runs.recording.images import as_jpeg
 from edge.runs.tap.events import TapEvent
+from edge.runs.tap.switch import RecordingSwitch
 
 STATE_PERIOD_NS = 100_000_000
 PATH_PERIOD_NS = 1_000_000_000
 PICTURE_PERIOD_NS = 90_000_000  # the tap offers ten a second; a recording has them all
 WIDTHS_PX = (640, 320, 160)  # the largest whose JPEG fits a packet
 WATCHED_NS = 2_000_000_000  # pictures are made so long after the page's newest word that somebody looks
+WORD_BYTES = 64  # more than a packet of the way back has
 END_S = 1.0  # for the last state to be taken
 
 
@@ -26,9 +29,10 @@ class PageFeed:
 
     name = "the live page"
 
-    def __init__(self, feed: socket.socket) -> None:
+    def __init__(self, feed: socket.socket, switch: RecordingSwitch | None = None) -> None:
+        """Feed the page; a run has a `switch`, by which somebody at the page records it."""
         feed.setblocking(False)
-        self._feed = feed
+        self._feed, self._switch = feed, switch
         self._snapshot = Snapshot()
         self._state_ns = self._path_ns = -STATE_PERIOD_NS
         self._picture_ns: dict[str, int] = {}  # by camera, of the newest that was sent
@@ -37,6 +41,7 @@ class PageFeed:
 
     def take(self, event: TapEvent) -> None:
         """Take an event; send the state, ten times a second, and pictures while somebody looks."""
+        self._listen()
         if event.topic == "image":
             self._pending = [*self._pending[-7:], event]
         else:
@@ -52,17 +57,19 @@ class PageFeed:
         """Send the last state, and let go of the socket."""
         with contextlib.suppress(OSError):
             self._feed.settimeout(END_S)
-            state = self._snapshot.state(with_path=True)
-            self._feed.send(pack({**state, "at_ms": self._state_ns / 1e6}))
+            self._feed.send(pack(self._state(with_path=True)))
         self._feed.close()
         return []
 
     def _send_state(self, stamp_ns: int) -> None:
         self._state_ns = stamp_ns
         with_path = stamp_ns - self._path_ns >= PATH_PERIOD_NS
-        state = {**self._snapshot.state(with_path), "at_ms": stamp_ns / 1e6}
-        if self._send(state) and with_path:
+        if self._send(self._state(with_path)) and with_path:
             self._path_ns = stamp_ns
+
+    def _state(self, with_path: bool) -> dict[str, Any]:
+        state = {**self._snapshot.state(with_path), "at_ms": self._state_ns / 1e6}
+        return state if self._switch is None else {**state, "recording": self._switch.state()}
 
     def _send_picture(self, event: TapEvent) -> None:
         camera: str = event.data["camera"]
@@ -92,7 +99,15 @@ class PageFeed:
     @property
     def watched(self) -> bool:
         """True while somebody looks at the page."""
-        with contextlib.suppress(OSError):
-            while self._feed.recv(len(WATCHED)):
-                self._watched_ns = time.monotonic_ns()
+        self._listen()
         return time.monotonic_ns() - self._watched_ns < WATCHED_NS
+
+    def _listen(self) -> None:
+        """Take what has come from the page's process."""
+        with contextlib.suppress(OSError):
+            while word := self._feed.recv(WORD_BYTES):
+                wish = unpack_wish(word)
+                if wish is None:
+                    self._watched_ns = time.monotonic_ns()
+                elif self._switch is not None:
+                    self._switch.heed(wish.number, wish.on)

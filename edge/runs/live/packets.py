@@ -8,6 +8,7 @@ from typing import Any
 
 MAX_BYTES = 1 << 20
 WATCHED = b"W"  # the way back, twice a second: somebody looks at the page
+_WISH = struct.Struct("<cI?")  # kind, number, on; the way back too: somebody wants a recording, or its end
 _PICTURE = struct.Struct("<cH")  # kind, length of a line of JSON
 
 
@@ -30,6 +31,14 @@ class Picture:
     boxes: Sequence[Sequence[Any]] = ()  # each its corners y0, x0, y1, x1 and its words
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants on the page: that the run is recorded, or not."""
+
+    number: int  # counts the wishes of a run; one is heeded once, and sent again and again
+    on: bool
+
+
 State = Mapping[str, Any]
 Packet = Settings | Picture | State
 
@@ -43,6 +52,19 @@ def pack(packet: Packet) -> bytes:
         facts = {"token": packet.token, "title": packet.title, "controls": packet.controls}
         return b"A" + json.dumps(facts).encode()
     return b"S" + json.dumps(packet, allow_nan=False).encode()
+
+
+def pack_wish(wish: Wish) -> bytes:
+    """Return the bytes of a wish."""
+    return _WISH.pack(b"R", wish.number, wish.on)
+
+
+def unpack_wish(data: bytes) -> Wish | None:
+    """Return the wish; None for other bytes."""
+    if data[:1] != b"R" or len(data) != _WISH.size:
+        return None
+    _, number, on = _WISH.unpack(data)
+    return Wish(number, on)
 
 
 def unpack(data: bytes) -> Packet:

@@ -12,7 +12,8 @@ import socket
 import sys
 
 from edge.runs.live.hand import HandLine
-from edge.runs.live.packets import MAX_BYTES, WATCHED, Settings, unpack
+from edge.runs.live.packets import MAX_BYTES, WATCHED, Settings, pack_wish, unpack
+from edge.runs.live.rtc.way import Peers
 from edge.runs.live.server import PageServer
 from edge.runs.live.viewers import Newest
 
@@ -27,9 +28,9 @@ async def serve(feed: socket.socket, motor: socket.socket | None, listening: lis
     settings = unpack(await loop.sock_recv(feed, MAX_BYTES))
     assert isinstance(settings, Settings)
     newest, hand = Newest(settings), HandLine(motor)
-    server = PageServer(newest, hand)
+    server = PageServer(newest, hand, Peers.where_installed(newest))
     await server.start(listening)
-    telling = asyncio.ensure_future(_tell_watched(feed, server))
+    telling = asyncio.ensure_future(_tell(feed, server, newest))
     with contextlib.suppress(ConnectionResetError):
         while data := await loop.sock_recv(feed, MAX_BYTES):
             packet = unpack(data)
@@ -41,13 +42,20 @@ async def serve(feed: socket.socket, motor: socket.socket | None, listening: lis
     hand.close()
 
 
-async def _tell_watched(feed: socket.socket, server: PageServer) -> None:
-    """Let the sender know while somebody looks: without, it need not encode pictures."""
+async def _tell(feed: socket.socket, server: PageServer, newest: Newest) -> None:
+    """Let the sender know while somebody looks, without which it need not encode pictures, and of wishes.
+
+    The newest wish is said again and again: a recorder that begins anew with its engine hears it too.
+    """
     while True:
-        if server.watched:
-            with contextlib.suppress(OSError):  # it has not read, or has gone
+        newest.wished.clear()
+        with contextlib.suppress(OSError):  # it has not read, or has gone
+            if newest.wish is not None:
+                feed.send(pack_wish(newest.wish))
+            if server.watched:
                 feed.send(WATCHED)
-        await asyncio.sleep(WATCHED_PERIOD_S)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(newest.wished.wait(), WATCHED_PERIOD_S)
 
 
 def main(argv: list[str]) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.runs.live.access import bears_token, is_own_host, is_same_origin, is_token
 from edge.runs.live.hand import HandLine
+from edge.runs.live.rtc.way import Peers, VideoWay
 from edge.runs.live.viewers import Newest, Viewer
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ REFUSED, CROWDED = 4401, 4429  # codes by which the page learns why its socket w
 class PageServer:
     """Serves one run's page until it is closed."""
 
-    def __init__(self, newest: Newest, hand: HandLine) -> None:
-        self._newest, self._hand = newest, hand
+    def __init__(self, newest: Newest, hand: HandLine, peers: Peers | None = None) -> None:
+        """Serve what comes, with pictures by WebRTC if there are `peers`."""
+        self._newest, self._hand, self._peers = newest, hand, peers
         self._token = newest.settings.token
         self._page = PAGE.read_text(encoding="utf-8")
         self._viewers: set[Viewer] = set()
@@ -74,6 +76,8 @@ class PageServer:
         end_s = time.monotonic() + patience_s
         while self._viewers and time.monotonic() < end_s:
             await asyncio.sleep(0.02)
+        if self._peers is not None:
+            await self._peers.close()
         for task in self._kept:
             task.cancel()
         if self._runner is not None:
@@ -116,7 +120,7 @@ class PageServer:
         elif len(self._viewers) >= MOST_VIEWERS:
             await ws.close(code=CROWDED, message=f"{MOST_VIEWERS} viewers look already".encode())
         else:
-            await self._serve(ws)
+            await self._serve(ws, self._video_of(request))
         return ws
 
     async def _knows_token(self, ws: "web.WebSocketResponse") -> bool:
@@ -125,8 +129,14 @@ class PageServer:
             return is_token(first["token"], self._token)
         return False
 
-    async def _serve(self, ws: "web.WebSocketResponse") -> None:
-        viewer = Viewer(self._newest, self._hand, ws.send_bytes)
+    def _video_of(self, request: "web.Request") -> VideoWay | None:
+        if self._peers is None or request.transport is None:
+            return None
+        ends = (request.transport.get_extra_info(each)[0] for each in ("sockname", "peername"))
+        return self._peers.way(*(each.removeprefix("::ffff:") for each in ends))
+
+    async def _serve(self, ws: "web.WebSocketResponse", video: VideoWay | None) -> None:
+        viewer = Viewer(self._newest, self._hand, ws.send_bytes, video)
         self._viewers.add(viewer)
         sender = self._keep(self._send(viewer, ws))
         try:
@@ -138,6 +148,8 @@ class PageServer:
             self._hand.lose(viewer)
             self._viewers.discard(viewer)
             sender.cancel()
+            if video is not None:
+                self._keep(video.close())
 
     async def _send(self, viewer: Viewer, ws: "web.WebSocketResponse") -> None:
         with contextlib.suppress(ConnectionError, RuntimeError):  # it has gone

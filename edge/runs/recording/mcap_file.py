@@ -27,6 +27,7 @@ class McapFile:
         self._channels: dict[str, int] = {}
         self._messages = EventMessages()
         self._flushed_ns = self._synced_ns = 0
+        self.bytes = 0  # that went into the file
 
     def write(self, event: TapEvent) -> None:
         """Write an event, and what Foxglove shows of it."""
@@ -35,11 +36,13 @@ class McapFile:
         if event.topic == "header":
             self._writer.add_metadata("vla_edge", {"header": event.line.decode()})
         self._flush(event.stamp_ns)
+        self.bytes = self._file.tell()
 
     def close(self) -> None:
         """Write the index and close the file."""
         self._writer.finish()
         self._file.flush()
+        self.bytes = self._file.tell()
         os.fsync(self._file.fileno())
         self._file.close()
 

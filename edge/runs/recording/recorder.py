@@ -19,7 +19,7 @@ class Recorder:
         self.name = str(path)
         self._path, self._images = path, images
         self._file: McapFile | None = None
-        self._events = 0
+        self.bytes = 0  # in the file; what is packed and not yet written comes later
 
     def take(self, event: TapEvent) -> None:
         """Write an event."""
@@ -27,13 +27,14 @@ class Recorder:
             self._file = McapFile(self._path)
         jpeg = event.topic == "image" and self._images is Images.JPEG
         self._file.write(as_jpeg(event) if jpeg else event)
-        self._events += 1
+        self.bytes = self._file.bytes
 
     def finish(self, whole: bool) -> list[str]:
         """Write the index. Returns a note if the file has gone meanwhile."""
         if self._file is None:
             return []
         self._file.close()
+        self.bytes = self._file.bytes
         if not self._path.exists():
             return [f"{self._path} is gone: was its card pulled?"]
         return []

@@ -10,6 +10,7 @@ from edge.address import without_password
 from edge.board.identity import this_board
 from edge.bundle.bundle import Bundle
 from edge.errors import UsageError, write_hint
+from edge.files import free_path
 from edge.goals.prompts import goal_prompt
 from edge.interfaces import Inference
 from edge.model.boxes import BoxReader
@@ -56,8 +57,8 @@ def check_kept(options: argparse.Namespace, goes_on: bool) -> None:
         check_viewers(options)
     check_runs_dir(options.runs_dir)
     if options.record is None:
-        if options.record_images != Images.LOSSLESS.value:
-            raise UsageError("--record-images goes with --record DIR", RECORD_HINT)
+        if options.record_images != Images.LOSSLESS.value and options.web is None:
+            raise UsageError("--record-images goes with --record DIR, or with --web", RECORD_HINT)
         return
     check_runs_dir(options.record, "recordings folder", RECORD_HINT)
     try:
@@ -80,13 +81,15 @@ class RunTap(Tap):
     ) -> None:
         """Start its process; `page_fd` is the number of the live page's socket."""
         self._run, self._folder, self._bundle, self._goal = options, folder, bundle, goal
-        recording = _unused(options.record / f"{folder.name}.mcap") if options.record else ""
+        # A name is taken where an engine was started again.
+        recording = (options.record or folder).absolute() / f"{folder.name}.mcap"
         kept = TapOptions(
             folder=str(folder.absolute()),
-            recording=str(recording),
+            recording=str(free_path(recording)) if options.record else "",
+            later=str(recording) if page_fd >= 0 else "",
             images=Images(options.record_images),
             ring=not options.no_ring,
-            video=str(_unused(folder / "video.mp4")) if options.video else "",
+            video=str(free_path(folder / "video.mp4")) if options.video else "",
             page_fd=page_fd,
             foxglove_port=options.foxglove or 0,
             rerun=_rerun(options.rerun),
@@ -134,14 +137,4 @@ def _reader(bundle: Bundle, goal: Goal) -> Callable[[Inference], Any]:
 
 
 def _rerun(to: str | None) -> str:
-    return str(_unused(Path(to))) if to and to.endswith(FILE_ENDING) else to or ""
-
-
-def _unused(path: Path) -> Path:
-    """Return the path with -2, -3 … behind its name if it is taken, as when an engine was started again."""
-    path, number = path.absolute(), 1
-    tried = path
-    while tried.exists():
-        number += 1
-        tried = path.with_stem(f"{path.stem}-{number}")
-    return tried
+    return str(free_path(Path(to).absolute())) if to and to.endswith(FILE_ENDING) else to or ""

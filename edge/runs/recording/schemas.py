@@ -55,6 +55,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         doubt=_TEXT,
         policy=_schema(PolicyStatus),
         queue_depth=_WHOLE,
+        lost={**_WHOLE, "description": "events that were dropped so far"},
         hashes={"type": "object", "description": "SHA-256 of each image's pixels, by camera; 16 digits"},
     ),
     "inference": _object(number=_WHOLE, inference=_schema(Inference), read=_ANY),
@@ -62,6 +63,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "motor": _schema(MotorStatus),
     "end": _schema(DriveEnd),
     "outcome": _object(end=_schema(DriveEnd), lost=_WHOLE),
+    "stopped": _object(last={**_WHOLE, "description": "number of the last event before it"}),
     "machine": _object(
         temperatures_c=_ANY,
         throttled={"type": "array", "items": _TEXT},

@@ -67,6 +67,11 @@ class Spooled:
             self._events.append(None)
             self._changed.notify()
 
+    @property
+    def running(self) -> bool:
+        """True until the consumer has finished, or was given up."""
+        return self._thread.is_alive()
+
     def notes(self) -> list[str]:
         """Wait for the consumer; return what people should know."""
         self._thread.join(self._patience_s)

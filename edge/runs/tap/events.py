@@ -21,6 +21,7 @@ TOPICS = (
     "end",  # how the drive ended
     "outcome",  # how the run ended, judged: the last event of a run that was not cut short
     "machine",  # temperature, clocks, power, memory: from the process itself
+    "stopped",  # a person ended the recording before the run's end: its last event
 )
 NUMBERS = {topic: number for number, topic in enumerate(TOPICS)}
 MOST_BYTES = 1 << 28  # one event's

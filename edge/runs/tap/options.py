@@ -22,15 +22,16 @@ class TapOptions:
 
     folder: str  # the run's: it gets decisions.jsonl, and last30s.mcap if the run ends badly
     recording: str = ""  # the MCAP file of the whole run
-    images: Images = Images.LOSSLESS  # in it
+    images: Images = Images.LOSSLESS  # in it, and in one that a person begins
     ring: bool = True  # keep the last seconds
     video: str = ""  # the MP4 file
     page_fd: int = -1  # the socket of the live page
     foxglove_port: int = 0  # where Foxglove's app finds the drive; 0: nowhere
     rerun: str = ""  # the URL of Rerun's viewer, or the path of a file for it
+    later: str = ""  # the MCAP file of a recording that a person begins; -2, -3 … where it is taken
     root: str = "/"  # where the machine's own files are
 
     @property
     def all_images(self) -> bool:
-        """True if every image is wanted."""
+        """True if every image is wanted from the start."""
         return bool(self.recording)

@@ -11,22 +11,24 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edge.board.tree import Tree
 from edge.errors import EdgeError
 from edge.runs.live.feed import PageFeed
 from edge.runs.recording.decisions import DecisionList
 from edge.runs.recording.machine import MachineWatch
-from edge.runs.recording.recorder import Recorder, completed_header
+from edge.runs.recording.recorder import completed_header
 from edge.runs.recording.ring import Ring
 from edge.runs.recording.video import VideoWriter
 from edge.runs.tap.consumers import Consumer, Spooled
 from edge.runs.tap.events import Readable, TapEvent, read_events
 from edge.runs.tap.options import TapOptions
 from edge.runs.tap.plain import from_plain
+from edge.runs.tap.switch import RecordingSwitch, Tell
 from edge.runs.viewers.sender import PATIENCE_S, ViewerSender
 
 NICE = 5  # where processors are short, the drive goes first
@@ -41,21 +43,30 @@ def main(argv: list[str]) -> int:
     os.nice(NICE)
     control = socket.socket(fileno=parser.parse_args(argv).fd)
     with contextlib.closing(control), control.makefile("rb", buffering=1 << 20) as stream:
-        notes, files = keep(stream)
+
+        def tell(word: Mapping[str, Any]) -> None:
+            with contextlib.suppress(OSError):  # a runtime that has gone, or hangs, does not hear it
+                control.send(json.dumps(word).encode() + b"\n", socket.MSG_DONTWAIT)
+
+        notes, files = keep(stream, tell)
         with contextlib.suppress(OSError):  # a runtime that has gone does not ask
             control.sendall(json.dumps({"notes": notes, "files": files}).encode() + b"\n")
     return 0
 
 
-def keep(stream: Readable) -> tuple[list[str], list[str]]:
-    """Keep the run whose events the stream holds; return notes for people, and the files written."""
+def keep(stream: Readable, tell: Tell) -> tuple[list[str], list[str]]:
+    """Keep the run whose events the stream holds; return notes for people, and the files written.
+
+    `tell` takes words for the runtime meanwhile.
+    """
     events = read_events(stream)
     first = next(events, None)
     if first is None or first.topic != "options":
         return [], []
     options = from_plain(TapOptions, first.data)
     ring = Ring(Path(options.folder) / "last30s.mcap") if options.ring else None
-    spools = [Spooled(each) for each in _consumers(options)]
+    switch = RecordingSwitch(options, tell)
+    spools = [Spooled(each) for each in _consumers(options, switch)]
     spools += [Spooled(each, patience_s=PATIENCE_S) for each in _viewers(options)]
     whole = False
     for event in _with_machine(events, Tree(Path(options.root))):
@@ -63,23 +74,23 @@ def keep(stream: Readable) -> tuple[list[str], list[str]]:
             whole = True
         if ring is not None:
             ring.take(event)
+        switch.take(event)
         for spool in spools:
             spool.take(event)
+    switch.finish(whole)
     for spool in spools:
         spool.end(whole)
     notes = ring.finish(whole) if ring is not None else []
-    notes += [note for spool in spools for note in spool.notes()]
-    return notes, [options.recording] if options.recording and Path(options.recording).exists() else []
+    notes += [*switch.notes(), *(note for spool in spools for note in spool.notes())]
+    return notes, switch.files()
 
 
-def _consumers(options: TapOptions) -> list[Consumer]:
+def _consumers(options: TapOptions, switch: RecordingSwitch) -> list[Consumer]:
     found: list[Consumer] = [DecisionList(Path(options.folder) / "decisions.jsonl")]
-    if options.recording:
-        found.append(Recorder(Path(options.recording), options.images))
     if options.video:
         found.append(VideoWriter(Path(options.video)))
     if options.page_fd >= 0:
-        found.append(PageFeed(socket.socket(fileno=options.page_fd)))
+        found.append(PageFeed(socket.socket(fileno=options.page_fd), switch))
     return found
 
 

@@ -8,6 +8,7 @@ dropped and counted.
 import contextlib
 import json
 import logging
+import select
 import socket
 import subprocess
 import sys
@@ -18,14 +19,12 @@ from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
-
 from edge.child import child_environment
 from edge.interfaces import Closing, Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Observation
 from edge.runs.tap.events import TapEvent
-from edge.runs.tap.options import FEW_PERIOD_NS, RGB, TapOptions
-from edge.runs.tap.plain import to_line, to_plain
+from edge.runs.tap.options import FEW_PERIOD_NS, TapOptions
+from edge.runs.tap.telling import LogTap, event_of, named, without_pixels
 
 QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
 QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
@@ -43,7 +42,7 @@ class TapReport:
     """What became of a tap's events."""
 
     notes: tuple[str, ...] = ()  # for people: what is missing, and why
-    files: tuple[str, ...] = ()  # that were written outside of the run's folder
+    files: tuple[str, ...] = ()  # the recordings
 
 
 class Tap(Closing):
@@ -60,8 +59,12 @@ class Tap(Closing):
         self._newest: dict[str, tuple[Frame, int]] = {}  # by camera: whose image was offered, when it was due
         self._trouble = ""
         self._finished = False
+        self._all_images = options.all_images
+        self._words = b""  # what the process said, up to a line's end
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket = here
+        self._heard = select.poll()
+        self._heard.register(here, select.POLLIN)
         with there:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "edge.runs.tap.process", "--fd", str(there.fileno())],
@@ -73,7 +76,7 @@ class Tap(Closing):
         self._offer("options", lambda: options)
         self._thread = threading.Thread(target=self._work, name="tap", daemon=True)
         self._thread.start()
-        self._log = _LogTap(self._offer)
+        self._log = LogTap(self._offer)
         logging.root.addHandler(self._log)
 
     @property
@@ -108,7 +111,7 @@ class Tap(Closing):
         self._decided = (None, "", None)
 
         # What waits must not hold pixels: only images do, and those are counted.
-        frames = {name: _named(frame, images[name]) for name, frame in observation.frames.items()}
+        frames = {name: named(frame, images[name]) for name, frame in observation.frames.items()}
         tick = {
             "camera": observation.camera,
             "frames": frames,
@@ -118,12 +121,13 @@ class Tap(Closing):
             "doubt": doubt,
             "policy": policy,
             "queue_depth": self.waiting,
+            "lost": self.lost,
         }
         self._offer("tick", lambda: tick)
 
     def on_inference(self, inference: Inference) -> None:
         """Offer the event."""
-        number, told = self._answers, replace(inference, frame=_without_pixels(inference.frame))
+        number, told = self._answers, replace(inference, frame=without_pixels(inference.frame))
         self._offer("inference", lambda: {"number": number, "inference": told, "read": self._read(told)})
 
     def on_chunk(self, chunk: ActionChunk) -> None:
@@ -158,12 +162,12 @@ class Tap(Closing):
         before, due_ns = self._newest.get(name, (None, 0))
         if before is not None and before.image is frame.image:
             return before.stamp_ns
-        if not self._options.all_images and frame.stamp_ns < due_ns:
+        if not self._all_images and frame.stamp_ns < due_ns:
             return None
         with self._lock:
             full = self._images_waiting >= QUEUED_IMAGES
             self._images_waiting += not full
-        if full and self._options.all_images:
+        if full and self._all_images:
             self._lose()
         if full or not self._offer("image", lambda: frame, frame):
             return None
@@ -196,7 +200,8 @@ class Tap(Closing):
                 self._lose()
                 continue
             try:
-                self._send(_event(topic, seq, stamp_ns, what(), image))
+                self._send(event_of(topic, seq, stamp_ns, what(), image))
+                self._heed()
             except OSError as error:
                 self._lose()
                 self._fail("it hangs" if isinstance(error, TimeoutError) else "its process has ended")
@@ -209,6 +214,22 @@ class Tap(Closing):
             view = memoryview(part).cast("B")
             while view:
                 view = view[self._socket.send(view) :]
+
+    def _heed(self) -> None:
+        """Take what the process says meanwhile. Never waits. Raises OSError if it has ended."""
+        while self._heard.poll(0):
+            if not (heard := self._socket.recv(4096)):
+                return
+            *lines, self._words = (self._words + heard).split(b"\n")
+            for line in lines:
+                self._take_word(json.loads(line))
+
+    def _take_word(self, word: dict[str, Any]) -> None:
+        if "images" in word:
+            self._all_images = word["images"]
+        if "log" in word:
+            level = logging.WARNING if "why" in word["fields"] else logging.INFO
+            log.log(level, word["log"], extra={"fields": word["fields"]})
 
     def _fail(self, why: str) -> None:
         self._trouble = why
@@ -228,8 +249,7 @@ class Tap(Closing):
         files: list[str] = []
         try:
             self._socket.settimeout(FINISH_S)
-            with self._socket.makefile("rb") as stream:
-                told = json.loads(stream.readline() or b"null")
+            told = self._last_word()
             self._child.wait(FINISH_S)
         except (OSError, ValueError, subprocess.TimeoutExpired):
             told = None
@@ -242,6 +262,16 @@ class Tap(Closing):
         self._socket.close()
         return TapReport(tuple(notes), tuple(files))
 
+    def _last_word(self) -> dict[str, Any] | None:
+        """Wait for what the process says once its files are done; None if it has gone without."""
+        with self._socket.makefile("rb") as stream:
+            while line := self._words + stream.readline():
+                self._words, word = b"", json.loads(line)
+                if "files" in word:
+                    return word
+                self._take_word(word)
+        return None
+
     def _gone(self) -> str:
         """Return why the process has not finished its files; it is killed if it still runs."""
         code = self._child.poll()
@@ -253,40 +283,3 @@ class Tap(Closing):
         self._child.wait()
         torn = f"; `vla-edge recover {self._options.recording}`" if self._options.recording else ""
         return f"the recorder {why}: what it kept of this run may lack its end{torn}"
-
-
-def _named(frame: Frame, image_ns: int | None) -> dict[str, Any]:
-    """Return what a tick says of a frame; `image_ns` is the stamp of the frame that has its pixels."""
-    height, width = frame.image.shape[:2]
-    return {**to_plain(frame), "width": width, "height": height, "image_ns": image_ns}
-
-
-def _without_pixels(frame: Frame) -> Frame:
-    """Return the frame with an image of the same shape that takes no memory."""
-    return replace(frame, image=np.broadcast_to(np.uint8(0), frame.image.shape))
-
-
-def _event(topic: str, seq: int, stamp_ns: int, what: Any, image: Frame | None) -> TapEvent:
-    if image is None:
-        return TapEvent(topic, seq, stamp_ns, to_line(what))
-    line = to_line({**_named(image, image.stamp_ns), "encoding": RGB})
-    pixels = np.ascontiguousarray(image.image).data.cast("B")
-    return TapEvent(topic, seq, image.stamp_ns, line, pixels)
-
-
-class _LogTap(logging.Handler):
-    """Offers the lines of the log from level info on."""
-
-    def __init__(self, offer: Callable[[str, Callable[[], Any]], bool]) -> None:
-        super().__init__(logging.INFO)
-        self._offer = offer
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(Exception):  # a value that can't be printed must not end a drive
-            line = {
-                "level": record.levelname.lower(),
-                "logger": record.name,
-                "event": record.getMessage(),
-                "fields": getattr(record, "fields", {}),
-            }
-            self._offer("log", lambda: line)

@@ -13,7 +13,7 @@ import aiohttp
 
 from edge.motor.wire import ByHand, LetGo, Message, Stop, decode
 from edge.runs.live.client import listen
-from edge.runs.live.packets import Packet, Settings, pack
+from edge.runs.live.packets import Packet, Settings, Wish, pack, unpack_wish
 from edge.runs.live.process import serve
 
 TOKEN = "the-right-token"
@@ -46,6 +46,14 @@ class Serving:
                 self.motor.send(packet)
             if isinstance(message, kinds):
                 return message
+
+    async def wished(self, wish: Wish) -> None:
+        """Wait until a wish has come."""
+        while True:
+            word = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.feed, 64), 20)
+            if (found := unpack_wish(word)) is not None and found.number >= wish.number:
+                assert found == wish
+                return
 
     def heard_nothing(self) -> bool:
         with contextlib.suppress(BlockingIOError):

@@ -1,14 +1,17 @@
 """The page in a real browser: what it shows, its button, and a finger on its pad."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from edge.motor.wire import ByHand, LetGo, Stop
-from edge.runs.live.packets import Picture
+from edge.runs.live.packets import Picture, Wish
 from tests.edge.runs.live.browser import CHROMIUM, Tab, browser
 from tests.edge.runs.live.serving import TOKEN, Serving, serving
 
@@ -84,6 +87,108 @@ async def touched(tmp_path: Path) -> None:
 
 def test_a_finger_drives_and_stops(tmp_path: Path):
     asyncio.run(touched(tmp_path))
+
+
+RECORDING = {"number": 0, "on": False, "trouble": ""}
+UNDER_WAY = {"on": True, "done": False, "file": "/a.mcap", "seconds": 12.3, "bytes": 3_400_000, "lost": 0}
+
+
+async def recorded(tmp_path: Path) -> None:
+    async with serving() as page, browser(tmp_path / "profile") as tab:
+        await shown(page, tab, 390, 844, mobile=True)
+        assert await tab.value("at('record').hidden")
+        for number, on in ((1, True), (2, False)):
+            state = RECORDING | (UNDER_WAY if not on else {}) | {"number": number - 1}
+            await page.send(STATE | {"recording": state})
+            await tab.until(f"at('recordbutton').textContent === '{'record' if on else 'stop recording'}'")
+            await tab.value("at('recordbutton').click()")
+            await page.wished(Wish(number, on))
+            assert await tab.until("at('recorded').textContent === 'asked …'")
+            await tab.until("at('recorded').textContent === 'the recorder does not answer'")
+            await page.send(STATE | {"recording": RECORDING | UNDER_WAY | {"number": number, "on": on}})
+            words = f"{'recording' if on else 'being ended'}: 12 s, 3.4 MB, 0 lost · /a.mcap"
+            await tab.until(f"at('recorded').textContent === '{words}'")
+        full = {"number": 2, "on": False, "done": True, "trouble": "No space left on device"}
+        await page.send(STATE | {"recording": UNDER_WAY | full})
+        await tab.until("at('record').className === 'bad' && at('recorded').textContent.includes('No space')")
+
+
+def test_a_person_records_and_reads_what_came_of_it(tmp_path: Path):
+    asyncio.run(recorded(tmp_path))
+
+
+@contextlib.asynccontextmanager
+async def filmed(tmp_path: Path) -> AsyncIterator[tuple[Serving, Tab]]:
+    """Show a page with a new picture ten times a second."""
+    async with serving() as page, browser(tmp_path / "profile") as tab:
+
+        async def film() -> None:
+            for number in range(10**6):
+                await page.send(STATE | {"boxes": BOXES}, Picture("front", float(number), GREY, BOXES))
+                await asyncio.sleep(0.1)
+
+        films = asyncio.ensure_future(film())
+        try:
+            await tab.open(f"{page.url}/#{TOKEN}", 390, 844, True)
+            yield page, tab
+        finally:
+            films.cancel()
+            await asyncio.wait([films])
+
+
+async def by_webrtc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edge.runs.live.rtc import peer, way
+
+    goes = asyncio.Event()
+    goes.set()
+    recv = peer._Pictures.recv
+
+    async def stalling(track: Any) -> Any:
+        await goes.wait()
+        return await recv(track)
+
+    monkeypatch.setattr(peer._Pictures, "recv", stalling)
+    monkeypatch.setattr(way, "STALLED_S", 6.0)
+    async with filmed(tmp_path) as (page, tab):
+        await tab.until("at('way').textContent === 'picture: WebRTC' && performance.now() - jpegAt > 1000")
+        await tab.screenshot(tmp_path / "page.png")
+        image = cv2.imread(str(tmp_path / "page.png")).astype(int)
+        green = (image[..., 1] > 180) & (image[..., 2] < 100)  # the box
+        assert green.sum() > 300
+        middle = image[140:150, 20:100].reshape(-1, 3).mean(0)
+        assert abs(middle - 90).max() < 12, middle  # the picture
+        await tab.value("at('pad').scrollIntoView({block: 'center'})")
+        await tab.touch("touchStart", "pad")
+        assert isinstance(await page.told(), ByHand)
+        assert not await tab.value("head.refused")
+        goes.clear()
+        await tab.until("at('late').textContent.startsWith('the picture stalls')")
+        assert await tab.value("at('cameras').className === 'old'")
+        await tab.until("at('hint').textContent === 'the connection is too slow to drive'")
+        # Without word of a picture the JPEGs go again, and with them the hand.
+        await tab.until("at('way').textContent === 'picture: JPEG' && at('cameras').className === ''")
+        await tab.until("head.hand === 'you' && !head.refused")
+        goes.set()
+        await tab.until("at('way').textContent === 'picture: WebRTC'")
+        assert await tab.value("performance.getEntriesByType('resource').length") == 0
+
+
+def test_a_picture_by_webrtc_is_shown_and_one_that_stalls_is_said_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("aiortc")
+    asyncio.run(by_webrtc(tmp_path, monkeypatch))
+
+
+async def by_jpeg(tmp_path: Path) -> None:
+    async with filmed(tmp_path) as (_, tab):
+        await tab.until("performance.now() - came < 500 && at('way').textContent === 'picture: JPEG'")
+        assert await tab.value("peer === null && !head.video")
+
+
+def test_without_aiortc_the_picture_comes_as_jpegs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    asyncio.run(by_jpeg(tmp_path))
 
 
 async def lost(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from edge import cli
+from edge.replay.recording import RecordedRun
 from edge.runs.live.client import listen
 from tests.edge.commands.test_stop import check_stood, setpoints, summary
 from tests.edge.runs.live.serving import Look
@@ -96,6 +97,7 @@ async def outcomes(runs: Path) -> tuple[set[str], dict[str, Any]]:
     url = f"http://127.0.0.1:{found['port']}/live"
     async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
         await socket.send_json({"token": found["token"]})
+        await socket.send_json({"record": True})
         look = Look(socket)
         while not (head := await look.next())["over"]:
             seen.add(head["state"].get("motor", ""))
@@ -130,6 +132,102 @@ def test_the_page_goes_on_when_the_engine_is_started_again(tmp_path: Path):
     assert len(end["restarts"]) == 1 and end["restarts"][0]["stood_s"] > 0, error
     assert {"following", "latched"} <= seen
     assert last["state"]["end"]["outcome"] == end["outcome"] and last["state"]["frame_ms"] > 0
+    folder = next(runs.iterdir())
+    first, second = (folder / f"{folder.name}{more}.mcap" for more in ("", "-2"))  # the wish is heeded anew
+    assert RecordedRun(first).facts.went_on and RecordedRun(second).facts.outcome is not None
+    assert end["recordings"] == [str(second)]
+
+
+async def filmed(runs: Path) -> list[int]:
+    """Watch a run by WebRTC; return the numbers of its pictures."""
+    from tests.edge.runs.live.test_rtc import Client
+
+    found = access(runs)
+    url = f"http://127.0.0.1:{found['port']}/live"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        await socket.send_json({"token": found["token"]})
+        viewer = Client(Look(socket))
+        await viewer.connect()
+        while len(viewer.numbers) < 30:
+            await viewer.look.next()
+        await viewer.close()
+        return viewer.numbers
+
+
+@pytest.mark.slow
+@pytest.mark.realtime
+@pytest.mark.timeout(200)
+def test_a_run_is_seen_by_webrtc_and_ends_with_its_button(tmp_path: Path, tiny_bundle: Path):
+    pytest.importorskip("aiortc")
+    runs = tmp_path / "runs"
+    child = start(runs, tiny_bundle)
+    try:
+        folder = turning(runs)
+        numbers = asyncio.run(filmed(runs))
+        pressed_ns = time.monotonic_ns()
+        assert press(access(runs)) == 200
+    finally:
+        _, error = child.communicate(timeout=60)
+    assert numbers == sorted(numbers) and numbers[-1] < 45, error
+    check_stood(folder, pressed_ns)
+    assert summary(folder)["cause"] == "operator" and child.returncode == 4
+
+
+async def record(runs: Path) -> list[dict[str, Any]]:
+    """Record twice, asking twice each time; return the states of the recording."""
+    found, states = access(runs), list[dict[str, Any]]()
+    url = f"http://127.0.0.1:{found['port']}/live"
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        await socket.send_json({"token": found["token"]})
+        look = Look(socket)
+        for on in (True, False, True):
+            for _ in range(2):
+                await socket.send_json({"record": on})
+            wish, since_s = 0, time.monotonic()
+            while time.monotonic() - since_s < 2 or states[-1]["number"] != wish or states[-1]["on"] != on:
+                head = await look.next()
+                wish = head["wish"]
+                states += [head["state"]["recording"]] if "recording" in head["state"] else []
+        return states
+
+
+@pytest.mark.slow
+@pytest.mark.realtime
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_person_records_a_run_from_the_page(
+    tmp_path: Path, whole: bool, capsys: pytest.CaptureFixture[str]
+):
+    runs, kept = tmp_path / "runs", tmp_path / "kept"
+    command = [sys.executable, "-m", "edge.cli", "run", "--goal", "follow_object", "--target", "red cup"]
+    command += ["--seed", "3", "--max-seconds", "14", "--runs-dir", str(runs), "--web", "0"]
+    command += ["--record", str(kept)] if whole else []
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: list(runs.glob("*/web.json")), 60)
+        folder = next(runs.iterdir())
+        until(
+            lambda: (folder / "run.log").exists() and "drive started" in (folder / "run.log").read_text(), 60
+        )
+        states = asyncio.run(record(runs))
+    finally:
+        out, error = child.communicate(timeout=120)
+    assert max(each.get("bytes", 0) for each in states) > 100_000, error
+    assert not any(each["trouble"] for each in states), error
+    where = kept if whole else folder
+    first, second = (str(where / f"{folder.name}{more}.mcap") for more in ("", "-2"))
+    assert summary(folder)["recordings"] == [first, second] and f"recorded: {first}\n" in out
+    assert (folder / "run.log").read_text().count('event="recording begins"') == (1 if whole else 2)
+    capsys.readouterr()
+    assert cli.main(["replay", first, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["missing_events"] == 0 and found["ended_by_a_person"] and found["different"] == 0
+    assert found["begun_late"] is not whole and found.get("ticks_different", 0) == 0
+    assert found["decisions"] > 10 and ("ticks" in found) is whole
+    assert cli.main(["replay", second, "--layer", "decision"]) == 2
+    assert "begins in the middle of the drive" in capsys.readouterr().err
+    assert cli.main(["report", second, "--out", str(tmp_path / "report.html")]) == 0
+    assert cli.main(["convert", second, "--to", "rosbag2", "--out", str(tmp_path / "bag")]) == 0
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

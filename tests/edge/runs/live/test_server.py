@@ -12,7 +12,7 @@ import pytest
 from edge.motor.wire import ByHand, LetGo, Stop
 from edge.records import StopCause
 from edge.runs.live import server
-from edge.runs.live.packets import Picture
+from edge.runs.live.packets import Picture, Wish
 from edge.runs.live.server import CROWDED, MOST_CONNECTIONS, MOST_VIEWERS, REFUSED
 from edge.runs.live.viewers import IN_FLIGHT
 from tests.edge.runs.live.serving import TOKEN, Look, serving
@@ -221,11 +221,36 @@ def test_who_has_seen_nothing_for_half_a_second_does_not_drive():
     asyncio.run(lag())
 
 
+def test_a_wish_to_record_reaches_the_recorder_and_is_said_again():
+    async def want() -> None:
+        async with serving() as page, page.look() as viewer:
+            for number, on in ((1, True), (2, True), (3, False)):
+                await viewer.next()
+                await viewer.socket.send_json({"record": on})
+                for _ in range(2):
+                    await page.wished(Wish(number, on))
+            while (await viewer.next())["wish"] != 3:
+                pass
+
+    asyncio.run(want())
+
+
+def test_nobody_records_a_recording():
+    async def want() -> None:
+        async with serving(controls=False) as page, page.look() as viewer:
+            await viewer.socket.send_json({"record": True})
+            for _ in range(3):
+                head = await viewer.next()
+            assert head["wish"] == 0
+
+    asyncio.run(want())
+
+
 MALFORMED = [
     "", "{",
     "[]", "7", "null", '{"drive": 7}', '{"drive": [1]}', '{"drive": [1, 2, 3]}', '{"drive": ["a", 0]}',
     '{"seen": 1e999}', '{"seen": "x"}', '{"seen": 99999}', '{"seen": -1}', "[" * 900, '{"drive": [[], {}]}',
-    "x" * 2000,
+    "x" * 2000, '{"record": 1}', '{"record": null}', '{"record": "on"}',
 ]  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""The live page's picture by WebRTC, where aiortc is installed."""
