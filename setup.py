@@ -75,7 +75,7 @@ DEV = [
     "scipy>=1.13,<2",  # the figures of `vla-edge field` are held against it
     "statsmodels>=0.14.2,<1",  # and against this
     "rosbags>=0.10,<0.11",  # reads the bags of `vla-edge convert`; 0.11 is not pure
-    "uv>=0.9,<1",  # resolves scripts/lock and scripts/check-versions
+    "uv>=0.9,<1",  # installs lock/dev.txt, resolves scripts/lock and scripts/check-versions
     # Nothing of it runs without a GPU; it parses and builds what TensorRT will get.
     "tensorrt-rtx>=1.7,<1.8; platform_machine == 'x86_64'",
     "cuda-bindings>=12.8,<14",

@@ -11,7 +11,6 @@ from edge.cli import main
 from sim.faults.gamepad import PRETENDED, Pad
 from tests.faults.rig import Rig
 from tests.waiting import until
-from training.datasets.lerobot import LeRobotSource
 
 
 @pytest.mark.slow
@@ -46,6 +45,8 @@ def test_a_takeover_is_marked_in_summary_decisions_dataset_and_bag(
     assert main(["convert", recordings, "--to", "lerobot", "--out", str(folder / "set"), "--json"]) == 0
     (told,) = json.loads(capsys.readouterr().out)["episodes"]
     assert (told["interventions"], told["success"], told["outcome"]) == (1, False, "timeout")
+    from training.datasets.lerobot import LeRobotSource  # and torch with it, for 3 s
+
     source = LeRobotSource(folder / "set", state_keys=["intervention"])
     marked, turns = source.states(0)[:, 0] > 0, source.actions(0)[:, 2]
     assert marked.sum() / 10 == pytest.approx(stretch["seconds"], abs=0.25)

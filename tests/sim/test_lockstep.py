@@ -126,14 +126,22 @@ def episode(
 
 
 @pytest.mark.parametrize(
-    ("seed", "target"), [(1000, "cup"), (1001, "bottle"), (1004, "chair"), (1005, "book")]
+    ("seed", "target"),
+    [
+        (1000, "cup"),
+        (1004, "chair"),
+        pytest.param(1001, "bottle", marks=pytest.mark.slow),
+        pytest.param(1005, "book", marks=pytest.mark.slow),
+    ],
 )
 def test_it_finds_what_it_can_see(renderer: Renderer, seed: int, target: str) -> None:
     e = episode(renderer, seed, target)
     assert e.claimed and e.success and e.bumps == 0
 
 
-@pytest.mark.parametrize(("latency_s", "floor"), [(0.6, True), (1.0, True), (1.0, False)])
+@pytest.mark.parametrize(
+    ("latency_s", "floor"), [pytest.param(0.6, True, marks=pytest.mark.slow), (1.0, True), (1.0, False)]
+)
 def test_a_slow_model_is_waited_for(renderer: Renderer, latency_s: float, floor: bool) -> None:
     """A model of 1 to 2 Hz: it arrives, bumps into nothing, and drives little on an old answer."""
     scene = make_scene(1000, "cup")
@@ -158,10 +166,10 @@ def test_a_slower_base_that_can_not_go_sideways_finds_it_too(renderer: Renderer)
 @pytest.mark.parametrize(
     "query",
     [
-        "fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8",
+        pytest.param("fixed_speed_m_s=0.2&fixed_turn_rad_s=0.8", marks=pytest.mark.slow),
         "fixed_speed_m_s=0.3&fixed_turn_rad_s=0.9&turns_while_driving=false",
         "dead_band_m_s=0.12&dead_band_rad_s=0.4",
-        "min_speed_m_s=0.15&min_turn_rad_s=0.4",
+        pytest.param("min_speed_m_s=0.15&min_turn_rad_s=0.4", marks=pytest.mark.slow),
     ],
 )
 def test_a_base_that_can_not_go_slowly_finds_it_too(renderer: Renderer, query: str) -> None:

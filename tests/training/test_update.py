@@ -118,6 +118,7 @@ def test_processes_see_each_sample_once_an_epoch(processes: int, size: int, step
         assert sorted(sample for each in seen for sample in each) == list(range(train))
 
 
+@pytest.mark.slow  # two more Pythons with torch: 10 s; above is the same of the numbers alone
 def test_two_processes_learn_from_different_samples(
     dataset: Path, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from vla.model import HISTORIES, VLA, Targets, VLAConfig
 from vla.rollout import Rollout
 
 HORIZON, ROWS, WINDOW = 2, 2, 3
-UNLIKE, KIN = ("paligemma", "qwen2_5_vl", "florence2"), ("paligemma2", "idefics3")
+UNLIKE, KIN = ("paligemma", "florence2"), ("paligemma2", "idefics3")
 SPACES = {"gripper": (3, True), "base": (2, False), "arm": (7, True)}  # dims, and is the last a gripper?
 
 

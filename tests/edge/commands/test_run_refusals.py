@@ -186,11 +186,20 @@ def test_a_camera_that_the_robot_lacks_ends_before_anything_is_armed(
     ],
 )
 def test_hardware_that_is_not_there_leaves_no_folder(
-    hardware: tuple[str, ...], said: str, code: int, pictures: Path, tmp_path: Path, tiny_bundle: Path
+    hardware: tuple[str, ...],
+    said: str,
+    code: int,
+    pictures: Path,
+    tmp_path: Path,
+    tiny_bundle: Path,
+    capsys: pytest.CaptureFixture[str],
 ):
+    command = ["run", "--bundle", str(tiny_bundle), "--goal", "find_object", "--target", "cup"]
     arguments = [each.replace("{pictures}", str(pictures)) for each in hardware]
-    got, err = refused_run(*arguments, runs_dir=tmp_path / "runs", bundle=tiny_bundle)
-    assert got == code and said in err
+    got = cli.main([*command, "--runs-dir", str(tmp_path / "runs"), *arguments])
+    out, err = capsys.readouterr()
+    assert got == code and said in err and err.startswith("error: ") and "\nhint: " in err and out == ""
+    assert not (tmp_path / "runs").exists()
 
 
 def test_what_breaks_before_a_run_has_a_folder_is_one_line(

@@ -3,30 +3,11 @@
 import json
 
 import numpy as np
+import transformers  # which imports torch, for 3 s, where a class of it is first asked for
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
-from transformers import (
-    CLIPImageProcessorPil,
-    Florence2Processor,
-    GemmaTokenizer,
-    GPT2Tokenizer,
-    IdeficsProcessor,
-    Kosmos2Processor,
-    LlamaTokenizer,
-    LlavaProcessor,
-    PaliGemmaProcessor,
-    Qwen2_5_VLProcessor,
-    Qwen2Tokenizer,
-    Qwen3VLProcessor,
-    SiglipImageProcessorPil,
-    XLMRobertaTokenizer,
-)
-from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
-from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
-from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
-from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from edge.bundle.manifest import ImageSpec
 from edge.model.patches import vision_input
@@ -93,33 +74,39 @@ def _special(**tokens: str) -> dict:
 
 
 def paligemma():
-    images = SiglipImageProcessorPil(size={"height": 224, "width": 224})
+    images = transformers.SiglipImageProcessorPil(size={"height": 224, "width": 224})
     images.image_seq_length = 256
     # As Gemma's own file: it puts a <bos> first, until the processor tells it not to.
-    words = GemmaTokenizer(
+    words = transformers.GemmaTokenizer(
         **_pieces(False, ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]), add_bos_token=True
     )
-    return PaliGemmaProcessor(images, words), PromptImage(256)
+    return transformers.PaliGemmaProcessor(images, words), PromptImage(256)
 
 
 def kosmos():
     names = ["<s>", "<pad>", "</s>", "<unk>", *(f"image_{i}" for i in range(64)), "▁"]
     names += [*"abcdefghijklmnopqrstuvwxyz", "▁a", "▁cup", "▁red", "컵", "빨", "간", "▁빨간", "<mask>"]
-    words = XLMRobertaTokenizer(vocab=[(name, -float(i)) for i, name in enumerate(names)])
-    return Kosmos2Processor(CLIPImageProcessorPil(use_square_size=True), words), PromptImage(64)
+    words = transformers.XLMRobertaTokenizer(vocab=[(name, -float(i)) for i, name in enumerate(names)])
+    return transformers.Kosmos2Processor(
+        transformers.CLIPImageProcessorPil(use_square_size=True), words
+    ), PromptImage(64)
 
 
 def florence():
-    images = CLIPImageProcessorPil(size={"height": 768, "width": 768}, do_center_crop=False)
+    images = transformers.CLIPImageProcessorPil(size={"height": 768, "width": 768}, do_center_crop=False)
     images.image_seq_length = 577
     tokens = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-    words = GPT2Tokenizer(**_pieces(True, [*tokens.values()]), **tokens, **_special(image_token="<image>"))
-    return Florence2Processor(images, words), PromptImage(577)
+    words = transformers.GPT2Tokenizer(
+        **_pieces(True, [*tokens.values()]), **tokens, **_special(image_token="<image>")
+    )
+    return transformers.Florence2Processor(images, words), PromptImage(577)
 
 
 def llava():
-    images = CLIPImageProcessorPil(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
-    words = LlamaTokenizer(
+    images = transformers.CLIPImageProcessorPil(
+        size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}
+    )
+    words = transformers.LlamaTokenizer(
         **_pieces(False, ["<unk>", "<s>", "</s>"]), add_bos_token=True, **_special(image_token="<image>")
     )
     settings = {
@@ -127,21 +114,27 @@ def llava():
         "vision_feature_select_strategy": "default",
         "num_additional_image_tokens": 1,
     }
-    return LlavaProcessor(images, words, chat_template=LLAVA_CHAT, **settings), PromptImage(576)
+    return transformers.LlavaProcessor(images, words, chat_template=LLAVA_CHAT, **settings), PromptImage(576)
 
 
 def idefics():
+    from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
+
     markers = _special(fake="<fake_token_around_image>", image_token="<image>")
-    words = LlamaTokenizer(**_pieces(False, ["<unk>", "<s>", "</s>"]), add_bos_token=True, **markers)
+    words = transformers.LlamaTokenizer(
+        **_pieces(False, ["<unk>", "<s>", "</s>"]), add_bos_token=True, **markers
+    )
     words.pad_token = "<unk>"
-    return IdeficsProcessor(IdeficsImageProcessorPil(image_size=224), words), PromptImage(1)
+    return transformers.IdeficsProcessor(IdeficsImageProcessorPil(image_size=224), words), PromptImage(1)
 
 
 def qwen(patch: int):
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
     markers = _special(
         a="<|im_start|>", b="<|vision_start|>", c="<|vision_end|>", d="<|image_pad|>", e="<|video_pad|>"
     )
-    words = Qwen2Tokenizer(**_pieces(True, ["<|endoftext|>", "<|im_end|>"]), **markers)
+    words = transformers.Qwen2Tokenizer(**_pieces(True, ["<|endoftext|>", "<|im_end|>"]), **markers)
     images = Qwen2VLImageProcessorPil(patch_size=patch, min_pixels=3136, max_pixels=12845056)
     spec = ImageSpec(
         height=2 * patch,
@@ -154,7 +147,7 @@ def qwen(patch: int):
     )
     taken = vision_input(IMAGE, spec)
     chat = QWEN25_CHAT if patch == 14 else QWEN3_CHAT
-    processor_class = Qwen2_5_VLProcessor if patch == 14 else Qwen3VLProcessor
+    processor_class = transformers.Qwen2_5_VLProcessor if patch == 14 else transformers.Qwen3VLProcessor
     processor = object.__new__(processor_class)  # without a video processor, which needs torchvision
     processor.image_processor, processor.tokenizer, processor.chat_template = images, words, chat
     processor.image_token, processor.video_token = "<|image_pad|>", "<|video_pad|>"
@@ -164,9 +157,12 @@ def qwen(patch: int):
 
 
 def smolvlm(split: bool):
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+    from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
+
     names = ["<global-img>", *(f"<row_{i}_col_{j}>" for i in range(1, 7) for j in range(1, 7))]
     markers = ["<|im_start|>", "<fake_token_around_image>", "<image>", "<end_of_utterance>", *names]
-    words = GPT2Tokenizer(
+    words = transformers.GPT2Tokenizer(
         **_pieces(True, ["<|endoftext|>"]), **_special(**{f"t{i}": name for i, name in enumerate(markers)})
     )
     images = Idefics3ImageProcessorPil(

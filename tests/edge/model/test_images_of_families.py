@@ -156,13 +156,22 @@ def _order_of_the_pillow_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resample, "height_first", lambda *sizes: False)
 
 
-@pytest.mark.parametrize("checkpoint", PUBLISHED)
-@pytest.mark.parametrize("draw", [noise, smooth])
+def _heavy(spec: ImageSpec) -> bool:
+    return spec.fit == "tiles" or spec.height == 768  # megapixels each
+
+
+@pytest.mark.parametrize(
+    ("draw", "checkpoint"),
+    [
+        pytest.param(draw, name, marks=[pytest.mark.slow] * (draw is noise and _heavy(spec)))
+        for draw in (noise, smooth)
+        for name, (_, _, spec) in PUBLISHED.items()
+    ],
+)
 def test_images_are_those_of_the_family_s_processor(checkpoint: str, draw) -> None:
     processor_class, settings, spec = PUBLISHED[checkpoint]
     processor = processor_class(**settings)
-    heavy = spec.fit == "tiles" or spec.height == 768  # megapixels each
-    for height, width in SIZES[:4] if heavy else SIZES:
+    for height, width in SIZES[:4] if _heavy(spec) else SIZES:
         image = draw(height, width)
         taken = vision_input(image, spec)
         expected = _processed(processor, image)

@@ -214,7 +214,10 @@ def test_auto_goes_on_with_the_next_budget_when_the_gate_refuses(
     assert tried == list(AUTO_BUDGETS_DB[:3]) and parity.failures == []
 
 
-@pytest.mark.parametrize(("precision", "kind"), [("fp8", "FLOAT8E4M3FN"), ("nvfp4", "FLOAT4E2M1")])
+@pytest.mark.parametrize(
+    ("precision", "kind"),
+    [("fp8", "FLOAT8E4M3FN"), pytest.param("nvfp4", "FLOAT4E2M1", marks=pytest.mark.slow)],
+)
 def test_floats_of_8_and_4_bits_are_judged_by_their_twin(
     precision: str, kind: str, tiny_bundle: Path, calibration: CalibrationSet, tmp_path: Path
 ):

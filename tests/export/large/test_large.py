@@ -97,6 +97,7 @@ def test_ranges_are_those_of_onnxruntimes_calibrator(tmp_path: Path):
         assert span == pytest.approx(wanted[name], rel=1e-6)
 
 
+@pytest.mark.slow  # test_families.py exports Qwen3-VL so, whose answers are torch's
 def test_a_model_that_is_fetched_weight_by_weight_makes_the_same_graphs(
     model, config, base: LargeGraphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -38,11 +38,13 @@ from vla.backbones.loading import load_backbone
 from vla.backbones.tiny import CONFIGS
 
 PROMPT, ANSWER = 240, 40
-# With parts of one that is tested, or large; the suite of slow tests has them all.
-_AGAIN = ("paligemma2", "qwen3_vl", "idefics", "idefics3", "llava", "florence2")
+# The others have parts of one of these; the suite of slow tests has them all.
+_QUICK = (
+    "qwen2_5_vl",
+    "florence2",
+)  # decoders alone, and with cross-attention; PaliGemma is test_policy.py's
 _POLICIES = (("florence2", "discrete"),)  # test_policy.py exports the heads of PaliGemma
-_FUSED = ("paligemma", "florence2")  # decoders alone, and with cross-attention
-EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name in _AGAIN)) for name in CONFIGS]
+EVERY = [pytest.param(name, marks=[pytest.mark.slow] * (name not in _QUICK)) for name in CONFIGS]
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +125,7 @@ def test_32_tokens_are_said_as_torch_says_them(name: str, made: Callable[[str], 
     net.close()
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in _FUSED)) for n in CONFIGS]
-)
+@pytest.mark.parametrize("name", EVERY)
 def test_fused_graphs_say_the_same(name: str, made: Callable[[str], tuple[Path, Path]]) -> None:
     bundle = load_bundle(made(name)[1])
     before = {stage: Graph.parse(bundle.read(stage)) for stage in ("vision", "prefill", "decode")}
@@ -146,7 +146,9 @@ def test_fused_graphs_say_the_same(name: str, made: Callable[[str], tuple[Path, 
     assert nodes[1] < 0.97 * nodes[0]
 
 
-@pytest.mark.parametrize("name", ["qwen2_5_vl", "florence2", "kosmos-2"])
+@pytest.mark.parametrize(
+    "name", ["qwen2_5_vl", "florence2", pytest.param("kosmos-2", marks=pytest.mark.slow)]
+)
 def test_the_runtime_answers_out_of_such_a_bundle(
     name: str, made: Callable[[str], tuple[Path, Path]]
 ) -> None:

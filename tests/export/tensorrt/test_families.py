@@ -40,6 +40,7 @@ def test_every_graph_builds_in_every_precision_with_its_types(name: str) -> None
         assert build.plan_bytes > 0
 
 
+@pytest.mark.slow  # test_tensorrt.py has the same of small graphs
 def test_int8_products_take_int8_in_the_network() -> None:
     found = {build.graph: build.products for build in builds("smolvlm", ("int8",))}
     assert found.keys() == {"vision", "prefill", "decode"}

@@ -39,8 +39,16 @@ def products(plan: Plan) -> list[Layer]:
     return [layer for layer in plan.network if layer.kind == "MATRIX_MULTIPLY"]
 
 
-@pytest.mark.parametrize("precision", TYPES)
-@pytest.mark.parametrize("role", ["vision", "prefill", "decode", "floor"])
+@pytest.mark.parametrize(
+    ("role", "precision"),
+    [
+        pytest.param(role, precision, marks=[pytest.mark.slow] * (role in ("prefill", "decode")))
+        if precision != "fp16"
+        else (role, precision)
+        for precision in TYPES
+        for role in ("vision", "prefill", "decode", "floor")
+    ],
+)
 def test_the_shipped_graphs_build_in_their_precision(role: str, precision: str, kept: Path):
     onnx = load_bundle(default()).read(role)
     if precision != "fp32":

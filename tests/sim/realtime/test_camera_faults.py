@@ -54,7 +54,7 @@ def judged_run(tmp_path: Path, bundle: Path, robot: str, mode: str = "") -> tupl
         pytest.param("ahead_100ms", "camera_clock", "ms ahead of CLOCK", 0.2, marks=pytest.mark.slow),
         pytest.param("ahead_18s", "camera_clock", "18.0 s ahead of CLOCK", 0.2, marks=pytest.mark.slow),
         pytest.param("jumbled", "camera_backwards", "stamps go backwards", 0.9, marks=pytest.mark.slow),
-        ("late", "camera_late", "ms old, its stamp says", 1.5),
+        pytest.param("late", "camera_late", "ms old, its stamp says", 1.5, marks=pytest.mark.slow),
         pytest.param("looped", "camera_foreign", "its picture", 0.3, marks=pytest.mark.slow),
     ],
 )

@@ -56,6 +56,7 @@ def moves(lines: list[dict[str, float]]) -> list[tuple[float, float]]:
     return found
 
 
+@pytest.mark.slow  # 18 s; tests/edge/policies/test_late.py has the same bound without processes
 def test_each_look_of_a_very_slow_model_moves_the_base_once_and_within_its_bound(tmp_path: Path) -> None:
     small = ("--robot", "sim?width=96&height=72", "--seed", "5002", "--max-seconds", "14")
     summary, lines = driven(tmp_path, 1000, *small)

@@ -24,8 +24,8 @@ RECIPE = GrounderRecipe(vision_steps=2, vision_batch=4, steps=4, images=2, quest
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
-    np.save(folder / "images.npy", rng.integers(0, 255, (60, 144, 192, 3), dtype=np.uint8))
-    table = np.full((60, 10, 8), -1, np.float32)
+    np.save(folder / "images.npy", rng.integers(0, 255, (12, 144, 192, 3), dtype=np.uint8))
+    table = np.full((12, 10, 8), -1, np.float32)
     table[:, 0] = (0, 0, 0.3, 0.3, 0.6, 0.5, 1.0, 1)
     np.save(folder / "objects.npy", table)
     return folder
