@@ -55,6 +55,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         doubt=_TEXT,
         policy=_schema(PolicyStatus),
         queue_depth=_WHOLE,
+        all_images={"type": "boolean", "description": "every new image was offered, not few of them"},
         lost={**_WHOLE, "description": "events that were dropped so far"},
         hashes={"type": "object", "description": "SHA-256 of each image's pixels, by camera; 16 digits"},
     ),

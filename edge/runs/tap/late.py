@@ -18,12 +18,12 @@ class LateRecorder:
         self._begun = False
 
     def take(self, event: TapEvent) -> None:
-        """Write an event, from the first tick on whose images came since."""
+        """Write an event, from the first tick on whose images came since, as all will from then on."""
         if self._begun:
             self._recorder.take(event)
         elif event.topic == "image":
             self._images[event.data["camera"]] = event
-        elif event.topic == "tick" and self._has_images(event):
+        elif event.topic == "tick" and event.data["all_images"] and self._has_images(event):
             self._begun = True
             header, start = self._before
             for each in (begun_header(header, event.seq - 1), start, *self._images.values(), event):

@@ -106,6 +106,7 @@ class Tap(Closing):
 
     def on_frame(self, observation: Observation, policy: PolicyStatus) -> None:
         """Offer the images that are new, and the tick."""
+        all_images = self._all_images  # before they are offered: the process may want them from now on
         images = {name: self._image(name, frame) for name, frame in observation.frames.items()}
         chunk, doubt, answer = self._decided
         self._decided = (None, "", None)
@@ -122,6 +123,7 @@ class Tap(Closing):
             "policy": policy,
             "queue_depth": self.waiting,
             "lost": self.lost,
+            "all_images": all_images,
         }
         self._offer("tick", lambda: tick)
 

@@ -160,7 +160,7 @@ def test_what_needs_frames_from_before_the_recording_is_left_out(tmp_path: Path)
     answers = {40: (12, 39), 41: (13, 40), 42: (14, 41)}  # at the tick of a frame, about another
     seq, taken = 100, list[TapEvent]()
     for each in drive[1:]:  # without the pixels of frame 40
-        told = dict(each.data)
+        told = {**each.data, **({"all_images": True} if each.topic == "tick" else {})}
         shown = told["frames"]["front"]["seq"] if each.topic == "tick" else -1
         if shown in answers:
             told["inference"] = answers[shown][0]
@@ -177,6 +177,16 @@ def test_what_needs_frames_from_before_the_recording_is_left_out(tmp_path: Path)
     ticks = [each for each in found.events() if isinstance(each, Tick)]
     assert [(each.observation.frame.seq, each.answer) for each in ticks] == [(41, None), (42, 14), (43, None)]
     assert found.inference(14).frame.seq == 41
+
+
+def test_a_recording_waits_until_the_drive_gives_all_of_its_images(tmp_path: Path):
+    header, seen, tick, _ = kept(1)
+    late = LateRecorder(Recorder(tmp_path / "a.mcap", Images.LOSSLESS), header, header)
+    late.take(seen)
+    for given in (False, True):
+        assert not (tmp_path / "a.mcap").exists()
+        late.take(TapEvent("tick", 9, tick.stamp_ns, to_line({**tick.data, "all_images": given})))
+    assert late.finish(True) == [] and topics(tmp_path / "a.mcap").count("/vla_edge/tick") == 1
 
 
 def test_a_recording_that_saw_no_frame_leaves_no_file_and_says_so(tmp_path: Path):
