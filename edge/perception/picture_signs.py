@@ -10,7 +10,9 @@ from edge.perception.picture_lag import BaseMotion, LagFit, TurnsSeen
 from edge.records import Image
 
 SPAN_S = SPAN_NS / 1e9
-STANDS_M, STANDS_RAD = 0.01, 0.015  # a base that stands moves by less within SPAN_S
+STANDS_M, STANDS_RAD = 0.01, 0.015  # a base that stands moves by less, however slowly
+MOST_STOOD_S = 5.0  # nobody asks for more, and odometry drifts
+RESTS_M, RESTS_RAD = 0.004, 0.005  # one that moves by more within SPAN_S may move the picture of a near thing
 # With so much of a way any picture of a room changes, but for plain ones; twice that if it only was told to.
 MOVES_M, MOVES_RAD = 0.10, 0.06
 ALLOWED_LAGS_S = np.array([0.0, 0.1, 0.2])
@@ -27,6 +29,7 @@ class PictureSigns:
     base_moves: bool  # it does not stand, and was MOVES_M or MOVES_RAD off not long ago
     stays: bool  # and the picture has not changed since then
     stood_s: float  # for so long the base has stood; 0 if it does not
+    moved_alone: bool  # the picture moved while the base did not even creep
     fit: LagFit | None
 
 
@@ -65,17 +68,25 @@ class SignReader:
         way_m, way_rad = self._base.between(now_s - SPAN_S, now_s) or (0.0, 0.0)
         stands = way_m < STANDS_M and way_rad < STANDS_RAD
         stood_s = self._stands.take(stands, now_s) + SPAN_S if stands else self._stands.take(False, now_s)
+        crept_s = self._base.so_far_before(now_s, STANDS_M, STANDS_RAD, MOST_STOOD_S)
+        stood_s = stood_s if crept_s is None else min(stood_s, now_s - crept_s)
         surely = 1.0 if self._base.measured else 2.0
         far_s = self._base.so_far_before(now_s, surely * MOVES_M, surely * MOVES_RAD, LONGEST_NS / 1e9)
         moves = far_s is not None and not stands
         stays = moves and picture is PictureMotion.STILL
         if stays and far_s is not None and far_s < now_s - SPAN_S:
             stays = self.stays_since(far_s)
-        return PictureSigns(now_s, picture, jumped, moves, stays, stood_s, self._turns.fit(self._base))
+        alone = picture is PictureMotion.MOVES and way_m < RESTS_M and way_rad < RESTS_RAD
+        fit = self._turns.fit(self._base)
+        return PictureSigns(now_s, picture, jumped, moves, stays, stood_s, alone, fit)
 
     def was_of_now(self, now_s: float) -> None:
         """Note that the picture after the newest jump was of now."""
         self._jumps.was_of_now(now_s)
+
+    def forget_turns(self) -> None:
+        """Measure the lag anew, by the turns to come."""
+        self._turns.forget()
 
     def stays_since(self, since_s: float) -> bool:
         """Return True if the picture has not changed since then."""

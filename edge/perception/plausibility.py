@@ -24,6 +24,9 @@ JUMP_LOOK_S = 0.4  # a picture that jumped and then stays for so long, while the
 MOST_LOOK_S = 2.4  # while the base stands; longer than any lag that is looked for
 AWAY_S = 0.5  # without a frame for so long, what was before tells nothing any more
 MOVING_S = 0.35  # a picture that moves for so long, while the base stands, is not of now
+# By so much more than the limit a picture that is late goes on moving long enough to be seen to. One that is
+# not seen to may still be: it is, if the same lag is measured again, by other turns.
+SEEN_LATE_S, SAME_LAG_S, AGAIN_S = MOVING_S + 0.2, 0.15, 15.0
 FOREIGN_S = 3.0  # and if it goes on for so long, it is not of any time that this base knows
 MOVED_FRAMES = 3  # on the way back from a contact: the picture is not frozen
 JUMPS, JUMPS_WITHIN_S = 4, 15.0  # so many jumps are more than lamps make
@@ -84,6 +87,7 @@ class Plausibility:
         self._still_s = 0.0
         self._stayed = False  # it was still while the base moved, and has not moved since
         self._late_frames = self._against_frames = 0
+        self._unseen: tuple[float, float] | None = None  # when the base stood for a lag in vain, and the lag
         self._confirmed_s: float | None = None  # when a small lag was measured last
         self._jumped_s: deque[float] = deque(maxlen=JUMPS)  # when a look for a jump began
         self._newest_ns: int | None = None  # stamp of the newest frame
@@ -156,14 +160,14 @@ class Plausibility:
         self._contradicts, self._moving, self._still = Lasting(), Lasting(), Lasting()
         self._still_s, self._stayed = 0.0, False
         self._late_frames = self._against_frames = 0
-        self._confirmed_s = None
+        self._unseen = self._confirmed_s = None
         self._jumped_s.clear()
 
     def _last(self, signs: PictureSigns) -> tuple[float, float]:
         """Return for how long the picture has been still while the base moves, and the other way round."""
         moves = signs.picture is PictureMotion.MOVES
         self._still_s = self._still.take(not moves and signs.stood_s > 0, signs.time_s)
-        moving = moves and self._settled(signs)
+        moving = signs.moved_alone and self._settled(signs)
         contradicts_s = self._contradicts.take(signs.stays, signs.time_s)
         self._stayed = not moves and (self._stayed or contradicts_s >= STAYED_S)
         return contradicts_s, self._moving.take(moving, signs.time_s)
@@ -205,7 +209,7 @@ class Plausibility:
 
     def _judge(self, look: Look, signs: PictureSigns) -> None:
         """Go on with a look: it ends by a fault, by nothing being wrong, or goes on."""
-        if self._late_frames >= FAULT_FRAMES and self.lag_s is not None:
+        if self._late_frames >= FAULT_FRAMES and self.lag_s is not None and self._is_late(self.lag_s, signs):
             self.fault = self._late(self.lag_s)
         elif len(self._jumped_s) == JUMPS and signs.time_s - self._jumped_s[0] < JUMPS_WITHIN_S:
             self.fault = self._foreign(
@@ -216,7 +220,7 @@ class Plausibility:
         elif not self._settled(signs):
             if signs.time_s - look.since_s > STAND_LIMIT_S:
                 self._end(look, signs)
-        elif signs.picture is PictureMotion.MOVES:
+        elif signs.moved_alone:
             self._note_motion(look, signs)
         elif signs.jumped and look.moved_s >= MOVING_S:
             self.fault = self._foreign("moves and jumps while the base stands")  # a late one only ends
@@ -228,6 +232,13 @@ class Plausibility:
             looked_s = min(self._still_s, signs.time_s - look.since_s - SPAN_S)
             if signs.stood_s >= MOST_LOOK_S or (look.doubt is Doubt.JUMPED and looked_s >= JUMP_LOOK_S):
                 self._end(look, signs)
+
+    def _is_late(self, lag_s: float, signs: PictureSigns) -> bool:
+        """Return True if a measured lag is a fault at once: a large one is seen while the base stands."""
+        if lag_s < self._by_odometry(LATE_S, LATE_TOLD_S) + SEEN_LATE_S:
+            return True
+        at_s, before_s = self._unseen or (-AGAIN_S, lag_s)
+        return signs.time_s - at_s < AGAIN_S and abs(lag_s - before_s) < SAME_LAG_S
 
     def _note_motion(self, look: Look, signs: PictureSigns) -> None:
         look.stood_from_s = signs.time_s - signs.stood_s
@@ -244,6 +255,9 @@ class Plausibility:
         elif look.doubt is Doubt.AGAINST:
             self.fault = self._foreign(look.doubt.value)
         else:
+            if look.doubt is Doubt.LATE and self._reader is not None and self.lag_s is not None:
+                self._unseen = signs.time_s, self.lag_s
+                self._reader.forget_turns()  # other turns must tell the same
             if look.doubt is Doubt.JUMPED and look.base_moved and self._reader is not None:
                 self._reader.was_of_now(signs.time_s)  # the base passes a thing that is near
             self._look, self._stayed = None, False

@@ -114,6 +114,14 @@ def test_a_slow_base_before_a_plain_room_is_told_from_a_frozen_camera():
     assert doubt(images[:60] + images[60:61] * 120, 0) == "does not change its picture while the base moves"
 
 
+@pytest.mark.parametrize("seed", [pytest.param(5021, marks=pytest.mark.slow), 5148])
+def test_near_things_that_look_late_end_no_drive(seed: int):
+    """A base that sways, and creeps, before them."""
+    player = _EpisodePlayer(EpisodeSettings("token", LATENCY_S, 60.0))
+    episode = player.play(seed, parse_goal("find_object", "cup")).episode
+    assert episode.success and not episode.stopped
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_no_clean_room_stops_a_drive(noted: type[Noted]):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from edge.perception.picture_lag import BaseMotion
+from edge.perception import picture_lag
+from edge.perception.picture_lag import BaseMotion, LagFit, TurnsSeen
 from edge.perception.plausibility import CONFIRMED_S, LAST_LOOK_S, MOST_LOOK_S, Doubt, Plausibility
 from edge.records import (
     ZERO,
@@ -121,6 +122,38 @@ def test_a_late_picture_is_told_with_its_age_and_that_of_its_stamp(lag_s: float,
     assert told_ms == pytest.approx(1e3 * lag_s + 20, abs=250), judge.fault.message
     assert "stamp says 20 ms" in judge.fault.message and "newest one at every stage" in judge.fault.hint
     assert not [at_s for at_s in table.may_arrive if at_s > from_s + 1.0 + lag_s]
+
+
+@pytest.mark.parametrize(("lags_s", "cause"), [
+    ((1.2, 0.0), StopCause.NONE),
+    ((1.2, 1.7, 0.0), StopCause.NONE),
+    ((1.2, 1.3), StopCause.CAMERA_LATE),
+    ((0.4,), StopCause.CAMERA_LATE),
+])  # fmt: skip
+def test_a_lag_that_a_standing_base_does_not_show_counts_once_it_is_measured_again(
+    lags_s: tuple[float, ...], cause: StopCause, monkeypatch: pytest.MonkeyPatch
+):
+    """Turns that near things distort fit some lag by chance: here one after the other, by new turns each."""
+    measured = [*lags_s]
+
+    def forget(turns: TurnsSeen) -> None:
+        del measured[:1]
+        turns._turns.clear()
+
+    monkeypatch.setattr(TurnsSeen, "forget", forget)
+    monkeypatch.setattr(picture_lag, "lag_of", lambda turns, base: LagFit(measured[0], True, False))
+    table = Turntable(to_and_fro, late())
+    judge = table.run(20)
+    assert cause_of(judge) is cause and table.doubts == [Doubt.LATE.value]
+    assert len(measured) == 1, "all were measured"
+
+
+@pytest.mark.parametrize("turn_rad_s", [0.03, 0.045])
+def test_a_base_that_creeps_moves_its_picture(turn_rad_s: float):
+    """It turns by less within 0.3 s than what counts as standing."""
+    table = Turntable(lambda time_s: turn_rad_s * (1 if time_s % 1.0 < 0.5 else -1), late(), mount=MOUNT)
+    judge = table.run(8)
+    assert cause_of(judge) is StopCause.NONE and not table.doubts
 
 
 def test_a_picture_that_jumps_back_makes_the_base_stand_at_once():
