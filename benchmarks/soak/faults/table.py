@@ -88,7 +88,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(49, "wall clock steps", (WENT_ON,), do.step_clock, needs=("clock",)),
     Fault(50, "the interpreter's lock is held", (*_STALE, "jumping_chunk"), breaks="gil",
           zero_ms=AGE_MS + SLACK_MS),
-    Fault(51, "suspend and resume", (*_STALE, "suspended", "motor_fault", "jumping_chunk"), do.sleep,
+    Fault(51, "suspend and resume", (*_STALE, "suspended", "machine_slow", "motor_fault", "jumping_chunk"), do.sleep,
           FIRMWARE_MS + SLACK_MS),
     Fault(52, "telemetry lost", (WENT_ON,), do.lose_telemetry, needs=("machine",)),
     Fault(53, "emergency stop, and its reset", ("base_fault",), do.press_and_release, BRAKED_MS,
