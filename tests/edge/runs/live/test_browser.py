@@ -100,7 +100,10 @@ async def recorded(tmp_path: Path) -> None:
         for number, on in ((1, True), (2, False)):
             state = RECORDING | (UNDER_WAY if not on else {}) | {"number": number - 1}
             await page.send(STATE | {"recording": state})
-            await tab.until(f"at('recordbutton').textContent === '{'record' if on else 'stop recording'}'")
+            await tab.until(
+                "!at('record').hidden && head.state.recording.number === "
+                f"{number - 1} && at('recordbutton').textContent === '{'record' if on else 'stop recording'}'"
+            )
             await tab.value("at('recordbutton').click()")
             await page.wished(Wish(number, on))
             assert await tab.until("at('recorded').textContent === 'asked …'")
