@@ -178,11 +178,10 @@ def test_interrupt_of_the_terminal_leaves_the_motor_process_in_charge(rover: Rov
         interrupted_ns = time.monotonic_ns()
         os.killpg(child.pid, signal.SIGHUP)
         os.killpg(child.pid, signal.SIGINT)
-        until(lambda: not alive(motor_pid))
+        until(lambda: not alive(motor_pid) and not rover.lines()[-1]["armed"])
         lines = [line for line in rover.lines() if line["stamp_ns"] >= interrupted_ns]
         assert len({line["linear_x"] for line in lines if 0 < line["linear_x"] < 0.499}) > 5  # it ramped
         check_stays_at_zero(rover, interrupted_ns)
-        until(lambda: not rover.lines()[-1]["armed"])
 
 
 def test_terminated_motor_process_brakes_and_exits_cleanly(rover: Rover) -> None:

@@ -256,7 +256,7 @@ def test_a_runtime_that_is_killed_leaves_a_base_that_stands(board: WheelBoard):
         killed_ns = time.monotonic_ns()
         child.kill()
         child.wait()
-        until(lambda: not alive(motor_pid))
+        until(lambda: not alive(motor_pid) and board.velocity() == ZERO)
     after = [line for line in board.lines() if line["stamp_ns"] > killed_ns]
     stood = next(line for line in after if line["left_m_s"] == line["right_m_s"] == 0)
     took_ms = (stood["stamp_ns"] - killed_ns) / 1e6
