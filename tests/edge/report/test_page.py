@@ -1,8 +1,7 @@
+import asyncio
 import base64
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from edge.report.material import read_run
 from edge.report.page import page, run_document
 from edge.report.run_log import read_log
 from edge.runs.tap.plain import to_plain
+from tests.browser import CHROMIUM, browser
 from tests.edge.report.shown_run import BAD, CUP, START_NS, log_line, record, run_folder
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 MOST_BYTES = 1_000_000
 
 
@@ -175,25 +174,17 @@ def test_any_bytes_are_read_as_a_log(tmp_path_factory: Any, content: bytes):
     read_log(path)
 
 
-PROBE = """
-<script>
-addEventListener("error", event => document.body.dataset.error = event.message);
-setTimeout(() => {
-  const plots = document.querySelectorAll("canvas.plot"), box = plots[1].getBoundingClientRect();
-  const at = {clientX: box.left + box.width / 2, clientY: box.top + 5, bubbles: true, cancelable: true};
-  document.body.dataset.whole = document.querySelector(".told").textContent;
-  for (let i = 0; i < 4; i++) plots[1].dispatchEvent(new WheelEvent("wheel", {...at, deltaY: -100}));
-  setTimeout(() => {
-    document.body.dataset.zoomed = document.querySelector(".told").textContent;
-    document.querySelectorAll("#runs th")[6].click();
-    const cells = [...document.querySelectorAll("#runs td:nth-child(7)")];
-    document.body.dataset.order = cells.map(each => each.textContent);
-    const pixels = each => each.getContext("2d").getImageData(0, 0, each.width, each.height).data;
-    document.body.dataset.drawn = [...plots].every(each => pixels(each).some(value => value));
-  }, 300);
-}, 300);
-</script>
-"""
+SHOWN = "document.querySelector('.told').textContent"
+PLOTS = "[...document.querySelectorAll('canvas.plot')]"
+DRAWN = (
+    f"{PLOTS}.every(p => p.getContext('2d').getImageData(0, 0, p.width, p.height).data.some(value => value))"
+)
+
+
+def shown_s(told: str) -> float:
+    """Return how long the shown part is."""
+    ((begin, end),) = re.findall(r"shown ([-.\d]+) to ([-.\d]+)", told)
+    return float(end) - float(begin)
 
 
 @pytest.mark.slow
@@ -204,18 +195,24 @@ def test_a_browser_draws_zooms_and_sorts_without_a_network(tmp_path: Path):
         folder = run_folder(tmp_path / "runs", f"2026-01-0{i + 1}T00-00-00", seconds=seconds)
         runs.append(read_run(record(tmp_path / "runs" / f"{folder.name}.mcap", folder)))
     path = tmp_path / "page.html"
-    path.write_text(page(runs).replace("</body>", f"{PROBE}</body>"), encoding="utf-8")
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"]
-    done = subprocess.run(
-        [*command, f"--user-data-dir={tmp_path / 'browser'}", "--dump-dom", path.as_uri()],
-        capture_output=True, text=True, timeout=110,
-    )  # fmt: skip
-    told = dict(re.findall(r'data-(\w+)="([^"]*)"', done.stdout[done.stdout.index("<body") :][:2000]))
-    assert "error" not in told, told
-    assert told["drawn"] == "true" and told["order"] == "1,2,3"
-    whole, zoomed = (
-        [float(each) for each in re.findall(r"shown ([-.\d]+) to ([-.\d]+)", told[key])[0]]
-        for key in ("whole", "zoomed")
-    )
-    assert zoomed[1] - zoomed[0] == pytest.approx((whole[1] - whole[0]) / 1.25**4, abs=0.15)
-    assert "cup bites" in done.stdout and to_plain(CUP)["label"] in done.stdout
+    path.write_text(page(runs), encoding="utf-8")
+
+    async def look() -> None:
+        async with browser(tmp_path / "browser") as tab:
+            await tab.open(path.as_uri(), 1200, 900)
+            whole = await tab.until(SHOWN)
+            await tab.until(DRAWN)
+            for _ in range(4):
+                before = json.dumps(await tab.value(SHOWN))
+                await tab.wheel(f"{PLOTS}[1]")
+                zoomed = await tab.until(f"{SHOWN} !== {before} && {SHOWN}")
+            assert shown_s(zoomed) == pytest.approx(shown_s(whole) / 1.25**4, abs=0.15)
+            assert await tab.value(DRAWN)
+            assert await tab.value("performance.getEntriesByType('resource').map(each => each.name)") == []
+            await tab.value("document.querySelectorAll('#runs th')[6].click()")
+            cells = "[...document.querySelectorAll('#runs td:nth-child(7)')].map(each => each.textContent)"
+            assert await tab.value(cells) == ["1", "2", "3"]
+            text = await tab.value("document.body.innerHTML")
+            assert "cup bites" in text and to_plain(CUP)["label"] in text
+
+    asyncio.run(look())

@@ -12,7 +12,7 @@ import pytest
 
 from edge.motor.wire import ByHand, LetGo, Stop
 from edge.runs.live.packets import Picture, Wish
-from tests.edge.runs.live.browser import CHROMIUM, Tab, browser
+from tests.browser import CHROMIUM, Tab, browser
 from tests.edge.runs.live.serving import TOKEN, Serving, serving
 
 pytestmark = [

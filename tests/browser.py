@@ -40,7 +40,7 @@ class Tab:
         await self.call("Emulation.setTouchEmulationEnabled", enabled=mobile)
         await self.call("Page.navigate", url="about:blank")  # a new fragment alone loads nothing
         await self.call("Page.navigate", url=url)
-        await self.until("typeof connect === 'function'")
+        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     async def value(self, script: str) -> Any:
         """Return the value of an expression of the page."""
@@ -55,6 +55,13 @@ class Tab:
             assert asyncio.get_running_loop().time() < end_s, script
             await asyncio.sleep(0.05)
         return found
+
+    async def wheel(self, element: str) -> None:
+        """Turn the wheel up by a notch, in the middle of the element that an expression returns."""
+        script = f"(e => (e.scrollIntoView({{block: 'center'}}), e.getBoundingClientRect()))({element})"
+        box = await self.value(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({script})")
+        at = {"x": box[0], "y": box[1], "deltaX": 0, "deltaY": -100}
+        await self.call("Input.dispatchMouseEvent", type="mouseWheel", **at)
 
     async def touch(self, kind: str, name: str = "", dx: float = 0.0, dy: float = 0.0) -> None:
         """Send a touch ("touchStart", "touchMove", "touchEnd") at the middle of an element and some aside."""
