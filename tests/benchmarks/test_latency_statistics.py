@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
+from scipy.stats import t as student
 
 from benchmarks.latency.statistics import (
     Blocks,
+    _small_sample,
     interval,
     jitter,
     paired_differences,
@@ -51,6 +54,25 @@ def test_the_same_thing_twice_shows_no_difference_in_9_of_10() -> None:
         for _ in range(15)
     ]
     assert sum(called) <= 3
+
+
+def test_drives_that_differ_from_each_other_are_no_difference_of_bundles() -> None:
+    """A drive keeps what its process happened to get: caches, layout, a neighbour."""
+    rng = np.random.default_rng(5)
+
+    def drives() -> dict[str, Blocks]:
+        spread = np.exp(rng.normal(0, 0.08, (12, BLOCKS, 1))) * rng.lognormal(0, 0.04, (12, BLOCKS, ANSWERS))
+        return {f"{number}": [sketch(row) for row in stage] for number, stage in enumerate(spread)}
+
+    called = [any(each.real for each in paired_differences(drives(), drives())) for _ in range(12)]
+    assert sum(called) <= 1
+
+
+@pytest.mark.parametrize("count", [4, 8, 30])
+@pytest.mark.parametrize("tail", [0.0019, 0.025])
+def test_an_interval_of_few_blocks_is_wider_as_students_is(count: int, tail: float) -> None:
+    wider = student.ppf(1 - tail, count - 1) / norm.ppf(1 - tail) * (count / (count - 1)) ** 0.5
+    assert _small_sample(count, tail) == pytest.approx(wider, rel=1e-3)
 
 
 def test_a_side_that_differs_from_itself_by_more_shows_nothing() -> None:
