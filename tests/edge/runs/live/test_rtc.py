@@ -130,6 +130,15 @@ async def filmed() -> AsyncIterator[Serving]:
             await asyncio.wait([films])
 
 
+@contextlib.asynccontextmanager
+async def shown() -> AsyncIterator[tuple[Serving, Client]]:
+    """Yield a page and its viewer, who has seen two pictures by WebRTC."""
+    async with filmed() as page, client(page) as viewer:
+        await viewer.connect()
+        await viewer.until(lambda head: len(viewer.numbers) > 1)
+        yield page, viewer
+
+
 def carried(head: dict[str, Any]) -> bool:
     return not head["pictures"]
 
@@ -159,9 +168,8 @@ def test_the_picture_goes_by_webrtc_while_the_page_says_that_it_shows_it(codec: 
 @pytest.mark.realtime
 def test_a_picture_that_stalls_takes_the_base_from_the_hand():
     async def hold() -> None:
-        async with filmed() as page, client(page) as viewer:
-            await viewer.connect()
-            await viewer.until(lambda head: len(viewer.numbers) > 3 and carried(head))
+        async with shown() as (page, viewer):
+            await viewer.until(carried)
             socket = viewer.look.socket
 
             async def drive(condition: Any) -> dict[str, Any]:
@@ -185,9 +193,7 @@ def test_a_picture_that_stalls_takes_the_base_from_the_hand():
 
 def test_it_listens_and_speaks_at_the_pages_own_address_alone():
     async def look() -> None:
-        async with filmed() as page, client(page) as viewer:
-            await viewer.connect()
-            await viewer.until(lambda head: len(viewer.numbers) > 1)
+        async with shown():
             found = psutil.Process(os.getpid()).net_connections("udp")
             assert {each.laddr.ip for each in found} == {"127.0.0.1"} and len(found) == 2
 
@@ -278,9 +284,7 @@ def test_a_connection_that_shows_nothing_is_closed(monkeypatch: pytest.MonkeyPat
 
 def test_a_stop_arrives_while_a_picture_is_sent():
     async def press() -> None:
-        async with filmed() as page, client(page) as viewer:
-            await viewer.connect()
-            await viewer.until(lambda head: len(viewer.numbers) > 1)
+        async with shown() as (page, _):
             told = asyncio.ensure_future(page.told())
             assert (await page.stop())[0] == 200
             await told
