@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.parsing import parse_action
-from edge.records import ActionType, ParsedAction
+from edge.records import ActionType
+from tests.edge.parsing.groups import each, sentences, signs
 from tests.edge.parsing.timing import thread_seconds
 
 # What each group must come to: type, then the signs of linear_x, linear_y and angular_z.
@@ -172,20 +173,6 @@ TARGETS = {
     "Turn left in order to avoid the chair.": "chair",
     "follow the person for ten minutes": "person",
 }
-
-
-def each(groups: dict[str, str]) -> list[tuple[str, str]]:
-    """List (sentence, group) of each sentence; lines and bars separate them."""
-    return [(sentence, group) for group, text in groups.items() for sentence in sentences(text)]
-
-
-def sentences(text: str) -> list[str]:
-    return [part.strip() for line in text.splitlines() for part in line.split("|") if part.strip()]
-
-
-def signs(action: ParsedAction) -> str:
-    speeds = (action.linear_x_m_s, action.linear_y_m_s, action.angular_z_rad_s)
-    return "".join("+" if speed > 0 else "-" if speed < 0 else "0" for speed in speeds)
 
 
 @pytest.mark.parametrize(("sentence", "expected"), each(MOTION))

@@ -5,7 +5,8 @@ import unicodedata
 import pytest
 
 from edge.parsing import parse_action
-from edge.records import ActionType, ParsedAction
+from edge.records import ActionType
+from tests.edge.parsing.groups import each, sentences, signs
 
 # What each group must come to: type, then the signs of linear_x, linear_y and angular_z.
 MOTION = {
@@ -142,20 +143,6 @@ TARGETS = {
     "계속 찾아": "",
     "어디 있는지 찾아줘": "",
 }
-
-
-def each(groups: dict[str, str]) -> list[tuple[str, str]]:
-    """List (sentence, group) of each sentence; lines and bars separate them."""
-    return [(sentence, group) for group, text in groups.items() for sentence in sentences(text)]
-
-
-def sentences(text: str) -> list[str]:
-    return [part.strip() for line in text.splitlines() for part in line.split("|") if part.strip()]
-
-
-def signs(action: ParsedAction) -> str:
-    speeds = (action.linear_x_m_s, action.linear_y_m_s, action.angular_z_rad_s)
-    return "".join("+" if speed > 0 else "-" if speed < 0 else "0" for speed in speeds)
 
 
 @pytest.mark.parametrize(("sentence", "expected"), each(MOTION))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from edge.parsing import parse_action
 from edge.records import ActionType, ParsedAction
+from tests.edge.parsing.groups import signs
 from tests.edge.parsing.timing import thread_seconds
 
 SET = Path(__file__).with_name("orders.tsv")
@@ -71,11 +72,6 @@ def answers() -> list[tuple[str, str]]:
 def labelled() -> list[dict[str, str]]:
     with SET.open(encoding="utf-8", newline="") as rows:
         return list(csv.DictReader(rows, delimiter="\t", quoting=csv.QUOTE_NONE))
-
-
-def signs(action: ParsedAction) -> str:
-    speeds = (action.linear_x_m_s, action.linear_y_m_s, action.angular_z_rad_s)
-    return "".join("+" if speed > 0 else "-" if speed < 0 else "0" for speed in speeds)
 
 
 def is_right(right: str, action: ParsedAction) -> bool:
