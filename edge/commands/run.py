@@ -207,7 +207,7 @@ class Run:
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
         for tap in self._taps:
-            tap.tell(setup, size, pacing, robot.camera_uris)
+            tap.tell(setup, size, pacing, robot.camera_uris, heeded)
         kept = robot, cameras, motor, stops, operator, interrupts, self._page.page
         restarts.parts = KeptParts(self._make_folder(), *kept)
         drive = self._make_drive(parts)

@@ -99,8 +99,18 @@ class RunTap(Tap):
         for line in viewer_lines(kept):
             print(line, file=sys.stderr, flush=True)
 
-    def tell(self, setup: Setup, size: object, camera: str, cameras: Mapping[str, str]) -> None:
-        """Tell what the drive consists of; `camera` is the one that the policy sees with."""
+    def tell(
+        self,
+        setup: Setup,
+        size: object,
+        camera: str,
+        cameras: Mapping[str, str],
+        heeded: Sequence[Callable[[], object]],
+    ) -> None:
+        """Tell what the drive consists of, and wait until it can be recorded.
+
+        `camera` is the one that the policy sees with; for `heeded` see `await_process`.
+        """
         options = self._run
         facts = RunFacts(
             goal=self._goal,
@@ -118,6 +128,7 @@ class RunTap(Tap):
             max_seconds=options.max_seconds,
         )
         self.on_header(header(facts, self._bundle))
+        self.await_process(heeded)
 
 
 def _reader(bundle: Bundle, goal: Goal) -> Callable[[Inference], Any]:

@@ -68,6 +68,7 @@ def keep(stream: Readable, tell: Tell) -> tuple[list[str], list[str]]:
     switch = RecordingSwitch(options, tell)
     spools = [Spooled(each) for each in _consumers(options, switch)]
     spools += [Spooled(each, patience_s=PATIENCE_S) for each in _viewers(options)]
+    tell({"listens": True})
     whole = False
     for event in _with_machine(events, Tree(Path(options.root))):
         if event.topic == "outcome":

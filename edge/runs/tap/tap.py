@@ -6,15 +6,13 @@ dropped and counted.
 """
 
 import contextlib
-import json
 import logging
-import select
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
@@ -25,13 +23,13 @@ from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Observation
 from edge.runs.tap.events import TapEvent
 from edge.runs.tap.options import FEW_PERIOD_NS, TapOptions
 from edge.runs.tap.telling import LogTap, event_of, named, without_pixels
+from edge.runs.tap.words import WordReader
 
 QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
 QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
 SEND_S = 3.0  # for the events that wait when the run has ended
 FINISH_S = 10.0  # for the process to finish its files, once the run has ended
 _STALLED_S = 10.0  # a process that leaves an event unread for so long is given up
-
 log = logging.getLogger(__name__)
 
 Offered = tuple[str, int, int, Callable[[], Any], Frame | None]  # topic, seq, stamp_ns, what, image
@@ -60,11 +58,10 @@ class Tap(Closing):
         self._trouble = ""
         self._finished = False
         self._all_images = options.all_images
-        self._words = b""  # what the process said, up to a line's end
+        self._listens = threading.Event()
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket = here
-        self._heard = select.poll()
-        self._heard.register(here, select.POLLIN)
+        self._words = WordReader(here)
         with there:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "edge.runs.tap.process", "--fd", str(there.fileno())],
@@ -88,6 +85,16 @@ class Tap(Closing):
     def waiting(self) -> int:
         """How many events wait to be sent."""
         return self._queue.qsize()
+
+    def await_process(self, heeded: Sequence[Callable[[], object]]) -> None:
+        """Wait until the process takes images, if all are to be kept: what comes before it could be dropped.
+
+        `heeded` are called meanwhile, and may end the wait by what they raise. It is not waited for longer
+        than a process that hangs.
+        """
+        while self._options.all_images and not self._listens.wait(0.05):
+            for check in heeded:
+                check()
 
     def on_header(self, header: dict[str, Any]) -> None:
         """Take what the run consists of, before its start."""
@@ -204,6 +211,8 @@ class Tap(Closing):
             try:
                 self._send(event_of(topic, seq, stamp_ns, what(), image))
                 self._heed()
+                if topic == "options":
+                    self._await_first_word()
             except OSError as error:
                 self._lose()
                 self._fail("it hangs" if isinstance(error, TimeoutError) else "its process has ended")
@@ -217,16 +226,21 @@ class Tap(Closing):
             while view:
                 view = view[self._socket.send(view) :]
 
-    def _heed(self) -> None:
-        """Take what the process says meanwhile. Never waits. Raises OSError if it has ended."""
-        while self._heard.poll(0):
-            if not (heard := self._socket.recv(4096)):
-                return
-            *lines, self._words = (self._words + heard).split(b"\n")
-            for line in lines:
-                self._take_word(json.loads(line))
+    def _heed(self, wait_s: float = 0.0) -> None:
+        """Take what the process says meanwhile. Raises OSError if it has ended."""
+        for word in self._words.heard(wait_s):
+            self._take_word(word)
+
+    def _await_first_word(self) -> None:
+        """Wait until the process says that it listens, or is gone, or hangs."""
+        end_s = time.monotonic() + _STALLED_S
+        while not (self._listens.is_set() or self._words.over) and (left_s := end_s - time.monotonic()) > 0:
+            self._heed(left_s)
+        self._listens.set()
 
     def _take_word(self, word: dict[str, Any]) -> None:
+        if "listens" in word:
+            self._listens.set()
         if "images" in word:
             self._all_images = word["images"]
         if "log" in word:
@@ -235,6 +249,7 @@ class Tap(Closing):
 
     def _fail(self, why: str) -> None:
         self._trouble = why
+        self._listens.set()
         log.warning("recorder lost: %s; the drive goes on without it", why)
 
     def _end_thread(self) -> None:
@@ -266,12 +281,10 @@ class Tap(Closing):
 
     def _last_word(self) -> dict[str, Any] | None:
         """Wait for what the process says once its files are done; None if it has gone without."""
-        with self._socket.makefile("rb") as stream:
-            while line := self._words + stream.readline():
-                self._words, word = b"", json.loads(line)
-                if "files" in word:
-                    return word
-                self._take_word(word)
+        for word in self._words.rest():
+            if "files" in word:
+                return word
+            self._take_word(word)
         return None
 
     def _gone(self) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.child import child_environment
 from edge.records import DriveEnd, Outcome
 from edge.runs.recording.decisions import DecisionList
 from edge.runs.tap import tap as tap_module
@@ -109,6 +110,51 @@ def test_a_recorder_that_hangs_fills_a_bounded_queue(tmp_path: Path, monkeypatch
         report = tap.finish(END)
     assert tap.lost > 1000 and "was not done" in report.notes[0]
     assert not alive(tap.pid)
+
+
+def test_no_image_is_lost_while_the_recorder_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A slow board needs seconds for that, and what lacks an image can't be replayed."""
+    (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(1)")
+    path = child_environment()["PYTHONPATH"]
+    slow = {**os.environ, "PYTHONPATH": f"{tmp_path}:{path}"}
+    monkeypatch.setattr(tap_module, "child_environment", lambda: slow)
+    checked: list[int] = []
+    with start(tmp_path) as tap:
+        tap.await_process([lambda: checked.append(tap.pid)])
+        for seq in range(30):
+            tell(tap, seq, frame(seq, (240, 320)))
+            time.sleep(0.02)
+        report = tap.finish(END)
+    assert report.notes == () and tap.lost == 0
+    assert len(checked) > 10
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_recorder_that_never_starts_is_not_waited_for_without_end(
+    tmp_path: Path, sent: signal.Signals, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(tap_module, "_STALLED_S", 0.5 if sent == signal.SIGSTOP else 20.0)
+    monkeypatch.setattr(tap_module, "FINISH_S", 0.2)
+    with start(tmp_path) as tap:
+        os.kill(tap.pid, sent)
+        begin_s = time.monotonic()
+        tap.await_process([])
+        assert time.monotonic() - begin_s < 10
+        assert tap.finish(END).notes
+
+
+def test_whoever_waits_for_the_recorder_can_be_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tap_module, "FINISH_S", 0.2)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with start(tmp_path) as tap:
+        os.kill(tap.pid, signal.SIGSTOP)
+        with pytest.raises(KeyboardInterrupt):
+            tap.await_process([interrupt])
+        os.kill(tap.pid, signal.SIGCONT)
+        tap.finish(END)
 
 
 def test_a_runtime_that_goes_without_a_word_leaves_the_last_seconds_and_no_end(tmp_path: Path):
