@@ -207,9 +207,9 @@ class Run:
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
         for tap in self._taps:
-            tap.tell(setup, size, pacing, robot.camera_uris)
+            tap.tell(setup, size, pacing, robot.camera_uris, len(restarts.done))
         kept = robot, cameras, motor, stops, operator, interrupts, self._page.page
-        restarts.parts = KeptParts(self._make_folder(), *kept)
+        restarts.parts = KeptParts(self._make_folder(), *kept, taps=self._taps)
         drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return restarts.drive(drive, self._clock, [seeing, self._logging])
@@ -294,7 +294,7 @@ class Run:
         log.info("run ended", extra=values)
         self.notes = dropped_notes(self._dropped)
         unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
-        self.recorded, lost = finished(self._taps, end)
+        self.recorded, lost = finished(self._taps, end, self._restarts.kept_taps)
         self.summary = replace(self.summary, recordings=self.recorded)
         unwritten = (folder.write_again(self.summary) if self.recorded else "") or unwritten
         self.unwritten = "; ".join(filter(None, (unwritten, *lost)))
