@@ -169,8 +169,7 @@ class Run:
         cameras = {name: self._open_camera(seeing, name, uri) for name, uri in robot.camera_uris.items()}
         # The truth is read once the motor process has stopped the base and gone.
         stack.enter_context(ended(lambda: self._truth.update(robot.finish()), "the robot's account"))
-        limits = MotorLimits.of(setup.base)
-        motor = stack.enter_context(restarts.motor(lambda: self._start_motor(robot, limits)))
+        motor = stack.enter_context(restarts.motor(lambda: self._start_motor(robot, setup)))
         self._note_pids({"motor": motor.pid})
         operator = Operator(motor.stop)
         stack.enter_context(heed_keyboard(operator.stop))
@@ -207,9 +206,10 @@ class Run:
             self._goal, policy, worker, camera_set, motor, robot, self._clock, interrupts, operator, *watches
         )
         for tap in self._taps:
-            tap.tell(setup, size, pacing, robot.camera_uris, heeded)
+            tap.tell(setup, size, pacing, robot.camera_uris, len(restarts.done))
+            tap.await_process(heeded)
         kept = robot, cameras, motor, stops, operator, interrupts, self._page.page
-        restarts.parts = KeptParts(self._make_folder(), *kept)
+        restarts.parts = KeptParts(self._make_folder(), *kept, taps=self._taps)
         drive = self._make_drive(parts)
         stack.callback(lambda: self._note_end(drive.observers_ended))
         return restarts.drive(drive, self._clock, [seeing, self._logging])
@@ -217,9 +217,10 @@ class Run:
     def _listen(self, operator: Operator) -> StopServer:
         return StopServer(self._make_folder(), operator.stop, self._restarts.kept_stop)
 
-    def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
+    def _start_motor(self, robot: Robot, setup: Setup) -> MotorProcess:
         with self._page.line() as (page, fds):
             operator = [*operator_addresses(self._options), *page]
+            limits = MotorLimits.of(setup.base)
             return MotorProcess.start(robot.motors_uri, limits, operator=operator, fds=fds)
 
     def _make_policy(self, setup: Setup, size: ApparentSize | None) -> Policy:
@@ -256,10 +257,9 @@ class Run:
             self.folder.write_pids(self._pids)
 
     def _open_robot(self) -> Robot:
-        options, choice, kept = self._options, self._choice, self._restarts.kept_robot
-        return choice.open(
-            RobotOptions(self._goal, self._make_folder, options.seed, options.absent, choice.settings, kept)
-        )
+        options, choice = self._options, self._choice
+        given = options.seed, options.absent, choice.settings, self._restarts.kept_robot
+        return choice.open(RobotOptions(self._goal, self._make_folder, *given))
 
     def _setup_of(self, robot: Robot, sees_with: str) -> Setup:
         setup = self._choice.setup(robot, sees_with)
@@ -294,7 +294,7 @@ class Run:
         log.info("run ended", extra=values)
         self.notes = dropped_notes(self._dropped)
         unwritten = folder.write_all(self.summary, self._tally.answered, self._tally.path, self._room)
-        self.recorded, lost = finished(self._taps, end)
+        self.recorded, lost = finished(self._taps, end, self._restarts.kept_taps)
         self.summary = replace(self.summary, recordings=self.recorded)
         unwritten = (folder.write_again(self.summary) if self.recorded else "") or unwritten
         self.unwritten = "; ".join(filter(None, (unwritten, *lost)))

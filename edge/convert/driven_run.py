@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from edge.records import DriveEnd, Goal, Image, MotorStatus
 from edge.runs.recording.header import FORMAT
 from edge.runs.recording.torn import McapReader, Stored
 from edge.runs.tap.messages import OWN
+from edge.runs.tap.parts import part_of
 from edge.runs.tap.plain import from_plain
 
 IMAGES = "/camera/"
@@ -32,12 +34,15 @@ class DrivenRun:
         """Read all but the images. Raises UsageError if it is not a recording of a run that this reads."""
         self.path = path
         self.goal: Goal | None = None
+        self._header: dict[str, Any] = {}
         self.offset_ns = 0  # what the times in the file are ahead of CLOCK_MONOTONIC
         self.folder = ""  # the run's, where it drove
         self.statuses: list[MotorStatus] = []
         self.stamps_ns: dict[str, list[int]] = {}  # images, by camera
         self.sizes: dict[str, tuple[int, int]] = {}  # height and width of the camera's frames
         self.end: DriveEnd | None = None  # how the run ended; None: it has no end record
+        self.went_on = False  # its engine was started again, and another recording goes on
+        self.part = ""  # which part of its run it is, for people; empty if it is all
         reader = McapReader(path)
         try:
             for message in reader.messages():
@@ -47,6 +52,7 @@ class DrivenRun:
         self.whole = reader.whole
         if self.goal is None:
             raise self._strange("it has no header of a run")
+        self.part = part_of(path, self._header, self.went_on).words
 
     def messages(self) -> Iterator[Stored]:
         """Yield all messages, with the file's times."""
@@ -72,8 +78,11 @@ class DrivenRun:
     def verdict(self) -> tuple[bool, str]:
         """Return whether the goal was reached, and who says so.
 
-        A person who judged the run as a trial says it before the run itself does.
+        A person who judged the run as a trial says it before the run itself does. A part that ended with
+        the engine reached nothing.
         """
+        if self.went_on:
+            return False, "run"
         judged = Path(self.folder) / JUDGED
         if self.folder and judged.is_file():
             with judged.open("rb") as file:
@@ -94,14 +103,15 @@ class DrivenRun:
         if topic == "header":
             if told["format"] != FORMAT:
                 raise ValueError(f"its format is {told['format']}, this program reads {FORMAT}")
-            self.goal = from_plain(Goal, told["goal"])
+            self.goal, self._header = from_plain(Goal, told["goal"]), told
             if self.goal.kind not in GOALS:
                 raise ValueError(f"it has a goal {self.goal.kind[:40]!r}")
             self.offset_ns, self.folder = int(told["wall_minus_monotonic_ns"]), str(told["run"])
         elif topic == "motor":
             self.statuses.append(from_plain(MotorStatus, told))
         elif topic == "outcome":
-            self.end = None if told["end"] is None else from_plain(DriveEnd, told["end"])
+            self.went_on = told["end"] is None
+            self.end = None if self.went_on else from_plain(DriveEnd, told["end"])
         elif topic == "inference":
             if not isinstance(told["inference"]["text"], str):
                 raise ValueError("an answer is not a text")

@@ -31,6 +31,7 @@ class WrittenBag:
     topics: dict[str, int]  # messages by topic
     seconds: float
     whole: bool  # the recording was
+    part: str = ""  # which part of its run the recording is, for people; empty if it is all
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def convert(path: Path, out: Path) -> WrittenBag:
     except OSError as error:
         raise UsageError(f"can't write {out}: {error.strerror}", write_hint(error)) from error
     topics = {topic: count for (topic, _), count in sorted(counts.items())}
-    return WrittenBag(topics, round((last_ns - first_ns) / 1e9, 3), run.whole)
+    return WrittenBag(topics, round((last_ns - first_ns) / 1e9, 3), run.whole, run.part)
 
 
 def ros_messages(run: DrivenRun) -> Iterator[RosMessage]:

@@ -24,6 +24,7 @@ from edge.replay.model import ComparedAnswer, replay_model
 from edge.replay.recording import RecordedRun, find_recording, without_end
 from edge.runs.drawing import AnsweredFrame, draw_strip
 from edge.runs.tap.options import Images
+from edge.runs.tap.parts import part_of
 from edge.runs.tap.plain import from_plain
 
 LAYERS = ("decision", "model")
@@ -206,6 +207,7 @@ def _json(replayed: Replayed, recording: RecordedRun, bundle: Bundle) -> dict[st
         "no_end_record": without_end(facts, recording.whole) or None,
         "missing_events": facts.missing,
         "begun_late": facts.late,
+        "part": part_of(recording.path, facts.header, facts.went_on).words or None,
         "ended_by_a_person": facts.stopped,
     }
     if decision is not None:
@@ -228,6 +230,8 @@ def _lines(replayed: Replayed, recording: RecordedRun, bundle: Bundle) -> list[s
     ended = facts.outcome["reason"] if facts.outcome else without_end(facts, recording.whole)
     went_on = "the recording was ended by a person" if facts.stopped else "its engine was started again"
     lines = [f"{recording.path}: {ended or went_on}"]
+    if part := part_of(recording.path, facts.header, facts.went_on).words:
+        lines.append(f"this is {part}")
     if recording.facts.late:
         lines.append(f"decision layer: not replayed, {LATE}")
     if decision is not None:

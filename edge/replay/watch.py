@@ -16,6 +16,7 @@ from edge.runs.live.run_page import port
 from edge.runs.recording.torn import McapReader, Stored
 from edge.runs.tap.events import NUMBERS, TapEvent
 from edge.runs.tap.messages import OWN
+from edge.runs.tap.parts import part_of
 from edge.runs.tap.plain import to_line
 
 
@@ -29,7 +30,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--host", default=LOOPBACK, help="where the page listens (%(default)s; 0.0.0.0: all)")
     options = parser.parse_args(argv)
     path = find_recording(options.run)
-    title = _title(path)
+    title, part = _about(path)
+    if part:
+        print(f"this is {part}")
     with LivePage.start(title, options.port, options.host, controls=False) as page:
         print(
             *(f"page: {url}" for url in page.urls), "it plays once somebody looks; Ctrl-C ends it", sep="\n"
@@ -45,12 +48,16 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _title(path: Path) -> str:
-    """Return what a run was about. Raises UsageError if the file is not a recording of one."""
+def _about(path: Path) -> tuple[str, str]:
+    """Return what a run was about, and which part of it the file is; empty if it is all.
+
+    Raises UsageError if the file is not a recording of a run.
+    """
     for event in recorded_events(path):
         if event.topic == "header":
             goal = event.data["goal"]
-            return f"{goal['kind']} {goal['target']}".strip()
+            part = part_of(path, event.data, went_on=False)
+            return f"{goal['kind']} {goal['target']}".strip(), part.words
     raise UsageError(
         f"{path} has no header of a run", "`vla-edge recover FILE` tells what is in it, if it is torn"
     )

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from edge.errors import UsageError
 from edge.files import foreign_json
-from edge.report.recording import ShownRecording, read_recording
+from edge.report.recording import ShownRecording, read_recording, read_recordings
 from edge.report.run_log import LogLine, read_log
+from edge.runs.tap.parts import RING, header_of, recordings_beside
 
 MOST_LINES = 200_000
 _STARTED = "drive started"
@@ -60,9 +61,26 @@ def read_run(path: Path) -> RunMaterial:
         return _material(path.stem, folder if (folder / "run.log").is_file() else None, recording)
     if not path.is_dir() or not any((path / each).is_file() for each in ("run.log", "summary.json")):
         raise UsageError(f"{path} is not a run's folder", "name folders below runs/, or files of --record")
-    places = (path.with_name(f"{path.name}.mcap"), path / f"{path.name}.mcap", path / "last30s.mcap")
-    found = next((each for each in places if each.is_file()), None)
-    return _material(path.resolve().name, path, None if found is None else read_recording(found))
+    files = _recordings_of(path)
+    return _material(path.resolve().name, path, read_recordings(files) if files else None)
+
+
+def _recordings_of(folder: Path) -> list[Path]:
+    """Return the recordings of a run in their order; none if it was not recorded."""
+    named = _named(_document(folder, "summary.json"))
+    if there := [each for each in named if each.suffix == ".mcap" and each.is_file()]:
+        return there
+    name = f"{folder.name}.mcap"
+    for place in (folder.with_name(name), folder / name, folder / f"{RING}.mcap"):
+        if place.is_file():
+            return list(recordings_beside(place, header_of(place)))
+    return []
+
+
+def _named(summary: Line | None) -> list[Path]:
+    """Return the recordings that a summary names."""
+    told: object = (summary or {}).get("recordings")
+    return [Path(str(each)) for each in cast("list[object]", told)] if isinstance(told, list) else []
 
 
 def _material(name: str, folder: Path | None, recording: ShownRecording | None) -> RunMaterial:
@@ -103,6 +121,11 @@ def _missing(run: RunMaterial) -> list[str]:
         )
     elif recording.header.get("images") == "few":
         missing.append("All but the last 30 s, as `vla-edge run` kept them by itself, with small pictures.")
+    if recording is not None and recording.part:
+        missing.append(f"What else was recorded of the run: this is {recording.part}.")
+    named = len(_named(run.summary))
+    if recording is not None and run.folder is not None and not recording.part and named > recording.parts:
+        missing.append(f"{named - recording.parts} of the run's {named} recordings: they are gone.")
     if recording is not None and not recording.whole:
         missing.append("What comes behind the last whole chunk of the recording, which is cut off.")
     if recording is not None and recording.end is None and run.summary is None:

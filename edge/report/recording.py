@@ -1,6 +1,7 @@
 """A recording of a run, as far as a page shows it; a torn file up to its last whole chunk."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +9,7 @@ from typing import Any, cast
 from edge.errors import UsageError, reason_of
 from edge.runs.recording.torn import McapReader
 from edge.runs.tap.messages import OWN
+from edge.runs.tap.parts import part_of
 
 IMAGES = "/camera/"
 PICTURE_NS = 100_000_000  # at most ten pictures a second are shown
@@ -37,12 +39,15 @@ class ShownRecording:
     images: list[StoredImage] = field(default_factory=list[StoredImage])
     end: Message | None = None
     whole: bool = True  # False: the file is cut off
+    parts: int = 1  # files that it was read from
+    part: str = ""  # which part of its run it is, for people; empty if it is all
 
 
 def read_recording(path: Path) -> ShownRecording:
     """Read a recording. Raises UsageError if it is not one of a run."""
     recording = ShownRecording()
     due_ns: dict[str, int] = {}
+    went_on = False
     reader = McapReader(path)
     try:
         for stored in reader.messages():
@@ -50,6 +55,7 @@ def read_recording(path: Path) -> ShownRecording:
             if topic.startswith(OWN):
                 message = cast(Message, json.loads(data))
                 _take(recording, topic.removeprefix(OWN), message, stamp_ns)
+                went_on |= topic == f"{OWN}outcome" and message["end"] is None
             elif topic.startswith(IMAGES) and schema.endswith("Image"):
                 camera = topic.removeprefix(IMAGES)
                 if stamp_ns >= due_ns.get(camera, 0):
@@ -65,7 +71,29 @@ def read_recording(path: Path) -> ShownRecording:
     recording.whole = reader.whole
     if not recording.header:
         raise UsageError(f"{path} is not a run's recording", "name a run's folder, or the file of --record")
+    recording.part = part_of(path, recording.header, went_on).words
     return recording
+
+
+def read_recordings(paths: Sequence[Path]) -> ShownRecording:
+    """Read the recordings of one run, in their order, as one. Raises UsageError as `read_recording` does."""
+    first, *others = map(read_recording, paths)
+    for each in others:
+        _number_on(each, 1 + max((status["decision"] for status in first.motor), default=0))
+        for name in ("ticks", "inferences", "motor", "machine", "images"):
+            getattr(first, name).extend(getattr(each, name))
+        first.end, first.whole = each.end, first.whole and each.whole
+    first.parts, first.part = len(paths), first.part if len(paths) == 1 else ""
+    return first
+
+
+def _number_on(recording: ShownRecording, by: int) -> None:
+    """Let decisions count on from those of the parts before, as each drive counts its own."""
+    for tick in recording.ticks:
+        if tick["decided"]:
+            tick["decided"]["decision"] += by
+    for status in recording.motor:
+        status["decision"] += by
 
 
 def _to_monotonic(recording: ShownRecording, offset_ns: int) -> None:

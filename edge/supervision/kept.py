@@ -6,11 +6,12 @@ It travels as JSON in an anonymous file whose number is in the environment, so n
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edge.runs.live.client import KeptPage
+from edge.runs.tap.ending import KeptTap
 
 _VARIABLE = "VLA_EDGE_KEPT"
 
@@ -45,6 +46,7 @@ class KeptRun:
     rings: Mapping[str, int]  # cameras in shared memory, by name
     robot: Mapping[str, Any]  # what it needs to go on; empty for a robot without processes of its own
     page: KeptPage | None = None  # the live page
+    taps: Sequence[KeptTap] = field(default_factory=list[KeptTap])  # those of the drives before, in order
 
     @property
     def driven_s(self) -> float:
@@ -53,7 +55,7 @@ class KeptRun:
 
     def hand_over(self) -> dict[str, str]:
         """Return the environment for the program that goes on; its sockets stay open across an exec."""
-        for fd in (self.motor_fd, self.stop_fd):
+        for fd in (self.motor_fd, self.stop_fd, *(tap.fd for tap in self.taps)):
             os.set_inheritable(fd, True)
         file = os.memfd_create("vla-edge-kept", 0)
         os.write(file, json.dumps({**asdict(self), "folder": str(self.folder)}).encode())
@@ -70,5 +72,6 @@ def kept_run() -> KeptRun | None:
         facts = json.load(file)
     facts["folder"] = Path(facts["folder"])
     facts["page"] = KeptPage(**facts["page"]) if facts["page"] else None
+    facts["taps"] = [KeptTap(**each) for each in facts["taps"]]
     facts["restarts"] = [Restart(**each) for each in facts["restarts"]]
     return KeptRun(**facts)

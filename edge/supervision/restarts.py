@@ -25,6 +25,8 @@ from edge.motor.operator.takeover import BY_OPERATOR
 from edge.records import ActionChunk, DriveEnd, MotorState, MotorStatus, Observation, StopCause
 from edge.runs.live.client import KeptPage, LivePage
 from edge.runs.log import fields
+from edge.runs.tap.ending import KeptTap
+from edge.runs.tap.tap import Tap
 from edge.runtime.drive import Drive
 from edge.runtime.operator import Operator
 from edge.runtime.robot import KeepsRunning, PlainRobot, Robot
@@ -49,6 +51,7 @@ class KeptParts:
     operator: Operator
     interrupts: Interrupts
     page: LivePage | None = None
+    taps: Sequence[Tap] = ()
 
 
 class EngineRestarts:
@@ -86,6 +89,11 @@ class EngineRestarts:
     def kept_page(self) -> KeptPage | None:
         """The live page that was kept."""
         return self.kept.page if self.kept else None
+
+    @property
+    def kept_taps(self) -> Sequence[KeptTap]:
+        """The taps of the drives before, in their order."""
+        return self.kept.taps if self.kept else ()
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return what summary.json says of the restarts."""
@@ -161,16 +169,20 @@ class EngineRestarts:
         print(f"note: {said}", file=sys.stderr, flush=True)
         # Before they are closed: the memory has no name by which it could be opened again.
         rings = [each.hand_over() for each in self.parts.cameras.values() if isinstance(each, HandsOver)]
+        taps = [*self.kept_taps, *(each.hand_over() for each in self.parts.taps)]
         for each in closes:
             each.close()
         try:
-            _replace_program(self.parts, self.done, {name: fd for ring in rings for name, fd in ring.items()})
+            ring_fds = {name: fd for ring in rings for name, fd in ring.items()}
+            _replace_program(self.parts, self.done, ring_fds, taps)
         except OSError as error:
             self.parts.interrupts.let_in()
             print(f"note: the program can't be started again: {error.strerror}", file=sys.stderr)
 
 
-def _replace_program(parts: KeptParts, restarts: Sequence[Restart], rings: Mapping[str, int]) -> NoReturn:
+def _replace_program(
+    parts: KeptParts, restarts: Sequence[Restart], rings: Mapping[str, int], taps: Sequence[KeptTap]
+) -> NoReturn:
     """Replace this program by the same one, which goes on with the parts. Raises OSError."""
     robot = parts.robot.hand_over() if isinstance(parts.robot, KeepsRunning) else {}
     kept = KeptRun(
@@ -183,6 +195,7 @@ def _replace_program(parts: KeptParts, restarts: Sequence[Restart], rings: Mappi
         rings=rings,
         page=parts.page.hand_over() if parts.page else None,
         robot=robot,
+        taps=taps,
     )
     environment = kept.hand_over()
     sys.stdout.flush()

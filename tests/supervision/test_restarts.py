@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from edge import cli
+from edge.replay.recording import RecordedRun
+from edge.report.material import read_run
 from sim.faults.gamepad import PRETENDED, Pad
 from tests.faults.rig import BUSY, RAMP_MS, SLACK_MS, AtRover, Drive, Ended, Rig, moving
 from tests.waiting import alive, until
@@ -73,6 +75,30 @@ def test_an_engine_that_always_fails_is_started_as_often_as_allowed_and_then_end
     end.check("engine_fault", 4, "a shape that is not there (the engine had been started again 2 times)")
     assert len(end.summary["restarts"]) == 2
     assert all(each["stood_s"] > 0 for each in end.summary["restarts"])
+
+
+def test_the_summary_names_the_recordings_before_and_after_each_restart_in_order(rig: Rig, tmp_path, capsys):
+    recordings = tmp_path / "recordings"
+    with rig.rover("--restarts", "2", "--record", str(recordings), mode="engine") as run:
+        end = run.drive.end(120)
+    assert len(end.summary["restarts"]) == 2
+    name = run.drive.folder.name
+    files = [str(recordings / f"{name}{more}.mcap") for more in ("", "-2", "-3")]
+    assert end.summary["recordings"] == files
+    assert sorted(map(str, recordings.iterdir())) == sorted(files)
+    for number, file in enumerate(files):
+        recorded = RecordedRun(Path(file))
+        assert recorded.facts.ticks > 0 and recorded.facts.header["restarts"] == number
+        assert recorded.facts.went_on is (number < 2)
+    # What reads a recording says which part of the run it has, or takes all of them.
+    replay = ["replay", files[1], "--bundle", str(rig.bundle), "--layer", "decision"]
+    assert cli.main(replay) == 3  # the policy that drove breaks on purpose, the bundle's own does not
+    assert "part 2 of 3 of its run" in capsys.readouterr().out
+    page = tmp_path / "page.html"
+    assert cli.main(["report", str(run.drive.folder), "--out", str(page)]) == 0
+    assert read_run(run.drive.folder).recording.parts == 3
+    assert cli.main(["convert", files[0], "--to", "rosbag2", "--out", str(tmp_path / "bag")]) == 0
+    assert f"part 1 of 3 of its run; the next is {Path(files[1]).name}" in capsys.readouterr().out
 
 
 def _stop_command(run: AtRover) -> None:

@@ -86,5 +86,7 @@ def _to_rosbag2(options: argparse.Namespace, paths: list[Path]) -> int:
         print(f"  {topic}: {counted(count, 'message')}")
     if not made.whole:
         print("note: the file is torn: the bag ends with its last whole chunk")
+    if made.part:
+        print(f"note: {paths[0]} is {made.part}")
     print(f"{options.out}: {counted(sum(made.topics.values()), 'message')}, {made.seconds:.1f} s")
     return 0

@@ -157,8 +157,12 @@ def _notes(run: DrivenRun, drive: SampledDrive) -> tuple[str, ...]:
     notes: list[str] = []
     if not run.whole:
         notes.append("the file is torn: the episode ends with its last whole chunk")
+    elif run.went_on:
+        notes.append("its engine was started again after it: not a success, whatever became of the run")
     elif run.end is None:
-        notes.append("the run has no end record: its runtime was killed, or its engine was started again")
+        notes.append("the run has no end record: its runtime was killed")
+    if run.part:
+        notes.append(run.part)
     if drive.old_images:
         notes.append(f"{drive.old_images} of {drive.rows} rows see an image older than 0.25 s")
     return tuple(notes)

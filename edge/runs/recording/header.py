@@ -35,6 +35,7 @@ class RunFacts:
     run: str  # the run's folder
     images: str
     max_seconds: float
+    restarts: int = 0  # that its engine had before this drive
 
 
 def header(facts: RunFacts, bundle: Bundle) -> dict[str, Any]:

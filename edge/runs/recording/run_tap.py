@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from edge.records import DriveEnd, Goal
 from edge.runs.folder import check_runs_dir
 from edge.runs.recording.header import RunFacts, header
 from edge.runs.setup import Setup
+from edge.runs.tap.ending import FINISH_S, KeptTap
 from edge.runs.tap.options import Images, TapOptions
 from edge.runs.tap.tap import Tap
 from edge.runs.viewers.rerun_log import FILE_ENDING
@@ -67,9 +69,16 @@ def check_kept(options: argparse.Namespace, goes_on: bool) -> None:
         raise UsageError(f"can't make {options.record}: {error.strerror}", write_hint(error)) from error
 
 
-def finished(taps: Sequence[Tap], end: DriveEnd) -> tuple[list[str], list[str]]:
-    """Tell how the run ended; return the files that were recorded, and what is missing in them and why."""
-    told = [tap.finish(end) for tap in taps]
+def finished(
+    taps: Sequence[Tap], end: DriveEnd, before: Sequence[KeptTap] = ()
+) -> tuple[list[str], list[str]]:
+    """Tell how the run ended; return the files that were recorded, and what is missing in them and why.
+
+    `before` are taps of the same run before its engine was started again; their files come first.
+    """
+    deadline_s = time.monotonic() + FINISH_S
+    newest = [tap.finish(end) for tap in taps]
+    told = [*(each.report(deadline_s) for each in before), *newest]
     return [file for each in told for file in each.files], [note for each in told for note in each.notes]
 
 
@@ -100,16 +109,11 @@ class RunTap(Tap):
             print(line, file=sys.stderr, flush=True)
 
     def tell(
-        self,
-        setup: Setup,
-        size: object,
-        camera: str,
-        cameras: Mapping[str, str],
-        heeded: Sequence[Callable[[], object]],
+        self, setup: Setup, size: object, camera: str, cameras: Mapping[str, str], restarts: int
     ) -> None:
-        """Tell what the drive consists of, and wait until it can be recorded.
+        """Tell what the drive consists of; `camera` is the one that the policy sees with.
 
-        `camera` is the one that the policy sees with; for `heeded` see `await_process`.
+        `restarts` counts those of its engine so far.
         """
         options = self._run
         facts = RunFacts(
@@ -126,9 +130,9 @@ class RunTap(Tap):
             run=str(self._folder.absolute()),
             images=options.record_images if options.record else Images.FEW.value,
             max_seconds=options.max_seconds,
+            restarts=restarts,
         )
         self.on_header(header(facts, self._bundle))
-        self.await_process(heeded)
 
 
 def _reader(bundle: Bundle, goal: Goal) -> Callable[[Inference], Any]:

@@ -1,6 +1,8 @@
-"""The events of a drive as they travel: a topic, a line of JSON, and for images their bytes."""
+"""What travels to the tap's process and back: events (a topic, JSON, an image's bytes), and words (JSON)."""
 
 import json
+import select
+import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,3 +73,32 @@ def read_events(stream: Readable) -> Iterator[TapEvent]:
         if len(line) < line_bytes or len(blob) < blob_bytes:
             return
         yield TapEvent(TOPICS[int(number)], int(seq), int(stamp_ns), line, blob)
+
+
+class WordReader:
+    """Reads what the process says, an object of JSON a line. It is for one thread at a time."""
+
+    def __init__(self, link: socket.socket, part: bytes = b"") -> None:
+        """Read from a socket, which stays another's to close; `part` is what was read of a line."""
+        self.part = part
+        self.over = False  # nothing more will come
+        self.link = link
+        self._poll = select.poll()
+        self._poll.register(link, select.POLLIN)
+
+    def heard(self, wait_s: float = 0.0) -> list[dict[str, Any]]:
+        """Return the words that are there; wait for the first one up to `wait_s`. Raises OSError."""
+        words: list[dict[str, Any]] = []
+        while not self.over and self._poll.poll(0 if words else 1000 * wait_s):
+            heard = self.link.recv(4096)
+            self.over = not heard
+            *lines, self.part = (self.part + heard).split(b"\n")
+            words += map(json.loads, lines)
+        return words
+
+    def rest(self) -> Iterator[dict[str, Any]]:
+        """Yield the words up to the last one. Raises OSError if the socket's time limit passes before."""
+        with self.link.makefile("rb") as stream:
+            while line := self.part + stream.readline():
+                self.part = b""
+                yield json.loads(line)

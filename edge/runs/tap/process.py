@@ -67,7 +67,7 @@ def keep(stream: Readable, tell: Tell) -> tuple[list[str], list[str]]:
     ring = Ring(Path(options.folder) / "last30s.mcap") if options.ring else None
     switch = RecordingSwitch(options, tell)
     spools = [Spooled(each) for each in _consumers(options, switch)]
-    spools += [Spooled(each, patience_s=PATIENCE_S) for each in _viewers(options)]
+    spools += [Spooled(each, patience_s=PATIENCE_S) for each in _viewers(options, tell)]
     tell({"listens": True})
     whole = False
     for event in _with_machine(events, Tree(Path(options.root))):
@@ -95,13 +95,13 @@ def _consumers(options: TapOptions, switch: RecordingSwitch) -> list[Consumer]:
     return found
 
 
-def _viewers(options: TapOptions) -> list[Consumer]:
+def _viewers(options: TapOptions, tell: Tell) -> list[Consumer]:
     """Return what feeds the viewers; each has a process of its own."""
     found: list[Consumer] = []
     if options.foxglove_port:
-        found.append(ViewerSender("Foxglove", replace(options, rerun="")))
+        found.append(ViewerSender("Foxglove", replace(options, rerun=""), tell))
     if options.rerun:
-        found.append(ViewerSender("Rerun", replace(options, foxglove_port=0)))
+        found.append(ViewerSender("Rerun", replace(options, foxglove_port=0), tell))
     return found
 
 

@@ -13,34 +13,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
 from edge.child import child_environment
 from edge.interfaces import Closing, Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Observation
-from edge.runs.tap.events import TapEvent
+from edge.runs.tap.ending import FINISH_S, KeptTap, TapEnding, TapReport
+from edge.runs.tap.events import TapEvent, WordReader
 from edge.runs.tap.options import FEW_PERIOD_NS, TapOptions
 from edge.runs.tap.telling import LogTap, event_of, named, without_pixels
-from edge.runs.tap.words import WordReader
 
 QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
 QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
 SEND_S = 3.0  # for the events that wait when the run has ended
-FINISH_S = 10.0  # for the process to finish its files, once the run has ended
 _STALLED_S = 10.0  # a process that leaves an event unread for so long is given up
+
 log = logging.getLogger(__name__)
 
 Offered = tuple[str, int, int, Callable[[], Any], Frame | None]  # topic, seq, stamp_ns, what, image
-
-
-@dataclass(frozen=True, slots=True)
-class TapReport:
-    """What became of a tap's events."""
-
-    notes: tuple[str, ...] = ()  # for people: what is missing, and why
-    files: tuple[str, ...] = ()  # the recordings
 
 
 class Tap(Closing):
@@ -56,7 +48,7 @@ class Tap(Closing):
         self._decided: tuple[ActionChunk | None, str, int | None] = (None, "", None)
         self._newest: dict[str, tuple[Frame, int]] = {}  # by camera: whose image was offered, when it was due
         self._trouble = ""
-        self._finished = False
+        self._finished = self._reported = False
         self._all_images = options.all_images
         self._listens = threading.Event()
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -152,18 +144,29 @@ class Tap(Closing):
         self._offer("end", lambda: end)
 
     def finish(self, end: DriveEnd) -> TapReport:
-        """Tell how the run ended, wait for the process a while, and return what became of the events."""
-        if self._finished:
+        """Tell how the run ended, wait for the process a while, and return what became of the events.
+
+        A tap that was handed over to a program that could not begin returns it too.
+        """
+        if self._reported:
             return TapReport()
-        self._offer("outcome", lambda: {"end": end, "lost": self.lost})
-        self._end_thread()
-        return self._report()
+        self._end(end)
+        self._reported = True
+        with self._socket:
+            ending = TapEnding(self._words, self._child, self._options.recording)
+            deadline_s = time.monotonic() + FINISH_S
+            return ending.report(deadline_s, self.lost, self._count, self._take_word)
+
+    def hand_over(self) -> KeptTap:
+        """End the events, as the run goes on in another program, which is to hear the process out."""
+        self._end(None)
+        recording, words = self._options.recording, self._words.part.decode()
+        return KeptTap(self.pid, self._socket.fileno(), self.lost, self._count, recording, words)
 
     def close(self) -> None:
-        """Let go without an outcome, as when the run goes on in another process."""
+        """Let go without an outcome, if nobody has ended it."""
         if not self._finished:
-            self._offer("outcome", lambda: {"end": None, "lost": self.lost})
-            self._end_thread()
+            self._end(None)
             self._socket.close()
 
     def _image(self, name: str, frame: Frame) -> int | None:
@@ -252,49 +255,14 @@ class Tap(Closing):
         self._listens.set()
         log.warning("recorder lost: %s; the drive goes on without it", why)
 
-    def _end_thread(self) -> None:
+    def _end(self, end: DriveEnd | None) -> None:
+        """Send what waits and the outcome, which is None for a drive whose run goes on; once."""
+        if self._finished:
+            return
+        self._offer("outcome", lambda: {"end": end, "lost": self.lost})
         self._finished = True
         logging.root.removeHandler(self._log)
         self._queue.put(None)
         self._thread.join(SEND_S)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
-
-    def _report(self) -> TapReport:
-        """Wait for the process, FINISH_S at most, and return what it and this end have to say."""
-        notes: list[str] = []
-        files: list[str] = []
-        try:
-            self._socket.settimeout(FINISH_S)
-            told = self._last_word()
-            self._child.wait(FINISH_S)
-        except (OSError, ValueError, subprocess.TimeoutExpired):
-            told = None
-        if told is None:
-            notes.append(self._gone())
-        else:
-            notes, files = told["notes"], told["files"]
-        if self.lost:
-            notes.append(f"{self.lost} of {self._count} events of the drive are not recorded")
-        self._socket.close()
-        return TapReport(tuple(notes), tuple(files))
-
-    def _last_word(self) -> dict[str, Any] | None:
-        """Wait for what the process says once its files are done; None if it has gone without."""
-        for word in self._words.rest():
-            if "files" in word:
-                return word
-            self._take_word(word)
-        return None
-
-    def _gone(self) -> str:
-        """Return why the process has not finished its files; it is killed if it still runs."""
-        code = self._child.poll()
-        if code is None:
-            self._child.kill()
-            why = f"was not done {FINISH_S:g} s after the run (is the disk slow?)"
-        else:
-            why = f"ended early ({f'signal {-code}' if code < 0 else f'exit code {code}'})"
-        self._child.wait()
-        torn = f"; `vla-edge recover {self._options.recording}`" if self._options.recording else ""
-        return f"the recorder {why}: what it kept of this run may lack its end{torn}"

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import threading
 import time
 from importlib import import_module
 from pathlib import Path
@@ -23,9 +24,23 @@ HOST = "127.0.0.1"
 BACKLOG = 512  # messages that wait for one app, some 3 s of a drive; the oldest go first
 LISTEN_S = 2.0  # for the port: the same run may hold it, before its engine was started again
 END_S = 0.3  # for the apps to take the last messages
+STOP_S = 1.0  # for the server to let go of them
 ONCE = ("header", "start")  # said once in a run; who comes later gets them too
+LOSSY = "foxglove.websocket.connected_client.send_lossy"  # where the package logs that it drops messages
 
 log = logging.getLogger(__name__)
+
+
+class DropWatch(logging.Handler):
+    """Hears from the package's log that an app has lost messages. It does not tell how many."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.dropped = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of it: nothing else is logged there."""
+        self.dropped = True
 
 
 class FoxgloveServer:
@@ -40,6 +55,7 @@ class FoxgloveServer:
         self._once: dict[str, tuple[bytes, int]] = {}  # by topic: body and stamp
         self._context: Any = None
         self._server: Any = None
+        self._drops = DropWatch()
 
     def take(self, event: TapEvent) -> None:
         """Publish an event. Raises OSError if nothing can listen at the port."""
@@ -58,8 +74,12 @@ class FoxgloveServer:
         if self._server is not None:
             if any(map(self.watched, self._channels)):
                 time.sleep(END_S)  # the server stops at once, whatever waits
-            self._server.stop()
-        return []
+            stopping = threading.Thread(target=self._server.stop, daemon=True)
+            stopping.start()
+            stopping.join(STOP_S)  # it waits for an app that takes nothing any more
+        logging.getLogger(LOSSY).removeHandler(self._drops)
+        too_slow = f"an app took them too slowly: it lacks messages, the oldest whenever {BACKLOG} waited"
+        return [too_slow] if self._drops.dropped else []
 
     def watched(self, topic: str) -> bool:
         """Return True if an app looks at a topic."""
@@ -78,6 +98,10 @@ class FoxgloveServer:
         foxglove = self._foxglove = import_module("foxglove")
 
         logging.getLogger("foxglove").setLevel(logging.ERROR)  # it tells of every app that comes and goes
+        lossy = logging.getLogger(LOSSY)
+        lossy.setLevel(logging.INFO)
+        lossy.propagate = False
+        lossy.addHandler(self._drops)
         self._context = foxglove.Context()
         for topic in TOPICS:  # before any app, so that it does not miss the first message of one
             self._channels[topic] = self._channel(fixed_message(topic, b""))

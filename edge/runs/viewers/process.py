@@ -1,7 +1,8 @@
 """The process of one viewer: `python -m edge.runs.viewers.process --fd N`; N is a socket to the recorder.
 
-It takes the events of one run, as the recorder's own process does, and ends when they end or the viewer has
-gone. Its last word is a line of JSON: why the viewer lacks something, or nothing.
+It takes the events of one run, as the recorder's own process does, and ends when they end or nothing can be
+shown any more. It says lines of JSON: objects for the run's log, and as its last word a text, why the viewer
+lacks something, or nothing.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from edge.runs.tap.consumers import Consumer
 from edge.runs.tap.events import TapEvent, read_events
 from edge.runs.tap.options import TapOptions
 from edge.runs.tap.plain import from_plain
+from edge.runs.tap.switch import Tell
 from edge.runs.viewers.foxglove_server import FoxgloveServer
 from edge.runs.viewers.rerun_log import RerunLog
 
@@ -31,10 +33,12 @@ def main(argv: list[str]) -> NoReturn:
         signal.signal(each, signal.SIG_IGN)
     control = socket.socket(fileno=parser.parse_args(argv).fd)
     events = read_events(control.makefile("rb", buffering=1 << 20))
-    viewer = _viewer(from_plain(TapOptions, next(events).data))
-    why = show(events, viewer)
-    with contextlib.suppress(OSError):
-        control.sendall(json.dumps(why).encode() + b"\n")
+
+    def say(word: object) -> None:
+        with contextlib.suppress(OSError):  # a recorder that has gone does not hear it
+            control.sendall(json.dumps(word).encode() + b"\n")
+
+    say(show(events, _viewer(from_plain(TapOptions, next(events).data), say)))
     # An orderly end would let go of the viewer, and wait for one that hangs.
     os._exit(0)
 
@@ -49,11 +53,11 @@ def show(events: Iterable[TapEvent], viewer: Consumer) -> str:
         return error.strerror or str(error)
 
 
-def _viewer(options: TapOptions) -> Consumer:
+def _viewer(options: TapOptions, tell: Tell) -> Consumer:
     folder = Path(options.folder)
     if options.foxglove_port:
         return FoxgloveServer(options.foxglove_port, folder)
-    return RerunLog(options.rerun, folder)
+    return RerunLog(options.rerun, folder, tell)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,13 @@ class RerunScene:
         self._sizes: dict[str, tuple[int, int]] = {}  # width and height as shown, by camera
         self._states: dict[str, tuple[str, str]] = {}  # with the reason, by who is in it
         self._curve_ns = self._path_ns = 0
-        stream.log("world", self._rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
+        self.begin()
+
+    def begin(self) -> None:
+        """Tell a viewer that has just come what is told once, and what else may not change for long."""
+        self._states = {}
+        self._path_ns = 0
+        self._stream.log("world", self._rerun.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
 
     def take(self, event: TapEvent, tell: bool) -> None:
         """Take an event; with `tell` the stream learns of it."""

@@ -11,7 +11,7 @@ from edge.errors import UsageError, install_hint, write_hint
 from edge.runs.live.run_page import port
 from edge.runs.tap.options import TapOptions
 from edge.runs.viewers.foxglove_server import HOST
-from edge.runs.viewers.rerun_log import FILE_ENDING
+from edge.runs.viewers.rerun_log import FILE_ENDING, viewer_address
 
 FOXGLOVE_PORT = 8765
 RERUN_PORT = 9876
@@ -101,9 +101,9 @@ def _check_port(number: int) -> None:
 
 
 def _check_viewer(url: str) -> None:
-    host, _, number = url.removeprefix("rerun+http://").removesuffix("/proxy").rpartition(":")
+    host, number = viewer_address(url)
     try:
-        socket.create_connection((host.strip("[]"), int(number)), REACH_S).close()
+        socket.create_connection((host, number), REACH_S).close()
     except OSError as error:
         why = error.strerror or "no answer"
         raise UsageError(

@@ -13,6 +13,7 @@ from edge.convert.sampled import OLD_NS, SampledDrive, sample, task_words
 from edge.errors import UsageError
 from edge.records import Goal, MotorState, MotorStatus, Velocity
 from edge.runs.recording.mcap_file import McapFile
+from edge.runs.recording.torn import Stored
 from edge.runs.tap.events import TapEvent
 from edge.runs.tap.messages import OWN, fixed_message
 from edge.runs.tap.plain import to_line
@@ -139,6 +140,12 @@ def test_a_person_who_judged_the_run_says_whether_it_succeeded(tmp_path: Path):
     write_whole(tmp_path / "run/trial.json", to_line(asdict(result)))
     assert run.verdict() == (False, "operator")
     assert DrivenRun(record(tmp_path / "cut.mcap", end=None)).end is None
+
+
+def test_a_part_that_ended_with_its_engine_is_no_success_however_the_run_was_judged(tmp_path: Path):
+    run = DrivenRun(record(tmp_path / "run.mcap"))
+    run._note(Stored(f"{OWN}outcome", "", 0, 0, b'{"end": null}'))
+    assert run.went_on and run.end is None and run.verdict() == (False, "run")
 
 
 def test_tasks_are_worded_as_those_of_collected_demonstrations():

@@ -90,6 +90,7 @@ def topics(path: Path) -> list[str]:
 def test_a_recording_begun_in_the_middle_is_whole_from_its_first_frame(tmp_path: Path):
     with recorded(tmp_path) as run:
         run.tap.on_start(10**12)
+        run.until(on=False)  # its process knows of the drive
         run.drive(20)
         assert begin(run)["file"] == str(tmp_path / "a.mcap")
         run.drive(30)
@@ -192,7 +193,7 @@ def test_a_recording_waits_until_the_drive_gives_all_of_its_images(tmp_path: Pat
 def test_a_recording_that_saw_no_frame_leaves_no_file_and_says_so(tmp_path: Path):
     with recorded(tmp_path) as run:
         run.tap.on_start(10**12)
-        run.until(on=False)  # its process knows of the drive: a recording from before it lacks nothing
+        run.until(on=False)  # as above
         run.want(True)
         until(lambda: logging.getLogger("a.room").warning("stands") or run.tap._all_images)
         run.want(False)

@@ -135,7 +135,7 @@ def test_the_page_goes_on_when_the_engine_is_started_again(tmp_path: Path):
     folder = next(runs.iterdir())
     first, second = (folder / f"{folder.name}{more}.mcap" for more in ("", "-2"))  # the wish is heeded anew
     assert RecordedRun(first).facts.went_on and RecordedRun(second).facts.outcome is not None
-    assert end["recordings"] == [str(second)]
+    assert end["recordings"] == [str(first), str(second)]
 
 
 async def filmed(runs: Path) -> list[int]:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import cv2
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from edge.records import DriveEnd, Outcome
 from edge.runs.recording.images import as_jpeg
 from edge.runs.recording.mcap_file import McapFile
 from edge.runs.recording.torn import McapReader
+from edge.runs.viewers import foxglove_server
 from edge.runs.viewers.foxglove_server import FoxgloveServer
 from tests.edge.recording.events import HEADER, drive, frame, kept, start
 from tests.edge.runs.viewers.apps import Seen, connected, free_port, look, viewer_pids
@@ -93,6 +95,41 @@ def test_topics_schemas_and_bodies_are_those_of_a_recording(tmp_path: Path):
         assert seen.bodies(topic) == [each.body for each in recorded if each.topic == topic][-5:], topic
 
 
+def test_an_app_that_is_too_slow_is_said_to_lack_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(foxglove_server, "BACKLOG", 8)
+    port, blocked, subscribed = free_port(), threading.Event(), threading.Event()
+    server = FoxgloveServer(port, tmp_path)
+    events = kept(60, size=(480, 640))
+    server.take(events[0])
+
+    async def look_and_block() -> None:
+        url = f"ws://127.0.0.1:{port}/"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(url, protocols=["foxglove.sdk.v1"], max_msg_size=0) as link,
+        ):
+            channels = []
+            while not any(each["topic"] == "/camera/front" for each in channels):
+                channels += (await link.receive_json()).get("channels", [])
+            wanted = [{"id": each["id"], "channelId": each["id"]} for each in channels]
+            await link.send_json({"op": "subscribe", "subscriptions": wanted})
+            subscribed.set()
+            blocked.wait(30)
+
+    app = threading.Thread(target=lambda: asyncio.run(look_and_block()))
+    for event in events[1:4]:
+        server.take(event)
+    app.start()
+    assert subscribed.wait(10)
+    until(lambda: server.watched("/camera/front"))
+    for event in events[4:]:
+        server.take(event)
+    (note,) = server.finish(True)
+    blocked.set()
+    app.join(10)
+    assert note == "an app took them too slowly: it lacks messages, the oldest whenever 8 waited"
+
+
 def _freeze_once_looking(port: int) -> None:
     """Look, and hang in the middle of it."""
     seen = Seen()
@@ -121,7 +158,7 @@ def test_an_app_that_hangs_or_is_killed_costs_the_recording_nothing(tmp_path: Pa
         if killed:
             app.kill()
         report = tap.finish(REACHED)
-        assert report.notes == ()
+        assert all("an app took them too slowly" in note for note in report.notes)
         app.kill()
         app.join()
     recorded = [each.topic for each in McapReader(tmp_path / "run.mcap").messages()]
