@@ -17,7 +17,7 @@ from edge.records import DriveEnd, Goal, Image, MotorStatus
 from edge.runs.recording.header import FORMAT
 from edge.runs.recording.torn import McapReader, Stored
 from edge.runs.tap.messages import OWN
-from edge.runs.tap.parts import part_of
+from edge.runs.tap.parts import part_of, recordings_in
 from edge.runs.tap.plain import from_plain
 
 IMAGES = "/camera/"
@@ -151,7 +151,7 @@ def pixels_in(stored: Stored, size: tuple[int, int]) -> Image:
 
 
 def find_runs(paths: list[Path]) -> list[Path]:
-    """Return the recordings that paths mean: files, or all that lie in folders, by their names.
+    """Return the recordings that paths mean: files, those of runs' folders, or all that lie in folders.
 
     Raises UsageError for what is not there, and for a folder without any.
     """
@@ -159,7 +159,7 @@ def find_runs(paths: list[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise UsageError(f"there is no {path}", "name a recording, or a folder of them")
-        inside = sorted(path.glob("*.mcap")) if path.is_dir() else [path]
+        inside = recordings_in(path) if path.is_dir() else [path]
         if not inside:
             raise UsageError(f"{path} has no recordings", "`vla-edge run --record DIR` makes them")
         found += inside

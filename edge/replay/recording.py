@@ -17,6 +17,7 @@ from edge.runs.recording.header import FORMAT
 from edge.runs.recording.torn import McapReader, Stored
 from edge.runs.tap.late import AFTER
 from edge.runs.tap.messages import OWN
+from edge.runs.tap.parts import recordings_in
 from edge.runs.tap.plain import from_plain
 
 FrameKey = tuple[str, int]  # camera and seq
@@ -190,13 +191,13 @@ class RecordedRun:
 
 
 def find_recording(path: Path) -> Path:
-    """Return the recording that a path means: the file itself, or the only one in a folder.
+    """Return the recording that a path means: the file itself, or the only one of a run's folder, or in one.
 
     Raises UsageError if there is none, or several.
     """
     if not path.is_dir():
         return path
-    found = sorted(path.glob("*.mcap"))
+    found = recordings_in(path)
     if len(found) == 1:
         return found[0]
     names = ", ".join(each.name for each in found[:5])

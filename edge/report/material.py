@@ -9,7 +9,7 @@ from edge.errors import UsageError
 from edge.files import foreign_json
 from edge.report.recording import ShownRecording, read_recording, read_recordings
 from edge.report.run_log import LogLine, read_log
-from edge.runs.tap.parts import RING, header_of, recordings_beside
+from edge.runs.tap.parts import RING, header_of, named_recordings, recordings_beside
 
 MOST_LINES = 200_000
 _STARTED = "drive started"
@@ -67,20 +67,13 @@ def read_run(path: Path) -> RunMaterial:
 
 def _recordings_of(folder: Path) -> list[Path]:
     """Return the recordings of a run in their order; none if it was not recorded."""
-    named = _named(_document(folder, "summary.json"))
-    if there := [each for each in named if each.suffix == ".mcap" and each.is_file()]:
+    if there := [each for each in named_recordings(folder) if each.is_file()]:
         return there
     name = f"{folder.name}.mcap"
     for place in (folder.with_name(name), folder / name, folder / f"{RING}.mcap"):
         if place.is_file():
             return list(recordings_beside(place, header_of(place)))
     return []
-
-
-def _named(summary: Line | None) -> list[Path]:
-    """Return the recordings that a summary names."""
-    told: object = (summary or {}).get("recordings")
-    return [Path(str(each)) for each in cast("list[object]", told)] if isinstance(told, list) else []
 
 
 def _material(name: str, folder: Path | None, recording: ShownRecording | None) -> RunMaterial:
@@ -123,7 +116,7 @@ def _missing(run: RunMaterial) -> list[str]:
         missing.append("All but the last 30 s, as `vla-edge run` kept them by itself, with small pictures.")
     if recording is not None and recording.part:
         missing.append(f"What else was recorded of the run: this is {recording.part}.")
-    named = len(_named(run.summary))
+    named = len(named_recordings(run.folder)) if run.folder else 0
     if recording is not None and run.folder is not None and not recording.part and named > recording.parts:
         missing.append(f"{named - recording.parts} of the run's {named} recordings: they are gone.")
     if recording is not None and not recording.whole:

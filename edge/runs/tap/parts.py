@@ -38,6 +38,24 @@ class RunPart:
         return f"a part of its run: the engine was started again, and what was {where} it is in another file"
 
 
+def recordings_in(folder: Path) -> list[Path]:
+    """Return the recordings that a folder means: those that a run's summary names, or all in it.
+
+    The summary says where they were recorded; it does not find one that was moved since.
+    """
+    named = [each for each in named_recordings(folder) if each.is_file()]
+    return named or sorted(folder.glob("*.mcap"))
+
+
+def named_recordings(folder: Path) -> list[Path]:
+    """Return what the summary of a run's folder names, whether it is there or not; nothing without one."""
+    try:
+        told = json.loads((folder / "summary.json").read_bytes())["recordings"]
+        return [Path(each) for each in told if each.endswith(".mcap")]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
 def part_of(path: Path, header: Mapping[str, Any], went_on: bool) -> RunPart:
     """Return which part of its run a recording is; `went_on`: its engine was started again after it."""
     files = recordings_beside(path, header)

@@ -1,5 +1,6 @@
 """Rows at an even rate of a drive that was recorded."""
 
+import json
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from edge.convert.driven_run import DrivenRun, find_runs
 from edge.convert.sampled import OLD_NS, SampledDrive, sample, task_words
 from edge.errors import UsageError
 from edge.records import Goal, MotorState, MotorStatus, Velocity
+from edge.replay.recording import find_recording
 from edge.runs.recording.mcap_file import McapFile
 from edge.runs.recording.torn import Stored
 from edge.runs.tap.events import TapEvent
@@ -123,6 +125,18 @@ def test_a_folder_means_all_its_recordings(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="has no recordings"):
         find_runs([tmp_path / "empty"])
+
+
+def test_the_folder_of_a_run_means_what_was_recorded_of_it_elsewhere(tmp_path: Path):
+    run, there = tmp_path / "runs" / "1", tmp_path / "recordings" / "1.mcap"
+    for each in (run / "last30s.mcap", there):
+        each.parent.mkdir(parents=True)
+        each.touch()
+    for summary, found in (("[]", [run / "last30s.mcap"]), ("{", [run / "last30s.mcap"]), ("", [there])):
+        (run / "summary.json").write_text(summary or json.dumps({"recordings": [str(there)]}))
+        assert find_runs([run]) == found == [find_recording(run)]
+    there.unlink()
+    assert find_runs([run]) == [run / "last30s.mcap"]
 
 
 def test_a_person_who_judged_the_run_says_whether_it_succeeded(tmp_path: Path):
