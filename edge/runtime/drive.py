@@ -245,6 +245,7 @@ class Drive:
                     log.warning("frames are back")
                 return frames
             self._watch()
+            self._observers.on_wait()
             self._parts.cameras.wait()
 
     def _hold(self, away: CameraAway) -> None:

@@ -32,6 +32,15 @@ class StepObserver(Protocol):
         ...
 
 
+@runtime_checkable
+class WaitObserver(Protocol):
+    """An inline observer whose own thread works while the drive waits, and so takes no time from a frame."""
+
+    def on_wait(self) -> None:
+        """Take note that the drive has nothing to do now: it waits for a frame."""
+        ...
+
+
 class BackgroundObserver:
     """Runs one observer in a thread, so that it neither delays nor ends the drive.
 
@@ -116,6 +125,7 @@ class Observers:
         self._background = [BackgroundObserver(each) for each in others]
         self._all: tuple[DriveObserver, ...] = (*inline, *self._background)
         self._of_steps = [each for each in inline if isinstance(each, StepObserver)]
+        self._of_waits = [each for each in inline if isinstance(each, WaitObserver)]
         self._status_ns = -1
 
     def on_start(self, stamp_ns: int) -> None:
@@ -152,6 +162,11 @@ class Observers:
         self._status_ns = status.stamp_ns
         for observer in self._all:
             observer.on_status(status)
+
+    def on_wait(self) -> None:
+        """Pass on that the drive waits for a frame, to those that work meanwhile."""
+        for observer in self._of_waits:
+            observer.on_wait()
 
     def on_end(self, end: DriveEnd) -> bool:
         """Pass the event on and wait for the observers, END_S at most. False if one of them still runs."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -28,15 +29,8 @@ def to_plain(value: Any) -> Any:
         return value
     if kind is float:
         return value if math.isfinite(value) else str(value)
-    if kind is Frame:
-        return {
-            "camera": value.camera,
-            "seq": value.seq,
-            "stamp_ns": value.stamp_ns,
-            "source": value.source,
-        }
     if is_dataclass(value):
-        return {name: to_plain(getattr(value, name)) for name in _names(kind)}
+        return {name: to_plain(each) for name, each in _fields(value).items()}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, np.ndarray | np.generic):
@@ -51,7 +45,19 @@ def to_plain(value: Any) -> Any:
 
 def to_line(value: Any) -> bytes:
     """Return a record as JSON in one line."""
-    return json.dumps(to_plain(value), allow_nan=False, separators=(",", ":")).encode()
+    try:
+        return _QUICK.encode(value).encode()
+    except (TypeError, ValueError):  # a number that is not finite, or a key that is not a word
+        return _PLAIN.encode(to_plain(value)).encode()
+
+
+def _in_parts(value: Any) -> Any:
+    """Return what JSON does not know itself in parts that it does, or that are taken apart next."""
+    return _fields(value) if is_dataclass(value) else to_plain(value)
+
+
+_PLAIN = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_QUICK = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False, default=_in_parts)
 
 
 def from_plain(kind: type[T], value: Any, find_frame: FindFrame | None = None) -> T:
@@ -98,9 +104,19 @@ def _value(hint: Any, value: Any, find_frame: FindFrame | None) -> Any:
     return value
 
 
+def _fields(record: Any) -> dict[str, Any]:
+    """Return the fields of a record that travel; an image travels apart."""
+    names, values = _names(type(record))
+    return dict(zip(names, values(record), strict=True))
+
+
 @cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+def _names(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names of a record's fields, and what returns their values."""
+    names = ("camera", "seq", "stamp_ns", "source") if kind is Frame else tuple(f.name for f in fields(kind))
+    if len(names) > 1:
+        return names, attrgetter(*names)
+    return names, lambda record: tuple(getattr(record, name) for name in names)
 
 
 @cache

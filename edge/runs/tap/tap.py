@@ -1,28 +1,27 @@
 """The runtime's end of the tap: an observer that hands a drive's events to a process of its own.
 
-The drive only puts references into a bounded queue. A thread makes lines of them and sends them; what the
-process does with them, and how long that takes, is nothing to the drive: when the queue is full, events are
-dropped and counted.
+The drive only puts references into a bounded queue. A thread makes lines of them and sends them, while the
+drive waits for its next frame. What the process does with them, and how long that takes, is nothing to the
+drive: when the queue is full, events are dropped and counted.
 """
 
 import contextlib
-import json
 import logging
-import select
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from edge.child import child_environment
 from edge.interfaces import Closing, Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Observation
 from edge.runs.tap.events import TapEvent
+from edge.runs.tap.line import TapLine
 from edge.runs.tap.options import FEW_PERIOD_NS, TapOptions
 from edge.runs.tap.telling import LogTap, event_of, named, without_pixels
 
@@ -30,6 +29,8 @@ QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to 
 QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
 SEND_S = 3.0  # for the events that wait when the run has ended
 FINISH_S = 10.0  # for the process to finish its files, once the run has ended
+_LATEST_S = 0.05  # the thread looks for events so often where nobody says that the drive waits
+_AT_ONCE = 32  # events that are sent together, at most
 _STALLED_S = 10.0  # a process that leaves an event unread for so long is given up
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Tap(Closing):
         self.lost = 0
         self._options, self._read = options, read
         self._queue: SimpleQueue[Offered | None] = SimpleQueue()
+        self._waits: SimpleQueue[None] = SimpleQueue()  # an entry whenever the drive begins to wait
         self._count = self._images_waiting = self._answers = 0
         self._lock = threading.Lock()
         self._decided: tuple[ActionChunk | None, str, int | None] = (None, "", None)
@@ -60,11 +62,8 @@ class Tap(Closing):
         self._trouble = ""
         self._finished = False
         self._all_images = options.all_images
-        self._words = b""  # what the process said, up to a line's end
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket = here
-        self._heard = select.poll()
-        self._heard.register(here, select.POLLIN)
+        self._socket, self._line = here, TapLine(here, self._take_word)
         with there:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "edge.runs.tap.process", "--fd", str(there.fileno())],
@@ -140,6 +139,11 @@ class Tap(Closing):
         """Offer the event."""
         self._offer("motor", lambda: status)
 
+    def on_wait(self) -> None:
+        """Let the thread send what has come."""
+        if not self._queue.empty():
+            self._waits.put(None)
+
     def on_end(self, end: DriveEnd) -> None:
         """Offer the event."""
         self._offer("end", lambda: end)
@@ -193,38 +197,52 @@ class Tap(Closing):
 
     def _work(self) -> None:
         self._socket.settimeout(_STALLED_S)
-        while (offered := self._queue.get()) is not None:
-            topic, seq, stamp_ns, what, image = offered
-            if image is not None:
-                with self._lock:
-                    self._images_waiting -= 1
-            if self._trouble:
-                self._lose()
-                continue
-            try:
-                self._send(event_of(topic, seq, stamp_ns, what(), image))
-                self._heed()
-            except OSError as error:
-                self._lose()
-                self._fail("it hangs" if isinstance(error, TimeoutError) else "its process has ended")
-            except Exception as error:  # noqa: BLE001 - a policy's odd value must not end the tap
-                self._lose()
-                log.warning("an event can't be told: %s: %s", type(error).__name__, error)
+        goes_on = True
+        while goes_on:
+            with contextlib.suppress(Empty):
+                self._waits.get(timeout=_LATEST_S)
+            goes_on = self._pass_on()
 
-    def _send(self, event: TapEvent) -> None:
-        for part in (event.head() + event.line, event.blob):
-            view = memoryview(part).cast("B")
-            while view:
-                view = view[self._socket.send(view) :]
+    def _pass_on(self) -> bool:
+        """Send the events that are there. Returns False if their end was among them."""
+        ended, waiting = False, list[bytes]()
+        while not ended and not self._queue.empty():
+            offered = self._queue.get()
+            ended = offered is None
+            event = None if offered is None else self._event(*offered)
+            if event is not None:
+                waiting.append(event.head() + event.line)
+                if event.blob or len(waiting) == _AT_ONCE:
+                    self._send(waiting, event.blob)
+                    waiting = []
+        self._send(waiting)
+        return not ended
 
-    def _heed(self) -> None:
-        """Take what the process says meanwhile. Never waits. Raises OSError if it has ended."""
-        while self._heard.poll(0):
-            if not (heard := self._socket.recv(4096)):
-                return
-            *lines, self._words = (self._words + heard).split(b"\n")
-            for line in lines:
-                self._take_word(json.loads(line))
+    def _event(
+        self, topic: str, seq: int, stamp_ns: int, what: Callable[[], Any], image: Frame | None
+    ) -> TapEvent | None:
+        """Return an event to send; None if it is lost."""
+        if image is not None:
+            with self._lock:
+                self._images_waiting -= 1
+        try:
+            if not self._trouble:
+                return event_of(topic, seq, stamp_ns, what(), image)
+        except Exception as error:  # noqa: BLE001 - a policy's odd value must not end the tap
+            log.warning("an event can't be told: %s: %s", type(error).__name__, error)
+        self._lose()
+        return None
+
+    def _send(self, events: Sequence[bytes], blob: bytes | memoryview = b"") -> None:
+        """Send events, the last one with its bytes; they are lost if the process has ended or hangs."""
+        if not events:
+            return
+        try:
+            self._line.send(events, blob)
+        except OSError as error:
+            for _ in events:
+                self._lose()
+            self._fail("it hangs" if isinstance(error, TimeoutError) else "its process has ended")
 
     def _take_word(self, word: dict[str, Any]) -> None:
         if "images" in word:
@@ -241,6 +259,7 @@ class Tap(Closing):
         self._finished = True
         logging.root.removeHandler(self._log)
         self._queue.put(None)
+        self._waits.put(None)
         self._thread.join(SEND_S)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
@@ -251,7 +270,7 @@ class Tap(Closing):
         files: list[str] = []
         try:
             self._socket.settimeout(FINISH_S)
-            told = self._last_word()
+            told = self._line.last_word()
             self._child.wait(FINISH_S)
         except (OSError, ValueError, subprocess.TimeoutExpired):
             told = None
@@ -263,16 +282,6 @@ class Tap(Closing):
             notes.append(f"{self.lost} of {self._count} events of the drive are not recorded")
         self._socket.close()
         return TapReport(tuple(notes), tuple(files))
-
-    def _last_word(self) -> dict[str, Any] | None:
-        """Wait for what the process says once its files are done; None if it has gone without."""
-        with self._socket.makefile("rb") as stream:
-            while line := self._words + stream.readline():
-                self._words, word = b"", json.loads(line)
-                if "files" in word:
-                    return word
-                self._take_word(word)
-        return None
 
     def _gone(self) -> str:
         """Return why the process has not finished its files; it is killed if it still runs."""
