@@ -8,7 +8,10 @@ from typing import Any
 
 
 class TapLine:
-    """The runtime's end of the socket. `on_word` takes what the process says. Raises OSError if it has ended."""
+    """The runtime's end of the socket. Its methods raise OSError if the process has ended.
+
+    `on_word` takes what the process says.
+    """
 
     def __init__(self, control: socket.socket, on_word: Callable[[dict[str, Any]], None]) -> None:
         self._socket, self._on_word = control, on_word

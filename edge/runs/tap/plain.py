@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
-from operator import attrgetter
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -29,8 +28,8 @@ def to_plain(value: Any) -> Any:
         return value
     if kind is float:
         return value if math.isfinite(value) else str(value)
-    if is_dataclass(value):
-        return {name: to_plain(each) for name, each in _fields(value).items()}
+    if names := _names(kind):
+        return {name: to_plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, np.ndarray | np.generic):
@@ -53,7 +52,8 @@ def to_line(value: Any) -> bytes:
 
 def _in_parts(value: Any) -> Any:
     """Return what JSON does not know itself in parts that it does, or that are taken apart next."""
-    return _fields(value) if is_dataclass(value) else to_plain(value)
+    names = _names(cast("type[Any]", type(value)))
+    return {name: getattr(value, name) for name in names} if names else to_plain(value)
 
 
 _PLAIN = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
@@ -104,19 +104,12 @@ def _value(hint: Any, value: Any, find_frame: FindFrame | None) -> Any:
     return value
 
 
-def _fields(record: Any) -> dict[str, Any]:
-    """Return the fields of a record that travel; an image travels apart."""
-    names, values = _names(type(record))
-    return dict(zip(names, values(record), strict=True))
-
-
 @cache
-def _names(kind: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    """Return the names of a record's fields, and what returns their values."""
-    names = ("camera", "seq", "stamp_ns", "source") if kind is Frame else tuple(f.name for f in fields(kind))
-    if len(names) > 1:
-        return names, attrgetter(*names)
-    return names, lambda record: tuple(getattr(record, name) for name in names)
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of a record's fields that travel; none of what is not a record."""
+    if kind is Frame:
+        return "camera", "seq", "stamp_ns", "source"
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 @cache

@@ -76,7 +76,10 @@ class HaltWatch(Closing):
                 self._waits.popleft()
 
     def _waited(self) -> dict[int, int]:
-        """Return for how long each thread that matters has waited for a processor, ns; none if nobody counts."""
+        """Return for how long each thread that matters has waited for a processor, ns.
+
+        None are there if nobody counts.
+        """
         found: dict[int, int] = {}
         for thread in threading.enumerate():
             if thread.name in _WAITING and thread.native_id is not None:
