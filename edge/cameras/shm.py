@@ -36,7 +36,7 @@ _TOO_SLOW = (
 
 _FUTEX = {"x86_64": 202, "aarch64": 98}  # the number of the system call
 _WAIT, _WAKE, _ALL = 0, 1, 2**31 - 1
-_system_call = ctypes.CDLL(None).syscall
+_system_call = ctypes.CDLL(None).syscall  # Python's ints become C's, the low 32 bits of them
 _Limit = ctypes.c_long * 2  # seconds and nanoseconds
 
 _fence_lock = threading.Lock()
@@ -59,13 +59,15 @@ class _Futex:
     """A word in shared memory that another process can wait for."""
 
     def __init__(self, memory: mmap.mmap, offset: int) -> None:
-        self._number = ctypes.c_long(_FUTEX[platform.machine()])
+        self._number = _FUTEX[platform.machine()]
         self._address = ctypes.byref(ctypes.c_uint32.from_buffer(memory, offset))
+        self._timeout_s, self._limit = 0.0, _Limit(0, 0)  # of the call before
 
     def wait(self, value: int, timeout_s: float) -> None:
         """Wait while the word has a value, at most for so long and until a signal."""
-        limit = _Limit(int(timeout_s), round(timeout_s % 1 * 1e9))
-        _system_call(self._number, self._address, _WAIT, ctypes.c_uint32(value), limit, None, 0)
+        if timeout_s != self._timeout_s:
+            self._timeout_s, self._limit = timeout_s, _Limit(int(timeout_s), round(timeout_s % 1 * 1e9))
+        _system_call(self._number, self._address, _WAIT, value, self._limit, None, 0)
 
     def wake(self) -> None:
         """Wake all who wait."""

@@ -7,6 +7,7 @@ Little-endian. `decode(encode(message))` gives the message back.
 import struct
 import zlib
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -32,6 +33,7 @@ _TEXT_SIZE = struct.Struct("<H")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
 _counts_of = attrgetter(*(field.name for field in fields(Refusals)))
+_refusals = lru_cache(16)(Refusals)  # of most reports they are those of the report before
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,7 @@ def _read_status(reader: _Reader) -> MotorStatus:
         frame_to_motor_ns=frame_to_motor_ns,
         ticks=ticks,
         missed_ticks=missed_ticks,
-        refused=Refusals(*values[15:]),
+        refused=_refusals(*values[15:]),
         odometry=odometry,
         battery_fraction=battery,
         about=reader.text(),

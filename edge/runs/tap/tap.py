@@ -29,7 +29,7 @@ QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to 
 QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
 SEND_S = 3.0  # for the events that wait when the run has ended
 FINISH_S = 10.0  # for the process to finish its files, once the run has ended
-_LATEST_S = 0.05  # the thread looks for events so often where nobody says that the drive waits
+_LATEST_S = 0.05  # the thread looks for events so often where no frame comes, or the drive never waits
 _AT_ONCE = 32  # events that are sent together, at most
 _STALLED_S = 10.0  # a process that leaves an event unread for so long is given up
 
@@ -54,7 +54,8 @@ class Tap(Closing):
         self.lost = 0
         self._options, self._read = options, read
         self._queue: SimpleQueue[Offered | None] = SimpleQueue()
-        self._waits: SimpleQueue[None] = SimpleQueue()  # an entry whenever the drive begins to wait
+        self._frame_told = False  # since the thread was woken last
+        self._waits: SimpleQueue[None] = SimpleQueue()  # an entry for each time that it is woken
         self._count = self._images_waiting = self._answers = 0
         self._lock = threading.Lock()
         self._decided: tuple[ActionChunk | None, str, int | None] = (None, "", None)
@@ -125,6 +126,7 @@ class Tap(Closing):
             "all_images": all_images,
         }
         self._offer("tick", lambda: tick)
+        self._frame_told = True
 
     def on_inference(self, inference: Inference) -> None:
         """Offer the event."""
@@ -140,8 +142,9 @@ class Tap(Closing):
         self._offer("motor", lambda: status)
 
     def on_wait(self) -> None:
-        """Let the thread send what has come."""
-        if not self._queue.empty():
+        """Let the thread send what has come, once a frame."""
+        if self._frame_told:
+            self._frame_told = False
             self._waits.put(None)
 
     def on_end(self, end: DriveEnd) -> None:
