@@ -13,6 +13,7 @@ from edge.records import ActionChunk, DriveEnd, MotorStatus, Observation
 from edge.runs.log import fields
 
 QUEUED_EVENTS = 128  # about a second of a drive
+REST_S = 0.01  # after an event: those of a frame come at once, and need not wake the thread one by one
 END_S = 2.0  # for all observers together, once the base stands
 
 log = logging.getLogger(__name__)
@@ -107,6 +108,8 @@ class BackgroundObserver:
         while (event := self._events.get()) is not None:
             try:
                 event()
+                if self._events.empty():
+                    time.sleep(REST_S)
             except Exception:
                 self.failed = True
                 log.exception("observer failed: it gets no more events", extra=fields(observer=self.name))
