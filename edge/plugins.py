@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edge.address import without_password
@@ -191,21 +192,27 @@ def is_ours(module: str) -> bool:
     return module.partition(".")[0] in OURS
 
 
-@contextmanager
-def blaming(thing: object, what: str) -> Generator[None]:
-    """Turn whatever a call of `thing`, which a package brought, raises into a PluginError.
+class Blaming:
+    """A context that turns whatever a call of `thing`, which a package brought, raises into a PluginError.
 
     An EdgeError stays as it is, and so does what a thing of ours raises. `what` names the thing for people,
-    such as "camera 'front'".
+    such as "camera 'front'". It may be entered any number of times.
     """
-    try:
-        yield
-    except EdgeError:
-        raise
-    except (Exception, SystemExit) as error:
-        if is_ours(type(thing).__module__):
-            raise
-        raise plugin_error(thing, what, f"{type(error).__name__}: {reason_of(error)}") from error
+
+    def __init__(self, thing: object, what: str) -> None:
+        self._thing, self._what = thing, what
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, EdgeError) or not isinstance(error, Exception | SystemExit):
+            return
+        if not is_ours(type(self._thing).__module__):
+            why = f"{type(error).__name__}: {reason_of(error)}"
+            raise plugin_error(self._thing, self._what, why) from error
 
 
 def plugin_error(thing: object, what: str, why: str) -> PluginError:

@@ -9,10 +9,11 @@ import numpy as np
 
 from edge.errors import PluginError
 from edge.interfaces import AwaitsAnswers, Camera, Closing, PlaysRecording, ShowsStills
-from edge.plugins import blaming
+from edge.plugins import Blaming
 from edge.records import Frame
 
 CHANNELS = ("RGB", "BGR")
+_UINT8 = np.dtype(np.uint8)
 _MEND = "mend that camera's code: docs/adding-a-camera-or-driver.md says what a frame is"
 
 
@@ -30,7 +31,7 @@ class PackagedCamera(Closing):
         self._raw: Frame | None = None  # the newest, as it came
         self._frame: Frame | None = None  # the same, checked
         # A camera has these only if they hold for it: `edge.interfaces` asks whether they are there.
-        with blaming(camera, self._what):
+        with Blaming(camera, self._what):
             if isinstance(camera, PlaysRecording):
                 self.plays_recording = camera.plays_recording
             if isinstance(camera, ShowsStills):
@@ -40,7 +41,7 @@ class PackagedCamera(Closing):
 
     def latest(self, max_age_s: float) -> Frame:
         """Return the newest frame. Raises StaleFrame if it is older than `max_age_s`."""
-        with blaming(self._camera, self._what):
+        with Blaming(self._camera, self._what):
             raw = self._camera.latest(max_age_s)
         if self._frame is None or raw is not self._raw:
             self._frame = checked(raw, self._raw, self.name, self._camera)
@@ -49,11 +50,11 @@ class PackagedCamera(Closing):
 
     def close(self) -> None:
         """Close the camera."""
-        with blaming(self._camera, self._what):
+        with Blaming(self._camera, self._what):
             self._camera.close()
 
     def _answered(self) -> None:
-        with blaming(self._camera, self._what):
+        with Blaming(self._camera, self._what):
             assert isinstance(self._camera, AwaitsAnswers)
             self._camera.answered()
 
@@ -88,16 +89,18 @@ def image_breach(image: Any) -> str:
     """Return what keeps a thing from being an image; empty if nothing does."""
     if type(image) is not np.ndarray:
         return f"its image is {type(image).__name__}, not a numpy array"
-    kind, shape = str(image.dtype), tuple(image.shape)
-    if kind != "uint8" or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        return f"its image is {kind}{shape}, not uint8 (height, width, 3)"
+    shape = image.shape
+    if image.dtype != _UINT8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        return f"its image is {image.dtype}{shape}, not uint8 (height, width, 3)"
     return ""
 
 
 def _count_breach(frame: Frame, before: Frame | None) -> str:
     counts: tuple[tuple[str, Any], ...] = (("stamp_ns", frame.stamp_ns), ("seq", frame.seq))
     for field, value in counts:
-        if type(value) is bool or not isinstance(value, Integral) or int(value) < 0:
+        # Nearly all are an int: to ask for Integral takes longer than the rest of this check.
+        whole = type(value) is int or (type(value) is not bool and isinstance(value, Integral))
+        if not whole or int(value) < 0:
             return f"its {field} is {str(value)[:40]} ({type(value).__name__}), not a whole number from 0 up"
     if before is None:
         return ""

@@ -2,7 +2,6 @@
 
 import math
 from collections import deque
-from itertools import pairwise
 from statistics import median_low
 
 import cv2
@@ -77,20 +76,21 @@ class Rate:
     def __init__(self) -> None:
         self.slow_hz: float | None = None  # the rate, if it is too low
         self._taken: deque[tuple[int, int]] = deque()  # stamp_ns and seq
+        self._gaps_ns: deque[float] = deque()  # between those, for each frame that the camera counted
 
     def take(self, frame: Frame) -> None:
         """Note a frame."""
+        if self._taken:
+            before_ns, before = self._taken[-1]
+            self._gaps_ns.append((frame.stamp_ns - before_ns) / max(1, frame.seq - before))
         self._taken.append((frame.stamp_ns, frame.seq))
         while frame.stamp_ns - self._taken[0][0] > _RATE_WINDOW_NS and len(self._taken) > 3:
             self._taken.popleft()
+            self._gaps_ns.popleft()
         self.slow_hz = None
         if frame.stamp_ns - self._taken[0][0] < _RATE_LEAST_NS:
             return
-        gaps_ns = [
-            (after_ns - before_ns) / max(1, after - before)
-            for (before_ns, before), (after_ns, after) in pairwise(self._taken)
-        ]
-        gap_ns = median_low(gaps_ns)
+        gap_ns = median_low(self._gaps_ns)
         self.slow_hz = 1e9 / gap_ns if gap_ns * _RATE_TOLERANCE * LEAST_RATE_HZ > 1e9 else None
 
 
@@ -99,16 +99,16 @@ class Repeats:
 
     def __init__(self) -> None:
         self._image: Image | None = None
-        self._grid: Image | None = None
+        self._grid = b""
         self._since_ns = 0
 
     def take(self, frame: Frame, grid: Image) -> float:
         """Return the seconds since the first frame of this content."""
-        same = self._grid is not None and np.array_equal(self._grid, grid)
+        looked_at = grid.tobytes()
         # The grid leaves most pixels out, so all of them are compared where it is the same.
-        same = same and self._image is not None and _equal(self._image, frame.image)
+        same = looked_at == self._grid and self._image is not None and _equal(self._image, frame.image)
         if not same:
-            self._image, self._grid, self._since_ns = frame.image, grid, frame.stamp_ns
+            self._image, self._grid, self._since_ns = frame.image, looked_at, frame.stamp_ns
         return (frame.stamp_ns - self._since_ns) / 1e9
 
 
@@ -134,16 +134,17 @@ class Lighting:
         return cause, 0.0 if cause is StopCause.NONE else (stamp_ns - self._since_ns) / 1e9
 
     def _cause_of(self, cells: Grey, stamp_ns: int, odometry: Odometry | None) -> StopCause:
-        if cells.max() <= BLACK_LEVEL:
+        lowest, highest, _, _ = cv2.minMaxLoc(cells)
+        if highest <= BLACK_LEVEL:
             return StopCause.CAMERA_BLACK
-        if cells.min() >= WHITE_LEVEL:
+        if lowest >= WHITE_LEVEL:
             return StopCause.CAMERA_WHITE
         return StopCause.CAMERA_COVERED if self._is_covered(cells, stamp_ns, odometry) else StopCause.NONE
 
     def _is_covered(self, cells: Grey, stamp_ns: int, odometry: Odometry | None) -> bool:
         while self._formed and stamp_ns - self._formed[0][0] > COVERED_WITHIN_NS:
             self._formed.popleft()
-        if cells.std() > FORMLESS_STD:
+        if cv2.meanStdDev(cells)[1][0, 0] > FORMLESS_STD:
             self._covered, self._yaw_rad = False, None
             self._formed.append((stamp_ns, cells))
             return False
@@ -194,12 +195,17 @@ def cells_of(grid: Image) -> Grey:
 
 
 def contrast_of(cells: Grey) -> float:
-    """Return how much grey levels vary along the rows: a turn leaves what is the same all along as it was."""
-    return float((cells - cells.mean(axis=1, keepdims=True)).std())
+    """Return how much grey levels vary along the rows: a turn leaves what is the same all along as it was.
+
+    It is their standard deviation about the mean of their row. Grey levels are whole: the sums are exact.
+    """
+    rows = cv2.reduce(cells, 1, cv2.REDUCE_SUM)
+    squares = cv2.norm(cells, cv2.NORM_L2SQR) - cv2.norm(rows, cv2.NORM_L2SQR) / cells.shape[1]
+    return math.sqrt(max(0.0, squares) / cells.size)
 
 
 def _change(before: Grey, after: Grey) -> float:
-    return float(np.abs(after - before).mean())
+    return cv2.norm(before, after, cv2.NORM_L1) / before.size
 
 
 def _equal(one: Image, other: Image) -> bool:

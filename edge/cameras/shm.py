@@ -36,7 +36,8 @@ _TOO_SLOW = (
 
 _FUTEX = {"x86_64": 202, "aarch64": 98}  # the number of the system call
 _WAIT, _WAKE, _ALL = 0, 1, 2**31 - 1
-_system_call = ctypes.CDLL(None).syscall
+_system_call = ctypes.CDLL(None).syscall  # Python's ints become C's, the low 32 bits of them
+_Limit = ctypes.c_long * 2  # seconds and nanoseconds
 
 _fence_lock = threading.Lock()
 _kept: dict[str, int] = {}  # descriptors of rings by name
@@ -54,11 +55,23 @@ def _fence() -> None:
         pass
 
 
-def _futex(word: ctypes.c_uint32, operation: int, value: int, timeout_s: float = 0.0) -> None:
-    """Wait while a word has a value, at most for so long and until a signal, or wake who waits for it."""
-    limit = (ctypes.c_long * 2)(int(timeout_s), round(timeout_s % 1 * 1e9))
-    number = ctypes.c_long(_FUTEX[platform.machine()])
-    _system_call(number, ctypes.byref(word), operation, ctypes.c_uint32(value), limit, None, 0)
+class _Futex:
+    """A word in shared memory that another process can wait for."""
+
+    def __init__(self, memory: mmap.mmap, offset: int) -> None:
+        self._number = _FUTEX[platform.machine()]
+        self._address = ctypes.byref(ctypes.c_uint32.from_buffer(memory, offset))
+        self._timeout_s, self._limit = 0.0, _Limit(0, 0)  # of the call before
+
+    def wait(self, value: int, timeout_s: float) -> None:
+        """Wait while the word has a value, at most for so long and until a signal."""
+        if timeout_s != self._timeout_s:
+            self._timeout_s, self._limit = timeout_s, _Limit(int(timeout_s), round(timeout_s % 1 * 1e9))
+        _system_call(self._number, self._address, _WAIT, value, self._limit, None, 0)
+
+    def wake(self) -> None:
+        """Wake all who wait."""
+        _system_call(self._number, self._address, _WAKE, _ALL, None, None, 0)
 
 
 class _Slot:
@@ -78,7 +91,7 @@ class FrameRing(Closing):
         self.descriptor = -1  # its memory, if that is kept
         self._owned = owned
         self._header = np.ndarray((5,), np.uint64, memory)  # magic, height, width, slots, images written
-        self._announced = ctypes.c_uint32.from_buffer(memory, 4 * 8)  # the low half of what was written
+        self._announced = _Futex(memory, 4 * 8)  # the low half of what was written
         size = _slot_bytes(height, width)
         self._slots = [_Slot(memory, CACHE_LINE_BYTES + i * size, height, width) for i in range(slots)]
 
@@ -162,7 +175,7 @@ class FrameRing(Closing):
         slot.words[0] += np.uint64(1)
         _fence()
         self._header[4] = seq + 1
-        _futex(self._announced, _WAKE, _ALL)
+        self._announced.wake()
         return seq
 
     def newest(self) -> tuple[Image, int, int] | None:
@@ -191,7 +204,7 @@ class FrameRing(Closing):
 
     def wait(self, written: int, timeout_s: float) -> None:
         """Wait until another number of images than `written` was published, at most for so long."""
-        _futex(self._announced, _WAIT, written & 0xFFFFFFFF, timeout_s)
+        self._announced.wait(written & 0xFFFFFFFF, timeout_s)
 
     @property
     def newest_stamp_ns(self) -> int:

@@ -235,7 +235,7 @@ class Run:
             self._would_do = WouldDo(GOALS[self._goal.kind].moves, parts.cameras.await_answers)
         restarts, watched = self._restarts, [self._would_do] if self._would_do else []
         inline = [self._tally, DriveLog(), ServiceNotifier(restarts.may), restarts, *watched, *self._taps]
-        return Drive(parts, inline, observers=[self._live])
+        return Drive(parts, inline, observers=[self._live] if self._live.shown else [])
 
     def _make_folder(self) -> Path:
         """Make the run's folder and begin its log, once; return its path."""

@@ -4,8 +4,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from edge.motor.limits import MotorLimits
 from edge.motor.slew import clipped
 from edge.records import ActionChunk, ActionSpec, Refusals
@@ -20,7 +18,7 @@ def malformed(chunk: ActionChunk, dims: int) -> str:
         return f"chunk has shape {values.shape}, not (rows, {dims})"
     if not (math.isfinite(chunk.dt_s) and chunk.dt_s > 0):
         return f"chunk has a row time of {chunk.dt_s} s"
-    if not np.isfinite(values).all():
+    if not all(map(math.isfinite, values.ravel().tolist())):
         return "chunk has a value that is not finite"
     return ""
 
@@ -50,16 +48,17 @@ class LimitedChunk:
     @classmethod
     def from_chunk(cls, chunk: ActionChunk, spec: ActionSpec, limits: MotorLimits) -> "LimitedChunk":
         """Cut each value to `spec`, each vector to the length in `limits`, then what the wheels can't do."""
-        wanted = chunk.values.astype(np.float64)
-        values = np.minimum(np.maximum(wanted, spec.low), spec.high)
         rows: list[Row] = []
-        for x, y, angular in values.tolist():
+        clamped = False
+        # A chunk has few rows: numpy would take longer.
+        for wanted in chunk.values.tolist():
+            x, y, angular = map(_within, wanted, spec.low, spec.high)
             linear = clipped(complex(x, y), limits.linear_m_s)
             turn = clipped(complex(angular), limits.angular_rad_s).real
-            x, y, turn = limits.allowed(linear.real, linear.imag, turn)
-            rows.append((complex(x, y), turn))
-        limited = np.array([(linear.real, linear.imag, angular) for linear, angular in rows])
-        return cls(chunk, tuple(rows), bool((np.abs(limited - chunk.values) > 1e-6).any()))
+            driven = limits.allowed(linear.real, linear.imag, turn)
+            clamped |= any(abs(one - other) > 1e-6 for one, other in zip(driven, wanted, strict=True))
+            rows.append((complex(driven[0], driven[1]), driven[2]))
+        return cls(chunk, tuple(rows), clamped)
 
     def index(self, now_ns: int) -> int:
         """Return the number of the row that holds at this time; `len(rows)` if all have elapsed."""
@@ -73,6 +72,10 @@ class LimitedChunk:
         if index >= len(self.rows) or now_ns >= self.chunk.valid_until_ns:
             return None
         return self.rows[index]
+
+
+def _within(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,9 @@ Little-endian. `decode(encode(message))` gives the message back.
 
 import struct
 import zlib
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -21,15 +23,17 @@ MAX_TEXT_BYTES = 512  # longer texts are cut
 _MAGIC = b"vlaM"
 _HEADER = struct.Struct("<4sBBHI")
 _CHUNK = struct.Struct("<HHdqqdq??")
-_STATUS = struct.Struct("<qBB3dqqqqBq3d")
-_REFUSALS = struct.Struct("<8q")
+_STATUS = struct.Struct("<qBB3dqqqqBq3d8q")
 _ODOMETRY = struct.Struct("<q6d")
 _BATTERY = struct.Struct("<d")
 _FAILURE = struct.Struct("<B?")
 _CAUSE = struct.Struct("<B")
 _BY_HAND = struct.Struct("<2d")
+_TEXT_SIZE = struct.Struct("<H")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
+_counts_of = attrgetter(*(field.name for field in fields(Refusals)))
+_refusals = lru_cache(16)(Refusals)  # of most reports they are those of the report before
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +189,21 @@ class _Reader:
         return self._payload[self._at - size : self._at]
 
     def unpack(self, layout: struct.Struct) -> tuple[Any, ...]:
-        return layout.unpack(self.take(layout.size))
+        values = layout.unpack_from(self._payload, self._at)  # raises struct.error if they are not all there
+        self._at += layout.size
+        return values
 
     def text(self) -> str:
-        size = int.from_bytes(self.take(2), "little")
-        return self.take(size).decode()
+        (size,) = self.unpack(_TEXT_SIZE)
+        return self.take(size).decode() if size else ""
 
 
 def _pack_text(text: str) -> bytes:
+    if not text:
+        return _TEXT_SIZE.pack(0)
     # The text is cut between characters. Lone surrogates are replaced: UTF-8 can't hold them.
     raw = text.encode(errors="replace")[:MAX_TEXT_BYTES].decode(errors="ignore").encode()
-    return len(raw).to_bytes(2, "little") + raw
+    return _TEXT_SIZE.pack(len(raw)) + raw
 
 
 def _pack_chunk(chunk: ActionChunk) -> bytes:
@@ -232,8 +240,8 @@ def _pack_status(status: MotorStatus) -> bytes:
         (odometry is not None) | (battery is not None) << 1 | status.by_hand << 2,
         status.contacts,
         *_pack_velocity(status.touched),
+        *_counts_of(status.refused),
     )
-    packed += _REFUSALS.pack(*astuple(status.refused))
     if odometry is not None:
         pose = (odometry.x_m, odometry.y_m, odometry.yaw_rad)
         packed += _ODOMETRY.pack(odometry.stamp_ns, *pose, *_pack_velocity(odometry.velocity))
@@ -245,8 +253,6 @@ def _pack_status(status: MotorStatus) -> bytes:
 def _read_status(reader: _Reader) -> MotorStatus:
     values = reader.unpack(_STATUS)
     stamp_ns, state, cause, x, y, angular, decision, frame_to_motor_ns, ticks, missed_ticks, has = values[:11]
-    contacts, *touched = values[11:]
-    refused = Refusals(*reader.unpack(_REFUSALS))
     odometry = battery = None
     if has & 1:
         odometry_ns, x_m, y_m, yaw_rad, *velocity = reader.unpack(_ODOMETRY)
@@ -263,12 +269,12 @@ def _read_status(reader: _Reader) -> MotorStatus:
         frame_to_motor_ns=frame_to_motor_ns,
         ticks=ticks,
         missed_ticks=missed_ticks,
-        refused=refused,
+        refused=_refusals(*values[15:]),
         odometry=odometry,
         battery_fraction=battery,
         about=reader.text(),
         warning=reader.text(),
-        contacts=contacts,
-        touched=Velocity(*touched),
+        contacts=values[11],
+        touched=Velocity(*values[12:15]),
         by_hand=bool(has & 4),
     )

@@ -77,8 +77,9 @@ class Panoramas:
             return None
         alike = cv2.matchTemplate(flat(before), middle, cv2.TM_CCOEFF_NORMED)[0]
         best = int(alike.argmax())
-        elsewhere = np.r_[alike[: max(0, best - _BESIDE)], alike[best + _BESIDE + 1 :]]
-        if alike[best] < max(ALIKE, float(elsewhere.max(initial=-1.0)) + UNIQUE):
+        left, right = alike[: max(0, best - _BESIDE)], alike[best + _BESIDE + 1 :]
+        elsewhere = max(float(left.max(initial=-1.0)), float(right.max(initial=-1.0)))
+        if alike[best] < max(ALIKE, elsewhere + UNIQUE):
             return None
         # A turn to the left moves the scene to the right, so its middle was farther left before.
         return (REACH - best - _peak(alike, best)) * self.column_rad

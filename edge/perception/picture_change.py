@@ -48,7 +48,7 @@ class Changes:
         """Take in the next panorama and return what the picture did."""
         if self._past:
             # Where everything moves no cell shows the noise alone, so the least of all frames counts.
-            newest = float(np.percentile(_levels(panorama - self._past[-1][1]), 20))
+            newest = _low(_levels(panorama - self._past[-1][1]))
             known = newest if self._noise is None else min(newest, self._noise * _NOISE_GROWTH)
             self._noise = max(_LEAST_NOISE, known)
         self._past.append((stamp_ns, panorama))
@@ -114,12 +114,27 @@ class Jumps:
 
 def _in_light_of(after: Grey, before: Grey) -> Grey:
     """Return a panorama in the light of a later one: a lamp or the camera's exposure changes all of it."""
-    x, y = before - before.mean(), after - after.mean()
-    gain = min(max(float((x * y).mean() / max(float(before.var()), 1e-6)), 0.5), 2.0)
-    lit = gain * x + after.mean()
+    light = after.mean()
+    x, y = before - before.mean(), after - light
+    gain = min(max(float((x * y).mean() / max(float((x * x).mean()), 1e-6)), 0.5), 2.0)
+    lit = gain * x + light
     # The light is the same if that explains most of the picture: then something has come in.
-    same = np.median(np.abs(after - before)) <= np.median(np.abs(after - lit))
+    same = _middle(np.abs(after - before)) <= _middle(np.abs(after - lit))
     return before if same else lit
+
+
+def _low(values: Cells) -> float:
+    """Return the 20th percentile of values; numpy's own takes several times as long for so few."""
+    ordered, at = np.sort(values, axis=None), 0.2 * (values.size - 1)
+    below, above = float(ordered[int(at)]), float(ordered[min(int(at) + 1, values.size - 1)])
+    return below + (at - int(at)) * (above - below)
+
+
+def _middle(values: Grey) -> float:
+    """Return the median of values."""
+    half = values.size // 2
+    parted = np.partition(values, (half - 1, half), axis=None)
+    return float(parted[half] if values.size % 2 else parted[half - 1 : half + 1].mean())
 
 
 def _levels(difference: Grey) -> Cells:

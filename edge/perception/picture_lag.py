@@ -157,8 +157,8 @@ def lag_of(turns: Floats, base: BaseMotion) -> LagFit:
 
 def turns_made(turns: Floats, base: BaseMotion, lags_s: Floats) -> Floats:
     """Return the turns (N, L) of the base in the times of `turns`, earlier by each lag (L,): radians."""
-    from_s, to_s = turns[:, 0], turns[:, 1]
-    return base.yaw_at(to_s[:, None] - lags_s) - base.yaw_at(from_s[:, None] - lags_s)
+    headings_rad = base.yaw_at(turns[:, :2, None] - lags_s)
+    return headings_rad[:, 1] - headings_rad[:, 0]
 
 
 def _errors(off_rad_s: Floats) -> Floats:

@@ -50,19 +50,19 @@ class DriveLog:
 
     def on_inference(self, inference: Inference) -> None:
         """Log the answer, for those who debug."""
-        log.debug(
-            "inference",
-            extra=fields(
+        if log.isEnabledFor(logging.DEBUG):
+            values = fields(
                 text=inference.text,
                 confidence=inference.confidence,
                 ms=sum(inference.stages_ms.values()),
                 frame=inference.frame.seq,
-            ),
-        )
+            )
+            log.debug("inference", extra=values)
 
     def on_chunk(self, chunk: ActionChunk) -> None:
         """Log the chunk, for those who debug."""
-        log.debug("chunk", extra=fields(decision=chunk.decision, rows=len(chunk.values)))
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("chunk", extra=fields(decision=chunk.decision, rows=len(chunk.values)))
 
     def on_status(self, status: MotorStatus) -> None:
         """Log a change of the base, of its warnings and of the motor process's state.

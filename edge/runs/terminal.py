@@ -27,6 +27,11 @@ class LiveLine:
         self._frame_to_motor_ms = math.nan  # newest
         self._warning = ""  # newest of the base
 
+    @property
+    def shown(self) -> bool:
+        """True if it is written anywhere."""
+        return self._on_terminal or self._on_paper
+
     def write(self, text: str) -> None:
         """Write it at once, cut where the terminal ends: a line that wraps could not be written over."""
         if self._on_terminal:

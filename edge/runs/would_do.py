@@ -189,7 +189,7 @@ def _velocity_at(chunk: ActionChunk | None, stamp_ns: int) -> Velocity:
     if chunk is None or stamp_ns >= chunk.valid_until_ns:
         return ZERO
     row = int((stamp_ns - chunk.t0_ns) / 1e9 / chunk.dt_s)
-    return Velocity(*map(float, chunk.values[row])) if 0 <= row < len(chunk.values) else ZERO
+    return Velocity(*chunk.values[row].tolist()) if 0 <= row < len(chunk.values) else ZERO
 
 
 def _mean(velocities: list[Velocity], weights: list[float] | None = None) -> Velocity:

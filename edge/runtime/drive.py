@@ -89,6 +89,7 @@ class Drive:
         )
         self._armed = False
         self._answered_ns = 0
+        self._status: MotorStatus | None = None  # the newest report of the motor process
         self._odometry: Odometry | None = None  # the newest
         self._sent = Sent()
         self._contacts = Contacts(parts.policy, parts.cameras)
@@ -245,6 +246,7 @@ class Drive:
                     log.warning("frames are back")
                 return frames
             self._watch()
+            self._observers.on_wait()
             self._parts.cameras.wait()
 
     def _hold(self, away: CameraAway) -> None:
@@ -260,10 +262,11 @@ class Drive:
         if self._parts.heat is not None:
             self._parts.heat.check()
         status = self._parts.motor.status()
-        self._odometry = status.odometry
-        self._parts.cameras.base.take(status)
-        self._chunks.update(status)
-        self._observers.on_status(status)
+        if status is not self._status:
+            self._status, self._odometry = status, status.odometry
+            self._parts.cameras.base.take(status)
+            self._chunks.update(status)
+            self._observers.on_status(status)
         if status.cause in (StopCause.OPERATOR, StopCause.OPERATOR_LOST):  # also before anything is armed
             raise DriveStop(status.cause, status.reason)
         if self._armed and status.state in (MotorState.RAMPING, MotorState.LATCHED):

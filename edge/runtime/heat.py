@@ -178,7 +178,7 @@ class HeatWatch(Closing):
                 f"the machine is too hot: {self._rules.reason}",
                 "let it cool, check its fan, or lower its power mode; `vla-edge doctor` shows what it reads",
             )
-        silent = self._thread.is_alive() and self._clock.now_ns() - self._read_ns > LOST_S * 1e9
+        silent = self._clock.now_ns() - self._read_ns > LOST_S * 1e9 and self._thread.is_alive()
         if silent and not self._lost:
             self.figures.lost += 1
             log.warning("telemetry lost: the heat is not known; the drive goes on")

@@ -13,6 +13,7 @@ from edge.records import ActionChunk, DriveEnd, MotorStatus, Observation
 from edge.runs.log import fields
 
 QUEUED_EVENTS = 128  # about a second of a drive
+REST_S = 0.01  # after an event: those of a frame come at once, and need not wake the thread one by one
 END_S = 2.0  # for all observers together, once the base stands
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,15 @@ class StepObserver(Protocol):
 
         Comes before the frame's other events, of which there are none if the drive ends within that frame.
         """
+        ...
+
+
+@runtime_checkable
+class WaitObserver(Protocol):
+    """An inline observer whose own thread works while the drive waits, and so takes no time from a frame."""
+
+    def on_wait(self) -> None:
+        """Take note that the drive has nothing to do now: it waits for a frame."""
         ...
 
 
@@ -98,6 +108,8 @@ class BackgroundObserver:
         while (event := self._events.get()) is not None:
             try:
                 event()
+                if self._events.empty():
+                    time.sleep(REST_S)
             except Exception:
                 self.failed = True
                 log.exception("observer failed: it gets no more events", extra=fields(observer=self.name))
@@ -116,6 +128,7 @@ class Observers:
         self._background = [BackgroundObserver(each) for each in others]
         self._all: tuple[DriveObserver, ...] = (*inline, *self._background)
         self._of_steps = [each for each in inline if isinstance(each, StepObserver)]
+        self._of_waits = [each for each in inline if isinstance(each, WaitObserver)]
         self._status_ns = -1
 
     def on_start(self, stamp_ns: int) -> None:
@@ -152,6 +165,11 @@ class Observers:
         self._status_ns = status.stamp_ns
         for observer in self._all:
             observer.on_status(status)
+
+    def on_wait(self) -> None:
+        """Pass on that the drive waits for a frame, to those that work meanwhile."""
+        for observer in self._of_waits:
+            observer.on_wait()
 
     def on_end(self, end: DriveEnd) -> bool:
         """Pass the event on and wait for the observers, END_S at most. False if one of them still runs."""

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from edge.base_spec import DEFAULT_BASE, BaseSpec
 from edge.errors import PluginError, UsageError
-from edge.plugins import ROBOTS, blaming, ended, is_ours, plugin_error
+from edge.plugins import ROBOTS, Blaming, ended, is_ours, plugin_error
 from edge.records import CameraMount, Goal
 from edge.runs.room import RoomMap
 
@@ -160,7 +160,7 @@ class PackagedRobot:
         self._robot = robot
         self._what = f"robot {name!r}"
         facts: dict[str, Any] = {}
-        with blaming(robot, self._what):
+        with Blaming(robot, self._what):
             for fact, kind in _FACTS.items():
                 facts[fact] = getattr(robot, fact)
                 if not isinstance(facts[fact], kind):
@@ -181,12 +181,12 @@ class PackagedRobot:
 
     def check(self) -> None:
         """Raise HardwareMissing if the robot is gone."""
-        with blaming(self._robot, self._what):
+        with Blaming(self._robot, self._what):
             self._robot.check()
 
     def finish(self) -> dict[str, Any]:
         """Return the truth about the run; empty if the robot does not know it."""
-        with blaming(self._robot, self._what):
+        with Blaming(self._robot, self._what):
             truth = cast("object", self._robot.finish())
             json.dumps(truth, allow_nan=False)  # it goes into summary.json
         if not isinstance(truth, dict):
@@ -195,7 +195,7 @@ class PackagedRobot:
 
     def close(self) -> None:
         """Give everything back."""
-        with blaming(self._robot, self._what):
+        with Blaming(self._robot, self._what):
             self._robot.close()
 
 

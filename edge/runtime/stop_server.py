@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ from edge.runs.live.access import bears_token, new_token, write_access
 STOP_FILE = "stop.json"
 MAX_BODY_BYTES = 1024
 REQUEST_LIMIT_S = 2.0  # for a whole request, however slowly it comes
+POLL_MS = 50  # while a connection is open: it may take too long
 MAX_CONNECTIONS = 16  # at once; one more closes the oldest, so that no client keeps a stop away
 _CODES = {200: "stopping", 401: "the token is wrong", 404: "only POST /stop", 413: "too large", 503: "failed"}
 
@@ -26,6 +28,7 @@ class _Connections(ThreadingHTTPServer):
     """A server whose clients hold few connections, and none of them for long."""
 
     daemon_threads = True
+    timeout = 0.0  # `handle_request` never waits: a client may have gone meanwhile
     request_queue_size = 128
 
     def __init__(self, handler: type[BaseHTTPRequestHandler], kept_fd: int | None) -> None:
@@ -38,6 +41,27 @@ class _Connections(ThreadingHTTPServer):
             os.set_inheritable(kept_fd, False)
         self._open: dict[socket.socket, float] = {}  # the oldest first, with the time of its end
         self._lock = threading.Lock()
+        self._ended, self._ends = socket.socketpair()
+
+    def listen(self) -> None:
+        """Answer requests until `end`. Wakes for nothing else while no connection is open."""
+        awaited = select.poll()
+        for each in (self.socket, self._ended):
+            awaited.register(each, select.POLLIN)
+        while self._ended.fileno() not in (ready := dict(awaited.poll(POLL_MS if self._open else None))):
+            if ready:
+                self.handle_request()
+            self.service_actions()
+
+    def end(self) -> None:
+        """End `listen`."""
+        self._ends.close()
+
+    def server_close(self) -> None:
+        """Close all sockets."""
+        super().server_close()
+        self._ends.close()
+        self._ended.close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread of its own."""
@@ -93,7 +117,7 @@ class StopServer(Closing):
         except UsageError:
             self._server.server_close()
             raise
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._server.listen, name="stop server", daemon=True)
         self._thread.start()
 
     @property
@@ -105,9 +129,9 @@ class StopServer(Closing):
         """Remove the file and stop listening."""
         with contextlib.suppress(OSError):  # what can't be removed any more must not cost the drive's outcome
             self._file.unlink()
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.end()
         self._thread.join()
+        self._server.server_close()
 
 
 class StopHandler(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ from typing_extensions import TypeIs
 from edge.address import without_password
 from edge.errors import PluginError
 from edge.interfaces import Closing, Feedback, KnowsSideways, Motors
-from edge.plugins import MAX_ADDRESS_CHARS, blaming, plugin_error
+from edge.plugins import MAX_ADDRESS_CHARS, Blaming, plugin_error
 from edge.records import Odometry, Velocity
 
 
@@ -20,7 +20,7 @@ class PackagedMotors(Closing):
         """Take an opened driver, and the address for messages. Raises PluginError for a bad `max_rate_hz`."""
         self._motors: Any = motors  # whatever its code says about types
         self._what = f"motors {without_password(address)[:MAX_ADDRESS_CHARS]!r}"
-        with blaming(motors, self._what):
+        with Blaming(motors, self._what):
             self.max_rate_hz = motors.max_rate_hz
         if not _is_number(self.max_rate_hz) or not self.max_rate_hz > 0:
             raise self._breach(f"its max_rate_hz is {self.max_rate_hz!r}, not a number above 0")
@@ -29,12 +29,12 @@ class PackagedMotors(Closing):
 
     def arm(self) -> None:
         """Ask the actuator to arm."""
-        with blaming(self._motors, self._what):
+        with Blaming(self._motors, self._what):
             self._motors.arm()
 
     def write(self, command: Velocity) -> Velocity:
         """Send one setpoint and return what was sent."""
-        with blaming(self._motors, self._what):
+        with Blaming(self._motors, self._what):
             sent = self._motors.write(command)
         if not _is_velocity(sent):
             raise self._breach(f"its write returned {sent!r:.80}, not the Velocity that was sent")
@@ -42,12 +42,12 @@ class PackagedMotors(Closing):
 
     def stop(self) -> None:
         """Send zero and disarm. Raises PluginError if the driver raises, which its contract forbids."""
-        with blaming(self._motors, self._what):
+        with Blaming(self._motors, self._what):
             self._motors.stop()
 
     def read(self) -> Feedback:
         """Return the newest feedback."""
-        with blaming(self._motors, self._what):
+        with Blaming(self._motors, self._what):
             feedback = self._motors.read()
         if not isinstance(feedback, Feedback):
             raise self._breach(f"its read returned {feedback!r:.80}, not an edge.interfaces.Feedback")
@@ -57,7 +57,7 @@ class PackagedMotors(Closing):
 
     def close(self) -> None:
         """Close the driver."""
-        with blaming(self._motors, self._what):
+        with Blaming(self._motors, self._what):
             self._motors.close()
 
     def _breach(self, why: str) -> PluginError:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edge.child import KeptChild
-from edge.runs.tap.events import WordReader
+from edge.runs.tap.events import TapLine
 
 FINISH_S = 10.0  # for the process to finish its files, once the run has ended
 SOONEST_S = 0.1  # to read what one says that has been done for long
@@ -41,7 +41,7 @@ class KeptTap:
     def report(self, deadline_s: float) -> TapReport:
         """Return what became of its events; its process is waited for until then, by time.monotonic."""
         with socket.socket(fileno=self.fd) as link:
-            ending = TapEnding(WordReader(link, self.words.encode()), KeptChild(self.pid), self.recording)
+            ending = TapEnding(TapLine(link, self.words.encode()), KeptChild(self.pid), self.recording)
             return ending.report(deadline_s, self.lost, self.count, _ignore)
 
 
@@ -56,8 +56,8 @@ class TapChild(Protocol):
 class TapEnding:
     """Hears out the process of a tap that gets no more events."""
 
-    def __init__(self, words: WordReader, child: TapChild, recording: str) -> None:
-        self._words, self._child, self._recording = words, child, recording
+    def __init__(self, line: TapLine, child: TapChild, recording: str) -> None:
+        self._line, self._child, self._recording = line, child, recording
 
     def report(
         self, deadline_s: float, lost: int, count: int, heed: Callable[[dict[str, Any]], None]
@@ -70,7 +70,7 @@ class TapEnding:
         files: list[str] = []
         told = None
         try:
-            self._words.link.settimeout(_left_s(deadline_s))
+            self._line.link.settimeout(_left_s(deadline_s))
             told = self._last_word(heed)
         except (OSError, ValueError):
             pass
@@ -89,7 +89,7 @@ class TapEnding:
 
     def _last_word(self, heed: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
         """Wait for what the process says once its files are done; None if it has gone without."""
-        for word in self._words.rest():
+        for word in self._line.rest():
             if "files" in word:
                 return word
             heed(word)

@@ -4,7 +4,7 @@ import json
 import select
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -75,23 +75,32 @@ def read_events(stream: Readable) -> Iterator[TapEvent]:
         yield TapEvent(TOPICS[int(number)], int(seq), int(stamp_ns), line, blob)
 
 
-class WordReader:
-    """Reads what the process says, an object of JSON a line. It is for one thread at a time."""
+class TapLine:
+    """The runtime's end of the line to the process: events there, words back. For one thread at a time."""
 
     def __init__(self, link: socket.socket, part: bytes = b"") -> None:
-        """Read from a socket, which stays another's to close; `part` is what was read of a line."""
+        """Use a socket, which stays another's to close; `part` is what was read of a line of words."""
         self.part = part
-        self.over = False  # nothing more will come
         self.link = link
         self._poll = select.poll()
         self._poll.register(link, select.POLLIN)
 
+    def send(self, events: Sequence[bytes], blob: bytes | memoryview) -> None:
+        """Send events, with the bytes of the last one. Raises OSError."""
+        for part in (b"".join(events), blob):
+            view = memoryview(part).cast("B")
+            while view:
+                view = view[self.link.send(view) :]
+
     def heard(self, wait_s: float = 0.0) -> list[dict[str, Any]]:
-        """Return the words that are there; wait for the first one up to `wait_s`. Raises OSError."""
+        """Return the words that are there; wait for the first one up to `wait_s`.
+
+        Raises OSError if the process has ended.
+        """
         words: list[dict[str, Any]] = []
-        while not self.over and self._poll.poll(0 if words else 1000 * wait_s):
-            heard = self.link.recv(4096)
-            self.over = not heard
+        while self._poll.poll(0 if words else 1000 * wait_s):
+            if not (heard := self.link.recv(4096)):
+                raise ConnectionError("nothing more will come")
             *lines, self.part = (self.part + heard).split(b"\n")
             words += map(json.loads, lines)
         return words

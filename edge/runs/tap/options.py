@@ -12,6 +12,8 @@ class Images(Enum):
     FEW = "few"  # at most 10 a second of each camera, small: for the last seconds of a run
 
 
+QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
+QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
 FEW_PERIOD_NS = 100_000_000
 RGB, JPEG = "rgb8", "jpeg"  # encodings of an image's bytes
 

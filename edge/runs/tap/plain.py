@@ -28,15 +28,8 @@ def to_plain(value: Any) -> Any:
         return value
     if kind is float:
         return value if math.isfinite(value) else str(value)
-    if kind is Frame:
-        return {
-            "camera": value.camera,
-            "seq": value.seq,
-            "stamp_ns": value.stamp_ns,
-            "source": value.source,
-        }
-    if is_dataclass(value):
-        return {name: to_plain(getattr(value, name)) for name in _names(kind)}
+    if names := _names(kind):
+        return {name: to_plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, np.ndarray | np.generic):
@@ -51,7 +44,20 @@ def to_plain(value: Any) -> Any:
 
 def to_line(value: Any) -> bytes:
     """Return a record as JSON in one line."""
-    return json.dumps(to_plain(value), allow_nan=False, separators=(",", ":")).encode()
+    try:
+        return _QUICK.encode(value).encode()
+    except (TypeError, ValueError):  # a number that is not finite, or a key that is not a word
+        return _PLAIN.encode(to_plain(value)).encode()
+
+
+def _in_parts(value: Any) -> Any:
+    """Return what JSON does not know itself in parts that it does, or that are taken apart next."""
+    names = _names(cast("type[Any]", type(value)))
+    return {name: getattr(value, name) for name in names} if names else to_plain(value)
+
+
+_PLAIN = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+_QUICK = json.JSONEncoder(allow_nan=False, separators=(",", ":"), check_circular=False, default=_in_parts)
 
 
 def from_plain(kind: type[T], value: Any, find_frame: FindFrame | None = None) -> T:
@@ -100,7 +106,10 @@ def _value(hint: Any, value: Any, find_frame: FindFrame | None) -> Any:
 
 @cache
 def _names(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+    """Return the names of a record's fields that travel; none of what is not a record."""
+    if kind is Frame:
+        return "camera", "seq", "stamp_ns", "source"
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 @cache

@@ -1,8 +1,8 @@
 """The runtime's end of the tap: an observer that hands a drive's events to a process of its own.
 
-The drive only puts references into a bounded queue. A thread makes lines of them and sends them; what the
-process does with them, and how long that takes, is nothing to the drive: when the queue is full, events are
-dropped and counted.
+The drive only puts references into a bounded queue. A thread makes lines of them and sends them, while the
+drive waits for its next frame. What the process does with them, and how long that takes, is nothing to the
+drive: when the queue is full, events are dropped and counted.
 """
 
 import contextlib
@@ -14,20 +14,20 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from edge.child import child_environment
 from edge.interfaces import Closing, Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Observation
 from edge.runs.tap.ending import FINISH_S, KeptTap, TapEnding, TapReport
-from edge.runs.tap.events import TapEvent, WordReader
-from edge.runs.tap.options import FEW_PERIOD_NS, TapOptions
-from edge.runs.tap.telling import LogTap, event_of, named, without_pixels
+from edge.runs.tap.events import TapEvent, TapLine
+from edge.runs.tap.options import FEW_PERIOD_NS, QUEUED_EVENTS, QUEUED_IMAGES, TapOptions
+from edge.runs.tap.telling import LogTap, event_of, named, relay, without_pixels
 
-QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
-QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
 SEND_S = 3.0  # for the events that wait when the run has ended
+_LATEST_S = 0.05  # the thread looks for events so often where no frame comes, or the drive never waits
+_AT_ONCE = 32  # events that are sent together, at most
 _STALLED_S = 10.0  # a process that leaves an event unread for so long is given up
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,8 @@ class Tap(Closing):
         self.lost = 0
         self._options, self._read = options, read
         self._queue: SimpleQueue[Offered | None] = SimpleQueue()
+        self._frame_told = False  # since the thread was woken last
+        self._waits: SimpleQueue[None] = SimpleQueue()  # an entry for each time that it is woken
         self._count = self._images_waiting = self._answers = 0
         self._lock = threading.Lock()
         self._decided: tuple[ActionChunk | None, str, int | None] = (None, "", None)
@@ -52,8 +54,7 @@ class Tap(Closing):
         self._all_images = options.all_images
         self._listens = threading.Event()
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket = here
-        self._words = WordReader(here)
+        self._socket, self._line = here, TapLine(here)
         with there:
             self._child = subprocess.Popen(
                 [sys.executable, "-m", "edge.runs.tap.process", "--fd", str(there.fileno())],
@@ -109,7 +110,6 @@ class Tap(Closing):
         images = {name: self._image(name, frame) for name, frame in observation.frames.items()}
         chunk, doubt, answer = self._decided
         self._decided = (None, "", None)
-
         # What waits must not hold pixels: only images do, and those are counted.
         frames = {name: named(frame, images[name]) for name, frame in observation.frames.items()}
         tick = {
@@ -125,6 +125,7 @@ class Tap(Closing):
             "all_images": all_images,
         }
         self._offer("tick", lambda: tick)
+        self._frame_told = True
 
     def on_inference(self, inference: Inference) -> None:
         """Offer the event."""
@@ -138,6 +139,12 @@ class Tap(Closing):
     def on_status(self, status: MotorStatus) -> None:
         """Offer the event."""
         self._offer("motor", lambda: status)
+
+    def on_wait(self) -> None:
+        """Let the thread send what has come, once a frame."""
+        if self._frame_told:
+            self._frame_told = False
+            self._waits.put(None)
 
     def on_end(self, end: DriveEnd) -> None:
         """Offer the event."""
@@ -153,14 +160,14 @@ class Tap(Closing):
         self._end(end)
         self._reported = True
         with self._socket:
-            ending = TapEnding(self._words, self._child, self._options.recording)
+            ending = TapEnding(self._line, self._child, self._options.recording)
             deadline_s = time.monotonic() + FINISH_S
             return ending.report(deadline_s, self.lost, self._count, self._take_word)
 
     def hand_over(self) -> KeptTap:
         """End the events, as the run goes on in another program, which is to hear the process out."""
         self._end(None)
-        recording, words = self._options.recording, self._words.part.decode()
+        recording, words = self._options.recording, self._line.part.decode()
         return KeptTap(self.pid, self._socket.fileno(), self.lost, self._count, recording, words)
 
     def close(self) -> None:
@@ -203,43 +210,68 @@ class Tap(Closing):
 
     def _work(self) -> None:
         self._socket.settimeout(_STALLED_S)
-        while (offered := self._queue.get()) is not None:
-            topic, seq, stamp_ns, what, image = offered
-            if image is not None:
-                with self._lock:
-                    self._images_waiting -= 1
-            if self._trouble:
-                self._lose()
-                continue
-            try:
-                self._send(event_of(topic, seq, stamp_ns, what(), image))
-                self._heed()
-                if topic == "options":
-                    self._await_first_word()
-            except OSError as error:
-                self._lose()
-                self._fail("it hangs" if isinstance(error, TimeoutError) else "its process has ended")
-            except Exception as error:  # noqa: BLE001 - a policy's odd value must not end the tap
-                self._lose()
-                log.warning("an event can't be told: %s: %s", type(error).__name__, error)
+        if goes_on := self._pass_on():
+            self._await_first_word()
+        while goes_on:
+            with contextlib.suppress(Empty):
+                self._waits.get(timeout=_LATEST_S)
+            goes_on = self._pass_on()
 
-    def _send(self, event: TapEvent) -> None:
-        for part in (event.head() + event.line, event.blob):
-            view = memoryview(part).cast("B")
-            while view:
-                view = view[self._socket.send(view) :]
-
-    def _heed(self, wait_s: float = 0.0) -> None:
-        """Take what the process says meanwhile. Raises OSError if it has ended."""
-        for word in self._words.heard(wait_s):
-            self._take_word(word)
+    def _pass_on(self) -> bool:
+        """Send the events that are there. Returns False if their end was among them."""
+        ended, waiting = False, list[bytes]()
+        while not ended and not self._queue.empty():
+            offered = self._queue.get()
+            ended = offered is None
+            event = None if offered is None else self._event(*offered)
+            if event is not None:
+                waiting.append(event.head() + event.line)
+                if event.blob or len(waiting) == _AT_ONCE:
+                    self._send(waiting, event.blob)
+                    waiting = []
+        if waiting:
+            self._send(waiting)
+        return not ended
 
     def _await_first_word(self) -> None:
         """Wait until the process says that it listens, or is gone, or hangs."""
         end_s = time.monotonic() + _STALLED_S
-        while not (self._listens.is_set() or self._words.over) and (left_s := end_s - time.monotonic()) > 0:
-            self._heed(left_s)
+        try:
+            while not self._listens.is_set() and (left_s := end_s - time.monotonic()) > 0:
+                self._heed(left_s)
+        except OSError:
+            self._fail("its process has ended")
         self._listens.set()
+
+    def _heed(self, wait_s: float = 0.0) -> None:
+        """Take what the process says meanwhile. Raises OSError if it has ended."""
+        for word in self._line.heard(wait_s):
+            self._take_word(word)
+
+    def _event(
+        self, topic: str, seq: int, stamp_ns: int, what: Callable[[], Any], image: Frame | None
+    ) -> TapEvent | None:
+        """Return an event to send; None if it is lost."""
+        if image is not None:
+            with self._lock:
+                self._images_waiting -= 1
+        try:
+            if not self._trouble:
+                return event_of(topic, seq, stamp_ns, what(), image)
+        except Exception as error:  # noqa: BLE001 - a policy's odd value must not end the tap
+            log.warning("an event can't be told: %s: %s", type(error).__name__, error)
+        self._lose()
+        return None
+
+    def _send(self, events: Sequence[bytes], blob: bytes | memoryview = b"") -> None:
+        """Send events, the last one with its bytes; they are lost if the process has ended or hangs."""
+        try:
+            self._line.send(events, blob)
+            self._heed()
+        except OSError as error:
+            for _ in events:
+                self._lose()
+            self._fail("it hangs" if isinstance(error, TimeoutError) else "its process has ended")
 
     def _take_word(self, word: dict[str, Any]) -> None:
         if "listens" in word:
@@ -247,8 +279,7 @@ class Tap(Closing):
         if "images" in word:
             self._all_images = word["images"]
         if "log" in word:
-            level = logging.WARNING if "why" in word["fields"] else logging.INFO
-            log.log(level, word["log"], extra={"fields": word["fields"]})
+            relay(word["log"], word["fields"])
 
     def _fail(self, why: str) -> None:
         self._trouble = why
@@ -263,6 +294,7 @@ class Tap(Closing):
         self._finished = True
         logging.root.removeHandler(self._log)
         self._queue.put(None)
+        self._waits.put(None)
         self._thread.join(SEND_S)
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)

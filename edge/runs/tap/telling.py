@@ -4,14 +4,17 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from edge.records import Frame
+from edge.records import Frame, Image
 from edge.runs.tap.events import TapEvent
 from edge.runs.tap.options import RGB
 from edge.runs.tap.plain import to_line, to_plain
+
+log = logging.getLogger(__name__)
 
 
 def named(frame: Frame, image_ns: int | None) -> dict[str, Any]:
@@ -22,7 +25,12 @@ def named(frame: Frame, image_ns: int | None) -> dict[str, Any]:
 
 def without_pixels(frame: Frame) -> Frame:
     """Return the frame with an image of the same shape that takes no memory."""
-    return replace(frame, image=np.broadcast_to(np.uint8(0), frame.image.shape))
+    return replace(frame, image=_black(frame.image.shape))
+
+
+@lru_cache(16)
+def _black(shape: tuple[int, ...]) -> Image:
+    return np.asarray(np.broadcast_to(np.uint8(0), shape), np.uint8)
 
 
 def event_of(topic: str, seq: int, stamp_ns: int, what: Any, image: Frame | None) -> TapEvent:
@@ -51,3 +59,8 @@ class LogTap(logging.Handler):
                 "fields": getattr(record, "fields", {}),
             }
             self._offer("log", lambda: line)
+
+
+def relay(event: str, values: dict[str, Any]) -> None:
+    """Log what the process would log: a warning if it says why."""
+    log.log(logging.WARNING if "why" in values else logging.INFO, event, extra={"fields": values})

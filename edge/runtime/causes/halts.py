@@ -1,9 +1,10 @@
 """Whether the machine let this process run: a thread with a steady wake-up, and waits for a processor."""
 
 import contextlib
+import os
 import threading
+import time
 from collections import deque
-from pathlib import Path
 
 from edge.clock import Clock
 from edge.interfaces import Closing
@@ -28,7 +29,8 @@ class HaltWatch(Closing):
         self._halts: deque[tuple[int, int]] = deque()  # since when, until when, ns
         self._waits: deque[tuple[int, dict[int, int]]] = deque()  # when; ns waited so far, by thread
         self._due_ns = clock.now_ns() + WAKE_NS
-        self._closed = threading.Event()
+        self._counters: dict[int, int] = {}  # descriptors of the kernel's counts by thread
+        self._closed = False
         self._thread = threading.Thread(target=self._work, name="halts", daemon=True)
         self._thread.start()
 
@@ -44,36 +46,49 @@ class HaltWatch(Closing):
         before = next((waits for at_ns, waits in reversed(kept) if at_ns <= since_ns), None)
         if before is None:
             before = kept[0][1] if kept else {}
-        now = _waits()
+        now = self._waited()
         return max((now[thread] - before[thread] for thread in now.keys() & before.keys()), default=0)
 
     def close(self) -> None:
-        """End the thread."""
-        self._closed.set()
+        """End the thread, at its next wake-up."""
+        self._closed = True
         self._thread.join()
+        for descriptor in self._counters.values():
+            os.close(descriptor)
+        self._counters.clear()
 
     def _work(self) -> None:
         turn = 0
-        while not self._closed.wait(max(0, self._due_ns - self._clock.now_ns()) / 1e9):
+        while True:
+            time.sleep(max(0, self._due_ns - self._clock.now_ns()) / 1e9)
+            if self._closed:
+                return
             now_ns = self._clock.now_ns()
             if now_ns - self._due_ns > HALT_NS:
                 self._halts.append((self._due_ns, now_ns))
             self._due_ns = now_ns + WAKE_NS
             if turn % _WAITS_EVERY == 0:
-                self._waits.append((now_ns, _waits()))
+                self._waits.append((now_ns, self._waited()))
             turn += 1
             while self._halts and now_ns - self._halts[0][1] > KEPT_NS:
                 self._halts.popleft()
             while now_ns - self._waits[0][0] > KEPT_NS:
                 self._waits.popleft()
 
+    def _waited(self) -> dict[int, int]:
+        """Return for how long each thread that matters has waited for a processor, ns.
 
-def _waits() -> dict[int, int]:
-    """Return for how long each thread that matters has waited for a processor, ns; none if nobody counts."""
-    found: dict[int, int] = {}
-    for thread in threading.enumerate():
-        if thread.name in _WAITING and thread.native_id is not None:
-            with contextlib.suppress(OSError, IndexError, ValueError):  # it ended, or nobody counts
-                text = Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text()
-                found[thread.native_id] = int(text.split()[1])
-    return found
+        None are there if nobody counts.
+        """
+        found: dict[int, int] = {}
+        for thread in threading.enumerate():
+            if thread.name in _WAITING and thread.native_id is not None:
+                with contextlib.suppress(OSError, IndexError, ValueError):  # it ended, or nobody counts
+                    found[thread.native_id] = int(self._counter(thread.native_id).split()[1])
+        return found
+
+    def _counter(self, thread_id: int) -> bytes:
+        """Return what the kernel counts of a thread. The file stays open: to open it takes longest."""
+        if thread_id not in self._counters:
+            self._counters[thread_id] = os.open(f"/proc/self/task/{thread_id}/schedstat", os.O_RDONLY)
+        return os.pread(self._counters[thread_id], 100, 0)

@@ -9,7 +9,7 @@ from edge.cameras.frame_measures import LEAST_RATE_HZ
 from edge.clock import Clock
 from edge.errors import EdgeError
 from edge.interfaces import Camera, SuggestsFaster
-from edge.plugins import blaming
+from edge.plugins import Blaming
 
 LOOK_S = 1.0
 _POLL_S = 0.002
@@ -29,7 +29,7 @@ def look_at(name: str, camera: Camera, clock: Clock) -> CameraLook:
     """Return how a camera's frames come within LOOK_S; what it raises meanwhile counts as no frame."""
     look, faster = _measured(name, camera, clock), ""
     if 0 < look.rate_hz < LEAST_RATE_HZ and isinstance(camera, SuggestsFaster):
-        with contextlib.suppress(EdgeError), blaming(camera, f"camera {name!r}"):
+        with contextlib.suppress(EdgeError), Blaming(camera, f"camera {name!r}"):
             faster = camera.faster(look.rate_hz)
     return replace(look, faster=faster)
 
@@ -38,7 +38,7 @@ def _measured(name: str, camera: Camera, clock: Clock) -> CameraLook:
     seen: list[tuple[int, int, int]] = []  # seq, when it came, its age then
     end_ns = clock.now_ns() + round(LOOK_S * 1e9)
     while (now_ns := clock.now_ns()) < end_ns:
-        with contextlib.suppress(EdgeError), blaming(camera, f"camera {name!r}"):
+        with contextlib.suppress(EdgeError), Blaming(camera, f"camera {name!r}"):
             frame = camera.latest(_ANY_AGE_S)
             if not seen or frame.seq != seen[-1][0]:
                 seen.append((frame.seq, now_ns, now_ns - frame.stamp_ns))

@@ -19,14 +19,15 @@ from edge.interfaces import (
 )
 from edge.perception.picture_lag import BaseMotion
 from edge.perception.plausibility import Plausibility
-from edge.plugins import blaming
+from edge.plugins import Blaming
 from edge.records import CameraMount, Frame, Odometry, StopCause
 from edge.runs.log import fields
 from edge.runtime.ending import DriveStop
 from edge.runtime.watched.delay import exposed, told
 
 POLL_S = 0.002  # so often a camera is looked at
-ANNOUNCED_S = 0.01  # so long at most one that announces its frames is waited for: the drive watches more
+# So long at most one that announces its frames is waited for: no two reports of the motor process come in it.
+ANNOUNCED_S = 0.018
 _ANY_AGE_S = 1e9
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class WatchedCamera:
     ) -> None:
         self.camera = camera
         self._name = name
-        self._blamed = f"camera {name!r}"
+        self._blaming = Blaming(camera, f"camera {name!r}")
         self._clock = clock
         self._delay_s = delay_s
         # Whether it is one takes longer to find out than all else that a turn of the loop does.
@@ -122,13 +123,13 @@ class WatchedCamera:
         return self._frame
 
     def _read(self, max_age_s: float) -> Frame:
-        with blaming(self.camera, self._blamed):
+        with self._blaming:
             return self.camera.latest(max_age_s)
 
     def wait(self) -> None:
         """Wait for a frame, a moment at most. Raises PluginError if the camera's code fails."""
         if self._announces is not None:
-            with blaming(self.camera, self._blamed):
+            with self._blaming:
                 self._announces.wait(ANNOUNCED_S)
         else:
             time.sleep(POLL_S)
@@ -136,7 +137,7 @@ class WatchedCamera:
     def answered(self) -> None:
         """Tell the camera, if it waits for that, that the policy has answered about the newest frame set."""
         if self._awaits is not None:
-            with blaming(self.camera, self._blamed):
+            with self._blaming:
                 self._awaits.answered()
 
     def _take(self, raw: Frame, odometry: Odometry | None) -> None:
@@ -172,7 +173,7 @@ class WatchedCamera:
         slow_hz = None if self._health is None else self._health.slow_hz
         is_slow = fault.cause is StopCause.CAMERA_SLOW
         if is_slow and slow_hz is not None and isinstance(self.camera, SuggestsFaster):
-            with blaming(self.camera, self._blamed):
+            with self._blaming:
                 fault = replace(fault, hint=self.camera.faster(slow_hz))
         raise _stop(fault)
 

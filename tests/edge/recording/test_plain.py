@@ -66,3 +66,12 @@ def test_what_is_not_such_a_record_is_refused(value: object):
 
 def test_an_end_comes_back():
     assert from_plain(type(END), to_plain(END)) == END
+
+
+told = st.builds(lambda plan, words: {"of": words, "plan": [plan, (1, 2.5)]}, chunks, st.text())
+
+
+@given(status | chunks | told)
+def test_a_line_holds_the_plain_value(value: object):
+    expected = json.dumps(to_plain(value), allow_nan=False, separators=(",", ":"))
+    assert to_line(value) == expected.encode()
