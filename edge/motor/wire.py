@@ -33,7 +33,7 @@ _TEXT_SIZE = struct.Struct("<H")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
 _counts_of = attrgetter(*(field.name for field in fields(Refusals)))
-_refusals = lru_cache(16)(Refusals)  # of most reports they are those of the report before
+_refusals = lru_cache(16)(Refusals)  # most reports have those of the one before
 
 
 @dataclass(frozen=True, slots=True)
