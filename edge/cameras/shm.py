@@ -12,6 +12,7 @@ import os
 import platform
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -55,25 +56,6 @@ def _fence() -> None:
         pass
 
 
-class _Futex:
-    """A word in shared memory that another process can wait for."""
-
-    def __init__(self, memory: mmap.mmap, offset: int) -> None:
-        self._number = _FUTEX[platform.machine()]
-        self._address = ctypes.byref(ctypes.c_uint32.from_buffer(memory, offset))
-        self._timeout_s, self._limit = 0.0, _Limit(0, 0)  # of the call before
-
-    def wait(self, value: int, timeout_s: float) -> None:
-        """Wait while the word has a value, at most for so long and until a signal."""
-        if timeout_s != self._timeout_s:
-            self._timeout_s, self._limit = timeout_s, _Limit(int(timeout_s), round(timeout_s % 1 * 1e9))
-        _system_call(self._number, self._address, _WAIT, value, self._limit, None, 0)
-
-    def wake(self) -> None:
-        """Wake all who wait."""
-        _system_call(self._number, self._address, _WAKE, _ALL, None, None, 0)
-
-
 class _Slot:
     """One image in shared memory with the words that guard it."""
 
@@ -91,7 +73,9 @@ class FrameRing(Closing):
         self.descriptor = -1  # its memory, if that is kept
         self._owned = owned
         self._header = np.ndarray((5,), np.uint64, memory)  # magic, height, width, slots, images written
-        self._announced = _Futex(memory, 4 * 8)  # the low half of what was written
+        # The kernel lets processes wait for a word: here the low half of what was written.
+        word = ctypes.byref(ctypes.c_uint32.from_buffer(memory, 4 * 8))
+        self._futex = partial(_system_call, _FUTEX[platform.machine()], word)
         size = _slot_bytes(height, width)
         self._slots = [_Slot(memory, CACHE_LINE_BYTES + i * size, height, width) for i in range(slots)]
 
@@ -175,7 +159,7 @@ class FrameRing(Closing):
         slot.words[0] += np.uint64(1)
         _fence()
         self._header[4] = seq + 1
-        self._announced.wake()
+        self._futex(_WAKE, _ALL, None, None, 0)
         return seq
 
     def newest(self) -> tuple[Image, int, int] | None:
@@ -203,8 +187,12 @@ class FrameRing(Closing):
         return int(self._header[4])
 
     def wait(self, written: int, timeout_s: float) -> None:
-        """Wait until another number of images than `written` was published, at most for so long."""
-        self._announced.wait(written & 0xFFFFFFFF, timeout_s)
+        """Wait until another number of images than `written` was published, at most for so long.
+
+        A signal ends the wait as well.
+        """
+        limit = _Limit(int(timeout_s), round(timeout_s % 1 * 1e9))
+        self._futex(_WAIT, written & 0xFFFFFFFF, limit, None, 0)
 
     @property
     def newest_stamp_ns(self) -> int:

@@ -33,7 +33,7 @@ _TEXT_SIZE = struct.Struct("<H")
 _STATES: tuple[MotorState, ...] = tuple(MotorState)
 _CAUSES: tuple[StopCause, ...] = tuple(StopCause)
 _counts_of = attrgetter(*(field.name for field in fields(Refusals)))
-_refusals = lru_cache(16)(Refusals)  # of most reports they are those of the report before
+_refusals = lru_cache(16)(Refusals)  # most reports have those of the one before
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ Message = ActionChunk | Arm | Stop | Quit | MotorStatus | Failure | Hold | Touch
 _KINDS: tuple[type[Any], ...] = (
     ActionChunk, Arm, Stop, Quit, MotorStatus, Failure, Hold, Touch, ByHand, LetGo
 )  # fmt: skip
+_CRC_OF_HEAD = tuple(zlib.crc32(bytes((VERSION, kind))) for kind in range(len(_KINDS)))
 
 
 def encode(message: Message) -> bytes:
@@ -106,7 +107,7 @@ def encode(message: Message) -> bytes:
     if _HEADER.size + len(payload) > MAX_BYTES:
         raise ValueError(f"message of {_HEADER.size + len(payload)} bytes (limit {MAX_BYTES})")
     kind = _KINDS.index(type(message))
-    crc = zlib.crc32(payload, zlib.crc32(bytes((VERSION, kind))))
+    crc = zlib.crc32(payload, _CRC_OF_HEAD[kind])
     return _HEADER.pack(_MAGIC, VERSION, kind, len(payload), crc) + payload
 
 
@@ -120,7 +121,7 @@ def decode(packet: bytes) -> Message:
         raise ValueError(f"message of another protocol: {magic!r} version {version}")
     if kind >= len(_KINDS) or length != len(payload):
         raise ValueError(f"message kind {kind} with {len(payload)} of {length} bytes")
-    if crc != zlib.crc32(payload, zlib.crc32(bytes((version, kind)))):
+    if crc != zlib.crc32(payload, _CRC_OF_HEAD[int(kind)]):
         raise ValueError("message is corrupted: its checksum differs")
     try:
         return _message(_KINDS[int(kind)], payload)

@@ -156,14 +156,14 @@ class Drive:
             step = self._loop.on_frame(frames, status.odometry)
             observers.on_step(step.observation, step.inference, step.chunk, parts.cameras.doubt)
             step = self._cooled(step)
-            touched, reached = self._contacts.touched, parts.policy.status.reached
-            chunk = self._sent.choose(step, parts.cameras.doubt, reached, touched)
+            policy = parts.policy.status
+            chunk = self._sent.choose(step, parts.cameras.doubt, policy.reached, self._contacts.touched)
             if self._armed and (held := self._contacts.seen()):
                 parts.motor.touch(held)
             if chunk is not None and self._moves:
                 parts.motor.send(chunk)
                 self._chunks.sent += 1
-            now_ns, policy = parts.clock.now_ns(), parts.policy.status
+            now_ns = parts.clock.now_ns()
             observers.on_frame(step.observation, policy)
             if step.inference is not None:
                 self._answered_ns = now_ns

@@ -57,6 +57,18 @@ def test_a_drive_is_kept_with_its_log_and_its_end(tmp_path: Path):
     assert not alive(tap.pid) and (tmp_path / "last30s.mcap").exists()  # its outcome is a timeout
 
 
+def test_the_events_of_a_frame_leave_once_the_drive_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tap_module, "_LATEST_S", 60.0)
+    with start(tmp_path) as tap:
+        tell(tap, 0, frame(0))
+        before = tap.waiting
+        time.sleep(0.1)
+        assert tap.waiting == before > 0
+        tap.on_wait()
+        until(lambda: tap.waiting == 0)
+        tap.finish(END)
+
+
 def test_a_drive_that_ends_well_leaves_its_decisions_only(tmp_path: Path):
     with start(tmp_path, recording=False) as tap:
         drive(tap, 10, DriveEnd(Outcome.REACHED, "arrived", 0))

@@ -124,6 +124,18 @@ def test_one_that_hangs_is_left_behind(monkeypatch, caplog):
     hung.gate.set()
 
 
+def test_who_works_while_the_drive_waits_is_told_of_it():
+    class Working(Notes):
+        def on_wait(self) -> None:
+            self.events.append("wait")
+
+    working, plain = Working(), Notes()
+    observers = Observers([working, plain], [])
+    observers.on_frame(SEEN, STATUS)
+    observers.on_wait()
+    assert working.events == ["frame", "wait"] and plain.events == ["frame"]
+
+
 def test_what_an_inline_observer_raises_is_a_bug_of_the_run():
     with pytest.raises(ZeroDivisionError):
         Observers([Failing()], []).on_frame(SEEN, STATUS)
