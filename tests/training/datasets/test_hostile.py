@@ -218,7 +218,7 @@ def test_annotations_of_an_endless_array_are_refused(tmp_path: Path) -> None:
         ("a: &a [x, x]\nb: [*a, *a]\n", "anchors and aliases"),
         ("a: " + "[" * 5000 + "]" * 5000, "nests deeper than 16"),
         ("a: 2020-13-45\n", "month must be in"),
-        ("a: 0x" + "f" * 5000, "4300 digits"),
+        ("a: 0x" + "f" * 5000, "4300"),
         ("a: " + "x" * 1_000_001, "limit 1000000"),
         ("a: !!python/object:os.system {}\n", "tags"),
     ],
