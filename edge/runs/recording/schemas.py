@@ -4,12 +4,13 @@ import types
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from enum import Enum
-from typing import Any, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Union, cast, get_args, get_type_hints
 
 import numpy as np
 
 from edge.interfaces import Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Odometry
+from edge.runs.tap.plain import origin_of
 
 _WHOLE, _NUMBER, _TEXT = {"type": "integer"}, {"type": "number"}, {"type": "string"}
 _ANY = {"type": "object"}
@@ -21,7 +22,7 @@ def _object(**properties: Any) -> dict[str, Any]:
 
 def _schema(hint: Any) -> dict[str, Any]:
     """Return the schema of what `to_plain` makes of a value of this type."""
-    origin, arguments = get_origin(hint), get_args(hint)
+    origin, arguments = origin_of(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return _schema(next(each for each in arguments if each is not type(None)))
     if origin is np.ndarray:

@@ -80,8 +80,17 @@ def _record(kind: type[T], value: Any, find_frame: FindFrame | None) -> T:
     return kind(**{name: _value(hints[name], each, find_frame) for name, each in value.items()})
 
 
+def origin_of(hint: Any) -> Any:
+    """Return what a hint is a form of, as `get_origin` does; for an alias, what it stands for.
+
+    numpy 2.5 declares NDArray so on Python 3.12 and later.
+    """
+    origin = get_origin(hint)
+    return get_origin(origin.__value__) if hasattr(origin, "__value__") else origin
+
+
 def _value(hint: Any, value: Any, find_frame: FindFrame | None) -> Any:
-    origin, arguments = get_origin(hint), get_args(hint)
+    origin, arguments = origin_of(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         if value is None:
             return None

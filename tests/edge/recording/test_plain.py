@@ -1,16 +1,19 @@
 """Records as plain JSON and back."""
 
 import json
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from typing_extensions import TypeAliasType
 
 from edge.interfaces import Inference
 from edge.records import ActionChunk, MotorState, MotorStatus, Odometry, Velocity
-from edge.runs.tap.plain import from_plain, to_line, to_plain
+from edge.runs.tap.plain import from_plain, origin_of, to_line, to_plain
 from tests.edge.recording.events import END, chunk, frame
 
 number = st.floats(width=64)
@@ -29,6 +32,10 @@ rows = hnp.arrays(np.float32, st.tuples(st.integers(1, 8), st.just(3)), elements
 chunks = st.builds(
     ActionChunk, rows, number, st.integers(0, 2**62), st.integers(0, 2**62), number, st.integers(-1, 2**31)
 )
+
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+AliasedArray = TypeAliasType("AliasedArray", np.ndarray[Any, np.dtype[Scalar]], type_params=(Scalar,))
 
 
 @given(status)
@@ -52,6 +59,13 @@ def test_an_answer_comes_back_with_the_frame_that_it_is_about(text: str, confide
     back = from_plain(Inference, json.loads(to_line(inference)), lambda told: {3: seen}[told["seq"]])
     assert back.frame is seen and (back.text, back.confidence) == (text, confidence)
     assert to_line(back) == to_line(inference)
+
+
+def test_an_array_is_known_behind_an_alias_of_numpys():
+    """numpy 2.5 declares NDArray so where Python has aliases."""
+    for hint in (AliasedArray[np.float32], NDArray[np.float32], np.ndarray[Any, np.dtype[np.float32]]):
+        assert origin_of(hint) is np.ndarray
+    assert origin_of(tuple[int, ...]) is tuple and origin_of(int) is None
 
 
 def test_zero_keeps_its_sign():
