@@ -60,6 +60,7 @@ def test_a_drive_is_kept_with_its_log_and_its_end(tmp_path: Path):
 def test_the_events_of_a_frame_leave_once_the_drive_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tap_module, "_LATEST_S", 60.0)
     with start(tmp_path) as tap:
+        tap.await_process([])  # what came before leaves by itself
         tell(tap, 0, frame(0))
         before = tap.waiting
         time.sleep(0.1)
