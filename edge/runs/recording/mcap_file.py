@@ -15,13 +15,15 @@ SYNC_NS = 5_000_000_000  # nor a loss of power more than that
 class McapFile:
     """One MCAP file under way. Raises OSError if its file can't be written."""
 
-    def __init__(self, path: Path) -> None:
-        """Create the file; it must not be there."""
+    def __init__(self, path: Path, packed: bool = True) -> None:
+        """Create the file; it must not be there. `packed`: by LZ4, which makes little of lossless images."""
         from mcap.writer import CompressionType, Writer  # a third of a second that only this process spends
 
         self.path = path
         self._file = path.open("xb")
-        self._writer = Writer(self._file, CHUNK_BYTES, CompressionType.LZ4)
+        self._writer = Writer(
+            self._file, CHUNK_BYTES, CompressionType.LZ4 if packed else CompressionType.NONE
+        )
         self._writer.start("", f"vla-edge {edge.__version__}")
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}

@@ -30,6 +30,8 @@ from edge.runs.tap.telling import LogTap, event_of, named, without_pixels
 QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
 QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
 SEND_S = 3.0  # for the events that wait when the run has ended
+# Images come and go: memory that is given back to the system after each has to be cleared for the next.
+KEEPS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 _STALLED_S = 10.0  # a process that leaves an event unread for so long is given up
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,7 @@ class Tap(Closing):
                 pass_fds=[there.fileno(), *([options.page_fd] if options.page_fd >= 0 else [])],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
-                env=child_environment(),
+                env=child_environment() | KEEPS_MEMORY,
             )
         self._offer("options", lambda: options)
         self._thread = threading.Thread(target=self._work, name="tap", daemon=True)
