@@ -151,3 +151,14 @@ def test_a_recording_has_no_line_and_stops_nothing():
         line.close()
 
     asyncio.run(none())
+
+
+def test_a_motor_process_that_dies_with_a_stop_unread_has_not_confirmed_it():
+    async def press(line: HandLine, motor: Motor) -> None:
+        pressed = asyncio.ensure_future(line.stop())
+        await asyncio.sleep(0)
+        motor.end.close()  # what it has not read makes the line fail instead of end
+        assert not await pressed
+        assert not line.there
+
+    run(press)
