@@ -128,6 +128,23 @@ def test_of_too_many_connections_the_oldest_without_a_request_end(monkeypatch: p
     asyncio.run(crowd())
 
 
+def test_as_many_connections_as_there_may_be_stay(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 6)
+
+    async def crowd() -> None:
+        async with serving() as page, page.look() as viewer:
+            await viewer.next()
+            ends = [await asyncio.open_connection("127.0.0.1", page.port) for _ in range(4)]
+            closed = [asyncio.ensure_future(reader.read()) for reader, _ in ends]
+            await asyncio.sleep(0.3)
+            assert not any(each.done() for each in closed)
+            for each, (_, writer) in zip(closed, ends, strict=True):
+                each.cancel()
+                writer.close()
+
+    asyncio.run(crowd())
+
+
 def test_a_viewer_that_confirms_nothing_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(process, "END_S", 0.3)
 
