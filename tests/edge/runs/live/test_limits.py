@@ -39,7 +39,7 @@ async def answer_to(port: int, request: bytes) -> bytes:
     return answer.partition(b"\r\n")[0]
 
 
-def test_long_requests_are_refused_and_stop_nothing():
+def test_long_requests_are_refused_and_stop_nothing_nor_fill_the_terminal(caplog: pytest.LogCaptureFixture):
     host = b"Host: localhost\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n"
     long = b"a" * (server.MOST_LINE_BYTES + 1)
 
@@ -54,6 +54,7 @@ def test_long_requests_are_refused_and_stop_nothing():
             assert page.heard_nothing()
 
     asyncio.run(send())
+    assert caplog.records == []
 
 
 def test_a_message_of_a_viewer_is_at_most_one_kibibyte():
