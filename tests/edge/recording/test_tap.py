@@ -180,6 +180,17 @@ def test_a_disk_that_stalls_loses_nothing_within_the_spool_and_counts_what_is_be
     assert note == f"slow.mcap lacks {spool.lost} events: the disk was too slow for them"
 
 
+def test_pictures_neither_fill_the_queue_of_who_takes_none_nor_count_as_lost():
+    events = kept(40)
+    slow = Stalling()
+    spool = Spooled(slow, most_bytes=sum(each.size for each in events if each.topic != "image"), images=False)
+    for event in events:
+        spool.take(event)
+    slow.blocked = False
+    spool.end(whole=True)
+    assert spool.notes() == [] and slow.took == sum(each.topic != "image" for each in events)
+
+
 def test_a_disk_that_is_full_ends_one_consumer_and_says_so():
     """Fault 58."""
     spool = Spooled(Stalling(OSError(28, "No space left on device")))
