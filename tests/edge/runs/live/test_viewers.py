@@ -156,6 +156,16 @@ def test_no_more_messages_wait_for_a_viewer_than_two_and_confirming_one_lets_one
     run(wait)
 
 
+def test_what_was_confirmed_is_forgotten_however_long_somebody_looks():
+    async def look(page: Page) -> None:
+        for number in range(1, 9):
+            await page.until_sent(number)
+            page.say(seen=number)
+        assert len(page.viewer._sent_s) <= IN_FLIGHT + 1 and len(page.viewer._by_video) <= IN_FLIGHT + 1
+
+    run(look, way=Way())
+
+
 def test_a_viewer_that_confirms_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(viewers, "FROZEN_S", 0.2)
 
