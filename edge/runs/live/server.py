@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import secrets
 import socket
 import time
@@ -58,6 +59,7 @@ class PageServer:
         """Begin to answer at sockets that listen."""
         from aiohttp import web
 
+        logging.getLogger("aiohttp.server").addFilter(_is_ours)
         app = web.Application(client_max_size=MOST_BYTES, middlewares=[self._guard()])
         app.add_routes(
             [web.get("/", self._show), web.post("/stop", self._stop), web.get("/live", self._follow)]
@@ -196,3 +198,10 @@ class PageServer:
                 self._busy.discard(request.transport)
 
         return guard
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Return whether a line of aiohttp's is about us, and not about what a stranger sent instead of HTTP."""
+    from aiohttp.http_exceptions import HttpProcessingError
+
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

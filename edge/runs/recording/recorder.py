@@ -24,7 +24,7 @@ class Recorder:
     def take(self, event: TapEvent) -> None:
         """Write an event."""
         if self._file is None:
-            self._file = McapFile(self._path)
+            self._file = McapFile(self._path, packed=self._images is not Images.LOSSLESS)
         jpeg = event.topic == "image" and self._images is Images.JPEG
         self._file.write(as_jpeg(event) if jpeg else event)
         self.bytes = self._file.bytes

@@ -58,7 +58,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         queue_depth=_WHOLE,
         all_images={"type": "boolean", "description": "every new image was offered, not few of them"},
         lost={**_WHOLE, "description": "events that were dropped so far"},
-        hashes={"type": "object", "description": "SHA-256 of each image's pixels, by camera; 16 digits"},
+        hashes={"type": "object", "description": "CRC-32 of each image as it is stored, by camera"},
     ),
     "inference": _object(number=_WHOLE, inference=_schema(Inference), read=_ANY),
     "chunk": _schema(ActionChunk),

@@ -36,12 +36,20 @@ class Spooled:
     """
 
     def __init__(
-        self, consumer: Consumer, most_bytes: int = SPOOLED_BYTES, patience_s: float | None = None
+        self,
+        consumer: Consumer,
+        most_bytes: int = SPOOLED_BYTES,
+        patience_s: float | None = None,
+        images: bool = True,
     ) -> None:
-        """Start the thread. `patience_s`: how long its end is waited for; None: however long a disk takes."""
+        """Start the thread. `patience_s`: how long its end is waited for; None: however long a disk takes.
+
+        Without `images` the consumer gets none: they would only fill the queue.
+        """
         self.lost = 0
         self.trouble = ""  # why the consumer takes no more
         self._consumer, self._most_bytes, self._patience_s = consumer, most_bytes, patience_s
+        self._images = images
         self._events: deque[TapEvent | None] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -52,6 +60,8 @@ class Spooled:
 
     def take(self, event: TapEvent) -> None:
         """Queue an event, or drop it. Never waits."""
+        if event.topic == "image" and not self._images:
+            return
         with self._changed:
             if self.trouble or self._bytes + event.size > self._most_bytes:
                 self.lost += 1
@@ -79,7 +89,8 @@ class Spooled:
             return [f"{self._consumer.name} hangs: it lacks the end, and {self.lost} events before"]
         lost = f"{self._consumer.name} lacks {self.lost} events" if self.lost else ""
         why = self.trouble or f"{'the disk' if self._patience_s is None else 'it'} was too slow for them"
-        return [*self._notes, *([f"{lost}: {why}"] if lost else [self.trouble] if self.trouble else [])]
+        ended = f"{self._consumer.name} may lack its end: {self.trouble}" if self.trouble else ""
+        return [*self._notes, *filter(None, [f"{lost}: {why}" if lost else ended])]
 
     def _work(self) -> None:
         while (event := self._next()) is not None:

@@ -14,6 +14,8 @@ class Images(Enum):
 
 QUEUED_EVENTS = 1024  # six seconds of a drive: so long its process may need to start on a busy machine
 QUEUED_IMAGES = 16  # among them, at most: nothing else holds pixels
+# Images come and go: memory that is given back to the system after each has to be cleared for the next.
+KEEPS_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 FEW_PERIOD_NS = 100_000_000
 RGB, JPEG = "rgb8", "jpeg"  # encodings of an image's bytes
 

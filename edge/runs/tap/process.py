@@ -66,7 +66,8 @@ def keep(stream: Readable, tell: Tell) -> tuple[list[str], list[str]]:
     options = from_plain(TapOptions, first.data)
     ring = Ring(Path(options.folder) / "last30s.mcap") if options.ring else None
     switch = RecordingSwitch(options, tell)
-    spools = [Spooled(each) for each in _consumers(options, switch)]
+    spools = [Spooled(DecisionList(Path(options.folder) / "decisions.jsonl"), images=False)]
+    spools += [Spooled(each) for each in _consumers(options, switch)]
     spools += [Spooled(each, patience_s=PATIENCE_S) for each in _viewers(options, tell)]
     tell({"listens": True})
     whole = False
@@ -87,7 +88,7 @@ def keep(stream: Readable, tell: Tell) -> tuple[list[str], list[str]]:
 
 
 def _consumers(options: TapOptions, switch: RecordingSwitch) -> list[Consumer]:
-    found: list[Consumer] = [DecisionList(Path(options.folder) / "decisions.jsonl")]
+    found: list[Consumer] = []
     if options.video:
         found.append(VideoWriter(Path(options.video)))
     if options.page_fd >= 0:

@@ -22,7 +22,7 @@ from edge.interfaces import Closing, Inference, PolicyStatus
 from edge.records import ActionChunk, DriveEnd, Frame, MotorStatus, Observation
 from edge.runs.tap.ending import FINISH_S, KeptTap, TapEnding, TapReport
 from edge.runs.tap.events import TapEvent, TapLine
-from edge.runs.tap.options import FEW_PERIOD_NS, QUEUED_EVENTS, QUEUED_IMAGES, TapOptions
+from edge.runs.tap.options import FEW_PERIOD_NS, KEEPS_MEMORY, QUEUED_EVENTS, QUEUED_IMAGES, TapOptions
 from edge.runs.tap.telling import LogTap, event_of, named, relay, without_pixels
 
 SEND_S = 3.0  # for the events that wait when the run has ended
@@ -61,7 +61,7 @@ class Tap(Closing):
                 pass_fds=[there.fileno(), *([options.page_fd] if options.page_fd >= 0 else [])],
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
-                env=child_environment(),
+                env=child_environment() | KEEPS_MEMORY,
             )
         self._offer("options", lambda: options)
         self._thread = threading.Thread(target=self._work, name="tap", daemon=True)

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,18 @@ from mcap.reader import make_reader
 from mcap.records import Chunk
 from mcap.stream_reader import StreamReader, breakup_chunk
 
+from edge.engines.protobuf import parts
 from edge.errors import UsageError
+from edge.replay.recording import IMAGE_DATA
 from edge.replay.recovered import recover
 from edge.runs.recording.foxglove import image_schema
 from edge.runs.recording.images import as_jpeg, pixels_of
 from edge.runs.recording.mcap_file import McapFile
+from edge.runs.recording.recorder import Recorder
 from edge.runs.recording.ring import Ring
 from edge.runs.recording.torn import McapReader
 from edge.runs.tap.events import TapEvent, read_events
+from edge.runs.tap.options import Images
 from edge.runs.tap.plain import to_line
 from tests.edge.recording.events import END, frame, kept
 
@@ -46,6 +51,27 @@ def test_the_reader_of_the_registry_takes_a_recording(recording: Path):
         boxes = [json.loads(m.data) for _, _, m in reader.iter_messages(topics=["/camera/front/boxes"])]
     assert len(boxes) == 120 and boxes[0]["texts"][0]["text"] == "cup 0.96"
     assert boxes[0]["points"][0]["points"][2] == {"x": 32.0, "y": 24.0}
+
+
+@pytest.mark.parametrize(("images", "packed"), [(Images.LOSSLESS, ""), (Images.JPEG, "lz4")])
+def test_lossless_images_are_not_packed_and_a_tick_names_the_image_that_it_saw(
+    tmp_path: Path, images: Images, packed: str
+):
+    recorder = Recorder(tmp_path / "run.mcap", images)
+    for event in kept(3):
+        recorder.take(event)
+    recorder.finish(True)
+    with (tmp_path / "run.mcap").open("rb") as file:
+        chunks = [each for each in StreamReader(file, emit_chunks=True).records if isinstance(each, Chunk)]
+    assert {each.compression for each in chunks} == {packed} and all(each.uncompressed_crc for each in chunks)
+    field, seen = IMAGE_DATA["foxglove.RawImage" if not packed else "foxglove.CompressedImage"], []
+    for each in McapReader(tmp_path / "run.mcap").messages():
+        if each.topic == "/camera/front":
+            pixels = next(part for number, part in parts(memoryview(each.body)) if number == field)
+            seen.append({"front": f"crc32:{zlib.crc32(pixels):08x}"})
+        elif each.topic == "/vla_edge/tick":
+            assert json.loads(each.body)["hashes"] == seen[-1]
+    assert len(seen) == 3
 
 
 def test_messages_are_as_their_schemas_say(recording: Path):

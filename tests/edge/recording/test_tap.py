@@ -208,7 +208,7 @@ class Stalling:
 
     name = "slow.mcap"
 
-    def __init__(self, error: OSError | None = None) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.took = 0
         self.blocked, self.error = True, error
 
@@ -237,6 +237,37 @@ def test_a_disk_that_stalls_loses_nothing_within_the_spool_and_counts_what_is_be
     (note,) = spool.notes()
     assert slow.took + spool.lost == len(events) and 0 < spool.lost < len(events)
     assert note == f"slow.mcap lacks {spool.lost} events: the disk was too slow for them"
+
+
+def test_pictures_neither_fill_the_queue_of_who_takes_none_nor_count_as_lost():
+    events = kept(40)
+    slow = Stalling()
+    spool = Spooled(slow, most_bytes=sum(each.size for each in events if each.topic != "image"), images=False)
+    for event in events:
+        spool.take(event)
+    slow.blocked = False
+    spool.end(whole=True)
+    assert spool.notes() == [] and slow.took == sum(each.topic != "image" for each in events)
+
+
+def test_a_queue_that_is_drained_takes_more_in_all_than_it_holds_at_once():
+    events = kept(60)
+    quick = Stalling()
+    quick.blocked = False
+    spool = Spooled(quick, most_bytes=max(each.size for each in events) * 2)
+    for event in events:
+        until(lambda: not spool._events)
+        spool.take(event)
+    spool.end(whole=True)
+    assert spool.notes() == [] and quick.took == len(events)
+
+
+def test_a_bug_in_one_consumer_is_named_and_counted():
+    spool = Spooled(Stalling(ValueError("odd")))
+    for event in kept(1):
+        spool.take(event)
+    spool.end(whole=True)
+    assert spool.notes() == ["slow.mcap lacks 4 events: unexpected ValueError: odd"]
 
 
 def test_a_disk_that_is_full_ends_one_consumer_and_says_so():
