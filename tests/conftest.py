@@ -15,7 +15,13 @@ from tests.made_once import made_once
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("quick", deadline=None, max_examples=40)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw as many examples as hypothesis does by itself only where slow tests may run, too."""
+    if not config.getoption("hypothesis_profile", None):
+        settings.load_profile("quick" if "not slow" in config.getoption("markexpr") else "untimed")
 
 
 @pytest.hookimpl(wrapper=True)
