@@ -18,7 +18,10 @@ import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor
-from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
+from transformers.models.gemma.configuration_gemma import GemmaConfig
+from transformers.models.paligemma.configuration_paligemma import PaliGemmaConfig
+from transformers.models.paligemma.modeling_paligemma import PaliGemmaForConditionalGeneration
+from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
 
 from edge.bundle.bundle import load_bundle, write_bundle
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target, Vocabulary

@@ -166,7 +166,8 @@ def _row(times: np.ndarray, base_bytes: int, other_bytes: int) -> dict[str, Any]
 def siglip() -> dict[str, Pair]:
     """Return an encoder of the size that small VLMs use, with random weights: it shows speed only."""
     import torch
-    from transformers import SiglipVisionConfig, SiglipVisionModel
+    from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
+    from transformers.models.siglip.modeling_siglip import SiglipVisionModel
 
     from export.graphs.fusion.fuse import fuse
     from export.graphs.graph import Graph

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge.base_spec import DEFAULT_BASE
 from edge.commands.arguments import parallel_int
 from edge.commands.output import ProgressLine
-from edge.perception.floor_scan import COLUMNS
+from edge.perception.geometry import COLUMNS
 from edge.records import Image
 from sim.objects import COLOURS, KINDS
 from sim.render import CameraSpec, Renderer, Visible, degrade

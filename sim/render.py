@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import HardwareMissing
-from edge.perception.floor_scan import COLUMNS
+from edge.perception.geometry import COLUMNS
 from edge.records import Box, CameraMount, Image
 from sim.objects import Geom
 from sim.realtime.lens import Bending, bent_lens

@@ -1,9 +1,8 @@
 """What many tests share: a tiny random PaliGemma, as a checkpoint and as a bundle."""
 
-import fcntl
 import gc
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import PIL
@@ -12,10 +11,17 @@ from hypothesis import settings
 from packaging.version import Version
 
 from edge.model import resample
+from tests.made_once import made_once
 
 # How long an example takes says how busy the machine is, and nothing about the code.
 settings.register_profile("untimed", deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("quick", deadline=None, max_examples=40)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw as many examples as hypothesis does by itself only where slow tests may run, too."""
+    if not config.getoption("hypothesis_profile", None):
+        settings.load_profile("quick" if "not slow" in config.getoption("markexpr") else "untimed")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -41,24 +47,14 @@ def passes_of_this_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(resample, "height_first", lambda *_: False)
 
 
-def made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], None]) -> Path:
-    """The folder that the first who asks makes, for all workers, and for all passes of scripts/check."""
-    worker = "PYTEST_XDIST_WORKER" in os.environ
-    root = Path(os.environ.get("VLA_EDGE_TESTS_SHARE") or factory.getbasetemp() / (".." if worker else ""))
-    folder, unfinished = root / name, root / f"{name}-unfinished-{os.getpid()}"
-    with (root / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            unfinished.mkdir()
-            make(unfinished)
-            unfinished.rename(folder)
-    return folder
+def of_all_workers(factory: pytest.TempPathFactory) -> Path:
+    return factory.getbasetemp() / (".." if "PYTEST_XDIST_WORKER" in os.environ else "")
 
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A net with 6 image tokens, and weights so large that its answers depend on the image."""
-    return made_once("tiny-checkpoint", tmp_path_factory, _save_tiny_checkpoint)
+    return made_once("tiny-checkpoint", of_all_workers(tmp_path_factory), _save_tiny_checkpoint)
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +67,7 @@ def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory)
 
         write_bundle(folder / "tiny", build_bundle(tiny_checkpoint, SourceOptions("tiny")))
 
-    return made_once("tiny-bundle", tmp_path_factory, write) / "tiny"
+    return made_once("tiny-bundle", of_all_workers(tmp_path_factory), write) / "tiny"
 
 
 def _save_tiny_checkpoint(folder: Path) -> None:

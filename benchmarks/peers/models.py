@@ -134,7 +134,7 @@ class TransformersPeer:
         """Return an empty cache: one that grows, or for compiled graphs one whose shape stays."""
         if not self.fixed_cache:
             return None
-        from transformers import StaticCache
+        from transformers.cache_utils import StaticCache
 
         return StaticCache(config=self._model.config.get_text_config(), max_cache_len=CACHE_TOKENS)
 

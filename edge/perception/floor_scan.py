@@ -11,10 +11,9 @@ import numpy as np
 from edge.bundle.manifest import ImageSpec
 from edge.interfaces import Engine, TensorSpec
 from edge.model.images import image_to_tensor
-from edge.perception.geometry import Floats, View
+from edge.perception.geometry import COLUMNS, Floats, View
 from edge.records import Image
 
-COLUMNS = 48
 MAX_RANGE_M = 6.0
 FLOOR_IMAGE = ImageSpec(height=72, width=96, resize="area", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 # The stage "floor": an image in, the row where the floor ends in each column out, as fractions from the top.

@@ -14,6 +14,7 @@ from edge.perception.apparent_size import ApparentSize
 from edge.records import Box, CameraMount, Odometry, Velocity
 
 Floats = NDArray[np.float64]
+COLUMNS = 48  # across the image, in which a floor graph says how far the floor is free
 FAR_M = 8.0  # metres to a box whose foot is farther, at the horizon, or above it
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from transformers import PaliGemmaForConditionalGeneration
+from transformers.models.paligemma.modeling_paligemma import PaliGemmaForConditionalGeneration
 from transformers.utils import logging as hf_logging
 
 from export.graphs.onnx import to_onnx
@@ -134,7 +134,8 @@ class VisionSource:
         return 0 if self.picture.memory is not None else self.picture.tokens.shape[1]
 
 
-@torch.inference_mode()
+# The exporter traces tensors of inference mode only at its second, slow try.
+@torch.no_grad()
 def vision_source(backbone: Backbone, height: int, width: int) -> VisionSource:
     """Build the vision graph for images of one size in pixels."""
     before = hf_logging.get_verbosity()

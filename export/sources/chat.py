@@ -97,7 +97,7 @@ def _default(file: Path, found: Any) -> str:
 
 def _renderer(folder: Path, file: Path, template: str) -> tuple[Callable[[str], str], str | None]:
     """Return a function that renders a question, and the tokenizer's first token if it has one."""
-    from transformers import AutoTokenizer
+    from transformers.models.auto.tokenization_auto import AutoTokenizer
 
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
 import onnxruntime
 import torch
-import transformers
 
 from edge.bundle.bundle import file_info
 from edge.bundle.manifest import GraphInfo, TensorInfo, Vocabulary
@@ -47,7 +47,7 @@ def provenance(weights: Iterable[Path]) -> dict[str, str]:
     return {
         "weights_sha256": digest.hexdigest(),
         "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        "transformers": version("transformers"),
         "onnxruntime": onnxruntime.__version__,
     }
 

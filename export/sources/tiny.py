@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PaliGemmaForConditionalGeneration
+from transformers.models.paligemma.modeling_paligemma import PaliGemmaForConditionalGeneration
 
 from edge.bundle.bundle import Bundle, file_info
 from edge.bundle.manifest import SCHEMA_VERSION, ImageSpec, Manifest, Target

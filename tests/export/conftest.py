@@ -1,19 +1,18 @@
-"""Checkpoints of policies with each kind of head, as training writes them, with random weights."""
+"""Checkpoints of policies with each kind of head, as training writes them, with random weights.
 
+What needs torch is imported where it is used: a process that only hands out tests reads this file, too.
+"""
+
+import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from edge.records import BASE_ACTION
-from training.config import parse_config
-from training.datasets.statistics import stored_statistics
-from training.demonstrations.demonstrator import STATE_NAMES
-from training.pipeline.processing import Processing
-from training.policy import build_policy, open_backbone, save_policy
 
 HEADS: dict[str, dict[str, Any]] = {
     "fc": {"head": {"kind": "fc", "hidden": 16, "mlp": [16]}, "action_tokens": 2},  # and a state token
@@ -28,6 +27,8 @@ STATE = ["x_m", "yaw_rad", "linear_y_m_s", "linear_x_m_s", "angular_z_rad_s"]
 
 
 def statistics() -> dict[str, Any]:
+    from training.demonstrations.demonstrator import STATE_NAMES
+
     def span(names: tuple[str, ...], low: list[float], high: list[float]) -> dict[str, Any]:
         middle, half = (np.array(low) + high) / 2, (np.array(high) - low) / 4
         limits = {"min": low, "max": high, "q01": low, "q99": high}
@@ -44,6 +45,13 @@ def statistics() -> dict[str, Any]:
 
 def make_checkpoint(folder: Path, backbone: Path, kind: str, **inputs: Any) -> Path:
     """What training would have written, with random weights."""
+    import torch
+
+    from training.config import parse_config
+    from training.datasets.statistics import stored_statistics
+    from training.pipeline.processing import Processing
+    from training.policy import build_policy, open_backbone, save_policy
+
     policy = {"history": "post", "window": 3, "horizon": 4, **HEADS[kind]}
     instruction = {"replace": {"find the ": ""}, "templates": ["detect {task}"], "end": "\n"}
     config = parse_config(
@@ -69,6 +77,17 @@ def make_checkpoint(folder: Path, backbone: Path, kind: str, **inputs: Any) -> P
     save_policy(folder, vla, processing, folder / "given.json")
     (folder / "given.json").unlink()
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def operators_are_listed_once() -> Iterator[None]:
+    """Torch's exporter lists all operators for each graph, for 0.3 s, and nothing changes the list."""
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+    with pytest.MonkeyPatch.context() as patch:
+        listed = functools.cache(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(listed))
+        yield
 
 
 @pytest.fixture(scope="session")

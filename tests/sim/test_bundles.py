@@ -13,7 +13,8 @@ from sim.world import World
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param("default", marks=pytest.mark.slow), "default-int8", "head", "token"]
+    "name",  # what token does in a room, test_plausibility.py shows quickly, too
+    ["default-int8", "head", *(pytest.param(name, marks=pytest.mark.slow) for name in ("default", "token"))],
 )
 def test_a_shipped_bundle_drives_to_its_target(name: str) -> None:
     bundle, seed = load_bundle(name), 5002

@@ -75,9 +75,9 @@ def test_a_clean_room_is_driven_to_its_end_with_a_last_look(noted: type[Noted]):
 
 
 @pytest.mark.parametrize(("query", "cause"), [
-    ("fault=late&lag_ms=1000&fault_s=1.5", StopCause.CAMERA_LATE),
+    pytest.param("fault=late&lag_ms=1000&fault_s=1.5", StopCause.CAMERA_LATE, marks=pytest.mark.slow),
     ("fault=still&fault_s=1.5", StopCause.CAMERA_STILL),
-    ("fault=freeze&fault_s=1.5", StopCause.CAMERA_REPEATS),
+    pytest.param("fault=freeze&fault_s=1.5", StopCause.CAMERA_REPEATS, marks=pytest.mark.slow),
     ("upside_down=yes", StopCause.CAMERA_FOREIGN),
 ])  # fmt: skip
 def test_a_camera_that_fails_ends_an_episode_with_its_name(query: str, cause: StopCause):
@@ -88,7 +88,8 @@ def test_a_camera_that_fails_ends_an_episode_with_its_name(query: str, cause: St
     assert "camera 'front'" in episode.stopped and episode.seconds < 6
 
 
-def test_a_slow_base_before_a_plain_room_is_told_from_a_frozen_camera():
+@pytest.mark.parametrize("draws", [2, pytest.param(6, marks=pytest.mark.slow)])
+def test_a_slow_base_before_a_plain_room_is_told_from_a_frozen_camera(draws: int):
     """All that has a form there lies ahead, where a way of 5 cm hardly changes the picture."""
     scene, speed_m_s = make_scene(1, "cup"), 0.15
     ways_m = [speed_m_s * max(0.0, i / 30 - 0.5) for i in range(180)]
@@ -110,7 +111,7 @@ def test_a_slow_base_before_a_plain_room_is_told_from_a_frozen_camera():
             judge.take(Frame(degrade(image, rng), stamp_ns, i), stamp_ns)
         return judge.doubt
 
-    assert [doubt(images, noise) for noise in range(6)] == [""] * 6
+    assert [doubt(images, noise) for noise in range(draws)] == [""] * draws
     assert doubt(images[:60] + images[60:61] * 120, 0) == "does not change its picture while the base moves"
 
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers.cache_utils import Cache, DynamicCache
+from transformers.modeling_utils import PreTrainedModel
 
 from edge.errors import UsageError
 from vla.backbones.cache import CACHE

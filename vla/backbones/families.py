@@ -5,20 +5,16 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from transformers import (
-    Cache,
-    DynamicCache,
-    EncoderDecoderCache,
-    Florence2ForConditionalGeneration,
-    Idefics3ForConditionalGeneration,
-    IdeficsForVisionText2Text,
-    Kosmos2ForConditionalGeneration,
-    LlavaForConditionalGeneration,
-    PaliGemmaForConditionalGeneration,
-    PreTrainedModel,
-    SmolVLMForConditionalGeneration,
-)
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
+from transformers.modeling_utils import PreTrainedModel
+from transformers.models.florence2.modeling_florence2 import Florence2ForConditionalGeneration
+from transformers.models.idefics.modeling_idefics import IdeficsForVisionText2Text
+from transformers.models.idefics3.modeling_idefics3 import Idefics3ForConditionalGeneration
+from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2ForConditionalGeneration
+from transformers.models.llava.modeling_llava import LlavaForConditionalGeneration
+from transformers.models.paligemma.modeling_paligemma import PaliGemmaForConditionalGeneration
+from transformers.models.smolvlm.modeling_smolvlm import SmolVLMForConditionalGeneration
 
 from vla.backbones.backbone import Backbone, Layout, Markers
 from vla.backbones.cache import CACHE

@@ -14,7 +14,10 @@ import torch
 from safetensors.torch import save_model
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import GemmaConfig, PaliGemmaConfig, PaliGemmaForConditionalGeneration, SiglipVisionConfig
+from transformers.models.gemma.configuration_gemma import GemmaConfig
+from transformers.models.paligemma.configuration_paligemma import PaliGemmaConfig
+from transformers.models.paligemma.modeling_paligemma import PaliGemmaForConditionalGeneration
+from transformers.models.siglip.configuration_siglip import SiglipVisionConfig
 
 from edge.bundle.published import read_json
 from edge.errors import UsageError, reason_of

@@ -4,7 +4,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from transformers import Cache, Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
+from transformers.cache_utils import Cache
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLForConditionalGeneration
 
 from vla.backbones.backbone import Backbone, Markers
 from vla.backbones.cache import CACHE

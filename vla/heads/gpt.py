@@ -1,7 +1,8 @@
 """The GPT head."""
 
 from torch import Tensor, nn
-from transformers import GPT2Config, GPT2Model
+from transformers.models.gpt2.configuration_gpt2 import GPT2Config
+from transformers.models.gpt2.modeling_gpt2 import GPT2Model
 
 from vla.heads.base import Head, HeadConfig, OutputMLP
 

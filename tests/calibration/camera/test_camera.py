@@ -161,7 +161,7 @@ def test_a_live_view_counts_once_the_board_is_held_still(small: BoardStudio):
 @pytest.mark.parametrize(
     ("lens", "model"),
     [
-        (LENS, BROWN),
+        pytest.param(LENS, BROWN, marks=pytest.mark.slow),  # as of the rendered boards above
         (Lens(FISHEYE, (640, 480), (240.0, 241.0), (318.0, 243.0), (0.05, -0.02, 0.004, 0.0)), FISHEYE),
     ],
 )

@@ -173,8 +173,18 @@ def test_a_blink_is_no_fault(watched: Watched):
         assert not watched.health.doubt
 
 
-@pytest.mark.parametrize("level", [1.0, 0.2, 0.12])
-@pytest.mark.parametrize("sigma", [0.5, 4.0, 12.0])
+@pytest.mark.parametrize(
+    ("sigma", "level"),
+    [
+        (0.5, 0.12),
+        (4.0, 0.2),
+        (12.0, 1.0),
+        *(
+            pytest.param(sigma, level, marks=pytest.mark.slow)
+            for sigma, level in ((0.5, 1.0), (0.5, 0.2), (4.0, 1.0), (4.0, 0.12), (12.0, 0.2), (12.0, 0.12))
+        ),
+    ],
+)
 def test_a_dark_room_with_noise_is_healthy(level: float, sigma: float):
     watched = Watched()
     assert watched.show(noisy(room(level), i, sigma) for i in range(150)) is StopCause.NONE
@@ -235,7 +245,7 @@ def test_five_frames_a_second_are_enough_and_frames_that_nobody_took_count():
         assert watched.show([noisy(room(), i)], 10 * PERIOD_NS) is StopCause.NONE
 
 
-@pytest.mark.parametrize("away_s", [1.2, 1.9, 5.0])
+@pytest.mark.parametrize("away_s", [1.2, pytest.param(1.9, marks=pytest.mark.slow), 5.0])
 def test_a_camera_that_was_away_and_came_back_is_not_called_slow(away_s: float):
     """Field case 16."""
     watched = Watched()

@@ -261,7 +261,7 @@ def test_a_disk_that_fills_up_costs_the_files_and_not_the_outcome(
     assert out.startswith("stopped: ") and "3 answers of the model" in out
 
 
-@pytest.mark.parametrize("as_json", [True, False])
+@pytest.mark.parametrize("as_json", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_row_36_a_summary_that_can_not_be_printed_leaves_the_exit_code(
     as_json: bool, pictures: Path, tmp_path: Path, tiny_bundle: Path
 ):

@@ -1,9 +1,11 @@
-"""Each family's HF processor, built from its class, with a tiny tokenizer like the checkpoint's."""
+"""Each family's HF processor, built from its class, with a tiny tokenizer like the checkpoint's.
+
+transformers is imported where it is used: with torch, it takes 3 s.
+"""
 
 import json
 
 import numpy as np
-import transformers  # which imports torch, for 3 s, where a class of it is first asked for
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
@@ -74,6 +76,8 @@ def _special(**tokens: str) -> dict:
 
 
 def paligemma():
+    import transformers
+
     images = transformers.SiglipImageProcessorPil(size={"height": 224, "width": 224})
     images.image_seq_length = 256
     # As Gemma's own file: it puts a <bos> first, until the processor tells it not to.
@@ -84,6 +88,8 @@ def paligemma():
 
 
 def kosmos():
+    import transformers
+
     names = ["<s>", "<pad>", "</s>", "<unk>", *(f"image_{i}" for i in range(64)), "▁"]
     names += [*"abcdefghijklmnopqrstuvwxyz", "▁a", "▁cup", "▁red", "컵", "빨", "간", "▁빨간", "<mask>"]
     words = transformers.XLMRobertaTokenizer(vocab=[(name, -float(i)) for i, name in enumerate(names)])
@@ -93,6 +99,8 @@ def kosmos():
 
 
 def florence():
+    import transformers
+
     images = transformers.CLIPImageProcessorPil(size={"height": 768, "width": 768}, do_center_crop=False)
     images.image_seq_length = 577
     tokens = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -103,6 +111,8 @@ def florence():
 
 
 def llava():
+    import transformers
+
     images = transformers.CLIPImageProcessorPil(
         size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336}
     )
@@ -118,6 +128,7 @@ def llava():
 
 
 def idefics():
+    import transformers
     from transformers.models.idefics.image_processing_pil_idefics import IdeficsImageProcessorPil
 
     markers = _special(fake="<fake_token_around_image>", image_token="<image>")
@@ -129,6 +140,7 @@ def idefics():
 
 
 def qwen(patch: int):
+    import transformers
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     markers = _special(
@@ -157,6 +169,7 @@ def qwen(patch: int):
 
 
 def smolvlm(split: bool):
+    import transformers
     from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
     from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
 

@@ -4,9 +4,11 @@ Such a model's text depends on image, prompt, and everything that the graphs pas
 computes it once more in numpy. A script on top of that makes it answer with a given text.
 """
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,6 +21,7 @@ from edge.engines.onnx import OnnxEngine
 from edge.model.prompt_ids import ids_after_image
 from tests.edge.model import family_processors
 from tests.edge.model.family_processors import HALF
+from tests.made_once import made_once
 
 SIDE, WIDTH, SLOTS, PROMPT = 16, 8, 200, 160  # pixels, features, of the cache, tokens of a prompt
 SCRIPTED = 50.0  # added to the logit of what the script says
@@ -91,8 +94,17 @@ BOXED = [name for name, family in FAMILIES.items() if family.box != "yes"]
 
 @cache
 def tokenizer_of(family: Family) -> Tokenizer:
-    """Return the checkpoint's tokenizer, location tokens included."""
-    tokenizer = Tokenizer.from_str(family.processor()[0].tokenizer.backend_tokenizer.to_str())
+    """Return the checkpoint's tokenizer, location tokens included.
+
+    One process imports transformers and torch for it, for 3 s; the others read its file.
+    """
+
+    def save(folder: Path) -> None:
+        (folder / "tokenizer.json").write_text(family.processor()[0].tokenizer.backend_tokenizer.to_str())
+
+    with tempfile.TemporaryDirectory() as alone:
+        folder = made_once(f"tokenizer-{family.name}", Path(alone), save)
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in family.places])
     return tokenizer
 

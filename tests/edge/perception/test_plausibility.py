@@ -102,7 +102,7 @@ def cause_of(judge: Plausibility) -> StopCause:
     return StopCause.NONE if judge.fault is None else judge.fault.cause
 
 
-@pytest.mark.parametrize("lag_s", [0.0, 0.1, 0.2])
+@pytest.mark.parametrize("lag_s", [0.0, pytest.param(0.1, marks=pytest.mark.slow), 0.2])
 def test_a_camera_that_is_well_is_never_in_doubt_and_its_lag_is_measured(lag_s: float):
     table = Turntable(to_and_fro, late(lag_s))
     judge = table.run(14)
@@ -110,8 +110,17 @@ def test_a_camera_that_is_well_is_never_in_doubt_and_its_lag_is_measured(lag_s: 
     assert judge.lag_s == pytest.approx(lag_s, abs=0.11)
 
 
-@pytest.mark.parametrize("lag_s", [0.4, 1.0, 2.0])
-@pytest.mark.parametrize("from_s", [0.0, 4.2])
+@pytest.mark.parametrize(
+    ("lag_s", "from_s"),
+    [
+        (0.4, 0.0),
+        (1.0, 4.2),
+        (2.0, 0.0),
+        pytest.param(0.4, 4.2, marks=pytest.mark.slow),
+        pytest.param(1.0, 0.0, marks=pytest.mark.slow),
+        pytest.param(2.0, 4.2, marks=pytest.mark.slow),
+    ],
+)
 def test_a_late_picture_is_told_with_its_age_and_that_of_its_stamp(lag_s: float, from_s: float):
     """Field case 4."""
     table = Turntable(to_and_fro, late(lag_s, from_s))
@@ -126,7 +135,7 @@ def test_a_late_picture_is_told_with_its_age_and_that_of_its_stamp(lag_s: float,
 
 @pytest.mark.parametrize(("lags_s", "cause"), [
     ((1.2, 0.0), StopCause.NONE),
-    ((1.2, 1.7, 0.0), StopCause.NONE),
+    pytest.param((1.2, 1.7, 0.0), StopCause.NONE, marks=pytest.mark.slow),
     ((1.2, 1.3), StopCause.CAMERA_LATE),
     ((0.4,), StopCause.CAMERA_LATE),
 ])  # fmt: skip
@@ -148,7 +157,7 @@ def test_a_lag_that_a_standing_base_does_not_show_counts_once_it_is_measured_aga
     assert len(measured) == 1, "all were measured"
 
 
-@pytest.mark.parametrize("turn_rad_s", [0.03, 0.045])
+@pytest.mark.parametrize("turn_rad_s", [0.03, pytest.param(0.045, marks=pytest.mark.slow)])
 def test_a_base_that_creeps_moves_its_picture(turn_rad_s: float):
     """It turns by less within 0.3 s than what counts as standing."""
     table = Turntable(lambda time_s: turn_rad_s * (1 if time_s % 1.0 < 0.5 else -1), late(), mount=MOUNT)
@@ -224,7 +233,9 @@ def test_a_picture_that_jumps_again_and_again_is_foreign():
     assert "jumped 4 times within 6 s" in judge.fault.message
 
 
-@pytest.mark.parametrize("loop_s", [1.3, 1.57, 1.8])
+@pytest.mark.parametrize(
+    "loop_s", [pytest.param(1.3, marks=pytest.mark.slow), 1.57, pytest.param(1.8, marks=pytest.mark.slow)]
+)
 def test_a_turn_that_is_shown_over_and_over_is_foreign_and_not_late(loop_s: float):
     """After each round the picture jumps, and shows no motion until it can be compared again."""
 

@@ -39,7 +39,7 @@ class Dithering(Says):
         return super().step(image, prompt, odometry)
 
 
-@pytest.mark.parametrize("late_ms", [240, 1300])
+@pytest.mark.parametrize("late_ms", [pytest.param(240, marks=pytest.mark.slow), 1300])
 def test_a_slow_policy_that_turns_to_and_fro_is_driven_elsewhere_and_looks_on_there(late_ms: int) -> None:
     """After the detour nothing fresh is there to follow: the base stands by a chunk that does not age."""
     made = policy(Dithering(), lambda image, view: wall(2.0))

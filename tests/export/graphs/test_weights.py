@@ -49,14 +49,35 @@ TYPES = [np.float32, np.float16, np.int8, np.uint8, np.int64, ml_dtypes.bfloat16
 
 
 @pytest.fixture(scope="session")
-def graphs(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> LargeGraphs:
-    """The tiny net's, with all that is not tiny outside."""
-    model, config, _ = load(tiny_checkpoint)
+def graphs(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> LargeGraphs:
+    """The tiny bundle's, with all that is not tiny outside."""
+    whole = load_bundle(tiny_bundle)
     store = WeightStore(tmp_path_factory.mktemp("store"), LEAST_BYTES)
+
+    def moved(role: str) -> Graph:
+        model = Graph.parse(whole.read(role)).model
+        kept = [store.put(tensor.name, np.array(read_values(tensor))) for tensor in model.graph.initializer]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(kept)
+        return Graph(model, store)
+
+    return LargeGraphs({role: moved(role) for role in whole.manifest.graphs}, store)
+
+
+@pytest.fixture
+def exported(tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path) -> Bundle:
+    """The same from the checkpoint, its weights outside from the start."""
+    model, config, _ = load(tiny_checkpoint)
+    store = WeightStore(tmp_path, LEAST_BYTES)
     size = config.image_height, config.image_width
     with weights_in(store):
         sources = paligemma_sources(model, *size)
-        return LargeGraphs({n: Graph.parse(s.to_onnx(), store) for n, s in sources.items()}, store)
+        graphs = LargeGraphs({n: Graph.parse(s.to_onnx(), store) for n, s in sources.items()}, store)
+    whole = load_bundle(tiny_bundle)
+    (tmp_path / "exported").mkdir()
+    return large_bundle(
+        whole.manifest, graphs, {"tokenizer": whole.read("tokenizer")}, tmp_path / "exported" / FILE, "fp32"
+    )
 
 
 @pytest.fixture
@@ -72,8 +93,13 @@ def folder(bundle: Bundle, tmp_path: Path) -> Path:
     return tmp_path / "apart"
 
 
-def test_answers_are_the_same_to_the_bit(folder: Path, tiny_bundle: Path):
-    apart, whole = load_bundle(folder), load_bundle(tiny_bundle)
+# test_large.py exports so in the quick suite, too, and compares with torch.
+@pytest.mark.parametrize("made", ["bundle", pytest.param("exported", marks=pytest.mark.slow)])
+def test_answers_are_the_same_to_the_bit(
+    made: str, request: pytest.FixtureRequest, tiny_bundle: Path, tmp_path: Path
+):
+    write_bundle(tmp_path / "apart", request.getfixturevalue(made))
+    apart, whole = load_bundle(tmp_path / "apart"), load_bundle(tiny_bundle)
     with GroundingModel(apart) as a, GroundingModel(whole) as b:
         apart.release()
         for seed in range(4):

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 import torch
 import yaml
 
+from edge import cli
 from edge.errors import UsageError
 from training.config import Config, parse_config
 from training.datasets.encoded import open_rows
@@ -255,27 +256,30 @@ def test_a_dry_run_foretells_the_encoding_and_writes_nothing(
     assert [p.name for p in tmp_path.iterdir()] == ["run.yaml"]
 
 
-def test_ctrl_c_saves_the_step_it_came_to(dataset: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_the_step_it_came_to(
+    dataset: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fields = settings(tmp_path / "out", dataset, tiny_checkpoint, "pictures", steps=100000)
     fields["validation"] = {"fraction": 0.0, "every": 100000}
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump(fields))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edge.cli", "train", str(file)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+    rows, ended, code = tmp_path / "out" / "curve.jsonl", threading.Event(), None
+
+    def press() -> None:
+        while not (rows.exists() and len(rows.read_text().splitlines()) > 3):
+            if ended.wait(0.05):
+                return
+        os.kill(os.getpid(), signal.SIGINT)
+
+    person = threading.Thread(target=press)
+    person.start()
     try:
-        rows = tmp_path / "out" / "curve.jsonl"
-        end = time.monotonic() + 60
-        while time.monotonic() < end and not (rows.exists() and len(rows.read_text().splitlines()) > 3):
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        shown = process.communicate(timeout=60)[1]
+        code = cli.main(["train", str(file)])
     finally:
-        process.kill()
-    assert process.returncode == 130, shown
-    assert f"to go on: vla-edge train {file} --resume" in shown
+        ended.set()
+        person.join()
+    assert code == 130
+    assert f"to go on: vla-edge train {file} --resume" in capsys.readouterr().err
     saved = (tmp_path / "out" / "last").resolve().name
     assert saved == f"step-{len(curve(tmp_path / 'out')):08d}"
     assert Trainer.open(parse_config(fields, "test"), resume=True).step == len(curve(tmp_path / "out"))
