@@ -1,7 +1,6 @@
 """What is written appears whole or not at all, and leaves nothing behind."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge.files import whole_file, whole_folder, write_whole
+from tests.small_disk import small_files
 
 
 def names(folder: Path) -> list[str]:
@@ -20,12 +20,8 @@ def names(folder: Path) -> list[str]:
 @pytest.fixture
 def full_disk():
     """The next file that grows beyond 1000 bytes fails, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    with small_files(1000):
+        yield
 
 
 @pytest.mark.parametrize("sync", [False, True])

@@ -3,14 +3,11 @@
 Each ends in a clear word and an exit code, and never in half a bundle under the name that was asked for.
 """
 
-import contextlib
 import hashlib
 import json
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -27,20 +24,10 @@ from tests.calibration.test_activations import picture
 from tests.export.gate.test_gate import calibration as calibration_set
 from tests.export.precision.precision_net import feeds, net
 from tests.export.tensorrt.rtx import RTX, int8_matmul
+from tests.small_disk import small_files
 
 calibration = calibration_set
 REPO = Path(__file__).parents[3]
-
-
-@contextlib.contextmanager
-def full_disk(most_bytes: int = 50_000) -> Iterator[None]:
-    """No file can grow beyond so many bytes: what a write to a full disk meets, without a disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
@@ -72,7 +59,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(
     what: str, place: Path, calibration: CalibrationSet, capsys: pytest.CaptureFixture[str]
 ):
     before = sorted(place.iterdir())
-    with full_disk(500 if what == "a set" else 50_000):
+    with small_files(500 if what == "a set" else 50_000):
         assert main(commands(place, calibration)[what]) == UsageError.exit_code
     said = capsys.readouterr().err
     assert f"error: cannot write {place / 'out'}: File too large" in said and "hint: " in said
@@ -83,7 +70,7 @@ def test_a_full_disk_while_an_old_bundle_is_replaced_keeps_it(
     place: Path, calibration: CalibrationSet, capsys: pytest.CaptureFixture[str]
 ):
     shutil.copytree(place / "bundle", place / "out")
-    with full_disk():
+    with small_files(50_000):
         assert main(commands(place, calibration)["a bundle"]) == UsageError.exit_code
     assert "cannot write" in capsys.readouterr().err
     assert load_bundle(place / "out") == load_bundle(place / "bundle")
@@ -152,7 +139,7 @@ def test_a_picture_that_can_not_be_drawn_is_said(
     capsys: pytest.CaptureFixture[str],
 ):
     monkeypatch.setattr("export.commands.export.write_bundle", lambda folder, bundle: None)
-    with full_disk(5000):
+    with small_files(5000):
         code = main([*commands(place, calibration)["a picture"], str(place / "gate.png")])
     assert code == UsageError.exit_code
     assert "gate.png: File too large" in capsys.readouterr().err and not (place / "gate.png").exists()
@@ -181,7 +168,7 @@ def test_a_graph_cut_short_is_refused_whoever_vouches_for_it(
 
 def test_kept_ranges_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("export.measure.ranges.compute_ranges", lambda *_: {"x": (-1.0, 1.0)})
-    with full_disk(100), pytest.raises(UsageError, match="cannot keep the ranges"):
+    with small_files(100), pytest.raises(UsageError, match="cannot keep the ranges"):
         kept_ranges(tmp_path, "digest", net(), lambda: feeds(2), "minmax")
     assert not list(tmp_path.iterdir())
     kept_ranges(tmp_path, "digest", net(), lambda: feeds(2), "minmax")
@@ -197,7 +184,7 @@ def test_kept_ranges_are_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.
 def test_a_plan_that_can_not_be_kept_is_said(most_bytes: int, tmp_path: Path):
     """Neither the graph fits, nor, in the builder's own process, the plan."""
     pytest.importorskip("tensorrt_rtx")
-    with full_disk(most_bytes), pytest.raises(UsageError, match="cannot write the vision plan") as refusal:
+    with small_files(most_bytes), pytest.raises(UsageError, match="cannot write the vision plan") as refusal:
         plans.build_plan("vision", int8_matmul(), RTX, tmp_path / "cache")
     assert "--cache" in refusal.value.hint
     assert not list((tmp_path / "cache").iterdir())

@@ -2,9 +2,7 @@
 
 import itertools
 import json
-import resource
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +40,7 @@ from export.large.change import LargeGraphs
 from export.sources.compare import random_patches
 from export.tensorrt.plans import build_plan
 from tests.export.tensorrt.rtx import RTX
+from tests.small_disk import small_files
 from vla.backbones.paligemma import load
 
 LEAST_BYTES = 256
@@ -213,17 +212,13 @@ def _span(tensors: list, moved: onnx.TensorProto) -> tuple[int, int]:
 
 
 @pytest.fixture
-def small_files() -> Iterator[None]:
+def no_large_files() -> Iterator[None]:
     """Writing more than 64 kB into one file fails, as where a disk is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 10, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    with small_files(64 << 10):
+        yield
 
 
-@pytest.mark.usefixtures("small_files")
+@pytest.mark.usefixtures("no_large_files")
 def test_a_full_disk_leaves_the_store_as_it_was(tmp_path: Path):
     store = WeightStore(tmp_path)
     first = store.put("a", np.ones(64 << 10, np.int8))
@@ -233,7 +228,7 @@ def test_a_full_disk_leaves_the_store_as_it_was(tmp_path: Path):
     np.testing.assert_array_equal(store.read(first), 1)
 
 
-@pytest.mark.usefixtures("small_files")
+@pytest.mark.usefixtures("no_large_files")
 def test_a_full_disk_on_the_way_is_told_and_leaves_nothing(tmp_path: Path):
     with (
         pytest.raises(UsageError, match=r"cannot write .* GB are free"),
@@ -243,7 +238,7 @@ def test_a_full_disk_on_the_way_is_told_and_leaves_nothing(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_leaves_no_bundle(bundle: Bundle, tmp_path: Path, small_files: None):
+def test_a_full_disk_leaves_no_bundle(bundle: Bundle, tmp_path: Path, no_large_files: None):
     assert len(bundle.contents["weights"]) > 64 << 10
     with pytest.raises(UsageError, match="cannot write") as refusal:
         write_bundle(tmp_path / "new", bundle)
