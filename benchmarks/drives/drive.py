@@ -63,7 +63,8 @@ class MeasuredRun(Run):
         self.load_ms = 0.0
         self.model_notes = ModelNotes()
 
-    def _start_motor(self, robot: Robot, limits: MotorLimits) -> MotorProcess:
+    def _start_motor(self, robot: Robot, setup: Setup) -> MotorProcess:
+        limits = MotorLimits.of(setup.base)
         return MotorProcess.start(robot.motors_uri, limits, module="benchmarks.drives.motor")
 
     def _make_policy(self, setup: Setup, size: ApparentSize | None) -> Policy:
