@@ -100,6 +100,8 @@ class TapLine:
         words: list[dict[str, Any]] = []
         while self._poll.poll(0 if words else 1000 * wait_s):
             if not (heard := self.link.recv(4096)):
+                if words:
+                    break  # they count; the next call raises
                 raise ConnectionError("nothing more will come")
             *lines, self.part = (self.part + heard).split(b"\n")
             words += map(json.loads, lines)

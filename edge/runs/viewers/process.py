@@ -1,8 +1,8 @@
 """The process of one viewer: `python -m edge.runs.viewers.process --fd N`; N is a socket to the recorder.
 
 It takes the events of one run, as the recorder's own process does, and ends when they end or nothing can be
-shown any more. It says lines of JSON: objects for the run's log, and as its last word a text, why the viewer
-lacks something, or nothing.
+shown any more. It says words as the recorder's process does: for the run's log, and as the last one, `lacks`,
+why the viewer lacks something; empty if it lacks nothing.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> NoReturn:
         with contextlib.suppress(OSError):  # a recorder that has gone does not hear it
             control.sendall(json.dumps(word).encode() + b"\n")
 
-    say(show(events, _viewer(from_plain(TapOptions, next(events).data), say)))
+    say({"lacks": show(events, _viewer(from_plain(TapOptions, next(events).data), say))})
     # An orderly end would let go of the viewer, and wait for one that hangs.
     os._exit(0)
 

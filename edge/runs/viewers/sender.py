@@ -6,16 +6,14 @@ must reach the recorder.
 
 import contextlib
 import errno
-import json
 import logging
-import select
 import socket
 import subprocess
 import sys
 from typing import Any
 
 from edge.child import child_environment
-from edge.runs.tap.events import TapEvent
+from edge.runs.tap.events import TapEvent, TapLine
 from edge.runs.tap.options import TapOptions
 from edge.runs.tap.plain import to_line
 from edge.runs.tap.switch import Tell
@@ -35,12 +33,11 @@ class ViewerSender:
         """Start the process; `options` name this viewer alone. `tell` takes words for the run's log."""
         self.name = name
         self._tell = tell
-        self._words = b""  # what the process said, up to a line's end
+        self._lacks: str | None = None  # why the viewer lacks something: the last word of its process
         self._pictures = PictureDue()
         self._socket, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(STALLED_S)
-        self._heard = select.poll()
-        self._heard.register(self._socket, select.POLLIN)
+        self._line = TapLine(self._socket)
         with there:
             command = [sys.executable, "-m", "edge.runs.viewers.process", "--fd", str(there.fileno())]
             self._child = subprocess.Popen(
@@ -54,7 +51,8 @@ class ViewerSender:
             return
         try:
             self._send(event)
-            self._heed()
+            for word in self._line.heard():
+                self._take_word(word)
         except TimeoutError as error:
             self._end()
             raise OSError(errno.ETIMEDOUT, f"it took nothing for {STALLED_S:g} s") from error
@@ -69,38 +67,24 @@ class ViewerSender:
         return [f"{self.name}: {why}"] if why else []
 
     def _send(self, event: TapEvent) -> None:
-        self._socket.sendall(event.head() + event.line)
-        if event.blob:
-            self._socket.sendall(event.blob)
+        self._line.send([event.head() + event.line], event.blob)
 
-    def _heed(self) -> None:
-        """Take what the process says meanwhile. Never waits. Raises OSError if it has ended."""
-        while self._heard.poll(0) and (heard := self._socket.recv(4096)):
-            *lines, self._words = (self._words + heard).split(b"\n")
-            for line in lines:
-                self._take_word(json.loads(line))
-
-    def _take_word(self, word: Any) -> str | None:
-        """Take a word for the run's log; return a last word."""
-        if isinstance(word, str):
-            return word
+    def _take_word(self, word: dict[str, Any]) -> None:
+        """Keep the last word; take the others for the run's log."""
+        if "lacks" in word:
+            self._lacks = word["lacks"]
+            return
         if hint := word["fields"].get("hint"):
             log.warning("%s: %s; %s", word["fields"]["viewer"], word["fields"]["why"], hint)
         self._tell(word)
-        return None
-
-    def _last_word(self) -> str:
-        with self._socket.makefile("rb") as stream:
-            while True:
-                line, self._words = self._words + stream.readline(), b""
-                if (why := self._take_word(json.loads(line))) is not None:
-                    return why
 
     def _end(self) -> str:
         """Return why the viewer lacks something, if it says so; end its process."""
         self._socket.settimeout(END_S)
         try:
-            why = self._last_word()
+            for word in self._line.rest():
+                self._take_word(word)
+            why = "its process has ended"
         except TimeoutError:
             why = f"it has not taken the end within {END_S:g} s"
         except (OSError, ValueError):
@@ -108,4 +92,4 @@ class ViewerSender:
         self._socket.close()
         self._child.kill()  # it has said its last word, or has none
         self._child.wait()
-        return why
+        return why if self._lacks is None else self._lacks

@@ -1,11 +1,12 @@
 """The events on their way from the tap to its process: only what is one is taken, and within bounds."""
 
 import io
+import socket
 import struct
 
 import pytest
 
-from edge.runs.tap.events import MOST_BYTES, NUMBERS, TOPICS, TapEvent, read_events
+from edge.runs.tap.events import MOST_BYTES, NUMBERS, TOPICS, TapEvent, TapLine, read_events
 
 HEAD = struct.Struct("<BQqII")
 
@@ -53,3 +54,27 @@ def test_an_event_that_is_cut_off_ends_the_stream():
 
 def test_an_event_weighs_at_least_what_it_holds():
     assert TapEvent("image", 1, 2, b"12", b"345").size >= 5 + 100
+
+
+def test_words_count_that_came_just_before_the_process_ended():
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with here:
+        there.sendall(b'{"log": "a"}\n{"lacks": "the port is taken"}\n')
+        there.close()
+        line = TapLine(here)
+        assert line.heard() == [{"log": "a"}, {"lacks": "the port is taken"}]
+        with pytest.raises(ConnectionError):
+            line.heard()
+
+
+def test_a_word_in_two_parts_is_taken_once_it_is_whole():
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with here, there:
+        line = TapLine(here)
+        there.sendall(b'{"lo')
+        assert line.heard() == []
+        there.sendall(b'g": 1}\n{"l')
+        assert line.heard() == [{"log": 1}]
+        there.sendall(b'acks": 2}\n')
+        there.shutdown(socket.SHUT_WR)
+        assert list(line.rest()) == [{"lacks": 2}]
