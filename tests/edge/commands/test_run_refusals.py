@@ -27,10 +27,10 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def no_process(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr(subprocess.Popen, "__init__", no_process)
-
     def run(*arguments: str, runs_dir: Path = tmp_path / "runs") -> tuple[int, str]:
-        code = cli.main(["run", "--runs-dir", str(runs_dir), *arguments])
+        with monkeypatch.context() as patch:
+            patch.setattr(subprocess.Popen, "__init__", no_process)
+            code = cli.main(["run", "--runs-dir", str(runs_dir), *arguments])
         out, err = capsys.readouterr()
         assert err.startswith("error: ") and "\nhint: " in err and "Traceback" not in err and len(err) < 1200
         assert out == ""
