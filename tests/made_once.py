@@ -14,7 +14,7 @@ def made_once(name: str, alone: Path, make: Callable[[Path], None]) -> Path:
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            shutil.rmtree(unfinished, ignore_errors=True)  # of a try that failed
+            shutil.rmtree(unfinished, ignore_errors=True)  # what a try that failed left
             unfinished.mkdir()
             make(unfinished)
             unfinished.rename(folder)
